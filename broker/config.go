@@ -1,0 +1,48 @@
+package broker
+
+import (
+	"time"
+
+	"picket/access"
+	"picket/listener"
+	"picket/logging"
+)
+
+// Config is the whole configuration of a broker. The zero value is not useful: start from [Defaults].
+type Config struct {
+	Listeners []*listener.Config
+	Security  []access.Config // [0] is the broker's own; more with per_listener_settings
+	Log       logging.Config
+
+	ConnectionMessages bool
+
+	MaxInflightMessages int    // outgoing QoS 1/2 messages in flight per client, and the Receive Maximum told to clients; 0 = 65535. Default 20
+	MaxInflightBytes    int    // 0 = no limit
+	MaxQueuedMessages   int    // per client beyond those in flight; 0 = no limit. Default 1000
+	MaxQueuedBytes      int    // 0 = no limit
+	MaxKeepAlive        uint16 // 0 = no limit
+	MaxPacketSize       uint32 // 0 = the protocol's limit
+	MessageSizeLimit    int
+	MemoryLimit         int64 // heap ceiling, 0 = none
+
+	AllowDuplicateMessages bool
+	QueueQoS0              bool // queue_qos0_messages
+	UpgradeOutgoingQoS     bool
+	RetainAvailable        bool
+	CheckRetainSource      bool
+	PersistentExpiration   time.Duration // 0 = never
+	TCPNoDelay             bool
+	SysInterval            time.Duration // 0 = no $SYS
+
+	PIDFile string
+	User    string // user to change to when started as root; empty: stay
+
+	// Loops is the number of event loops for plain connections; 0: chosen by the machine.
+	Loops int
+	// ConnectTimeout ends connections that have not sent a whole CONNECT. Default 10 s.
+	ConnectTimeout time.Duration
+	// MaxOutputBytes bounds what waits to be written to one client beyond a single message; QoS 0 beyond it is dropped. Default 8 MiB.
+	MaxOutputBytes int
+	// MaxTotalOutputBytes bounds the same over all clients. Default: a quarter of the machine's memory.
+	MaxTotalOutputBytes int64
+}

@@ -4,3 +4,6 @@ package cause
 
 // ID names one cause, such as "bad-credentials". Ids never change their meaning.
 type ID string
+
+// LogLinesLost: a log destination could not take lines as fast as they came, or could not be written to.
+const LogLinesLost ID = "log-lines-lost"

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// commands are picket's own. Each is a struct with a method Run(*env) error, in a file of its name; its method Help holds the
+// examples that --help shows.
+type commands struct {
+	Help    helpCommand    `cmd:"" help:"Show what a command does and its options."`
+	Version versionCommand `cmd:"" help:"Show the version."`
+
+	Usage usageFlag `name:"help" short:"h" help:"Show this text."`
+}
+
+const about = "An MQTT broker that a phone can reach within minutes, and what people reach for beside a broker."
+
+// runCommand runs one of picket's own commands.
+func runCommand(e *env, args []string) error {
+	parser, err := newParser(e)
+	if err != nil {
+		return err
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		if errors.Is(err, errUsageShown) {
+			return nil
+		}
+		return &usageError{text: err.Error(), help: "picket " + commandPath(err) + "--help"}
+	}
+	return parsed.Run(e)
+}
+
+func newParser(e *env) (*kong.Kong, error) {
+	return kong.New(&commands{},
+		kong.Name("picket"),
+		kong.Description(about),
+		kong.Writers(e.stdout, e.stderr),
+		kong.NoDefaultHelp(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100, NoExpandSubcommands: true}),
+	)
+}
+
+// commandPath is the command that a parse error is about, each word followed by a space, or nothing.
+func commandPath(err error) string {
+	var parse *kong.ParseError
+	if !errors.As(err, &parse) || parse.Context == nil {
+		return ""
+	}
+	var path strings.Builder
+	for _, element := range parse.Context.Path {
+		if element.Command != nil {
+			path.WriteString(element.Command.Name + " ")
+		}
+	}
+	return path.String()
+}
+
+// errUsageShown ends parsing when --help has been answered.
+var errUsageShown = errors.New("usage shown")
+
+// usageFlag is --help.
+type usageFlag bool
+
+// BeforeReset shows the help of the command that stands before the flag.
+func (usageFlag) BeforeReset(parsed *kong.Context) error {
+	if err := parsed.PrintUsage(false); err != nil {
+		return err
+	}
+	return errUsageShown
+}

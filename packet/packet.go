@@ -5,7 +5,10 @@
 // Everything that a peer may do wrong ends in an [*Error] that names the reason code and the normative statement.
 package packet
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+)
 
 // Version is the protocol level byte of CONNECT.
 type Version byte
@@ -39,6 +42,29 @@ const (
 	DISCONNECT
 	AUTH
 )
+
+var typeNames = [...]string{"reserved type", "CONNECT", "CONNACK", "PUBLISH", "PUBACK", "PUBREC", "PUBREL", "PUBCOMP",
+	"SUBSCRIBE", "SUBACK", "UNSUBSCRIBE", "UNSUBACK", "PINGREQ", "PINGRESP", "DISCONNECT", "AUTH"}
+
+func (t Type) String() string {
+	if int(t) < len(typeNames) {
+		return typeNames[t]
+	}
+	return "type " + strconv.Itoa(int(t))
+}
+
+// String is the version's usual name, such as "3.1.1".
+func (v Version) String() string {
+	switch v {
+	case V31:
+		return "3.1"
+	case V311:
+		return "3.1.1"
+	case V5:
+		return "5.0"
+	}
+	return "level " + strconv.Itoa(int(v))
+}
 
 // MaxRemaining is the largest value of the Remaining Length field.
 const MaxRemaining = 268_435_455

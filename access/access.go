@@ -1,6 +1,7 @@
 // Package access decides who a client is and what it may do: password and ACL files, certificates, SCRAM-SHA-256.
 //
-// A [Policy] is an immutable snapshot, made from a [Config] by [Load]; a reload makes a new one beside the old.
+// A [Policy] is an immutable snapshot, made from a [Config] by [Load]; a reload makes a new one beside the old. Nothing here
+// blocks but [Load] (files) and [Policy.Authenticate] (hashing, as long as the password file's iterations take).
 package access
 
 import (

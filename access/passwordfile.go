@@ -1,0 +1,229 @@
+package access
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"picket/logging"
+)
+
+// CheckUsername says why a name cannot stand in a password file.
+func CheckUsername(name string) error {
+	switch {
+	case name == "":
+		return errors.New("the user name is empty")
+	case len(name) > 65535:
+		return errors.New("the user name is longer than the 65535 bytes that MQTT can carry")
+	case !utf8.ValidString(name):
+		return errors.New("the user name is not valid UTF-8")
+	case strings.Contains(name, ":"):
+		return fmt.Errorf("the user name %q has a colon, which ends the name in a password file", name)
+	case strings.HasPrefix(name, "#"):
+		return fmt.Errorf("the user name %q begins with #, which makes a comment in a password file", name)
+	case strings.IndexFunc(name, unicode.IsControl) >= 0:
+		return fmt.Errorf("the user name %q has a control character", name)
+	case strings.TrimSpace(name) != name:
+		return fmt.Errorf("the user name %q begins or ends with a blank", name)
+	}
+	return nil
+}
+
+// PasswordFile is a password file to be edited: lines in their order, comments included. The zero value is an empty file.
+type PasswordFile struct {
+	lines []string // without line ends
+}
+
+// ReadPasswordFile reads a password file for editing. Errors are of type [*FileError].
+func ReadPasswordFile(path string) (*PasswordFile, error) {
+	data, _, err := readFile("password_file", path)
+	if err != nil {
+		return nil, err
+	}
+	text := strings.TrimSuffix(string(data), "\n")
+	if text == "" {
+		return new(PasswordFile), nil
+	}
+	return &PasswordFile{lines: strings.Split(text, "\n")}, nil
+}
+
+// splitEntry returns the two parts of a password file line as mosquitto finds them. user is empty for comments and for lines
+// that have no colon; entry is empty when nothing follows the name.
+func splitEntry(line string) (user, entry string) {
+	if strings.HasPrefix(line, "#") || !strings.Contains(line, ":") {
+		return "", ""
+	}
+	// strtok in mosquitto takes several colons for one, and the first part that is not empty for the name.
+	parts := strings.FieldsFunc(line, func(r rune) bool { return r == ':' })
+	if len(parts) > 0 {
+		user = strings.TrimSpace(parts[0])
+	}
+	if len(parts) > 1 {
+		entry = strings.TrimSpace(parts[1])
+	}
+	return user, entry
+}
+
+// Users returns the names in the file, in its order.
+func (f *PasswordFile) Users() (names []string) {
+	for _, line := range f.lines {
+		if user, _ := splitEntry(line); user != "" {
+			names = append(names, user)
+		}
+	}
+	return names
+}
+
+// Set gives a user an entry as [HashPassword] returns it. It takes the place of the user's former one, or comes last.
+func (f *PasswordFile) Set(user, entry string) (existed bool, err error) {
+	if err := CheckUsername(user); err != nil {
+		return false, err
+	}
+	if _, err := parseCredential(entry); err != nil {
+		return false, fmt.Errorf("%w %s", err, user)
+	}
+	line := user + ":" + entry
+	kept := f.lines[:0]
+	for _, old := range f.lines {
+		switch name, _ := splitEntry(old); {
+		case name != user:
+			kept = append(kept, old)
+		case !existed: // a second entry for the same name goes: it would win over the new one
+			existed = true
+			kept = append(kept, line)
+		}
+	}
+	if !existed {
+		kept = append(kept, line)
+	}
+	f.lines = kept
+	return existed, nil
+}
+
+// Delete removes a user.
+func (f *PasswordFile) Delete(user string) (existed bool) {
+	kept := f.lines[:0]
+	for _, line := range f.lines {
+		if name, _ := splitEntry(line); name == user && user != "" {
+			existed = true
+			continue
+		}
+		kept = append(kept, line)
+	}
+	f.lines = kept
+	return existed
+}
+
+// HashPlain replaces every plain password by its hash and returns how many there were. An entry that already is a hash stays;
+// one that begins like a hash but is broken is an error, because hashing it would hide the mistake. On an error nothing has changed.
+func (f *PasswordFile) HashPlain(kind HashKind, iterations int) (n int, err error) {
+	lines := make([]string, 0, len(f.lines))
+	for i, line := range f.lines {
+		user, _ := splitEntry(line)
+		if user == "" {
+			lines = append(lines, line)
+			continue
+		}
+		// A plain password may have colons of its own, unlike a hash.
+		_, plain, _ := strings.Cut(line, ":")
+		plain = strings.TrimSpace(plain)
+		if err := CheckUsername(user); err != nil {
+			return 0, fmt.Errorf("line %d: %w", i+1, err)
+		}
+		if plain == "" {
+			return 0, fmt.Errorf("line %d: user %s has no password", i+1, user)
+		}
+		if strings.HasPrefix(plain, "$6$") || strings.HasPrefix(plain, "$7$") || strings.HasPrefix(plain, "$"+string(SCRAM)+"$") {
+			if _, err := parseCredential(plain); err != nil {
+				return 0, fmt.Errorf("line %d: %w %s: the entry begins like a hash but is not a whole one", i+1, err, user)
+			}
+			lines = append(lines, line)
+			continue
+		}
+		entry, err := HashPassword(kind, plain, iterations)
+		if err != nil {
+			return 0, fmt.Errorf("line %d: user %s: %w", i+1, user, err)
+		}
+		lines = append(lines, user+":"+entry)
+		n++
+	}
+	f.lines = lines
+	return n, nil
+}
+
+// WriteFile writes the file at once: readers see the old one or the new one, never a part. The mode is 0600; the owner of a
+// file that was there stays as far as the system allows.
+func (f *PasswordFile) WriteFile(path string) (err error) {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target // keep a symbolic link, replace what it points to
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			tmp.Close()
+			os.Remove(tmp.Name())
+		}
+	}()
+	if err := tmp.Chmod(0o600); err != nil {
+		return err
+	}
+	if old, err := os.Stat(path); err == nil {
+		keepOwner(tmp, old)
+	}
+	var b bytes.Buffer
+	for _, line := range f.lines {
+		b.WriteString(line)
+		b.WriteByte('\n')
+	}
+	if _, err := tmp.Write(b.Bytes()); err != nil {
+		return err
+	}
+	if err := tmp.Sync(); err != nil {
+		return err
+	}
+	if err := tmp.Close(); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), path)
+}
+
+// parsePasswords reads the users of a password file. A bad entry is left out with a warning in mosquitto's words: one user's
+// broken line must not keep everybody else out.
+func parsePasswords(path string, data []byte) (users map[string]*credential, warnings []Warning) {
+	users = make(map[string]*credential)
+	warn := func(line int, t logging.Type, format string, args ...any) {
+		warnings = append(warnings, Warning{t, fmt.Sprintf(format, args...), path, line})
+	}
+	for i, line := range strings.Split(string(data), "\n") {
+		user, entry := splitEntry(strings.TrimRight(line, "\r"))
+		if user == "" {
+			continue
+		}
+		if len(user) > 65535 {
+			warn(i+1, logging.Notice, "Warning: Invalid line in password file '%s', username too long.", path)
+			continue
+		}
+		if entry == "" {
+			warn(i+1, logging.Notice, "Warning: Invalid line in password file '%s': %s", path, user)
+			continue
+		}
+		c, err := parseCredential(entry)
+		if err != nil {
+			warn(i+1, logging.Error, "Error: %s %s, removing entry.", err, user)
+			continue
+		}
+		if users[user] != nil {
+			warn(i+1, logging.Warning, "Warning: User %s stands more than once in password file '%s': the last entry counts.", user, path)
+		}
+		users[user] = c
+	}
+	return users, warnings
+}

@@ -1,0 +1,199 @@
+package access
+
+import (
+	"cmp"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/xdg-go/scram"
+
+	"picket/cause"
+)
+
+// The causes of the refusals that this package decides.
+const (
+	BadCredentials     cause.ID = "bad-credentials"      // unknown user, wrong password, or no password
+	AnonymousRefused   cause.ID = "anonymous-refused"    // no user name, and allow_anonymous is false
+	AnonymousLocalOnly cause.ID = "anonymous-local-only" // no user name, and only clients on the same machine need none
+	NoPasswordFile     cause.ID = "no-password-file"     // a user name, but there is no password file to find it in
+	ClientIDPrefix     cause.ID = "client-id-prefix"     // clientid_prefixes
+	CredentialsRevoked cause.ID = "credentials-revoked"  // the user or the password is not the one of before the reload
+	ACLSubscribeDenied cause.ID = "acl-subscribe-denied" // no topic that the filter matches may be read
+	ACLPublishDenied   cause.ID = "acl-publish-denied"   // for callers of [ACL.Write]
+	ACLReadDenied      cause.ID = "acl-read-denied"      // for callers of [ACL.Read]
+)
+
+// Policy is the security rules of a broker or of a listener, as they were when the files were read. It never changes and is
+// safe for concurrent use.
+type Policy struct {
+	config Config
+	users  map[string]*credential // nil: no password file
+	// Unknown users are measured against these: decoys for plain passwords (never empty), scramDecoys for SCRAM.
+	decoys, scramDecoys []*credential
+	rules               *rules // nil: no ACL file
+	scram               *scram.Server
+}
+
+// Load reads the files that a configuration names. It fails, with a [*FileError], when a file cannot be read or an ACL file
+// has a mistake. A bad entry in a password file is left out and reported by a warning, as in mosquitto.
+func Load(c Config) (*Policy, []Warning, error) {
+	p := &Policy{config: c}
+	var warnings []Warning
+	if c.PasswordFile != "" {
+		data, w, err := readFile("password_file", c.PasswordFile)
+		warnings = append(warnings, w...)
+		if err != nil {
+			return nil, warnings, err
+		}
+		p.users, w = parsePasswords(c.PasswordFile, data)
+		warnings = append(warnings, w...)
+	}
+	if c.ACLFile != "" {
+		data, w, err := readFile("acl_file", c.ACLFile)
+		warnings = append(warnings, w...)
+		if err != nil {
+			return nil, warnings, err
+		}
+		p.rules, w, err = parseRules(c.ACLFile, data)
+		warnings = append(warnings, w...)
+		if err != nil {
+			return nil, warnings, err
+		}
+	}
+	p.makeDecoys()
+	server, err := scram.SHA256.NewServer(p.scramCredentials)
+	if err != nil {
+		return nil, warnings, err
+	}
+	p.scram = server
+	return p, warnings, nil
+}
+
+// Config returns what the policy was made from.
+func (p *Policy) Config() Config { return p.config }
+
+// Slow reports whether Authenticate hashes a password for this login; when not, it is as quick as a map lookup.
+func (p *Policy) Slow(l Login) bool {
+	return p.users != nil && !l.Certified && l.HasUsername && l.HasPassword && p.ClientID(l.ClientID).Allow
+}
+
+// ClientID decides by the client identifier alone (clientid_prefixes).
+func (p *Policy) ClientID(id string) Decision {
+	if strings.HasPrefix(id, p.config.ClientIDPrefixes) {
+		return Decision{Allow: true}
+	}
+	return Decision{Cause: ClientIDPrefix, Text: "the client id does not begin with " + p.config.ClientIDPrefixes}
+}
+
+// Authenticate decides whether a client may connect. It takes as long for an unknown user as for a known one, and as long for
+// a wrong password as for the right one. That is milliseconds when there is a password file (see Slow): call it where that
+// holds nobody up, and bound how many run at once.
+//
+// As in mosquitto, a user name without any password file counts for nothing: such a client is let in where anonymous ones are.
+func (p *Policy) Authenticate(l Login) Decision {
+	if d := p.ClientID(l.ClientID); !d.Allow {
+		return d
+	}
+	if l.Certified {
+		return Decision{Allow: true}
+	}
+	if p.users == nil || !l.HasUsername {
+		return p.anonymous(l)
+	}
+	if !l.HasPassword {
+		return Decision{Cause: BadCredentials, Text: "a user name without a password"}
+	}
+	c, known := p.users[l.Username]
+	if !known {
+		c = decoy(p.decoys, l.Username)
+	}
+	if ok := c.verify(l.Password); !ok || !known {
+		return Decision{Cause: BadCredentials, Text: "unknown user or wrong password"}
+	}
+	return Decision{Allow: true}
+}
+
+// anonymous decides about a client whose name nobody vouches for.
+func (p *Policy) anonymous(l Login) Decision {
+	switch {
+	case p.config.Anonymous == AnonymousAlways, p.config.Anonymous == AnonymousLocal && l.Local:
+		return Decision{Allow: true}
+	case l.HasUsername: // and p.users is nil
+		return Decision{Cause: NoPasswordFile, Text: "a user name was given, but no password_file is configured and allow_anonymous does not let the client in"}
+	case p.config.Anonymous == AnonymousLocal:
+		return Decision{Cause: AnonymousLocalOnly, Text: "clients without a user name may only connect from the same machine"}
+	}
+	return Decision{Cause: AnonymousRefused, Text: "no user name, and allow_anonymous is false"}
+}
+
+// Recheck decides, after a reload, whether a client that connected under the policy before may stay. It needs no password:
+// where one was shown, the user's entry must be the same in both policies. A password that was set anew therefore ends the
+// user's connections, even if it is the old one again. For users of enhanced authentication give HasUsername.
+func (p *Policy) Recheck(l Login, before *Policy) Decision {
+	if d := p.ClientID(l.ClientID); !d.Allow {
+		return d
+	}
+	if l.Certified {
+		return Decision{Allow: true}
+	}
+	if p.users == nil || !l.HasUsername {
+		return p.anonymous(l)
+	}
+	is, was := p.users[l.Username], before.users[l.Username]
+	if is == nil {
+		return Decision{Cause: CredentialsRevoked, Text: "the user is no longer in the password file"}
+	}
+	if was == nil || !is.equal(was) {
+		return Decision{Cause: CredentialsRevoked, Text: "the user's password was changed"}
+	}
+	return Decision{Allow: true}
+}
+
+// secret keys the choice of decoys and their salts. One per process: across reloads an unknown user must look the same.
+var secret = sync.OnceValue(func() []byte {
+	key := make([]byte, sha256.Size)
+	rand.Read(key)
+	return key
+})
+
+// keyed returns a number that follows from a name but that nobody outside can foretell.
+func keyed(purpose, name string) []byte {
+	h := hmac.New(sha256.New, secret())
+	h.Write([]byte(purpose))
+	h.Write([]byte{0})
+	h.Write([]byte(name))
+	return h.Sum(nil)
+}
+
+// makeDecoys prepares what unknown users are measured against: the entries of the known ones, so that times and SCRAM's iteration
+// counts are distributed alike. The order is that of the costs, so that a name meets the same cost after a reload.
+func (p *Policy) makeDecoys() {
+	for _, c := range p.users {
+		p.decoys = append(p.decoys, c)
+		if c.kind == SCRAM {
+			p.scramDecoys = append(p.scramDecoys, c)
+		}
+	}
+	byCost := func(a, b *credential) int {
+		return cmp.Or(strings.Compare(string(a.kind), string(b.kind)), cmp.Compare(a.iterations, b.iterations))
+	}
+	slices.SortFunc(p.decoys, byCost)
+	slices.SortFunc(p.scramDecoys, byCost)
+	if len(p.decoys) == 0 {
+		p.decoys = []*credential{{kind: PBKDF2, iterations: DefaultIterations, salt: make([]byte, saltSize)}}
+	}
+	if len(p.scramDecoys) == 0 {
+		p.scramDecoys = []*credential{{kind: SCRAM, iterations: DefaultIterations}}
+	}
+}
+
+// decoy returns the credential that an unknown user is measured against, always the same one for a name.
+func decoy(from []*credential, username string) *credential {
+	n := binary.BigEndian.Uint64(keyed("decoy", username))
+	return from[n%uint64(len(from))]
+}

@@ -1,0 +1,320 @@
+package bench
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"math"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// connectingAtOnce is how many connections of the load are being made at a time; above it brokers with a short backlog
+// of connections drop SYNs, and the wait for their repetition takes longer.
+const connectingAtOnce = 64
+
+// quiet is how long nothing has to arrive for a run to be over although messages are missing.
+const quiet = 2 * time.Second
+
+// run is one run under way.
+type run struct {
+	config  Config
+	name    string // the first level of all topics, and the beginning of all client identifiers
+	base    time.Time
+	dialer  *dialer
+	pid     int
+	latency *recorder
+
+	stop    atomic.Bool   // publishers are to end
+	stopped chan struct{} // closed with stop
+	closing atomic.Bool   // connections end because the run is over
+
+	publishers  []*publisher
+	subscribers []*subscriber
+}
+
+// Run runs c and returns what it has shown. When ctx ends before the run does, the error is ctx's.
+func Run(ctx context.Context, c Config) (*Result, error) {
+	c, err := c.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	r := &run{config: c, name: "bench-" + rand.Text()[:8], base: time.Now(), latency: newRecorder(), stopped: make(chan struct{})}
+	if r.dialer, err = newDialer(ctx, &r.config); err != nil {
+		return nil, err
+	}
+	if r.pid = c.PID; r.pid == 0 {
+		r.pid, _ = findProcess(r.dialer.addr) // without it the result has no figures of the process
+	} else if _, err := readUsage(r.pid); err != nil {
+		return nil, err
+	}
+	switch c.Scenario {
+	case Idle:
+		return r.idle(ctx)
+	case Connects:
+		return r.connects(ctx)
+	default:
+		return r.messages(ctx)
+	}
+}
+
+// now is the time since the run began.
+func (r *run) now() time.Duration { return time.Since(r.base) }
+
+func (r *run) result() *Result {
+	c := &r.config
+	return &Result{
+		Scenario: c.Scenario, Address: c.Address, Version: c.Version, Publishers: c.Publishers, Subscribers: c.Subscribers,
+		Topics: c.Topics, QoS: c.QoS, Size: c.Size, Rate: c.Rate, Window: c.Window, Connections: c.Connections,
+	}
+}
+
+// filter is what subscriber i subscribes to.
+func (r *run) filter(i int) string {
+	switch c := &r.config; {
+	case c.Scenario == Pair && c.Topics == 1:
+		return topicName(c, r.name, i, 0)
+	case c.Scenario == Pair:
+		return fmt.Sprintf("%s/%0*d/+", r.name, digits(c.Publishers), i)
+	case c.Publishers == 1 && c.Topics == 1:
+		return topicName(c, r.name, 0, 0)
+	default:
+		return r.name + "/+/+"
+	}
+}
+
+// connectLoad connects all subscribers and then all publishers.
+func (r *run) connectLoad(ctx context.Context) error {
+	c := &r.config
+	r.subscribers, r.publishers = make([]*subscriber, c.Subscribers), make([]*publisher, c.Publishers)
+	if err := inParallel(ctx, c.Subscribers, func(ctx context.Context, i int) error {
+		cl, err := r.dialer.connect(ctx, fmt.Sprintf("%s-s%d", r.name, i), 0)
+		if err != nil {
+			return err
+		}
+		r.subscribers[i] = newSubscriber(r, cl)
+		return cl.subscribe(r.filter(i), c.QoS)
+	}); err != nil {
+		return err
+	}
+	return inParallel(ctx, c.Publishers, func(ctx context.Context, i int) error {
+		cl, err := r.dialer.connect(ctx, fmt.Sprintf("%s-p%d", r.name, i), 0)
+		if err != nil {
+			return err
+		}
+		if r.publishers[i], err = newPublisher(r, cl, i); err != nil {
+			cl.Close()
+		}
+		return err
+	})
+}
+
+// inParallel calls f for 0 to n-1, connectingAtOnce at a time, until one fails.
+func inParallel(ctx context.Context, n int, f func(context.Context, int) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(connectingAtOnce)
+	for i := range n {
+		if ctx.Err() != nil {
+			break
+		}
+		g.Go(func() error { return f(ctx, i) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+func (r *run) closeLoad(polite bool) {
+	r.closing.Store(true)
+	end := func(cl *client) {
+		if polite {
+			cl.goodbye()
+		} else {
+			cl.Close()
+		}
+	}
+	for _, p := range r.publishers {
+		if p != nil {
+			end(p.client)
+		}
+	}
+	for _, s := range r.subscribers {
+		if s != nil {
+			end(s.client)
+		}
+	}
+}
+
+// counts sums up what was sent and received until now.
+func (r *run) counts() (sent, received uint64) {
+	for _, p := range r.publishers {
+		sent += p.sent.Load()
+	}
+	for _, s := range r.subscribers {
+		received += s.received.Load()
+	}
+	return sent, received
+}
+
+// moment is the state of things at one time.
+type moment struct {
+	at             time.Duration
+	sent, received uint64
+	broker, self   usage
+}
+
+func (r *run) moment() moment {
+	m := moment{at: r.now()}
+	m.sent, m.received = r.counts()
+	if r.pid != 0 {
+		m.broker, _ = readUsage(r.pid) // a broker that dies ends connections, and that is reported
+	}
+	m.self, _ = readUsage(os.Getpid())
+	return m
+}
+
+// messages runs the scenarios that send messages.
+func (r *run) messages(ctx context.Context) (*Result, error) {
+	progress := r.report("connecting")
+	defer progress.end()
+	polite := false
+	defer func() { r.closeLoad(polite) }()
+	if err := r.connectLoad(ctx); err != nil {
+		return nil, err
+	}
+
+	failed := make(chan error, 1)
+	fail := func(err error) {
+		if err != nil {
+			select {
+			case failed <- err:
+			default:
+			}
+		}
+	}
+	var receiving, publishing sync.WaitGroup
+	for _, s := range r.subscribers {
+		receiving.Go(func() { fail(s.receive()) })
+	}
+	for _, p := range r.publishers {
+		publishing.Go(func() { fail(p.publish()) })
+	}
+	published := make(chan struct{})
+	go func() { publishing.Wait(); close(published) }()
+	defer func() {
+		r.stopPublishing()
+		r.closeLoad(polite)
+		publishing.Wait()
+		receiving.Wait()
+	}()
+	wait := func(d time.Duration) error {
+		select {
+		case <-time.After(d):
+			return nil
+		case err := <-failed:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+
+	progress.phase("warm-up")
+	if err := wait(r.config.Warmup); err != nil {
+		return nil, err
+	}
+	r.latency.reset()
+	progress.phase("measuring")
+	first := r.moment()
+	if err := wait(r.config.Duration); err != nil {
+		return nil, err
+	}
+	last := r.moment()
+	res := r.result()
+	res.measure(first, last, r.pid)
+	res.Latency = r.latency.summary()
+
+	progress.phase("draining")
+	r.stopPublishing()
+	if err := r.drain(ctx, published, failed); err != nil {
+		return nil, err
+	}
+	res.Sent, res.Received = r.counts()
+	res.Expected = res.Sent * uint64(r.config.deliveries())
+	for _, p := range r.publishers {
+		if p.window != nil {
+			p.window.mu.Lock()
+			res.Refused += p.window.refused
+			res.Unsettled += int64(len(p.window.free) - p.window.n)
+			p.window.mu.Unlock()
+		}
+	}
+	res.Lost = int64(res.Expected) - int64(res.Received)
+	polite = true
+	return res, nil
+}
+
+func (r *run) stopPublishing() {
+	if !r.stop.Swap(true) {
+		close(r.stopped)
+	}
+}
+
+// drain waits until all that was sent has arrived, until nothing arrives any more, or as long as is allowed.
+func (r *run) drain(ctx context.Context, published <-chan struct{}, failed <-chan error) error {
+	deadline := time.Now().Add(r.config.Drain)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	var before uint64
+	changed := time.Now()
+	settled := false
+	for time.Now().Before(deadline) {
+		select {
+		case <-tick.C:
+		case err := <-failed:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-published:
+			published, settled = nil, true
+		}
+		sent, received := r.counts()
+		if settled && received >= sent*uint64(r.config.deliveries()) {
+			return nil
+		}
+		if received != before {
+			before, changed = received, time.Now()
+		}
+		if settled && time.Since(changed) > quiet {
+			return nil
+		}
+	}
+	return nil
+}
+
+// measure fills in the figures of the time between two moments.
+func (res *Result) measure(first, last moment, pid int) {
+	seconds := (last.at - first.at).Seconds()
+	res.Measured = round(seconds, 3)
+	received := float64(last.received - first.received)
+	res.SentPerSecond = round(float64(last.sent-first.sent)/seconds, 1)
+	res.ReceivedPerSecond = round(received/seconds, 1)
+	res.GeneratorCPU = round((last.self.cpu-first.self.cpu).Seconds()/seconds, 2)
+	if pid == 0 || last.broker == (usage{}) {
+		return
+	}
+	cpu := (last.broker.cpu - first.broker.cpu).Seconds()
+	res.Broker = &Usage{PID: pid, CPUSeconds: round(cpu, 2), RSS: last.broker.rss}
+	if received > 0 {
+		res.Broker.CPUPerMillion = round(cpu/received*1e6, 4)
+	}
+}
+
+func round(v float64, places int) float64 {
+	p := math.Pow10(places)
+	return math.Round(v*p) / p
+}

@@ -1,0 +1,152 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// startTimeout bounds the time from a broker's start until it accepts connections.
+const startTimeout = 20 * time.Second
+
+// stopTimeout is what a broker has to end after SIGTERM; it may have to free a lot.
+const stopTimeout = 10 * time.Second
+
+// sharedConf is the mosquitto.conf that all brokers are given which read one: no limits where limits would be compared
+// instead of brokers, and nothing logged per connection.
+const sharedConf = `listener %d 127.0.0.1
+allow_anonymous true
+max_inflight_messages 0
+max_queued_messages 0
+set_tcp_nodelay true
+connection_messages false
+log_dest stderr
+log_type error
+log_type warning
+`
+
+// brokerProcess is a contender that runs.
+type brokerProcess struct {
+	name    string
+	address string
+	dir     string
+	cmd     *exec.Cmd
+	output  string // file
+	exited  chan struct{}
+	err     error // of Wait, once exited is closed
+}
+
+// startBroker starts a contender and waits until it accepts connections.
+func startBroker(ctx context.Context, who Contender, parent string) (*brokerProcess, error) {
+	dir, err := os.MkdirTemp(parent, "broker-")
+	if err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	b := &brokerProcess{name: who.Name, dir: dir, output: filepath.Join(dir, "output"), exited: make(chan struct{})}
+	if err := b.start(ctx, who.Command); err != nil {
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *brokerProcess) start(ctx context.Context, command string) error {
+	// Brokers may give up their privileges before they open files.
+	if err := os.Chmod(b.dir, 0o777); err != nil {
+		return fmt.Errorf("bench: %w", err)
+	}
+	port, err := freePort()
+	if err != nil {
+		return fmt.Errorf("bench: %w", err)
+	}
+	b.address = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	conf := filepath.Join(b.dir, "mosquitto.conf")
+	if err := os.WriteFile(conf, fmt.Appendf(nil, sharedConf, port), 0o644); err != nil {
+		return fmt.Errorf("bench: %w", err)
+	}
+	out, err := os.Create(b.output)
+	if err != nil {
+		return fmt.Errorf("bench: %w", err)
+	}
+	defer out.Close()
+	command = strings.NewReplacer("{conf}", conf, "{port}", strconv.Itoa(port), "{dir}", b.dir).Replace(command)
+	// Thousands of connections need more than the usual soft limit of files, and not every broker raises it.
+	b.cmd = exec.Command("/bin/sh", "-c", `ulimit -n "$(ulimit -Hn)"; exec `+command)
+	b.cmd.Stdout, b.cmd.Stderr, b.cmd.Dir = out, out, b.dir
+	if err := b.cmd.Start(); err != nil {
+		return fmt.Errorf("bench: %s: %w", b.name, err)
+	}
+	go func() {
+		b.err = b.cmd.Wait()
+		close(b.exited)
+	}()
+	return b.ready(ctx)
+}
+
+// ready waits until connections are accepted.
+func (b *brokerProcess) ready(ctx context.Context) error {
+	deadline := time.Now().Add(startTimeout)
+	for {
+		conn, err := net.DialTimeout("tcp", b.address, time.Second)
+		if err == nil {
+			conn.Close()
+			return nil
+		}
+		select {
+		case <-b.exited:
+			return fmt.Errorf("bench: %s ended before it accepted connections: %v%s", b.name, b.err, b.lastWords())
+		case <-ctx.Done():
+			b.stop()
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			words := b.lastWords()
+			b.stop()
+			return fmt.Errorf("bench: %s does not accept connections on %s after %v: does its command use {port} or {conf}?%s", b.name, b.address, startTimeout, words)
+		}
+	}
+}
+
+func (b *brokerProcess) pid() int { return b.cmd.Process.Pid }
+
+// lastWords is the end of what the broker has printed, for an error's text.
+func (b *brokerProcess) lastWords() string {
+	out, err := os.ReadFile(b.output)
+	if out = bytes.TrimSpace(out); err != nil || len(out) == 0 {
+		return ""
+	}
+	if len(out) > 500 {
+		out = out[len(out)-500:]
+	}
+	return fmt.Sprintf("; %s printed: %s", b.name, out)
+}
+
+// stop ends the broker and removes its directory.
+func (b *brokerProcess) stop() {
+	b.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-b.exited:
+	case <-time.After(stopTimeout):
+		b.cmd.Process.Kill()
+		<-b.exited
+	}
+	os.RemoveAll(b.dir)
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}

@@ -49,6 +49,7 @@ type Config struct {
 	Size        int           // bytes of payload; default 64. Below StampSize there are no latencies
 	Rate        float64       // messages per second of all publishers together; 0: as many as go through
 	Window      int           // messages in flight per publisher at QoS 1 and 2; default 1000. A smaller Receive Maximum of the broker goes first
+	Backlog     int           // without a rate: publishers wait while more deliveries than this are on their way; 0: they never wait
 	Warmup      time.Duration // before anything is measured; default 1 s
 	Duration    time.Duration // what is measured; default 5 s
 	Drain       time.Duration // how long to wait for what is still on its way in the end; default 10 s
@@ -147,6 +148,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("%w: rate %g: expected messages per second, or 0 for as many as go through", ErrConfig, c.Rate)
 	case c.Window < 1 || c.Window > 65535:
 		return fmt.Errorf("%w: window %d: expected 1 to 65535 messages in flight", ErrConfig, c.Window)
+	case c.Backlog < 0:
+		return fmt.Errorf("%w: backlog %d: expected deliveries, or 0 for no limit", ErrConfig, c.Backlog)
 	case c.Warmup < 0 || c.Duration < 0 || c.Drain < 0:
 		return fmt.Errorf("%w: times cannot be negative", ErrConfig)
 	}

@@ -52,6 +52,10 @@ var (
 	accepted = Metric{Name: "connects", Unit: "connections/s", value: func(r *Result) (float64, bool) { return r.ConnectsPerSecond, true }}
 )
 
+// compareBacklog is how many deliveries are on their way at most: enough to keep every broker busy, and few enough for none
+// of them to drop any.
+const compareBacklog = 1 << 16
+
 // Rows are the loads of the comparison.
 func Rows() []Row {
 	var rows []Row
@@ -156,7 +160,7 @@ func (c *CompareConfig) runOne(ctx context.Context, row Row, who Contender) (*Re
 	defer b.stop()
 	config := row.Config
 	config.Address, config.PID = b.address, b.pid()
-	config.Warmup, config.Duration, config.Version = c.Warmup, c.Duration, c.Version
+	config.Warmup, config.Duration, config.Version, config.Backlog = c.Warmup, c.Duration, c.Version, compareBacklog
 	if config.Size == 0 {
 		config.Size = c.Size
 	}

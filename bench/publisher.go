@@ -63,13 +63,16 @@ func (p *publisher) publish() error {
 
 // flood is QoS 0 without a rate.
 func (p *publisher) flood() error {
-	n := p.perWrite()
-	for !p.run.stop.Load() {
+	n := p.run.backlog.share(p.perWrite())
+	for {
+		p.run.backlog.wait()
+		if p.run.stop.Load() {
+			return nil
+		}
 		if err := p.send(p.batch.take(n), p.run.now(), 0); err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
 func (p *publisher) send(b []byte, due, interval time.Duration) error {
@@ -107,12 +110,14 @@ func (p *publisher) windowed() error {
 	enough := max(1, len(p.window.free)/4)
 	for {
 		free, inFlight := p.window.available()
-		stopping := p.run.stop.Load()
-		if stopping && inFlight == 0 {
-			return nil
+		if inFlight == 0 {
+			p.run.backlog.wait()
+			if p.run.stop.Load() {
+				return nil
+			}
 		}
-		if free >= enough && !stopping {
-			if _, err := p.sendWindow(free, p.run.now(), 0); err != nil {
+		if free >= enough && !p.run.stop.Load() && !p.run.backlog.full() {
+			if _, err := p.sendWindow(p.run.backlog.share(free), p.run.now(), 0); err != nil {
 				return err
 			}
 		}

@@ -21,6 +21,7 @@ type Result struct {
 	Size        int            `json:"size,omitempty"`
 	Rate        float64        `json:"rate,omitempty"`
 	Window      int            `json:"window,omitempty"`
+	Backlog     int            `json:"backlog,omitempty"`
 	Connections int            `json:"connections,omitempty"`
 	Measured    float64        `json:"measured_seconds"`
 

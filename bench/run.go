@@ -28,6 +28,7 @@ type run struct {
 	dialer  *dialer
 	pid     int
 	latency *recorder
+	backlog *backlog
 
 	stop    atomic.Bool   // publishers are to end
 	stopped chan struct{} // closed with stop
@@ -44,6 +45,7 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 		return nil, err
 	}
 	r := &run{config: c, name: "bench-" + rand.Text()[:8], base: time.Now(), latency: newRecorder(), stopped: make(chan struct{})}
+	r.backlog = newBacklog(r)
 	if r.dialer, err = newDialer(ctx, &r.config); err != nil {
 		return nil, err
 	}
@@ -69,7 +71,7 @@ func (r *run) result() *Result {
 	c := &r.config
 	return &Result{
 		Scenario: c.Scenario, Address: c.Address, Version: c.Version, Publishers: c.Publishers, Subscribers: c.Subscribers,
-		Topics: c.Topics, QoS: c.QoS, Size: c.Size, Rate: c.Rate, Window: c.Window, Connections: c.Connections,
+		Topics: c.Topics, QoS: c.QoS, Size: c.Size, Rate: c.Rate, Window: c.Window, Backlog: c.Backlog, Connections: c.Connections,
 	}
 }
 
@@ -115,13 +117,13 @@ func (r *run) connectLoad(ctx context.Context) error {
 
 // inParallel calls f for 0 to n-1, connectingAtOnce at a time, until one fails.
 func inParallel(ctx context.Context, n int, f func(context.Context, int) error) error {
-	g, ctx := errgroup.WithContext(ctx)
+	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(connectingAtOnce)
 	for i := range n {
-		if ctx.Err() != nil {
+		if gctx.Err() != nil {
 			break
 		}
-		g.Go(func() error { return f(ctx, i) })
+		g.Go(func() error { return f(gctx, i) })
 	}
 	if err := g.Wait(); err != nil {
 		return err
@@ -204,10 +206,13 @@ func (r *run) messages(ctx context.Context) (*Result, error) {
 	for _, p := range r.publishers {
 		publishing.Go(func() { fail(p.publish()) })
 	}
+	watching, unwatch := context.WithCancel(ctx)
+	receiving.Go(func() { r.backlog.watch(watching) })
 	published := make(chan struct{})
 	go func() { publishing.Wait(); close(published) }()
 	defer func() {
 		r.stopPublishing()
+		unwatch()
 		r.closeLoad(polite)
 		publishing.Wait()
 		receiving.Wait()
@@ -261,6 +266,7 @@ func (r *run) messages(ctx context.Context) (*Result, error) {
 func (r *run) stopPublishing() {
 	if !r.stop.Swap(true) {
 		close(r.stopped)
+		r.backlog.wake()
 	}
 }
 

@@ -45,6 +45,7 @@ func (s *subscriber) receive() error {
 			return err
 		}
 		s.received.Store(s.scan.messages)
+		s.run.backlog.received()
 		if len(s.late) > 0 {
 			s.run.latency.record(s.late)
 			s.late = s.late[:0]

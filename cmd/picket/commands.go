@@ -10,6 +10,7 @@ import (
 // commands are picket's own. Each is a struct with a method Run(*env) error, in a file of its name; its method Help holds the
 // examples that --help shows.
 type commands struct {
+	Bench   benchCommand   `cmd:"" help:"Put load on any MQTT broker and measure what comes through."`
 	Help    helpCommand    `cmd:"" help:"Show what a command does and its options."`
 	Version versionCommand `cmd:"" help:"Show the version."`
 

@@ -1,0 +1,233 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"picket/packet"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// mosquitto starts Debian's mosquitto with further lines of configuration and returns its address.
+func mosquitto(t *testing.T, lines string) *brokerProcess {
+	t.Helper()
+	if _, err := exec.LookPath("mosquitto"); err != nil {
+		t.Fatal("mosquitto is missing: apt-get install mosquitto")
+	}
+	dir := t.TempDir()
+	// mosquitto gives up root's rights, and the directories above have to let it through.
+	for d := dir; strings.HasPrefix(d, os.TempDir()+"/"); d = filepath.Dir(d) {
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	command := "mosquitto -c {conf}"
+	if lines != "" {
+		command = fmt.Sprintf("sh -c 'printf %%b %q >>{conf} && exec mosquitto -c {conf}'", lines)
+	}
+	b, err := startBroker(t.Context(), Contender{Name: "mosquitto", Command: command}, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.stop)
+	return b
+}
+
+// brief is a Config of a run that takes a moment.
+func brief(c Config, b *brokerProcess) Config {
+	c.Address, c.PID = b.address, b.pid()
+	c.Warmup, c.Duration = 50*time.Millisecond, 250*time.Millisecond
+	return c
+}
+
+func TestRunMessages(t *testing.T) {
+	b := mosquitto(t, "")
+	for _, c := range []Config{
+		{Scenario: Pair, Version: packet.V31, Backlog: 10_000},
+		{Scenario: Pair, QoS: 1},
+		{Scenario: Pair, QoS: 2, Version: packet.V5},
+		{Scenario: Pair, Publishers: 3, Topics: 100, QoS: 1, Window: 7, Version: packet.V5},
+		{Scenario: Pair, Size: 100_000, QoS: 2, Window: 5},
+		{Scenario: Pair, Size: 1, QoS: 1},
+		{Scenario: FanIn, Publishers: 12, Backlog: 5000},
+		{Scenario: FanIn, Publishers: 5, Subscribers: 3, QoS: 2},
+		{Scenario: FanOut, Subscribers: 10, QoS: 1, Backlog: 100},
+	} {
+		t.Run(fmt.Sprintf("%s V%d QoS %d size %d", c.Scenario, c.Version, c.QoS, c.Size), func(t *testing.T) {
+			res, err := Run(t.Context(), brief(c, b))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if res.Lost != 0 || res.Received == 0 || res.Unsettled != 0 || res.Refused != 0 {
+				t.Errorf("%d lost, %d received, %d unsettled, %d refused of %d sent", res.Lost, res.Received, res.Unsettled, res.Refused, res.Sent)
+			}
+			if res.ReceivedPerSecond <= 0 || res.Measured < 0.25 {
+				t.Errorf("%v messages/s in %v s", res.ReceivedPerSecond, res.Measured)
+			}
+			if (res.Latency != nil) != (c.Size == 0 || c.Size >= StampSize) {
+				t.Errorf("latency %+v with a payload of %d bytes", res.Latency, c.Size)
+			}
+			if res.Broker == nil || res.Broker.RSS < 1<<20 {
+				t.Errorf("broker's process: %+v", res.Broker)
+			}
+		})
+	}
+}
+
+func TestRunAtARate(t *testing.T) {
+	b := mosquitto(t, "")
+	for qos := range byte(3) {
+		c := brief(Config{Scenario: FanOut, Subscribers: 4, QoS: qos, Rate: 400, Version: packet.V5}, b)
+		c.Duration = time.Second
+		res, err := Run(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A machine that is busy makes messages late, not fewer: those that are due are sent as soon as it can.
+		// More than were due there cannot be.
+		if most := uint64(400*1.05) + 400; res.Sent == 0 || res.Sent > most {
+			t.Errorf("QoS %d: %d messages sent, at most %d were due", qos, res.Sent, most)
+		}
+		if res.Lost != 0 || res.Latency == nil || res.Latency.Count == 0 {
+			t.Errorf("QoS %d: %d lost of %d, latency %+v", qos, res.Lost, res.Expected, res.Latency)
+		}
+	}
+}
+
+func TestRunConnections(t *testing.T) {
+	b := mosquitto(t, "")
+	idle, err := Run(t.Context(), brief(Config{Scenario: Idle, Connections: 200}, b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if idle.Broker == nil || idle.Broker.PerConnection <= 0 || idle.Broker.PerConnection > 1<<20 {
+		t.Errorf("idle: %+v", idle.Broker)
+	}
+	connects, err := Run(t.Context(), brief(Config{Scenario: Connects, Connections: 5, Version: packet.V5}, b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if connects.ConnectsPerSecond <= 0 || connects.Latency == nil {
+		t.Errorf("connects: %v/s, latency %+v", connects.ConnectsPerSecond, connects.Latency)
+	}
+}
+
+func TestRunFindsTheProcess(t *testing.T) {
+	b := mosquitto(t, "")
+	c := brief(Config{Scenario: Idle, Connections: 1}, b)
+	c.PID = 0
+	res, err := Run(t.Context(), c)
+	if err != nil || res.Broker == nil || res.Broker.PID != b.pid() {
+		t.Fatalf("broker's process is %d, found %+v: %v", b.pid(), res, err)
+	}
+}
+
+func TestRunReportsProgress(t *testing.T) {
+	b := mosquitto(t, "")
+	var calls atomic.Int64
+	c := brief(Config{}, b)
+	c.Duration = 1500 * time.Millisecond
+	c.Progress = func(p Progress) {
+		if p.Phase != "connecting" && p.Received > 0 {
+			calls.Add(1)
+		}
+	}
+	if _, err := Run(t.Context(), c); err != nil || calls.Load() == 0 {
+		t.Fatalf("%d reports of messages: %v", calls.Load(), err)
+	}
+}
+
+func TestRunSaysWhyNot(t *testing.T) {
+	t.Run("nobody listens", func(t *testing.T) {
+		port, err := freePort()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = Run(t.Context(), Config{Address: fmt.Sprintf("127.0.0.1:%d", port)})
+		if err == nil || !strings.Contains(err.Error(), "is a broker listening on 127.0.0.1:") {
+			t.Fatal(err)
+		}
+	})
+	t.Run("refused", func(t *testing.T) {
+		b := mosquitto(t, `allow_anonymous false\n`)
+		_, err := Run(t.Context(), brief(Config{Version: packet.V5}, b))
+		if err == nil || !strings.Contains(err.Error(), "the broker refused the connection") {
+			t.Fatal(err)
+		}
+	})
+	t.Run("broker dies", func(t *testing.T) {
+		b := mosquitto(t, "")
+		c := brief(Config{QoS: 1}, b)
+		c.Duration = time.Minute
+		c.Progress = func(Progress) { b.cmd.Process.Kill() }
+		_, err := Run(t.Context(), c)
+		if err == nil || !strings.Contains(err.Error(), "bench-") {
+			t.Fatal(err)
+		}
+	})
+	t.Run("cancelled", func(t *testing.T) {
+		b := mosquitto(t, "")
+		for _, s := range Scenarios {
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			c := brief(Config{Scenario: s, QoS: 2, Rate: 100}, b)
+			c.Duration = time.Minute
+			if _, err := Run(ctx, c); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%s: %v", s, err)
+			}
+			cancel()
+		}
+	})
+	t.Run("no broker", func(t *testing.T) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				conn.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+				conn.Close()
+			}
+		}()
+		if _, err := Run(t.Context(), Config{Address: l.Addr().String()}); err == nil {
+			t.Fatal("no error")
+		}
+	})
+}
+
+func TestConfigErrors(t *testing.T) {
+	for want, c := range map[string]Config{
+		"HOST:PORT":            {Address: "localhost"},
+		"expected one of pair": {Scenario: "triangle"},
+		"do not pair up":       {Publishers: 2, Subscribers: 3},
+		"protocol version 7":   {Version: 7},
+		"QoS 3":                {QoS: 3},
+		"rate -1":              {Rate: -1},
+		"window 70000":         {Window: 70000},
+		"publishers -1":        {Publishers: -1, Scenario: FanIn},
+		"size 999999999":       {Size: 999999999},
+		"topics 99999999":      {Topics: 99999999},
+		"backlog -1":           {Backlog: -1},
+		"times cannot be":      {Duration: -1},
+	} {
+		if _, err := Run(t.Context(), c); !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want ErrConfig with %q", err, want)
+		}
+	}
+}

@@ -40,6 +40,19 @@ type run struct {
 
 // Run runs c and returns what it has shown. When ctx ends before the run does, the error is ctx's.
 func Run(ctx context.Context, c Config) (*Result, error) {
+	// A deadline of ctx would turn into time-outs of whatever is under way, a little before ctx itself has ended, and look
+	// like a broker that does not answer. Cancelling ends the same things and cannot be mistaken.
+	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	res, err := start(inner, c)
+	if err != nil && ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return res, err
+}
+
+func start(ctx context.Context, c Config) (*Result, error) {
 	c, err := c.withDefaults()
 	if err != nil {
 		return nil, err

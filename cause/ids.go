@@ -1,0 +1,185 @@
+package cause
+
+// The broker and its machine.
+const (
+	BrokerNotRunning       ID = "broker-not-running"
+	LoopbackOnly           ID = "loopback-only"
+	OpenToEveryone         ID = "open-to-everyone"
+	ConfigNotLoaded        ID = "config-not-loaded"
+	ConfigErrorExit        ID = "config-error-exit"
+	ConfigRefused          ID = "config-refused"
+	KeyUnreadable          ID = "key-unreadable"
+	FilePermissions        ID = "file-permissions"
+	PortTaken              ID = "port-taken"
+	PrivilegedPort         ID = "privileged-port"
+	BindBeforeNetwork      ID = "bind-before-network"
+	PersistenceCorrupt     ID = "persistence-corrupt"
+	DockerPortNotPublished ID = "docker-port-not-published"
+	DockerDefaultConf      ID = "docker-default-conf"
+	SELinuxDenied          ID = "selinux-denied"
+	MemoryLimit            ID = "memory-limit"
+	MemoryLimitOOM         ID = "memory-limit-oom"
+	Overloaded             ID = "overloaded"
+	OverloadOrStorm        ID = "overload-or-storm"
+	ConntrackFull          ID = "conntrack-full"
+	LogLinesLost           ID = "log-lines-lost"
+)
+
+// From a host name to an address.
+const (
+	DNSMissingOrStale ID = "dns-missing-or-stale"
+	CDNProxiedDNS     ID = "cdn-proxied-dns"
+	PrivateIPUsed     ID = "private-ip-used"
+	IPv4OnlyListener  ID = "ipv4-only-listener"
+	IPv6OnlyClient    ID = "ipv6-only-client"
+	IPv6OnlyServer    ID = "ipv6-only-server"
+)
+
+// The way to the port.
+const (
+	SecurityGroupClosed        ID = "security-group-closed"
+	SecurityGroupWrongRule     ID = "security-group-wrong-rule"
+	LightServerFirewall        ID = "light-server-firewall"
+	PanelFirewall              ID = "panel-firewall"
+	VPCACL                     ID = "vpc-acl"
+	HostFirewallDrop           ID = "host-firewall-drop"
+	HostFirewallReject         ID = "host-firewall-reject"
+	NoPublicIP                 ID = "no-public-ip"
+	NATNoPortForward           ID = "nat-no-port-forward"
+	CGNAT                      ID = "cgnat"
+	HairpinNAT                 ID = "hairpin-nat"
+	CarrierOrCorpBlocksPort    ID = "carrier-or-corp-blocks-port"
+	CaptivePortalOrAPIsolation ID = "captive-portal-or-ap-isolation"
+	CrossBorder                ID = "cross-border"
+	ICPSNIBlock                ID = "icp-sni-block"
+	MTUBlackhole               ID = "mtu-blackhole"
+	MaxConnections             ID = "max-connections"
+	FDLimit                    ID = "fd-limit"
+	ConnectFlood               ID = "connect-flood"
+	RateLimitOrBan             ID = "rate-limit-or-ban"
+)
+
+// The first bytes.
+const (
+	TLSToPlainPort        ID = "tls-to-plain-port"
+	PlainToTLSPort        ID = "plain-to-tls-port"
+	TCPToWSPort           ID = "tcp-to-ws-port"
+	WSToTCPPort           ID = "ws-to-tcp-port"
+	ProxyProtocolMismatch ID = "proxy-protocol-mismatch"
+	ProxyHeaderUnexpected ID = "proxy-header-unexpected"
+	ProxyHeaderMissing    ID = "proxy-header-missing"
+	ProxyHeaderMalformed  ID = "proxy-header-malformed"
+	TLSWithoutCertificate ID = "tls-without-certificate"
+	UnknownProtocol       ID = "unknown-protocol"
+	ConnectTimeout        ID = "connect-timeout"
+)
+
+// TLS.
+const (
+	TLSUnknownCA                 ID = "tls-unknown-ca"
+	TLSIncompleteChain           ID = "tls-incomplete-chain"
+	TLSNameMismatch              ID = "tls-name-mismatch"
+	TLSExpired                   ID = "tls-expired"
+	ClockSkew                    ID = "clock-skew"
+	OldRootStore                 ID = "old-root-store"
+	TLSVersion                   ID = "tls-version"
+	TLSCiphers                   ID = "tls-ciphers"
+	ClientCertRequired           ID = "client-cert-required"
+	ClientCertRefused            ID = "client-cert-refused"
+	ClientCertRevoked            ID = "client-cert-revoked"
+	SNIALPN                      ID = "sni-alpn"
+	DeviceOutOfMemory            ID = "device-out-of-memory"
+	TLSClientRejectedCertificate ID = "tls-client-rejected-certificate"
+	TLSHandshakeFailed           ID = "tls-handshake-failed"
+)
+
+// WebSocket.
+const (
+	WSPath           ID = "ws-path"
+	WSSubprotocol    ID = "ws-subprotocol"
+	WSOrigin         ID = "ws-origin"
+	WSUpgradeInvalid ID = "ws-upgrade-invalid"
+	WSFrameInvalid   ID = "ws-frame-invalid"
+	ProxyNoUpgrade   ID = "proxy-no-upgrade"
+	H2ALPN           ID = "h2-alpn"
+)
+
+// CONNECT and its answer.
+const (
+	AnonymousRefused   ID = "anonymous-refused"
+	AnonymousLocalOnly ID = "anonymous-local-only"
+	NoPasswordFile     ID = "no-password-file"
+	BadCredentials     ID = "bad-credentials"
+	AuthMethodUnknown  ID = "auth-method-unknown"
+	AuthBackendDown    ID = "auth-backend-down"
+	ProtocolVersion    ID = "protocol-version"
+	EmptyClientID      ID = "empty-client-id"
+	ClientIDPrefix     ID = "client-id-prefix"
+	ClientIDRefused    ID = "client-id-refused"
+	KeepaliveRefused   ID = "keepalive-refused"
+	WillRefused        ID = "will-refused"
+)
+
+// Publishing, subscribing and delivery.
+const (
+	ACLPublishDenied      ID = "acl-publish-denied"
+	ACLSubscribeDenied    ID = "acl-subscribe-denied"
+	ACLReadDenied         ID = "acl-read-denied"
+	ACLDangerousName      ID = "acl-dangerous-name"
+	ACLSilent             ID = "acl-silent"
+	NoMatchingSubscribers ID = "no-matching-subscribers"
+	WrongTopicOrQoS       ID = "wrong-topic-or-qos"
+	PublishThenExit       ID = "publish-then-exit"
+	TopicInvalid          ID = "topic-invalid"
+	FilterInvalid         ID = "filter-invalid"
+	TopicTooDeep          ID = "topic-too-deep"
+	TopicAliasInvalid     ID = "topic-alias-invalid"
+	QoSNotSupported       ID = "qos-not-supported"
+	RetainNotSupported    ID = "retain-not-supported"
+	RetainedFull          ID = "retained-full"
+	SubscriptionsFull     ID = "subscriptions-full"
+	PayloadFormatInvalid  ID = "payload-format-invalid"
+	PayloadTooLarge       ID = "payload-too-large"
+	PacketTooLarge        ID = "packet-too-large"
+	ReceiverPacketLimit   ID = "receiver-packet-limit"
+	MessageExpired        ID = "message-expired"
+	QueueFull             ID = "queue-full"
+	QueueBytesFull        ID = "queue-bytes-full"
+	PacketIDUnknown       ID = "packet-id-unknown"
+)
+
+// The connection and the session last, or end.
+const (
+	IDTakeoverLoop         ID = "id-takeover-loop"
+	SessionTakenOver       ID = "session-taken-over"
+	KeepaliveMissed        ID = "keepalive-missed"
+	ConnectionLost         ID = "connection-lost"
+	MalformedPacket        ID = "malformed-packet"
+	ProtocolViolation      ID = "protocol-violation"
+	ReceiveMaximumExceeded ID = "receive-maximum-exceeded"
+	OutputFull             ID = "output-full"
+	ServerShuttingDown     ID = "server-shutting-down"
+	MaintenanceOrReload    ID = "maintenance-or-reload"
+	ListenerRemoved        ID = "listener-removed"
+	NoLongerAllowed        ID = "no-longer-allowed"
+	DisconnectedByAdmin    ID = "disconnected-by-admin"
+	SessionExpired         ID = "session-expired"
+	ProxyIdle60s           ID = "proxy-idle-60s"
+	WSPingUnanswered       ID = "ws-ping-unanswered"
+	NATIdleTimeout         ID = "nat-idle-timeout"
+	LBIdleTimeout          ID = "lb-idle-timeout"
+	WiFiCellSwitch         ID = "wifi-cell-switch"
+)
+
+// The phone, the app, the page.
+const (
+	AppFormMistake    ID = "app-form-mistake"
+	MixedContent      ID = "mixed-content"
+	WeChatMiniProgram ID = "wechat-miniprogram"
+	AndroidCleartext  ID = "android-cleartext"
+	IOSATS            ID = "ios-ats"
+	AndroidDoze       ID = "android-doze"
+	IOSBackground     ID = "ios-background"
+	PhoneVPNOrDNS     ID = "phone-vpn-or-dns"
+	ESPWiFiState      ID = "esp-wifi-state"
+)

@@ -1,0 +1,260 @@
+package cause
+
+// serverCauses: the broker does not run, does not listen where it should, or its machine is at its limits.
+var serverCauses = []Cause{
+	{
+		ID: BrokerNotRunning, Severity: Error, Stage: Server,
+		Title: Text{"the broker is not running", "服务端没有运行"},
+		Explain: Text{
+			"Every port of the broker refuses within one round trip while the machine itself answers (SSH on 22). `ss -ltnp` shows nothing on 1883, 8883 or 9001. A service manager may call the unit running although it has no process.",
+			"服务端的所有端口都在一个往返时间内被拒绝，而主机本身（如 22 端口的 SSH）有响应。`ss -ltnp` 在 1883、8883、9001 上什么都没有。有时服务管理器显示“运行中”，其实没有进程。",
+		},
+		Remedy: Text{
+			"`picket serve`, or `sudo systemctl enable --now mosquitto`; the reason it ended is in `journalctl -u mosquitto -n 50`.",
+			"运行 `picket serve`，或 `sudo systemctl enable --now mosquitto`；退出原因见 `journalctl -u mosquitto -n 50`。",
+		},
+		ConsequenceOf: []ID{ConfigErrorExit, KeyUnreadable, PortTaken, PrivilegedPort, BindBeforeNetwork, PersistenceCorrupt, MemoryLimitOOM},
+	},
+	{
+		ID: LoopbackOnly, Severity: Error, Stage: Server,
+		Title: Text{"the broker listens on its own machine only", "服务端只监听本机"},
+		Explain: Text{
+			"From outside the port is refused (it does not time out, as behind a firewall), on the machine itself it works. `ss -ltn` shows 127.0.0.1:{port} and [::1]:{port} only. That is mosquitto 2 without a `listener` line, and its log says local only mode.",
+			"从外部连接被拒绝（不是防火墙那种超时），在本机则正常。`ss -ltn` 只有 127.0.0.1:{port} 和 [::1]:{port}。mosquitto 2 没有 `listener` 行时就是这样，日志里有 local only mode。",
+		},
+		Remedy: Text{
+			"Write `listener {port}` and a `password_file` into the configuration and restart; mosquitto adds no listener on a reload. `picket serve` without a configuration listens for everyone and asks strangers for the password.",
+			"在配置中加入 `listener {port}` 和 `password_file` 并重启；mosquitto 重载时不会新增监听。不带配置的 `picket serve` 会对外监听，并要求外部客户端输入密码。",
+		},
+		ConsequenceOf: []ID{ConfigNotLoaded, DockerDefaultConf},
+	},
+	{
+		ID: OpenToEveryone, Severity: Warning, Stage: Server,
+		Title: Text{"everyone who reaches the port may do everything", "任何能连到端口的人都能为所欲为"},
+		Explain: Text{
+			"The listener on {address} port {port} allows anonymous clients and has no access list, and it is reachable from beyond this machine. Strangers who find it can read and send every message; scanners find an open port within hours.",
+			"{address} 端口 {port} 允许匿名且没有访问控制，并且从本机以外可以访问。发现它的陌生人可以读写所有消息；公网上的扫描器几小时内就会找到。",
+		},
+		Remedy: Text{
+			"Set `allow_anonymous false` with a `password_file`, or bind the listener to 127.0.0.1 (`listener {port} 127.0.0.1`).",
+			"设置 `allow_anonymous false` 和 `password_file`，或只监听本机（`listener {port} 127.0.0.1`）。",
+		},
+	},
+	{
+		ID: ConfigNotLoaded, Severity: Error, Stage: Server,
+		Title: Text{"the configuration that was edited is not the one in use", "修改的配置没有生效"},
+		Explain: Text{
+			"Nothing changes after an edit: the broker runs without `-c`, `include_dir` is missing, another file is in use, or the broker was not restarted. The log says that the default configuration is used, or names the file.",
+			"改完配置没有任何变化：服务端启动时没带 `-c`、缺少 `include_dir`、用的是另一个文件，或没有重启。日志会写明使用默认配置，或写出文件名。",
+		},
+		Remedy: Text{
+			"Look at the command line (`ps -o args= -C picket`, or `-C mosquitto`), check the file with `picket check -c FILE`, and restart.",
+			"查看启动命令（`ps -o args= -C picket` 或 `-C mosquitto`），用 `picket check -c FILE` 检查文件，然后重启。",
+		},
+	},
+	{
+		ID: ConfigErrorExit, Severity: Error, Stage: Server,
+		Title: Text{"the broker ended because of an error in its configuration", "配置有误，服务端启动后退出"},
+		Explain: Text{
+			"After an edit or an upgrade every port refuses. The log says \"Error found at {file}:{line}\": an unknown word, a bad value, a value given twice (often `persistence_location`, `pid_file` or `log_dest` in the main file and in conf.d), a file that is missing.",
+			"修改配置或升级之后所有端口都被拒绝。日志里有 \"Error found at {file}:{line}\"：未知的配置项、错误的值、重复的值（常见于主文件和 conf.d 里都写了 `persistence_location`、`pid_file` 或 `log_dest`）、文件缺失。",
+		},
+		Remedy: Text{
+			"`picket check -c {file}` lists all problems at once, each with a hint. Correct the line and start again.",
+			"`picket check -c {file}` 一次列出全部问题并给出提示。改正后重新启动。",
+		},
+	},
+	{
+		ID: ConfigRefused, Severity: Warning, Stage: Server,
+		Title: Text{"the new configuration is wrong, the old one stays in force", "新配置有误，继续使用旧配置"},
+		Explain: Text{
+			"A reload was asked for and {file} has an error in line {line}. Nothing was changed and nobody disconnected.",
+			"收到重载请求，但 {file} 第 {line} 行有误。没有做任何改动，也没有断开任何客户端。",
+		},
+		Remedy: Text{
+			"Correct the file (`picket check -c {file}`) and reload again.",
+			"改正文件（`picket check -c {file}`）后再次重载。",
+		},
+	},
+	{
+		ID: KeyUnreadable, Severity: Error, Stage: Server,
+		Title: Text{"the broker cannot read its certificate or key", "服务端无法读取证书或私钥"},
+		Explain: Text{
+			"{file} belongs to another user, typically Let's Encrypt's files that only root may read: the TLS port stays closed, or the broker ends. mosquitto since 2.0 gives up root before it reads them.",
+			"{file} 属于其他用户，典型情况是只有 root 能读的 Let's Encrypt 文件：TLS 端口打不开，或服务端直接退出。mosquitto 2.0 起先放弃 root 权限再读文件。",
+		},
+		Remedy: Text{
+			"Copy them in a deploy hook: `install -o mosquitto -m 0640 /etc/letsencrypt/live/{host}/privkey.pem /etc/mosquitto/certs/`, the same for fullchain.pem, then reload. The owner is the user that the broker runs as.",
+			"在 deploy hook 中复制：`install -o mosquitto -m 0640 /etc/letsencrypt/live/{host}/privkey.pem /etc/mosquitto/certs/`，fullchain.pem 同样处理，然后重载。属主应为运行服务端的用户。",
+		},
+	},
+	{
+		ID: FilePermissions, Severity: Warning, Stage: Server,
+		Title: Text{"others can read a file with secrets", "含有机密的文件可被他人读取"},
+		Explain: Text{
+			"{file} holds passwords, keys or access rules, and every user of the machine can read it, or it belongs to someone other than the broker's user.",
+			"{file} 中有密码、私钥或访问规则，而本机所有用户都能读取，或其属主不是运行服务端的用户。",
+		},
+		Remedy: Text{
+			"`chmod 0600 {file}`, and `chown` it to the user that the broker runs as.",
+			"执行 `chmod 0600 {file}`，并用 `chown` 改为运行服务端的用户。",
+		},
+	},
+	{
+		ID: PortTaken, Severity: Error, Stage: Server,
+		Title: Text{"another program has the port", "端口被其他程序占用"},
+		Explain: Text{
+			"The log says \"Address already in use\" for port {port}: a second mosquitto, EMQX, Home Assistant's add-on or a container got there first. Clients connect, but to the wrong broker, with other users and other data.",
+			"日志显示端口 {port} \"Address already in use\"：另一个 mosquitto、EMQX、Home Assistant 插件或容器先占用了它。客户端能连上，但连的是别的服务，用户和数据都不同。",
+		},
+		Remedy: Text{
+			"`sudo ss -ltnp 'sport = :{port}'` names the program; stop it (`sudo systemctl disable --now mosquitto`), or choose another port.",
+			"`sudo ss -ltnp 'sport = :{port}'` 可查出是哪个程序；停掉它（`sudo systemctl disable --now mosquitto`），或换一个端口。",
+		},
+	},
+	{
+		ID: PrivilegedPort, Severity: Error, Stage: Server,
+		Title: Text{"ports below 1024 need a permission", "监听 1024 以下端口需要权限"},
+		Explain: Text{
+			"The broker may not open port {port}: the log says \"Permission denied\". Only that port refuses.",
+			"服务端无权打开端口 {port}：日志显示 \"Permission denied\"。只有该端口连不上。",
+		},
+		Remedy: Text{
+			"`sudo setcap cap_net_bind_service=+ep $(command -v picket)`, or AmbientCapabilities=CAP_NET_BIND_SERVICE in the systemd unit, or `sysctl net.ipv4.ip_unprivileged_port_start={port}`.",
+			"`sudo setcap cap_net_bind_service=+ep $(command -v picket)`，或在 systemd 单元中加 AmbientCapabilities=CAP_NET_BIND_SERVICE，或 `sysctl net.ipv4.ip_unprivileged_port_start={port}`。",
+		},
+	},
+	{
+		ID: BindBeforeNetwork, Severity: Error, Stage: Server,
+		Title: Text{"the address to listen on does not exist yet", "启动时要监听的地址还不存在"},
+		Explain: Text{
+			"After a reboot the port refuses, and a restart by hand helps: the listener is bound to {address}, which the network had not set up when the broker began (\"Cannot assign requested address\").",
+			"重启机器后端口被拒绝，手动重启服务就好：监听绑定在 {address} 上，而服务端启动时网络尚未就绪（\"Cannot assign requested address\"）。",
+		},
+		Remedy: Text{
+			"Listen without an address, or let the unit wait (`After=network-online.target`, `Wants=network-online.target`), or set `net.ipv4.ip_nonlocal_bind=1`. If the address belongs to another machine, correct it.",
+			"监听时不写地址；或让服务等待网络（`After=network-online.target`、`Wants=network-online.target`）；或设置 `net.ipv4.ip_nonlocal_bind=1`。如果地址属于别的机器，请改正。",
+		},
+	},
+	{
+		ID: PersistenceCorrupt, Severity: Error, Stage: Server,
+		Title: Text{"the stored state is damaged", "持久化数据损坏"},
+		Explain: Text{
+			"After a power cut the broker ends as soon as it reads {file}, and every port refuses.",
+			"断电之后，服务端一读取 {file} 就退出，所有端口都被拒绝。",
+		},
+		Remedy: Text{
+			"Stop the broker, move the file aside (`sudo mv {file} {file}.bad`) and start it. Retained and queued messages are lost; mosquitto's `mosquitto_db_dump` may save some.",
+			"停止服务端，把文件移开（`sudo mv {file} {file}.bad`）再启动。保留消息和排队消息会丢失；mosquitto 的 `mosquitto_db_dump` 或许能救回一些。",
+		},
+	},
+	{
+		ID: DockerPortNotPublished, Severity: Error, Stage: Server,
+		Title: Text{"the container's port is not published", "容器端口没有映射"},
+		Explain: Text{
+			"From outside the port is refused, inside the container it works. `docker ps` shows no 0.0.0.0:{port}->, or one that begins with 127.0.0.1.",
+			"从外部被拒绝，容器内部正常。`docker ps` 里没有 0.0.0.0:{port}->，或以 127.0.0.1 开头。",
+		},
+		Remedy: Text{
+			"`docker run -p {port}:{port} …`, in a compose file `ports: [\"{port}:{port}\"]`.",
+			"`docker run -p {port}:{port} …`，compose 文件中写 `ports: [\"{port}:{port}\"]`。",
+		},
+	},
+	{
+		ID: DockerDefaultConf, Severity: Error, Stage: Server,
+		Title: Text{"the container runs with its default configuration", "容器仍在用默认配置"},
+		Explain: Text{
+			"On the container's host the connection opens and is lost right after CONNECT: Docker's proxy accepts it, the broker inside listens on 127.0.0.1 only. Mounting `-v mosquitto.conf:…` without a path makes an empty volume of that name.",
+			"在宿主机上能连上，但 CONNECT 之后立刻断开：连接由 docker-proxy 接受，而容器内的服务端只监听 127.0.0.1。`-v mosquitto.conf:…` 若不写路径，会变成一个同名空卷。",
+		},
+		Remedy: Text{
+			"Mount the file by its full path, `-v $PWD/mosquitto.conf:/mosquitto/config/mosquitto.conf:ro`, with `listener {port}` in it.",
+			"用完整路径挂载：`-v $PWD/mosquitto.conf:/mosquitto/config/mosquitto.conf:ro`，并在其中写 `listener {port}`。",
+		},
+	},
+	{
+		ID: SELinuxDenied, Severity: Error, Stage: Server,
+		Title: Text{"SELinux forbids it", "被 SELinux 拦截"},
+		Explain: Text{
+			"On RHEL and its relatives the port refuses, or nginx answers 502, although permissions look right. `getenforce` says Enforcing and `sudo ausearch -m avc -ts recent` shows the denial.",
+			"在 RHEL 系发行版上，权限看起来没问题，端口却被拒绝，或 nginx 返回 502。`getenforce` 为 Enforcing，`sudo ausearch -m avc -ts recent` 能看到拒绝记录。",
+		},
+		Remedy: Text{
+			"`sudo restorecon -Rv /etc/mosquitto /var/lib/mosquitto`; for another port `sudo semanage port -a -t TYPE -p tcp {port}` (`sudo semanage port -l` names the TYPE that 1883 has); for nginx `sudo setsebool -P httpd_can_network_connect 1`.",
+			"`sudo restorecon -Rv /etc/mosquitto /var/lib/mosquitto`；其他端口用 `sudo semanage port -a -t TYPE -p tcp {port}`（1883 的 TYPE 见 `sudo semanage port -l`）；nginx 用 `sudo setsebool -P httpd_can_network_connect 1`。",
+		},
+	},
+	{
+		ID: MemoryLimit, Severity: Error, Stage: Server,
+		Title: Text{"the broker has reached its memory limit", "服务端内存达到上限"},
+		Explain: Text{
+			"`memory_limit` ({limit} bytes) is reached. To stay alive the broker refuses what would need more: new connections, and messages that would have to be queued.",
+			"已达到 `memory_limit`（{limit} 字节）。为了继续运行，服务端拒绝需要更多内存的操作：新连接和需要排队的消息。",
+		},
+		Remedy: Text{
+			"Find who makes it grow: clients that do not read, sessions of clients that never return, many retained messages. Lower the queue limits, or raise `memory_limit`.",
+			"找出增长来源：不读数据的客户端、不再回来的会话、大量保留消息。调低队列上限，或调高 `memory_limit`。",
+		},
+		ConsequenceOf: []ID{QueueFull, QueueBytesFull, OutputFull},
+	},
+	{
+		ID: MemoryLimitOOM, Severity: Error, Stage: Server,
+		Title: Text{"the system killed the broker for lack of memory", "内存耗尽，服务端被系统杀死"},
+		Explain: Text{
+			"All clients drop together, are refused for a moment and come back. `journalctl -k | grep -i oom` names the broker at that time, and its restart count grows.",
+			"所有客户端同时掉线，短时间被拒绝后又恢复。`journalctl -k | grep -i oom` 在该时刻记录了服务端进程，重启次数增加。",
+		},
+		Remedy: Text{
+			"Bound the queues (`max_queued_messages`, `max_queued_bytes`) and the memory (`memory_limit`), and look for slow subscribers.",
+			"限制队列（`max_queued_messages`、`max_queued_bytes`）和内存（`memory_limit`），并查找缓慢的订阅者。",
+		},
+	},
+	{
+		ID: Overloaded, Severity: Warning, Stage: Server,
+		Title: Text{"the broker has more to do than it can", "服务端过载"},
+		Explain: Text{
+			"Work that must not wait, such as checking passwords, is queued beyond its limit of {limit}; new connections are refused for now with return code 3, in MQTT 5 0x89, and may come back soon.",
+			"不能久等的工作（例如校验密码）排队超过上限 {limit}；新连接暂时以返回码 3（MQTT 5 为 0x89）拒绝，稍后可再来。",
+		},
+		Remedy: Text{
+			"Let clients wait longer between attempts, with some chance in it; look for one that connects again and again with a wrong password.",
+			"让客户端加大重连间隔并加随机；查找是否有客户端反复用错误密码连接。",
+		},
+	},
+	{
+		ID: OverloadOrStorm, Severity: Warning, Stage: Server,
+		Title: Text{"too many clients reconnect at the same time", "重连风暴"},
+		Explain: Text{
+			"After an outage everyone comes back at once: connects are slow or time out and it gets better in waves. One core is at 100 %, the kernel speaks of SYN flooding, `nstat -az TcpExtListenDrops` counts up.",
+			"故障之后所有客户端同时涌回：连接缓慢或超时，一阵一阵恢复。一个核心 100 %，内核提示 SYN flooding，`nstat -az TcpExtListenDrops` 持续增长。",
+		},
+		Remedy: Text{
+			"Clients: back off with chance. Server: `net.core.somaxconn=4096`, `net.ipv4.tcp_max_syn_backlog=8192`, TLS session tickets, more cores.",
+			"客户端：退避重连并加随机。服务端：`net.core.somaxconn=4096`、`net.ipv4.tcp_max_syn_backlog=8192`、TLS 会话票据、更多核心。",
+		},
+	},
+	{
+		ID: ConntrackFull, Severity: Error, Stage: Server,
+		Title: Text{"the kernel's table of connections is full", "内核连接跟踪表已满"},
+		Explain: Text{
+			"Connections to any port time out at random, pings are lost too, and dmesg says \"nf_conntrack: table full, dropping packet\".",
+			"任意端口都会随机超时，ping 也丢包，dmesg 显示 \"nf_conntrack: table full, dropping packet\"。",
+		},
+		Remedy: Text{
+			"`sudo sysctl -w net.netfilter.nf_conntrack_max=1048576`, and into /etc/sysctl.d for good.",
+			"`sudo sysctl -w net.netfilter.nf_conntrack_max=1048576`，并写入 /etc/sysctl.d 永久生效。",
+		},
+	},
+	{
+		ID: LogLinesLost, Severity: Warning, Stage: Server,
+		Title: Text{"lines are missing from the log", "日志有缺失"},
+		Explain: Text{
+			"A destination of the log could not be written to (disk full), or took lines more slowly than they came (a terminal that is stopped, a pipe nobody reads), and the broker did not wait for it.",
+			"日志的某个目的地写不进去（磁盘满），或读取太慢（终端被暂停、管道没人读），而服务端不会为它停下。",
+		},
+		Remedy: Text{
+			"Make room on the disk, or let whatever reads the log go on; log fewer types (`log_type`).",
+			"清理磁盘，或让读取日志的程序继续；减少日志类型（`log_type`）。",
+		},
+	},
+}

@@ -1,0 +1,254 @@
+package client
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
+	"golang.org/x/net/proxy"
+
+	"picket/packet"
+)
+
+// Transport says how to reach a server.
+type Transport struct {
+	// URL names the server: mqtt://HOST[:1883], mqtts://HOST[:8883], ws://HOST[:80]/PATH, wss://HOST[:443]/PATH or unix:///PATH.
+	// Users and passwords in it are not used.
+	URL string
+	// TLS is for mqtts and wss; nil trusts the system's authorities. The server's name is taken from URL unless it is set here.
+	TLS *tls.Config
+	// LocalAddress is the local host name or address to connect from; empty leaves it to the system.
+	LocalAddress string
+	// Proxy is a SOCKS5 proxy, socks5h://[USER[:PASSWORD]@]HOST[:1080], which also resolves the server's name. Empty for none.
+	Proxy string
+	// Header is added to the WebSocket handshake.
+	Header http.Header
+}
+
+var defaultPorts = map[string]string{"mqtt": "1883", "mqtts": "8883", "ws": "80", "wss": "443"}
+
+// dial makes the connection that MQTT is spoken over.
+func (t *Transport) dial(ctx context.Context, v packet.Version) (net.Conn, error) {
+	u, err := url.Parse(t.URL)
+	if err != nil {
+		return nil, fmt.Errorf("server address: %w", err)
+	}
+	if u.Scheme == "unix" {
+		if u.Path == "" {
+			return nil, fmt.Errorf("server address %q has no path; unix:///PATH is expected", t.URL)
+		}
+		return new(net.Dialer).DialContext(ctx, "unix", u.Path)
+	}
+	port, known := defaultPorts[u.Scheme]
+	if !known || u.Hostname() == "" {
+		return nil, fmt.Errorf("server address %q is not of the form SCHEME://HOST[:PORT] with mqtt, mqtts, ws or wss, nor unix:///PATH", u.Redacted())
+	}
+	if u.Port() != "" {
+		port = u.Port()
+	}
+	conn, err := t.tcp(ctx, net.JoinHostPort(u.Hostname(), port))
+	if err != nil {
+		return nil, err
+	}
+	if u.Scheme == "mqtts" || u.Scheme == "wss" {
+		secure := tls.Client(conn, t.tlsConfig(u.Hostname()))
+		if err := secure.HandshakeContext(ctx); err != nil {
+			_ = conn.Close()
+			return nil, &TLSError{err}
+		}
+		conn = secure
+	}
+	if u.Scheme == "ws" || u.Scheme == "wss" {
+		upgraded, err := t.upgrade(ctx, conn, u, v)
+		if err != nil {
+			_ = conn.Close()
+			return nil, err
+		}
+		conn = upgraded
+	}
+	return conn, nil
+}
+
+// TLSError is a TLS handshake that failed.
+type TLSError struct{ Err error }
+
+func (e *TLSError) Error() string { return "TLS handshake: " + e.Err.Error() }
+
+// Unwrap is the error of package tls.
+func (e *TLSError) Unwrap() error { return e.Err }
+
+// tcp connects to host:port, through the proxy if there is one.
+func (t *Transport) tcp(ctx context.Context, addr string) (net.Conn, error) {
+	dialer := &net.Dialer{}
+	if t.LocalAddress != "" {
+		local, err := net.DefaultResolver.LookupIPAddr(ctx, t.LocalAddress)
+		if err != nil {
+			return nil, fmt.Errorf("local address: %w", err)
+		}
+		dialer.LocalAddr = &net.TCPAddr{IP: local[0].IP, Zone: local[0].Zone}
+	}
+	if t.Proxy == "" {
+		return dialer.DialContext(ctx, "tcp", addr)
+	}
+	u, err := url.Parse(t.Proxy)
+	if err != nil || u.Scheme != "socks5h" || u.Hostname() == "" {
+		return nil, errors.New("proxy is not of the form socks5h://[USER[:PASSWORD]@]HOST[:PORT]")
+	}
+	port := u.Port()
+	if port == "" {
+		port = "1080"
+	}
+	var auth *proxy.Auth
+	if u.User != nil {
+		password, _ := u.User.Password()
+		auth = &proxy.Auth{User: u.User.Username(), Password: password}
+	}
+	socks, err := proxy.SOCKS5("tcp", net.JoinHostPort(u.Hostname(), port), auth, dialer)
+	if err != nil {
+		return nil, fmt.Errorf("proxy: %w", err)
+	}
+	conn, err := socks.(proxy.ContextDialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, &ProxyError{err}
+	}
+	return conn, nil
+}
+
+// ProxyError is a connection that could not be made through the SOCKS5 proxy.
+type ProxyError struct{ Err error }
+
+func (e *ProxyError) Error() string { return "proxy: " + e.Err.Error() }
+
+// Unwrap is what the proxy, or the way to it, did.
+func (e *ProxyError) Unwrap() error { return e.Err }
+
+func (t *Transport) tlsConfig(host string) *tls.Config {
+	config := &tls.Config{}
+	if t.TLS != nil {
+		config = t.TLS.Clone()
+	}
+	if config.ServerName == "" {
+		config.ServerName = host
+	}
+	return config
+}
+
+// upgrade makes a WebSocket of conn.
+func (t *Transport) upgrade(ctx context.Context, conn net.Conn, u *url.URL, v packet.Version) (net.Conn, error) {
+	protocols := []string{"mqtt"} // MQTT-6.0.0-3
+	if v == packet.V31 {
+		protocols = []string{"mqttv3.1", "mqtt"}
+	}
+	dialer := ws.Dialer{
+		Protocols: protocols,
+		Header:    ws.HandshakeHeaderHTTP(t.Header),
+		NetDial:   func(context.Context, string, string) (net.Conn, error) { return conn, nil },
+		TLSClient: func(conn net.Conn, _ string) net.Conn { return conn }, // TLS is already spoken
+	}
+	_, early, handshake, err := dialer.Dial(ctx, u.String())
+	if err != nil {
+		return nil, fmt.Errorf("WebSocket handshake: %w", err)
+	}
+	w := &webSocket{Conn: conn}
+	from := io.Reader(bufio.NewReader(conn))
+	if early != nil { // frames that came together with the answer
+		b, _ := early.Peek(early.Buffered())
+		from = io.MultiReader(bytes.NewReader(bytes.Clone(b)), from)
+		ws.PutReader(early)
+	}
+	w.in = &wsutil.Reader{Source: from, State: ws.StateClientSide, CheckUTF8: false, OnIntermediate: w.control}
+	if handshake.Protocol == "" {
+		return nil, fmt.Errorf("WebSocket handshake: the server does not speak subprotocol %s", protocols[0])
+	}
+	return w, nil
+}
+
+// webSocket is a stream of bytes in binary frames, whose borders mean nothing (MQTT-6.0.0-2).
+type webSocket struct {
+	net.Conn
+	in    *wsutil.Reader
+	frame bool // reading inside a frame
+
+	mu  sync.Mutex // held while a frame is written: pongs are sent by the reader
+	out []byte
+}
+
+// Read gives the payload of data frames and answers control frames.
+func (w *webSocket) Read(b []byte) (int, error) {
+	for {
+		if !w.frame {
+			h, err := w.in.NextFrame()
+			if err != nil {
+				return 0, err
+			}
+			switch {
+			case h.OpCode.IsControl():
+				if err := w.control(h, w.in); err != nil {
+					return 0, err
+				}
+				continue
+			case h.OpCode == ws.OpText: // MQTT-6.0.0-1
+				return 0, errors.New("WebSocket: the server sent a text frame")
+			}
+			w.frame = true
+		}
+		n, err := w.in.Read(b)
+		if err == io.EOF {
+			w.frame, err = false, nil
+		}
+		if n > 0 || err != nil {
+			return n, err
+		}
+	}
+}
+
+// control answers a control frame: ping with pong, close with the end of the stream.
+func (w *webSocket) control(h ws.Header, r io.Reader) error {
+	payload, err := io.ReadAll(io.LimitReader(r, h.Length)) // at most 125 bytes, which the reader has checked
+	if err != nil {
+		return err
+	}
+	switch h.OpCode {
+	case ws.OpPing:
+		return w.write(ws.OpPong, payload)
+	case ws.OpClose:
+		_ = w.write(ws.OpClose, payload)
+		return io.EOF
+	}
+	return nil
+}
+
+// Write sends b as one frame.
+func (w *webSocket) Write(b []byte) (int, error) {
+	if err := w.write(ws.OpBinary, b); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+func (w *webSocket) write(op ws.OpCode, payload []byte) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	h := ws.Header{Fin: true, OpCode: op, Masked: true, Mask: ws.NewMask(), Length: int64(len(payload))}
+	head := bytes.NewBuffer(w.out[:0])
+	if err := ws.WriteHeader(head, h); err != nil {
+		return err
+	}
+	w.out = append(head.Bytes(), payload...)
+	ws.Cipher(w.out[len(w.out)-len(payload):], h.Mask, 0)
+	_, err := w.Conn.Write(w.out)
+	if cap(w.out) > maxQueued {
+		w.out = nil
+	}
+	return err
+}

@@ -1,0 +1,206 @@
+package mosqconf
+
+// A directive is one name that may begin a line.
+type directive struct {
+	usage string // what follows the name
+	apply func(p *parser, f *fileState, l line)
+}
+
+type directiveTable map[string]directive
+
+// usage returns how a directive is written.
+func (t directiveTable) usage(name string) string { return name + " " + t[name].usage }
+
+// directives is every directive that is known, whether in force or refused. It is filled below, because the functions in it refer to it.
+var directives directiveTable
+
+// families are directives of which a part of the name is free.
+var families map[string]func(p *parser, f *fileState, l line)
+
+// formerly are names that other brokers, or older versions of mosquitto, have for something.
+var formerly = map[string]string{
+	"ssl_certfile": "Did you mean certfile?", "ssl_keyfile": "Did you mean keyfile?", "cert": "Did you mean certfile?", "key": "Did you mean keyfile?",
+	"tls_certfile": "Did you mean certfile?", "tls_keyfile": "Did you mean keyfile?", "tls_cafile": "Did you mean cafile?",
+	"mount": "Did you mean mount_point?", "anonymous": "Did you mean allow_anonymous?", "passwd_file": "Did you mean password_file?",
+	"max_clients": "Did you mean max_connections?", "bind": "The address follows the port: listener PORT ADDRESS", "host": "The address follows the port: listener PORT ADDRESS",
+	"websockets":           "Write protocol websockets after a listener line.",
+	"store_clean_interval": "mosquitto 1.5 removed it: leave it out.",
+	"max_queued":           "Did you mean max_queued_messages?",
+}
+
+const (
+	boolean = "true|false"
+	number  = "NUMBER"
+	seconds = "SECONDS"
+	path    = "PATH"
+	folder  = "FOLDER"
+	text    = "TEXT"
+)
+
+func init() {
+	directives = directiveTable{
+		"include_dir": {folder, (*parser).includeDir},
+
+		// Who may connect, and what they may do (security.go).
+		"per_listener_settings":      {boolean, (*parser).perListenerSettings},
+		"allow_anonymous":            {"true|false|local", (*parser).allowAnonymous},
+		"password_file":              {path, (*parser).passwordFile},
+		"acl_file":                   {path, (*parser).aclFile},
+		"acl_subscribe_unchecked":    {boolean, (*parser).aclSubscribeUnchecked},
+		"allow_zero_length_clientid": {boolean, (*parser).allowZeroLengthClientID},
+		"auto_id_prefix":             {text, (*parser).autoIDPrefix},
+		"clientid_prefixes":          {text, (*parser).clientIDPrefixes},
+
+		// The broker (global.go).
+		"allow_duplicate_messages":     {boolean, (*parser).allowDuplicateMessages},
+		"check_retain_source":          {boolean, globalBool(func(p *parser) *bool { return &p.config.CheckRetainSource })},
+		"connection_messages":          {boolean, globalBool(func(p *parser) *bool { return &p.config.ConnectionMessages })},
+		"connect_timeout":              {seconds, (*parser).connectTimeout},
+		"event_loops":                  {number, (*parser).eventLoops},
+		"log_dest":                     {"none|stdout|stderr|syslog|topic|file PATH", (*parser).logDest},
+		"log_facility":                 {"0 to 7", (*parser).logFacility},
+		"log_format":                   {"mosquitto|text|json", (*parser).logFormat},
+		"log_timestamp":                {boolean, globalBool(func(p *parser) *bool { return &p.config.Log.Timestamp })},
+		"log_timestamp_format":         {"FORMAT", (*parser).logTimestampFormat},
+		"log_type":                     {"none|information|notice|warning|error|debug|subscribe|unsubscribe|internal|websockets|all", (*parser).logType},
+		"max_inflight_bytes":           {number, globalInt(func(p *parser) *int { return &p.config.MaxInflightBytes })},
+		"max_inflight_messages":        {number, (*parser).maxInflightMessages},
+		"max_keepalive":                {seconds, (*parser).maxKeepAlive},
+		"max_output_bytes":             {number, (*parser).maxOutputBytes},
+		"max_packet_size":              {number, (*parser).maxPacketSize},
+		"max_queued_bytes":             {number, globalInt(func(p *parser) *int { return &p.config.MaxQueuedBytes })},
+		"max_queued_messages":          {number, globalInt(func(p *parser) *int { return &p.config.MaxQueuedMessages })},
+		"max_total_output_bytes":       {number, (*parser).maxTotalOutputBytes},
+		"memory_limit":                 {number, (*parser).memoryLimit},
+		"message_size_limit":           {number, (*parser).messageSizeLimit},
+		"persistent_client_expiration": {"NUMBER followed by h, d, w, m or y", (*parser).persistentClientExpiration},
+		"pid_file":                     {path, (*parser).pidFile},
+		"queue_qos0_messages":          {boolean, globalBool(func(p *parser) *bool { return &p.config.QueueQoS0 })},
+		"retain_available":             {boolean, globalBool(func(p *parser) *bool { return &p.config.RetainAvailable })},
+		"retry_interval":               {seconds, (*parser).retryInterval},
+		"set_tcp_nodelay":              {boolean, globalBool(func(p *parser) *bool { return &p.config.TCPNoDelay })},
+		"sys_interval":                 {seconds, (*parser).sysInterval},
+		"upgrade_outgoing_qos":         {boolean, globalBool(func(p *parser) *bool { return &p.config.UpgradeOutgoingQoS })},
+		"user":                         {"NAME", (*parser).user},
+		"websockets_headers_size":      {number, (*parser).websocketsHeadersSize},
+		"websockets_log_level":         {number, (*parser).websocketsLogLevel},
+
+		// Persistence (global.go).
+		"persistence":          {boolean, (*parser).persistenceSwitch},
+		"retained_persistence": {boolean, (*parser).persistenceSwitch},
+		"autosave_interval":    {seconds, (*parser).persistenceOption},
+		"autosave_on_changes":  {boolean, (*parser).persistenceOption},
+		"persistence_file":     {"NAME", (*parser).persistenceOption},
+		"persistence_location": {folder, (*parser).persistenceOption},
+
+		// Listeners (listeners.go).
+		"listener":                 {"PORT [ADDRESS], or: listener 0 PATH", (*parser).listener},
+		"port":                     {"PORT", (*parser).port},
+		"bind_address":             {"ADDRESS", (*parser).bindAddress},
+		"bind_interface":           {"NAME", listenerString(func(b *block) *string { return &b.config.Interface })},
+		"http_dir":                 {folder, listenerString(func(b *block) *string { return &b.config.HTTPDir })},
+		"max_connections":          {number, (*parser).maxConnections},
+		"max_qos":                  {"0|1|2", (*parser).maxQoS},
+		"maximum_qos":              {"0|1|2", (*parser).maxQoS},
+		"max_topic_alias":          {number, (*parser).maxTopicAlias},
+		"mount_point":              {"TOPIC", (*parser).mountPoint},
+		"protocol":                 {"mqtt|websockets|auto", (*parser).protocol},
+		"proxy_from":               {"ADDRESS|NETWORK ...", (*parser).proxyFrom},
+		"socket_domain":            {"ipv4|ipv6", (*parser).socketDomain},
+		"use_username_as_clientid": {boolean, listenerBool(func(b *block) *bool { return &b.config.UseUsernameAsClientID })},
+
+		// TLS (listeners.go).
+		"cafile":                   {path, listenerString(func(b *block) *string { return &b.config.TLS.CAFile })},
+		"capath":                   {folder, listenerString(func(b *block) *string { return &b.config.TLS.CAPath })},
+		"certfile":                 {path, listenerString(func(b *block) *string { return &b.config.TLS.CertFile })},
+		"keyfile":                  {path, listenerString(func(b *block) *string { return &b.config.TLS.KeyFile })},
+		"crlfile":                  {path, listenerString(func(b *block) *string { return &b.config.TLS.CRLFile })},
+		"ciphers":                  {"NAME:NAME:...", (*parser).ciphers},
+		"ciphers_tls1.3":           {"NAME:NAME:...", (*parser).ciphersTLS13},
+		"require_certificate":      {boolean, listenerBool(func(b *block) *bool { return &b.config.TLS.RequireCertificate })},
+		"sni_certificate":          {"CERTFILE KEYFILE", (*parser).sniCertificate},
+		"tls_keyform":              {"pem", (*parser).tlsKeyform},
+		"tls_version":              {"tlsv1.2|tlsv1.3", (*parser).tlsVersion},
+		"use_identity_as_username": {boolean, listenerBool(func(b *block) *bool { return &b.config.TLS.IdentityAsUsername })},
+		"use_subject_as_username":  {boolean, listenerBool(func(b *block) *bool { return &b.config.TLS.SubjectAsUsername })},
+
+		// What Picket does not have (refused.go).
+		"connection":                     {"NAME", (*parser).connection},
+		"plugin":                         {path, (*parser).pluginFile},
+		"auth_plugin":                    {path, (*parser).pluginFile},
+		"auth_plugin_deny_special_chars": {boolean, (*parser).pluginOption},
+
+		"dhparamfile": {path, refused("Go's TLS exchanges keys by elliptic curves only.",
+			"Leave the line out: clients that know TLS 1.2 know those too.")},
+		"psk_file": {path, refused("Go's TLS has no pre-shared keys.",
+			"Use certificates (certfile, keyfile, cafile) or passwords over TLS.")},
+		"psk_hint": {text, refused("Go's TLS has no pre-shared keys.",
+			"Use certificates (certfile, keyfile, cafile) or passwords over TLS.")},
+		"tls_engine": {"NAME", refused("OpenSSL's engines cannot be used from Go.",
+			"Keep the key in a file that only picket may read (keyfile).")},
+		"tls_engine_kpass_sha1": {"HASH", refused("OpenSSL's engines cannot be used from Go.",
+			"Keep the key in a file that only picket may read (keyfile).")},
+	}
+	for name, usage := range bridgeOptions {
+		directives[name] = directive{usage, (*parser).bridgeOption}
+	}
+	families = map[string]func(*parser, *fileState, line){
+		"plugin_opt_": (*parser).pluginOption,
+		"auth_opt_":   (*parser).pluginOption,
+	}
+}
+
+// bridgeOptions are the directives after a connection line.
+var bridgeOptions = map[string]string{
+	"address": "HOST[:PORT] ...", "addresses": "HOST[:PORT] ...", "topic": "PATTERN [out|in|both [QOS [LOCAL-PREFIX [REMOTE-PREFIX]]]]",
+	"bridge_attempt_unsubscribe": boolean, "bridge_bind_address": "ADDRESS", "bridge_max_packet_size": number,
+	"bridge_outgoing_retain": boolean, "bridge_protocol_version": "mqttv31|mqttv311|mqttv50", "cleansession": boolean,
+	"local_cleansession": boolean, "idle_timeout": seconds, "keepalive_interval": seconds, "local_clientid": text,
+	"local_username": text, "local_password": text, "remote_clientid": text, "clientid": text, "remote_username": text,
+	"username": text, "remote_password": text, "password": text, "notifications": boolean, "notifications_local_only": boolean,
+	"notification_topic": "TOPIC", "restart_timeout": "SECONDS, or: restart_timeout BASE CAP", "round_robin": boolean,
+	"start_type": "automatic|lazy|once", "threshold": number, "try_private": boolean, "bridge_alpn": text,
+	"bridge_cafile": path, "bridge_capath": folder, "bridge_certfile": path, "bridge_keyfile": path, "bridge_identity": text,
+	"bridge_psk": "HEX", "bridge_insecure": boolean, "bridge_require_ocsp": boolean, "bridge_tls_version": "tlsv1.2|tlsv1.3",
+}
+
+func globalBool(to func(*parser) *bool) func(*parser, *fileState, line) {
+	return func(p *parser, _ *fileState, l line) { p.bool(l, to(p)) }
+}
+
+// globalInt is for limits of which 0 means none, and a negative number as well.
+func globalInt(to func(*parser) *int) func(*parser, *fileState, line) {
+	return func(p *parser, _ *fileState, l line) {
+		if n, ok := p.atLeastZero(l); ok {
+			*to(p) = int(n)
+		}
+	}
+}
+
+func listenerBool(to func(*block) *bool) func(*parser, *fileState, line) {
+	return func(p *parser, f *fileState, l line) { p.bool(l, to(f.option(l))) }
+}
+
+func listenerString(to func(*block) *string) func(*parser, *fileState, line) {
+	return func(p *parser, f *fileState, l line) {
+		b := f.option(l)
+		if s, ok := p.string(l, b.seen); ok {
+			*to(b) = s
+		}
+	}
+}
+
+// refused is a directive that cannot be had.
+func refused(why, instead string) func(*parser, *fileState, line) {
+	return func(p *parser, _ *fileState, l line) {
+		p.errorf(l, causeUnsupported, instead, "Error: %s is not possible: %s", l.word, why)
+	}
+}
+
+// option returns the listener that an option belongs to.
+func (f *fileState) option(l line) *block {
+	if f.current.first.word == "" {
+		f.current.first = l
+	}
+	return f.current
+}

@@ -1,0 +1,144 @@
+package mosqconf
+
+import (
+	"picket/access"
+	"picket/broker"
+	"picket/listener"
+)
+
+// finish puts the listeners and the security rules together once every line has been read.
+func (p *parser) finish() *broker.Config {
+	if !p.persistence {
+		for _, l := range p.whenPersisted {
+			p.find(Notice, l, causeNoEffect, "", "%s has no effect while persistence is false.", l.word)
+		}
+	}
+	blocks := p.blocks
+	if p.defaults.named {
+		if p.defaults.config.Port == 0 {
+			p.defaults.config.Port = 1883
+		}
+		p.defaults.config.Source = p.defaults.place.String()
+		blocks = append(blocks, p.defaults) // last, as in mosquitto
+	} else if first := p.defaults.first; first.word != "" {
+		p.find(Warning, first, causeNoEffect, "Put a listener line before the options of a listener.",
+			"Warning: %s has no effect: it stands before any listener line, and there is no port line.", first.word)
+	}
+
+	// The broker's own rules are the first, whether or not a listener has others.
+	if len(blocks) == 0 {
+		if p.perListener {
+			p.security = p.defaults.security
+		}
+		// Local only mode: mosquitto lets everybody in even where the file says allow_anonymous false. Here the file counts.
+		if !p.security.anonymousSet {
+			p.security.config.Anonymous = access.AnonymousAlways
+		}
+	}
+	p.config.Security = []access.Config{p.security.config}
+	for _, b := range blocks {
+		if p.perListener {
+			b.config.Security = len(p.config.Security)
+			if b.security.config.Source == "" {
+				b.security.config.Source = b.place.String()
+			}
+			p.config.Security = append(p.config.Security, b.security.config)
+		}
+		p.config.Listeners = append(p.config.Listeners, b.config)
+		p.checkListener(b)
+	}
+	if len(blocks) == 0 {
+		p.config.Listeners = localListeners(1883)
+	}
+	for i := range p.config.Security {
+		p.config.Security[i].ClientIDPrefixes = p.prefixes
+	}
+	for _, l := range p.config.Listeners {
+		l.HeadersSize = p.headersSize
+	}
+	p.checkTwins(blocks)
+	return &p.config
+}
+
+// checkListener looks for options that do not go together. mosquitto starts with most of these and leaves the option out of
+// account; where that would serve without the protection that was asked for, it is an error here.
+func (p *parser) checkListener(b *block) {
+	if b.broken {
+		return
+	}
+	c, t := b.config, &b.config.TLS
+	at := line{place: b.place, word: "listener"}
+	option := func(name string) line { return line{place: b.seenAt(name), word: name} }
+	switch {
+	case t.CertFile != "" && t.KeyFile == "":
+		p.errorf(option("certfile"), causeConflict, "Add a keyfile line.", "Error: certfile without keyfile: the listener would not be encrypted.")
+	case t.KeyFile != "" && t.CertFile == "":
+		p.errorf(option("keyfile"), causeConflict, "Add a certfile line.", "Error: keyfile without certfile: the listener would not be encrypted.")
+	case t.CertFile == "":
+		for _, needs := range []struct {
+			name string
+			set  bool
+		}{
+			{"cafile", t.CAFile != ""}, {"capath", t.CAPath != ""}, {"crlfile", t.CRLFile != ""},
+			{"require_certificate", t.RequireCertificate}, {"ciphers", len(t.Ciphers) > 0}, {"tls_version", t.MinVersion != 0},
+			{"sni_certificate", len(t.SNI) > 0},
+		} {
+			if needs.set {
+				l := at
+				if _, ok := b.seen[needs.name]; ok {
+					l = option(needs.name)
+				}
+				p.errorf(l, causeConflict, "Add certfile and keyfile lines.", "Error: %s without certfile and keyfile: the listener would not be encrypted.", needs.name)
+				break
+			}
+		}
+	case t.RequireCertificate && t.CAFile == "" && t.CAPath == "":
+		p.errorf(at, causeConflict, "Add a cafile line.", "Error: require_certificate without cafile or capath: no certificate could be verified.")
+	case t.CRLFile != "" && t.CAFile == "" && t.CAPath == "":
+		p.errorf(option("crlfile"), causeConflict, "Add a cafile line.", "Error: crlfile without cafile or capath: no certificate is asked for.")
+	}
+	if (t.IdentityAsUsername || t.SubjectAsUsername) && t.CAFile == "" && t.CAPath == "" && len(c.ProxyFrom) == 0 {
+		name := "use_identity_as_username"
+		if !t.IdentityAsUsername {
+			name = "use_subject_as_username"
+		}
+		p.errorf(at, causeConflict, "Add certfile, keyfile and cafile lines.", "Error: %s without cafile or capath: no client could show a certificate.", name)
+	}
+	if t.IdentityAsUsername && t.SubjectAsUsername {
+		p.find(Warning, at, causeNoEffect, "Leave one of the two out.", "Warning: use_subject_as_username has no effect beside use_identity_as_username.")
+	}
+	if c.HTTPDir != "" && c.Protocol == listener.MQTT {
+		p.find(Warning, option("http_dir"), causeNoEffect, "Add protocol websockets or protocol auto.", "Warning: http_dir has no effect on a listener that speaks MQTT only.")
+	}
+	if c.Path != "" && (c.Interface != "" || c.Domain != "") {
+		p.find(Warning, at, causeNoEffect, "", "Warning: bind_interface and socket_domain have no effect on a Unix socket.")
+	}
+}
+
+// seenAt returns where a string option of the listener stands, or the listener line.
+func (b *block) seenAt(name string) place {
+	if at, ok := b.seen[name]; ok {
+		return at
+	}
+	return b.place
+}
+
+// checkTwins looks for two listeners of which only one can be opened.
+func (p *parser) checkTwins(blocks []*block) {
+	type key struct {
+		port                       int
+		address, net, domain, path string
+	}
+	first := make(map[key]*block)
+	for _, b := range blocks {
+		if b.broken {
+			continue
+		}
+		k := key{b.config.Port, b.config.Address, b.config.Interface, b.config.Domain, b.config.Path}
+		if a := first[k]; a != nil {
+			p.errorf(line{place: b.place, word: "listener"}, causePortTaken, "The first stands at "+a.place.String()+".", "Error: Address already in use: the listener is there twice.")
+			continue
+		}
+		first[k] = b
+	}
+}

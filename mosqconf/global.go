@@ -1,0 +1,276 @@
+package mosqconf
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"picket/logging"
+)
+
+func (p *parser) allowDuplicateMessages(_ *fileState, l line) {
+	p.find(Notice, l, causeDeprecated, "", "The 'allow_duplicate_messages' option is now deprecated and will be removed in a future version. The behaviour will default to true.")
+	p.bool(l, &p.config.AllowDuplicateMessages)
+}
+
+func (p *parser) connectTimeout(_ *fileState, l line) {
+	if n, ok := p.int(l, 1, 3600); ok {
+		p.config.ConnectTimeout = time.Duration(n) * time.Second
+	}
+}
+
+func (p *parser) eventLoops(_ *fileState, l line) {
+	if n, ok := p.int(l, 0, 1024); ok {
+		p.config.Loops = int(n)
+	}
+}
+
+// logDest adds a destination. The first line takes the place of the default.
+func (p *parser) logDest(_ *fileState, l line) {
+	words := l.words()
+	if len(words) == 0 {
+		p.empty(l)
+		return
+	}
+	if !p.logDestSet {
+		p.logDestSet = true
+		p.config.Log.Dest = nil
+	}
+	d := logging.Dest{}
+	switch words[0] {
+	case "none":
+		p.config.Log.Dest = nil
+		p.noMore(l, words[1:])
+		return
+	case "stdout":
+		d.Kind = logging.Stdout
+	case "stderr":
+		d.Kind = logging.Stderr
+	case "syslog":
+		d.Kind = logging.Syslog
+	case "topic":
+		d.Kind = logging.Topic
+	case "file":
+		d.Kind = logging.File
+		d.Path = strings.TrimSpace(strings.TrimPrefix(l.rest, "file"))
+		switch {
+		case p.logFile:
+			p.errorf(l, causeInvalid, "There can be one file.", "Error: Duplicate \"log_dest file\" value.")
+		case d.Path == "":
+			p.errorf(l, causeInvalid, "Write: log_dest file PATH", "Error: Empty \"log_dest file\" value in configuration.")
+		default:
+			p.logFile = true
+			p.config.Log.Dest = append(p.config.Log.Dest, d)
+		}
+		return
+	case "dlt":
+		p.errorf(l, causeUnsupported, "Use syslog, or a file.", "Error: log_dest dlt is not possible: Picket does not speak Diagnostic Log and Trace.")
+		return
+	default:
+		p.invalid(l, words[0], "It is none, stdout, stderr, syslog, topic or file PATH.")
+		return
+	}
+	p.noMore(l, words[1:])
+	if !slices.Contains(p.config.Log.Dest, d) {
+		p.config.Log.Dest = append(p.config.Log.Dest, d)
+	}
+}
+
+func (p *parser) logFacility(_ *fileState, l line) {
+	if n, ok := p.int(l, 0, 7); ok {
+		p.config.Log.Facility = int(n)
+	}
+}
+
+func (p *parser) logFormat(_ *fileState, l line) {
+	value, ok := p.word(l)
+	if !ok {
+		return
+	}
+	switch value {
+	case "mosquitto":
+		p.config.Log.Format = logging.Mosquitto
+	case "text":
+		p.config.Log.Format = logging.Text
+	case "json":
+		p.config.Log.Format = logging.JSON
+	default:
+		p.invalid(l, value, "It is mosquitto, text or json.")
+	}
+}
+
+func (p *parser) logTimestampFormat(_ *fileState, l line) {
+	if s, ok := p.string(l, p.seen); ok {
+		p.config.Log.TimestampFormat = s
+	}
+}
+
+var logTypes = map[string]logging.Type{
+	"information": logging.Info, "notice": logging.Notice, "warning": logging.Warning, "error": logging.Error,
+	"debug": logging.Debug, "subscribe": logging.Subscribe, "unsubscribe": logging.Unsubscribe, "internal": logging.Internal,
+	"websockets": logging.WebSockets, "all": logging.All,
+}
+
+// logType adds a kind of line. The first one takes the place of the default.
+func (p *parser) logType(_ *fileState, l line) {
+	value, ok := p.word(l)
+	if !ok {
+		return
+	}
+	if !p.logTypeSet {
+		p.logTypeSet = true
+		p.config.Log.Types = logging.None
+	}
+	switch t, known := logTypes[value]; {
+	case value == "none":
+		p.config.Log.Types = logging.None
+	case known:
+		p.config.Log.Types |= t
+	default:
+		p.invalid(l, value, "It is one of "+directives["log_type"].usage+".")
+	}
+}
+
+// maxInflightMessages: 0 is no limit, and so are negative numbers and 65535, the most that the protocol has.
+func (p *parser) maxInflightMessages(_ *fileState, l line) {
+	n, ok := p.atLeastZero(l)
+	switch {
+	case !ok:
+	case n > math.MaxUint16:
+		p.errorf(l, causeInvalid, "There are no more packet identifiers; 0 is no limit.", "Error: max_inflight_messages must be <= 65535.")
+	case n == math.MaxUint16:
+		p.config.MaxInflightMessages = 0
+	default:
+		p.config.MaxInflightMessages = int(n)
+	}
+}
+
+func (p *parser) maxKeepAlive(_ *fileState, l line) {
+	if n, ok := p.int(l, 0, math.MaxUint16); ok {
+		p.config.MaxKeepAlive = uint16(n)
+	}
+}
+
+func (p *parser) maxOutputBytes(_ *fileState, l line) {
+	if n, ok := p.int(l, 64<<10, math.MaxInt32); ok {
+		p.config.MaxOutputBytes = int(n)
+	}
+}
+
+func (p *parser) maxTotalOutputBytes(_ *fileState, l line) {
+	if n, ok := p.int(l, 1<<20, math.MaxInt64); ok {
+		p.config.MaxTotalOutputBytes = n
+	}
+}
+
+// The longest packet is one byte for its type, four for its length, and what four bytes can count.
+const longestPacket = 268_435_455 + 5
+
+func (p *parser) maxPacketSize(_ *fileState, l line) {
+	n, ok := p.int(l, 20, math.MaxInt64)
+	if ok {
+		p.config.MaxPacketSize = uint32(min(n, longestPacket))
+	}
+}
+
+func (p *parser) memoryLimit(_ *fileState, l line) {
+	if n, ok := p.int(l, 0, math.MaxInt64); ok {
+		p.config.MemoryLimit = n
+	}
+}
+
+func (p *parser) messageSizeLimit(_ *fileState, l line) {
+	p.find(Notice, l, causeDeprecated, "", "Note: It is recommended to replace `message_size_limit` with `max_packet_size`.")
+	if n, ok := p.int(l, 0, 268_435_455); ok {
+		p.config.MessageSizeLimit = int(n)
+	}
+}
+
+func (p *parser) persistentClientExpiration(_ *fileState, l line) {
+	value, ok := p.word(l)
+	if !ok {
+		return
+	}
+	const day = 24 * time.Hour
+	units := map[byte]time.Duration{'h': time.Hour, 'd': day, 'w': 7 * day, 'm': 30 * day, 'y': 365 * day}
+	unit := units[value[len(value)-1]]
+	n, err := strconv.ParseInt(value[:len(value)-1], 10, 64)
+	switch {
+	case unit == 0, err != nil, n <= 0:
+		p.errorf(l, causeInvalid, "Write: "+directives.usage(l.word), "Error: Invalid persistent_client_expiration duration in configuration.")
+	case n > int64(math.MaxInt64/unit):
+		p.config.PersistentExpiration = math.MaxInt64 // 292 years
+	default:
+		p.config.PersistentExpiration = time.Duration(n) * unit
+	}
+}
+
+func (p *parser) pidFile(_ *fileState, l line) {
+	if s, ok := p.string(l, p.seen); ok {
+		p.config.PIDFile = s
+	}
+}
+
+func (p *parser) retryInterval(_ *fileState, l line) {
+	p.find(Warning, l, causeNoEffect, "Messages are sent again when a client reconnects; leave the line out.", "Warning: The retry_interval option is no longer available.")
+}
+
+func (p *parser) sysInterval(_ *fileState, l line) {
+	if n, ok := p.int(l, 0, math.MaxUint16); ok {
+		p.config.SysInterval = time.Duration(n) * time.Second
+	}
+}
+
+// user: root means to stay root.
+func (p *parser) user(_ *fileState, l line) {
+	if s, ok := p.string(l, p.seen); ok {
+		p.config.User = s
+		if s == "root" {
+			p.config.User = ""
+		}
+	}
+}
+
+// websocketsHeadersSize is about all listeners.
+func (p *parser) websocketsHeadersSize(_ *fileState, l line) {
+	if n, ok := p.int(l, 0, math.MaxUint16); ok {
+		p.headersSize = int(n)
+	}
+}
+
+func (p *parser) websocketsLogLevel(_ *fileState, l line) {
+	if n, ok := p.int(l, math.MinInt64, math.MaxInt64); ok && n != 0 {
+		p.errorf(l, causeUnsupported, "Leave the line out; log_type websockets and log_type debug show what WebSocket clients do.",
+			"Error: websockets_log_level is not possible: it is the log mask of a library that Picket does not use.")
+	}
+}
+
+// persistenceSwitch takes persistence and its alias. While there is no durable store, acknowledging what a restart
+// forgets would break the promise that the option makes, so that it stops the start.
+func (p *parser) persistenceSwitch(_ *fileState, l line) {
+	p.persistence = false
+	p.bool(l, &p.persistence)
+	if p.persistence {
+		p.errorf(l, causeUnsupported, "Write persistence false if a restart may forget sessions, queued and retained messages.",
+			"Error: %s true is not possible: this version of Picket keeps everything in memory.", l.word)
+	}
+}
+
+// persistenceOption checks an option that only matters with persistence.
+func (p *parser) persistenceOption(_ *fileState, l line) {
+	switch l.word {
+	case "autosave_interval":
+		if _, ok := p.atLeastZero(l); !ok {
+			return
+		}
+	case "autosave_on_changes":
+		p.bool(l, new(bool))
+	default:
+		if _, ok := p.string(l, p.seen); !ok {
+			return
+		}
+	}
+	p.whenPersisted = append(p.whenPersisted, l)
+}

@@ -1,0 +1,94 @@
+// Package mosqconf reads mosquitto.conf, and the directives that Picket has beside mosquitto's, into a [broker.Config].
+//
+// Every directive is either in force or stops the start with its reason: nothing is read and left out of account in silence. All
+// that is found is collected in a [Report], so that somebody who moves to Picket sees everything at once. Where mosquitto's code
+// and its manual differ, the code of 2.0.20 counts.
+package mosqconf
+
+import (
+	"net"
+	"net/netip"
+	"strconv"
+
+	"picket/access"
+	"picket/broker"
+	"picket/cause"
+	"picket/listener"
+)
+
+// The causes of findings about the file itself; those of what it describes stand beside the checks.
+const (
+	causeUnreadable  cause.ID = "config-unreadable"        // the file, or one that it includes
+	causeUnknown     cause.ID = "config-unknown-directive" // no such directive
+	causeInvalid     cause.ID = "config-invalid-value"     // a value that the directive cannot have, none, or two
+	causeUnsupported cause.ID = "config-unsupported"       // a directive or value of mosquitto's that Picket does not have
+	causeDeprecated  cause.ID = "config-deprecated"        // a directive that mosquitto is going to remove
+	causeNoEffect    cause.ID = "config-no-effect"         // where it stands, the directive changes nothing
+	causeConflict    cause.ID = "config-conflict"          // directives that do not go together, or one that needs another
+	causePortTaken   cause.ID = "port-taken"               // two listeners that want the same address
+)
+
+// Parse reads a configuration file. The configuration is nil when the report has an error. Files that only the broker opens
+// (certificates, passwords, rules) are not looked at: see [Check].
+func Parse(path string) (*broker.Config, *Report) {
+	p := newParser(path)
+	p.readFile(path, 0, place{})
+	c := p.finish()
+	if p.report.Failed() {
+		return nil, p.report
+	}
+	return c, p.report
+}
+
+// LocalOnly returns the configuration of a broker that was started with none, as mosquitto does it: port 1883 on the loopback
+// addresses, and nobody needs a password.
+func LocalOnly() *broker.Config { return ForPort([]int{1883}) }
+
+// ForPort returns the same for the ports of the command line, each from 1 to 65535.
+func ForPort(ports []int) *broker.Config {
+	c := broker.Defaults()
+	c.User = defaultUser
+	c.Security[0].Anonymous = access.AnonymousAlways
+	c.Security[0].Source = "command line"
+	for _, port := range ports {
+		c.Listeners = append(c.Listeners, localListeners(port)...)
+	}
+	return &c
+}
+
+// defaultUser is who the broker becomes when root starts it; mosquitto's fallback is nobody where there is no such user.
+const defaultUser = "mosquitto"
+
+// localListeners returns a listener for each loopback address that the machine has.
+func localListeners(port int) []*listener.Config {
+	ls := []*listener.Config{newListener(port, "127.0.0.1", "local only mode")}
+	if hasAddress(netip.IPv6Loopback()) {
+		ls = append(ls, newListener(port, "::1", "local only mode"))
+	}
+	return ls
+}
+
+// newListener returns a listener with every option at its default.
+func newListener(port int, address, source string) *listener.Config {
+	return &listener.Config{Port: port, Address: address, MaxConnections: -1, MaxQoS: 2, MaxTopicAlias: 10, Source: source}
+}
+
+// hasAddress reports whether an interface of this machine has the address.
+func hasAddress(a netip.Addr) bool {
+	if !a.Is4() && !a.Is6() {
+		return false
+	}
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return false
+	}
+	for _, addr := range addrs {
+		if p, err := netip.ParsePrefix(addr.String()); err == nil && p.Addr().Unmap() == a.Unmap().WithZone("") {
+			return true
+		}
+	}
+	return false
+}
+
+// String returns "FILE:LINE".
+func (l place) String() string { return l.file + ":" + strconv.Itoa(l.line) }

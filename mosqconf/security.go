@@ -1,0 +1,80 @@
+package mosqconf
+
+import "picket/access"
+
+// rules returns the security rules that an option belongs to: with per_listener_settings those of the listener.
+func (p *parser) rules(f *fileState, l line) *security {
+	p.securityUsed = true
+	s := p.security
+	if p.perListener {
+		s = f.current.security
+	}
+	if s.config.Source == "" {
+		s.config.Source = l.place.String()
+	}
+	return s
+}
+
+func (p *parser) perListenerSettings(_ *fileState, l line) {
+	p.bool(l, &p.perListener)
+	if p.securityUsed && p.perListener {
+		p.errorf(l, causeConflict, "Put the line at the top of the file.", "Error: per_listener_settings must be set before any other security settings.")
+	}
+}
+
+func (p *parser) allowAnonymous(f *fileState, l line) {
+	s := p.rules(f, l)
+	value, ok := p.word(l)
+	if !ok {
+		return
+	}
+	switch value {
+	case "true", "1":
+		s.config.Anonymous = access.AnonymousAlways
+	case "false", "0":
+		s.config.Anonymous = access.AnonymousNever
+	case "local":
+		s.config.Anonymous = access.AnonymousLocal
+	default:
+		p.invalid(l, value, "It is true, false, or local for clients on the same machine only.")
+		return
+	}
+	s.anonymousSet = true
+}
+
+func (p *parser) passwordFile(f *fileState, l line) {
+	s := p.rules(f, l)
+	if path, ok := p.string(l, s.seen); ok {
+		s.config.PasswordFile = path
+	}
+}
+
+func (p *parser) aclFile(f *fileState, l line) {
+	s := p.rules(f, l)
+	if path, ok := p.string(l, s.seen); ok {
+		s.config.ACLFile = path
+	}
+}
+
+func (p *parser) aclSubscribeUnchecked(f *fileState, l line) {
+	p.bool(l, &p.rules(f, l).config.SubscribeUnchecked)
+}
+
+func (p *parser) allowZeroLengthClientID(f *fileState, l line) {
+	p.bool(l, &p.rules(f, l).config.AllowZeroLengthID)
+}
+
+func (p *parser) autoIDPrefix(f *fileState, l line) {
+	s := p.rules(f, l)
+	if prefix, ok := p.string(l, s.seen); ok {
+		s.config.AutoIDPrefix = prefix
+	}
+}
+
+// clientIDPrefixes is about all listeners, with per_listener_settings too.
+func (p *parser) clientIDPrefixes(_ *fileState, l line) {
+	p.find(Notice, l, causeDeprecated, "", "The 'clientid_prefixes' option is now deprecated and will be removed in a future version.")
+	if prefix, ok := p.string(l, p.seen); ok {
+		p.prefixes = prefix
+	}
+}

@@ -206,7 +206,7 @@ type Connack struct {
 // Type is CONNACK.
 func (*Connack) Type() Type { return CONNACK }
 
-// Append adds the packet. A refusal never has SessionPresent set (MQTT-3.2.2-4; 3.1.1: MQTT-3.2.2-4), nor does any answer to
+// Append adds the packet. A refusal never has SessionPresent set (MQTT-3.2.2-6; 3.1.1: MQTT-3.2.2-4), nor does any answer to
 // MQTT 3.1, where the byte is reserved.
 func (p *Connack) Append(dst []byte, v Version) []byte {
 	dst, at := open(append(dst, byte(CONNACK)<<4))

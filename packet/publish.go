@@ -176,3 +176,18 @@ func PublishSize(v Version, topicLen, propsLen, payloadLen int, qos byte) int {
 	}
 	return 1 + SizeVarint(n) + n
 }
+
+// AppendExpiry adds a Message Expiry Interval to raw properties.
+func AppendExpiry(props []byte, seconds uint32) []byte {
+	return binary.BigEndian.AppendUint32(append(props, byte(MessageExpiryInterval)), seconds)
+}
+
+// AppendSubscriptionID adds a Subscription Identifier to raw properties.
+func AppendSubscriptionID(props []byte, id uint32) []byte {
+	return AppendVarint(append(props, byte(SubscriptionIdentifier)), int(id))
+}
+
+// AppendTopicAlias adds a Topic Alias to raw properties.
+func AppendTopicAlias(props []byte, alias uint16) []byte {
+	return binary.BigEndian.AppendUint16(append(props, byte(TopicAlias)), alias)
+}

@@ -139,7 +139,11 @@ func (r *reader) topic(field string) []byte {
 	case textNUL:
 		r.fail(MalformedPacket, "MQTT-4.7.3-2", "MQTT-4.7.3-2", "the %s contains U+0000", field)
 	case textWildcard:
-		r.fail(MalformedPacket, "MQTT-3.3.2-2", "MQTT-3.3.2-2", "the %s %q contains a wildcard", field, s)
+		c5, c3 := "MQTT-3.3.2-2", "MQTT-3.3.2-2"
+		if r.t != PUBLISH {
+			c5, c3 = "MQTT-4.7.0-1", "MQTT-4.7.1-1"
+		}
+		r.fail(MalformedPacket, c5, c3, "the %s %q contains a wildcard", field, s[:min(len(s), 64)])
 	}
 	return s
 }

@@ -62,7 +62,7 @@ func decodeSubscribe(r *reader) *Subscribe {
 		o := r.byte("subscription options")
 		s.QoS = o & 3
 		if s.QoS == 3 {
-			r.fail(MalformedPacket, "MQTT-3.8.3-5", "MQTT-3.8.3-4", "both bits of the QoS are set")
+			r.fail(MalformedPacket, "", "MQTT-3.8.3-4", "both bits of the QoS are set (3.8.3.1)")
 		}
 		switch r.v {
 		case V5:
@@ -209,11 +209,10 @@ func decodeGranted(r *reader) (id uint16, props *Properties, list []Code) {
 	}
 	list = make([]Code, 0, len(r.b))
 	for len(r.b) > 0 {
-		c := r.code()
-		if r.v != V5 && c > GrantedQoS2 && c != UnspecifiedError {
-			r.fail(MalformedPacket, "", "MQTT-3.9.3-2", "return code 0x%02x is reserved", byte(c))
+		if r.v != V5 && r.b[0] > byte(GrantedQoS2) && r.b[0] != byte(UnspecifiedError) {
+			r.fail(MalformedPacket, "", "MQTT-3.9.3-2", "return code 0x%02x is reserved", r.b[0])
 		}
-		list = append(list, c)
+		list = append(list, r.code())
 	}
 	return id, props, list
 }

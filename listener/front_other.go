@@ -1,0 +1,5 @@
+//go:build !linux
+
+package listener
+
+func newFront(s *Set) (front, error) { return newGoroutineFront(s), nil }

@@ -1,0 +1,98 @@
+package listener
+
+import (
+	"fmt"
+	"net/netip"
+
+	"picket/cause"
+)
+
+// Options says how a [Set] works. The zero value is useful.
+type Options struct {
+	// Loops is the number of event loops for plain connections on Linux; 0: one for every four processors, at least one.
+	// (On two processors that are shared with everything else one loop was faster than two.)
+	Loops int
+
+	// Goroutines serves plain connections with a goroutine each, as on systems without epoll.
+	Goroutines bool
+
+	// Nagle leaves Nagle's algorithm on. By default TCP_NODELAY is set: each connection is written to once per batch, so
+	// there are no small segments to gather, and holding the last one back until the peer's delayed acknowledgement
+	// would only add up to 40 ms.
+	Nagle bool
+
+	// Opening is called before each socket is opened, for the log. It may be nil.
+	Opening func(Socket)
+
+	// Refused is called for every connection that ends before, or instead of, [Handler.Accept], and for one that is
+	// ended here later on because of what it sent. Any goroutine. It may be nil.
+	Refused func(Refusal)
+}
+
+// Socket is one listening socket. A [Config] has one for each address family or address.
+type Socket struct {
+	Listener *Config
+	Addr     netip.AddrPort // as bound; before it is opened, the port that was asked for. Zero for Unix sockets
+}
+
+// Family is "ipv4", "ipv6" or "unix".
+func (s Socket) Family() string {
+	switch {
+	case s.Listener.Path != "":
+		return "unix"
+	case s.Addr.Addr().Is4():
+		return "ipv4"
+	default:
+		return "ipv6"
+	}
+}
+
+// String is mosquitto's log line about the socket.
+func (s Socket) String() string {
+	switch {
+	case s.Listener.Path != "":
+		return fmt.Sprintf("Opening unix listen socket on path %s.", s.Listener.Path)
+	case s.Listener.Protocol == WebSocket:
+		return fmt.Sprintf("Opening websockets listen socket on port %d.", s.Addr.Port())
+	default:
+		return fmt.Sprintf("Opening %s listen socket on port %d.", s.Family(), s.Addr.Port())
+	}
+}
+
+// Refusal tells why a connection was not accepted, or was ended here.
+type Refusal struct {
+	Remote   netip.AddrPort // zero for Unix sockets
+	Listener *Config
+	Cause    cause.ID
+	Text     string // what was seen, one line without a period at its end
+}
+
+// Error makes a Refusal the error that [Client.Closed] gets, when there was a client already.
+func (r *Refusal) Error() string { return r.Text }
+
+// The causes that this package reports.
+const (
+	causeTLSToPlain      cause.ID = "tls-to-plain-port"
+	causePlainToTLS      cause.ID = "plain-to-tls-port"
+	causeHTTPToMQTT      cause.ID = "http-to-mqtt-port"
+	causeMQTTToWebSocket cause.ID = "mqtt-to-websocket-port"
+	causeSSH             cause.ID = "ssh-to-mqtt-port"
+	causeNoCertificate   cause.ID = "tls-without-certificate"
+	causeProxyUnexpected cause.ID = "proxy-header-unexpected"
+	causeProxyMissing    cause.ID = "proxy-header-missing"
+	causeProxyMalformed  cause.ID = "proxy-header-malformed"
+	causeTLSFailed       cause.ID = "tls-handshake-failed"
+	causeTLSVersion      cause.ID = "tls-version"
+	causeTLSCipher       cause.ID = "tls-cipher"
+	causeTLSAlert        cause.ID = "tls-client-rejected-certificate"
+	causeClientCert      cause.ID = "client-cert-required"
+	causeClientCertBad   cause.ID = "client-cert-invalid"
+	causeClientRevoked   cause.ID = "client-cert-revoked"
+	causeUpgrade         cause.ID = "websocket-upgrade-failed"
+	causeSubprotocol     cause.ID = "websocket-wrong-subprotocol"
+	causeFrame           cause.ID = "websocket-bad-frame"
+	causeText            cause.ID = "websocket-text-frame"
+	causeFDLimit         cause.ID = "fd-limit"
+	causeTimeout         cause.ID = "connect-timeout"
+	causeBusy            cause.ID = "handshake-limit"
+)

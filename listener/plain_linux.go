@@ -1,0 +1,226 @@
+package listener
+
+import (
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// plain is a connection served by an event loop: MQTT without TLS over TCP or a Unix socket. An idle one is this struct
+// and its slot in the loop, nothing else.
+type plain struct {
+	client Client // nil until accepted
+	loop   *loop
+	at     *endpoint
+	in     inbox
+	first  *opening // what is needed until the client is there, and what a proxy said; mostly nil
+	remote netip.AddrPort
+
+	mu    sync.Mutex // guards fd, watch and added: a descriptor is closed only when nobody is writing to it
+	fd    int32      // -1 once closed
+	watch uint32     // the events asked of epoll
+	added bool       // known to epoll
+
+	stage   stage
+	over    bool // ended, to be closed at the end of the batch; only the loop's goroutine
+	slot    int32
+	gen     int32
+	paused  atomic.Bool
+	closing atomic.Bool
+}
+
+// Write implements [Conn].
+func (c *plain) Write(bufs [][]byte) (n int, err error) {
+	total := 0
+	for _, b := range bufs {
+		total += len(b)
+	}
+	if total == 0 {
+		return 0, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fd < 0 {
+		return 0, net.ErrClosed
+	}
+	if c.watch&unix.EPOLLOUT != 0 {
+		return 0, nil
+	}
+	n, err = writeAll(int(c.fd), bufs)
+	if err != nil {
+		return n, err
+	}
+	if n < total {
+		c.watch |= unix.EPOLLOUT
+		err = c.rewatch()
+	}
+	return n, err
+}
+
+// rewatch tells epoll what to watch for. The lock is held.
+func (c *plain) rewatch() error {
+	if !c.added {
+		return nil // add will
+	}
+	return unix.EpollCtl(c.loop.epoll, unix.EPOLL_CTL_MOD, int(c.fd), &unix.EpollEvent{Events: c.watch, Fd: c.slot, Pad: c.gen})
+}
+
+// Pause implements [Conn]. Epoll is told only when something arrives meanwhile.
+func (c *plain) Pause() { c.paused.Store(true) }
+
+// Resume implements [Conn].
+func (c *plain) Resume() {
+	if c.paused.Swap(false) {
+		c.loop.post(task{kind: taskResume, conn: c})
+	}
+}
+
+// Close implements [Conn]. The descriptor is closed by the loop, at the end of its batch.
+func (c *plain) Close() {
+	if !c.closing.Swap(true) {
+		c.loop.post(task{kind: taskClose, conn: c})
+	}
+}
+
+// Info implements [Conn].
+func (c *plain) Info() *Info {
+	i := &Info{Remote: c.remote, Local: c.at.local, Listener: c.at.cfg, Protocol: MQTT}
+	if c.first != nil {
+		c.first.proxied(i)
+	}
+	return i
+}
+
+// writable takes EPOLLOUT off and tells the client.
+func (c *plain) writable() {
+	c.mu.Lock()
+	if c.watch&unix.EPOLLOUT == 0 {
+		c.mu.Unlock()
+		return
+	}
+	c.watch &^= unix.EPOLLOUT
+	err := c.rewatch()
+	c.mu.Unlock()
+	if err != nil {
+		c.end(err)
+		return
+	}
+	if c.client != nil {
+		c.client.Writable(c.loop.worker)
+	}
+}
+
+// readable reads once and presents what has arrived.
+func (c *plain) readable(events uint32) {
+	if c.closing.Load() {
+		return // its task is on the way
+	}
+	if c.paused.Load() {
+		if events&(unix.EPOLLERR|unix.EPOLLHUP) != 0 {
+			c.end(c.socketError())
+			return
+		}
+		c.mu.Lock()
+		c.watch &^= unix.EPOLLIN
+		err := c.rewatch()
+		c.mu.Unlock()
+		if err != nil {
+			c.end(err)
+		}
+		return
+	}
+	l := c.loop
+	n, err := unix.Read(int(c.fd), c.in.space(l.shared))
+	switch {
+	case err == unix.EAGAIN || err == unix.EINTR:
+		return
+	case err != nil:
+		c.end(err)
+		return
+	case n == 0:
+		c.end(io.EOF)
+		return
+	}
+	if b := c.in.arrived(l.shared, n); b != nil {
+		c.present(b)
+	}
+}
+
+// present shows b, all that is not consumed, to the client, or to whoever decides what the connection is.
+func (c *plain) present(b []byte) {
+	if c.stage != stageServed {
+		c.open(b)
+		return
+	}
+	n, need := c.client.Read(c.loop.worker, b)
+	c.in.keep(b, n, need)
+}
+
+// resumed watches for input again and presents what was left.
+func (c *plain) resumed() {
+	if c.over || c.paused.Load() {
+		return
+	}
+	c.mu.Lock()
+	var err error
+	if c.watch&unix.EPOLLIN == 0 && c.fd >= 0 {
+		c.watch |= unix.EPOLLIN
+		err = c.rewatch()
+	}
+	c.mu.Unlock()
+	if err != nil {
+		c.end(err)
+		return
+	}
+	if len(c.in.left) > 0 {
+		c.present(c.in.left)
+	}
+}
+
+func (c *plain) socketError() error {
+	if e, err := unix.GetsockoptInt(int(c.fd), unix.SOL_SOCKET, unix.SO_ERROR); err != nil {
+		return err
+	} else if e != 0 {
+		return unix.Errno(e)
+	}
+	return io.EOF
+}
+
+// end marks the connection to be closed at the end of the batch. Only the loop's goroutine.
+func (c *plain) end(err error) {
+	if c.over {
+		return
+	}
+	c.over = true
+	c.loop.dead = append(c.loop.dead, ended{c, err})
+}
+
+// shut closes the descriptor and makes the last call to the client.
+func (c *plain) shut(err error) {
+	if _, refused := err.(*Refusal); refused || err == nil {
+		// Closing a socket with unread input resets the connection, and the reset may overtake what was written last,
+		// such as a DISCONNECT with its reason. So the input goes first, as much of it as one read takes.
+		unix.Read(int(c.fd), c.loop.shared)
+	}
+	c.mu.Lock()
+	fd := c.fd
+	c.fd = -1
+	c.mu.Unlock()
+	if fd >= 0 { // else a goroutine has it
+		unix.Close(int(fd))
+	}
+	c.in = inbox{}
+	if c.first != nil {
+		c.first.stop()
+	}
+	if c.client != nil {
+		if err == io.EOF {
+			err = nil
+		}
+		c.client.Closed(c.loop.worker, err)
+	}
+}

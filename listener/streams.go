@@ -1,0 +1,162 @@
+package listener
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+)
+
+const (
+	streamBuffer = 64 << 10 // what one read of a goroutine takes at most
+	maxBenches   = 64       // how many goroutines read at the same time, and so how many buffers there are
+	maxHandshake = 1024     // connections whose transport is not ready yet
+)
+
+// streams are the connections of a set that have a goroutine each.
+type streams struct {
+	set *Set
+
+	mu     sync.Mutex
+	closed bool
+	all    map[net.Conn]*stream // by the socket; the value is nil until the transport is ready
+
+	// opening has one token for each connection whose transport is not ready.
+	opening chan struct{}
+
+	benches chan *bench // idle ones
+	made    chan struct{}
+}
+
+// bench is what a goroutine needs while it works on what has arrived: nothing of it is held by an idle connection.
+type bench struct {
+	worker Worker
+	in     []byte // read from the socket
+	text   []byte // what remains after TLS or WebSocket; made when first needed
+}
+
+// prelude is what is known of a connection already when a goroutine gets it.
+type prelude struct {
+	bytes    []byte // read already
+	proxied  bool   // the PROXY header has been read
+	proxyTLS *ProxyTLS
+}
+
+func (s *streams) init(set *Set) {
+	s.set = set
+	s.all = make(map[net.Conn]*stream)
+	s.opening = make(chan struct{}, maxHandshake)
+	s.benches = make(chan *bench, maxBenches)
+	s.made = make(chan struct{}, maxBenches)
+}
+
+// bench returns an idle bench, makes one, or waits for one. Nobody holds one while waiting for the network.
+func (s *streams) bench() *bench {
+	select {
+	case b := <-s.benches:
+		return b
+	default:
+	}
+	select {
+	case b := <-s.benches:
+		return b
+	case s.made <- struct{}{}:
+		return &bench{worker: s.set.handler.NewWorker(), in: make([]byte, streamBuffer)}
+	}
+}
+
+func (s *streams) giveBack(b *bench) { s.benches <- b }
+
+// fromFile serves a connection that was accepted on an event loop. It takes the file over.
+func (s *streams) fromFile(f *os.File, at *endpoint, remote netip.AddrPort, p prelude) {
+	s.start(at, remote, p, func() (net.Conn, error) {
+		defer f.Close()
+		return net.FileConn(f)
+	}, func() { f.Close() })
+}
+
+// fromConn serves a connection of Go's network poller.
+func (s *streams) fromConn(nc net.Conn, at *endpoint, remote netip.AddrPort) {
+	s.start(at, remote, prelude{}, func() (net.Conn, error) { return nc, nil }, func() { nc.Close() })
+}
+
+// start begins a connection's goroutine, unless too many are not ready yet.
+func (s *streams) start(at *endpoint, remote netip.AddrPort, p prelude, open func() (net.Conn, error), drop func()) {
+	select {
+	case s.opening <- struct{}{}:
+	default:
+		drop()
+		s.set.refuse(&Refusal{remote, at.cfg, causeBusy, "too many connections are in their TLS handshake or WebSocket upgrade; try again later"})
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		<-s.opening
+		drop()
+		return
+	}
+	s.set.running.Add(1)
+	go func() {
+		defer s.set.running.Done()
+		ready := sync.OnceFunc(func() { <-s.opening })
+		defer ready()
+		nc, err := open()
+		if err != nil {
+			s.set.refuse(&Refusal{remote, at.cfg, causeFDLimit, err.Error()})
+			return
+		}
+		if !s.enter(nc) {
+			nc.Close()
+			return
+		}
+		defer s.leave(nc)
+		c := newStream(s, nc, at, remote)
+		if c.open(p) {
+			ready()
+			c.run()
+		}
+	}()
+}
+
+// enter registers a connection, so that close finds it.
+func (s *streams) enter(nc net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.all[nc] = nil
+	return true
+}
+
+func (s *streams) leave(nc net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.all, nc)
+}
+
+// announce marks a connection as ready: from here on it is closed in an orderly way.
+func (s *streams) announce(c *stream) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.all[c.wire.nc] = c
+	return true
+}
+
+// close ends all connections; their goroutines end soon after.
+func (s *streams) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	for nc, c := range s.all {
+		if c == nil {
+			nc.Close()
+		} else {
+			c.Close()
+		}
+	}
+}

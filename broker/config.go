@@ -16,6 +16,10 @@ type Config struct {
 
 	ConnectionMessages bool
 
+	// ReasonStrings sends MQTT 5 clients the cause in words, in CONNACK, SUBACK and DISCONNECT. mosquitto sends none, so it is off with a
+	// mosquitto.conf unless that has reason_strings true.
+	ReasonStrings bool
+
 	MaxInflightMessages int    // outgoing QoS 1/2 messages in flight per client, and the Receive Maximum told to clients; 0 = 65535. Default 20
 	MaxInflightBytes    int    // 0 = no limit
 	MaxQueuedMessages   int    // per client beyond those in flight; 0 = no limit. Default 1000

@@ -127,6 +127,8 @@ const (
 	ACLReadDenied         ID = "acl-read-denied"
 	ACLDangerousName      ID = "acl-dangerous-name"
 	ACLSilent             ID = "acl-silent"
+	SysReadOnly           ID = "sys-read-only"
+	ControlUnavailable    ID = "control-unavailable"
 	NoMatchingSubscribers ID = "no-matching-subscribers"
 	WrongTopicOrQoS       ID = "wrong-topic-or-qos"
 	PublishThenExit       ID = "publish-then-exit"

@@ -64,6 +64,30 @@ var useCauses = []Cause{
 		ConsequenceOf: []ID{ACLPublishDenied, ACLSubscribeDenied, ACLReadDenied},
 	},
 	{
+		ID: SysReadOnly, Severity: Warning, Stage: Use,
+		Title: Text{"topics below $SYS belong to the broker", "$SYS 下的主题只属于服务端"},
+		Explain: Text{
+			"A client published to {topic}. Below $SYS only the broker publishes; clients may only say the state of a bridge there. An MQTT 5 client is told by reason code 0x87; an MQTT 3.1.1 client is told nothing.",
+			"有客户端向 {topic} 发布消息。$SYS 下的主题由服务端自己发布，客户端只能在那里报告桥接状态。MQTT 5 客户端会收到原因码 0x87；MQTT 3.1.1 客户端不会得到提示。",
+		},
+		Remedy: Text{
+			"Publish to a topic that does not begin with $SYS.",
+			"改用不以 $SYS 开头的主题。",
+		},
+	},
+	{
+		ID: ControlUnavailable, Severity: Warning, Stage: Use,
+		Title: Text{"nothing listens to control topics", "没有组件处理控制主题"},
+		Explain: Text{
+			"A client published to {topic}. Topics below $CONTROL/ are commands to parts of a broker, such as mosquitto's dynamic security, and this broker runs no such part. An MQTT 5 client is told by reason code 0x83.",
+			"有客户端向 {topic} 发布消息。$CONTROL/ 下的主题是发给服务端组件（例如 mosquitto 的动态安全插件）的命令，而本服务端没有运行这样的组件。MQTT 5 客户端会收到原因码 0x83。",
+		},
+		Remedy: Text{
+			"Manage users with the password and ACL files, and reload.",
+			"请用密码文件和 ACL 文件管理用户，然后重载配置。",
+		},
+	},
+	{
 		ID: NoMatchingSubscribers, Severity: Info, Stage: Use,
 		Title: Text{"nobody subscribes to this topic", "没有人订阅该主题"},
 		Explain: Text{

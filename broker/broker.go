@@ -1,0 +1,215 @@
+// Package broker is the MQTT broker itself: it connects clients to sessions, routes what they publish, delivers it, and keeps
+// what outlives a connection.
+//
+// The broker does no input or output of its own. A [listener.Set] feeds it: bytes go in by [listener.Client.Read], on a worker that
+// belongs to one event loop, and each batch ends in [listener.Worker.Flush], which writes once to every connection that got something.
+//
+// Locks are taken in the order Broker.mu, Session.mu, Broker.listMu, and never two sessions at once.
+package broker
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"picket/access"
+	"picket/cause"
+	"picket/listener"
+	"picket/logging"
+	"picket/packet"
+	"picket/session"
+	"picket/topic"
+)
+
+// Version is what the broker calls itself in its log and in $SYS; the build sets it.
+var Version = "0.1.0"
+
+// Broker is a running broker.
+type Broker struct {
+	log      *logging.Logger
+	settings atomic.Pointer[settings]
+	index    *topic.Index[*Session]
+	retained *topic.Tree[*session.Message]
+
+	mu       sync.Mutex // guards the table of sessions, dues and fights
+	sessions map[string]*Session
+	dues     dues
+	fights   map[string]fight
+
+	listMu     sync.Mutex // guards the chains
+	waiting    chain      // accepted, no CONNECT yet; oldest first
+	waitingLen int
+	wheel      [wheelSize]chain
+
+	queued        session.Budget // what waits in the queues of all sessions
+	outputHeld    atomic.Int64   // bytes that wait for slow receivers
+	retainedBytes atomic.Int64
+	online        atomic.Int64  // sessions with a connection
+	clock         atomic.Uint32 // seconds since the start
+	unix          atomic.Int64  // seconds since 1970
+	started       time.Time
+	stats         stats
+	floodLine     oncePerSecond
+
+	workers   sync.Pool
+	hashing   chan struct{} // bounds how many passwords are hashed at once
+	listeners *listener.Set
+	reloading sync.Mutex
+	stopping  chan struct{}
+	wait      sync.WaitGroup
+}
+
+// settings is a configuration in force, with the rules read from its files. It never changes; a reload replaces it.
+type settings struct {
+	Config
+	policies       []*access.Policy
+	receiveMaximum int // QoS 2 messages a client may leave unreleased, told in CONNACK
+	window         int // messages in flight to a client
+	maxWaiting     int // connections without CONNECT
+}
+
+// Start opens the listeners of a configuration and serves until [Broker.Close]. It fails when a file of the configuration
+// cannot be used or a listener cannot be opened; nothing is left running then.
+func Start(c Config, log *logging.Logger) (*Broker, error) {
+	b := &Broker{
+		log: log, index: topic.NewIndex[*Session](), retained: topic.NewTree[*session.Message](),
+		sessions: make(map[string]*Session), fights: make(map[string]fight),
+		hashing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)), stopping: make(chan struct{}), started: time.Now(),
+	}
+	b.workers.New = func() any { return b.newWorker() }
+	b.unix.Store(b.started.Unix())
+	t, err := b.prepare(c)
+	if err != nil {
+		return nil, err
+	}
+	b.install(t)
+	log.SetTopicSink(b.logTopic)
+	set, err := listener.Open(context.Background(), c.Listeners, b, b.options(&t.Config))
+	if err != nil {
+		log.SetTopicSink(nil)
+		return nil, err
+	}
+	b.listeners = set
+	b.wait.Go(b.keepTime)
+	b.wait.Go(b.publishSys)
+	return b, nil
+}
+
+// prepare reads the files of a configuration, without putting anything in force.
+func (b *Broker) prepare(c Config) (*settings, error) {
+	t := &settings{Config: c, receiveMaximum: session.MaxWindow, window: session.MaxWindow}
+	if n := c.MaxInflightMessages; n > 0 && n < session.MaxWindow {
+		t.receiveMaximum, t.window = n, n
+	}
+	if t.ConnectTimeout <= 0 {
+		t.ConnectTimeout = 10 * time.Second
+	}
+	if t.MaxOutputBytes <= 0 {
+		t.MaxOutputBytes = 8 << 20
+	}
+	if t.MaxTotalOutputBytes <= 0 {
+		t.MaxTotalOutputBytes = machineMemory() / 4
+	}
+	t.maxWaiting = max(1000, int(fileLimit()/4))
+	for _, s := range c.Security {
+		p, warnings, err := access.Load(s)
+		for _, w := range warnings {
+			b.log.Printf(w.Type, "%s", w.Text)
+		}
+		if err != nil {
+			return nil, err
+		}
+		t.policies = append(t.policies, p)
+	}
+	for _, l := range c.Listeners {
+		if l.Security < 0 || l.Security >= len(t.policies) {
+			return nil, fmt.Errorf("listener %s: no security rules with index %d", l.Source, l.Security)
+		}
+	}
+	return t, nil
+}
+
+// install puts settings in force.
+func (b *Broker) install(t *settings) {
+	b.queued.SetLimit(t.queueBudget())
+	b.settings.Store(t)
+}
+
+// queueBudget is how many bytes may wait in all queues together: a quarter of the machine's memory, or of memory_limit.
+func (t *settings) queueBudget() int64 {
+	if t.MemoryLimit > 0 {
+		return t.MemoryLimit / 2
+	}
+	return machineMemory() / 4
+}
+
+// Close ends the broker: listeners first, then the clients, told why where their version has words for it.
+func (b *Broker) Close() {
+	close(b.stopping)
+	b.mu.Lock()
+	var all []*connection
+	for _, s := range b.sessions {
+		s.mu.Lock()
+		if s.conn != nil {
+			all = append(all, s.conn)
+		}
+		s.mu.Unlock()
+	}
+	b.mu.Unlock()
+	b.do(func(w *worker) {
+		for _, c := range all {
+			c.goodbye(w, packet.ServerShuttingDown, cause.ServerShuttingDown, "the broker is being stopped")
+		}
+	})
+	b.log.SetTopicSink(nil)
+	b.listeners.Close()
+	b.wait.Wait()
+}
+
+func (b *Broker) now() time.Time { return time.Now() }
+
+// packetLimit is the size in bytes that a packet of the client may have. Before CONNECT has been accepted nobody needs a large one, but a
+// will payload of 64 KiB with its properties has to fit.
+func (b *Broker) packetLimit(c *connection) int {
+	limit := packet.MaxRemaining + 5
+	if m := b.settings.Load().MaxPacketSize; m > 0 {
+		limit = int(m)
+	}
+	if c.phase != connected {
+		limit = min(limit, maxConnect)
+	}
+	return limit
+}
+
+// maxConnect is the largest CONNECT or AUTH that is read: each of its fields is at most 64 KiB, and properties may repeat.
+const maxConnect = 1 << 20
+
+func (b *Broker) debugf(format string, args ...any) {
+	if b.log.Enabled(logging.Debug) {
+		b.log.Printf(logging.Debug, format, args...)
+	}
+}
+
+func (b *Broker) logPublish(word, id string, dup bool, qos byte, retain bool, mid uint16, name []byte, size int) {
+	if !b.log.Enabled(logging.Debug) {
+		return
+	}
+	where := "from"
+	if word == "Sending" {
+		where = "to"
+	}
+	b.log.Printf(logging.Debug, "%s PUBLISH %s %s (d%d, q%d, r%d, m%d, '%s', ... (%d bytes))", word, where, id, bit(dup), qos, bit(retain), mid, name, size)
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+func bit(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,398 @@
+package broker
+
+import (
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"picket/access"
+	"picket/cause"
+	"picket/listener"
+	"picket/logging"
+	"picket/packet"
+	"picket/session"
+	"picket/topic"
+)
+
+// refusal is why a CONNECT is not accepted.
+type refusal struct {
+	code packet.Code
+	id   cause.ID
+	text string // for the log and the reason string; never a secret
+}
+
+// badConnect answers a CONNECT that could not be decoded, where there is an answer.
+func (c *connection) badConnect(w *worker, err error) error {
+	e, ok := err.(*packet.Error)
+	if !ok {
+		return err
+	}
+	switch {
+	case e.Code == packet.UnsupportedProtocolVersion && e.Clause == "MQTT-3.1.2-1":
+		c.b.log.Cause(logging.Info, cause.ProtocolVersion, "Invalid protocol in CONNECT from %s: %v.", c.host(), e)
+		c.end(w)
+		return nil
+	case e.Code == packet.UnsupportedProtocolVersion:
+		// Nobody knows the form of an answer in a version to come; the one of 3.1.1 is what everyone expects.
+		c.b.log.Cause(logging.Info, cause.ProtocolVersion, "Invalid protocol version in CONNECT from %s: %v.", c.host(), e)
+		c.version = packet.V311
+	case e.Code == packet.ClientIdentifierNotValid:
+		c.version = packet.V311
+		c.b.log.Cause(logging.Notice, cause.EmptyClientID, "Client from %s refused: %v.", c.address(), e)
+	default:
+		return err
+	}
+	c.send(w, &packet.Connack{Code: e.Code})
+	c.end(w)
+	return nil
+}
+
+// refuse answers CONNECT with a failure and closes.
+func (c *connection) refuse(w *worker, r refusal) {
+	b := c.b
+	b.stats.drop(r.id, 1)
+	name, user := c.name(), ""
+	if a := c.attempt; a != nil {
+		if a.login.ClientID != "" {
+			name = a.login.ClientID
+		}
+		if a.login.Username != "" {
+			user = ", u'" + a.login.Username + "'"
+		}
+	}
+	line := "Client %s from %s refused (p%d%s): %s."
+	if r.code == packet.NotAuthorized || r.code == packet.BadUserNameOrPassword {
+		line = "Client %s from %s disconnected, not authorised (p%d%s): %s."
+	}
+	b.log.Cause(logging.Notice, r.id, line, name, c.address(), c.version, user, r.text)
+	ack := &packet.Connack{Code: r.code}
+	if c.explains() {
+		ack.Props = new(packet.Properties).Set(packet.ReasonString)
+		ack.Props.ReasonString = reason(r.id, r.text)
+		if len(ack.Append(nil, c.version)) > c.maxPacket() {
+			ack.Props = nil // MQTT-3.2.2-19
+		}
+	}
+	b.debugf("Sending CONNACK to %s (0, %d)", c.host(), r.code)
+	c.send(w, ack)
+	c.end(w)
+}
+
+// connect judges a CONNECT. What needs time (hashing a password) is done elsewhere, with reading paused.
+func (c *connection) connect(w *worker, p *packet.Connect) error {
+	b, t, info := c.b, c.b.settings.Load(), c.conn.Info()
+	b.stats.connects.Add(1)
+	c.version, c.bridge, c.clean, c.keepAlive = p.Version, p.Bridge, p.CleanStart, p.KeepAlive
+	policy := t.policies[info.Listener.Security]
+	a := &attempt{connect: p, policy: policy, login: access.Login{ClientID: p.ClientID, HasUsername: p.HasUsername, Username: p.Username,
+		HasPassword: p.HasPassword, Password: p.Password, Remote: info.Remote, Local: c.local}}
+	c.attempt = a
+	login := &a.login
+	c.negotiate(p)
+	if r := c.judgeWill(p, t, info.Listener); r != nil {
+		c.refuse(w, *r)
+		return nil
+	}
+	if p.ClientID == "" {
+		if !policy.Config().AllowZeroLengthID {
+			code := packet.ClientIdentifierNotValid
+			if c.v5() {
+				code = packet.UnspecifiedError
+			}
+			c.refuse(w, refusal{code, cause.EmptyClientID, "an empty client identifier, and allow_zero_length_clientid is false"})
+			return nil
+		}
+		login.ClientID = policy.Config().AutoIDPrefix + strings.ToUpper(uuid.NewString())
+		c.opt().assigned = true
+	}
+	if l := &info.Listener.TLS; l.IdentityAsUsername || l.SubjectAsUsername {
+		name, ok := certifiedName(info, l)
+		if !ok {
+			c.refuse(w, refusal{packet.BadUserNameOrPassword, cause.ClientCertRequired, "no client certificate with a name to use"})
+			return nil
+		}
+		login.HasUsername, login.Username, login.HasPassword, login.Password, login.Certified = true, name, false, nil, true
+	}
+	if info.Listener.UseUsernameAsClientID {
+		if !login.HasUsername || login.Username == "" {
+			c.refuse(w, refusal{packet.NotAuthorized, cause.AnonymousRefused, "no user name to take as the client identifier"})
+			return nil
+		}
+		login.ClientID = login.Username
+	}
+	if d := policy.ClientID(login.ClientID); !d.Allow {
+		c.refuse(w, refusal{packet.NotAuthorized, d.Cause, d.Text})
+		return nil
+	}
+	if p.Props.Has(packet.AuthenticationMethod) {
+		return c.beginExchange(w, a)
+	}
+	if delay := b.takeoverDelay(login.ClientID); delay > 0 || policy.Slow(*login) {
+		c.judgeElsewhere(w, a, delay)
+		return nil
+	}
+	c.decide(w, a, policy.Authenticate(*login))
+	return nil
+}
+
+// attempt is a CONNECT that is being judged.
+type attempt struct {
+	connect *packet.Connect
+	login   access.Login
+	policy  *access.Policy
+}
+
+// judgeElsewhere pauses reading and lets a goroutine authenticate the client. It starts only when this batch is over, so that the two never
+// look at the connection at once.
+func (c *connection) judgeElsewhere(w *worker, a *attempt, delay time.Duration) {
+	b := c.b
+	c.phase = authenticating
+	c.conn.Pause()
+	w.later = append(w.later, func() {
+		b.wait.Go(func() {
+			if delay > 0 {
+				select {
+				case <-time.After(delay):
+				case <-b.stopping:
+				}
+			}
+			select {
+			case b.hashing <- struct{}{}:
+			case <-b.stopping:
+				c.conn.Close()
+				return
+			}
+			d := a.policy.Authenticate(a.login)
+			<-b.hashing
+			b.do(func(w *worker) {
+				c.hand.Lock()
+				defer c.hand.Unlock()
+				if c.left {
+					return
+				}
+				c.phase = awaitConnect
+				c.decide(w, a, d)
+			})
+			c.conn.Resume()
+		})
+	})
+}
+
+func (c *connection) decide(w *worker, a *attempt, d access.Decision) {
+	if !d.Allow {
+		c.refuse(w, refusal{packet.NotAuthorized, d.Cause, d.Text})
+		return
+	}
+	c.accept(w, a, nil)
+}
+
+// negotiate keeps what an MQTT 5 client asks for.
+func (c *connection) negotiate(p *packet.Connect) {
+	props := p.Props
+	if props.Has(packet.MaximumPacketSize) {
+		c.opt().maxPacket = props.MaximumPacketSize
+	}
+	if props.Has(packet.TopicAliasMaximum) && props.TopicAliasMaximum > 0 {
+		c.opt().aliasMax = props.TopicAliasMaximum
+	}
+	if props.Has(packet.RequestProblemInformation) && props.RequestProblem == 0 {
+		c.opt().noProblem = true
+	}
+}
+
+// judgeWill refuses a will that could not be published later.
+func (c *connection) judgeWill(p *packet.Connect, t *settings, l *listener.Config) *refusal {
+	switch {
+	case p.Will == nil:
+		return nil
+	case p.Will.QoS > l.MaxQoS:
+		return &refusal{packet.QoSNotSupported, cause.QoSNotSupported, "will QoS above the Maximum QoS of this listener"}
+	case p.Will.Retain && !t.RetainAvailable:
+		return &refusal{packet.RetainNotSupported, cause.RetainNotSupported, "a will to be retained, and retain_available is false"}
+	case t.MessageSizeLimit > 0 && len(p.Will.Payload) > t.MessageSizeLimit:
+		code := packet.PacketTooLarge
+		if !c.v5() {
+			code = packet.NotAuthorized
+		}
+		return &refusal{code, cause.PayloadTooLarge, "a will payload above message_size_limit"}
+	case topic.CheckName([]byte(p.Will.Topic)) != nil || strings.HasPrefix(p.Will.Topic, "$CONTROL/"):
+		return &refusal{packet.TopicNameInvalid, cause.TopicInvalid, "a will topic that nobody may publish to"}
+	}
+	return nil
+}
+
+// certifiedName is the user name in a verified client certificate.
+func certifiedName(info *listener.Info, l *listener.TLS) (string, bool) {
+	if info.ProxyTLS != nil {
+		return info.ProxyTLS.CommonName, info.ProxyTLS.Verified && info.ProxyTLS.CommonName != "" && l.IdentityAsUsername
+	}
+	if info.TLS == nil || len(info.TLS.VerifiedChains) == 0 || len(info.TLS.PeerCertificates) == 0 {
+		return "", false
+	}
+	subject := info.TLS.PeerCertificates[0].Subject
+	name := subject.CommonName
+	if !l.IdentityAsUsername {
+		name = subject.String() // RFC 2253
+	}
+	return name, name != "" && packet.ValidText(name)
+}
+
+// accept lets the client in: finds or makes its session, ends a connection that had it, and answers.
+func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) {
+	b, t, info, p := c.b, c.b.settings.Load(), c.conn.Info(), a.connect
+	props := exchange
+	need := func() *packet.Properties {
+		if props == nil {
+			props = new(packet.Properties)
+		}
+		return props
+	}
+	if t.MaxKeepAlive > 0 && (c.keepAlive > t.MaxKeepAlive || c.keepAlive == 0) {
+		if !c.v5() {
+			c.refuse(w, refusal{packet.ClientIdentifierNotValid, cause.KeepaliveRefused, "a keep alive of " + itoa(int(c.keepAlive)) + " s, above max_keepalive"})
+			return
+		}
+		c.keepAlive = t.MaxKeepAlive
+		need().Set(packet.ServerKeepAlive).ServerKeepAlive = t.MaxKeepAlive
+	}
+	expiry := uint32(0)
+	switch {
+	case !c.v5() && !p.CleanStart:
+		expiry = neverExpires
+	case p.Props.Has(packet.SessionExpiryInterval):
+		expiry = p.Props.SessionExpiry
+	}
+	if limit := t.PersistentExpiration; limit > 0 && expiry > uint32(min(limit/time.Second, neverExpires-1)) {
+		expiry = uint32(limit / time.Second)
+		if c.v5() {
+			need().Set(packet.SessionExpiryInterval).SessionExpiry = expiry
+		}
+	}
+	var message *will
+	if p.Will != nil {
+		message = willOf(p.Will, info.Listener.MountPoint, &a.login)
+	}
+	window := t.window
+	if p.Props.Has(packet.ReceiveMaximum) {
+		window = min(window, int(p.Props.ReceiveMaximum))
+	}
+	b.unlist(c)
+	present := b.claim(w, c, a.login.ClientID, p.CleanStart)
+	s := c.s
+	s.mu.Lock()
+	if s.conn != c { // somebody else was quicker to take it over
+		s.mu.Unlock()
+		c.end(w)
+		return
+	}
+	s.user = a.login.Username
+	s.policy, s.acl = a.policy, a.policy.ACL(a.login.Username, a.login.ClientID)
+	s.named, s.certified = a.login.HasUsername, a.login.Certified
+	s.mount = info.Listener.MountPoint
+	s.expiry = expiry
+	s.will = message
+	if !present {
+		s.out = session.NewOutbox(session.Limits{}, expiry > 0, &b.queued)
+	}
+	s.out.Keep = s.out.Keep || expiry > 0
+	s.out.Limits = session.Limits{Window: window, WindowBytes: t.MaxInflightBytes, Messages: t.MaxQueuedMessages, Bytes: t.MaxQueuedBytes}
+	ack := &packet.Connack{SessionPresent: present && c.version != packet.V31}
+	if c.v5() {
+		if info.Listener.MaxTopicAlias > 0 {
+			need().Set(packet.TopicAliasMaximum).TopicAliasMaximum = info.Listener.MaxTopicAlias
+		}
+		if c.more != nil && c.more.assigned || info.Listener.UseUsernameAsClientID && p.ClientID == "" {
+			need().Set(packet.AssignedClientIdentifier).AssignedClientID = s.id
+		}
+		if !t.RetainAvailable {
+			need().Set(packet.RetainAvailable).RetainAvailable = 0
+		}
+		if t.MaxPacketSize > 0 {
+			need().Set(packet.MaximumPacketSize).MaximumPacketSize = t.MaxPacketSize
+		}
+		if t.MaxInflightMessages > 0 {
+			need().Set(packet.ReceiveMaximum).ReceiveMaximum = uint16(t.receiveMaximum)
+		}
+		if info.Listener.MaxQoS < 2 {
+			need().Set(packet.MaximumQoS).MaximumQoS = info.Listener.MaxQoS
+		}
+		ack.Props = props
+	}
+	c.phase, c.greeted, c.attempt = connected, true, nil
+	b.logConnected(c, message)
+	b.debugf("Sending CONNACK to %s (%d, 0)", s.id, bit(ack.SessionPresent))
+	w.append(c, ack)
+	w.resend(c)
+	w.mark(c)
+	s.mu.Unlock()
+	b.watch(c)
+	w.publishWills()
+}
+
+// resend repeats what was in flight when the last connection ended (MQTT-4.4.0-1). The session's mutex is held.
+func (w *worker) resend(c *connection) {
+	s := c.s
+	s.out.Resend(
+		func(id uint16, d session.Delivery) { w.deliverMessage(c, d, id, true) },
+		func(id uint16) {
+			w.b.debugf("Sending PUBREL to %s (m%d)", s.id, id)
+			w.appendShort(c, byte(packet.PUBREL)<<4|2, id)
+		})
+}
+
+func (b *Broker) logConnected(c *connection, m *will) {
+	if !b.settings.Load().ConnectionMessages || !b.log.Enabled(logging.Notice) {
+		return
+	}
+	kind, user := "client", ""
+	if c.bridge {
+		kind = "bridge"
+	}
+	if c.s.user != "" {
+		user = ", u'" + c.s.user + "'"
+	}
+	b.log.Printf(logging.Notice, "New %s connected from %s as %s (p%d, c%d, k%d%s).", kind, c.address(), c.s.id, logVersion(c.version), bit(c.clean), c.keepAlive, user)
+	if m == nil {
+		b.debugf("No will message specified.")
+		return
+	}
+	b.debugf("Will message specified (%d bytes) (r%d, q%d).", len(m.message.Payload), bit(m.message.Retain), m.message.QoS)
+	b.debugf("\t%s", m.message.Topic)
+}
+
+// logVersion is how mosquitto's log counts the versions: 1 for 3.1, 2 for 3.1.1, 5 for 5.0.
+func logVersion(v packet.Version) int {
+	switch v {
+	case packet.V31:
+		return 1
+	case packet.V311:
+		return 2
+	}
+	return 5
+}
+
+// disconnected handles the client's DISCONNECT.
+func (c *connection) disconnected(w *worker, p *packet.Disconnect) error {
+	b, s := c.b, c.s
+	b.debugf("Received DISCONNECT from %s", c.name())
+	s.mu.Lock()
+	if s.conn == c && c.phase == connected {
+		if p.Props.Has(packet.SessionExpiryInterval) {
+			if s.expiry == 0 && p.Props.SessionExpiry != 0 {
+				s.mu.Unlock()
+				return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.14.2-2", Text: "a Session Expiry Interval in DISCONNECT after none in CONNECT"}
+			}
+			s.expiry = p.Props.SessionExpiry
+		}
+		if p.Code != packet.DisconnectWithWill {
+			s.will = nil // MQTT-3.14.4-3
+		}
+	}
+	s.mu.Unlock()
+	if b.settings.Load().ConnectionMessages {
+		b.log.Printf(logging.Notice, "Client %s disconnected.", c.name())
+	}
+	c.end(w)
+	return nil
+}

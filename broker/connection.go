@@ -1,0 +1,396 @@
+package broker
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"picket/access"
+	"picket/cause"
+	"picket/listener"
+	"picket/logging"
+	"picket/packet"
+)
+
+// phase is where a network connection stands in its life.
+type phase uint8
+
+const (
+	awaitConnect   phase = iota // nothing but CONNECT is allowed
+	authenticating              // CONNECT is being judged elsewhere; reading is paused
+	exchanging                  // enhanced authentication: nothing but AUTH and DISCONNECT is allowed
+	connected
+)
+
+// connection is one network connection, from accept to close. Fields without a remark belong to the goroutine that reads for
+// it; the output half is guarded by the mutex of the session that it belongs to.
+type connection struct {
+	b    *Broker
+	conn listener.Conn
+	from *listener.Config // the listener it came in by
+	// s is the session. A connection starts with a blank one of its own, which CONNECT either fills or exchanges for the one that is
+	// known under the client identifier.
+	s *Session
+
+	phase     phase
+	version   packet.Version
+	clean     bool // clean session or clean start asked for
+	bridge    bool
+	local     bool        // from this machine
+	gone      bool        // guarded by s.mu: closed, by either side
+	stopped   atomic.Bool // nothing that arrives is looked at any more; set by any goroutine
+	quiet     atomic.Bool // the end has been logged already, or was asked for
+	keepAlive uint16      // seconds; 0: off
+	lastRead  atomic.Uint32
+
+	attempt *attempt    // the CONNECT that is being judged
+	hand    sync.Mutex  // held by the goroutine that judges it, and by Closed
+	left    bool        // guarded by hand: Closed was called
+	aliases []string    // topic aliases of the client, by alias-1; grown on use
+	more    *negotiated // what few clients use
+
+	// Guarded by s.mu.
+	out        outgoing
+	greeted    bool // CONNECT or AUTH exchange has begun to be answered: DISCONNECT may be sent
+	dirty      bool // in a worker's list of connections to flush
+	writing    bool // some goroutine is in conn.Write; others append behind it
+	blocked    bool // the transport took less than it was offered: Writable will come
+	woken      bool // Writable came while writing
+	closeAfter bool // close when everything has been written
+	dropping   bool // QoS 0 is being dropped; logged once until it drains
+	held       int  // bytes counted against the broker's output budget
+
+	// Place in one of the broker's chains, guarded by its listMu.
+	chain      *chain
+	prev, next *connection
+	accepted   uint32 // second of the broker's life
+}
+
+// negotiated holds what MQTT 5 clients may ask for and most do not.
+type negotiated struct {
+	maxPacket  uint32 // largest packet the client takes; 0: no limit
+	aliasMax   uint16 // aliases the client takes from us
+	aliasOut   map[string]uint16
+	noProblem  bool            // Request Problem Information 0: no reason strings (MQTT-3.1.2-29)
+	assigned   bool            // the client identifier is ours
+	exchange   access.Exchange // enhanced authentication under way
+	authMethod string
+}
+
+func (c *connection) opt() *negotiated {
+	if c.more == nil {
+		c.more = new(negotiated)
+	}
+	return c.more
+}
+
+// explains tells whether the client may be sent reason strings.
+func (c *connection) explains() bool {
+	return c.v5() && (c.more == nil || !c.more.noProblem) && c.b.settings.Load().ReasonStrings
+}
+
+func (c *connection) v5() bool { return c.version == packet.V5 }
+
+func (c *connection) maxPacket() int {
+	if c.more == nil || c.more.maxPacket == 0 {
+		return packet.MaxRemaining + 5
+	}
+	return int(c.more.maxPacket)
+}
+
+// name is what the log calls the client: its identifier, or its address before it has one.
+func (c *connection) name() string {
+	if c.s.id != "" {
+		return c.s.id
+	}
+	return "<unknown>"
+}
+
+func (c *connection) remote() netip.AddrPort { return c.conn.Info().Remote }
+
+// address is the peer for log lines, "ADDR:PORT".
+func (c *connection) address() string {
+	r := c.remote()
+	if !r.IsValid() {
+		return "local:0"
+	}
+	return r.Addr().Unmap().String() + ":" + itoa(int(r.Port()))
+}
+
+// host is the peer's address without its port.
+func (c *connection) host() string {
+	r := c.remote()
+	if !r.IsValid() {
+		return "local"
+	}
+	return r.Addr().Unmap().String()
+}
+
+// Accept implements [listener.Handler].
+func (b *Broker) Accept(conn listener.Conn) listener.Client {
+	info := conn.Info()
+	c := &connection{b: b, conn: conn, from: info.Listener, accepted: b.clock.Load()}
+	c.s = &Session{b: b, conn: c}
+	c.local = info.ProxyTLS == nil && (!info.Remote.IsValid() || info.Remote.Addr().Unmap().IsLoopback())
+	if !b.admit(c) {
+		return nil
+	}
+	b.stats.sockets.Add(1)
+	c.lastRead.Store(c.accepted)
+	if b.log.Enabled(logging.Notice) && b.settings.Load().ConnectionMessages && info.Protocol == listener.MQTT && info.Remote.IsValid() {
+		b.log.Printf(logging.Notice, "New connection from %s on port %d.", c.address(), info.Listener.Port)
+	}
+	return c
+}
+
+// Read implements [listener.Client].
+func (c *connection) Read(lw listener.Worker, in []byte) (n, need int) {
+	w := lw.(*worker)
+	c.lastRead.Store(c.b.clock.Load())
+	for n < len(in) {
+		if c.stopped.Load() {
+			return len(in), 0
+		}
+		if c.phase == authenticating {
+			return n, 0
+		}
+		rest := in[n:]
+		head, remaining, err := packet.Header(rest)
+		if err != nil {
+			c.fail(w, err)
+			return len(in), 0
+		}
+		if head == 0 {
+			break
+		}
+		total := head + remaining
+		if limit := c.b.packetLimit(c); total > limit {
+			c.oversize(w, total, limit)
+			return len(in), 0
+		}
+		if len(rest) < total {
+			if c.phase == awaitConnect && remaining > 1024 && !plausibleConnect(rest) {
+				// Somebody who speaks no MQTT at all announces up to 256 MiB: not worth waiting for.
+				c.refuseSilently(w, cause.MalformedPacket, "the first packet is not CONNECT")
+				return len(in), 0
+			}
+			need = total
+			break
+		}
+		if rest[0]>>4 == byte(packet.PUBLISH) && c.phase == connected {
+			taken, err := w.publish(c, rest)
+			if err != nil {
+				c.fail(w, err)
+				return len(in), 0
+			}
+			n += taken
+			continue
+		}
+		n += total
+		w.count.packetsIn++
+		if err := c.handle(w, rest[0], rest[head:total]); err != nil {
+			c.fail(w, err)
+			return len(in), 0
+		}
+	}
+	w.count.bytesIn += uint64(n)
+	return n, need
+}
+
+func plausibleConnect(b []byte) bool { return b[0] == byte(packet.CONNECT)<<4 }
+
+// handle routes one whole packet that is not a PUBLISH to its place.
+func (c *connection) handle(w *worker, first byte, body []byte) error {
+	kind := packet.Type(first >> 4)
+	switch {
+	case c.phase == awaitConnect && kind != packet.CONNECT:
+		return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.1.0-1", Text: "the first packet is not CONNECT"}
+	case c.phase == exchanging && kind != packet.AUTH && kind != packet.DISCONNECT:
+		return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.1.2-30", Text: "only AUTH or DISCONNECT may follow while authentication goes on"}
+	}
+	// The acknowledgements of an unhurried client are the most frequent packets: no detour for their short form.
+	if c.phase == connected && len(body) == 2 && first&0x0F == flagsOf(kind) {
+		id := uint16(body[0])<<8 | uint16(body[1])
+		switch kind {
+		case packet.PUBACK, packet.PUBREC, packet.PUBREL, packet.PUBCOMP:
+			if id == 0 {
+				return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-2.2.1-3", Text: "packet identifier 0"}
+			}
+			c.acknowledged(w, kind, id, packet.Success)
+			return nil
+		}
+	}
+	p, err := packet.Decode(c.version, first, body)
+	if err != nil {
+		if kind == packet.CONNECT && c.phase == awaitConnect {
+			return c.badConnect(w, err)
+		}
+		return err
+	}
+	switch p := p.(type) {
+	case *packet.Connect:
+		if c.phase != awaitConnect {
+			c.b.log.Printf(logging.Notice, "Bad client %s sending multiple CONNECT messages.", c.name())
+			return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.1.0-2", Text: "a second CONNECT"}
+		}
+		return c.connect(w, p)
+	case *packet.Ack:
+		c.acknowledged(w, p.Kind, p.ID, p.Code)
+	case *packet.Subscribe:
+		return c.subscribe(w, p)
+	case *packet.Unsubscribe:
+		return c.unsubscribe(w, p)
+	case *packet.Pingreq:
+		c.b.debugf("Received PINGREQ from %s", c.s.id)
+		c.b.debugf("Sending PINGRESP to %s", c.s.id)
+		c.send(w, packet.Pingresp{})
+	case *packet.Disconnect:
+		return c.disconnected(w, p)
+	case *packet.Auth:
+		return c.auth(w, p)
+	default:
+		return &packet.Error{Code: packet.ProtocolError, Text: "a packet that only servers send: " + kind.String()}
+	}
+	return nil
+}
+
+// flagsOf is what the low four bits of the first byte must be (MQTT-2.1.3-1).
+func flagsOf(kind packet.Type) byte {
+	if kind == packet.PUBREL {
+		return 2
+	}
+	return 0
+}
+
+// Writable implements [listener.Client].
+func (c *connection) Writable(lw listener.Worker) {
+	w := lw.(*worker)
+	s := c.s
+	s.mu.Lock()
+	c.blocked = false
+	c.woken = c.writing
+	w.mark(c)
+	s.mu.Unlock()
+}
+
+// Closed implements [listener.Client].
+func (c *connection) Closed(lw listener.Worker, err error) {
+	c.hand.Lock()
+	defer c.hand.Unlock()
+	c.left = true
+	c.b.departed(lw.(*worker), c, err)
+}
+
+// fail ends the connection for what the client did: the reason code where the version has one, the log line, the cause.
+func (c *connection) fail(w *worker, err error) {
+	b := c.b
+	e, ok := err.(*packet.Error)
+	if !ok {
+		e = &packet.Error{Code: packet.UnspecifiedError, Text: err.Error()}
+	}
+	id := causeOf(e)
+	switch {
+	case c.phase == awaitConnect:
+		b.log.Cause(logging.Notice, id, "Client %s from %s closed: %v.", c.name(), c.address(), e)
+	case id == cause.PacketTooLarge:
+		b.log.Cause(logging.Notice, id, "Client %s disconnected due to oversize packet: %v.", c.name(), e)
+	case e.Code == packet.MalformedPacket:
+		b.log.Cause(logging.Notice, id, "Client %s disconnected due to malformed packet: %v.", c.name(), e)
+	case e.Code == packet.QoSNotSupported || e.Code == packet.RetainNotSupported || e.Code == packet.BadAuthenticationMethod:
+		b.log.Cause(logging.Notice, id, "Client %s disconnected due to using not allowed feature (QoS too high, retain not supported, or bad AUTH method): %v.", c.name(), e)
+	case e.Code == packet.NotAuthorized:
+		b.log.Cause(logging.Notice, id, "Client %s disconnected, not authorised: %v.", c.name(), e)
+	default:
+		b.log.Cause(logging.Notice, id, "Client %s disconnected due to protocol error: %v.", c.name(), e)
+	}
+	c.goodbye(w, e.Code, id, e.Error())
+}
+
+func (c *connection) oversize(w *worker, total, limit int) {
+	c.fail(w, &packet.Error{Code: packet.PacketTooLarge, Clause: "MQTT-3.1.2-24",
+		Text: "a packet of " + itoa(total) + " bytes, at most " + itoa(limit) + " are taken"})
+}
+
+// refuseSilently ends a connection whose peer would not understand an answer.
+func (c *connection) refuseSilently(w *worker, id cause.ID, text string) {
+	c.b.log.Cause(logging.Notice, id, "Client connection from %s closed: %s.", c.address(), text)
+	c.end(w)
+}
+
+// goodbye sends DISCONNECT where the client knows it, and closes when that has been written. Any goroutine may call it; the
+// session's mutex must not be held.
+func (c *connection) goodbye(w *worker, code packet.Code, id cause.ID, text string) {
+	c.s.mu.Lock()
+	c.goodbyeLocked(w, code, id, text)
+	c.s.mu.Unlock()
+}
+
+func (c *connection) goodbyeLocked(w *worker, code packet.Code, id cause.ID, text string) {
+	if !c.gone && !c.closeAfter && c.greeted && c.v5() {
+		d := &packet.Disconnect{Code: code}
+		if c.explains() {
+			d.Props = new(packet.Properties).Set(packet.ReasonString)
+			d.Props.ReasonString = reason(id, text)
+		}
+		if len(d.Append(nil, c.version)) > c.maxPacket() {
+			d.Props = nil // MQTT-3.14.2-3
+		}
+		c.b.debugf("Sending DISCONNECT to %s (rc%d)", c.s.id, code)
+		w.append(c, d)
+	}
+	c.endLocked(w)
+}
+
+// end closes the connection when what has been produced is written.
+func (c *connection) end(w *worker) {
+	c.s.mu.Lock()
+	c.endLocked(w)
+	c.s.mu.Unlock()
+}
+
+func (c *connection) endLocked(w *worker) {
+	c.closeAfter = true
+	c.stopped.Store(true)
+	c.quiet.Store(true)
+	w.mark(c)
+}
+
+// reason is the text of an MQTT 5 reason string: the cause's id and what was seen.
+func reason(id cause.ID, text string) string {
+	if id == "" {
+		return text
+	}
+	if text == "" {
+		return string(id)
+	}
+	return string(id) + ": " + text
+}
+
+// causeOf finds the cause for what a client did wrong.
+func causeOf(e *packet.Error) cause.ID {
+	switch e.Code {
+	case packet.MalformedPacket:
+		return cause.MalformedPacket
+	case packet.PacketTooLarge:
+		return cause.PacketTooLarge
+	case packet.QoSNotSupported:
+		return cause.QoSNotSupported
+	case packet.RetainNotSupported:
+		return cause.RetainNotSupported
+	case packet.TopicAliasInvalid:
+		return cause.TopicAliasInvalid
+	case packet.TopicNameInvalid, packet.TopicFilterInvalid:
+		return cause.TopicInvalid
+	case packet.ReceiveMaximumExceeded:
+		return cause.ReceiveMaximumExceeded
+	case packet.PayloadFormatInvalid:
+		return cause.PayloadFormatInvalid
+	case packet.UnsupportedProtocolVersion:
+		return cause.ProtocolVersion
+	case packet.BadAuthenticationMethod:
+		return cause.AuthMethodUnknown
+	case packet.NotAuthorized:
+		return cause.BadCredentials
+	}
+	return cause.ProtocolViolation
+}

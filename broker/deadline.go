@@ -1,0 +1,277 @@
+package broker
+
+import (
+	"container/heap"
+	"sync/atomic"
+	"time"
+
+	"picket/cause"
+	"picket/logging"
+	"picket/packet"
+)
+
+// tick is how often the broker looks at its clock. Keep alive and expiry are in whole seconds, so nothing needs it finer.
+const tick = 100 * time.Millisecond
+
+// wheelSize is how many seconds ahead the keep alive wheel reaches; longer ones go round more than once.
+const wheelSize = 256
+
+// chain is a list of connections that wait for the same thing, linked through the connections themselves so that an idle one
+// costs no memory beside its own.
+type chain struct{ first, last *connection }
+
+func (l *chain) push(c *connection) {
+	c.chain, c.prev, c.next = l, l.last, nil
+	if l.last != nil {
+		l.last.next = c
+	} else {
+		l.first = c
+	}
+	l.last = c
+}
+
+func (l *chain) remove(c *connection) {
+	if c.prev != nil {
+		c.prev.next = c.next
+	} else {
+		l.first = c.next
+	}
+	if c.next != nil {
+		c.next.prev = c.prev
+	} else {
+		l.last = c.prev
+	}
+	c.chain, c.prev, c.next = nil, nil, nil
+}
+
+// admit takes a new connection onto the list of those that have not sent CONNECT, whose order is that of their deadlines. Where too many of
+// them are waiting, the oldest has to go: a flood of connections that say nothing must not lock out those that do.
+func (b *Broker) admit(c *connection) bool {
+	select {
+	case <-b.stopping:
+		return false
+	default:
+	}
+	t := b.settings.Load()
+	b.listMu.Lock()
+	b.waiting.push(c)
+	b.waitingLen++
+	var oldest *connection
+	if b.waitingLen > t.maxWaiting {
+		oldest = b.waiting.first
+		b.waiting.remove(oldest)
+		b.waitingLen--
+	}
+	b.listMu.Unlock()
+	if oldest != nil && oldest != c {
+		b.stats.drop(cause.ConnectFlood, 1)
+		if b.floodLine.allow(b.clock.Load()) {
+			b.log.Cause(logging.Warning, cause.ConnectFlood, "More than %d connections have not sent CONNECT: closing the oldest, from %s.", t.maxWaiting, oldest.address())
+		}
+		oldest.quiet.Store(true)
+		oldest.conn.Close()
+	}
+	return true
+}
+
+// watch puts a connected client onto the keep alive wheel.
+func (b *Broker) watch(c *connection) {
+	if c.keepAlive == 0 {
+		return
+	}
+	b.listMu.Lock()
+	defer b.listMu.Unlock()
+	if !c.stopped.Load() {
+		b.place(c, b.clock.Load()+c.patience())
+	}
+}
+
+func (b *Broker) place(c *connection, at uint32) {
+	if ahead := at - b.clock.Load(); ahead >= wheelSize {
+		at -= ahead - (wheelSize - 1)
+	}
+	b.wheel[at%wheelSize].push(c)
+}
+
+// patience is how many seconds a client may be silent: one and a half times its keep alive (MQTT-3.1.2-22).
+func (c *connection) patience() uint32 { return uint32(c.keepAlive) + uint32(c.keepAlive)/2 + 1 }
+
+// linger is how long a connection that is to be closed may take to read what was written to it.
+const linger = 5
+
+// unlist takes a connection off whatever list it is on.
+func (b *Broker) unlist(c *connection) {
+	b.listMu.Lock()
+	defer b.listMu.Unlock()
+	if c.chain == nil {
+		return
+	}
+	if c.chain == &b.waiting {
+		b.waitingLen--
+	}
+	c.chain.remove(c)
+}
+
+// keepTime runs until the broker stops: the coarse clock, CONNECT deadlines, keep alive, wills and sessions that fall due.
+func (b *Broker) keepTime() {
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	for {
+		select {
+		case <-b.stopping:
+			return
+		case <-t.C:
+		}
+		now := b.now()
+		b.unix.Store(now.Unix())
+		b.fall(now)
+		second := uint32(now.Sub(b.started) / time.Second)
+		for was := b.clock.Load(); was < second; was++ {
+			b.clock.Store(was + 1)
+			b.sweep(was + 1)
+		}
+	}
+}
+
+// sweep closes connections whose time is up at second now.
+func (b *Broker) sweep(now uint32) {
+	patience := uint32(b.settings.Load().ConnectTimeout / time.Second)
+	var late, silent []*connection
+	b.listMu.Lock()
+	for c := b.waiting.first; c != nil && now >= c.accepted+patience; c = b.waiting.first {
+		b.waiting.remove(c)
+		b.waitingLen--
+		late = append(late, c)
+	}
+	slot := &b.wheel[now%wheelSize]
+	for c := slot.first; c != nil; c = slot.first {
+		slot.remove(c)
+		if due := c.lastRead.Load() + c.patience(); due > now {
+			b.place(c, due)
+		} else {
+			silent = append(silent, c)
+		}
+	}
+	b.listMu.Unlock()
+	for _, c := range late {
+		b.stats.drop(cause.ConnectTimeout, 1)
+		b.log.Cause(logging.Notice, cause.ConnectTimeout, "Client connection from %s closed: no CONNECT within %d s.", c.address(), patience)
+		c.quiet.Store(true)
+		c.conn.Close()
+	}
+	if len(silent) > 0 {
+		b.do(func(w *worker) {
+			for _, c := range silent {
+				b.stats.drop(cause.KeepaliveMissed, 1)
+				b.log.Cause(logging.Notice, cause.KeepaliveMissed, "Client %s has exceeded timeout, disconnecting.", c.name())
+				c.goodbye(w, packet.KeepAliveTimeout, cause.KeepaliveMissed, "nothing was heard for one and a half times the keep alive")
+			}
+		})
+		// A peer that is gone reads no DISCONNECT either: what is left is cut off.
+		for _, c := range silent {
+			c.conn.Close()
+		}
+	}
+}
+
+// due is what is to happen to a session that is offline, and its place in the heap of all of them.
+type due struct {
+	will, expiry time.Time
+	at           time.Time
+	place        int // in the heap, from 1; 0: not there
+}
+
+// dues is a heap of sessions by the time of what happens to them next.
+type dues []*Session
+
+func (h dues) Len() int           { return len(h) }
+func (h dues) Less(i, j int) bool { return h[i].due.at.Before(h[j].due.at) }
+func (h dues) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].due.place, h[j].due.place = i+1, j+1
+}
+func (h *dues) Push(x any) {
+	s := x.(*Session)
+	*h = append(*h, s)
+	s.due.place = len(*h)
+}
+func (h *dues) Pop() any {
+	old := *h
+	s := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	s.due.place = 0
+	return s
+}
+
+// schedule puts a session into the heap. The broker's mutex and the session's are held.
+func (b *Broker) schedule(s *Session) {
+	d := &s.due
+	d.at = d.will
+	if d.at.IsZero() || !d.expiry.IsZero() && d.expiry.Before(d.at) {
+		d.at = d.expiry
+	}
+	switch {
+	case d.at.IsZero() && d.place > 0:
+		heap.Remove(&b.dues, d.place-1)
+	case d.at.IsZero():
+	case d.place > 0:
+		heap.Fix(&b.dues, d.place-1)
+	default:
+		heap.Push(&b.dues, s)
+	}
+}
+
+// cancel forgets what was to happen to a session. The broker's mutex and the session's are held.
+func (b *Broker) cancel(s *Session) {
+	if s.due.place > 0 {
+		heap.Remove(&b.dues, s.due.place-1)
+	}
+	s.due = due{}
+}
+
+// fall carries out what has fallen due: delayed wills (MQTT-3.1.3-9) and the end of sessions (MQTT-3.1.2-23 of MQTT 5.0).
+func (b *Broker) fall(now time.Time) {
+	for {
+		var wills []*will
+		b.mu.Lock()
+		for n := 0; n < 1000 && len(b.dues) > 0 && !b.dues[0].due.at.After(now); n++ {
+			s := b.dues[0]
+			s.mu.Lock()
+			expired := !s.due.expiry.IsZero() && !s.due.expiry.After(now)
+			if s.will != nil && (expired || !s.due.will.IsZero() && !s.due.will.After(now)) {
+				wills = append(wills, s.will)
+				s.will = nil
+			}
+			s.due.will = time.Time{}
+			if expired {
+				delete(b.sessions, s.id)
+				b.finish(s)
+				b.stats.expired.Add(1)
+				b.stats.drop(cause.SessionExpired, 1)
+				b.log.Printf(logging.Notice, "Expiring client %s due to timeout.", s.id)
+			} else {
+				b.schedule(s)
+			}
+			s.mu.Unlock()
+		}
+		more := len(b.dues) > 0 && !b.dues[0].due.at.After(now)
+		b.mu.Unlock()
+		if len(wills) > 0 {
+			b.do(func(w *worker) {
+				w.wills = append(w.wills, wills...)
+				w.publishWills()
+			})
+		}
+		if !more {
+			return
+		}
+	}
+}
+
+// oncePerSecond keeps a line that an attacker can cause from filling the log.
+type oncePerSecond struct{ last uint32 }
+
+func (o *oncePerSecond) allow(now uint32) bool {
+	return atomic.SwapUint32(&o.last, now+1) != now+1
+}

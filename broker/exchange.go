@@ -1,0 +1,86 @@
+package broker
+
+import (
+	"picket/cause"
+	"picket/packet"
+)
+
+// beginExchange starts enhanced authentication (MQTT 5.0, 4.12) for a CONNECT that names a method.
+func (c *connection) beginExchange(w *worker, a *attempt) error {
+	method := a.connect.Props.AuthMethod
+	x, ok := a.policy.Begin(method)
+	if !ok {
+		c.refuse(w, refusal{packet.BadAuthenticationMethod, cause.AuthMethodUnknown, "authentication method '" + method + "' is not known; SCRAM-SHA-256 is, when there is a password_file"})
+		return nil
+	}
+	m := c.opt()
+	m.exchange, m.authMethod = x, method
+	c.phase = exchanging
+	return c.exchange(w, a.connect.Props.AuthData)
+}
+
+// auth handles AUTH: the next step of an exchange, or the start of re-authentication.
+func (c *connection) auth(w *worker, p *packet.Auth) error {
+	c.b.debugf("Received AUTH from %s (rc%d, %s)", c.name(), p.Code, authMethod(p))
+	m := c.more
+	if m == nil || m.authMethod == "" {
+		return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-4.12.0-6", Text: "AUTH from a client whose CONNECT named no authentication method"}
+	}
+	if !p.Props.Has(packet.AuthenticationMethod) || p.Props.AuthMethod != m.authMethod {
+		return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-4.12.0-5", Text: "AUTH with another authentication method than CONNECT's"}
+	}
+	switch {
+	case p.Code == packet.Reauthenticate && c.phase == connected && m.exchange == nil:
+		x, ok := c.b.settings.Load().policies[c.from.Security].Begin(m.authMethod)
+		if !ok {
+			return &packet.Error{Code: packet.NotAuthorized, Text: "there are no users to authenticate against any more"}
+		}
+		m.exchange = x
+	case p.Code != packet.ContinueAuthentication || m.exchange == nil:
+		return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.15.2-1", Text: "an AUTH reason code that does not fit"}
+	}
+	return c.exchange(w, p.Props.AuthData)
+}
+
+// exchange makes one step.
+func (c *connection) exchange(w *worker, data []byte) error {
+	m := c.more
+	reply, done, user, err := m.exchange.Step(data)
+	if err != nil {
+		m.exchange = nil
+		if c.phase == connected {
+			return &packet.Error{Code: packet.NotAuthorized, Clause: "MQTT-4.12.1-2", Text: "re-authentication failed"}
+		}
+		c.refuse(w, refusal{packet.NotAuthorized, cause.BadCredentials, "enhanced authentication failed"})
+		return nil
+	}
+	props := new(packet.Properties).Set(packet.AuthenticationMethod)
+	props.AuthMethod = m.authMethod
+	if len(reply) > 0 {
+		props.Set(packet.AuthenticationData).AuthData = reply
+	}
+	if !done {
+		c.b.debugf("Sending AUTH to %s (rc%d, %s)", c.name(), packet.ContinueAuthentication, m.authMethod)
+		c.send(w, &packet.Auth{Code: packet.ContinueAuthentication, Props: props})
+		return nil
+	}
+	m.exchange = nil
+	if c.phase == connected {
+		if user != c.s.user {
+			return &packet.Error{Code: packet.NotAuthorized, Clause: "MQTT-4.12.1-2", Text: "re-authentication as another user"}
+		}
+		c.send(w, &packet.Auth{Code: packet.Success, Props: props})
+		return nil
+	}
+	a := c.attempt
+	a.login.HasUsername, a.login.Username = true, user
+	c.accept(w, a, props)
+	return nil
+}
+
+func authMethod(p *packet.Auth) string {
+	if p.Props == nil {
+		return ""
+	}
+	return p.Props.AuthMethod
+}

@@ -1,0 +1,187 @@
+package broker
+
+import (
+	"io"
+	"time"
+
+	"picket/cause"
+	"picket/logging"
+	"picket/packet"
+)
+
+// claim makes the connection the owner of the session known under the client identifier, ends the connection that had it
+// (MQTT-3.1.4-3), and reports whether a session was there to go on with (MQTT-3.1.2-4, -5). It is the one place that decides who
+// owns a session.
+func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	old := b.sessions[id]
+	if old == nil {
+		c.s.mu.Lock()
+		c.s.id = id
+		c.s.mu.Unlock()
+		b.sessions[id] = c.s
+		b.online.Add(1)
+		return false
+	}
+	old.mu.Lock()
+	previous := old.conn
+	if previous != nil {
+		b.takenOver(w, old, previous)
+	} else {
+		b.online.Add(1)
+	}
+	b.cancel(old)
+	if clean || !old.survives() {
+		if old.will != nil {
+			w.wills = append(w.wills, old.will) // MQTT-3.1.3-9: the session ends
+			old.will = nil
+		}
+		old.conn = nil
+		b.finish(old)
+		old.mu.Unlock()
+		c.s.mu.Lock()
+		c.s.id = id
+		c.s.mu.Unlock()
+		b.sessions[id] = c.s
+		return false
+	}
+	if old.will != nil && old.will.delay == 0 && previous != nil {
+		w.wills = append(w.wills, old.will) // the connection was closed by the server without DISCONNECT from the client
+	}
+	old.will = nil
+	old.conn = c
+	old.replay = nil
+	blank := c.s
+	c.s = old
+	blank.conn = nil
+	old.mu.Unlock()
+	return true
+}
+
+// takenOver says goodbye to a connection whose session another one takes. The mutexes of the broker and of the session are held.
+func (b *Broker) takenOver(w *worker, s *Session, c *connection) {
+	if b.settings.Load().ConnectionMessages {
+		b.log.Cause(logging.Error, cause.SessionTakenOver, "Client %s already connected, closing old connection.", s.id)
+	}
+	b.stats.drop(cause.SessionTakenOver, 1)
+	c.goodbyeLocked(w, packet.SessionTakenOver, cause.SessionTakenOver, "another connection uses this client identifier")
+	b.unlist(c)
+}
+
+// departed ends a network connection: its will, and its session's end or the wait for the client's return.
+func (b *Broker) departed(w *worker, c *connection, err error) {
+	b.unlist(c)
+	s := c.s
+	b.mu.Lock()
+	s.mu.Lock()
+	c.gone = true
+	c.out = outgoing{}
+	c.settle()
+	current := s.conn == c
+	if !current || s.id == "" {
+		b.mu.Unlock()
+		s.mu.Unlock()
+		b.logClosed(c, err)
+		return
+	}
+	s.conn = nil
+	s.replay = nil
+	b.online.Add(-1)
+	b.logClosed(c, err)
+	if s.will != nil {
+		if delay := min(s.will.delay, s.expiry); delay > 0 {
+			s.due.will = b.now().Add(time.Duration(delay) * time.Second)
+		} else {
+			w.wills = append(w.wills, s.will)
+			s.will = nil
+		}
+	}
+	if !s.survives() {
+		delete(b.sessions, s.id)
+		b.finish(s)
+	} else {
+		if s.expiry != neverExpires {
+			s.due.expiry = b.now().Add(time.Duration(s.expiry) * time.Second)
+		}
+		b.schedule(s)
+	}
+	s.mu.Unlock()
+	b.mu.Unlock()
+	w.publishWills()
+}
+
+func (b *Broker) logClosed(c *connection, err error) {
+	if c.quiet.Load() || !b.settings.Load().ConnectionMessages {
+		return
+	}
+	switch {
+	case err == nil || err == io.EOF:
+		b.log.Cause(logging.Notice, cause.ConnectionLost, "Client %s closed its connection.", c.name())
+	default:
+		b.log.Cause(logging.Notice, cause.ConnectionLost, "Client %s disconnected: %v.", c.name(), err)
+	}
+}
+
+// finish ends a session: its subscriptions and its queue go. The caller takes it out of the table; both mutexes are held.
+func (b *Broker) finish(s *Session) {
+	s.over = true
+	for filter := range s.subs {
+		b.index.Unsubscribe(filter, s)
+	}
+	s.subs = nil
+	s.out.Clear()
+	s.replay = nil
+	b.cancel(s)
+}
+
+// loopWindow and loopLimit say when clients that take one another's session over are fighting: from the limit on, each new one has to
+// wait, so that two of them cannot keep the broker busy.
+const (
+	loopWindow = 10 * time.Second
+	loopLimit  = 8
+	loopDelay  = time.Second
+	loopTable  = 4096 // client identifiers that are watched at once
+)
+
+// fights counts takeovers by client identifier.
+type fight struct {
+	since time.Time
+	n     int
+}
+
+// takeoverDelay counts a connection for a client identifier that has one already and returns how long it has to wait.
+func (b *Broker) takeoverDelay(id string) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.sessions[id]
+	if s == nil {
+		return 0
+	}
+	s.mu.Lock()
+	taken := s.conn != nil && !s.conn.gone
+	s.mu.Unlock()
+	if !taken {
+		return 0
+	}
+	now := b.now()
+	f, ok := b.fights[id]
+	if !ok || now.Sub(f.since) > loopWindow {
+		if len(b.fights) >= loopTable {
+			clear(b.fights)
+		}
+		f = fight{since: now}
+	}
+	f.n++
+	b.fights[id] = f
+	if f.n < loopLimit {
+		return 0
+	}
+	if f.n == loopLimit {
+		b.stats.drop(cause.IDTakeoverLoop, 1)
+		b.log.Cause(logging.Warning, cause.IDTakeoverLoop,
+			"Client %s was taken over %d times within %s: two clients use the same client identifier. Further connections of it wait %s each.",
+			id, f.n, loopWindow, loopDelay)
+	}
+	return loopDelay
+}

@@ -1,0 +1,278 @@
+package broker
+
+import (
+	"picket/cause"
+	"picket/logging"
+	"picket/packet"
+)
+
+// chunk sizes of output buffers. A connection that has nothing to write owns none.
+var chunkSizes = [...]int{512, 4 << 10, 32 << 10, 256 << 10, 1 << 20}
+
+// maxIdleChunks bounds the bytes of free chunks that a worker keeps for its next batch.
+const maxIdleChunks = 4 << 20
+
+// writeThrough is the size from which a run of messages is offered to the transport straight from where it lies, instead of being copied behind
+// what else waits for the receiver.
+const writeThrough = 16 << 10
+
+// outgoing is what waits to be written to one connection.
+type outgoing struct {
+	full [][]byte // whole chunks before tail; nil in the common case. Some are shared and must not be changed.
+	tail []byte
+	size int
+}
+
+// pool is a worker's free chunks, by size.
+type pool struct {
+	free  [len(chunkSizes)][][]byte
+	bytes int
+}
+
+func (p *pool) get(n int) []byte {
+	for i, size := range chunkSizes {
+		if n > size {
+			continue
+		}
+		if k := len(p.free[i]); k > 0 {
+			b := p.free[i][k-1]
+			p.free[i] = p.free[i][:k-1]
+			p.bytes -= size
+			return b
+		}
+		return make([]byte, 0, size)
+	}
+	return make([]byte, 0, n)
+}
+
+func (p *pool) put(b []byte) {
+	for i, size := range chunkSizes {
+		if cap(b) == size {
+			if p.bytes+size <= maxIdleChunks {
+				p.free[i] = append(p.free[i], b[:0])
+				p.bytes += size
+			}
+			return
+		}
+	}
+}
+
+// room makes space for n more bytes at the end of the tail.
+func (o *outgoing) room(p *pool, n int) {
+	if cap(o.tail)-len(o.tail) >= n {
+		return
+	}
+	if len(o.tail) >= chunkSizes[len(chunkSizes)-1]/2 {
+		o.full = append(o.full, o.tail)
+		o.tail = p.get(n)
+		return
+	}
+	bigger := p.get(len(o.tail) + max(n, len(o.tail)))
+	bigger = append(bigger, o.tail...)
+	p.put(o.tail)
+	o.tail = bigger
+}
+
+func (o *outgoing) add(p *pool, b []byte) {
+	o.room(p, len(b))
+	o.tail = append(o.tail, b...)
+	o.size += len(b)
+}
+
+// share adds bytes that nobody changes any more, without copying them.
+func (o *outgoing) share(b []byte) {
+	if len(o.tail) > 0 {
+		o.full = append(o.full, o.tail)
+		o.tail = nil
+	}
+	o.full = append(o.full, b)
+	o.size += len(b)
+}
+
+// take moves everything into the worker's list of buffers to write.
+func (o *outgoing) take(w *worker) [][]byte {
+	w.bufs = append(w.bufs[:0], o.full...)
+	if len(o.tail) > 0 {
+		w.bufs = append(w.bufs, o.tail)
+	}
+	w.tail = o.tail
+	*o = outgoing{}
+	return w.bufs
+}
+
+// putBack returns what was taken and not written, before what has been added meanwhile.
+func (o *outgoing) putBack(bufs [][]byte) {
+	size := 0
+	for _, b := range bufs {
+		size += len(b)
+	}
+	if size == 0 {
+		return
+	}
+	o.full = append(append(make([][]byte, 0, len(bufs)+len(o.full)), bufs...), o.full...)
+	o.size += size
+}
+
+// skip drops the first n bytes of bufs.
+func skip(bufs [][]byte, n int) [][]byte {
+	for n > 0 && n >= len(bufs[0]) {
+		n -= len(bufs[0])
+		bufs = bufs[1:]
+	}
+	if n > 0 {
+		bufs[0] = bufs[0][n:]
+	}
+	return bufs
+}
+
+// mark puts a connection on the list of those to be written to at the end of the batch. The session's mutex is held.
+func (w *worker) mark(c *connection) {
+	if !c.dirty {
+		c.dirty = true
+		w.dirty = append(w.dirty, c)
+	}
+}
+
+// append encodes a packet for the connection. The session's mutex is held.
+func (w *worker) append(c *connection, p packet.Packet) {
+	if c.gone || c.closeAfter {
+		return
+	}
+	w.scratch = p.Append(w.scratch[:0], c.version)
+	c.out.add(&w.pool, w.scratch)
+	w.count.packetsOut++
+	w.mark(c)
+}
+
+// send is append for the connection's own goroutine.
+func (c *connection) send(w *worker, p packet.Packet) {
+	c.s.mu.Lock()
+	w.append(c, p)
+	c.s.mu.Unlock()
+}
+
+// Flush implements [listener.Worker]: one write per connection that got something in this batch.
+func (w *worker) Flush() {
+	for len(w.dirty) > 0 {
+		// Writing may mark further connections: those whose queues move on. The list is walked until it stays empty.
+		batch := w.dirty
+		w.dirty = w.spare[:0]
+		for i, c := range batch {
+			c.s.mu.Lock()
+			c.dirty = false
+			w.write(c)
+			c.s.mu.Unlock()
+			batch[i] = nil
+		}
+		w.spare = batch[:0]
+	}
+	w.publishCounts()
+	for i, start := range w.later {
+		w.later[i] = nil
+		start()
+	}
+	w.later = w.later[:0]
+}
+
+// write writes what waits for the connection. The session's mutex is held on entry and on return, but not during the write itself:
+// others append meanwhile, and this goroutine writes that too before it leaves.
+func (w *worker) write(c *connection) {
+	s := c.s
+	for !c.writing && !c.blocked && !c.gone {
+		if c.out.size == 0 && (s.conn != c || !w.pump(c)) {
+			break
+		}
+		if !w.transmit(c, c.out.take(w), 0) {
+			break
+		}
+	}
+	if c.closeAfter && c.out.size == 0 && !c.writing && !c.gone {
+		c.gone = true
+		c.conn.Close()
+	}
+	c.settle()
+}
+
+// transmit offers bufs to the transport and keeps what it does not take; the last borrowed buffers are not ours and are copied if they have to
+// wait. It reports whether everything was taken. The session's mutex is held, but not during the write.
+func (w *worker) transmit(c *connection, bufs [][]byte, borrowed int) bool {
+	s := c.s
+	c.writing = true
+	s.mu.Unlock()
+	n, err := c.conn.Write(bufs)
+	s.mu.Lock()
+	c.writing = false
+	w.count.bytesOut += uint64(n)
+	if err != nil {
+		// The connection is dead; Closed follows from its own goroutine.
+		c.gone = true
+		c.out = outgoing{}
+		c.conn.Close()
+		return false
+	}
+	total := 0
+	for _, b := range bufs {
+		total += len(b)
+	}
+	if n == total {
+		w.pool.put(w.tail) // the chunks before it may be shared
+		w.tail = nil
+		c.blocked = false
+		return true
+	}
+	rest := skip(bufs, n)
+	for i := max(0, len(rest)-borrowed); i < len(rest); i++ {
+		rest[i] = append(w.pool.get(len(rest[i])), rest[i]...)
+	}
+	c.out.putBack(rest)
+	if c.woken {
+		c.woken = false
+		w.mark(c) // it became writable while we were at it: try again
+	} else {
+		c.blocked = true
+	}
+	return false
+}
+
+// settle accounts for the bytes that wait for a slow receiver in the budget of all.
+func (c *connection) settle() {
+	now := 0
+	if c.blocked && !c.gone {
+		now = c.out.size
+	} else if c.dropping {
+		c.dropping = false
+	}
+	if now != c.held {
+		c.b.outputHeld.Add(int64(now - c.held))
+		c.held = now
+	}
+}
+
+// full tells whether the connection has so much unwritten output that QoS 0 is dropped and the rest has to wait in the session's queue.
+func (c *connection) full() bool {
+	if !c.blocked {
+		return false
+	}
+	t := c.b.settings.Load()
+	if c.out.size >= t.MaxOutputBytes {
+		return true
+	}
+	return t.MaxTotalOutputBytes > 0 && c.b.outputHeld.Load() >= t.MaxTotalOutputBytes
+}
+
+// dropped counts n messages that were dropped for the session, by cause, and logs it once until the client keeps up again.
+func (w *worker) dropped(s *Session, id cause.ID, n int) {
+	w.b.stats.drop(id, n)
+	w.count.dropped += uint64(n)
+	c := s.conn
+	if c != nil {
+		if c.dropping {
+			return
+		}
+		c.dropping = true
+	} else if s.dropLogged {
+		return
+	}
+	s.dropLogged = true
+	w.b.log.Cause(logging.Notice, id, "Outgoing messages are being dropped for client %s.", s.id)
+}

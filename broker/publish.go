@@ -1,0 +1,434 @@
+package broker
+
+import (
+	"bytes"
+	"strings"
+
+	"picket/cause"
+	"picket/logging"
+	"picket/packet"
+	"picket/session"
+	"picket/topic"
+)
+
+// maxRun is how many packets are routed together at most.
+const maxRun = 16384
+
+// run is a number of consecutive PUBLISH packets of one client that differ in their payloads and packet identifiers only. They are routed
+// once, and copied to a receiver with one copy.
+type run struct {
+	from    *connection // nil: the broker itself
+	s       *Session    // from's
+	version packet.Version
+	first   byte // first byte of every packet
+	qos     byte
+	retain  bool
+	name    []byte // topic name, mount point included
+	prefix  int    // length of the publisher's mount point
+	props   []byte // MQTT 5 properties as received, or as kept in a message
+	plain   bool   // props may be forwarded as they are
+	expiry  uint32
+	expires bool // there is an expiry interval
+
+	raw      []byte  // the packets as they came
+	start    []int32 // where each packet starts in raw, and where the last one ends
+	payload  []int32 // where each payload starts in raw
+	ids      []uint16
+	messages []*session.Message // the packets as messages, made when somebody has to keep one
+	n        int
+	bytes    int // of payloads
+
+	variants [6]variant
+	made     int // variants that hold this run
+	propsOut []byte
+}
+
+func (r *run) body(i int) []byte {
+	if r.raw == nil {
+		return r.messages[i].Payload
+	}
+	return r.raw[r.payload[i]:r.start[i+1]]
+}
+
+// message is packet i as something to keep.
+func (r *run) message(b *Broker, i int) *session.Message {
+	if r.raw == nil {
+		return r.messages[i]
+	}
+	for len(r.messages) < r.n {
+		r.messages = append(r.messages, nil)
+	}
+	if m := r.messages[i]; m != nil {
+		return m
+	}
+	m := &session.Message{Topic: string(r.name), Payload: bytes.Clone(r.body(i)), QoS: r.qos, Retain: r.retain, From: r.s.id, User: r.s.user}
+	if i > 0 && r.messages[0] != nil {
+		m.Topic, m.Props = r.messages[0].Topic, r.messages[0].Props
+	} else if len(r.props) > 0 {
+		m.Props = packet.AppendForward(nil, r.props)
+	}
+	if r.expires {
+		m.Expires = b.unix.Load() + int64(r.expiry)
+	}
+	r.messages[i] = m
+	return m
+}
+
+func (r *run) reset() {
+	clear(r.messages)
+	*r = run{start: r.start[:0], payload: r.payload[:0], ids: r.ids[:0], messages: r.messages[:0], variants: r.variants}
+}
+
+// publish takes the PUBLISH packet at the start of in, whole, and those after it that can go with it, and returns how many bytes that was.
+func (w *worker) publish(c *connection, in []byte) (taken int, err error) {
+	r := &w.run
+	r.reset()
+	defer r.drop()
+	head, remaining, _ := packet.Header(in)
+	var p packet.Publish
+	if err := p.Decode(c.version, in[0], in[head:head+remaining]); err != nil {
+		return 0, err
+	}
+	b, t := c.b, c.b.settings.Load()
+	if err := c.allowedToPublish(&p, t); err != nil {
+		return 0, err
+	}
+	name, err := c.resolveAlias(&p)
+	if err != nil {
+		return 0, err
+	}
+	if err := topic.CheckName(name); err != nil {
+		return 0, &packet.Error{Code: packet.TopicNameInvalid, Clause: "MQTT-3.3.2-2", Text: err.Error()}
+	}
+	if c.s.mount != "" {
+		w.name = append(append(w.name[:0], c.s.mount...), name...)
+		name = w.name
+	}
+	r.from, r.s, r.version, r.first = c, c.s, c.version, in[0]
+	r.qos, r.retain, r.name, r.prefix = p.QoS, p.Retain, name, len(c.s.mount)
+	r.props, r.plain, r.expiry, r.expires = p.Props, p.Alias == 0, p.Expiry, p.HasExpiry
+	wire := head + 2 + len(p.Topic)
+	size := head + remaining
+	r.add(0, size-len(p.Payload), size, p.ID)
+	taken = size
+	if p.QoS == 2 {
+		c.s.mu.Lock() // a connection that takes the session over may be at it already
+	}
+	// What follows with the same first byte, topic and properties goes along. DUP and QoS 2 packets that were seen before are looked at one by one.
+	if !p.Dup && !p.PayloadUTF8 && (p.QoS < 2 || !c.s.in.Has(p.ID)) && (t.MessageSizeLimit == 0 || len(p.Payload) <= t.MessageSizeLimit) {
+		taken = r.extend(c, in, taken, in[head:wire], t)
+	}
+	if p.QoS == 2 {
+		c.s.mu.Unlock()
+	}
+	r.raw = in[:taken]
+	r.start = append(r.start, int32(taken))
+	w.count.packetsIn += uint64(r.n)
+	w.count.publishIn += uint64(r.n)
+	w.count.payloadIn += uint64(r.bytes)
+	return taken, w.received(c, b, t, &p)
+}
+
+// drop lets go of what the run refers to.
+func (r *run) drop() {
+	r.raw, r.name, r.props, r.from, r.s = nil, nil, nil, nil, nil
+	clear(r.messages)
+	r.messages = r.messages[:0]
+	for i := range r.made {
+		r.variants[i].shared = nil
+	}
+}
+
+func (r *run) add(start, payload, end int, id uint16) {
+	r.start = append(r.start, int32(start))
+	r.payload = append(r.payload, int32(payload))
+	r.bytes += end - payload
+	if r.qos > 0 {
+		r.ids = append(r.ids, id)
+	}
+	r.n++
+}
+
+// extend adds the packets from at on that differ from the first one in payload and identifier only.
+func (r *run) extend(c *connection, in []byte, at int, name []byte, t *settings) int {
+	for r.n < maxRun && at+2 < len(in) && in[at] == r.first {
+		rest := in[at:]
+		head, remaining := 2, int(rest[1])
+		if remaining >= 0x80 {
+			var err error
+			head, remaining, err = packet.Header(rest)
+			if err != nil || head == 0 {
+				break
+			}
+		}
+		total := head + remaining
+		if total > len(rest) || total > c.b.packetLimit(c) {
+			break
+		}
+		body := rest[head:total]
+		if len(body) < len(name) || !bytes.Equal(body[:len(name)], name) {
+			break
+		}
+		payload, id := len(name), uint16(0)
+		if r.qos > 0 {
+			if len(body) < payload+2 {
+				break
+			}
+			id = uint16(body[payload])<<8 | uint16(body[payload+1])
+			payload += 2
+			if id == 0 || r.qos == 2 && (c.s.in.Has(id) || r.repeats(id)) {
+				break
+			}
+		}
+		if c.version == packet.V5 {
+			// One byte of length: runs with longer properties are rare, and end here.
+			n := len(r.props)
+			if n > 127 || len(body) < payload+1+n || int(body[payload]) != n || !bytes.Equal(body[payload+1:payload+1+n], r.props) {
+				break
+			}
+			payload += 1 + n
+		}
+		if t.MessageSizeLimit > 0 && len(body)-payload > t.MessageSizeLimit {
+			break
+		}
+		r.add(at, at+head+payload, at+total, id)
+		at += total
+	}
+	return at
+}
+
+// repeats tells whether the identifier is in the run already. Clients count upwards, so the last one settles it nearly always.
+func (r *run) repeats(id uint16) bool {
+	if last := r.ids[len(r.ids)-1]; id > last && last >= r.ids[0] && r.rising() {
+		return false
+	}
+	for _, other := range r.ids {
+		if other == id {
+			return true
+		}
+	}
+	return false
+}
+
+// rising tells whether the run's identifiers rise by one from the first to the last.
+func (r *run) rising() bool {
+	return int(r.ids[len(r.ids)-1])-int(r.ids[0]) == len(r.ids)-1
+}
+
+// allowedToPublish checks what does not depend on the topic.
+func (c *connection) allowedToPublish(p *packet.Publish, t *settings) error {
+	switch {
+	case p.QoS > c.from.MaxQoS:
+		c.b.log.Printf(logging.Info, "Too high QoS in PUBLISH from %s, disconnecting.", c.s.id)
+		return &packet.Error{Code: packet.QoSNotSupported, Clause: "MQTT-3.2.2-11", Text: "QoS above the Maximum QoS of this listener"}
+	case p.Retain && !t.RetainAvailable:
+		return &packet.Error{Code: packet.RetainNotSupported, Clause: "MQTT-3.2.2-14", Text: "retained messages are switched off"}
+	}
+	return nil
+}
+
+// resolveAlias returns the topic name of a PUBLISH and keeps the alias it sets (MQTT 5.0, 3.3.2.3.4).
+func (c *connection) resolveAlias(p *packet.Publish) ([]byte, error) {
+	if p.Alias == 0 {
+		return p.Topic, nil
+	}
+	limit := c.from.MaxTopicAlias
+	if p.Alias > limit {
+		return nil, &packet.Error{Code: packet.TopicAliasInvalid, Clause: "MQTT-3.3.2-9", Text: "topic alias " + itoa(int(p.Alias)) + " above the maximum of " + itoa(int(limit))}
+	}
+	at := int(p.Alias) - 1
+	if len(p.Topic) == 0 {
+		if at >= len(c.aliases) || c.aliases[at] == "" {
+			return nil, &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.3.2-7", Text: "topic alias " + itoa(int(p.Alias)) + " was never set"}
+		}
+		return []byte(c.aliases[at]), nil
+	}
+	for at >= len(c.aliases) {
+		c.aliases = append(c.aliases, "")
+	}
+	if c.aliases[at] != string(p.Topic) {
+		c.aliases[at] = string(p.Topic)
+	}
+	return p.Topic, nil
+}
+
+// received judges the run, routes it and acknowledges it.
+func (w *worker) received(c *connection, b *Broker, t *settings, p *packet.Publish) error {
+	r := &w.run
+	code, id := c.judge(r, t)
+	if code == packet.Success && r.qos == 2 {
+		c.s.mu.Lock()
+		fresh := c.s.in.Receive(r.ids[0])
+		for _, id := range r.ids[1:] {
+			c.s.in.Receive(id)
+		}
+		over := c.v5() && c.s.in.Len() > t.receiveMaximum
+		c.s.mu.Unlock()
+		if over {
+			return &packet.Error{Code: packet.ReceiveMaximumExceeded, Clause: "MQTT-3.3.4-9", Text: "more than " + itoa(t.receiveMaximum) + " QoS 2 messages without PUBREL"}
+		}
+		if !fresh {
+			b.logPublish("Received", c.s.id, p.Dup, r.qos, r.retain, r.ids[0], r.name, len(r.body(0)))
+			w.acknowledge(c, packet.Success) // MQTT-4.3.3-10: acknowledged again, not delivered again
+			return nil
+		}
+	}
+	debug := b.log.Enabled(logging.Debug)
+	if code != packet.Success {
+		w.refused(c, code, id, debug)
+		w.acknowledge(c, code)
+		return nil
+	}
+	if debug {
+		for i := range r.n {
+			var mid uint16
+			if r.qos > 0 {
+				mid = r.ids[i]
+			}
+			b.logPublish("Received", c.s.id, p.Dup, r.qos, r.retain, mid, r.name, len(r.body(i)))
+		}
+	}
+	if w.route() == 0 && r.qos > 0 && c.v5() {
+		code = packet.NoMatchingSubscribers
+	}
+	w.acknowledge(c, code)
+	return nil
+}
+
+// judge decides whether the client may publish to the topic.
+func (c *connection) judge(r *run, t *settings) (packet.Code, cause.ID) {
+	if t.MessageSizeLimit > 0 && len(r.body(0)) > t.MessageSizeLimit {
+		return packet.PacketTooLarge, cause.PayloadTooLarge
+	}
+	acl := c.s.acl
+	if acl == nil && r.name[0] != '$' {
+		return packet.Success, ""
+	}
+	name := string(r.name)
+	if strings.HasPrefix(name, "$SYS/") && !(strings.HasPrefix(name, "$SYS/broker/connection/") && strings.HasSuffix(name, "/state")) {
+		return packet.NotAuthorized, cause.SysReadOnly
+	}
+	if strings.HasPrefix(name, "$CONTROL/") {
+		return packet.ImplementationSpecificError, cause.ControlUnavailable
+	}
+	if acl != nil && !acl.Write(name) {
+		return packet.NotAuthorized, cause.ACLPublishDenied
+	}
+	return packet.Success, ""
+}
+
+func (w *worker) refused(c *connection, code packet.Code, id cause.ID, debug bool) {
+	r, b := &w.run, c.b
+	b.stats.drop(id, r.n)
+	line, kind := "Denied", logging.Notice
+	if code == packet.PacketTooLarge {
+		line = "Dropped too large"
+	}
+	for i := range r.n {
+		var mid uint16
+		if r.qos > 0 {
+			mid = r.ids[i]
+		}
+		if i > 0 && !debug {
+			break // one line says it, unless everything is asked for
+		}
+		b.log.Cause(kind, id, "%s PUBLISH from %s (d%d, q%d, r%d, m%d, '%s', ... (%d bytes))",
+			line, c.s.id, r.first>>3&1, r.qos, bit(r.retain), mid, r.name, len(r.body(i)))
+	}
+}
+
+// acknowledge answers every packet of the run.
+func (w *worker) acknowledge(c *connection, code packet.Code) {
+	r := &w.run
+	if r.qos == 0 {
+		return
+	}
+	kind, word := packet.PUBACK, "PUBACK"
+	if r.qos == 2 {
+		kind, word = packet.PUBREC, "PUBREC"
+	}
+	debug := c.b.log.Enabled(logging.Debug)
+	s := c.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.gone || c.closeAfter {
+		return
+	}
+	if code == packet.Success || !c.v5() {
+		c.out.room(&w.pool, 4*len(r.ids))
+		for _, id := range r.ids {
+			c.out.tail = append(c.out.tail, byte(kind)<<4, 2, byte(id>>8), byte(id))
+		}
+		c.out.size += 4 * len(r.ids)
+		w.count.packetsOut += uint64(len(r.ids))
+		w.mark(c)
+	} else {
+		for _, id := range r.ids {
+			w.append(c, &packet.Ack{Kind: kind, ID: id, Code: code})
+		}
+	}
+	if debug {
+		for _, id := range r.ids {
+			c.b.log.Printf(logging.Debug, "Sending %s to %s (m%d, rc%d)", word, s.id, id, code)
+		}
+	}
+}
+
+// acknowledged handles PUBACK, PUBREC, PUBREL and PUBCOMP.
+func (c *connection) acknowledged(w *worker, kind packet.Type, id uint16, code packet.Code) {
+	s, b := c.s, c.b
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn != c {
+		return
+	}
+	known := true
+	switch kind {
+	case packet.PUBACK:
+		b.debugf("Received PUBACK from %s (Mid: %d, RC:%d)", s.id, id, code)
+		known = s.out.Ack(id)
+	case packet.PUBREC:
+		b.debugf("Received PUBREC from %s (Mid: %d)", s.id, id)
+		var release bool
+		release, known = s.out.Rec(id, code >= 0x80)
+		switch {
+		case release:
+			b.debugf("Sending PUBREL to %s (m%d)", s.id, id)
+			w.appendShort(c, byte(packet.PUBREL)<<4|2, id)
+		case !known && c.v5():
+			w.append(c, &packet.Ack{Kind: packet.PUBREL, ID: id, Code: packet.PacketIdentifierNotFound})
+		case !known:
+			w.appendShort(c, byte(packet.PUBREL)<<4|2, id)
+		}
+	case packet.PUBCOMP:
+		b.debugf("Received PUBCOMP from %s (Mid: %d, RC:%d)", s.id, id, code)
+		known = s.out.Comp(id)
+	case packet.PUBREL:
+		b.debugf("Received PUBREL from %s (Mid: %d)", s.id, id)
+		b.debugf("Sending PUBCOMP to %s (m%d)", s.id, id)
+		if !s.in.Release(id) && c.v5() {
+			w.append(c, &packet.Ack{Kind: packet.PUBCOMP, ID: id, Code: packet.PacketIdentifierNotFound})
+		} else {
+			w.appendShort(c, byte(packet.PUBCOMP)<<4, id)
+		}
+		return
+	}
+	if !known {
+		b.log.Printf(logging.Warning, "Warning: Received %s from %s for an unknown packet identifier %d.", kind, s.id, id)
+	}
+	if s.out.Waiting() > 0 || len(s.replay) > 0 {
+		w.mark(c) // the window has moved on
+	}
+}
+
+// appendShort adds an acknowledgement without reason code. The session's mutex is held.
+func (w *worker) appendShort(c *connection, first byte, id uint16) {
+	if c.gone || c.closeAfter {
+		return
+	}
+	c.out.room(&w.pool, 4)
+	c.out.tail = append(c.out.tail, first, 2, byte(id>>8), byte(id))
+	c.out.size += 4
+	w.count.packetsOut++
+	w.mark(c)
+}

@@ -1,0 +1,111 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+
+	"picket/access"
+	"picket/cause"
+	"picket/listener"
+	"picket/logging"
+	"picket/packet"
+)
+
+// options are what the broker wants of its listeners.
+func (b *Broker) options(c *Config) listener.Options {
+	return listener.Options{
+		Loops:   c.Loops,
+		Opening: func(s listener.Socket) { b.log.Printf(logging.Info, "%s", s) },
+		Refused: b.refused,
+	}
+}
+
+// refused logs a connection that ended before it became a client.
+func (b *Broker) refused(r listener.Refusal) {
+	b.stats.drop(r.Cause, 1)
+	from := "local"
+	if r.Remote.IsValid() {
+		from = r.Remote.Addr().Unmap().String()
+	}
+	b.log.Cause(logging.Notice, r.Cause, "Client connection from %s failed: %s.", from, r.Text)
+}
+
+// Reload puts a new configuration in force, before the next connection is accepted. Clients that are still allowed stay; when anything in it
+// cannot be used, the old one stays in force and the error says why.
+func (b *Broker) Reload(c Config) error {
+	b.reloading.Lock()
+	defer b.reloading.Unlock()
+	t, err := b.prepare(c)
+	if err != nil {
+		return fmt.Errorf("the old configuration stays in force: %w", err)
+	}
+	before := b.settings.Load()
+	changes, err := b.listeners.Update(context.Background(), c.Listeners)
+	if err != nil {
+		return fmt.Errorf("the old configuration stays in force: %w", err)
+	}
+	b.install(t)
+	if err := b.log.Reload(c.Log); err != nil {
+		b.log.Printf(logging.Error, "Error: the log goes on as before: %v.", err)
+	}
+	b.recheck(before, t, changes)
+	return nil
+}
+
+// recheck looks at every client again: those of removed listeners and those that would not be let in any more have to go, the others get
+// the new rules.
+func (b *Broker) recheck(before, now *settings, changes listener.Changes) {
+	removed := make(map[*listener.Config]bool)
+	for _, l := range changes.Removed {
+		removed[l] = true
+	}
+	current := make(map[string]*listener.Config)
+	for _, l := range now.Listeners {
+		current[listenerKey(l)] = l
+	}
+	b.mu.Lock()
+	all := make([]*Session, 0, len(b.sessions))
+	for _, s := range b.sessions {
+		all = append(all, s)
+	}
+	b.mu.Unlock()
+	b.do(func(w *worker) {
+		for _, s := range all {
+			s.mu.Lock()
+			c := s.conn
+			switch {
+			case s.over || s.policy == nil:
+			case c == nil:
+				s.policy = now.policies[0]
+				s.acl = s.policy.ACL(s.user, s.id)
+			case removed[c.from]:
+				b.dismiss(w, c, packet.ServerShuttingDown, cause.ListenerRemoved, "its listener was removed from the configuration")
+			default:
+				policy := now.policies[0]
+				if l := current[listenerKey(c.from)]; l != nil {
+					policy = now.policies[l.Security]
+				}
+				d := policy.Recheck(access.Login{ClientID: s.id, HasUsername: s.named, Username: s.user, HasPassword: s.named, Local: c.local, Certified: s.certified}, s.policy)
+				if !d.Allow {
+					b.dismiss(w, c, packet.NotAuthorized, d.Cause, d.Text)
+					break
+				}
+				s.policy, s.acl = policy, policy.ACL(s.user, s.id)
+				s.out.Limits.Messages, s.out.Limits.Bytes = now.MaxQueuedMessages, now.MaxQueuedBytes
+			}
+			s.mu.Unlock()
+		}
+	})
+}
+
+// dismiss ends a client's connection because of a reload. The session's mutex is held.
+func (b *Broker) dismiss(w *worker, c *connection, code packet.Code, id cause.ID, text string) {
+	b.stats.drop(id, 1)
+	b.log.Cause(logging.Notice, id, "Client %s disconnected, not authorised: %s.", c.s.id, text)
+	c.goodbyeLocked(w, code, id, text)
+}
+
+// listenerKey names the socket of a listener, the same before and after a reload.
+func listenerKey(l *listener.Config) string {
+	return l.Path + "|" + l.Address + "|" + l.Interface + "|" + l.Domain + "|" + itoa(l.Port)
+}

@@ -1,0 +1,63 @@
+package broker
+
+import (
+	"sync"
+
+	"picket/access"
+	"picket/packet"
+	"picket/session"
+	"picket/topic"
+)
+
+// neverExpires is the session expiry interval that stands for ever (MQTT-3.1.2-11.2 of MQTT 5.0).
+const neverExpires = 0xFFFFFFFF
+
+// Session is a client's session: what outlives a network connection. The broker's table of sessions is the only place that decides
+// who owns one, so that it can be another node's later.
+type Session struct {
+	b  *Broker
+	mu sync.Mutex // guards everything below, and the output half of conn
+
+	id        string
+	user      string
+	named     bool        // a user name was given
+	certified bool        // it comes from a client certificate
+	conn      *connection // nil: offline
+	out       session.Outbox
+	in        session.Inbox
+	subs      map[string]topic.Options // by filter, mount point included
+	acl       *access.ACL              // nil: everything is allowed
+	policy    *access.Policy           // the one that let the client in
+	mount     string                   // prefix of every topic of the client
+	expiry    uint32                   // seconds that the session outlives its connection
+	will      *will
+	replay    []replay // retained messages on their way to a new subscription
+
+	over       bool // ended: nobody may add to it
+	dropLogged bool // the log has said that messages are being dropped
+	due        due  // what is to happen to it while it is offline
+}
+
+// replay is the rest of the retained messages that a subscription asked for.
+type replay struct {
+	messages []*session.Message
+	options  topic.Options
+}
+
+// survives tells whether the session goes on when its connection ends.
+func (s *Session) survives() bool { return s.expiry > 0 }
+
+// version is the protocol of the connection; sessions that are offline count as MQTT 5.
+func (s *Session) version() packet.Version {
+	if s.conn == nil {
+		return packet.V5
+	}
+	return s.conn.version
+}
+
+// online tells whether the session has a connection: shared subscriptions prefer those that do.
+func online(s *Session) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conn != nil
+}

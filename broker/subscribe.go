@@ -1,0 +1,235 @@
+package broker
+
+import (
+	"picket/cause"
+	"picket/logging"
+	"picket/packet"
+	"picket/session"
+	"picket/topic"
+)
+
+// maxSubscriptions bounds the subscriptions of one client, so that one cannot fill the index for all.
+const maxSubscriptions = 2_000_000
+
+func (c *connection) subscribe(w *worker, p *packet.Subscribe) error {
+	b, s, t := c.b, c.s, c.b.settings.Load()
+	b.debugf("Received SUBSCRIBE from %s", s.id)
+	var id uint32
+	if p.Props.Has(packet.SubscriptionIdentifier) && len(p.Props.SubscriptionIDs) > 0 {
+		id = p.Props.SubscriptionIDs[0]
+	}
+	// Everything is checked before anything is done: a malformed SUBSCRIBE leaves no half of its subscriptions behind.
+	for i := range p.Filters {
+		if err := c.checkFilter(&p.Filters[i]); err != nil {
+			return err
+		}
+	}
+	codes := make([]packet.Code, len(p.Filters))
+	var why string
+	var replays []replay
+	for i := range p.Filters {
+		f := &p.Filters[i]
+		o := topic.Options{QoS: min(f.QoS, c.from.MaxQoS), NoLocal: f.NoLocal, RetainAsPublished: f.RetainAsPublished,
+			RetainHandling: f.RetainHandling, Identifier: id}
+		if c.bridge && !c.v5() {
+			o.NoLocal, o.RetainAsPublished = true, true // what mosquitto does for peers that announce themselves as bridges
+		}
+		filter := c.mounted(f.Filter)
+		b.debugf("\t%s (QoS %d)", filter, o.QoS)
+		if s.acl != nil {
+			if d := s.acl.Subscribe(filter); !d.Allow {
+				codes[i] = packet.NotAuthorized
+				why = reason(d.Cause, f.Filter)
+				b.stats.drop(d.Cause, 1)
+				b.log.Cause(logging.Notice, d.Cause, "Denied SUBSCRIBE from %s (q%d, '%s')", s.id, f.QoS, filter)
+				continue
+			}
+		}
+		existed, ok := c.addSubscription(filter, o)
+		if !ok {
+			codes[i] = packet.QuotaExceeded
+			why = reason(cause.SubscriptionsFull, f.Filter)
+			b.log.Cause(logging.Notice, cause.SubscriptionsFull, "Denied SUBSCRIBE from %s (q%d, '%s')", s.id, f.QoS, filter)
+			continue
+		}
+		b.log.Printf(logging.Subscribe, "%s %d %s", s.id, o.QoS, filter)
+		codes[i] = packet.Code(o.QoS)
+		if _, _, shared := topic.SplitShare(f.Filter); shared || !t.RetainAvailable {
+			continue
+		}
+		if o.RetainHandling == 0 || o.RetainHandling == 1 && !existed {
+			if found := b.retained.Collect(filter, nil); len(found) > 0 {
+				replays = append(replays, replay{messages: found, options: o})
+			}
+		}
+	}
+	ack := &packet.Suback{ID: p.ID, Codes: codes}
+	if why != "" && c.explains() {
+		ack.Props = new(packet.Properties).Set(packet.ReasonString)
+		ack.Props.ReasonString = why
+		if len(ack.Append(nil, c.version)) > c.maxPacket() {
+			ack.Props = nil // MQTT-3.9.2-1
+		}
+	}
+	b.debugf("Sending SUBACK to %s", s.id)
+	s.mu.Lock()
+	w.append(c, ack)
+	s.replay = append(s.replay, replays...)
+	s.mu.Unlock()
+	return nil
+}
+
+// checkFilter refuses what no client may send.
+func (c *connection) checkFilter(f *packet.Subscription) error {
+	if err := topic.CheckFilter(f.Filter); err != nil {
+		c.b.log.Printf(logging.Info, "Invalid subscription string from %s, disconnecting.", c.host())
+		return filterError(err)
+	}
+	if _, _, shared := topic.SplitShare(f.Filter); shared && f.NoLocal {
+		return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.8.3-4", Text: "No Local on a shared subscription"}
+	}
+	return nil
+}
+
+// filterError is a bad topic filter as a protocol error.
+func filterError(err error) error {
+	e := &packet.Error{Code: packet.MalformedPacket, Clause: "MQTT-4.7.1-1", Text: err.Error()}
+	if te, ok := err.(*topic.Error); ok && te.Clause != "" {
+		e.Clause, e.Text = te.Clause, te.Text
+	}
+	return e
+}
+
+// mounted puts the client's mount point before a filter: behind the group's name where it is a shared one.
+func (c *connection) mounted(filter string) string {
+	if c.s.mount == "" {
+		return filter
+	}
+	if group, rest, ok := topic.SplitShare(filter); ok {
+		return "$share/" + group + "/" + c.s.mount + rest
+	}
+	return c.s.mount + filter
+}
+
+func (c *connection) addSubscription(filter string, o topic.Options) (existed, ok bool) {
+	s := c.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn != c {
+		return false, true // taken over meanwhile: the answer goes nowhere
+	}
+	if len(s.subs) >= maxSubscriptions {
+		if _, existed = s.subs[filter]; !existed {
+			return false, false
+		}
+	}
+	if s.subs == nil {
+		s.subs = make(map[string]topic.Options)
+	}
+	s.subs[filter] = o
+	return c.b.index.Subscribe(filter, s, o), true
+}
+
+func (c *connection) unsubscribe(w *worker, p *packet.Unsubscribe) error {
+	b, s := c.b, c.s
+	b.debugf("Received UNSUBSCRIBE from %s", s.id)
+	for _, f := range p.Filters {
+		if err := topic.CheckFilter(f); err != nil {
+			b.log.Printf(logging.Info, "Invalid unsubscription string from %s, disconnecting.", c.host())
+			return filterError(err)
+		}
+	}
+	ack := &packet.Unsuback{ID: p.ID, Codes: make([]packet.Code, len(p.Filters))}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn != c {
+		return nil
+	}
+	for i, f := range p.Filters {
+		filter := c.mounted(f)
+		b.debugf("\t%s", filter)
+		if _, ok := s.subs[filter]; !ok {
+			ack.Codes[i] = packet.NoSubscriptionExisted
+			continue
+		}
+		delete(s.subs, filter)
+		b.index.Unsubscribe(filter, s)
+		b.log.Printf(logging.Unsubscribe, "%s %s", s.id, filter)
+	}
+	b.debugf("Sending UNSUBACK to %s", s.id)
+	w.append(c, ack)
+	return nil
+}
+
+// replayNext sends the next retained message that a subscription asked for, and reports whether it could. The session's mutex is held.
+func (w *worker) replayNext(c *connection) bool {
+	s, b := c.s, w.b
+	rp := &s.replay[0]
+	m := rp.messages[0]
+	d := session.Delivery{Message: m, QoS: min(m.QoS, rp.options.QoS), Retain: true}
+	if b.settings.Load().UpgradeOutgoingQoS {
+		d.QoS = rp.options.QoS
+	}
+	if rp.options.Identifier != 0 {
+		d.IDs = []uint32{rp.options.Identifier}
+	}
+	if w.mayReplay(s, m) {
+		var id uint16
+		if d.QoS > 0 {
+			if s.out.KeepsBodies() {
+				if s.out.Room() == 0 {
+					return false
+				}
+				id, _ = s.out.Offer(d, true)
+			} else {
+				var n int
+				if id, n = s.out.Reserve(1, d.QoS); n == 0 {
+					return false
+				}
+			}
+		}
+		w.deliverMessage(c, d, id, false)
+	}
+	rp.messages[0] = nil
+	if rp.messages = rp.messages[1:]; len(rp.messages) == 0 {
+		if s.replay = s.replay[1:]; len(s.replay) == 0 {
+			s.replay = nil
+		}
+	}
+	return true
+}
+
+func (w *worker) mayReplay(s *Session, m *session.Message) bool {
+	b := w.b
+	switch {
+	case m.Expired(b.unix.Load()):
+		return false
+	case s.acl != nil && !s.acl.Read(m.Topic):
+		b.stats.drop(cause.ACLReadDenied, 1)
+		return false
+	case b.settings.Load().CheckRetainSource && m.From != "" && s.policy != nil:
+		if acl := s.policy.ACL(m.User, m.From); acl != nil && !acl.Write(m.Topic) {
+			b.stats.drop(cause.ACLPublishDenied, 1)
+			return false
+		}
+	}
+	return true
+}
+
+// retain keeps the run's last packet as its topic's retained message, or removes that when it is empty (MQTT-3.3.1-5, -6).
+func (w *worker) retain() {
+	r, b := &w.run, w.b
+	last := r.n - 1
+	if len(r.body(last)) == 0 {
+		if old, ok := b.retained.Delete(string(r.name)); ok {
+			b.retainedBytes.Add(-int64(old.Size()))
+		}
+		return
+	}
+	m := r.message(b, last)
+	old, ok := b.retained.Set(m.Topic, m)
+	b.retainedBytes.Add(int64(m.Size()))
+	if ok {
+		b.retainedBytes.Add(-int64(old.Size()))
+	}
+}

@@ -1,0 +1,69 @@
+package broker
+
+import (
+	"picket/access"
+	"picket/cause"
+	"picket/logging"
+	"picket/packet"
+	"picket/session"
+)
+
+// will is a will message (MQTT 5.0, 3.1.2.5).
+type will struct {
+	message *session.Message
+	expiry  uint32 // seconds, from when it is published
+	expires bool
+	delay   uint32 // seconds
+	acl     *access.ACL
+}
+
+func willOf(w *packet.Will, mount string, l *access.Login) *will {
+	m := &session.Message{Topic: mount + w.Topic, Payload: w.Payload, QoS: w.QoS, Retain: w.Retain, From: l.ClientID, User: l.Username}
+	if len(w.RawProps) > 0 {
+		m.Props = packet.AppendForward(nil, w.RawProps)
+	}
+	out := &will{message: m}
+	if w.Props.Has(packet.WillDelayInterval) {
+		out.delay = w.Props.WillDelay
+	}
+	if w.Props.Has(packet.MessageExpiryInterval) {
+		out.expiry, out.expires = w.Props.MessageExpiry, true
+	}
+	return out
+}
+
+// publishWills publishes the wills that fell due in what this worker did. No mutex may be held.
+func (w *worker) publishWills() {
+	for len(w.wills) > 0 {
+		last := w.wills[len(w.wills)-1]
+		w.wills = w.wills[:len(w.wills)-1]
+		m := last.message
+		if last.acl != nil && !last.acl.Write(m.Topic) {
+			w.b.stats.drop(cause.ACLPublishDenied, 1)
+			w.b.log.Cause(logging.Notice, cause.ACLPublishDenied, "Denied will PUBLISH from %s (d0, q%d, r%d, m0, '%s', ... (%d bytes))",
+				m.From, m.QoS, bit(m.Retain), m.Topic, len(m.Payload))
+			continue
+		}
+		if last.expires {
+			m.Expires = w.b.unix.Load() + int64(last.expiry)
+		}
+		w.publishMessage(m, last.expiry, last.expires)
+	}
+}
+
+// publishMessage routes a message that no connection brings: a will, or the broker's own.
+func (w *worker) publishMessage(m *session.Message, expiry uint32, expires bool) {
+	r := &w.run
+	r.reset()
+	defer r.drop()
+	w.name = append(w.name[:0], m.Topic...)
+	r.version, r.qos, r.retain, r.name = packet.V5, m.QoS, m.Retain, w.name
+	r.first = byte(packet.PUBLISH)<<4 | m.QoS<<1 | bit(m.Retain)
+	r.props, r.plain, r.expiry, r.expires = m.Props, true, expiry, expires
+	r.messages = append(r.messages, m)
+	r.n, r.bytes = 1, len(m.Payload)
+	if m.Retain && !w.b.settings.Load().RetainAvailable {
+		r.retain = false
+	}
+	w.route()
+}

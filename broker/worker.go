@@ -1,0 +1,42 @@
+package broker
+
+import (
+	"picket/listener"
+	"picket/topic"
+)
+
+// worker is what one event loop, or one reading goroutine for the time of a batch, needs beside the connections: scratch memory, the
+// cache of routes and the list of connections to write to. Nothing in it is shared.
+type worker struct {
+	b       *Broker
+	dirty   []*connection
+	spare   []*connection
+	scratch []byte
+	name    []byte // topic name with its mount point
+	props   []byte
+	bufs    [][]byte
+	tail    []byte // the last chunk of bufs that is ours
+	pool    pool
+	run     run
+	routes  map[string]*route
+	matches topic.Matches[*Session]
+	seen    map[*Session]int
+	count   counts
+	wills   []*will  // to be published when no mutex is held
+	later   []func() // to be started when the batch is over
+}
+
+// NewWorker implements [listener.Handler].
+func (b *Broker) NewWorker() listener.Worker { return b.newWorker() }
+
+func (b *Broker) newWorker() *worker {
+	return &worker{b: b, routes: make(map[string]*route)}
+}
+
+// do runs f with a worker of its own and writes what it produced: for everything that does not start with bytes from a client.
+func (b *Broker) do(f func(w *worker)) {
+	w := b.workers.Get().(*worker)
+	f(w)
+	w.Flush()
+	b.workers.Put(w)
+}

@@ -1,0 +1,73 @@
+// Package session holds one client's state as MQTT defines it (MQTT 5.0, 4.1): what is in flight to the client, what waits
+// for it, and which QoS 2 packet identifiers it has used. It is pure: no sockets, clocks, files or goroutines, and no locks; the
+// caller serializes access and passes time in.
+package session
+
+import "sync/atomic"
+
+// Message is an application message on its way through the broker. It is immutable once made, and shared by every session and
+// queue that refers to it.
+type Message struct {
+	Topic   string
+	Payload []byte
+	Props   []byte // MQTT 5 properties that are forwarded, raw: no alias, expiry or subscription identifier
+	QoS     byte   // as published
+	Retain  bool   // as published
+	Expires int64  // Unix seconds after which it is not sent any more (MQTT-3.3.2-5); 0: never
+	From    string // client identifier of the publisher; empty: the broker itself
+	User    string // user name of the publisher, for check_retain_source
+
+	held atomic.Int32 // queues that refer to it
+}
+
+// Size is what a message costs in memory, in bytes, near enough for a budget.
+func (m *Message) Size() int { return len(m.Payload) + len(m.Props) + len(m.Topic) + 160 }
+
+// Expired tells whether the message's expiry interval has passed at now, in Unix seconds.
+func (m *Message) Expired(now int64) bool { return m.Expires != 0 && now >= m.Expires }
+
+// Budget bounds the bytes of all messages that wait in any queue. A message that waits in many queues is counted once.
+type Budget struct {
+	limit atomic.Int64 // bytes; 0: no limit
+	used  atomic.Int64
+	refs  atomic.Int64
+}
+
+// SetLimit bounds the bytes from now on; 0 means no limit. What is held already stays.
+func (b *Budget) SetLimit(n int64) { b.limit.Store(n) }
+
+// Used is how many bytes are held now.
+func (b *Budget) Used() int64 { return b.used.Load() }
+
+// Messages is how many entries of queues there are now.
+func (b *Budget) Messages() int64 { return b.refs.Load() }
+
+func (b *Budget) hold(m *Message) bool {
+	if m.held.Add(1) > 1 {
+		b.refs.Add(1)
+		return true
+	}
+	if n, limit := int64(m.Size()), b.limit.Load(); b.used.Add(n) > limit && limit > 0 {
+		if m.held.Add(-1) == 0 {
+			b.used.Add(-n)
+		}
+		return false
+	}
+	b.refs.Add(1)
+	return true
+}
+
+func (b *Budget) release(m *Message) {
+	b.refs.Add(-1)
+	if m.held.Add(-1) == 0 {
+		b.used.Add(-int64(m.Size()))
+	}
+}
+
+// Delivery is a message addressed to one session.
+type Delivery struct {
+	Message *Message
+	QoS     byte     // the lower of the message's and the subscription's
+	Retain  bool     // the RETAIN flag to send
+	IDs     []uint32 // subscription identifiers of the subscriptions that matched
+}

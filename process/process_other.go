@@ -1,0 +1,31 @@
+//go:build !unix
+
+package process
+
+import (
+	"errors"
+	"math"
+)
+
+// RaiseFileLimit has nothing to raise here.
+func RaiseFileLimit() (limit uint64, err error) { return math.MaxUint64, nil }
+
+// IsRoot is false: this system knows no root.
+func IsRoot() bool { return false }
+
+// Become fails: this system cannot change a process' user.
+func Become(*User) error { return errors.New("changing the user is not possible on this system") }
+
+// Requests delivers nothing: this system has no signals to ask by.
+func Requests() (requests <-chan Request, stop func()) { return nil, func() {} }
+
+// Background fails: this system cannot do it.
+func Background() (status int, err error) {
+	return 1, errors.New("going to the background is not possible on this system; run picket as a service instead")
+}
+
+// InBackground is always false.
+func InBackground() bool { return false }
+
+// Ready does nothing.
+func Ready() error { return nil }

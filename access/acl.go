@@ -1,6 +1,12 @@
 package access
 
-import "strings"
+import (
+	"slices"
+	"strings"
+
+	"picket/cause"
+	"picket/topic"
+)
 
 // right is a set of rights; denied is none but a refusal.
 type right byte
@@ -17,14 +23,15 @@ type rule struct {
 	right  right
 }
 
-// manyRules is the number of literal rules from which a map is worth its memory.
+// manyRules is the number of rules from which an index is worth its memory.
 const manyRules = 8
 
 // ruleset is the rules of one user, or the pattern rules. Within a set a denial wins wherever it stands, so order means nothing.
 type ruleset struct {
-	deny  []rule
-	allow []rule           // those for one topic name each are in exact instead, if there are many
-	exact map[string]right // rules for one topic name each
+	deny, allow []rule
+	// index has all of them by their levels before the first wildcard. It is nil for few rules, and for patterns, whose
+	// filters depend on the client.
+	index map[string][]rule
 }
 
 func (s *ruleset) add(r rule) {
@@ -35,65 +42,72 @@ func (s *ruleset) add(r rule) {
 	}
 }
 
-// index moves literal rules to the map if there are many. Patterns, whose filters depend on the client, are not indexed.
-func (s *ruleset) index() {
-	literals := 0
-	for _, rs := range [][]rule{s.deny, s.allow} {
-		for _, r := range rs {
-			if !hasWildcard(r.filter) {
-				literals++
-			}
-		}
-	}
-	if literals < manyRules {
+// makeIndex is called once all rules have been added.
+func (s *ruleset) makeIndex() {
+	if len(s.deny)+len(s.allow) < manyRules {
 		return
 	}
-	s.exact = make(map[string]right, literals)
-	for _, rs := range []*[]rule{&s.deny, &s.allow} {
-		kept := (*rs)[:0]
-		for _, r := range *rs {
-			if hasWildcard(r.filter) {
-				kept = append(kept, r)
-			} else {
-				s.exact[r.filter] |= r.right
-			}
+	s.index = make(map[string][]rule)
+	for _, rs := range [][]rule{s.deny, s.allow} {
+		for _, r := range rs {
+			key := literal(r.filter)
+			s.index[key] = append(s.index[key], r)
 		}
-		*rs = kept
 	}
 }
 
+// literal returns the levels of a filter before its first wildcard, without the slash behind them: "a/b" of "a/b/+/c".
+func literal(filter string) string {
+	i := strings.IndexAny(filter, "+#")
+	switch {
+	case i < 0:
+		return filter
+	case i == 0:
+		return ""
+	}
+	return filter[:i-1]
+}
+
 // decide returns denied, r or nothing for one topic name.
-func (s *ruleset) decide(topic string, r right) right {
+func (s *ruleset) decide(name string, r right) (result right) {
 	if s == nil {
 		return 0
 	}
-	exact := s.exact[topic]
-	if exact&denied != 0 {
-		return denied
-	}
-	for _, d := range s.deny {
-		if Overlap(d.filter, topic) {
+	if s.index == nil {
+		if one := decide(s.deny, name, r); one == denied {
 			return denied
 		}
+		return decide(s.allow, name, r)
 	}
-	if exact&r != 0 {
-		return r
-	}
-	for _, a := range s.allow {
-		if a.right&r != 0 && Overlap(a.filter, topic) {
-			return r
+	// A rule that matches has the beginning of the name before its first wildcard, or the whole name.
+	result = decide(s.index[""], name, r)
+	for i := 0; i <= len(name) && result != denied; i++ {
+		if i == len(name) || i > 0 && name[i] == '/' {
+			if one := decide(s.index[name[:i]], name, r); one != 0 {
+				result = one
+			}
 		}
 	}
-	return 0
+	return result
+}
+
+// decide is the same for a list of rules.
+func decide(rules []rule, name string, r right) (result right) {
+	for _, one := range rules {
+		if one.right&(denied|r) != 0 && topic.Match(one.filter, name) {
+			if one.right == denied {
+				return denied
+			}
+			result = r
+		}
+	}
+	return result
 }
 
 // denies reports whether one denial covers all that a filter matches.
 func (s *ruleset) denies(filter string) bool {
 	if s == nil {
 		return false
-	}
-	if !hasWildcard(filter) && s.exact[filter]&denied != 0 {
-		return true
 	}
 	for _, d := range s.deny {
 		if covers(d.filter, filter) {
@@ -109,25 +123,14 @@ func (s *ruleset) readable(filter string, but ...*ruleset) bool {
 	if s == nil {
 		return false
 	}
-	passes := func(r rule) bool {
-		if r.right&read == 0 || !Overlap(r.filter, filter) {
-			return false
-		}
-		both := intersect(r.filter, filter)
-		for _, b := range but {
-			if b.denies(both) {
-				return false
-			}
-		}
-		return true
+	denies := func(filter string) bool {
+		return slices.ContainsFunc(but, func(b *ruleset) bool { return b.denies(filter) })
+	}
+	if denies(filter) {
+		return false
 	}
 	for _, a := range s.allow {
-		if passes(a) {
-			return true
-		}
-	}
-	for name, right := range s.exact {
-		if passes(rule{name, right}) {
+		if a.right&read != 0 && Overlap(a.filter, filter) && !denies(intersect(a.filter, filter)) {
 			return true
 		}
 	}
@@ -180,22 +183,22 @@ func (p *Policy) ACL(username, clientID string) *ACL {
 	return a
 }
 
-// Write reports whether the client may publish to a topic name. The caller's cause for a refusal is [ACLPublishDenied].
-func (a *ACL) Write(topic string) bool { return a.decide(topic, write) }
+// Write reports whether the client may publish to a topic name. The caller's cause for a refusal is [cause.ACLPublishDenied].
+func (a *ACL) Write(name string) bool { return a.decide(name, write) }
 
 // Read reports whether a message with this topic name may be delivered to the client. The caller's cause for a refusal is
-// [ACLReadDenied].
-func (a *ACL) Read(topic string) bool { return a.decide(topic, read) }
+// [cause.ACLReadDenied].
+func (a *ACL) Read(name string) bool { return a.decide(name, read) }
 
 // decide asks the user's rules first and the patterns then: an allowing rule of the user wins over a denying pattern, as in mosquitto.
-func (a *ACL) decide(topic string, r right) bool {
-	switch a.user.decide(topic, r) {
+func (a *ACL) decide(name string, r right) bool {
+	switch a.user.decide(name, r) {
 	case denied:
 		return false
 	case r:
 		return true
 	}
-	return a.expand(func(f string) bool { return Overlap(f, topic) }).decide(topic, r) == r
+	return a.expand(func(f string) bool { return topic.Match(f, name) }).decide(name, r) == r
 }
 
 // Subscribe decides about a SUBSCRIBE to a filter, which may be a shared one.
@@ -211,12 +214,8 @@ func (a *ACL) Subscribe(filter string) Decision {
 		return Decision{Allow: true}
 	}
 	full := filter
-	if rest, ok := strings.CutPrefix(filter, "$share/"); ok {
-		if _, rest, ok = strings.Cut(rest, "/"); ok {
-			filter = rest
-		}
-	}
-	if !hasWildcard(filter) {
+	_, filter, _ = topic.SplitShare(filter)
+	if !topic.HasWildcard(filter) {
 		if a.Read(filter) {
 			return Decision{Allow: true}
 		}
@@ -233,7 +232,7 @@ func (a *ACL) Subscribe(filter string) Decision {
 	if a.Dangerous != "" {
 		text += "; its " + a.Dangerous + " has a wildcard, so pattern rules grant nothing"
 	}
-	return Decision{Cause: ACLSubscribeDenied, Text: text}
+	return Decision{Cause: cause.ACLSubscribeDenied, Text: text}
 }
 
 // expand returns the pattern rules with the client's names put in, as far as they concern the question. Rules with %u do not

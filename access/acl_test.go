@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"picket/cause"
+	"picket/topic"
 )
 
 // loadACL returns the policy of an ACL file with the given text.
@@ -129,7 +132,7 @@ func TestSubscribe(t *testing.T) {
 		if d.Allow != c.want {
 			t.Errorf("user %q, client id %q subscribes to %s: %+v, want %v", c.user, c.id, c.filter, d, c.want)
 		}
-		if !d.Allow && (d.Cause != ACLSubscribeDenied || d.Text == "") {
+		if !d.Allow && (d.Cause != cause.ACLSubscribeDenied || d.Text == "") {
 			t.Errorf("a refusal without its cause: %+v", d)
 		}
 	}
@@ -198,25 +201,33 @@ func TestACLFileErrors(t *testing.T) {
 	}
 }
 
-// Many literal rules are looked up in a map; the answers must be those of the list.
+// Many rules are looked up by an index; the answers must be those of the list.
 func TestManyRules(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("user u\n")
 	for i := range 100 {
 		fmt.Fprintf(&b, "topic read t/%d\n", i)
 	}
-	b.WriteString("topic write t/7\ntopic deny t/9\ntopic read w/+\ntopic deny w/x\n")
+	b.WriteString("topic write t/7\ntopic deny t/9\ntopic read w/+\ntopic deny w/x\ntopic write #\ntopic read /+\ntopic deny //#\n")
 	p, _ := loadACL(t, b.String())
 	a := p.ACL("u", "c")
-	if a.user.exact == nil {
-		t.Fatal("no map was made")
+	if a.user.index == nil {
+		t.Fatal("no index was made")
 	}
-	for topic, want := range map[string][2]bool{
-		"t/1": {true, false}, "t/7": {true, true}, "t/9": {false, false}, "t/100": {false, false},
-		"w/a": {true, false}, "w/x": {false, false},
+	for name, want := range map[string][2]bool{
+		"t/1": {true, true}, "t/7": {true, true}, "t/9": {false, false}, "t/100": {false, true},
+		"w/a": {true, true}, "w/x": {false, false}, "/a": {true, true}, "/": {false, false}, "//a": {false, false}, "$SYS/x": {false, false},
 	} {
-		if r, w := a.Read(topic), a.Write(topic); r != want[0] || w != want[1] {
-			t.Errorf("%s: read %v, write %v, want %v", topic, r, w, want)
+		if r, w := a.Read(name), a.Write(name); r != want[0] || w != want[1] {
+			t.Errorf("%s: read %v, write %v, want %v", name, r, w, want)
+		}
+	}
+	list := &ruleset{allow: a.user.allow, deny: a.user.deny}
+	for _, name := range []string{"t/1", "t/7", "t/9", "t/100", "t", "w", "w/a", "w/x", "w/a/b", "/", "//w", "t/", "$SYS/x"} {
+		for _, r := range []right{read, write} {
+			if got, want := a.user.decide(name, r), list.decide(name, r); got != want {
+				t.Errorf("%s: the index says %v, the list %v", name, got, want)
+			}
 		}
 	}
 	for filter, want := range map[string]bool{"t/+": true, "t/9": false, "w/x": false, "w/#": true, "x/#": false} {
@@ -231,13 +242,13 @@ func FuzzParseRules(f *testing.F) {
 	f.Add([]byte("topic deny #\npattern %u%c/%\n"), "", "%u", "$share/g/#")
 	f.Fuzz(func(t *testing.T, data []byte, user, id, filter string) {
 		r, _, err := parseRules("acl", data)
-		if err != nil || checkFilter(filter) != nil || filter == "" {
+		if err != nil || topic.CheckFilter(filter) != nil || filter == "" {
 			return
 		}
 		a := (&Policy{rules: r}).ACL(user, id)
 		d := a.Subscribe(filter)
 		// What may be read may be subscribed to.
-		if !hasWildcard(filter) && !strings.HasPrefix(filter, "$share/") && d.Allow != a.Read(filter) {
+		if !topic.HasWildcard(filter) && !strings.HasPrefix(filter, "$share/") && d.Allow != a.Read(filter) {
 			t.Errorf("%q: Subscribe says %v, Read says %v", filter, d.Allow, a.Read(filter))
 		}
 	})

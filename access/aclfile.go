@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"picket/logging"
+	"picket/topic"
 )
 
 // parseRules reads an ACL file in mosquitto's format. Unlike a bad password entry, a mistake here stops the start: a rule that is
@@ -59,7 +60,7 @@ func parseRules(path string, data []byte) (*rules, []Warning, error) {
 						"Error: Invalid topic access type \"%s\" in acl_file \"%s\".", kind, path)
 				}
 			}
-			if err := checkFilter(ru.filter); err != nil {
+			if err := topic.CheckFilter(ru.filter); err != nil {
 				return fail(err.Error()+".", "Error: Invalid ACL topic \"%s\" in acl_file \"%s\".", ru.filter, path)
 			}
 			switch ru.filter {
@@ -86,23 +87,9 @@ func parseRules(path string, data []byte) (*rules, []Warning, error) {
 			return fail(hint, "Error: Invalid line in acl_file \"%s\": %s.", path, line)
 		}
 	}
-	r.anonymous.index()
+	r.anonymous.makeIndex()
 	for _, s := range r.users {
-		s.index()
+		s.makeIndex()
 	}
 	return r, warnings, nil
-}
-
-// checkFilter says what is wrong with a filter (MQTT-4.7.1-1 to -3).
-func checkFilter(filter string) error {
-	levels := strings.Split(filter, "/")
-	for i, level := range levels {
-		switch {
-		case level == "#" && i < len(levels)-1:
-			return fmt.Errorf("# may only be the last level")
-		case level != "#" && level != "+" && strings.ContainsAny(level, "+#"):
-			return fmt.Errorf("a wildcard must be a whole level")
-		}
-	}
-	return nil
 }

@@ -98,6 +98,3 @@ func reserved(filter string) bool { return filter != "" && filter[0] == '$' }
 
 // wild reports whether a filter begins with a wildcard.
 func wild(filter string) bool { return filter != "" && (filter[0] == '#' || filter[0] == '+') }
-
-// hasWildcard reports whether a valid filter has a wildcard anywhere.
-func hasWildcard(filter string) bool { return strings.ContainsAny(filter, "+#") }

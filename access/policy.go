@@ -15,19 +15,6 @@ import (
 	"picket/cause"
 )
 
-// The causes of the refusals that this package decides.
-const (
-	BadCredentials     cause.ID = "bad-credentials"      // unknown user, wrong password, or no password
-	AnonymousRefused   cause.ID = "anonymous-refused"    // no user name, and allow_anonymous is false
-	AnonymousLocalOnly cause.ID = "anonymous-local-only" // no user name, and only clients on the same machine need none
-	NoPasswordFile     cause.ID = "no-password-file"     // a user name, but there is no password file to find it in
-	ClientIDPrefix     cause.ID = "client-id-prefix"     // clientid_prefixes
-	CredentialsRevoked cause.ID = "credentials-revoked"  // the user or the password is not the one of before the reload
-	ACLSubscribeDenied cause.ID = "acl-subscribe-denied" // no topic that the filter matches may be read
-	ACLPublishDenied   cause.ID = "acl-publish-denied"   // for callers of [ACL.Write]
-	ACLReadDenied      cause.ID = "acl-read-denied"      // for callers of [ACL.Read]
-)
-
 // Policy is the security rules of a broker or of a listener, as they were when the files were read. It never changes and is
 // safe for concurrent use.
 type Policy struct {
@@ -87,7 +74,7 @@ func (p *Policy) ClientID(id string) Decision {
 	if strings.HasPrefix(id, p.config.ClientIDPrefixes) {
 		return Decision{Allow: true}
 	}
-	return Decision{Cause: ClientIDPrefix, Text: "the client id does not begin with " + p.config.ClientIDPrefixes}
+	return Decision{Cause: cause.ClientIDPrefix, Text: "the client id does not begin with " + p.config.ClientIDPrefixes}
 }
 
 // Authenticate decides whether a client may connect. It takes as long for an unknown user as for a known one, and as long for
@@ -106,14 +93,14 @@ func (p *Policy) Authenticate(l Login) Decision {
 		return p.anonymous(l)
 	}
 	if !l.HasPassword {
-		return Decision{Cause: BadCredentials, Text: "a user name without a password"}
+		return Decision{Cause: cause.BadCredentials, Text: "a user name without a password"}
 	}
 	c, known := p.users[l.Username]
 	if !known {
 		c = decoy(p.decoys, l.Username)
 	}
 	if ok := c.verify(l.Password); !ok || !known {
-		return Decision{Cause: BadCredentials, Text: "unknown user or wrong password"}
+		return Decision{Cause: cause.BadCredentials, Text: "unknown user or wrong password"}
 	}
 	return Decision{Allow: true}
 }
@@ -124,11 +111,11 @@ func (p *Policy) anonymous(l Login) Decision {
 	case p.config.Anonymous == AnonymousAlways, p.config.Anonymous == AnonymousLocal && l.Local:
 		return Decision{Allow: true}
 	case l.HasUsername: // and p.users is nil
-		return Decision{Cause: NoPasswordFile, Text: "a user name was given, but no password_file is configured and allow_anonymous does not let the client in"}
+		return Decision{Cause: cause.NoPasswordFile, Text: "a user name was given, but no password_file is configured and allow_anonymous does not let the client in"}
 	case p.config.Anonymous == AnonymousLocal:
-		return Decision{Cause: AnonymousLocalOnly, Text: "clients without a user name may only connect from the same machine"}
+		return Decision{Cause: cause.AnonymousLocalOnly, Text: "clients without a user name may only connect from the same machine"}
 	}
-	return Decision{Cause: AnonymousRefused, Text: "no user name, and allow_anonymous is false"}
+	return Decision{Cause: cause.AnonymousRefused, Text: "no user name, and allow_anonymous is false"}
 }
 
 // Recheck decides, after a reload, whether a client that connected under the policy before may stay. It needs no password:
@@ -146,10 +133,10 @@ func (p *Policy) Recheck(l Login, before *Policy) Decision {
 	}
 	is, was := p.users[l.Username], before.users[l.Username]
 	if is == nil {
-		return Decision{Cause: CredentialsRevoked, Text: "the user is no longer in the password file"}
+		return Decision{Cause: cause.NoLongerAllowed, Text: "the user is no longer in the password file"}
 	}
 	if was == nil || !is.equal(was) {
-		return Decision{Cause: CredentialsRevoked, Text: "the user's password was changed"}
+		return Decision{Cause: cause.NoLongerAllowed, Text: "the user's password was changed"}
 	}
 	return Decision{Allow: true}
 }

@@ -73,22 +73,22 @@ func TestAuthenticate(t *testing.T) {
 		{"known, $6$", Config{PasswordFile: file}, named("bob", "b"), ""},
 		{"known, SCRAM", Config{PasswordFile: file}, named("eve", "e"), ""},
 		{"known, written by mosquitto_passwd", Config{PasswordFile: file}, named("mosquitto", theirPassword), ""},
-		{"wrong password", Config{PasswordFile: file}, named("ann", "b"), BadCredentials},
-		{"empty password", Config{PasswordFile: file}, named("ann", ""), BadCredentials},
-		{"no password", Config{PasswordFile: file}, Login{HasUsername: true, Username: "ann"}, BadCredentials},
-		{"unknown user", Config{PasswordFile: file, Anonymous: AnonymousAlways}, named("zoe", "a"), BadCredentials},
-		{"empty user name", Config{PasswordFile: file, Anonymous: AnonymousAlways}, named("", ""), BadCredentials},
-		{"anonymous, refused", Config{PasswordFile: file}, anonymous, AnonymousRefused},
+		{"wrong password", Config{PasswordFile: file}, named("ann", "b"), cause.BadCredentials},
+		{"empty password", Config{PasswordFile: file}, named("ann", ""), cause.BadCredentials},
+		{"no password", Config{PasswordFile: file}, Login{HasUsername: true, Username: "ann"}, cause.BadCredentials},
+		{"unknown user", Config{PasswordFile: file, Anonymous: AnonymousAlways}, named("zoe", "a"), cause.BadCredentials},
+		{"empty user name", Config{PasswordFile: file, Anonymous: AnonymousAlways}, named("", ""), cause.BadCredentials},
+		{"anonymous, refused", Config{PasswordFile: file}, anonymous, cause.AnonymousRefused},
 		{"anonymous, allowed", Config{PasswordFile: file, Anonymous: AnonymousAlways}, anonymous, ""},
-		{"anonymous from afar, local only", Config{PasswordFile: file, Anonymous: AnonymousLocal}, anonymous, AnonymousLocalOnly},
+		{"anonymous from afar, local only", Config{PasswordFile: file, Anonymous: AnonymousLocal}, anonymous, cause.AnonymousLocalOnly},
 		{"anonymous from here, local only", Config{PasswordFile: file, Anonymous: AnonymousLocal}, local(anonymous), ""},
-		{"wrong password from here, local only", Config{PasswordFile: file, Anonymous: AnonymousLocal}, local(named("ann", "b")), BadCredentials},
+		{"wrong password from here, local only", Config{PasswordFile: file, Anonymous: AnonymousLocal}, local(named("ann", "b")), cause.BadCredentials},
 		{"name without a file, allowed", Config{Anonymous: AnonymousAlways}, named("ann", "x"), ""},
-		{"name without a file, refused", Config{}, named("ann", "x"), NoPasswordFile},
+		{"name without a file, refused", Config{}, named("ann", "x"), cause.NoPasswordFile},
 		{"certificate", Config{PasswordFile: file}, certified(named("cert", "")), ""},
 		{"prefix", Config{Anonymous: AnonymousAlways, ClientIDPrefixes: "c"}, anonymous, ""},
-		{"another prefix", Config{Anonymous: AnonymousAlways, ClientIDPrefixes: "dev-"}, anonymous, ClientIDPrefix},
-		{"another prefix, certificate", Config{ClientIDPrefixes: "dev-"}, certified(anonymous), ClientIDPrefix},
+		{"another prefix", Config{Anonymous: AnonymousAlways, ClientIDPrefixes: "dev-"}, anonymous, cause.ClientIDPrefix},
+		{"another prefix, certificate", Config{ClientIDPrefixes: "dev-"}, certified(anonymous), cause.ClientIDPrefix},
 	} {
 		d := load(t, c.config).Authenticate(c.login)
 		if d.Cause != c.want || d.Allow != (c.want == "") || !d.Allow && d.Text == "" {
@@ -136,7 +136,7 @@ func TestUnknownUsersCostTheSame(t *testing.T) {
 	}
 	empty := filepath.Join(t.TempDir(), "empty")
 	os.WriteFile(empty, nil, 0o600)
-	if d := load(t, Config{PasswordFile: empty}).Authenticate(Login{HasUsername: true, Username: "zoe", HasPassword: true}); d.Cause != BadCredentials {
+	if d := load(t, Config{PasswordFile: empty}).Authenticate(Login{HasUsername: true, Username: "zoe", HasPassword: true}); d.Cause != cause.BadCredentials {
 		t.Errorf("empty password file: %+v", d)
 	}
 }
@@ -155,13 +155,13 @@ func TestRecheck(t *testing.T) {
 		want        cause.ID
 	}{
 		{"the same entry", after, before, login("ann"), ""},
-		{"removed", after, before, login("bob"), CredentialsRevoked},
-		{"set anew", reset, before, login("ann"), CredentialsRevoked},
-		{"was let in without a file", after, open, login("ann"), CredentialsRevoked},
+		{"removed", after, before, login("bob"), cause.NoLongerAllowed},
+		{"set anew", reset, before, login("ann"), cause.NoLongerAllowed},
+		{"was let in without a file", after, open, login("ann"), cause.NoLongerAllowed},
 		{"the file is gone, anonymous allowed", open, before, login("ann"), ""},
-		{"anonymous no more", after, open, Login{ClientID: "c"}, AnonymousRefused},
+		{"anonymous no more", after, open, Login{ClientID: "c"}, cause.AnonymousRefused},
 		{"certificate", after, before, Login{ClientID: "c", Certified: true}, ""},
-		{"prefix", after, before, Login{ClientID: "x", HasUsername: true, Username: "ann"}, ClientIDPrefix},
+		{"prefix", after, before, Login{ClientID: "x", HasUsername: true, Username: "ann"}, cause.ClientIDPrefix},
 	} {
 		if d := c.now.Recheck(c.login, c.before); d.Cause != c.want || d.Allow != (c.want == "") {
 			t.Errorf("%s: %+v, want cause %q", c.name, d, c.want)

@@ -1,0 +1,142 @@
+package machine
+
+import (
+	"strconv"
+
+	"picket/resp"
+)
+
+// checkSubjectivelyDown decides whether we see an instance as down.
+func (m *Machine) checkSubjectivelyDown(n *node) {
+	m.dropStale(n)
+	ms, l, now := n.master, n.link, m.now()
+	var elapsed int64
+	switch {
+	case l.actPing != 0:
+		elapsed = now - l.actPing
+	case n.disconnected():
+		elapsed = now - l.lastOK
+	}
+	// Who refuses our password or user is alive: that is told as such, and failing over would not help.
+	if l.refusedAt != 0 {
+		elapsed = min(elapsed, now-l.refusedAt)
+	}
+	down := elapsed > n.downAfter
+	if elapsed > 0 && !down {
+		ms.at(now + n.downAfter - elapsed + 1)
+	}
+	if n.kind == Master {
+		if n.roleReported == Replica && now-n.roleSince > n.downAfter+2*m.tune.InfoPeriod {
+			down = true
+		}
+		if n.has(masterReboot) && now-n.rebootSince > ms.rebootDownAfter {
+			down = true
+		}
+	}
+	switch {
+	case down && !n.has(sDown):
+		n.flags |= sDown
+		n.sDownSince = now
+		m.eventAt(Warning, "+sdown", n)
+		if n.kind == Master {
+			for _, s := range ms.sentinels {
+				s.askSent = 0
+			}
+			m.hurry(ms)
+		}
+	case !down && n.has(sDown):
+		n.flags &^= sDown | scriptKillSent
+		m.eventAt(Warning, "-sdown", n)
+	}
+}
+
+// checkObjectivelyDown decides whether enough sentinels see a master as down. The agreement is weak: what others said counts
+// for five ask periods.
+func (m *Machine) checkObjectivelyDown(ms *master) {
+	votes := 0
+	if ms.has(sDown) {
+		votes = 1
+		for _, n := range ms.sentinels {
+			if n.has(masterDown) {
+				votes++
+			}
+		}
+	}
+	down := votes >= ms.quorum
+	switch {
+	case down && !ms.has(oDown):
+		ms.flags |= oDown
+		ms.oDownSince = m.now()
+		// Whoever stands first usually wins. All of us have probably noticed in the same moment, so a few milliseconds of
+		// chance keep us from dividing the votes.
+		ms.standAt = m.now() + m.opt.Rand.Int64N(maxStandDelay)
+		m.event(Warning, "+odown", &ms.node, m.details(&ms.node)+" #quorum "+strconv.Itoa(votes)+"/"+strconv.Itoa(ms.quorum))
+		m.hurry(ms)
+	case !down && ms.has(oDown):
+		ms.flags &^= oDown
+		ms.retryAt, ms.ties = 0, 0
+		m.eventAt(Warning, "-odown", &ms.node)
+	}
+}
+
+// maxStandDelay bounds the wait between seeing a master objectively down and standing for election, in milliseconds.
+const maxStandDelay = 25
+
+// askOthers asks the other sentinels whether they see a master as down too, and, once a failover has begun, for their votes.
+func (m *Machine) askOthers(ms *master) {
+	now := m.now()
+	for _, n := range ms.sentinels {
+		if now-n.askAnswered > 5*m.tune.AskPeriod {
+			n.flags &^= masterDown
+			n.leader = ""
+		} else {
+			ms.at(n.askAnswered + 5*m.tune.AskPeriod + 1)
+		}
+	}
+	standing := ms.has(coordinated) && ms.state == waitStart
+	if !ms.has(sDown) && !standing || !m.told() {
+		return
+	}
+	// Votes are asked for in the epoch that we stand in, even if another, newer one is known by now: our own vote is there.
+	vote, epoch := "*", m.epoch
+	if ms.state == waitStart {
+		vote, epoch = m.myID, ms.failoverEpoch
+	}
+	for _, n := range ms.sentinels {
+		if !n.commandsUp() {
+			continue
+		}
+		// The first question and the call for votes go out at once. While the agreement is still missing, moments after the
+		// master went down, the others are about to see it too and are asked more often than each ask period.
+		period := m.tune.AskPeriod
+		if !ms.has(oDown) && now-ms.sDownSince < 5000 {
+			period = min(period, 100)
+		}
+		first := n.askSent == 0 || vote != "*" && n.askedEpoch != ms.failoverEpoch
+		if !first && (!m.due(ms, n.askSent, period) || n.askPending > 0 && !m.due(ms, n.askSent, m.tune.AskPeriod)) {
+			continue
+		}
+		n.askSent = now
+		n.askPending++
+		if vote != "*" {
+			n.askedEpoch = ms.failoverEpoch
+		}
+		m.send(n.link.cmd, n, askAnswer, "SENTINEL", "is-master-down-by-addr", m.show(ms.addr), strconv.Itoa(ms.addr.Port), itoa(epoch), vote)
+	}
+}
+
+// askAnswered takes what another sentinel says about a master, and its vote.
+func (m *Machine) askAnswered(n *node, v resp.Value) {
+	if v.Kind != resp.Array || len(v.Elems) != 3 || v.Elems[0].Kind != resp.Integer || v.Elems[2].Kind != resp.Integer {
+		return
+	}
+	n.askAnswered = m.now()
+	n.flags &^= masterDown
+	if v.Elems[0].Int == 1 {
+		n.flags |= masterDown
+	}
+	if l := v.Elems[1].Str; l != "*" && l != "" {
+		n.leader, n.leaderEpoch = l, v.Elems[2].Int
+	}
+	m.wake(n.master)
+}

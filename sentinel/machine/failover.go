@@ -1,0 +1,323 @@
+package machine
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"picket/resp"
+)
+
+func (m *Machine) enter(ms *master, s failoverState) {
+	ms.state, ms.stateSince = s, m.now()
+	m.wake(ms)
+}
+
+// advanceFailover takes a failover one state further, if it is due.
+func (m *Machine) advanceFailover(ms *master) {
+	if !ms.has(failoverInProgress) {
+		return
+	}
+	switch ms.state {
+	case waitStart:
+		m.electionState(ms)
+	case selectReplica:
+		m.selectState(ms)
+	case sendSlaveOfNoOne:
+		m.promoteState(ms)
+	case waitPromotion:
+		m.waitPromotionState(ms)
+	case reconfReplicas:
+		m.reconfNext(ms)
+		m.detectEnd(ms)
+	}
+}
+
+// abortFailover gives an attempt up. From reconfReplicas on there is a new master and no way back.
+func (m *Machine) abortFailover(ms *master) {
+	ms.flags &^= failoverInProgress | forceFailover | coordinated
+	ms.state, ms.stateSince = noFailover, m.now()
+	if ms.promoted != nil {
+		ms.promoted.flags &^= promoted
+		ms.promoted = nil
+	}
+}
+
+// freshWait is how long the choice among the replicas waits for INFO that is newer than the failure, in milliseconds.
+const freshWait = 300
+
+func (m *Machine) selectState(ms *master) {
+	since := ms.stateSince
+	if ms.has(sDown) {
+		since = ms.sDownSince
+	}
+	if m.now()-ms.stateSince < freshWait {
+		for _, n := range ms.replicas {
+			if n.infoAt < since && !n.has(sDown) && !n.disconnected() {
+				ms.at(ms.stateSince + freshWait)
+				return
+			}
+		}
+	}
+	n := m.selectReplica(ms)
+	if n == nil {
+		m.eventAt(Warning, "-failover-abort-no-good-slave", &ms.node)
+		m.abortFailover(ms)
+		return
+	}
+	n.flags |= promoted
+	ms.promoted = n
+	m.eventAt(Warning, "+selected-slave", n)
+	m.enter(ms, sendSlaveOfNoOne)
+	m.eventAt(Notice, "+failover-state-send-slaveof-noone", n)
+}
+
+// leftOut says why a replica cannot be promoted; empty if it can.
+func (m *Machine) leftOut(n *node) string {
+	ms, now := n.master, m.now()
+	infoLimit, downLimit := 3*m.tune.InfoPeriod, 10*ms.downAfter
+	if ms.has(sDown) {
+		infoLimit = 5000
+		downLimit += now - ms.sDownSince
+	}
+	switch {
+	case n.has(sDown | oDown):
+		return "it is down"
+	case n.authRefusal != "" && n.disconnected():
+		return "it refuses our password: " + n.authRefusal
+	case n.disconnected():
+		return "it is not connected"
+	case now-n.link.lastOK > 5000:
+		return "it has not answered PING for more than 5 seconds"
+	case n.priority == 0:
+		return "its replica-priority is 0"
+	case now-n.infoAt > infoLimit:
+		return "its last INFO is older than " + itoa(infoLimit/1000) + " seconds"
+	case n.linkDownTime > downLimit:
+		return "its replication link was already down for " + itoa(n.linkDownTime/1000) + " seconds"
+	}
+	return ""
+}
+
+// selectReplica chooses the replica to promote: the lowest priority, then the most data, then the smallest run id.
+func (m *Machine) selectReplica(ms *master) *node {
+	var best *node
+	for _, n := range ms.replicas {
+		if m.leftOut(n) == "" && (best == nil || betterReplica(n, best) < 0) {
+			best = n
+		}
+	}
+	return best
+}
+
+func betterReplica(a, b *node) int {
+	return cmp.Or(
+		cmp.Compare(a.priority, b.priority),
+		cmp.Compare(b.offset, a.offset),
+		byRunID(strings.ToLower(a.runID), strings.ToLower(b.runID)),
+	)
+}
+
+func byRunID(a, b string) int {
+	if (a == "") != (b == "") {
+		return cmp.Compare(len(b), len(a)) // an unknown run id comes last
+	}
+	return cmp.Compare(a, b)
+}
+
+func (m *Machine) promoteState(ms *master) {
+	n := ms.promoted
+	via := n
+	if ms.has(coordinated) {
+		via = &ms.node
+	}
+	if !via.commandsUp() {
+		m.timeoutState(ms)
+		return
+	}
+	if ms.has(coordinated) {
+		m.send(via.link.cmd, via, failoverAnswer, "FAILOVER", "TO", m.show(n.addr), strconv.Itoa(n.addr.Port), "TIMEOUT", itoa(ms.failoverTimeout))
+		n.infoWanted = true
+	} else {
+		m.reconfigure(n, "NO", "ONE")
+	}
+	m.enter(ms, waitPromotion)
+	m.eventAt(Notice, "+failover-state-wait-promotion", n)
+}
+
+// failoverCommandAnswered ends a coordinated failover that the master refuses.
+func (m *Machine) failoverCommandAnswered(n *node, v resp.Value) {
+	ms := n.master
+	if v.Kind != resp.Error || !ms.has(coordinated) || ms.state != waitPromotion {
+		return
+	}
+	m.refuseCoordinated(ms, v.Str)
+}
+
+func (m *Machine) refuseCoordinated(ms *master, why string) {
+	ms.coordinatedRefusal = why
+	m.eventAt(Warning, "-failover-abort-slave-timeout", &ms.node)
+	m.abortFailover(ms)
+}
+
+func (m *Machine) waitPromotionState(ms *master) { m.timeoutState(ms) }
+
+func (m *Machine) timeoutState(ms *master) {
+	if m.due(ms, ms.stateSince, ms.failoverTimeout+1) {
+		m.eventAt(Warning, "-failover-abort-slave-timeout", &ms.node)
+		m.abortFailover(ms)
+	}
+}
+
+// promotionSeen begins the last part: the promoted replica says that it is a master. From here on its address is the master's,
+// in our epoch, and everyone is told.
+func (m *Machine) promotionSeen(n *node) {
+	ms := n.master
+	ms.configEpoch = ms.failoverEpoch
+	m.enter(ms, reconfReplicas)
+	m.saveVote()
+	m.eventAt(Warning, "+promoted-slave", n)
+	if m.simulate&CrashAfterPromotion != 0 {
+		m.crash("crash-after-promotion")
+		return
+	}
+	m.eventAt(Warning, "+failover-state-reconf-slaves", &ms.node)
+	m.reconfigScript(ms, "leader", ms.addr, n.addr)
+	m.forceHellos(ms)
+	m.wake(ms)
+}
+
+func (m *Machine) forceHellos(ms *master) {
+	ms.forceHello = true
+	for _, n := range ms.replicas {
+		n.forceHello = true
+	}
+	for _, n := range ms.sentinels {
+		n.forceHello = true
+	}
+}
+
+// reconfNext points the other replicas to the new master, parallel-syncs at a time.
+func (m *Machine) reconfNext(ms *master) {
+	busy := 0
+	for _, n := range ms.replicas {
+		if n.has(reconfSent | reconfInProgress) {
+			busy++
+		}
+	}
+	for _, n := range ms.replicas {
+		if busy >= ms.parallelSyncs {
+			break
+		}
+		if n.has(promoted | reconfDone) {
+			continue
+		}
+		if n.has(reconfSent|reconfInProgress) || !n.commandsUp() {
+			continue
+		}
+		m.slaveOf(n, ms.promoted.addr)
+		n.flags |= reconfSent
+		n.reconfAt = m.now()
+		m.eventAt(Notice, "+slave-reconf-sent", n)
+		busy++
+	}
+	for _, n := range ms.replicas {
+		if n.has(reconfSent) && m.due(ms, n.reconfAt, m.tune.ReplicaReconfTimeout+1) {
+			n.flags = n.flags&^reconfSent | reconfDone
+			m.eventAt(Notice, "-slave-reconf-sent-timeout", n)
+			m.wake(ms)
+		}
+	}
+}
+
+func (m *Machine) detectEnd(ms *master) {
+	if ms.promoted == nil || ms.promoted.has(sDown) {
+		return
+	}
+	open := slices.ContainsFunc(ms.replicas, func(n *node) bool { return !n.has(promoted | reconfDone | sDown) })
+	timeout := m.due(ms, ms.stateSince, ms.failoverTimeout+1)
+	if open && !timeout {
+		return
+	}
+	if open {
+		m.eventAt(Warning, "+failover-end-for-timeout", &ms.node)
+	}
+	m.eventAt(Warning, "+failover-end", &ms.node)
+	m.enter(ms, updateConfig)
+	if !open {
+		return
+	}
+	for _, n := range ms.replicas {
+		if n.has(promoted|reconfDone|reconfSent) || !n.commandsUp() {
+			continue
+		}
+		m.slaveOf(n, ms.promoted.addr)
+		m.eventAt(Notice, "+slave-reconf-sent-be", n)
+	}
+}
+
+// switchToPromoted ends a failover: the promoted replica is the master.
+func (m *Machine) switchToPromoted(ms *master) {
+	if ms.promoted == nil {
+		m.abortFailover(ms)
+		return
+	}
+	a := ms.promoted.addr
+	m.event(Warning, "+switch-master", &ms.node, m.switchText(ms, a))
+	m.changeAddress(ms, a)
+}
+
+func (m *Machine) switchText(ms *master, to Addr) string {
+	return ms.name + " " + m.show(ms.addr) + " " + strconv.Itoa(ms.addr.Port) + " " + m.show(to) + " " + strconv.Itoa(to.Port)
+}
+
+// changeAddress makes a master of what is at another address: its replicas, and the old master, become the replicas. Epochs,
+// options and the other sentinels stay.
+func (m *Machine) changeAddress(ms *master, a Addr) {
+	var replicas []Addr
+	for _, n := range ms.replicas {
+		if !n.addr.same(a) {
+			replicas = append(replicas, n.addr)
+		}
+	}
+	if !ms.addr.same(a) {
+		replicas = append(replicas, ms.addr)
+	}
+	m.resetMaster(ms, false)
+	ms.addr = a
+	for _, r := range replicas {
+		if n := m.addReplica(ms, r); n != nil {
+			m.eventAt(Notice, "+slave", n)
+		}
+	}
+	m.save()
+}
+
+// resetMaster forgets what was learnt about a master, and on request the other sentinels too.
+func (m *Machine) resetMaster(ms *master, sentinels bool) {
+	for _, n := range ms.replicas {
+		m.leave(n)
+	}
+	ms.replicas = nil
+	if sentinels {
+		for _, n := range ms.sentinels {
+			m.leave(n)
+		}
+		ms.sentinels = nil
+	}
+	for _, n := range ms.sentinels {
+		// What they said was about the old address.
+		n.flags &^= masterDown
+		n.askSent = 0
+	}
+	m.closeLink(ms.link)
+	old := ms.node
+	ms.node = node{kind: Master, name: old.name, addr: old.addr, master: ms, downAfter: old.downAfter, forceHello: old.forceHello}
+	m.initNode(&ms.node)
+	ms.downAfter = old.downAfter
+	ms.state, ms.stateSince = noFailover, m.now()
+	ms.failoverStart, ms.retryAt, ms.ties = 0, 0, 0
+	ms.promoted = nil
+	m.wake(ms)
+}

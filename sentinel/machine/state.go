@@ -1,0 +1,167 @@
+package machine
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Settings are the options that are not about one master.
+type Settings struct {
+	AnnounceIP          string
+	AnnouncePort        int
+	ResolveHostnames    bool
+	AnnounceHostnames   bool
+	DenyScriptsReconfig bool
+	SentinelUser        string
+	SentinelPass        string
+}
+
+// State is all that is kept in the configuration file.
+type State struct {
+	MyID         string
+	CurrentEpoch int64
+	Settings
+	Masters []MasterState
+}
+
+// MasterState is what is kept of one master. Times are in milliseconds; 0 in DownAfter, FailoverTimeout and ParallelSyncs stands
+// for the default.
+type MasterState struct {
+	Name               string
+	Host               string
+	Port               int
+	Quorum             int
+	DownAfter          int64
+	FailoverTimeout    int64
+	ParallelSyncs      int
+	NotificationScript string
+	ReconfigScript     string
+	AuthUser, AuthPass string
+	RebootDownAfter    int64
+	ConfigEpoch        int64
+	LeaderEpoch        int64
+	Replicas           []HostPort
+	Sentinels          []PeerState
+	Renames            []Rename
+}
+
+// HostPort is where a replica is.
+type HostPort struct {
+	Host string
+	Port int
+}
+
+// PeerState is another sentinel.
+type PeerState struct {
+	Host  string
+	Port  int
+	RunID string
+}
+
+// Rename says that the servers know a command by another name.
+type Rename struct{ Old, New string }
+
+// Errors of making a master.
+var (
+	ErrQuorum    = errors.New("Quorum must be 1 or greater.")               //nolint:staticcheck // Redis' text, shown to clients
+	ErrHost      = errors.New("Invalid IP address or hostname specified")   //nolint:staticcheck // as above
+	ErrDuplicate = errors.New("Duplicate master name.")                     //nolint:staticcheck // as above
+	ErrPort      = errors.New("Invalid port number.")                       //nolint:staticcheck // as above
+	ErrNoMaster  = errors.New("No such master with that name")              //nolint:staticcheck // as above
+	ErrName      = errors.New("Invalid master name: no space may be in it") //nolint:staticcheck // as above
+)
+
+// newMaster makes a master without telling anyone.
+func (m *Machine) newMaster(name, host string, port, quorum int) (*master, error) {
+	switch {
+	case quorum <= 0:
+		return nil, ErrQuorum
+	case port < 0 || port > 65535:
+		return nil, ErrPort
+	case m.byName[name] != nil:
+		return nil, ErrDuplicate
+	case name == "" || strings.ContainsAny(name, " \t\r\n,"):
+		return nil, ErrName
+	}
+	a, ok := m.addr(host, port)
+	if !ok {
+		return nil, ErrHost
+	}
+	ms := &master{quorum: quorum, failoverTimeout: m.tune.DefaultFailoverTimeout, parallelSyncs: 1}
+	ms.node = node{kind: Master, name: name, addr: a, master: ms}
+	ms.downAfter = m.tune.DefaultDownAfter
+	m.initNode(&ms.node)
+	m.masters = append(m.masters, ms)
+	m.byName[name] = ms
+	return ms, nil
+}
+
+func (m *Machine) restore(s MasterState) error {
+	ms, err := m.newMaster(s.Name, s.Host, s.Port, s.Quorum)
+	if err != nil {
+		return fmt.Errorf("master %q: %w", s.Name, err)
+	}
+	if s.DownAfter > 0 {
+		ms.downAfter = s.DownAfter
+	}
+	if s.FailoverTimeout > 0 {
+		ms.failoverTimeout = s.FailoverTimeout
+	}
+	if s.ParallelSyncs > 0 {
+		ms.parallelSyncs = s.ParallelSyncs
+	}
+	ms.notificationScript, ms.reconfigScriptPath = s.NotificationScript, s.ReconfigScript
+	ms.authUser, ms.authPass = s.AuthUser, s.AuthPass
+	ms.rebootDownAfter = s.RebootDownAfter
+	ms.configEpoch, ms.leaderEpoch = s.ConfigEpoch, s.LeaderEpoch
+	ms.renames = append([]Rename(nil), s.Renames...)
+	m.epoch = max(m.epoch, s.ConfigEpoch)
+	for _, r := range s.Replicas {
+		a, ok := m.addr(r.Host, r.Port)
+		if !ok {
+			return fmt.Errorf("master %q: replica %s: %w", s.Name, hostPort(r.Host, r.Port), ErrHost)
+		}
+		m.addReplica(ms, a)
+	}
+	for _, p := range s.Sentinels {
+		if p.RunID == m.myID {
+			continue // a copied configuration file: we do not know ourselves
+		}
+		a, ok := m.addr(p.Host, p.Port)
+		if !ok {
+			return fmt.Errorf("master %q: sentinel %s: %w", s.Name, hostPort(p.Host, p.Port), ErrHost)
+		}
+		m.addSentinel(ms, a, p.RunID)
+	}
+	return nil
+}
+
+// State returns what is to be kept.
+func (m *Machine) State() State {
+	s := State{MyID: m.myID, CurrentEpoch: m.epoch, Settings: m.set, Masters: make([]MasterState, 0, len(m.masters))}
+	for _, ms := range m.masters {
+		a := ms.currentAddr()
+		st := MasterState{
+			Name: ms.name, Host: m.show(a), Port: a.Port, Quorum: ms.quorum,
+			DownAfter: ms.downAfter, FailoverTimeout: ms.failoverTimeout, ParallelSyncs: ms.parallelSyncs,
+			NotificationScript: ms.notificationScript, ReconfigScript: ms.reconfigScriptPath, AuthUser: ms.authUser, AuthPass: ms.authPass,
+			RebootDownAfter: ms.rebootDownAfter, ConfigEpoch: ms.configEpoch, LeaderEpoch: ms.leaderEpoch,
+			Renames: append([]Rename(nil), ms.renames...),
+		}
+		for _, r := range ms.replicas {
+			ra := r.addr
+			if ra.same(a) {
+				ra = ms.addr // the promoted replica is written as the master, so the old master takes its place
+			}
+			st.Replicas = append(st.Replicas, HostPort{m.show(ra), ra.Port})
+		}
+		for _, p := range ms.sentinels {
+			if p.runID != "" {
+				st.Sentinels = append(st.Sentinels, PeerState{m.show(p.addr), p.addr.Port, p.runID})
+			}
+		}
+		s.Masters = append(s.Masters, st)
+	}
+	return s
+}

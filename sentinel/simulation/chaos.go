@@ -1,0 +1,259 @@
+package simulation
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sort"
+	"strings"
+
+	"picket/sentinel/machine"
+)
+
+// Result is what came of one seed.
+type Result struct {
+	Seed      uint64
+	Failovers int   // promotions that completed
+	Elections int   // leaders elected by votes
+	Elapsed   int64 // simulated milliseconds
+	Err       error // the first invariant that did not hold
+}
+
+// quicken shortens what only makes a simulation longer: how often INFO and hellos come, and how long TILT lasts. The relations between
+// the times stay as they are.
+func quicken(t *machine.Tunables) {
+	t.InfoPeriod = 2000
+	t.PublishPeriod = 500
+	t.TiltPeriod = 3000
+	t.MinLinkReconnectPeriod = 3000
+	t.ReplicaReconfTimeout = 3000
+}
+
+// Chaos lets a seed decide a group and what happens to it, and checks all invariants on the way. In the end everything is healed
+// and the group must agree within the time that its timeouts allow. log, which may be nil, is told every event.
+func Chaos(seed uint64, log func(string)) Result {
+	rng := rand.New(rand.NewPCG(seed, 42))
+	cfg := Config{
+		Seed:            seed,
+		Sentinels:       []int{1, 2, 3, 3, 3, 3, 4, 5, 5}[rng.IntN(9)],
+		Servers:         2 + rng.IntN(3),
+		DownAfter:       400 + rng.Int64N(1200),
+		FailoverTimeout: 1500 + rng.Int64N(2500),
+		ParallelSyncs:   1 + rng.IntN(2),
+		Delay:           []int64{0, 2, 5, 30}[rng.IntN(4)],
+		Tune:            quicken,
+	}
+	cfg.Quorum = cfg.Sentinels/2 + 1
+	if rng.IntN(4) == 0 {
+		cfg.Quorum = 1 + rng.IntN(cfg.Sentinels)
+	}
+	if rng.IntN(2) == 0 {
+		cfg.CrashAtSave = 0.02
+		cfg.LoseHello = 0.2
+		cfg.RepeatHello = 0.05
+		cfg.LoseRewrite = 0.1
+	}
+	w := New(cfg)
+	w.Log = log
+	// By hand: two failovers may then be forced in one epoch, which no vote prevents; the group must agree again all the same.
+	forcing := rng.IntN(8) == 0
+	w.check.forced = forcing
+	res := func(err error) Result {
+		return Result{Seed: seed, Failovers: w.check.promotions, Elections: w.check.elections, Elapsed: w.Elapsed(), Err: err}
+	}
+
+	// Discovery is undisturbed: the majority is one of all known sentinels, so all must be known before anything is promised.
+	crash, lose, repeat := cfg.CrashAtSave, cfg.LoseHello, cfg.RepeatHello
+	w.cfg.CrashAtSave, w.cfg.LoseHello, w.cfg.RepeatHello = 0, 0, 0
+	for i := 0; !w.discovered(); i++ {
+		if err := w.Run(500); err != nil {
+			return res(err)
+		}
+		if i > 60 {
+			return res(fmt.Errorf("the instances were not discovered within 30 s"))
+		}
+	}
+	w.cfg.CrashAtSave, w.cfg.LoseHello, w.cfg.RepeatHello = crash, lose, repeat
+
+	for range 60 + rng.IntN(60) {
+		w.disturb(rng, forcing)
+		if err := w.Run(100 + rng.Int64N(2200)); err != nil {
+			return res(err)
+		}
+	}
+
+	// All is healed; now they must agree. What may have to pass first: a vote given to someone who did not lead (twice the failover
+	// timeout, after TILT), then a failover, then an old master's return, and configurations put right after a failover timeout.
+	w.heal()
+	limit := 60000 + 10*cfg.FailoverTimeout
+	for at := int64(0); ; at += 500 {
+		if err := w.Run(500); err != nil {
+			return res(err)
+		}
+		why := w.Converged()
+		if why == "" {
+			return res(nil)
+		}
+		if at > limit {
+			return res(fmt.Errorf("%d s after all was healed: %s", limit/1000, why))
+		}
+	}
+}
+
+// discovered reports whether every sentinel knows all others and all servers.
+func (w *World) discovered() bool {
+	for _, s := range w.sentinels {
+		if s.m == nil {
+			return false
+		}
+		o := s.m.Overview().Masters[0]
+		if o.Sentinels != len(w.sentinels) || o.Replicas != len(w.servers)-1 || o.Disconnected > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// disturb does one bad or good thing to the world.
+func (w *World) disturb(rng *rand.Rand, forcing bool) {
+	sentinel := w.sentinels[rng.IntN(len(w.sentinels))]
+	server := w.servers[rng.IntN(len(w.servers))]
+	switch rng.IntN(34) {
+	case 0, 1, 2, 3, 4, 5, 26, 27: // what all this is about: the master fails
+		if m := w.master(); m != nil {
+			if rng.IntN(3) == 0 {
+				m.hung = true
+			} else {
+				m.kill()
+			}
+			w.note("master %s fails", m.name())
+		}
+	case 6, 7, 8, 9, 10, 28, 29, 30, 31: // a server comes back
+		for _, s := range w.servers {
+			if !s.alive {
+				s.restart()
+				w.note("%s starts", s.name())
+				break
+			} else if s.hung {
+				s.resume()
+				w.note("%s goes on", s.name())
+				break
+			}
+		}
+	case 11:
+		server.kill()
+		w.note("%s is killed", server.name())
+	case 12:
+		sentinel.crash()
+		w.note("sentinel %s crashes", sentinel.name())
+	case 13, 14, 32:
+		for _, s := range w.sentinels {
+			if s.m == nil {
+				s.start()
+				w.note("sentinel %s starts", s.name())
+				break
+			}
+		}
+	case 15, 16:
+		group := map[string]bool{}
+		for _, n := range w.Names() {
+			group[n] = rng.IntN(2) == 0
+		}
+		w.Split(group)
+		w.note("partition of %s", strings.Join(chosen(group), " "))
+	case 17, 18, 19, 33:
+		w.HealNetwork()
+		w.note("the network heals")
+	case 20:
+		w.slow = rng.Int64N(200)
+		w.note("messages take %d ms longer", w.slow)
+	case 21:
+		sentinel.jump += rng.Int64N(20000) - 10000
+		w.note("the clock of %s jumps", sentinel.name())
+	case 22:
+		sentinel.setRate(0.5 + rng.Float64()*1.5)
+		w.note("the clock of %s runs at %.2f", sentinel.name(), sentinel.rate)
+	case 23:
+		sentinel.noDisk = !sentinel.noDisk
+		w.note("the disk of %s is full: %v", sentinel.name(), sentinel.noDisk)
+	case 24: // all connections of a sentinel break
+		if sentinel.m != nil {
+			for _, l := range sentinel.ordered() {
+				l.lost(sentinel, "connection reset")
+			}
+			w.note("%s loses its connections", sentinel.name())
+		}
+	case 25:
+		if forcing {
+			sentinel.do(func(m *machine.Machine) {
+				w.note("failover by hand on %s: %v", sentinel.name(), m.Failover(MasterName, false))
+			})
+		}
+	}
+}
+
+func chosen(group map[string]bool) []string {
+	var names []string
+	for n, in := range group {
+		if in {
+			names = append(names, n)
+		}
+	}
+	sort.Strings(names)
+	return names
+}
+
+// ordered lists a sentinel's connections in the order they were made: maps have none, and a seed must decide everything.
+func (s *sentinel) ordered() []*link {
+	var ls []*link
+	for _, l := range s.links {
+		ls = append(ls, l)
+	}
+	sort.Slice(ls, func(i, j int) bool { return ls[i].id < ls[j].id })
+	return ls
+}
+
+func (w *World) note(format string, args ...any) {
+	if w.Log != nil {
+		w.Log(fmt.Sprintf("%3d.%03d -- %s", w.Elapsed()/1000, w.Elapsed()%1000, fmt.Sprintf(format, args...)))
+	}
+}
+
+// master is the server that most sentinels see as the master.
+func (w *World) master() *server {
+	count := map[string]int{}
+	best := ""
+	for _, s := range w.sentinels {
+		if s.m == nil {
+			continue
+		}
+		host, _, _ := s.m.CurrentAddr(MasterName)
+		count[host]++
+		if count[host] > count[best] {
+			best = host
+		}
+	}
+	s, _ := w.byIP[best].(*server)
+	return s
+}
+
+// heal ends everything that disturbs.
+func (w *World) heal() {
+	w.note("everything is healed")
+	w.HealNetwork()
+	w.cfg.CrashAtSave, w.cfg.LoseHello, w.cfg.RepeatHello, w.cfg.LoseRewrite = 0, 0, 0, 0
+	for _, s := range w.servers {
+		if !s.alive {
+			s.restart()
+		}
+		if s.hung {
+			s.resume()
+		}
+	}
+	for _, s := range w.sentinels {
+		s.noDisk = false
+		s.setRate(1)
+		if s.m == nil {
+			s.start()
+		}
+	}
+}

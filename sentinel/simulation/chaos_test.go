@@ -1,0 +1,81 @@
+package simulation
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+var (
+	failovers = flag.Int("failovers", 20000, "how many failovers TestChaos goes through")
+	seeds     = flag.Uint64("seeds", 0, "how many seeds TestChaos runs, in place of a number of failovers")
+	first     = flag.Uint64("first", 1, "the first seed")
+	seed      = flag.Uint64("seed", 0, "runs only this seed, and prints every event")
+	progress  = flag.Bool("progress", false, "prints how far TestChaos is")
+)
+
+// TestChaos runs one seed after the other until enough failovers have happened. A seed that fails is printed with the command that
+// repeats it.
+func TestChaos(t *testing.T) {
+	if *seed != 0 {
+		r := Chaos(*seed, func(line string) { fmt.Println(line) })
+		fmt.Printf("%+v\n", r)
+		if r.Err != nil {
+			t.Fatal(r.Err)
+		}
+		return
+	}
+	if testing.Short() {
+		*failovers = min(*failovers, 500)
+	}
+	var next, done, elections, promotions, elapsed atomic.Int64
+	next.Store(int64(*first))
+	enough := func() bool {
+		if *seeds > 0 {
+			return uint64(next.Load()) >= *first+*seeds
+		}
+		return promotions.Load() >= int64(*failovers)
+	}
+	began := time.Now()
+	defer debug.SetGCPercent(debug.SetGCPercent(800)) // short-lived garbage only
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	var failed atomic.Int64
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for !enough() && failed.Load() < 5 {
+				s := uint64(next.Add(1) - 1)
+				r := Chaos(s, nil)
+				done.Add(1)
+				elections.Add(int64(r.Elections))
+				promotions.Add(int64(r.Failovers))
+				elapsed.Add(r.Elapsed)
+				if r.Err != nil {
+					failed.Add(1)
+					t.Errorf("seed %d: %v\nrun it again: go test ./sentinel/simulation -run TestChaos -seed %d", s, r.Err, s)
+				}
+			}
+		})
+	}
+	if *progress {
+		go func() {
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(time.Second):
+					fmt.Fprintf(os.Stderr, "\r%d seeds, %d elections, %d failovers, %d h simulated ", done.Load(), elections.Load(), promotions.Load(), elapsed.Load()/3600e3)
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	close(stop)
+	t.Logf("%d seeds, %d elections, %d failovers, %d h simulated, %v", done.Load(), elections.Load(), promotions.Load(), elapsed.Load()/3600e3, time.Since(began).Round(time.Second))
+}

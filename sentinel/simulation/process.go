@@ -1,0 +1,590 @@
+package simulation
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+
+	"picket/resp"
+	"picket/sentinel/machine"
+)
+
+const (
+	serverPort   = 6379
+	sentinelPort = 26379
+	dialTimeout  = 2000e3 // µs after which a connection attempt fails
+)
+
+// sentinel is one sentinel process: a machine, what it kept, and its connections.
+type sentinel struct {
+	w      *World
+	id     int
+	addr   string
+	runID  string
+	m      *machine.Machine // nil: not running
+	life   int              // counts starts, so that what was meant for an earlier one is not delivered
+	kept   machine.State    // the configuration file
+	links  map[machine.LinkID]*link
+	rate   float64 // of its monotonic clock
+	base   int64   // µs of the world when the rate last changed
+	mono   int64   // µs of its clock then
+	jump   int64   // ms that its wall clock is wrong by
+	tickAt int64
+	noDisk bool  // writes fail
+	told   int64 // the highest epoch it has told anyone
+}
+
+func (s *sentinel) ip() string   { return s.addr }
+func (s *sentinel) up() bool     { return s.m != nil }
+func (s *sentinel) name() string { return string(rune('A' + s.id)) }
+
+func (s *sentinel) clock() machine.Clock {
+	mono := s.mono + int64(float64(s.w.now-s.base)*s.rate)
+	return machine.Clock{Mono: mono / 1000, Wall: mono/1000 + s.jump}
+}
+
+func (s *sentinel) setRate(r float64) {
+	s.mono += int64(float64(s.w.now-s.base) * s.rate)
+	s.base, s.rate = s.w.now, r
+}
+
+func (s *sentinel) start() {
+	if s.base == 0 {
+		s.base, s.mono = s.w.now, s.w.now
+	}
+	s.life++
+	st := s.kept
+	if st.CurrentEpoch < s.told {
+		s.w.check.fail("sentinel %s comes back with epoch %d after it has told %d", s.name(), st.CurrentEpoch, s.told)
+	}
+	m, err := machine.New(st, machine.Options{
+		Rand: rand.New(rand.NewPCG(s.w.rng.Uint64(), uint64(s.id))), Port: sentinelPort,
+	}, s.clock())
+	if err != nil {
+		panic(err)
+	}
+	s.m = m
+	if s.w.cfg.Tune != nil {
+		t := m.Tunables()
+		s.w.cfg.Tune(&t)
+		m.SetTunables(t)
+	}
+	s.after()
+}
+
+// crash ends the process; what was not synced is lost.
+func (s *sentinel) crash() {
+	if s.m == nil {
+		return
+	}
+	s.m = nil
+	for _, l := range s.ordered() {
+		l.drop()
+	}
+	clear(s.links)
+	for _, o := range s.w.sentinels { // connections that others have to us
+		if o.m == nil || o == s {
+			continue
+		}
+		for _, l := range o.ordered() {
+			if l.peer == host(s) {
+				l.lost(o, "connection reset")
+			}
+		}
+	}
+	s.tickAt = 0
+}
+
+// do lets something happen to the machine and carries out what it wants.
+func (s *sentinel) do(f func(m *machine.Machine)) {
+	if s.m == nil {
+		return
+	}
+	s.m.SetClock(s.clock())
+	f(s.m)
+	s.after()
+}
+
+// after carries out outputs and ticks until nothing is due.
+func (s *sentinel) after() {
+	for range 1000 {
+		s.perform()
+		if s.m == nil {
+			return
+		}
+		s.m.SetClock(s.clock())
+		if s.m.Due() > s.clock().Mono {
+			s.scheduleTick()
+			return
+		}
+		s.m.Tick()
+	}
+	s.w.check.fail("sentinel %s spins: something is due again and again", s.name())
+}
+
+func (s *sentinel) scheduleTick() {
+	in := int64(float64(s.m.Due()-s.clock().Mono)*1000/s.rate) + 200
+	at := s.w.now + in
+	if s.tickAt > s.w.now && s.tickAt <= at {
+		return
+	}
+	s.tickAt = at
+	life := s.life
+	s.w.after(in, func() {
+		if s.life == life && s.m != nil && s.tickAt == at {
+			s.tickAt = 0
+			s.do(func(m *machine.Machine) { m.Tick() })
+		}
+	})
+}
+
+func (s *sentinel) perform() {
+	w := s.w
+	m := s.m
+	var written uint64
+	for _, o := range m.Take() {
+		if s.m != m {
+			return // crashed on the way: the rest never happens
+		}
+		switch o := o.(type) {
+		case machine.Save:
+			if o.Seq <= written {
+				continue
+			}
+			if w.cfg.CrashAtSave > 0 && w.rng.Float64() < w.cfg.CrashAtSave {
+				if w.rng.IntN(2) == 0 {
+					s.keep()
+				}
+				s.crash()
+				return
+			}
+			if s.noDisk {
+				m.Saved(o.Seq, errors.New("no space left on device"))
+				continue
+			}
+			s.keep()
+			written = o.Seq
+			m.Saved(o.Seq, nil)
+		case machine.Connect:
+			s.connect(o)
+		case machine.Close:
+			if l := s.links[o.Link]; l != nil {
+				l.drop()
+				delete(s.links, o.Link)
+			}
+		case machine.Send:
+			if l := s.links[o.Link]; l != nil {
+				w.check.sent(s, o.Command)
+				l.send(s, o.Command)
+			}
+		case machine.Event:
+			w.check.event(s, o)
+		case machine.Exit:
+			s.crash()
+			return
+		}
+	}
+	w.check.epoch(s)
+}
+
+func (s *sentinel) keep() {
+	s.kept = s.m.State()
+}
+
+// link is one connection of a sentinel.
+type link struct {
+	w    *World
+	from *sentinel
+	life int
+	id   machine.LinkID
+	kind machine.ConnKind
+	peer host
+	open bool
+	gone bool
+	busy int64 // µs when the last message sent arrives: messages of a connection keep their order
+	back int64
+	held []string // of a server: what is queued in MULTI
+	in   bool     // in MULTI
+	wait [][]string
+}
+
+func (l *link) drop() {
+	l.gone = true
+	if srv, ok := l.peer.(*server); ok {
+		srv.forget(l)
+	}
+}
+
+// lost breaks a connection from outside.
+func (l *link) lost(s *sentinel, why string) {
+	l.drop()
+	if s.links[l.id] == l {
+		delete(s.links, l.id)
+		life := l.life
+		s.w.after(s.w.delay(), func() {
+			if s.life == life {
+				s.do(func(m *machine.Machine) { m.Disconnected(l.id, why) })
+			}
+		})
+	}
+}
+
+func (s *sentinel) connect(c machine.Connect) {
+	w := s.w
+	l := &link{w: w, from: s, life: s.life, id: c.Link, kind: c.Kind, peer: w.byIP[c.Host]}
+	s.links[c.Link] = l
+	d := 2 * w.delay()
+	life := s.life
+	reach := l.peer != nil && w.reachable(s.addr, c.Host)
+	if reach && !l.peer.up() {
+		w.after(d, func() {
+			if s.life == life && s.links[l.id] == l {
+				l.lost(s, "connection refused")
+			}
+		})
+		return
+	}
+	if !reach {
+		w.after(dialTimeout, func() {
+			if s.life == life && s.links[l.id] == l {
+				l.lost(s, "connection timed out")
+			}
+		})
+		return
+	}
+	w.after(d, func() {
+		if s.life != life || s.links[l.id] != l || l.gone {
+			return
+		}
+		if !l.peer.up() {
+			l.lost(s, "connection refused")
+			return
+		}
+		l.open = true
+		if srv, ok := l.peer.(*server); ok {
+			srv.links = append(srv.links, l)
+		}
+		s.do(func(m *machine.Machine) { m.Connected(l.id, s.addr) })
+	})
+}
+
+// send carries a command to the other end, unless a partition swallows it: then the connection hangs, as TCP does, until someone
+// gives it up or the network heals and what was sent arrives late.
+func (l *link) send(s *sentinel, cmd []string) {
+	w := l.w
+	at := max(w.now+w.delay(), l.busy+1)
+	l.busy = at
+	w.after(at-w.now, func() { l.arrive(cmd) })
+}
+
+const resend = 300e3 // µs after which an unreachable end is tried again
+
+func (l *link) arrive(cmd []string) {
+	if l.gone {
+		return
+	}
+	if len(l.wait) > 0 || !l.w.reachable(l.from.addr, l.peer.ip()) {
+		l.wait = append(l.wait, cmd)
+		if len(l.wait) == 1 {
+			l.w.after(resend, l.retry)
+		}
+		return
+	}
+	switch p := l.peer.(type) {
+	case *server:
+		p.receive(l, cmd)
+	case *sentinel:
+		p.receive(l, cmd)
+	}
+}
+
+func (l *link) retry() {
+	if l.gone {
+		return
+	}
+	if !l.w.reachable(l.from.addr, l.peer.ip()) {
+		l.w.after(resend, l.retry)
+		return
+	}
+	wait := l.wait
+	l.wait = nil
+	for _, cmd := range wait {
+		l.arrive(cmd)
+	}
+}
+
+// reply carries an answer back.
+func (l *link) reply(v resp.Value) {
+	w := l.w
+	at := max(w.now+w.delay(), l.back+1)
+	l.back = at
+	w.after(at-w.now, func() { l.deliver(v) })
+}
+
+func (l *link) deliver(v resp.Value) {
+	if l.gone || l.from.life != l.life {
+		return
+	}
+	if !l.w.reachable(l.from.addr, l.peer.ip()) {
+		l.back = l.w.now + resend
+		l.w.after(resend, func() { l.deliver(v) })
+		return
+	}
+	l.from.do(func(m *machine.Machine) { m.Reply(l.id, v) })
+}
+
+// receive answers a command from another sentinel.
+func (s *sentinel) receive(l *link, cmd []string) {
+	if s.m == nil {
+		return
+	}
+	switch cmd[0] {
+	case "PING":
+		l.reply(resp.Value{Kind: resp.Simple, Str: "PONG"})
+	case "PUBLISH":
+		s.do(func(m *machine.Machine) { m.Hello(cmd[2]) })
+		l.reply(resp.Int(1))
+	case "SENTINEL":
+		port, _ := strconv.Atoi(cmd[3])
+		epoch, _ := strconv.ParseInt(cmd[4], 10, 64)
+		var a machine.Answer
+		m := s.m
+		m.SetClock(s.clock())
+		a = m.IsMasterDown(cmd[2], port, epoch, cmd[5])
+		s.after()
+		if s.m != m {
+			return // crashed before it could answer
+		}
+		a = m.Confirm(a)
+		down := int64(0)
+		if a.Down {
+			down = 1
+		}
+		s.w.check.answered(s, l.from, a)
+		l.reply(resp.Value{Kind: resp.Array, Elems: []resp.Value{resp.Int(down), resp.Str(a.Leader), resp.Int(a.Epoch)}})
+	default:
+		l.reply(resp.OK)
+	}
+}
+
+// server is one Redis server.
+type server struct {
+	w          *World
+	id         int
+	addr       string
+	alive      bool
+	hung       bool
+	loadingTil int64
+	runID      string
+	priority   int
+	offset     int64
+	masterIP   string // empty: a master
+	masterPort int
+	syncAt     int64 // µs from when on the replication link is up, if the master can be reached
+	upSince    int64
+	keptIP     string // its configuration file
+	keptPort   int
+	links      []*link
+	stuck      []func() // what arrived while it hung
+	lastSync   int64
+}
+
+func (s *server) ip() string   { return s.addr }
+func (s *server) up() bool     { return s.alive }
+func (s *server) name() string { return "s" + strconv.Itoa(s.id+1) }
+
+func (s *server) forget(l *link) {
+	for i, o := range s.links {
+		if o == l {
+			s.links = append(s.links[:i], s.links[i+1:]...)
+			return
+		}
+	}
+}
+
+func (s *server) kill() {
+	if !s.alive {
+		return
+	}
+	s.alive, s.hung, s.stuck = false, false, nil
+	for _, l := range append([]*link(nil), s.links...) {
+		l.lost(l.from, "connection reset")
+	}
+	s.links = nil
+}
+
+func (s *server) restart() {
+	if s.alive {
+		return
+	}
+	s.alive = true
+	s.masterIP, s.masterPort = s.keptIP, s.keptPort
+	s.runID = s.w.randomID()
+	s.syncAt = s.w.now + 300e3
+	s.lastSync = s.w.now
+}
+
+func (s *server) resume() {
+	s.hung = false
+	stuck := s.stuck
+	s.stuck = nil
+	for _, f := range stuck {
+		f()
+	}
+}
+
+// linkUp reports whether it replicates from its master.
+func (s *server) linkUp() bool {
+	if s.masterIP == "" || s.w.now < s.syncAt {
+		return false
+	}
+	m, ok := s.w.byIP[s.masterIP].(*server)
+	return ok && m.alive && !m.hung && s.w.reachable(s.addr, m.addr) && m.chained(len(s.w.servers))
+}
+
+// chained reports whether a server leads to a master in at most n hops, so that a ring of replicas is not up.
+func (s *server) chained(n int) bool {
+	if s.masterIP == "" {
+		return true
+	}
+	m, ok := s.w.byIP[s.masterIP].(*server)
+	return n > 0 && ok && m.alive && s.w.now >= s.syncAt && m.chained(n-1)
+}
+
+// sync brings the replication offset up to now.
+func (s *server) sync() {
+	if s.masterIP == "" {
+		s.offset += (s.w.now - s.lastSync) / 1000
+	} else if s.linkUp() {
+		m := s.w.byIP[s.masterIP].(*server)
+		if m.masterIP == "" {
+			m.sync()
+		}
+		s.offset = m.offset
+	}
+	s.lastSync = s.w.now
+}
+
+func (s *server) receive(l *link, cmd []string) {
+	if !s.alive {
+		return
+	}
+	if s.hung {
+		if len(s.stuck) < 10000 {
+			s.stuck = append(s.stuck, func() {
+				if !l.gone {
+					s.receive(l, cmd)
+				}
+			})
+		}
+		return
+	}
+	if l.in && cmd[0] != "EXEC" {
+		l.held = append(l.held, strings.Join(cmd, " "))
+		l.reply(resp.Value{Kind: resp.Simple, Str: "QUEUED"})
+		return
+	}
+	switch cmd[0] {
+	case "PING":
+		if s.w.now < s.loadingTil {
+			l.reply(resp.Err("LOADING Redis is loading the dataset in memory"))
+			return
+		}
+		l.reply(resp.Value{Kind: resp.Simple, Str: "PONG"})
+	case "INFO":
+		l.reply(resp.Str(s.info()))
+	case "PUBLISH":
+		l.reply(resp.Int(int64(s.publish(cmd[2]))))
+	case "SUBSCRIBE":
+		l.reply(resp.Value{Kind: resp.Array, Elems: []resp.Value{resp.Str("subscribe"), resp.Str(cmd[1]), resp.Int(1)}})
+	case "MULTI":
+		l.in, l.held = true, nil
+		l.reply(resp.OK)
+	case "EXEC":
+		l.in = false
+		for _, c := range l.held {
+			s.execute(l, strings.Fields(c))
+		}
+		l.held = nil
+		l.reply(resp.Value{Kind: resp.Array})
+	default:
+		l.reply(resp.OK)
+	}
+}
+
+func (s *server) execute(l *link, cmd []string) {
+	switch strings.Join(cmd[:2], " ") {
+	case "SLAVEOF NO":
+		s.sync()
+		s.masterIP, s.masterPort = "", 0
+	case "CONFIG REWRITE":
+		if s.w.cfg.LoseRewrite == 0 || s.w.rng.Float64() >= s.w.cfg.LoseRewrite {
+			s.keptIP, s.keptPort = s.masterIP, s.masterPort
+		}
+	case "CLIENT KILL":
+		for _, o := range append([]*link(nil), s.links...) {
+			if o != l && (o.kind == machine.Subscription) == (cmd[3] == "pubsub") {
+				o.lost(o.from, "killed")
+			}
+		}
+	default: // SLAVEOF host port
+		s.sync()
+		port, _ := strconv.Atoi(cmd[2])
+		if s.masterIP != cmd[1] || s.masterPort != port {
+			s.masterIP, s.masterPort = cmd[1], port
+			s.syncAt = s.w.now + 5e3 + s.w.delay()
+		}
+	}
+}
+
+func (s *server) publish(msg string) int {
+	w := s.w
+	n := 0
+	if len(w.heard) < 200 {
+		w.heard = append(w.heard, msg)
+	} else {
+		w.heard[w.rng.IntN(len(w.heard))] = msg
+	}
+	for _, l := range append([]*link(nil), s.links...) {
+		if l.kind != machine.Subscription {
+			continue
+		}
+		n++
+		if w.cfg.LoseHello > 0 && w.rng.Float64() < w.cfg.LoseHello {
+			continue
+		}
+		l.reply(resp.Strs("message", "__sentinel__:hello", msg))
+		if w.cfg.RepeatHello > 0 && w.rng.Float64() < w.cfg.RepeatHello {
+			// A message of the past arrives once more, late and out of order.
+			l.reply(resp.Strs("message", "__sentinel__:hello", w.heard[w.rng.IntN(len(w.heard))]))
+		}
+	}
+	return n
+}
+
+func (s *server) info() string {
+	s.sync()
+	var b strings.Builder
+	fmt.Fprintf(&b, "run_id:%s\r\n", s.runID)
+	if s.masterIP == "" {
+		b.WriteString("role:master\r\n")
+		n := 0
+		for _, o := range s.w.servers {
+			if o != s && o.alive && o.masterIP == s.addr && o.linkUp() {
+				fmt.Fprintf(&b, "slave%d:ip=%s,port=%d,state=online,offset=%d,lag=0\r\n", n, o.addr, serverPort, o.offset)
+				n++
+			}
+		}
+		return b.String()
+	}
+	status := "up"
+	if !s.linkUp() {
+		status = "down"
+		fmt.Fprintf(&b, "master_link_down_since_seconds:%d\r\n", max(s.w.now-s.lastSync, 0)/1e6)
+	}
+	fmt.Fprintf(&b, "role:slave\r\nmaster_host:%s\r\nmaster_port:%d\r\nmaster_link_status:%s\r\nslave_priority:%d\r\nslave_repl_offset:%d\r\nreplica_announced:1\r\n",
+		s.masterIP, s.masterPort, status, s.priority, s.offset)
+	return b.String()
+}

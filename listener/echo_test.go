@@ -17,7 +17,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// echo is a core that sends every frame back that it gets: four bytes of length, then as many bytes. It keeps to the
+// echo is a core that sends every frame back that it gets: the byte that a CONNECT begins with, so that it is let in
+// everywhere, four bytes of length, then as many bytes. It keeps to the
 // contract as the broker does: output is written at Flush, what is not taken waits for Writable.
 type echo struct {
 	t        testing.TB
@@ -74,6 +75,7 @@ type echoClient struct {
 	isDirty bool
 	onRead  func(w Worker, b []byte) // called before the frames are looked at
 	discard bool                     // consume without an answer
+	stop    chan struct{}            // closed at the next Read, which pauses and consumes nothing
 	scratch [1][]byte
 }
 
@@ -103,15 +105,27 @@ func (k *echoClient) Read(w Worker, b []byte) (n, need int) {
 	if k.onRead != nil {
 		k.onRead(w, b)
 	}
+	k.mu.Lock()
+	stop := k.stop
+	k.stop = nil
+	k.mu.Unlock()
+	if stop != nil {
+		k.conn.Pause()
+		close(stop)
+		return 0, 0
+	}
 	if k.discard {
 		return len(b), 0
 	}
 	for {
 		rest := b[n:]
-		if len(rest) < 4 {
+		if len(rest) < 5 {
 			break
 		}
-		size := 4 + int(binary.BigEndian.Uint32(rest))
+		if rest[0] != 0x10 {
+			k.core.t.Errorf("frame begins with %#x", rest[0])
+		}
+		size := 5 + int(binary.BigEndian.Uint32(rest[1:]))
 		if len(rest) < size {
 			need = size
 			break
@@ -191,7 +205,7 @@ func (k *echoClient) Closed(w Worker, err error) {
 
 // frame makes a frame around a payload.
 func frame(payload []byte) []byte {
-	return append(binary.BigEndian.AppendUint32(nil, uint32(len(payload))), payload...)
+	return append(binary.BigEndian.AppendUint32([]byte{0x10}, uint32(len(payload))), payload...)
 }
 
 // opened starts a set of listeners for a test.

@@ -75,3 +75,22 @@ func (in *inbox) keep(b []byte, n, need int) {
 		in.left = append([]byte(nil), rest...)
 	}
 }
+
+// push takes note of bytes that were read elsewhere, and returns all bytes to present; nil when fewer than the client needs.
+// joined is where a small leftover and p are put together; what is returned is in p, in joined, or in left itself.
+func (in *inbox) push(p, joined []byte) []byte {
+	n := len(in.left)
+	switch {
+	case n+len(p) < in.need || in.own() || n+len(p) > len(joined):
+		in.left = append(in.left, p...) // grows by doubling at most
+		if len(in.left) < in.need {
+			return nil
+		}
+		return in.left
+	case n == 0:
+		return p
+	}
+	copy(joined, in.left)
+	copy(joined[n:], p)
+	return joined[:n+len(p)]
+}

@@ -39,9 +39,9 @@ func mismatch(s *settings, inTLS bool, kind opener) mismatched {
 		return mismatched{causeProxyUnexpected, "a PROXY header from an address that is not a trusted proxy of this listener", nil}
 	case opensSSH:
 		// RFC 4253, section 4.2: lines before the version string are shown to the user.
-		return mismatched{causeSSH, "the client speaks SSH", []byte("This port speaks " + speaks + ", not SSH.\r\n")}
+		return mismatched{causeUnknown, "the client speaks SSH", []byte("This port speaks " + speaks + ", not SSH.\r\n")}
 	}
-	return mismatched{causeTLSFailed, "the client sent something else than TLS", nil}
+	return mismatched{causeUnknown, "the first bytes are neither MQTT nor anything else that is known; this port speaks " + speaks, nil}
 }
 
 // speaks names what a listener expects at this point.

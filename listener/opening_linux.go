@@ -110,7 +110,7 @@ func (c *plain) open(b []byte) {
 	case c.stage == stageAuto && (kind == opensTLS || kind == opensHTTP):
 		c.handOver(first)
 		return
-	case kind == opensMQTT || kind == opensOther:
+	case kind == opensMQTT || kind == opensOther && c.stage == stageFresh:
 		if c.stage == stageAuto && !c.admit() {
 			return
 		}

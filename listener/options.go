@@ -24,6 +24,10 @@ type Options struct {
 	// Opening is called before each socket is opened, for the log. It may be nil.
 	Opening func(Socket)
 
+	// Note is called, when configurations are opened or updated, for what is odd but no error: a certificate or revocation
+	// list that has expired. It may be nil.
+	Note func(c *Config, text string)
+
 	// Refused is called for every connection that ends before, or instead of, [Handler.Accept], and for one that is
 	// ended here later on because of what it sent. Any goroutine. It may be nil.
 	Refused func(Refusal)
@@ -74,24 +78,26 @@ func (r *Refusal) Error() string { return r.Text }
 const (
 	causeTLSToPlain      cause.ID = "tls-to-plain-port"
 	causePlainToTLS      cause.ID = "plain-to-tls-port"
-	causeHTTPToMQTT      cause.ID = "http-to-mqtt-port"
-	causeMQTTToWebSocket cause.ID = "mqtt-to-websocket-port"
-	causeSSH             cause.ID = "ssh-to-mqtt-port"
+	causeHTTPToMQTT      cause.ID = "ws-to-tcp-port"
+	causeMQTTToWebSocket cause.ID = "tcp-to-ws-port"
+	causeUnknown         cause.ID = "unknown-protocol"
 	causeNoCertificate   cause.ID = "tls-without-certificate"
 	causeProxyUnexpected cause.ID = "proxy-header-unexpected"
 	causeProxyMissing    cause.ID = "proxy-header-missing"
 	causeProxyMalformed  cause.ID = "proxy-header-malformed"
 	causeTLSFailed       cause.ID = "tls-handshake-failed"
 	causeTLSVersion      cause.ID = "tls-version"
-	causeTLSCipher       cause.ID = "tls-cipher"
+	causeTLSCipher       cause.ID = "tls-ciphers"
 	causeTLSAlert        cause.ID = "tls-client-rejected-certificate"
+	causeTLSExpired      cause.ID = "tls-expired"
+	causeUnknownCA       cause.ID = "tls-unknown-ca"
 	causeClientCert      cause.ID = "client-cert-required"
-	causeClientCertBad   cause.ID = "client-cert-invalid"
+	causeClientCertBad   cause.ID = "client-cert-refused"
 	causeClientRevoked   cause.ID = "client-cert-revoked"
-	causeUpgrade         cause.ID = "websocket-upgrade-failed"
-	causeSubprotocol     cause.ID = "websocket-wrong-subprotocol"
-	causeFrame           cause.ID = "websocket-bad-frame"
-	causeText            cause.ID = "websocket-text-frame"
+	causeUpgrade         cause.ID = "ws-upgrade-invalid"
+	causeSubprotocol     cause.ID = "ws-subprotocol"
+	causeFrame           cause.ID = "ws-frame-invalid"
+	causePing            cause.ID = "ws-ping-unanswered"
 	causeFDLimit         cause.ID = "fd-limit"
 	causeTimeout         cause.ID = "connect-timeout"
 	causeBusy            cause.ID = "handshake-limit"

@@ -1,6 +1,8 @@
 package listener
 
 import (
+	"crypto/tls"
+	"net/http"
 	"net/netip"
 	"slices"
 	"sync"
@@ -27,6 +29,8 @@ type settings struct {
 	server *server
 	cfg    *Config
 	proxy  []netip.Prefix
+	tls    *tls.Config  // nil without a certificate
+	http   *http.Server // nil for MQTT alone
 
 	mu     sync.Mutex
 	shared map[netip.AddrPort]*endpoint

@@ -106,7 +106,7 @@ func (s *Set) Update(ctx context.Context, cfgs []*Config) (Changes, error) {
 	}
 	fresh := make(map[*server]*settings)
 	for _, c := range cfgs {
-		set, err := newSettings(c)
+		set, err := newSettings(c, &s.opt)
 		if err != nil {
 			return fail(c, err)
 		}
@@ -252,11 +252,25 @@ func (e *OpenError) Error() string {
 
 func (e *OpenError) Unwrap() error { return e.Err }
 
-func newSettings(c *Config) (*settings, error) {
-	if c.Protocol != MQTT || c.TLS.CertFile != "" {
-		return nil, errors.New("only plain MQTT is served")
-	}
+// newSettings loads what a configuration names.
+func newSettings(c *Config, opt *Options) (*settings, error) {
 	set := &settings{cfg: c}
+	note := func(text string) {
+		if opt.Note != nil {
+			opt.Note(c, text)
+		}
+	}
+	var err error
+	if c.TLS.CertFile != "" {
+		if set.tls, err = newTLS(c, note); err != nil {
+			return nil, err
+		}
+	}
+	if c.Protocol != MQTT {
+		if set.http, err = newHTTP(c); err != nil {
+			return nil, err
+		}
+	}
 	for _, text := range c.ProxyFrom {
 		p, err := netip.ParsePrefix(text)
 		if err != nil {

@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -9,23 +10,35 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gobwas/ws"
 )
 
-// stream is a connection with a goroutine of its own, on Go's network poller.
+// stream is a connection with a goroutine of its own, on Go's network poller: over TLS, WebSocket, both, or plain where
+// there is no epoll.
 type stream struct {
 	streams *streams
 	at      *endpoint
 	wire    *wire
+	tls     *tls.Conn // nil without TLS
+	frames  *frames   // nil without WebSocket
 	info    Info
 	client  Client
-	in      inbox // only the reading goroutine
+
+	// Only the reading goroutine:
+	in        inbox
+	early     []byte // read while the connection was opened, and not used up by that
+	fresh     bool   // accepted without a look at the first bytes, which is still due
+	requested bool   // an HTTP request has been served
+	missing   int    // pings without an answer
 
 	// turn is held while the client is called: by the reading goroutine, or by the one that has sent what was pending.
 	turn sync.Mutex
 	over bool // Closed has been called
 
-	writing sync.Mutex // one Write at a time
-	want    bool       // the core waits for Writable
+	writing   sync.Mutex // one Write at a time
+	want      bool       // the core waits for Writable
+	closeSent bool       // a WebSocket close frame has been sent
 
 	paused  atomic.Bool
 	closing atomic.Bool
@@ -39,6 +52,25 @@ func newStream(s *streams, nc net.Conn, at *endpoint, remote netip.AddrPort) *st
 	return c
 }
 
+// top is the connection that carries MQTT or HTTP.
+func (c *stream) top() net.Conn {
+	if c.tls != nil {
+		return c.tls
+	}
+	return c.wire
+}
+
+// chunk is how much is encrypted or framed at a time: with what that adds, the wire can keep all of it.
+const chunk = maxPending - ws.MaxHeaderSize
+
+// outgoing is scratch memory for writing through TLS or WebSocket.
+type outgoing struct {
+	bufs  [][]byte
+	bytes []byte
+}
+
+var outgoings = sync.Pool{New: func() any { return new(outgoing) }}
+
 // Write implements [Conn].
 func (c *stream) Write(bufs [][]byte) (n int, err error) {
 	total := 0
@@ -50,11 +82,75 @@ func (c *stream) Write(bufs [][]byte) (n int, err error) {
 	}
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	n, err = c.wire.writev(bufs)
+	switch {
+	case c.closeSent:
+		return 0, net.ErrClosed
+	case c.tls == nil && c.frames == nil:
+		n, err = c.wire.writev(bufs)
+	default:
+		n, err = c.encode(bufs, total)
+	}
 	if err == nil && n < total {
 		c.want = true
 	}
 	return n, err
+}
+
+// encode writes through WebSocket framing, TLS or both, until all is written or the wire has something pending.
+func (c *stream) encode(bufs [][]byte, total int) (n int, err error) {
+	o := outgoings.Get().(*outgoing)
+	defer func() {
+		clear(o.bufs) // the core's memory is not kept
+		outgoings.Put(o)
+	}()
+	at := 0 // in bufs[0]
+	for n < total && !c.wire.full() {
+		size := min(total-n, chunk)
+		o.bufs = o.bufs[:0]
+		if c.frames != nil {
+			o.bytes = appendHeader(o.bytes[:0], ws.OpBinary, size)
+			o.bufs = append(o.bufs, o.bytes)
+		}
+		for k := size; k > 0; {
+			part := bufs[0][at:]
+			if len(part) > k {
+				part = part[:k]
+				at += k
+			} else {
+				bufs, at = bufs[1:], 0
+			}
+			k -= len(part)
+			o.bufs = append(o.bufs, part)
+		}
+		if c.tls == nil {
+			_, err = c.wire.writev(o.bufs) // takes all: nothing was pending
+		} else {
+			c.wire.cork()
+			err = c.encrypt(o)
+			err = errors.Join(err, c.wire.uncork())
+		}
+		if err != nil {
+			return n, err
+		}
+		n += size
+	}
+	return n, nil
+}
+
+// encrypt writes o.bufs as few records.
+func (c *stream) encrypt(o *outgoing) error {
+	if len(o.bufs) == 1 {
+		_, err := c.tls.Write(o.bufs[0])
+		return err
+	}
+	// The first may be o.bytes itself, which is where all are gathered.
+	gathered := o.bytes[:0]
+	for _, b := range o.bufs {
+		gathered = append(gathered, b...)
+	}
+	o.bytes = gathered
+	_, err := c.tls.Write(gathered)
+	return err
 }
 
 // drained tells the client that it may write again, if it waits for that.
@@ -104,25 +200,56 @@ func (c *stream) wake() {
 // Info implements [Conn].
 func (c *stream) Info() *Info { return &c.info }
 
-// open makes the transport ready and announces the connection to the core. It tells whether there is something to serve.
-func (c *stream) open(p prelude) bool {
-	c.wire.fed = p.bytes
-	if !c.streams.announce(c) {
-		return false
-	}
-	c.client = c.streams.set.accept(c)
-	return c.client != nil
-}
-
 // run serves the connection to its end.
 func (c *stream) run() {
-	c.wire.drained = c.drained
-	c.end(c.serve())
+	err := c.serve()
+	if err == io.EOF || errors.Is(err, errPeerClosed) || c.closing.Load() {
+		err = nil
+	}
+	var text []byte
+	code := ws.StatusNormalClosure
+	var bad *frameError
+	if errors.As(err, &bad) {
+		code, text = bad.code, []byte(bad.text)
+		err = c.refuse(causeFrame, "WebSocket: "+bad.text)
+	}
+	b := c.streams.bench()
+	c.turn.Lock()
+	c.over = true
+	c.client.Closed(b.worker, err)
+	c.turn.Unlock()
+	b.worker.Flush()
+	c.streams.giveBack(b)
+	if c.frames != nil {
+		c.sendControl(ws.OpClose, append([]byte{byte(code >> 8), byte(code)}, text...))
+	}
+	if c.tls != nil {
+		c.tls.CloseWrite()
+	}
 }
 
 // serve reads and presents until the connection ends.
 func (c *stream) serve() error {
+	if c.frames != nil {
+		if err := c.wire.nc.SetReadDeadline(time.Now().Add(pingEvery)); err != nil {
+			return err
+		}
+	}
 	resumed := false
+	read := func(b *bench) error { return c.read(b) }
+	if len(c.early) > 0 || c.tls != nil {
+		// TLS may hold bytes that came with the end of the handshake.
+		if err := c.batch(func(b *bench) error {
+			early := c.early
+			c.early = nil
+			if err := c.decoded(b, early); err != nil || c.tls == nil {
+				return err
+			}
+			return c.decrypt(b)
+		}); err != nil {
+			return err
+		}
+	}
 	for {
 		if c.closing.Load() {
 			return nil
@@ -134,54 +261,146 @@ func (c *stream) serve() error {
 		}
 		if resumed && len(c.in.left) > 0 {
 			resumed = false
-			b := c.streams.bench()
-			c.present(b, c.in.left)
-			b.worker.Flush()
-			c.streams.giveBack(b)
+			if err := c.batch(func(b *bench) error { return c.present(b, c.in.left) }); err != nil {
+				return err
+			}
 			continue
 		}
-		if err := c.wire.wait(); err != nil {
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				continue
+		err := c.wire.wait()
+		if err == nil {
+			c.missing = 0
+			err = c.batch(read)
+		}
+		switch {
+		case err == nil:
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return err
+		case !c.closing.Load() && c.frames != nil:
+			if err := c.ping(); err != nil {
+				return err
 			}
+		}
+	}
+}
+
+// batch does something with a bench, and flushes.
+func (c *stream) batch(do func(b *bench) error) error {
+	b := c.streams.bench()
+	defer c.streams.giveBack(b)
+	err := do(b)
+	b.worker.Flush()
+	return err
+}
+
+// ping sends a ping on a WebSocket connection that has been silent, or gives it up.
+func (c *stream) ping() error {
+	if c.missing == maxMissing {
+		return c.refuse(causePing, "no answer to WebSocket pings")
+	}
+	c.missing++
+	if err := c.wire.nc.SetReadDeadline(time.Now().Add(pingEvery)); err != nil {
+		return err
+	}
+	if c.closing.Load() { // Close may have set its deadline before
+		return nil
+	}
+	if c.wire.full() {
+		return nil
+	}
+	return c.sendControl(ws.OpPing, nil)
+}
+
+// read reads once from the socket and hands on what that gives.
+func (c *stream) read(b *bench) error {
+	switch {
+	case c.tls != nil:
+		n, err := c.wire.nc.Read(b.in)
+		if n == 0 {
 			return err
 		}
-		b := c.streams.bench()
-		n, err := c.wire.nc.Read(c.in.space(b.in))
-		if p := c.in.arrived(b.in, n); p != nil && n > 0 {
-			c.present(b, p)
+		c.wire.fed = b.in[:n]
+		return c.decrypt(b)
+	case c.frames != nil || c.fresh:
+		n, err := c.wire.nc.Read(b.in)
+		if n == 0 {
+			return err
 		}
-		b.worker.Flush()
-		c.streams.giveBack(b)
-		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return c.decoded(b, b.in[:n])
+	default:
+		n, err := c.wire.nc.Read(c.in.space(b.in))
+		if n == 0 {
+			return err
+		}
+		if p := c.in.arrived(b.in, n); p != nil {
+			return c.present(b, p)
+		}
+		return nil
+	}
+}
+
+// decrypt hands on all that TLS makes of what the wire was fed.
+func (c *stream) decrypt(b *bench) error {
+	text := room(&b.text, streamBuffer)
+	for {
+		k := 0
+		var err error
+		for k < len(text) && err == nil {
+			var n int
+			n, err = c.tls.Read(text[k:])
+			k += n
+		}
+		if k > 0 {
+			if err := c.decoded(b, text[:k]); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, errWouldBlock) {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 	}
 }
 
+// decoded takes WebSocket framing off and presents what remains.
+func (c *stream) decoded(b *bench, p []byte) error {
+	var end error
+	if c.frames != nil {
+		p, end = c.frames.decode(p, c.controlFrame)
+	}
+	if len(p) > 0 {
+		if q := c.in.push(p, room(&b.joined, streamBuffer+smallLeftover)); q != nil {
+			if err := c.present(b, q); err != nil {
+				return err
+			}
+		}
+	}
+	return end
+}
+
 // present shows all that is not consumed to the client.
-func (c *stream) present(b *bench, p []byte) {
+func (c *stream) present(b *bench, p []byte) error {
 	if c.paused.Load() || c.closing.Load() {
 		c.in.keep(p, 0, 0)
-		return
+		return nil
+	}
+	if c.fresh {
+		switch kind := sniff(p); kind {
+		case opensUnknown:
+			c.in.keep(p, 0, len(p)+1)
+			return nil
+		case opensMQTT, opensOther:
+			c.fresh = false
+		default:
+			m := mismatch(c.at.settings, c.tls != nil, kind)
+			c.Write([][]byte{m.answer})
+			return c.refuse(m.cause, m.text)
+		}
 	}
 	c.turn.Lock()
 	n, need := c.client.Read(b.worker, p)
 	c.turn.Unlock()
 	c.in.keep(p, n, need)
-}
-
-// end makes the last call to the client and closes the socket.
-func (c *stream) end(err error) {
-	if err == io.EOF || c.closing.Load() {
-		err = nil
-	}
-	b := c.streams.bench()
-	c.turn.Lock()
-	c.over = true
-	c.client.Closed(b.worker, err)
-	c.turn.Unlock()
-	b.worker.Flush()
-	c.streams.giveBack(b)
-	c.wire.shut()
+	return nil
 }

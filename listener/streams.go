@@ -10,7 +10,7 @@ import (
 const (
 	streamBuffer = 64 << 10 // what one read of a goroutine takes at most
 	maxBenches   = 64       // how many goroutines read at the same time, and so how many buffers there are
-	maxHandshake = 1024     // connections whose transport is not ready yet
+	maxOpening   = 4096     // connections whose transport is not ready yet: two processors bring as many through TLS within openingLimit
 )
 
 // streams are the connections of a set that have a goroutine each.
@@ -32,7 +32,16 @@ type streams struct {
 type bench struct {
 	worker Worker
 	in     []byte // read from the socket
-	text   []byte // what remains after TLS or WebSocket; made when first needed
+	text   []byte // decrypted; made when first needed
+	joined []byte // an incomplete packet and what follows it; made when first needed
+}
+
+// room returns *buf, made with a size when it is first needed.
+func room(buf *[]byte, size int) []byte {
+	if *buf == nil {
+		*buf = make([]byte, size)
+	}
+	return *buf
 }
 
 // prelude is what is known of a connection already when a goroutine gets it.
@@ -45,7 +54,7 @@ type prelude struct {
 func (s *streams) init(set *Set) {
 	s.set = set
 	s.all = make(map[net.Conn]*stream)
-	s.opening = make(chan struct{}, maxHandshake)
+	s.opening = make(chan struct{}, maxOpening)
 	s.benches = make(chan *bench, maxBenches)
 	s.made = make(chan struct{}, maxBenches)
 }
@@ -116,6 +125,7 @@ func (s *streams) start(at *endpoint, remote netip.AddrPort, p prelude, open fun
 			ready()
 			c.run()
 		}
+		c.wire.shut()
 	}()
 }
 

@@ -13,9 +13,9 @@ const maxPending = 64 << 10
 // lingerLimit is how long a closed connection may take to send what it has accepted.
 const lingerLimit = 2 * time.Second
 
-// wire is the socket under a stream. Its Write never blocks: what the socket does not take is kept and sent by a goroutine
-// that exists for as long as something is kept. It is the [net.Conn] that TLS runs on: while the transport is being opened
-// reads block as usual, later they return what was fed and then errWouldBlock.
+// wire is the socket under a stream, and the [net.Conn] that TLS runs on. While the transport is being opened it reads and
+// writes as usual. Once it is async, Read returns what was fed and then errWouldBlock, and Write never blocks: what the
+// socket does not take is kept and sent by a goroutine that exists for as long as something is kept.
 type wire struct {
 	nc  net.Conn
 	rc  syscall.RawConn
@@ -23,9 +23,8 @@ type wire struct {
 	// drained is called, without the lock, when all that was kept is sent.
 	drained func()
 
-	// Only the reading goroutine:
-	fed   []byte // to be read before anything else
-	async bool   // Read returns errWouldBlock where it would have to wait
+	fed   []byte // to be read before anything else; only the reading goroutine
+	async bool   // set before the connection is announced to the core
 
 	mu      sync.Mutex
 	pending []byte        // what the goroutine sends next
@@ -75,6 +74,9 @@ func (w *wire) Read(p []byte) (int, error) {
 // Write implements [net.Conn]: it takes everything, or reports why nothing can be sent any more. Whoever has much to write
 // looks at [wire.full] before.
 func (w *wire) Write(p []byte) (int, error) {
+	if !w.async {
+		return w.nc.Write(p)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.corked != nil {
@@ -202,6 +204,7 @@ func (w *wire) shut() {
 		w.nc.SetWriteDeadline(time.Now().Add(lingerLimit))
 		<-done
 	}
+	w.waiting.discard()
 	w.mu.Lock()
 	if w.err == nil {
 		w.err = net.ErrClosed
@@ -215,9 +218,15 @@ func (w *wire) wait() error { return w.waiting.wait() }
 
 // The rest of [net.Conn].
 
-func (w *wire) Close() error                       { return nil } // shut does it
-func (w *wire) LocalAddr() net.Addr                { return w.nc.LocalAddr() }
-func (w *wire) RemoteAddr() net.Addr               { return w.nc.RemoteAddr() }
-func (w *wire) SetDeadline(t time.Time) error      { return w.nc.SetDeadline(t) }
-func (w *wire) SetReadDeadline(t time.Time) error  { return w.nc.SetReadDeadline(t) }
-func (w *wire) SetWriteDeadline(t time.Time) error { return nil } // Write does not wait
+func (w *wire) Close() error                      { return nil } // shut does it
+func (w *wire) LocalAddr() net.Addr               { return w.nc.LocalAddr() }
+func (w *wire) RemoteAddr() net.Addr              { return w.nc.RemoteAddr() }
+func (w *wire) SetDeadline(t time.Time) error     { return w.nc.SetDeadline(t) }
+func (w *wire) SetReadDeadline(t time.Time) error { return w.nc.SetReadDeadline(t) }
+
+func (w *wire) SetWriteDeadline(t time.Time) error {
+	if w.async {
+		return nil // crypto/tls sets one before its last alert; it would hit what is pending
+	}
+	return w.nc.SetWriteDeadline(t)
+}

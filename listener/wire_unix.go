@@ -68,3 +68,16 @@ func (r *readWaiter) wait() error {
 	r.woken = false
 	return r.rc.Read(r.call)
 }
+
+// discard reads once what has arrived, if anything: closing a socket with unread input resets the connection, and the reset
+// may overtake what was written last.
+func (r *readWaiter) discard() {
+	r.rc.Control(func(fd uintptr) {
+		var b [4096]byte
+		for range 16 {
+			if n, err := unix.Read(int(fd), b[:]); n < len(b) || err != nil {
+				return
+			}
+		}
+	})
+}

@@ -28,3 +28,6 @@ func (r *readWaiter) wait() error {
 	r.woken = false
 	return r.rc.Read(r.call)
 }
+
+// discard does nothing: a read could wait.
+func (r *readWaiter) discard() {}

@@ -1,0 +1,215 @@
+package listener
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"path"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+const (
+	// maxRequest is how long the headers of a request may be unless the configuration says otherwise. Cookies of a site
+	// that shares the host name come along, a few kilobytes of them.
+	maxRequest = 16 << 10
+	// httpIdle is how long a connection that fetches files waits for the next request.
+	httpIdle = 10 * time.Second
+	// httpWrite bounds sending one file to a slow client.
+	httpWrite = 2 * time.Minute
+)
+
+// streamKey is the key of the stream in a request's context.
+type streamKey struct{}
+
+// newHTTP makes the HTTP side of a listener: the upgrade to WebSocket, and files if there is a directory. Any path can be
+// upgraded, from any origin, as with mosquitto: who a client is, MQTT finds out.
+func newHTTP(c *Config) (*http.Server, error) {
+	var files fs.FS
+	if c.HTTPDir != "" {
+		// A root does not follow links to the outside.
+		root, err := os.OpenRoot(c.HTTPDir)
+		if err != nil {
+			return nil, fmt.Errorf("http_dir: %w", err)
+		}
+		files = root.FS()
+	}
+	limit := c.HeadersSize
+	if limit <= 0 {
+		limit = maxRequest
+	}
+	only1 := new(http.Protocols)
+	only1.SetHTTP1(true)
+	return &http.Server{
+		Protocols: only1,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			c := r.Context().Value(streamKey{}).(*stream)
+			c.requested = true
+			switch {
+			case upgrades(r):
+				c.upgrade(w, r)
+			case files != nil:
+				serveFile(w, r, files)
+			default:
+				c.explain(w)
+			}
+		}),
+		ConnContext: func(ctx context.Context, nc net.Conn) context.Context {
+			return context.WithValue(ctx, streamKey{}, nc.(*httpConn).stream)
+		},
+		ReadHeaderTimeout: openingLimit,
+		ReadTimeout:       openingLimit,
+		WriteTimeout:      httpWrite,
+		IdleTimeout:       httpIdle,
+		MaxHeaderBytes:    limit,
+		ErrorLog:          log.New(io.Discard, "", 0), // what it has to say is said to the client too, and in serveHTTP
+	}, nil
+}
+
+// upgrades tells whether a request means to become a WebSocket connection, perhaps wrongly.
+func upgrades(r *http.Request) bool {
+	return r.Header.Get("Upgrade") != "" && !strings.HasPrefix(strings.ToLower(r.Header.Get("Upgrade")), "h2c") ||
+		r.Header.Get("Sec-WebSocket-Key") != ""
+}
+
+// serveFile serves a file of http_dir. Directories are not listed.
+func serveFile(w http.ResponseWriter, r *http.Request, files fs.FS) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "Only GET and HEAD are served here.", http.StatusMethodNotAllowed)
+		return
+	}
+	name := strings.TrimPrefix(path.Clean("/"+r.URL.Path), "/")
+	if name == "" {
+		name = "."
+	}
+	if st, err := fs.Stat(files, name); err == nil && st.IsDir() {
+		if _, err := fs.Stat(files, path.Join(name, "index.html")); err != nil {
+			http.NotFound(w, r)
+			return
+		}
+	}
+	http.ServeFileFS(w, r, files, name)
+}
+
+// explain tells a person with a browser what this port is.
+func (c *stream) explain(w http.ResponseWriter) {
+	w.Header().Set("Upgrade", "websocket")
+	w.Header().Set("Connection", "close")
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(http.StatusUpgradeRequired)
+	scheme := "ws"
+	if c.tls != nil {
+		scheme = "wss"
+	}
+	fmt.Fprintf(w, "This port speaks MQTT over WebSocket. Connect an MQTT client with %s://, any path, subprotocol \"mqtt\".\n", scheme)
+}
+
+// subprotocols are the names for MQTT over WebSocket that are agreed to: MQTT-6.0.0-4, mosquitto's older one, and one that
+// some clients made up.
+var subprotocols = []string{"mqtt", "mqttv3.1", "mqttv3.1.1"}
+
+// upgrade makes the connection a WebSocket one. A client that names no subprotocol is let in, though MQTT-6.0.0-3 has it name
+// one: some phones' WebSocket interfaces cannot.
+func (c *stream) upgrade(w http.ResponseWriter, r *http.Request) {
+	offered := strings.Join(r.Header.Values("Sec-WebSocket-Protocol"), ", ")
+	if strings.TrimSpace(offered) != "" && !offersMQTT(offered) {
+		c.refuse(causeSubprotocol, fmt.Sprintf("WebSocket subprotocol %q is not MQTT; offer \"mqtt\"", offered))
+		http.Error(w, "Unknown WebSocket subprotocol. Offer \"mqtt\" in Sec-WebSocket-Protocol.", http.StatusBadRequest)
+		return
+	}
+	up := ws.HTTPUpgrader{Timeout: openingLimit, Protocol: isMQTT}
+	conn, rw, _, err := up.Upgrade(r, w)
+	if conn != nil {
+		defer conn.Close() // serveHTTP goes on
+	}
+	if err != nil {
+		c.refuse(causeUpgrade, err.Error())
+		return
+	}
+	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	c.early = bytes.Clone(early)
+	c.info.Protocol = WebSocket
+}
+
+func isMQTT(name string) bool {
+	for _, s := range subprotocols {
+		if s == name {
+			return true
+		}
+	}
+	return false
+}
+
+func offersMQTT(list string) bool {
+	for name := range strings.SplitSeq(list, ",") {
+		if isMQTT(strings.TrimSpace(name)) {
+			return true
+		}
+	}
+	return false
+}
+
+// serveHTTP serves requests until the connection is upgraded, which it tells, or closed.
+func (c *stream) serveHTTP() bool {
+	hc := &httpConn{Conn: c.top(), stream: c, over: make(chan struct{})}
+	c.at.http.Serve(&single{conn: hc})
+	if c.info.Protocol == WebSocket {
+		c.wire.nc.SetDeadline(time.Time{})
+		return true
+	}
+	if !c.requested {
+		c.refuse(causeUpgrade, fmt.Sprintf("not a valid HTTP request, or not a whole one within %v", openingLimit))
+	}
+	return false
+}
+
+// httpConn is the connection that net/http gets: what has been read already comes first.
+type httpConn struct {
+	net.Conn
+	stream *stream
+	once   sync.Once
+	over   chan struct{} // closed when net/http is done with the connection
+}
+
+func (h *httpConn) Read(p []byte) (int, error) {
+	if c := h.stream; len(c.early) > 0 {
+		n := copy(p, c.early)
+		c.early = c.early[n:]
+		return n, nil
+	}
+	return h.Conn.Read(p)
+}
+
+// Close tells serveHTTP. The stream closes the socket.
+func (h *httpConn) Close() error {
+	h.once.Do(func() { close(h.over) })
+	return nil
+}
+
+// single is a net.Listener with one connection. Its second Accept returns when that has ended.
+type single struct {
+	conn *httpConn
+	used bool
+}
+
+func (s *single) Accept() (net.Conn, error) {
+	if s.used {
+		<-s.conn.over
+		return nil, io.EOF
+	}
+	s.used = true
+	return s.conn, nil
+}
+
+func (s *single) Close() error   { return nil }
+func (s *single) Addr() net.Addr { return s.conn.LocalAddr() }

@@ -12,6 +12,7 @@ import (
 type commands struct {
 	Bench   benchCommand   `cmd:"" help:"Put load on any MQTT broker and measure what comes through."`
 	Help    helpCommand    `cmd:"" help:"Show what a command does and its options."`
+	Serve   serveCommand   `cmd:"" help:"Run the broker."`
 	Version versionCommand `cmd:"" help:"Show the version."`
 
 	Usage usageFlag `name:"help" short:"h" help:"Show this text."`

@@ -46,7 +46,9 @@ type env struct {
 
 // programs are the names beside its own that the binary answers to: called through a link of that name it behaves as that
 // program, with its options, its messages and its exit statuses.
-var programs = map[string]func(e *env, args []string) error{}
+var programs = map[string]func(e *env, args []string) error{
+	"mosquitto": runMosquitto,
+}
 
 // modes are the first arguments that turn the binary into another program, as --sentinel turns redis-server into a sentinel.
 var modes = map[string]func(e *env, args []string) error{}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// mosquittoUsage is what -h shows when the binary is called mosquitto.
+const mosquittoUsage = `mosquitto (picket %s)
+
+A broker for MQTT 5.0, 3.1.1 and 3.1 that stands in for mosquitto.
+
+Usage: mosquitto [-c config_file] [-d] [-h] [-p port] [-v]
+
+ -c, --config-file FILE : read this configuration.
+ -d, --daemon           : go to the background once the broker is running.
+ -h, --help             : show this text.
+ -p, --port PORT        : listen on this port for this machine only, without
+                          passwords. May be given up to 10 times. Without effect
+                          when the configuration file defines listeners.
+ -v, --verbose          : log everything, whatever the configuration says.
+
+`
+
+// runMosquitto is the program mosquitto: fewer options than picket serve has, and mosquitto's answers to wrong ones.
+func runMosquitto(e *env, args []string) error {
+	s := &serveCommand{LogFormat: "mosquitto"}
+	wrong := func(format string, a ...any) error {
+		return &statusError{statusConfiguration, fmt.Sprintf(format, a...)}
+	}
+	for i := 0; i < len(args); i++ {
+		switch args[i] {
+		case "-c", "--config-file":
+			if i++; i == len(args) {
+				return wrong("Error: -c argument given, but no config file specified.")
+			}
+			s.ConfigFile = args[i]
+		case "-d", "--daemon":
+			s.Daemon = true
+		case "-h", "--help":
+			fmt.Fprintf(e.stdout, mosquittoUsage, buildVersion())
+			return &statusError{status: statusConfiguration}
+		case "-p", "--port":
+			if i++; i == len(args) {
+				return wrong("Error: -p argument given, but no port specified.")
+			}
+			s.Port = append(s.Port, atoi(args[i])) // Run checks them
+		case "-v", "--verbose":
+			s.Verbose = true
+		default:
+			fmt.Fprintf(e.stderr, "Error: Unknown option '%s'.\n", args[i])
+			fmt.Fprintf(e.stdout, mosquittoUsage, buildVersion())
+			return &statusError{status: statusConfiguration}
+		}
+	}
+	return s.Run(e)
+}
+
+// atoi reads a number as the C function does that mosquitto's programs use: as much of it as is one, 0 without any.
+func atoi(s string) int {
+	s = strings.TrimLeft(s, " \t\n\v\f\r")
+	end := 0
+	for end < len(s) && (s[end] >= '0' && s[end] <= '9' || end == 0 && (s[0] == '-' || s[0] == '+')) {
+		end++
+	}
+	n, _ := strconv.Atoi(s[:end]) // not a number: 0
+	return n
+}

@@ -1,0 +1,248 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+
+	"picket/broker"
+	"picket/logging"
+	"picket/mosqconf"
+	"picket/process"
+)
+
+// Exit statuses of a broker that does not start, as mosquitto has them.
+const (
+	statusStart         = 1 // a port is taken, a file cannot be used, ...
+	statusConfiguration = 3 // the command line or the configuration file is wrong
+)
+
+// serveCommand runs the broker. Its options are mosquitto's and some of picket's own.
+type serveCommand struct {
+	ConfigFile string `short:"c" placeholder:"FILE" type:"path" help:"Configuration in the form of mosquitto.conf."`
+	Port       []int  `short:"p" placeholder:"PORT" sep:"none" help:"Listen on this port for this machine only, without passwords; up to 10 times. Without effect when the configuration defines listeners."`
+	Verbose    bool   `short:"v" help:"Log everything, whatever the configuration says."`
+	Daemon     bool   `short:"d" help:"Go to the background once the broker is running."`
+	LogFormat  string `enum:"mosquitto,text,json" default:"mosquitto" placeholder:"FORM" help:"Form of the log: mosquitto, text or json."`
+	User       string `placeholder:"NAME" help:"User to become when root starts the broker; root to stay."`
+}
+
+func (serveCommand) Help() string {
+	return `Signals: SIGHUP reads the configuration again, with its certificates, passwords and rules; SIGTERM and SIGINT end the broker.
+
+Started by root, the broker becomes another user before it opens a port: the one that --user or the configuration names, else mosquitto
+or, where there is no such user, nobody. Files that it reads or writes have to be accessible to that user.
+
+Exit status: 0 after a signal, 1 when the broker cannot start, 3 when its configuration is wrong.
+
+Examples:
+  picket serve -v
+  picket serve -p 1884
+  picket serve -c /etc/mosquitto/mosquitto.conf --log-format json`
+}
+
+// maxPorts is how many -p there may be: mosquitto's limit.
+const maxPorts = 10
+
+// Run serves until it is asked to end.
+func (s *serveCommand) Run(e *env) error {
+	if len(s.Port) > maxPorts {
+		return &statusError{statusConfiguration, fmt.Sprintf("Error: Only %d ports can be specified on the command line.", maxPorts)}
+	}
+	for _, port := range s.Port {
+		if port < 1 || port > 65535 {
+			return &statusError{statusConfiguration, fmt.Sprintf("Error: Invalid port specified (%d).", port)}
+		}
+	}
+	if s.Daemon && !process.InBackground() {
+		status, err := process.Background()
+		if err != nil {
+			return err
+		}
+		return &statusError{status: status}
+	}
+	server, err := s.start(e)
+	if err != nil {
+		return err
+	}
+	defer server.stop()
+	if err := process.Ready(); err != nil {
+		return err
+	}
+	requests, stop := process.Requests()
+	defer stop()
+	for {
+		select {
+		case <-e.ctx.Done():
+			return nil
+		case r := <-requests:
+			server.act(r)
+		}
+	}
+}
+
+// server is a broker and what belongs to it.
+type server struct {
+	command   *serveCommand
+	broker    *broker.Broker
+	log       *logging.Logger
+	removePID func() error
+}
+
+// start makes the process what the configuration wants it to be, and then the broker.
+func (s *serveCommand) start(e *env) (_ *server, err error) {
+	config, lines := s.configuration()
+	first := logging.Config{Dest: []logging.Dest{{Kind: logging.Stderr}}, Types: logging.All, Timestamp: true}
+	if config != nil {
+		first.Timestamp, first.TimestampFormat = config.Log.Timestamp, config.Log.TimestampFormat
+	}
+	first.Format, _ = logging.ParseFormat(s.LogFormat) // the option's enum allows no other words
+	log, err := logging.New(first, e.stdout, e.stderr)
+	if err != nil {
+		return nil, err
+	}
+	// From here on all that goes wrong is in the log.
+	failed := func(status int, t logging.Type, format string, args ...any) error {
+		log.Printf(t, format, args...)
+		log.Close()
+		return &statusError{status: status}
+	}
+	if config == nil {
+		write(log, lines)
+		log.Close()
+		return nil, &statusError{status: statusConfiguration}
+	}
+	if _, err := process.RaiseFileLimit(); err != nil {
+		log.Printf(logging.Warning, "Warning: %v.", err)
+	}
+	if process.IsRoot() {
+		if err := s.leaveRoot(config, log); err != nil {
+			return nil, failed(statusStart, logging.Error, "Error: %v.", err)
+		}
+	}
+	server := &server{command: s, log: log, removePID: func() error { return nil }}
+	if config.PIDFile != "" {
+		if server.removePID, err = process.WritePIDFile(config.PIDFile); err != nil {
+			return nil, failed(statusStart, logging.Error, "Error: Unable to write %v.", err)
+		}
+	}
+	if err := log.Reload(config.Log); err != nil {
+		return nil, failed(statusStart, logging.Error, "Error: %v.", err)
+	}
+	log.Printf(logging.Info, "picket version %s starting", buildVersion())
+	if s.ConfigFile != "" {
+		log.Printf(logging.Info, "Config loaded from %s.", s.ConfigFile)
+	} else {
+		log.Printf(logging.Info, "Using default config.")
+	}
+	write(log, lines)
+	if len(config.Listeners) > 0 && config.Listeners[0].Source == localOnly && len(s.Port) == 0 {
+		log.Printf(logging.Warning, "Starting in local only mode. Connections will only be possible from clients running on this machine.")
+		log.Printf(logging.Warning, "Create a configuration file which defines a listener to allow remote access.")
+	}
+	broker.Version = buildVersion()
+	if server.broker, err = broker.Start(*config, log); err != nil {
+		_ = server.removePID() // it is the start's failure that counts
+		return nil, failed(statusStart, logging.Error, "Error: %v", err)
+	}
+	log.Printf(logging.Info, "picket version %s running", buildVersion())
+	return server, nil
+}
+
+// localOnly is the Source of the listeners that mosqconf adds when nothing asks for others.
+const localOnly = "local only mode"
+
+// configuration is what the command line and the file say, and what there is to log about it. The configuration is nil when it
+// cannot be used.
+func (s *serveCommand) configuration() (*broker.Config, []mosqconf.Line) {
+	var config *broker.Config
+	var lines []mosqconf.Line
+	if s.ConfigFile != "" {
+		var report *mosqconf.Report
+		config, report = mosqconf.Parse(s.ConfigFile)
+		lines = report.Lines()
+		if config == nil {
+			return nil, lines
+		}
+		if len(s.Port) > 0 && len(config.Listeners) > 0 && config.Listeners[0].Source == localOnly {
+			config.Listeners = mosqconf.ForPort(s.Port).Listeners
+		}
+	} else if len(s.Port) > 0 {
+		config = mosqconf.ForPort(s.Port)
+	} else {
+		config = mosqconf.LocalOnly()
+	}
+	if s.Verbose {
+		config.Log.Types = logging.All
+	}
+	config.Log.Format, _ = logging.ParseFormat(s.LogFormat) // the option's enum allows no other words
+	config.User = cmp.Or(s.User, config.User)
+	return config, lines
+}
+
+func write(log *logging.Logger, lines []mosqconf.Line) {
+	for _, line := range lines {
+		if line.Cause != "" {
+			log.Cause(line.Type, line.Cause, "%s", line.Text)
+		} else {
+			log.Printf(line.Type, "%s", line.Text)
+		}
+	}
+}
+
+// leaveRoot becomes the configured user. mosquitto's default user may be missing, then nobody does.
+func (s *serveCommand) leaveRoot(config *broker.Config, log *logging.Logger) error {
+	name := config.User
+	if name == "" || name == "root" {
+		log.Printf(logging.Warning, "Warning: Picket should not be run as root/administrator.")
+		return nil
+	}
+	user, err := process.LookupUser(name)
+	if err != nil && name == "mosquitto" {
+		log.Printf(logging.Error, "Warning: Unable to drop privileges to '%s' because this user does not exist. Trying 'nobody' instead.", name)
+		user, err = process.LookupUser("nobody")
+	}
+	if err != nil {
+		return fmt.Errorf("Unable to drop privileges to '%s' because this user does not exist", name) //nolint:staticcheck // mosquitto's words
+	}
+	return process.Become(user)
+}
+
+// act does what a signal asks for.
+func (s *server) act(r process.Request) {
+	switch r {
+	case process.Reload:
+		s.reload()
+	case process.Save:
+		s.log.Printf(logging.Notice, "SIGUSR1: there is nothing to save, persistence is off.")
+	case process.Dump:
+		s.log.Printf(logging.Notice, "SIGUSR2: %v", s.broker.Causes())
+	}
+}
+
+// reload reads the configuration again. What was in force stays so when the new one cannot be used.
+func (s *server) reload() {
+	s.log.Printf(logging.Info, "Reloading config.")
+	config, lines := s.command.configuration()
+	write(s.log, lines)
+	if config == nil {
+		s.log.Printf(logging.Error, "Error: The configuration is wrong, the old one stays in force.")
+		return
+	}
+	if err := s.broker.Reload(*config); err != nil {
+		s.log.Printf(logging.Error, "Error: %v. The old configuration stays in force.", err)
+		return
+	}
+	if err := s.log.Reload(config.Log); err != nil {
+		s.log.Printf(logging.Error, "Error: %v. The log goes where it went.", err)
+	}
+}
+
+// stop ends the broker and removes its traces.
+func (s *server) stop() {
+	s.log.Printf(logging.Info, "picket version %s terminating", buildVersion())
+	s.broker.Close()
+	if err := s.removePID(); err != nil {
+		s.log.Printf(logging.Warning, "Warning: %v.", err)
+	}
+	s.log.Close()
+}

@@ -56,6 +56,7 @@ func (p *parser) finish() *broker.Config {
 	for _, l := range p.config.Listeners {
 		l.HeadersSize = p.headersSize
 	}
+	p.blocks = blocks
 	p.checkTwins(blocks)
 	return &p.config
 }

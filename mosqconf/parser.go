@@ -79,7 +79,7 @@ type parser struct {
 	securityUsed  bool     // a security option was met: too late for per_listener_settings
 	prefixes      string   // clientid_prefixes
 	headersSize   int      // websockets_headers_size
-	blocks        []*block // of listener lines
+	blocks        []*block // of listener lines; once finished, with the default listener
 	defaults      *block   // of the default listener
 	persistence   bool
 	whenPersisted []line // options that only matter with persistence

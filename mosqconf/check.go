@@ -34,8 +34,12 @@ func Check(path string) (*broker.Config, *Report) {
 			p.checkTLS(b)
 		}
 	}
-	for _, s := range p.securities(c) {
-		p.checkSecurity(s)
+	used := make(map[int]bool)
+	for _, l := range c.Listeners {
+		if !used[l.Security] {
+			used[l.Security] = true
+			p.checkSecurity(p.securities[l.Security])
+		}
 	}
 	p.checkFolders(c)
 	p.checkUser(c)
@@ -116,9 +120,9 @@ func (p *parser) checkSocket(b *block) {
 		}
 		return
 	}
-	if l.Port < unprivilegedPort() && !mayBindPrivileged() {
-		p.find(Warning, at, cause.PrivilegedPort, "Start picket as root (it changes to the user of the user directive), give the binary CAP_NET_BIND_SERVICE, or use a higher port.",
-			"Warning: Port %d is below %d and needs a privilege that this user does not have.", l.Port, unprivilegedPort())
+	if l.Port < unprivilegedPort() && !mayBindPrivileged(p.config.User) {
+		p.find(Warning, at, cause.PrivilegedPort, "Give it CAP_NET_BIND_SERVICE (setcap cap_net_bind_service+ep, or AmbientCapabilities= of systemd), write user root, or use a higher port.",
+			"Warning: Port %d is below %d and needs a privilege that picket does not have; root gives it up before the port is opened.", l.Port, unprivilegedPort())
 	}
 	if l.Interface != "" {
 		if _, err := net.InterfaceByName(l.Interface); err != nil {
@@ -155,24 +159,9 @@ func unprivilegedPort() int {
 	return 1024
 }
 
-// securities returns the rules that are in use.
-func (p *parser) securities(c *broker.Config) []access.Config {
-	used := make(map[int]bool)
-	for _, l := range c.Listeners {
-		used[l.Security] = true
-	}
-	var list []access.Config
-	for i, s := range c.Security {
-		if used[i] {
-			list = append(list, s)
-		}
-	}
-	return list
-}
-
 // checkSecurity loads password and ACL files.
-func (p *parser) checkSecurity(s access.Config) {
-	_, warnings, err := access.Load(s)
+func (p *parser) checkSecurity(s *security) {
+	_, warnings, err := access.Load(s.config)
 	for _, w := range warnings {
 		level, id := Warning, causeInvalid
 		switch {
@@ -185,18 +174,16 @@ func (p *parser) checkSecurity(s access.Config) {
 	}
 	var fe *access.FileError
 	switch {
+	case errors.As(err, &fe) && fe.Err != nil:
+		p.errorf(line{place: s.seen[fe.Directive], word: fe.Directive}, causeUnreadable, fe.Hint, "%s", fe.Text)
 	case errors.As(err, &fe):
-		id := causeInvalid
-		if fe.Err != nil {
-			id = causeUnreadable
-		}
-		p.report.add(Finding{Level: Error, File: fe.File, Line: fe.Line, Directive: fe.Directive, Text: fe.Text, Hint: fe.Hint, Cause: id})
+		p.report.add(Finding{Level: Error, File: fe.File, Line: fe.Line, Directive: fe.Directive, Text: fe.Text, Hint: fe.Hint, Cause: causeInvalid})
 	case err != nil:
 		p.report.add(Finding{Level: Error, File: p.report.Path, Text: "Error: " + err.Error(), Cause: causeInvalid})
 	}
 }
 
-// checkFolders looks at the files that are going to be written.
+// checkFolders looks at the files that are going to be written. A folder that is missing now may be made by the service manager.
 func (p *parser) checkFolders(c *broker.Config) {
 	folder := func(directive, path string) {
 		dir := filepath.Dir(path)
@@ -207,7 +194,7 @@ func (p *parser) checkFolders(c *broker.Config) {
 		if at, ok := p.seen[directive]; ok {
 			l.place = at
 		}
-		p.errorf(l, causeUnreadable, "Create it: mkdir -p "+dir, "Error: There is no folder %s for %s.", dir, directive)
+		p.find(Warning, l, causeUnreadable, "Create it, unless the service manager does (RuntimeDirectory=, LogsDirectory=).", "Warning: There is no folder %s for %s.", dir, directive)
 	}
 	if c.PIDFile != "" {
 		folder("pid_file", c.PIDFile)

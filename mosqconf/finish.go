@@ -36,6 +36,7 @@ func (p *parser) finish() *broker.Config {
 		}
 	}
 	p.config.Security = []access.Config{p.security.config}
+	p.securities = []*security{p.security}
 	for _, b := range blocks {
 		if p.perListener {
 			b.config.Security = len(p.config.Security)
@@ -43,6 +44,7 @@ func (p *parser) finish() *broker.Config {
 				b.security.config.Source = b.place.String()
 			}
 			p.config.Security = append(p.config.Security, b.security.config)
+			p.securities = append(p.securities, b.security)
 		}
 		p.config.Listeners = append(p.config.Listeners, b.config)
 		p.checkListener(b)

@@ -76,11 +76,12 @@ type parser struct {
 	seen     map[string]place
 
 	perListener   bool
-	securityUsed  bool     // a security option was met: too late for per_listener_settings
-	prefixes      string   // clientid_prefixes
-	headersSize   int      // websockets_headers_size
-	blocks        []*block // of listener lines; once finished, with the default listener
-	defaults      *block   // of the default listener
+	securityUsed  bool        // a security option was met: too late for per_listener_settings
+	prefixes      string      // clientid_prefixes
+	headersSize   int         // websockets_headers_size
+	blocks        []*block    // of listener lines; once finished, with the default listener
+	defaults      *block      // of the default listener
+	securities    []*security // once finished: where those of config.Security come from
 	persistence   bool
 	whenPersisted []line // options that only matter with persistence
 	logFile       bool   // a "log_dest file" was met

@@ -12,10 +12,11 @@ import (
 	"syscall"
 )
 
-// mayBindPrivileged reports whether this process may listen on ports that not everybody may.
-func mayBindPrivileged() bool {
+// mayBindPrivileged reports whether this process may listen on ports that not everybody may. Root becomes the given user first,
+// unless that is empty, and has no such privilege any more.
+func mayBindPrivileged(becomes string) bool {
 	if os.Geteuid() == 0 {
-		return true
+		return becomes == ""
 	}
 	const capNetBindService = 10
 	data, err := os.ReadFile("/proc/self/status")

@@ -11,6 +11,7 @@ import (
 // examples that --help shows.
 type commands struct {
 	Bench   benchCommand   `cmd:"" help:"Put load on any MQTT broker and measure what comes through."`
+	Check   checkCommand   `cmd:"" help:"Check a configuration file and everything it names."`
 	Help    helpCommand    `cmd:"" help:"Show what a command does and its options."`
 	Serve   serveCommand   `cmd:"" help:"Run the broker."`
 	Version versionCommand `cmd:"" help:"Show the version."`

@@ -22,7 +22,7 @@ type serveCommand struct {
 	Port       []int  `short:"p" placeholder:"PORT" sep:"none" help:"Listen on this port for this machine only, without passwords; up to 10 times. Without effect when the configuration defines listeners."`
 	Verbose    bool   `short:"v" help:"Log everything, whatever the configuration says."`
 	Daemon     bool   `short:"d" help:"Go to the background once the broker is running."`
-	LogFormat  string `enum:"mosquitto,text,json" default:"mosquitto" placeholder:"FORM" help:"Form of the log: mosquitto, text or json."`
+	LogFormat  string `enum:",mosquitto,text,json" default:"" placeholder:"FORM" help:"Form of the log: mosquitto, text or json, whatever the configuration says."`
 	User       string `placeholder:"NAME" help:"User to become when root starts the broker; root to stay."`
 }
 
@@ -93,9 +93,10 @@ func (s *serveCommand) start(e *env) (_ *server, err error) {
 	config, lines := s.configuration()
 	first := logging.Config{Dest: []logging.Dest{{Kind: logging.Stderr}}, Types: logging.All, Timestamp: true}
 	if config != nil {
-		first.Timestamp, first.TimestampFormat = config.Log.Timestamp, config.Log.TimestampFormat
+		first.Timestamp, first.TimestampFormat, first.Format = config.Log.Timestamp, config.Log.TimestampFormat, config.Log.Format
+	} else if s.LogFormat != "" {
+		first.Format, _ = logging.ParseFormat(s.LogFormat) // the option's enum allows no other words
 	}
-	first.Format, _ = logging.ParseFormat(s.LogFormat) // the option's enum allows no other words
 	log, err := logging.New(first, e.stdout, e.stderr)
 	if err != nil {
 		return nil, err
@@ -174,7 +175,9 @@ func (s *serveCommand) configuration() (*broker.Config, []mosqconf.Line) {
 	if s.Verbose {
 		config.Log.Types = logging.All
 	}
-	config.Log.Format, _ = logging.ParseFormat(s.LogFormat) // the option's enum allows no other words
+	if s.LogFormat != "" {
+		config.Log.Format, _ = logging.ParseFormat(s.LogFormat) // the option's enum allows no other words
+	}
 	config.User = cmp.Or(s.User, config.User)
 	return config, lines
 }

@@ -1,0 +1,181 @@
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// configs are the configurations that the tests need. PORT, WEBSOCKET and TESTDATA are filled in.
+var configs = map[string]string{
+	"open": `
+persistence false
+listener PORT 127.0.0.1
+allow_anonymous true
+listener WEBSOCKET 127.0.0.1
+protocol websockets
+`,
+	// A server of few abilities.
+	"limited": `
+persistence false
+retain_available false
+allow_zero_length_clientid false
+listener PORT 127.0.0.1
+allow_anonymous true
+max_qos 1
+`,
+	// A server that refuses clients and messages.
+	"guarded": `
+persistence false
+listener PORT 127.0.0.1
+allow_anonymous false
+password_file TESTDATA/passwd
+acl_file TESTDATA/acl
+`,
+}
+
+// instance is a broker that runs.
+type instance struct {
+	addr      string // of the listener for MQTT over TCP
+	websocket string // of the listener for WebSocket, in the configuration "open" only
+	cmd       *exec.Cmd
+	output    *lockedBuffer
+}
+
+// lockedBuffer is a buffer that os/exec may write to while a test reads it.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// program is the broker's command line without the configuration.
+var program []string
+
+var instances = map[string]*instance{}
+
+func TestMain(m *testing.M) {
+	code, err := runTests(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func runTests(m *testing.M) (code int, err error) {
+	dir, err := os.MkdirTemp("", "conformance")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(dir)
+	if other := os.Getenv("CONFORMANCE_BROKER"); other != "" {
+		program = strings.Fields(other)
+	} else {
+		bin := filepath.Join(dir, "picket")
+		if out, err := exec.Command("go", "build", "-o", bin, "picket/cmd/picket").CombinedOutput(); err != nil {
+			return 0, fmt.Errorf("building picket: %v\n%s", err, out)
+		}
+		program = []string{bin, "serve"}
+	}
+	defer func() {
+		for name, b := range instances {
+			if e := b.stop(); e != nil && err == nil {
+				err = fmt.Errorf("the broker %q: %v\n%s", name, e, b.output)
+			}
+		}
+	}()
+	for name, text := range configs {
+		b, err := start(filepath.Join(dir, name+".conf"), text)
+		if b != nil {
+			instances[name] = b
+		}
+		if err != nil {
+			return 0, fmt.Errorf("the broker %q: %v", name, err)
+		}
+	}
+	return m.Run(), nil
+}
+
+// start runs the broker with a configuration and waits until it takes connections.
+func start(file, text string) (*instance, error) {
+	testdata, err := filepath.Abs("testdata")
+	if err != nil {
+		return nil, err
+	}
+	b := &instance{output: &lockedBuffer{}}
+	if b.addr, err = freeAddr(); err != nil {
+		return nil, err
+	}
+	if b.websocket, err = freeAddr(); err != nil {
+		return nil, err
+	}
+	_, port, _ := net.SplitHostPort(b.addr)
+	_, websocket, _ := net.SplitHostPort(b.websocket)
+	text = strings.NewReplacer("PORT", port, "WEBSOCKET", websocket, "TESTDATA", testdata).Replace(text)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	b.cmd = exec.Command(program[0], append(program[1:len(program):len(program)], "-c", file)...)
+	b.cmd.Stdout, b.cmd.Stderr = b.output, b.output
+	if err := b.cmd.Start(); err != nil {
+		return nil, err
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		conn, err := net.Dial("tcp", b.addr)
+		if err == nil {
+			return b, conn.Close()
+		}
+		if time.Now().After(deadline) {
+			return b, fmt.Errorf("%v does not take connections: %v\n%s", b.cmd, err, b.output)
+		}
+	}
+}
+
+// freeAddr is an address on which nothing listens at the moment.
+func freeAddr() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// stop ends the broker as a service manager would. A broker that has died or that does not end is an error.
+func (b *instance) stop() error {
+	done := make(chan error, 1)
+	go func() { done <- b.cmd.Wait() }()
+	if err := b.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		b.cmd.Process.Kill()
+		<-done
+		return fmt.Errorf("does not end within 10 s of SIGTERM")
+	}
+}

@@ -3,6 +3,7 @@ package conformance
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -89,6 +90,11 @@ func runTests(m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	defer os.RemoveAll(dir)
+	// The tests wait for time to pass and for the broker, not for a processor.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "32"); err != nil {
+		return 0, err
+	}
 	if other := os.Getenv("CONFORMANCE_BROKER"); other != "" {
 		program = strings.Fields(other)
 	} else {

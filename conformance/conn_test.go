@@ -32,6 +32,9 @@ func newEnv(t *testing.T, v packet.Version) *env {
 	return &env{T: t, v: v, name: fmt.Sprintf("t%d", tests.Add(1))}
 }
 
+// fresh has other names, for a test that is made of others.
+func (e *env) fresh() *env { return newEnv(e.T, e.v) }
+
 // topic is a name that only this test uses.
 func (e *env) topic(s string) string { return e.name + "/" + s }
 

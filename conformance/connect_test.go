@@ -278,6 +278,7 @@ func keepAliveKept(e *env) {
 
 // clientKeepAlive: without Server Keep Alive the client's value holds.
 func clientKeepAlive(e *env) {
+	keepAliveKept(e)
 	c := e.connect(keepAlive(1))
 	if c.ack.Props.Has(packet.ServerKeepAlive) {
 		e.Fatalf("Server Keep Alive %d", c.ack.Props.ServerKeepAlive)

@@ -500,7 +500,7 @@ func quotaFreedByFailure(e *env) {
 	s.send(&packet.Ack{Kind: packet.PUBACK, ID: s.message(topic, "1").ID, Code: packet.UnspecifiedError})
 	s.send(&packet.Ack{Kind: packet.PUBREC, ID: s.message(topic, "2").ID, Code: packet.UnspecifiedError})
 	s.accept(s.message(topic, "3"))
-	receiveMaximumKept(e)
+	receiveMaximumKept(e.fresh())
 }
 
 func tooLargeDiscarded(e *env) {

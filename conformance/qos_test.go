@@ -35,8 +35,8 @@ func sameIdentifiers(e *env) {
 }
 
 func sameIdentifierOfAnswers(e *env) {
-	subscribeAnswered(e)
-	unsubscribeAnswered(e)
+	subscribeAnswered(e.fresh())
+	unsubscribeAnswered(e.fresh())
 }
 
 // qos1Again: after PUBACK the identifier is free, whatever DUP says.
@@ -146,8 +146,8 @@ func ackCodes(e *env) {
 
 // ackCodesSubscribe does so for SUBACK and UNSUBACK.
 func ackCodesSubscribe(e *env) {
-	manyFilters(e)
-	manyFiltersUnsubscribe(e)
+	manyFilters(e.fresh())
+	manyFiltersUnsubscribe(e.fresh())
 }
 
 // expiryDoesNotStopReceiver: PUBREL is answered though the message has expired meanwhile.
@@ -208,21 +208,21 @@ func resent1(e *env) { resent(e, 1) }
 func resent2(e *env) { resent(e, 2) }
 
 func resentBoth(e *env) {
-	resent(newEnv(e.T, e.v), 1)
-	resent(newEnv(e.T, e.v), 2)
+	resent(e.fresh(), 1)
+	resent(e.fresh(), 2)
 }
 
 // qos1Sender: the sender's side of QoS 1, from a fresh identifier to PUBACK.
 func qos1Sender(e *env) {
 	identifiersUnused(e, 1)
-	resent(newEnv(e.T, e.v), 1)
+	resent(e.fresh(), 1)
 }
 
 // qos2Sender: the sender's side of QoS 2, from a fresh identifier over PUBREL to PUBCOMP.
 func qos2Sender(e *env) {
 	identifiersUnused(e, 2)
-	resent(newEnv(e.T, e.v), 2)
-	pubrelResent(newEnv(e.T, e.v))
+	resent(e.fresh(), 2)
+	pubrelResent(e.fresh())
 }
 
 // resentAll: PUBLISH and PUBREL come again over a new connection, and nothing comes twice over the same.
@@ -231,7 +231,7 @@ func resentAll(e *env) {
 	time.Sleep(2500 * time.Millisecond)
 	c.quiet()
 	resentBoth(e)
-	pubrelResent(newEnv(e.T, e.v))
+	pubrelResent(e.fresh())
 }
 
 // pubrelResent: after PUBREC it is PUBREL that is repeated, never PUBLISH.
@@ -251,7 +251,7 @@ func pubrelResent(e *env) {
 
 func refusedNotResent(e *env) {
 	for qos, kind := range map[byte]packet.Type{1: packet.PUBACK, 2: packet.PUBREC} {
-		c, m := begun(newEnv(e.T, e.v), qos, nil)
+		c, m := begun(e.fresh(), qos, nil)
 		c.send(&packet.Ack{Kind: kind, ID: m.ID, Code: packet.QuotaExceeded})
 		c.quiet()
 		c = c.again()

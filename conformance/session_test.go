@@ -137,7 +137,7 @@ func willPublished(e *env) {
 	c := e.connect(will(lastWords(e.topic("error"), 0, false)))
 	c.sendRaw([]byte{0x36, 0})
 	watcher.message(e.topic("error"), "gone")
-	c = e.connect(will(lastWords(e.topic("late"), 0, false)), keepAlive(1))
+	e.connect(will(lastWords(e.topic("late"), 0, false)), keepAlive(1))
 	watcher.message(e.topic("late"), "gone")
 }
 
@@ -161,7 +161,7 @@ func willOnce(e *env) {
 	watcher.message(e.topic("will"), "gone")
 	e.connect(withID(c.id), lasting).drop()
 	watcher.quiet()
-	willDiscarded(e)
+	willDiscarded(e.fresh())
 }
 
 func noWill(e *env) {
@@ -233,9 +233,4 @@ func willUserProperties(e *env) {
 	w.Props = someProperties()
 	e.connect(will(w)).drop()
 	sameProperties(watcher, watcher.message(topic, "gone"))
-}
-
-func willFlagPresent(e *env) {
-	willFieldsMissing(e)
-	willPublished(e)
 }

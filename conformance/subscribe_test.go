@@ -103,7 +103,7 @@ func replacingLosesNothing(e *env) {
 	for i := range 40 {
 		c.accept(c.message(topic, string([]byte{byte(i)})))
 	}
-	subscriptionReplaced(e)
+	subscriptionReplaced(e.fresh())
 }
 
 // qosIsMinimum tries all pairs of a message's and a subscription's QoS.
@@ -126,7 +126,7 @@ func qosIsMinimum(e *env) {
 // grantedOrRefused has filters that are granted and one that cannot be.
 func grantedOrRefused(e *env) {
 	ackCodesSubscribe(e)
-	shareBadName(e)
+	shareBadName(e.fresh())
 }
 
 func noLocal(e *env) {
@@ -223,7 +223,7 @@ func receiver(a, b *conn) (got, other *conn, m *packet.Publish) {
 }
 
 func shareOneEach(e *env) {
-	shareWithoutName(e)
+	shareWithoutName(e.fresh())
 	a, b, topic := shared(e, 0)
 	p := e.connect()
 	for range 4 {

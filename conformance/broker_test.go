@@ -2,7 +2,7 @@ package conformance
 
 import (
 	"bytes"
-	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net"
@@ -49,6 +49,8 @@ type instance struct {
 	addr      string // of the listener for MQTT over TCP
 	websocket string // of the listener for WebSocket, in the configuration "open" only
 	cmd       *exec.Cmd
+	done      chan struct{} // closed when it has ended, with err
+	err       error
 	output    *lockedBuffer
 }
 
@@ -123,13 +125,25 @@ func runTests(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// start runs the broker with a configuration and waits until it takes connections.
-func start(file, text string) (*instance, error) {
+// start runs the broker with a configuration and waits until it takes connections. Another process may take a port between
+// our choice and the broker's use of it, so a broker that ends at once gets other ports, twice.
+func start(file, text string) (b *instance, err error) {
+	for range 3 {
+		if b, err = startOnce(file, text); !errors.Is(err, errEnded) {
+			return b, err
+		}
+	}
+	return nil, fmt.Errorf("%w\n%s", err, b.output)
+}
+
+var errEnded = errors.New("the broker has ended")
+
+func startOnce(file, text string) (*instance, error) {
 	testdata, err := filepath.Abs("testdata")
 	if err != nil {
 		return nil, err
 	}
-	b := &instance{output: &lockedBuffer{}}
+	b := &instance{output: &lockedBuffer{}, done: make(chan struct{})}
 	if b.addr, err = freeAddr(); err != nil {
 		return nil, err
 	}
@@ -147,15 +161,31 @@ func start(file, text string) (*instance, error) {
 	if err := b.cmd.Start(); err != nil {
 		return nil, err
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		conn, err := net.Dial("tcp", b.addr)
+	go func() {
+		b.err = b.cmd.Wait()
+		close(b.done)
+	}()
+	wanted := []string{b.addr}
+	if strings.Contains(text, websocket) {
+		wanted = append(wanted, b.websocket)
+	}
+	deadline := time.After(10 * time.Second)
+	for len(wanted) > 0 {
+		conn, err := net.Dial("tcp", wanted[0])
 		if err == nil {
-			return b, conn.Close()
+			conn.Close()
+			wanted = wanted[1:]
+			continue
 		}
-		if time.Now().After(deadline) {
+		select {
+		case <-b.done:
+			return b, errEnded
+		case <-deadline:
 			return b, fmt.Errorf("%v does not take connections: %v\n%s", b.cmd, err, b.output)
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
+	return b, nil
 }
 
 // freeAddr is an address on which nothing listens at the moment.
@@ -169,19 +199,20 @@ func freeAddr() (string, error) {
 
 // stop ends the broker as a service manager would. A broker that has died or that does not end is an error.
 func (b *instance) stop() error {
-	done := make(chan error, 1)
-	go func() { done <- b.cmd.Wait() }()
+	select {
+	case <-b.done:
+		return fmt.Errorf("has ended by itself: %v", b.err)
+	default:
+	}
 	if err := b.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
 	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
+	case <-b.done:
+		return b.err
+	case <-time.After(10 * time.Second):
 		b.cmd.Process.Kill()
-		<-done
-		return fmt.Errorf("does not end within 10 s of SIGTERM")
+		<-b.done
+		return errors.New("does not end within 10 s of SIGTERM")
 	}
 }

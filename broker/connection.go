@@ -240,7 +240,7 @@ func (c *connection) handle(w *worker, first byte, body []byte) error {
 		return c.subscribe(w, p)
 	case *packet.Unsubscribe:
 		return c.unsubscribe(w, p)
-	case *packet.Pingreq:
+	case packet.Pingreq:
 		c.b.debugf("Received PINGREQ from %s", c.s.id)
 		c.b.debugf("Sending PINGRESP to %s", c.s.id)
 		c.send(w, packet.Pingresp{})

@@ -62,7 +62,7 @@ func (r *run) as(key variantKey) *variant {
 // encode writes the run's packets as v.key says. ids are subscription identifiers to add.
 func (r *run) encode(v *variant, ids []uint32) {
 	v.own = v.own[:0]
-	if v.buf != nil && len(v.start) > 0 && &v.start[0] == &r.start[0] {
+	if v.buf != nil && len(r.start) > 0 && len(v.start) > 0 && &v.start[0] == &r.start[0] {
 		v.start = nil // it was the run's own
 	}
 	v.start, v.id = v.start[:0], v.id[:0]

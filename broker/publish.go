@@ -218,6 +218,8 @@ func (r *run) rising() bool {
 // allowedToPublish checks what does not depend on the topic.
 func (c *connection) allowedToPublish(p *packet.Publish, t *settings) error {
 	switch {
+	case p.HasSubscriptionID:
+		return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.3.4-6", Text: "PUBLISH from a client with a Subscription Identifier"}
 	case p.QoS > c.from.MaxQoS:
 		c.b.log.Printf(logging.Info, "Too high QoS in PUBLISH from %s, disconnecting.", c.s.id)
 		return &packet.Error{Code: packet.QoSNotSupported, Clause: "MQTT-3.2.2-11", Text: "QoS above the Maximum QoS of this listener"}

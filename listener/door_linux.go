@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"picket/cause"
 )
 
 // door accepts connections on an event loop. Its sockets belong to the first loop of a set; what it accepts is served by
@@ -89,7 +91,7 @@ func (f *loopFront) listen(k *socket) error {
 		return err
 	}
 	var dup int
-	if err2 := rc.Control(func(fd uintptr) { dup, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) }); err2 != nil {
+	if err2 := rc.Control(func(fd uintptr) { dup, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 3) }); err2 != nil {
 		return err2
 	}
 	if err != nil {
@@ -202,7 +204,7 @@ func (d *door) report(k *socket, remote netip.AddrPort, text string) {
 			text += fmt.Sprintf(" (%d times)", d.unsaid)
 		}
 		d.said, d.unsaid = now, 0
-		k.server.set.refuse(&Refusal{remote, k.server.settings.Load().cfg, causeFDLimit, text})
+		k.server.set.refuse(&Refusal{remote, k.server.settings.Load().cfg, cause.FDLimit, text})
 	}
 }
 

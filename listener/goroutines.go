@@ -7,6 +7,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"picket/cause"
 )
 
 // goroutineFront accepts with a goroutine for each socket and serves every connection with one: the front where there is
@@ -48,7 +50,7 @@ func (f *goroutineFront) accept(k *socket) {
 				if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 					text += ": raise the limit on open files (ulimit -n)"
 				}
-				f.set.refuse(&Refusal{Listener: set.cfg, Cause: causeFDLimit, Text: text})
+				f.set.refuse(&Refusal{Listener: set.cfg, Cause: cause.FDLimit, Text: text})
 			}
 			time.Sleep(100 * time.Millisecond)
 			continue

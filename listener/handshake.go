@@ -19,7 +19,7 @@ const maxConnect = 4 << 10
 func (c *stream) open(p prelude) bool {
 	c.early = p.bytes
 	c.info.ProxyTLS = p.proxyTLS
-	c.wire.nc.SetDeadline(time.Now().Add(openingLimit))
+	c.wire.nc.SetDeadline(time.Now().Add(c.streams.set.opt.OpeningLimit))
 	if !p.proxied && c.at.proxied(c.info.Remote) && !c.openProxy() {
 		return false
 	}
@@ -105,9 +105,9 @@ func (c *stream) peek() (opener, bool) {
 func (c *stream) lost(err error, what string) {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		c.refuse(causeTimeout, fmt.Sprintf("%s within %v", what, openingLimit))
+		c.refuse(cause.ConnectTimeout, fmt.Sprintf("%s within %v", what, c.streams.set.opt.OpeningLimit))
 	case len(c.early) > 0:
-		c.refuse(causeUnknown, "the connection ended after its first bytes")
+		c.refuse(cause.UnknownProtocol, "the connection ended after its first bytes")
 	}
 }
 
@@ -150,7 +150,7 @@ func (c *stream) openTLS() bool {
 		id, text := tlsCause(err), err.Error()
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			text = fmt.Sprintf("TLS handshake not finished within %v", openingLimit)
+			text = fmt.Sprintf("TLS handshake not finished within %v", c.streams.set.opt.OpeningLimit)
 		case errors.Is(err, io.EOF):
 			text = "the client closed the connection during the TLS handshake; often it does not trust the certificate"
 		}

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"picket/cause"
 )
 
 const (
@@ -33,7 +35,7 @@ type streamKey struct{}
 
 // newHTTP makes the HTTP side of a listener: the upgrade to WebSocket, and files if there is a directory. Any path can be
 // upgraded, from any origin, as with mosquitto: who a client is, MQTT finds out.
-func newHTTP(c *Config) (*http.Server, error) {
+func newHTTP(c *Config, opt *Options) (*http.Server, error) {
 	var files fs.FS
 	if c.HTTPDir != "" {
 		// A root does not follow links to the outside.
@@ -66,8 +68,8 @@ func newHTTP(c *Config) (*http.Server, error) {
 		ConnContext: func(ctx context.Context, nc net.Conn) context.Context {
 			return context.WithValue(ctx, streamKey{}, nc.(*httpConn).stream)
 		},
-		ReadHeaderTimeout: openingLimit,
-		ReadTimeout:       openingLimit,
+		ReadHeaderTimeout: opt.OpeningLimit,
+		ReadTimeout:       opt.OpeningLimit,
 		WriteTimeout:      httpWrite,
 		IdleTimeout:       httpIdle,
 		MaxHeaderBytes:    limit,
@@ -92,13 +94,15 @@ func serveFile(w http.ResponseWriter, r *http.Request, files fs.FS) {
 	if name == "" {
 		name = "."
 	}
-	if st, err := fs.Stat(files, name); err == nil && st.IsDir() {
-		if _, err := fs.Stat(files, path.Join(name, "index.html")); err != nil {
-			http.NotFound(w, r)
-			return
-		}
+	st, err := fs.Stat(files, name)
+	if err == nil && st.IsDir() {
+		_, err = fs.Stat(files, path.Join(name, "index.html"))
 	}
-	http.ServeFileFS(w, r, files, name)
+	if err != nil { // also when a link leads to the outside
+		http.NotFound(w, r)
+		return
+	}
+	http.FileServerFS(files).ServeHTTP(w, r)
 }
 
 // explain tells a person with a browser what this port is.
@@ -123,17 +127,18 @@ var subprotocols = []string{"mqtt", "mqttv3.1", "mqttv3.1.1"}
 func (c *stream) upgrade(w http.ResponseWriter, r *http.Request) {
 	offered := strings.Join(r.Header.Values("Sec-WebSocket-Protocol"), ", ")
 	if strings.TrimSpace(offered) != "" && !offersMQTT(offered) {
-		c.refuse(causeSubprotocol, fmt.Sprintf("WebSocket subprotocol %q is not MQTT; offer \"mqtt\"", offered))
+		c.refuse(cause.WSSubprotocol, fmt.Sprintf("WebSocket subprotocol %q is not MQTT; offer \"mqtt\"", offered))
+		w.Header().Set("Connection", "close")
 		http.Error(w, "Unknown WebSocket subprotocol. Offer \"mqtt\" in Sec-WebSocket-Protocol.", http.StatusBadRequest)
 		return
 	}
-	up := ws.HTTPUpgrader{Timeout: openingLimit, Protocol: isMQTT}
+	up := ws.HTTPUpgrader{Timeout: c.streams.set.opt.OpeningLimit, Protocol: isMQTT}
 	conn, rw, _, err := up.Upgrade(r, w)
 	if conn != nil {
 		defer conn.Close() // serveHTTP goes on
 	}
 	if err != nil {
-		c.refuse(causeUpgrade, err.Error())
+		c.refuse(cause.WSUpgradeInvalid, err.Error())
 		return
 	}
 	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
@@ -168,7 +173,7 @@ func (c *stream) serveHTTP() bool {
 		return true
 	}
 	if !c.requested {
-		c.refuse(causeUpgrade, fmt.Sprintf("not a valid HTTP request, or not a whole one within %v", openingLimit))
+		c.refuse(cause.WSUpgradeInvalid, fmt.Sprintf("not a valid HTTP request, or not a whole one within %v", c.streams.set.opt.OpeningLimit))
 	}
 	return false
 }

@@ -24,24 +24,28 @@ func mismatch(s *settings, inTLS bool, kind opener) mismatched {
 	switch kind {
 	case opensTLS:
 		if s.cfg.Protocol == Auto {
-			return mismatched{causeNoCertificate, "the client speaks TLS, but the listener has no certificate (certfile, keyfile)", alert}
+			return mismatched{cause.TLSWithoutCertificate, "the client speaks TLS, but the listener has no certificate (certfile, keyfile)", alert}
 		}
-		return mismatched{causeTLSToPlain, "the client speaks TLS, but this port speaks " + speaks + "; connect without TLS, or give the listener a certificate", alert}
+		return mismatched{cause.TLSToPlainPort, "the client speaks TLS, but this port speaks " + speaks + "; connect without TLS, or give the listener a certificate", alert}
 	case opensHTTP:
-		return mismatched{causeHTTPToMQTT, "the client speaks HTTP or WebSocket, but this port speaks " + speaks,
+		if s.cfg.Protocol != MQTT { // so it is TLS that is missing
+			return mismatched{cause.PlainToTLSPort, "the client speaks HTTP or WebSocket without TLS, but this port speaks " + speaks + "; connect with wss://",
+				httpAnswer("This port speaks " + speaks + ". Connect with https:// or wss://.\n")}
+		}
+		return mismatched{cause.WSToTCPPort, "the client speaks HTTP or WebSocket, but this port speaks " + speaks,
 			httpAnswer("This port speaks " + speaks + ", not HTTP or WebSocket. Connect with mqtt:// instead of ws://, or use a port with \"protocol websockets\".\n")}
 	case opensMQTT:
 		if s.cfg.TLS.CertFile != "" && !inTLS {
-			return mismatched{causePlainToTLS, "the client speaks MQTT without TLS, but this port speaks " + speaks + "; connect with mqtts://", nil}
+			return mismatched{cause.PlainToTLSPort, "the client speaks MQTT without TLS, but this port speaks " + speaks + "; connect with mqtts://", nil}
 		}
-		return mismatched{causeMQTTToWebSocket, "the client speaks MQTT over TCP, but this port speaks " + speaks + "; connect with ws:// or use another port", nil}
+		return mismatched{cause.TCPToWSPort, "the client speaks MQTT over TCP, but this port speaks " + speaks + "; connect with ws:// or use another port", nil}
 	case opensProxy:
-		return mismatched{causeProxyUnexpected, "a PROXY header from an address that is not a trusted proxy of this listener", nil}
+		return mismatched{cause.ProxyHeaderUnexpected, "a PROXY header from an address that is not a trusted proxy of this listener", nil}
 	case opensSSH:
 		// RFC 4253, section 4.2: lines before the version string are shown to the user.
-		return mismatched{causeUnknown, "the client speaks SSH", []byte("This port speaks " + speaks + ", not SSH.\r\n")}
+		return mismatched{cause.UnknownProtocol, "the client speaks SSH", []byte("This port speaks " + speaks + ", not SSH.\r\n")}
 	}
-	return mismatched{causeUnknown, "the first bytes are neither MQTT nor anything else that is known; this port speaks " + speaks, nil}
+	return mismatched{cause.UnknownProtocol, "the first bytes are neither MQTT nor anything else that is known; this port speaks " + speaks, nil}
 }
 
 // speaks names what a listener expects at this point.

@@ -40,7 +40,7 @@ func (c *plain) wait(proxied bool) {
 	if proxied {
 		c.stage = stageProxy
 	}
-	c.first = &opening{timer: time.AfterFunc(openingLimit, func() {
+	c.first = &opening{timer: time.AfterFunc(c.loop.set.opt.OpeningLimit, func() {
 		c.loop.post(task{kind: taskDo, do: func(*loop) { c.late() }})
 	})}
 }
@@ -50,9 +50,9 @@ func (c *plain) late() {
 	switch {
 	case c.over:
 	case c.stage == stageProxy:
-		c.refuse(causeTimeout, fmt.Sprintf("no PROXY header within %v", openingLimit), nil)
+		c.refuse(cause.ConnectTimeout, fmt.Sprintf("no PROXY header within %v", c.loop.set.opt.OpeningLimit), nil)
 	case c.stage == stageAuto:
-		c.refuse(causeTimeout, fmt.Sprintf("nothing recognizable within %v", openingLimit), nil)
+		c.refuse(cause.ConnectTimeout, fmt.Sprintf("nothing recognizable within %v", c.loop.set.opt.OpeningLimit), nil)
 	}
 }
 

@@ -3,6 +3,7 @@ package listener
 import (
 	"fmt"
 	"net/netip"
+	"time"
 
 	"picket/cause"
 )
@@ -20,6 +21,11 @@ type Options struct {
 	// there are no small segments to gather, and holding the last one back until the peer's delayed acknowledgement
 	// would only add up to 40 ms.
 	Nagle bool
+
+	// OpeningLimit bounds the time from accepting a connection until its transport is ready: PROXY header, TLS handshake,
+	// WebSocket upgrade, and on an auto port the first bytes. 0: 10 s, as a phone on a bad network needs about four round
+	// trips of up to two seconds each.
+	OpeningLimit time.Duration
 
 	// Opening is called before each socket is opened, for the log. It may be nil.
 	Opening func(Socket)
@@ -74,31 +80,5 @@ type Refusal struct {
 // Error makes a Refusal the error that [Client.Closed] gets, when there was a client already.
 func (r *Refusal) Error() string { return r.Text }
 
-// The causes that this package reports.
-const (
-	causeTLSToPlain      cause.ID = "tls-to-plain-port"
-	causePlainToTLS      cause.ID = "plain-to-tls-port"
-	causeHTTPToMQTT      cause.ID = "ws-to-tcp-port"
-	causeMQTTToWebSocket cause.ID = "tcp-to-ws-port"
-	causeUnknown         cause.ID = "unknown-protocol"
-	causeNoCertificate   cause.ID = "tls-without-certificate"
-	causeProxyUnexpected cause.ID = "proxy-header-unexpected"
-	causeProxyMissing    cause.ID = "proxy-header-missing"
-	causeProxyMalformed  cause.ID = "proxy-header-malformed"
-	causeTLSFailed       cause.ID = "tls-handshake-failed"
-	causeTLSVersion      cause.ID = "tls-version"
-	causeTLSCipher       cause.ID = "tls-ciphers"
-	causeTLSAlert        cause.ID = "tls-client-rejected-certificate"
-	causeTLSExpired      cause.ID = "tls-expired"
-	causeUnknownCA       cause.ID = "tls-unknown-ca"
-	causeClientCert      cause.ID = "client-cert-required"
-	causeClientCertBad   cause.ID = "client-cert-refused"
-	causeClientRevoked   cause.ID = "client-cert-revoked"
-	causeUpgrade         cause.ID = "ws-upgrade-invalid"
-	causeSubprotocol     cause.ID = "ws-subprotocol"
-	causeFrame           cause.ID = "ws-frame-invalid"
-	causePing            cause.ID = "ws-ping-unanswered"
-	causeFDLimit         cause.ID = "fd-limit"
-	causeTimeout         cause.ID = "connect-timeout"
-	causeBusy            cause.ID = "handshake-limit"
-)
+// causeBusy is the cause of a connection beyond maxOpening.
+const causeBusy cause.ID = "handshake-limit"

@@ -10,6 +10,8 @@ import (
 
 	"github.com/pires/go-proxyproto"
 	"github.com/pires/go-proxyproto/tlvparse"
+
+	"picket/cause"
 )
 
 const (
@@ -27,7 +29,7 @@ type proxyHeader struct {
 // parseProxy parses the PROXY header that b has to begin with.
 func parseProxy(b []byte) (proxyHeader, *Refusal) {
 	malformed := func(format string, args ...any) (proxyHeader, *Refusal) {
-		return proxyHeader{}, &Refusal{Cause: causeProxyMalformed, Text: "PROXY header: " + fmt.Sprintf(format, args...)}
+		return proxyHeader{}, &Refusal{Cause: cause.ProxyHeaderMalformed, Text: "PROXY header: " + fmt.Sprintf(format, args...)}
 	}
 	size := 0
 	switch {
@@ -54,7 +56,7 @@ func parseProxy(b []byte) (proxyHeader, *Refusal) {
 	case bytes.HasPrefix([]byte(proxySignature1), b) || bytes.HasPrefix([]byte(proxySignature2), b):
 		return proxyHeader{}, nil
 	default:
-		return proxyHeader{}, &Refusal{Cause: causeProxyMissing,
+		return proxyHeader{}, &Refusal{Cause: cause.ProxyHeaderMissing,
 			Text: "a trusted proxy sent no PROXY header; turn it on there (send-proxy-v2), or take the address out of the trusted ones"}
 	}
 	h, err := proxyproto.Read(bufio.NewReaderSize(bytes.NewReader(b[:size]), max(size, 16)))

@@ -7,13 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 )
-
-// openingLimit bounds the time from accepting a connection until its transport is ready: PROXY header, TLS handshake,
-// WebSocket upgrade, and on an auto port the first byte. A phone on a bad network needs about four round trips of up to
-// two seconds each.
-const openingLimit = 10 * time.Second
 
 // server is one [Config] being served: its sockets, and the settings that new connections get.
 type server struct {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"picket/cause"
 )
 
 // stream is a connection with a goroutine of its own, on Go's network poller: over TLS, WebSocket, both, or plain where
@@ -211,7 +213,7 @@ func (c *stream) run() {
 	var bad *frameError
 	if errors.As(err, &bad) {
 		code, text = bad.code, []byte(bad.text)
-		err = c.refuse(causeFrame, "WebSocket: "+bad.text)
+		err = c.refuse(cause.WSFrameInvalid, "WebSocket: "+bad.text)
 	}
 	b := c.streams.bench()
 	c.turn.Lock()
@@ -295,7 +297,7 @@ func (c *stream) batch(do func(b *bench) error) error {
 // ping sends a ping on a WebSocket connection that has been silent, or gives it up.
 func (c *stream) ping() error {
 	if c.missing == maxMissing {
-		return c.refuse(causePing, "no answer to WebSocket pings")
+		return c.refuse(cause.WSPingUnanswered, "no answer to WebSocket pings")
 	}
 	c.missing++
 	if err := c.wire.nc.SetReadDeadline(time.Now().Add(pingEvery)); err != nil {

@@ -5,12 +5,14 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+
+	"picket/cause"
 )
 
 const (
 	streamBuffer = 64 << 10 // what one read of a goroutine takes at most
 	maxBenches   = 64       // how many goroutines read at the same time, and so how many buffers there are
-	maxOpening   = 4096     // connections whose transport is not ready yet: two processors bring as many through TLS within openingLimit
+	maxOpening   = 4096     // connections whose transport is not ready yet: two processors bring as many through TLS in a few seconds
 )
 
 // streams are the connections of a set that have a goroutine each.
@@ -112,7 +114,7 @@ func (s *streams) start(at *endpoint, remote netip.AddrPort, p prelude, open fun
 		defer ready()
 		nc, err := open()
 		if err != nil {
-			s.set.refuse(&Refusal{remote, at.cfg, causeFDLimit, err.Error()})
+			s.set.refuse(&Refusal{remote, at.cfg, cause.FDLimit, err.Error()})
 			return
 		}
 		if !s.enter(nc) {

@@ -255,31 +255,31 @@ func tlsCause(err error) cause.ID {
 	text := err.Error()
 	switch {
 	case errors.Is(err, errRevoked):
-		return causeClientRevoked
+		return cause.ClientCertRevoked
 	case errors.As(err, &invalid), strings.Contains(text, "crlfile has no"):
-		return causeClientCertBad
+		return cause.ClientCertRefused
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return causeTimeout
+		return cause.ConnectTimeout
 	}
 	for _, known := range []struct {
 		text string
 		id   cause.ID
 	}{
 		// What crypto/tls says about a client; it has no values for these.
-		{"client didn't provide a certificate", causeClientCert},
-		{"client offered only unsupported versions", causeTLSVersion},
-		{"no cipher suite supported by both", causeTLSCipher},
+		{"client didn't provide a certificate", cause.ClientCertRequired},
+		{"client offered only unsupported versions", cause.TLSVersion},
+		{"no cipher suite supported by both", cause.TLSCiphers},
 		// Alerts from the client.
-		{"remote error: tls: protocol version not supported", causeTLSVersion},
-		{"remote error: tls: unknown certificate authority", causeUnknownCA},
-		{"remote error: tls: expired certificate", causeTLSExpired},
-		{"remote error: tls: bad certificate", causeTLSAlert},
-		{"remote error: tls: unknown certificate", causeTLSAlert},
-		{"remote error: tls: unsupported certificate", causeTLSAlert},
+		{"remote error: tls: protocol version not supported", cause.TLSVersion},
+		{"remote error: tls: unknown certificate authority", cause.TLSUnknownCA},
+		{"remote error: tls: expired certificate", cause.TLSExpired},
+		{"remote error: tls: bad certificate", cause.TLSClientRejectedCertificate},
+		{"remote error: tls: unknown certificate", cause.TLSClientRejectedCertificate},
+		{"remote error: tls: unsupported certificate", cause.TLSClientRejectedCertificate},
 	} {
 		if strings.Contains(text, known.text) {
 			return known.id
 		}
 	}
-	return causeTLSFailed
+	return cause.TLSHandshakeFailed
 }

@@ -93,8 +93,9 @@ func (b *Broker) place(c *connection, at uint32) {
 	b.wheel[at%wheelSize].push(c)
 }
 
-// patience is how many seconds a client may be silent: one and a half times its keep alive (MQTT-3.1.2-22).
-func (c *connection) patience() uint32 { return uint32(c.keepAlive) + uint32(c.keepAlive)/2 + 1 }
+// patience is how many seconds a client may be silent: one and a half times its keep alive (MQTT-3.1.2-22), rounded up, and one
+// more because the clock counts whole seconds and may be about to turn when something is read.
+func (c *connection) patience() uint32 { return (uint32(c.keepAlive)*3+1)/2 + 1 }
 
 // linger is how long a connection that is to be closed may take to read what was written to it.
 const linger = 5

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -25,11 +27,12 @@ allow_anonymous true
 listener WEBSOCKET 127.0.0.1
 protocol websockets
 `,
-	// A server of few abilities.
+	// A server of few abilities and little room.
 	"limited": `
 persistence false
 retain_available false
 allow_zero_length_clientid false
+max_packet_size 2000
 listener PORT 127.0.0.1
 allow_anonymous true
 max_qos 1
@@ -72,10 +75,13 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// program is the broker's command line without the configuration.
-var program []string
-
-var instances = map[string]*instance{}
+// brokers runs those that tests have asked for.
+var brokers = struct {
+	sync.Mutex
+	dir     string   // for the program and the configurations; made by TestMain
+	program []string // command line without the configuration; empty until the first test needs it
+	running map[string]*instance
+}{running: map[string]*instance{}}
 
 func TestMain(m *testing.M) {
 	code, err := runTests(m)
@@ -87,42 +93,69 @@ func TestMain(m *testing.M) {
 }
 
 func runTests(m *testing.M) (code int, err error) {
-	dir, err := os.MkdirTemp("", "conformance")
+	brokers.dir, err = os.MkdirTemp("", "conformance")
 	if err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(dir)
+	defer os.RemoveAll(brokers.dir)
 	// The tests wait for time to pass and for the broker, not for a processor.
 	flag.Parse()
 	if err := flag.Set("test.parallel", "32"); err != nil {
 		return 0, err
 	}
+	code = m.Run()
+	for name, b := range brokers.running {
+		if e := b.stop(); e != nil {
+			err = errors.Join(err, fmt.Errorf("the broker %q: %w\n%s", name, e, b.output))
+		}
+	}
+	return code, err
+}
+
+// broker is the one with this configuration. The first test that wants it starts it.
+func (e *env) broker(config string) *instance {
+	e.Helper()
+	brokers.Lock()
+	defer brokers.Unlock()
+	if b := brokers.running[config]; b != nil {
+		return b
+	}
+	if brokers.program == nil {
+		var err error
+		if brokers.program, err = program(); err != nil {
+			e.Fatal(err)
+		}
+	}
+	b, err := start(filepath.Join(brokers.dir, config+".conf"), configs[config])
+	if b != nil {
+		brokers.running[config] = b
+	}
+	if err != nil {
+		e.Fatalf("the broker %q: %v", config, err)
+	}
+	return b
+}
+
+// program is the command line of the broker under test, built first if it is ours.
+func program() ([]string, error) {
 	if other := os.Getenv("CONFORMANCE_BROKER"); other != "" {
-		program = strings.Fields(other)
-	} else {
-		bin := filepath.Join(dir, "picket")
-		if out, err := exec.Command("go", "build", "-o", bin, "picket/cmd/picket").CombinedOutput(); err != nil {
-			return 0, fmt.Errorf("building picket: %v\n%s", err, out)
-		}
-		program = []string{bin, "serve"}
+		return strings.Fields(other), nil
 	}
-	defer func() {
-		for name, b := range instances {
-			if e := b.stop(); e != nil && err == nil {
-				err = fmt.Errorf("the broker %q: %v\n%s", name, e, b.output)
-			}
+	// go test answers from its cache unless something has changed that a test has looked at: so look at all source directories.
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && d.Name() == ".git" {
+			return fs.SkipDir
 		}
-	}()
-	for name, text := range configs {
-		b, err := start(filepath.Join(dir, name+".conf"), text)
-		if b != nil {
-			instances[name] = b
-		}
-		if err != nil {
-			return 0, fmt.Errorf("the broker %q: %v", name, err)
-		}
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
-	return m.Run(), nil
+	bin := filepath.Join(brokers.dir, "picket")
+	if out, err := exec.Command("go", "build", "-o", bin, "picket/cmd/picket").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("building picket: %v\n%s", err, out)
+	}
+	return []string{bin, "serve"}, nil
 }
 
 // start runs the broker with a configuration and waits until it takes connections. Another process may take a port between
@@ -156,7 +189,7 @@ func startOnce(file, text string) (*instance, error) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	b.cmd = exec.Command(program[0], append(program[1:len(program):len(program)], "-c", file)...)
+	b.cmd = exec.Command(brokers.program[0], append(slices.Clone(brokers.program[1:]), "-c", file)...)
 	b.cmd.Stdout, b.cmd.Stderr = b.output, b.output
 	if err := b.cmd.Start(); err != nil {
 		return nil, err

@@ -149,6 +149,7 @@ var v311 = []clause{
 	{"MQTT-4.7.3-3", longestName},
 	{"MQTT-4.7.3-4", noNormalization},
 	{"MQTT-4.8.0-1", protocolErrorCloses},
+	{"MQTT-4.8.0-2", noRoom},
 	{"MQTT-6.0.0-1", websocketText},
 	{"MQTT-6.0.0-2", websocketFrames},
 	{"MQTT-6.0.0-4", websocketSubprotocol},

@@ -117,7 +117,7 @@ func maximumPacketSize(n uint32) option {
 // dial opens a connection to the broker with a configuration and sends nothing.
 func (e *env) dial(config string) *conn {
 	e.Helper()
-	c, err := net.Dial("tcp", instances[config].addr)
+	c, err := net.Dial("tcp", e.broker(config).addr)
 	if err != nil {
 		e.Fatal(err)
 	}

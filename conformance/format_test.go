@@ -211,6 +211,18 @@ func failureCloses(e *env) {
 	protocolErrorCloses(e)
 }
 
+// noRoom: a packet that the broker has no room for closes its own connection and no other.
+func noRoom(e *env) {
+	other := e.connect(on("limited"))
+	other.subscribe(e.topic("a"), 1)
+	c := e.connect(on("limited"))
+	c.publish(e.topic("a"), 1, long(1500))
+	c.send(&packet.Publish{Topic: []byte(e.topic("a")), QoS: 1, ID: 9, Payload: []byte(long(3000))})
+	c.refused(packet.PacketTooLarge)
+	other.accept(other.message(e.topic("a"), long(1500)))
+	other.quiet()
+}
+
 func longestName(e *env) {
 	c := e.connect()
 	name := e.topic("")

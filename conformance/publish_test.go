@@ -220,46 +220,70 @@ func noNormalization(e *env) {
 	s.message(e.topic("\u00e9"), "yes")
 }
 
+// inOrder: messages arrive in the order in which they were sent, and the acknowledgements of each kind are in that order, too.
 func inOrder(e *env) {
 	s, topic := e.connect(receiveMaximum(1000)), e.topic("o")
 	s.subscribe(topic, 2)
 	c := e.connect()
 	for qos := range byte(3) {
-		const n = 40
-		var all []packet.Packet
-		for i := range n {
-			all = append(all, &packet.Publish{Topic: []byte(topic), QoS: qos, ID: c.idFor(qos), Payload: []byte{byte(i)}})
-		}
-		for _, batch := range [][]packet.Packet{all[:15], all[15:30], all[30:]} {
+		const n = 45
+		for from := 0; from < n; from += 15 { // no more than the broker takes at a time
+			var batch []packet.Packet
+			var ids []uint16
+			for i := from; i < from+15; i++ {
+				p := &packet.Publish{Topic: []byte(topic), QoS: qos, Payload: []byte{byte(i)}}
+				if qos > 0 {
+					p.ID = c.id16()
+					ids = append(ids, p.ID)
+				}
+				batch = append(batch, p)
+			}
 			c.send(batch...)
-			c.settle(qos, len(batch))
+			c.acknowledged(qos, ids)
 		}
 		for i := range n {
-			m := s.message(topic, string([]byte{byte(i)}))
-			s.accept(m)
+			s.accept(s.message(topic, string([]byte{byte(i)})))
 		}
 	}
+	resentInOrder(e.fresh())
 }
 
-func (c *conn) idFor(qos byte) uint16 {
-	if qos == 0 {
-		return 0
-	}
-	return c.id16()
-}
-
-// settle takes the broker's side of n handshakes.
-func (c *conn) settle(qos byte, n int) {
+// acknowledged takes the broker's side of the handshakes of these messages, in their order.
+func (c *conn) acknowledged(qos byte, ids []uint16) {
 	c.Helper()
-	for n > 0 && qos > 0 {
-		a := want[*packet.Ack](c)
-		switch a.Kind {
-		case packet.PUBREC:
-			c.send(&packet.Ack{Kind: packet.PUBREL, ID: a.ID})
-		default:
-			n--
+	kind := packet.PUBACK
+	if qos == 2 {
+		kind = packet.PUBCOMP
+		for _, id := range ids {
+			c.wantAck(packet.PUBREC, id)
+		}
+		for _, id := range ids {
+			c.send(&packet.Ack{Kind: packet.PUBREL, ID: id})
 		}
 	}
+	for _, id := range ids {
+		c.wantAck(kind, id)
+	}
+}
+
+// resentInOrder: what comes again over a new connection has its old order.
+func resentInOrder(e *env) {
+	c, topic := e.connect(lasting), e.topic("o")
+	c.subscribe(topic, 2)
+	p := e.connect()
+	var sent []*packet.Publish
+	for i := range 6 {
+		payload := string([]byte{byte(i)})
+		p.publish(topic, byte(1+i%2), payload)
+		sent = append(sent, c.message(topic, payload))
+	}
+	c = c.again()
+	for i, m := range sent {
+		if n := c.message(topic, string([]byte{byte(i)})); n.ID != m.ID || !n.Dup {
+			e.Errorf("%s after %s", describe(n), describe(m))
+		}
+	}
+	c.quiet()
 }
 
 // Properties.

@@ -94,11 +94,12 @@ func replacingLosesNothing(e *env) {
 	c.subscribe(topic, 1)
 	p := e.connect()
 	for i := range 40 {
-		p.send(&packet.Publish{Topic: []byte(topic), QoS: 1, ID: p.id16(), Payload: []byte{byte(i)}})
+		m := &packet.Publish{Topic: []byte(topic), QoS: 1, ID: p.id16(), Payload: []byte{byte(i)}}
+		p.send(m)
 		if i%8 == 0 {
 			c.subscribe(topic, 1)
 		}
-		p.settle(1, 1)
+		p.wantAck(packet.PUBACK, m.ID)
 	}
 	for i := range 40 {
 		c.accept(c.message(topic, string([]byte{byte(i)})))

@@ -18,10 +18,11 @@ import (
 // dialWebSocket opens a connection to the broker's WebSocket listener.
 func (e *env) dialWebSocket() net.Conn {
 	e.Helper()
+	addr := e.broker("open").websocket
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	d := ws.Dialer{Protocols: []string{"mqtt"}}
-	conn, buffered, hs, err := d.Dial(ctx, "ws://"+instances["open"].websocket+"/")
+	conn, buffered, hs, err := d.Dial(ctx, "ws://"+addr+"/")
 	if err != nil {
 		e.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"picket/logging"
 )
@@ -31,7 +32,12 @@ type FileError struct {
 	Err       error  // the operating system's error, if any
 }
 
+// Error returns the mistake as Go's errors are written: without mosquitto's "Error: " and without a full stop.
 func (e *FileError) Error() string {
+	return strings.TrimSuffix(strings.TrimPrefix(e.line(), "Error: "), ".")
+}
+
+func (e *FileError) line() string {
 	s := e.Text
 	if e.Line > 0 {
 		s = fmt.Sprintf("%s (%s:%d)", s, e.File, e.Line)
@@ -50,7 +56,7 @@ func (e *FileError) Lines() []string {
 	if e.Directive == "acl_file" {
 		last = fmt.Sprintf("Error opening acl file \"%s\".", e.File)
 	}
-	return []string{e.Error(), last}
+	return []string{e.line(), last}
 }
 
 // readFile reads a file that holds secrets or rules. Like mosquitto it warns when others may read it.

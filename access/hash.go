@@ -35,6 +35,9 @@ const (
 // guessing; 10,000 cost about 5 ms a login, so that 1,000 clients that come back at once still get in within seconds.
 const DefaultIterations = 10_000
 
+// MinScramIterations is what RFC 7677, section 4, asks for at least; clients refuse to log in with fewer.
+const MinScramIterations = 4096
+
 // MaxIterations bounds the cost that a password file can ask of every login, about 15 s.
 const MaxIterations = 10_000_000
 
@@ -53,13 +56,17 @@ func ParseHashKind(s string) (HashKind, error) {
 }
 
 // HashPassword returns a new password file entry (the part after "USER:") for a password, with a fresh salt.
-// Iterations are those of PBKDF2; 0 means [DefaultIterations], and SHA512 has none.
+// Iterations are those of PBKDF2, from 1 to [MaxIterations]
+// and for SCRAM from [MinScramIterations]; 0 means [DefaultIterations], and SHA512 has none.
 func HashPassword(kind HashKind, password string, iterations int) (string, error) {
 	if iterations == 0 {
 		iterations = DefaultIterations
 	}
 	if iterations < 1 || iterations > MaxIterations {
 		return "", fmt.Errorf("%d iterations: from 1 to %d are possible", iterations, MaxIterations)
+	}
+	if kind == SCRAM && iterations < MinScramIterations {
+		return "", fmt.Errorf("%d iterations: clients refuse SCRAM with fewer than %d", iterations, MinScramIterations)
 	}
 	if len(password) > 65535 {
 		return "", errors.New("the password is longer than the 65535 bytes that MQTT can carry")

@@ -32,11 +32,11 @@ func TestVerifyMosquittoHashes(t *testing.T) {
 
 func TestHashPassword(t *testing.T) {
 	for _, kind := range []HashKind{PBKDF2, SHA512, SCRAM} {
-		entry, err := HashPassword(kind, "s3cret\u00a0\u2168", 7) // SASLprep maps the last two characters
+		entry, err := HashPassword(kind, "s3cret\u00a0\u2168", MinScramIterations) // SASLprep maps the last two characters
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := HashPassword(kind, "s3cret\u00a0\u2168", 7)
+		again, err := HashPassword(kind, "s3cret\u00a0\u2168", MinScramIterations)
 		if err != nil || again == entry {
 			t.Errorf("%s: two hashes of one password are the same: %s", kind, entry)
 		}
@@ -57,7 +57,8 @@ func TestHashPassword(t *testing.T) {
 		{PBKDF2, "x", -1},
 		{PBKDF2, "x", MaxIterations + 1},
 		{PBKDF2, strings.Repeat("x", 65536), 1},
-		{SCRAM, "bell\a", 1},
+		{SCRAM, "bell\a", MinScramIterations},
+		{SCRAM, "x", MinScramIterations - 1},
 	} {
 		if entry, err := HashPassword(bad.kind, bad.password, bad.iterations); err == nil {
 			t.Errorf("HashPassword(%s, …, %d) = %s, want an error", bad.kind, bad.iterations, entry)

@@ -15,8 +15,12 @@ import (
 func (b *Broker) options(c *Config) listener.Options {
 	return listener.Options{
 		Loops:   c.Loops,
+		Nagle:   !c.TCPNoDelay,
 		Opening: func(s listener.Socket) { b.log.Printf(logging.Info, "%s", s) },
 		Refused: b.refused,
+		Note: func(c *listener.Config, text string) {
+			b.log.Printf(logging.Warning, "Warning: %s: %s.", c.Source, text)
+		},
 	}
 }
 

@@ -76,6 +76,7 @@ func init() {
 		"persistent_client_expiration": {"NUMBER followed by h, d, w, m or y", (*parser).persistentClientExpiration},
 		"pid_file":                     {path, (*parser).pidFile},
 		"queue_qos0_messages":          {boolean, globalBool(func(p *parser) *bool { return &p.config.QueueQoS0 })},
+		"reason_strings":               {boolean, globalBool(func(p *parser) *bool { return &p.config.ReasonStrings })},
 		"retain_available":             {boolean, globalBool(func(p *parser) *bool { return &p.config.RetainAvailable })},
 		"retry_interval":               {seconds, (*parser).retryInterval},
 		"set_tcp_nodelay":              {boolean, globalBool(func(p *parser) *bool { return &p.config.TCPNoDelay })},

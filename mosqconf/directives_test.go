@@ -41,7 +41,7 @@ var inForce = map[string]string{
 	"log_timestamp": "false", "log_timestamp_format": "%H:%M", "log_type": "debug", "max_inflight_bytes": "10",
 	"max_inflight_messages": "10", "max_keepalive": "10", "max_packet_size": "100", "max_queued_bytes": "10",
 	"max_queued_messages": "10", "memory_limit": "10", "message_size_limit": "10", "persistent_client_expiration": "2h",
-	"pid_file": "/run/x.pid", "queue_qos0_messages": "true", "retain_available": "false", "set_tcp_nodelay": "true",
+	"pid_file": "/run/x.pid", "queue_qos0_messages": "true", "retain_available": "false", "set_tcp_nodelay": "false",
 	"sys_interval": "0", "upgrade_outgoing_qos": "true", "user": "root", "websockets_headers_size": "4096",
 	"listener": "1884 127.0.0.1", "port": "1884", "bind_address": "127.0.0.1", "bind_interface": "lo", "http_dir": "/www",
 	"max_connections": "5", "max_qos": "1", "maximum_qos": "0", "max_topic_alias": "0", "mount_point": "m/",
@@ -49,14 +49,14 @@ var inForce = map[string]string{
 	"certfile": "/c2", "keyfile": "/k2", "ciphers": "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-GCM-SHA256", "crlfile": "/crl",
 	"require_certificate": "true", "tls_version": "tlsv1.3", "use_identity_as_username": "true", "use_subject_as_username": "true",
 	// Picket's own.
-	"acl_subscribe_unchecked": "true", "connect_timeout": "3", "event_loops": "2", "log_format": "json", "max_output_bytes": "100000",
+	"acl_subscribe_unchecked": "true", "connect_timeout": "3", "event_loops": "2", "log_format": "json", "max_output_bytes": "100000", "reason_strings": "true",
 	"max_total_output_bytes": "10000000", "proxy_from": "10.0.0.0/8 ::1", "sni_certificate": "/c3 /k3",
 }
 
 // What has to stand before a directive for it to make sense.
 var before = map[string]string{
-	"crlfile": "cafile /ca\n", "require_certificate": "cafile /ca\n", "use_identity_as_username": "cafile /ca\n",
-	"use_subject_as_username": "cafile /ca\n", "http_dir": "protocol auto\n",
+	"crlfile": "cafile /ca\nrequire_certificate true\n", "require_certificate": "cafile /ca\n",
+	"use_identity_as_username": "cafile /ca\nrequire_certificate true\n", "use_subject_as_username": "cafile /ca\nrequire_certificate true\n", "http_dir": "protocol auto\n",
 }
 
 func TestInForce(t *testing.T) {

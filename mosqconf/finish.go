@@ -97,15 +97,20 @@ func (p *parser) checkListener(b *block) {
 		}
 	case t.RequireCertificate && t.CAFile == "" && t.CAPath == "":
 		p.errorf(at, causeConflict, "Add a cafile line.", "Error: require_certificate without cafile or capath: no certificate could be verified.")
-	case t.CRLFile != "" && t.CAFile == "" && t.CAPath == "":
-		p.errorf(option("crlfile"), causeConflict, "Add a cafile line.", "Error: crlfile without cafile or capath: no certificate is asked for.")
+	case !t.RequireCertificate:
+		for _, name := range []string{"cafile", "capath", "crlfile"} {
+			if _, ok := b.seen[name]; ok {
+				p.find(Notice, option(name), causeNoEffect, "Write require_certificate true if clients must have one.", "%s has no effect: clients are not asked for a certificate.", name)
+			}
+		}
 	}
-	if (t.IdentityAsUsername || t.SubjectAsUsername) && t.CAFile == "" && t.CAPath == "" && len(c.ProxyFrom) == 0 {
+	// A proxy can tell who the client is that it has verified.
+	if (t.IdentityAsUsername || t.SubjectAsUsername) && !t.RequireCertificate && len(c.ProxyFrom) == 0 {
 		name := "use_identity_as_username"
 		if !t.IdentityAsUsername {
 			name = "use_subject_as_username"
 		}
-		p.errorf(at, causeConflict, "Add certfile, keyfile and cafile lines.", "Error: %s without cafile or capath: no client could show a certificate.", name)
+		p.errorf(at, causeConflict, "Add require_certificate true, with certfile, keyfile and cafile.", "Error: %s without require_certificate: no client would be asked for a certificate, and all be refused.", name)
 	}
 	if t.IdentityAsUsername && t.SubjectAsUsername {
 		p.find(Warning, at, causeNoEffect, "Leave one of the two out.", "Warning: use_subject_as_username has no effect beside use_identity_as_username.")

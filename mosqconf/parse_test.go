@@ -39,7 +39,7 @@ func TestDefaults(t *testing.T) {
 			}
 		}
 		if len(c.Listeners) == 0 || c.User != "mosquitto" || c.MaxInflightMessages != 20 || c.MaxQueuedMessages != 1000 || c.SysInterval != 10*time.Second ||
-			!c.RetainAvailable || c.CheckRetainSource || c.MaxPacketSize != 0 || c.MaxKeepAlive != 0 || !c.ConnectionMessages || c.TCPNoDelay {
+			!c.RetainAvailable || c.CheckRetainSource || c.MaxPacketSize != 0 || c.MaxKeepAlive != 0 || !c.ConnectionMessages || !c.TCPNoDelay {
 			t.Errorf("%+v", c)
 		}
 		if c.Log.Types != logging.Default || !c.Log.Timestamp || c.Log.Facility != -1 || len(c.Log.Dest) != 1 || c.Log.Dest[0].Kind != logging.Stderr {
@@ -221,6 +221,7 @@ func TestErrors(t *testing.T) {
 		{"listener 1883\nkeyfile /c", "Error: keyfile without certfile", "certfile"},
 		{"listener 1883\ncafile /c", "Error: cafile without certfile", ""},
 		{"certfile /c\nkeyfile /k\nrequire_certificate true\nlistener 1884\nport 1883", "Error: require_certificate without cafile or capath", ""},
+		{"keyfile /k\ncertfile /c\ncafile /a\nuse_subject_as_username true\nport 1883", "Error: use_subject_as_username without require_certificate", ""},
 		{"allow_anonymous true\nper_listener_settings true", "Error: per_listener_settings must be set before any other security settings.", "top"},
 		{"plugin_opt_x y", "Error: An auth_opt_ option exists in the config file without an auth_plugin.", "plugin"},
 		{"threshold 5", "Error: Invalid bridge configuration.", "connection"},
@@ -338,19 +339,20 @@ func TestUnreadable(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	for text, want := range map[string]string{
-		"port 1883\nport 1884":                   "Warning: Default listener port specified multiple times. Only the latest will be used.",
-		"max_qos 1":                              "Warning: max_qos has no effect: it stands before any listener line, and there is no port line.",
-		"listener 1883 ::1 more":                 "Warning: \"more\" after the value of listener is not looked at.",
-		"pid_file /run/x # here":                 "Warning: \"/run/x # here\" with the # is the value of pid_file.",
-		"listener 1883\nhttp_dir /www":           "Warning: http_dir has no effect on a listener that speaks MQTT only.",
-		"listener 0 /s\nsocket_domain ipv4":      "Warning: bind_interface and socket_domain have no effect on a Unix socket.",
-		"retry_interval 5":                       "Warning: The retry_interval option is no longer available.",
-		"allow_duplicate_messages true":          "The 'allow_duplicate_messages' option is now deprecated",
-		"clientid_prefixes x":                    "The 'clientid_prefixes' option is now deprecated",
-		"message_size_limit 5":                   "Note: It is recommended to replace `message_size_limit` with `max_packet_size`.",
-		"port 1884":                              "The 'port' option is now deprecated and will be removed in a future version. Please use 'listener' instead.",
-		"bind_address ::1":                       "The 'bind_address' option is now deprecated",
-		"persistence false\nautosave_interval 0": "autosave_interval has no effect while persistence is false.",
+		"port 1883\nport 1884":                               "Warning: Default listener port specified multiple times. Only the latest will be used.",
+		"max_qos 1":                                          "Warning: max_qos has no effect: it stands before any listener line, and there is no port line.",
+		"listener 1883 ::1 more":                             "Warning: \"more\" after the value of listener is not looked at.",
+		"pid_file /run/x # here":                             "Warning: \"/run/x # here\" with the # is the value of pid_file.",
+		"listener 1883\nhttp_dir /www":                       "Warning: http_dir has no effect on a listener that speaks MQTT only.",
+		"listener 0 /s\nsocket_domain ipv4":                  "Warning: bind_interface and socket_domain have no effect on a Unix socket.",
+		"listener 1883\ncertfile /c\nkeyfile /k\ncrlfile /l": "crlfile has no effect: clients are not asked for a certificate.",
+		"retry_interval 5":                                   "Warning: The retry_interval option is no longer available.",
+		"allow_duplicate_messages true":                      "The 'allow_duplicate_messages' option is now deprecated",
+		"clientid_prefixes x":                                "The 'clientid_prefixes' option is now deprecated",
+		"message_size_limit 5":                               "Note: It is recommended to replace `message_size_limit` with `max_packet_size`.",
+		"port 1884":                                          "The 'port' option is now deprecated and will be removed in a future version. Please use 'listener' instead.",
+		"bind_address ::1":                                   "The 'bind_address' option is now deprecated",
+		"persistence false\nautosave_interval 0":             "autosave_interval has no effect while persistence is false.",
 	} {
 		_, r := Parse(write(t, text))
 		if r.Failed() || !slices.ContainsFunc(r.Findings, func(f Finding) bool { return strings.HasPrefix(f.Text, want) && f.Level > Info }) {

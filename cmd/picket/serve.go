@@ -232,12 +232,10 @@ func (s *server) reload() {
 		return
 	}
 	if err := s.broker.Reload(*config); err != nil {
-		s.log.Printf(logging.Error, "Error: %v. The old configuration stays in force.", err)
+		s.log.Printf(logging.Error, "Error: %v.", err) // which says that the old one stays in force
 		return
 	}
-	if err := s.log.Reload(config.Log); err != nil {
-		s.log.Printf(logging.Error, "Error: %v. The log goes where it went.", err)
-	}
+	s.log.Printf(logging.Info, "The new configuration is in force.")
 }
 
 // stop ends the broker and removes its traces.

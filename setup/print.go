@@ -1,0 +1,112 @@
+package setup
+
+import (
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+
+	"picket/cause"
+	"picket/reach"
+)
+
+// Print shows once what the first start made: the user, the password, what to enter on a phone, who can reach the broker, and
+// on a terminal a QR code of the address. On later starts it prints nothing. The password is in the QR code too, as it
+// stands beside it in plain.
+func (r *Result) Print(w io.Writer, lang cause.Lang, report reach.Report, terminal bool) error {
+	if !r.First() {
+		return nil
+	}
+	t := welcome[lang]
+	var b strings.Builder
+	fmt.Fprintf(&b, t.user, User, r.Password, r.PasswordFile)
+	opening, addr, ok := report.Phone()
+	switch {
+	case ok && report.Container:
+		// The addresses in here are not those that a phone can reach.
+		ok = false
+		fmt.Fprintf(&b, t.container, opening.Listener.Port)
+	case ok:
+		fmt.Fprintf(&b, t.phone, addr.Addr, opening.Listener.Port, r.CAFile)
+		if others := others(opening, addr); len(others) > 0 {
+			fmt.Fprintf(&b, t.others, strings.Join(others, t.comma))
+		}
+	default:
+		b.WriteString(t.nophone)
+	}
+	b.WriteString("\n")
+	for _, line := range report.Lines(lang) {
+		b.WriteString(line.Text + "\n")
+	}
+	if ok && terminal {
+		address := opening.URL(addr, url.UserPassword(User, r.Password).String())
+		code, err := QRCode(address)
+		if err != nil {
+			return fmt.Errorf("QR code of %d characters: %w", len(address), err)
+		}
+		fmt.Fprintf(&b, t.qr, code)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// others are the further addresses that a phone may try, with the interface each belongs to.
+func others(o reach.Opening, best reach.Address) (list []string) {
+	for _, a := range o.Addresses {
+		if a != best && a.Scope > reach.Guests {
+			list = append(list, fmt.Sprintf("%s (%s)", a.Addr, a.Interface))
+		}
+	}
+	return list
+}
+
+type welcomeText struct{ user, phone, others, container, nophone, qr, comma string }
+
+var welcome = map[cause.Lang]welcomeText{
+	cause.English: {
+		user: `
+Picket has made a user for clients on other machines. Clients on this machine need none.
+
+    user      %s
+    password  %s
+
+Note the password down: only a hash of it is kept, and it is not shown again.
+For another one: picket passwd %s picket
+`,
+		phone: `
+On a phone in the same network, enter in any MQTT app:
+
+    host      %s
+    port      %d
+    TLS       off; or on, once %s is installed on the phone
+`,
+		others:    "\nOther addresses, if that one does not work: %s\n",
+		container: "\nOn a phone, enter the address of the machine that runs this container, and the port that it publishes for port %d.\n",
+		nophone:   "\nNo phone can reach the broker: it listens on this machine only.\n",
+		qr:        "\nThe address with user and password, to scan rather than type:\n\n%s\n",
+		comma:     ", ",
+	},
+	cause.Chinese: {
+		user: `
+Picket 已为其他机器上的客户端创建了用户，本机客户端不需要密码。
+
+    用户    %s
+    密码    %s
+
+请记下密码：系统只保存哈希，以后不会再显示。
+需要更换时运行：picket passwd %s picket
+`,
+		phone: `
+让手机连到同一网络，在任意 MQTT 应用中填写：
+
+    主机    %s
+    端口    %d
+    TLS     关闭；若要打开，先在手机上安装 %s
+`,
+		others:    "\n如果上面的地址不通，可以试试：%s\n",
+		container: "\n在手机上填写运行本容器的宿主机地址，以及它为端口 %d 映射的端口。\n",
+		nophone:   "\n手机无法连接：服务端只监听本机。\n",
+		qr:        "\n扫描二维码可得到带用户名和密码的地址，不必手动输入：\n\n%s\n",
+		comma:     "、",
+	},
+}

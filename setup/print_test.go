@@ -1,0 +1,169 @@
+package setup
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"rsc.io/qr"
+
+	"picket/access"
+	"picket/cause"
+	"picket/listener"
+	"picket/reach"
+)
+
+var network = reach.Host{
+	Interfaces: []reach.Interface{
+		{Name: "lo", Kind: reach.Loopback, Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}},
+		{Name: "docker0", Kind: reach.GuestBridge, Addrs: []netip.Addr{netip.MustParseAddr("172.17.0.1")}},
+		{Name: "wlan0", Addrs: []netip.Addr{netip.MustParseAddr("192.168.1.20"), netip.MustParseAddr("fd00::20")}},
+	},
+	Outbound4: netip.MustParseAddr("192.168.1.20"),
+}
+
+func report(l listener.Config, h reach.Host) reach.Report {
+	return reach.Of([]reach.Door{{Listener: &l, Anonymous: access.AnonymousLocal}}, h)
+}
+
+func TestPrint(t *testing.T) {
+	r := &Result{Password: "abcdef-ghjkmn-pqrstu", PasswordFile: "/data/passwords", CAFile: "/data/ca.crt"}
+	all := listener.Config{Port: 1883, Protocol: listener.Auto, TLS: listener.TLS{CertFile: "/data/server.pem"}}
+	for lang, want := range map[cause.Lang]string{
+		cause.English: `
+Picket has made a user for clients on other machines. Clients on this machine need none.
+
+    user      picket
+    password  abcdef-ghjkmn-pqrstu
+
+Note the password down: only a hash of it is kept, and it is not shown again.
+For another one: picket passwd /data/passwords picket
+
+On a phone in the same network, enter in any MQTT app:
+
+    host      192.168.1.20
+    port      1883
+    TLS       off; or on, once /data/ca.crt is installed on the phone
+
+Other addresses, if that one does not work: fd00::20 (wlan0)
+
+Port 1883 (MQTT, WebSocket, TLS) can be reached from this machine (127.0.0.1), containers and virtual machines on it (172.17.0.1 on docker0), this network (192.168.1.20 on wlan0, fd00::20 on wlan0). Only clients on this machine need no password.
+Not known from here: firewalls and security groups that close these ports, and routers that open them to the internet.
+`,
+		cause.Chinese: `
+Picket 已为其他机器上的客户端创建了用户，本机客户端不需要密码。
+
+    用户    picket
+    密码    abcdef-ghjkmn-pqrstu
+
+请记下密码：系统只保存哈希，以后不会再显示。
+需要更换时运行：picket passwd /data/passwords picket
+
+让手机连到同一网络，在任意 MQTT 应用中填写：
+
+    主机    192.168.1.20
+    端口    1883
+    TLS     关闭；若要打开，先在手机上安装 /data/ca.crt
+
+如果上面的地址不通，可以试试：fd00::20 (wlan0)
+
+端口 1883（MQTT、WebSocket、TLS）可从以下位置访问：本机（127.0.0.1）、本机上的容器和虚拟机（网卡 docker0 的 172.17.0.1）、本地网络（网卡 wlan0 的 192.168.1.20、网卡 wlan0 的 fd00::20）。只有本机客户端可以免密码。
+从本机无法得知：防火墙、安全组是否拦截这些端口，路由器是否把它们开放到公网。
+`,
+	} {
+		var out strings.Builder
+		if err := r.Print(&out, lang, report(all, network), false); err != nil {
+			t.Fatal(err)
+		}
+		if out.String() != want {
+			t.Errorf("%s: got\n%s\nwant\n%s", lang, &out, want)
+		}
+	}
+}
+
+func TestPrintOnATerminalEndsWithTheCode(t *testing.T) {
+	r := &Result{Password: "abcdef-ghjkmn-pqrstu"}
+	var out strings.Builder
+	if err := r.Print(&out, cause.English, report(listener.Config{Port: 1883}, network), true); err != nil {
+		t.Fatal(err)
+	}
+	code, err := QRCode("mqtt://picket:abcdef-ghjkmn-pqrstu@192.168.1.20:1883")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasSuffix(out.String(), code+"\n") {
+		t.Error("the QR code of the address with user and password is missing")
+	}
+}
+
+func TestPrintWhereNoPhoneCanReach(t *testing.T) {
+	r := &Result{Password: "abcdef-ghjkmn-pqrstu"}
+	inside := network
+	inside.Container = true
+	for name, c := range map[string]struct {
+		report reach.Report
+		want   string
+	}{
+		"loopback":  {report(listener.Config{Port: 1883, Address: "127.0.0.1"}, network), "No phone can reach the broker"},
+		"container": {report(listener.Config{Port: 1883}, inside), "the address of the machine that runs this container, and the port that it publishes for port 1883"},
+	} {
+		var out strings.Builder
+		if err := r.Print(&out, cause.English, c.report, true); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(out.String(), c.want) || strings.Contains(out.String(), "█") || strings.Contains(out.String(), "host ") {
+			t.Errorf("%s: got\n%s", name, &out)
+		}
+	}
+}
+
+func TestLaterStartsPrintNothing(t *testing.T) {
+	var out strings.Builder
+	if err := new(Result).Print(&out, cause.English, reach.Report{}, true); err != nil || out.Len() > 0 {
+		t.Errorf("printed %q, %v", &out, err)
+	}
+}
+
+// The drawing is read back as a scanner sees it: colours set, every module in its place, the quiet zone white.
+func TestQRCode(t *testing.T) {
+	const text = "mqtt://picket:abcdef-ghjkmn-pqrstu@192.168.1.20:1883"
+	drawn, err := QRCode(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := qr.Encode(text, qr.M)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows [][]bool
+	for line := range strings.Lines(drawn) {
+		line, ok := strings.CutPrefix(line, "\x1b[38;5;16;48;5;231m")
+		if !ok {
+			t.Fatalf("a line does not set its colours: %q", line)
+		}
+		line, ok = strings.CutSuffix(line, "\x1b[0m\n")
+		if !ok {
+			t.Fatalf("a line does not reset its colours: %q", line)
+		}
+		var upper, lower []bool
+		for _, r := range line {
+			upper = append(upper, r == '█' || r == '▀')
+			lower = append(lower, r == '█' || r == '▄')
+		}
+		rows = append(rows, upper, lower)
+	}
+	if len(rows) < code.Size+2*quietZone || len(rows[0]) != code.Size+2*quietZone {
+		t.Fatalf("%d rows of %d, want %d", len(rows), len(rows[0]), code.Size+2*quietZone)
+	}
+	for y, row := range rows {
+		for x, black := range row {
+			inside := x >= quietZone && y >= quietZone && x < code.Size+quietZone && y < code.Size+quietZone
+			if want := inside && code.Black(x-quietZone, y-quietZone); black != want {
+				t.Fatalf("the module at %d, %d is black: %t, want %t", x, y, black, want)
+			}
+		}
+	}
+	if len(rows[0]) > 80 {
+		t.Errorf("the code is %d columns wide", len(rows[0]))
+	}
+}

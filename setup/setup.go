@@ -1,0 +1,139 @@
+// Package setup prepares what a broker needs that is started without a configuration: a data directory with a user, a
+// password, a certificate authority and a server certificate, all made by the first start and kept from then on.
+package setup
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"picket/access"
+)
+
+// User is the name of the user that the first start makes.
+const User = "picket"
+
+// The files of a data directory.
+const (
+	passwordFile = "passwords"
+	caFile       = "ca.crt"
+	caKeyFile    = "ca.key"
+	serverFile   = "server.pem"
+	lockFile     = "lock"
+)
+
+// Options say what for, and as of when, a data directory is prepared.
+type Options struct {
+	Dir       string       // the data directory, made with mode 0700 if it is missing
+	Now       time.Time    // the zero time: now
+	Hostname  string       // the machine's name; may be empty
+	Addresses []netip.Addr // addresses that the server certificate is to be valid for
+}
+
+// Result names what a data directory holds.
+type Result struct {
+	Dir          string
+	PasswordFile string
+	CAFile       string // the certificate that clients have to trust, to be given away
+	CertFile     string // the server's certificate and, in the same file, its key
+	KeyFile      string // the same file as CertFile: both are replaced at once
+	NotAfter     time.Time
+
+	// Password is the password of [User], on the start that made it and never again.
+	Password string
+	// Issued says why a new server certificate was made by this call; empty if the one that was there is good.
+	Issued string
+	// NewCA: the certificate authority was made by this call.
+	NewCA bool
+}
+
+// First says whether this start made the user.
+func (r *Result) First() bool { return r.Password != "" }
+
+// DefaultDir is the data directory of a start that names none: /var/lib/picket for root, otherwise "picket" in the XDG state
+// directory, which is $XDG_STATE_HOME or ~/.local/state; on Windows, "picket" in %LocalAppData%.
+func DefaultDir(getenv func(string) string, uid int) (string, error) {
+	if runtime.GOOS == "windows" {
+		local := getenv("LocalAppData")
+		if local == "" {
+			return "", errors.New("no data directory: %LocalAppData% is not set; name one with --data DIR")
+		}
+		return filepath.Join(local, "picket"), nil
+	}
+	if uid == 0 {
+		return "/var/lib/picket", nil
+	}
+	// The XDG specification has relative paths in its variables ignored.
+	if state := getenv("XDG_STATE_HOME"); filepath.IsAbs(state) {
+		return filepath.Join(state, "picket"), nil
+	}
+	home := getenv("HOME")
+	if !filepath.IsAbs(home) {
+		return "", errors.New("no data directory: neither XDG_STATE_HOME nor HOME is set; name one with --data DIR")
+	}
+	return filepath.Join(home, ".local", "state", "picket"), nil
+}
+
+// Prepare makes what the data directory lacks and renews a server certificate that nears its end or lacks an address. It may
+// be called at every start and every reload, also by several processes at once. Every file is written whole or not at all.
+func Prepare(o Options) (r *Result, err error) {
+	if o.Now.IsZero() {
+		o.Now = time.Now()
+	}
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("data directory %s: %w", o.Dir, err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("data directory: %w; name another one with --data DIR", err)
+	}
+	unlock, err := lock(filepath.Join(dir, lockFile))
+	if err != nil {
+		return nil, fmt.Errorf("data directory %s cannot be used: %w; name another one with --data DIR", dir, err)
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+
+	r = &Result{
+		Dir:          dir,
+		PasswordFile: filepath.Join(dir, passwordFile),
+		CAFile:       filepath.Join(dir, caFile),
+		CertFile:     filepath.Join(dir, serverFile),
+		KeyFile:      filepath.Join(dir, serverFile),
+	}
+	if err := r.prepareCertificates(o); err != nil {
+		return nil, err
+	}
+	// The password comes last: once its file is there, nothing else can fail that would keep it from being shown.
+	if err := r.preparePassword(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *Result) preparePassword() error {
+	switch _, err := os.Stat(r.PasswordFile); {
+	case err == nil:
+		return nil
+	case !errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("password file: %w", err)
+	}
+	password := NewPassword()
+	// An entry for SCRAM verifies plain passwords as well.
+	entry, err := access.HashPassword(access.SCRAM, password, 0)
+	if err != nil {
+		return fmt.Errorf("hashing the first password: %w", err)
+	}
+	file := new(access.PasswordFile)
+	if _, err := file.Set(User, entry); err != nil {
+		return fmt.Errorf("the first user: %w", err)
+	}
+	if err := file.WriteFile(r.PasswordFile); err != nil {
+		return fmt.Errorf("password file: %w", err)
+	}
+	r.Password = password
+	return nil
+}

@@ -328,7 +328,9 @@ func (c *conn) drop() {
 	c.Helper()
 	c.Conn.(*net.TCPConn).CloseWrite()
 	c.SetReadDeadline(time.Now().Add(patience))
-	io.Copy(io.Discard, c.r)
+	if _, err := io.Copy(io.Discard, c.r); errors.Is(err, os.ErrDeadlineExceeded) {
+		c.Fatal("the broker keeps a connection that its client has ended")
+	}
 	c.Close()
 }
 

@@ -41,8 +41,8 @@ func (s Severity) String() string {
 // Stage is the step on a client's way at which a cause shows. The first stage that fails names the suspects.
 type Stage string
 
-// The stages, in the order in which a client goes through them. Server and App lie beside the way: what keeps the broker
-// itself from working, and what happens inside the phone or the app before anything is sent.
+// The stages, in the order in which a client goes through them. Three lie beside the way: Server is what keeps the broker
+// itself from working, App what happens inside the phone or the app, and Sentinel what keeps a Redis from being failed over.
 const (
 	Name       Stage = "name"        // from a host name to an address
 	TCP        Stage = "tcp"         // a connection to the port
@@ -54,11 +54,12 @@ const (
 	Stay       Stage = "stay"        // the connection lasts
 	Server     Stage = "server"      // the broker and its machine
 	App        Stage = "app"         // the phone, the app, the page
+	Sentinel   Stage = "sentinel"    // watching over Redis, and failing over
 )
 
 // Stages lists the stages in the order of the catalogue.
 func Stages() []Stage {
-	return []Stage{Server, Name, TCP, FirstBytes, TLS, Upgrade, Connect, Use, Stay, App}
+	return []Stage{Server, Name, TCP, FirstBytes, TLS, Upgrade, Connect, Use, Stay, App, Sentinel}
 }
 
 // Title names the stage for people.
@@ -74,6 +75,7 @@ func (s Stage) Title() Text {
 		Use:        {"Publishing and subscribing", "发布与订阅"},
 		Stay:       {"Staying connected", "保持连接"},
 		App:        {"The phone and the app", "手机与应用"},
+		Sentinel:   {"The sentinel", "哨兵"},
 	}[s]
 }
 
@@ -204,7 +206,7 @@ var catalogue = func() map[ID]Cause {
 
 func entries() []Cause {
 	return slices.Concat(serverCauses, nameCauses, tcpCauses, firstBytesCauses, tlsCauses, upgradeCauses, connectCauses, useCauses,
-		stayCauses, appCauses)
+		stayCauses, appCauses, sentinelCauses)
 }
 
 // Lookup finds a cause by its id.

@@ -8,6 +8,13 @@ const (
 	ConfigNotLoaded        ID = "config-not-loaded"
 	ConfigErrorExit        ID = "config-error-exit"
 	ConfigRefused          ID = "config-refused"
+	ConfigUnreadable       ID = "config-unreadable"
+	ConfigUnknownDirective ID = "config-unknown-directive"
+	ConfigInvalidValue     ID = "config-invalid-value"
+	ConfigUnsupported      ID = "config-unsupported"
+	ConfigConflict         ID = "config-conflict"
+	ConfigNoEffect         ID = "config-no-effect"
+	ConfigDeprecated       ID = "config-deprecated"
 	KeyUnreadable          ID = "key-unreadable"
 	FilePermissions        ID = "file-permissions"
 	PortTaken              ID = "port-taken"
@@ -55,6 +62,7 @@ const (
 	MTUBlackhole               ID = "mtu-blackhole"
 	MaxConnections             ID = "max-connections"
 	FDLimit                    ID = "fd-limit"
+	HandshakeLimit             ID = "handshake-limit"
 	ConnectFlood               ID = "connect-flood"
 	RateLimitOrBan             ID = "rate-limit-or-ban"
 )
@@ -184,4 +192,22 @@ const (
 	IOSBackground     ID = "ios-background"
 	PhoneVPNOrDNS     ID = "phone-vpn-or-dns"
 	ESPWiFiState      ID = "esp-wifi-state"
+)
+
+// The sentinel.
+const (
+	SentinelNoQuorum          ID = "sentinel-no-quorum"
+	SentinelNoMajority        ID = "sentinel-no-majority"
+	SentinelNoGoodReplica     ID = "sentinel-no-good-replica"
+	SentinelWaitingForLeader  ID = "sentinel-waiting-for-leader"
+	SentinelWaitingForVotes   ID = "sentinel-waiting-for-votes"
+	SentinelWaitingToRetry    ID = "sentinel-waiting-to-retry"
+	SentinelTilt              ID = "sentinel-tilt"
+	SentinelWrongPassword     ID = "sentinel-wrong-password"
+	SentinelMissingPermission ID = "sentinel-missing-permission"
+	SentinelPeerUnreachable   ID = "sentinel-peer-unreachable"
+	SentinelPingRefused       ID = "sentinel-ping-refused"
+	SentinelConfigNotSaved    ID = "sentinel-config-not-saved"
+	SentinelNameUnresolved    ID = "sentinel-name-unresolved"
+	SentinelHandoverRefused   ID = "sentinel-handover-refused"
 )

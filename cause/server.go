@@ -63,6 +63,7 @@ var serverCauses = []Cause{
 			"`picket check -c {file}` lists all problems at once, each with a hint. Correct the line and start again.",
 			"`picket check -c {file}` 一次列出全部问题并给出提示。改正后重新启动。",
 		},
+		ConsequenceOf: []ID{ConfigUnreadable, ConfigUnknownDirective, ConfigInvalidValue, ConfigUnsupported, ConfigConflict},
 	},
 	{
 		ID: ConfigRefused, Severity: Warning, Stage: Server,
@@ -74,6 +75,90 @@ var serverCauses = []Cause{
 		Remedy: Text{
 			"Correct the file (`picket check -c {file}`) and reload again.",
 			"改正文件（`picket check -c {file}`）后再次重载。",
+		},
+	},
+	{
+		ID: ConfigUnreadable, Severity: Error, Stage: Server,
+		Title: Text{"a configuration file cannot be read", "配置文件无法读取"},
+		Explain: Text{
+			"{file}, or a file or folder that it includes, is missing or may not be read by the user that the broker runs as.",
+			"{file}，或它包含的文件、目录不存在，或运行服务端的用户无权读取。",
+		},
+		Remedy: Text{
+			"Correct the path, or the owner and the mode of the file.",
+			"改正路径，或修改文件的属主和权限。",
+		},
+	},
+	{
+		ID: ConfigUnknownDirective, Severity: Error, Stage: Server,
+		Title: Text{"a line of the configuration begins with an unknown word", "配置中有未知的配置项"},
+		Explain: Text{
+			"Line {line} of {file} is no directive of mosquitto.conf: a misspelling, or one of another version. The broker does not start with it, since something that was wanted would not be in force.",
+			"{file} 第 {line} 行不是 mosquitto.conf 的配置项：可能拼写有误，或属于别的版本。因为想要的设置不会生效，所以服务端拒绝启动。",
+		},
+		Remedy: Text{
+			"Correct or remove the line; `picket check -c {file}` suggests the nearest word.",
+			"改正或删除该行；`picket check -c {file}` 会提示最接近的配置项。",
+		},
+	},
+	{
+		ID: ConfigInvalidValue, Severity: Error, Stage: Server,
+		Title: Text{"a directive has a value that it cannot have", "配置项的值无效"},
+		Explain: Text{
+			"Line {line} of {file} has no value, a value outside of what is allowed, or repeats a directive that may stand there once.",
+			"{file} 第 {line} 行缺少值、值超出允许范围，或重复了只能出现一次的配置项。",
+		},
+		Remedy: Text{
+			"The message names what was expected. Correct the line and run `picket check -c {file}`.",
+			"提示信息写明了应有的取值。改正后运行 `picket check -c {file}`。",
+		},
+	},
+	{
+		ID: ConfigUnsupported, Severity: Error, Stage: Server,
+		Title: Text{"Picket does not have this part of mosquitto", "Picket 不支持 mosquitto 的这项功能"},
+		Explain: Text{
+			"Line {line} of {file} asks for something that exists in mosquitto and not here, such as compiled plugins or TLS with pre-shared keys. The broker does not start as if nothing were missing.",
+			"{file} 第 {line} 行要求的功能 mosquitto 有而这里没有，例如编译的插件或预共享密钥的 TLS。服务端不会假装一切正常而启动。",
+		},
+		Remedy: Text{
+			"Remove the line and use what the message suggests in its place.",
+			"删除该行，改用提示信息中建议的办法。",
+		},
+	},
+	{
+		ID: ConfigConflict, Severity: Error, Stage: Server,
+		Title: Text{"two directives do not go together", "两个配置项互相冲突"},
+		Explain: Text{
+			"Line {line} of {file} contradicts another line, or needs one that is not there, such as a key beside a certificate.",
+			"{file} 第 {line} 行与另一行矛盾，或缺少它所依赖的配置项，例如有证书却没有私钥。",
+		},
+		Remedy: Text{
+			"Keep one of the two, or add what is missing; the message names both.",
+			"保留其中一个，或补上缺少的那个；提示信息里两者都有写明。",
+		},
+	},
+	{
+		ID: ConfigNoEffect, Severity: Warning, Stage: Server,
+		Title: Text{"a directive changes nothing where it stands", "配置项在此处不起作用"},
+		Explain: Text{
+			"Line {line} of {file} is valid and has no effect, for example because the listener above it does not use it.",
+			"{file} 第 {line} 行有效但不起作用，例如它所属的监听端口用不到它。",
+		},
+		Remedy: Text{
+			"Move it below the listener that it is meant for, or remove it.",
+			"把它移到对应的 listener 下面，或删除。",
+		},
+	},
+	{
+		ID: ConfigDeprecated, Severity: Info, Stage: Server,
+		Title: Text{"a directive is going to disappear from mosquitto", "配置项即将被 mosquitto 废弃"},
+		Explain: Text{
+			"Line {line} of {file} is in force, but a later mosquitto will not know it any more.",
+			"{file} 第 {line} 行目前有效，但以后的 mosquitto 将不再支持。",
+		},
+		Remedy: Text{
+			"Use the directive that the message names in its place.",
+			"改用提示信息中给出的配置项。",
 		},
 	},
 	{

@@ -232,6 +232,19 @@ var tcpCauses = []Cause{
 		},
 	},
 	{
+		ID: HandshakeLimit, Severity: Warning, Stage: TCP,
+		Title: Text{"too many connections are in the middle of their handshake", "正在握手的连接过多"},
+		Explain: Text{
+			"{limit} connections have not finished their PROXY header, TLS handshake or WebSocket upgrade, and the one from {address} is closed at once so that memory stays bounded. Many slow or hostile clients, or all clients coming back together over TLS, bring it about.",
+			"有 {limit} 个连接尚未完成 PROXY 头、TLS 握手或 WebSocket 升级，为限制内存，来自 {address} 的新连接立即关闭。大量缓慢或恶意的客户端，或所有客户端同时经 TLS 重连，都会造成这种情况。",
+		},
+		Remedy: Text{
+			"It passes by itself after a reconnect storm. If it stays, look for the addresses in the log and shut them out in the firewall.",
+			"重连风暴过后会自行恢复。如果一直持续，查看日志中的地址，并在防火墙上拦截。",
+		},
+		ConsequenceOf: []ID{OverloadOrStorm, ConnectFlood},
+	},
+	{
 		ID: ConnectFlood, Severity: Warning, Stage: TCP,
 		Title: Text{"one address opens connections faster than allowed", "同一地址建立连接过快"},
 		Explain: Text{

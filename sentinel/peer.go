@@ -1,0 +1,194 @@
+package sentinel
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"strconv"
+	"syscall"
+	"time"
+
+	"picket/resp"
+	"picket/sentinel/machine"
+)
+
+const (
+	// dialTimeout bounds one attempt at a connection. The machine tries again each second.
+	dialTimeout = 2 * time.Second
+	// writeTimeout bounds a write. What is written fits a socket's buffer, as few commands may wait for answers, so a write that has to
+	// wait means that the other end is gone.
+	writeTimeout = 50 * time.Millisecond
+)
+
+// peer is one connection to a server or a sentinel. Its fields are the loop's, but for cancel.
+type peer struct {
+	id     machine.LinkID
+	kind   machine.ConnKind
+	role   string
+	conn   net.Conn // nil until it is up
+	cancel context.CancelFunc
+	out    []byte
+
+	// The round trip of a PING: answers come in the order of the commands.
+	sent, got, pingSeq uint64
+	pingAt             time.Time
+}
+
+// connect dials in the background and then reads replies until the connection ends.
+func (s *Sentinel) connect(c machine.Connect) {
+	ctx, cancel := context.WithTimeout(s.ctx, dialTimeout)
+	p := &peer{id: c.Link, kind: c.Kind, role: c.Peer.String(), cancel: cancel}
+	s.links[c.Link] = p
+	s.wg.Go(func() {
+		conn, err := s.dial(ctx, c)
+		cancel()
+		if err != nil {
+			s.post(func() { s.lost(p, connectReason(err)) })
+			return
+		}
+		defer conn.Close()
+		up := make(chan bool, 1)
+		s.post(func() {
+			if s.links[p.id] != p {
+				up <- false
+				return
+			}
+			p.conn = conn
+			up <- true
+			s.m.Connected(p.id, localIP(conn))
+		})
+		select {
+		case ok := <-up:
+			if !ok {
+				return
+			}
+		case <-s.done:
+			return
+		}
+		s.read(p, conn)
+	})
+}
+
+func (s *Sentinel) dial(ctx context.Context, c machine.Connect) (net.Conn, error) {
+	d := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
+	if s.cfg.BindSource != "" {
+		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(s.cfg.BindSource)}
+	}
+	conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
+	if err != nil || s.peerTLS == nil {
+		return conn, err
+	}
+	t := tls.Client(conn, s.peerTLS)
+	if err := t.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+func localIP(c net.Conn) string {
+	host, _, err := net.SplitHostPort(c.LocalAddr().String())
+	if err != nil {
+		return ""
+	}
+	return host
+}
+
+// read hands replies to the machine, all that have come at once.
+func (s *Sentinel) read(p *peer, conn net.Conn) {
+	r := resp.NewReader(conn)
+	for {
+		v, err := r.Value()
+		if err != nil {
+			s.post(func() { s.lost(p, readReason(err)) })
+			return
+		}
+		batch := []resp.Value{v}
+		for r.Buffered() > 0 && len(batch) < 64 {
+			if v, err = r.Value(); err != nil {
+				break
+			}
+			batch = append(batch, v)
+		}
+		s.post(func() {
+			for _, v := range batch {
+				if s.links[p.id] == p {
+					s.answered(p, v)
+					s.m.Reply(p.id, v)
+				}
+			}
+		})
+		if err != nil {
+			s.post(func() { s.lost(p, readReason(err)) })
+			return
+		}
+	}
+}
+
+func (s *Sentinel) lost(p *peer, why string) {
+	if s.links[p.id] == p {
+		delete(s.links, p.id)
+		p.close()
+		s.m.Disconnected(p.id, why)
+	}
+}
+
+func (s *Sentinel) answered(p *peer, v resp.Value) {
+	if p.kind != machine.Commands || v.Kind == resp.Push {
+		return
+	}
+	p.got++
+	if p.got == p.pingSeq {
+		s.metrics.roundTrip(p.role, time.Since(p.pingAt))
+		p.pingSeq = 0
+	}
+}
+
+func (p *peer) send(cmd []string) {
+	p.sent++
+	if cmd[0] == "PING" && p.pingSeq == 0 {
+		p.pingSeq, p.pingAt = p.sent, time.Now()
+	}
+	p.out = resp.AppendCommand(p.out, cmd...)
+}
+
+// flush writes what waits. A failed write ends the connection, which its reader then reports.
+func (p *peer) flush() {
+	if len(p.out) == 0 || p.conn == nil {
+		return
+	}
+	p.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+	if _, err := p.conn.Write(p.out); err != nil {
+		p.conn.Close()
+	}
+	p.out = p.out[:0]
+	if cap(p.out) > 4096 {
+		p.out = nil
+	}
+}
+
+func (p *peer) close() {
+	p.cancel()
+	if p.conn != nil {
+		p.conn.Close()
+	}
+}
+
+func connectReason(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err.Error()
+	}
+	return err.Error()
+}
+
+func readReason(err error) string {
+	if errors.Is(err, io.EOF) {
+		return "Server closed the connection"
+	}
+	return connectReason(err)
+}
+
+func isAddressInUse(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }

@@ -1,0 +1,146 @@
+package sentinel
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+func isAddress(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil
+}
+
+func hostPort(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
+
+// resolver looks names up and remembers the answers: the machine asks for a name each time that it compares addresses.
+type resolver struct {
+	mu    sync.Mutex
+	names map[string]*name
+}
+
+type name struct {
+	ip    string
+	asked time.Time
+	busy  bool
+}
+
+const (
+	// nameAge is how old an answer may be before it is asked for again, in the background.
+	nameAge = 5 * time.Second
+	// firstLookup bounds the wait for a name that is new. Nothing else happens meanwhile.
+	firstLookup = 500 * time.Millisecond
+)
+
+// lookup returns the first address of a host, IPv4 before IPv6.
+func (r *resolver) lookup(host string) (string, bool) {
+	r.mu.Lock()
+	n := r.names[host]
+	first := n == nil
+	if first {
+		n = &name{}
+		if r.names == nil {
+			r.names = map[string]*name{}
+		}
+		r.names[host] = n
+	}
+	refresh := !n.busy && (first || time.Since(n.asked) > nameAge || n.ip == "" && time.Since(n.asked) > time.Second)
+	var done chan struct{}
+	if refresh {
+		n.busy, n.asked = true, time.Now()
+		done = make(chan struct{})
+		go r.ask(host, n, done)
+	}
+	r.mu.Unlock()
+	if first && done != nil {
+		select {
+		case <-done:
+		case <-time.After(firstLookup):
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return n.ip, n.ip != ""
+}
+
+func (r *resolver) ask(host string, n *name, done chan struct{}) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n.busy = false
+	if err == nil && len(ips) > 0 {
+		slices.SortStableFunc(ips, func(a, b netip.Addr) int { return a.Unmap().BitLen() - b.Unmap().BitLen() })
+		n.ip = ips[0].Unmap().String()
+	}
+	close(done)
+}
+
+func listenUnix(path string, mode os.FileMode) (net.Listener, error) {
+	if st, err := os.Stat(path); err == nil && st.Mode()&os.ModeSocket != 0 {
+		os.Remove(path) // of a process that was killed
+	}
+	l, err := net.Listen("unix", path)
+	if err == nil && mode != 0 {
+		err = os.Chmod(path, mode)
+	}
+	return l, err
+}
+
+func writePidFile(c *Config) error {
+	if c.PidFile == "" && c.Daemonize {
+		c.PidFile = "/var/run/redis.pid"
+	}
+	if c.PidFile == "" {
+		return nil
+	}
+	abs, err := filepath.Abs(c.PidFile)
+	if err != nil {
+		return err
+	}
+	c.PidFile = abs
+	return os.WriteFile(abs, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644)
+}
+
+// supervision is who supervises this process, by the setting and the environment.
+func supervision(setting string) string {
+	switch {
+	case (setting == "systemd" || setting == "auto") && os.Getenv("NOTIFY_SOCKET") != "":
+		return "systemd"
+	case (setting == "upstart" || setting == "auto") && os.Getenv("UPSTART_JOB") != "":
+		return "upstart"
+	}
+	return "no"
+}
+
+// notifyReady tells systemd that the sentinel listens.
+func notifyReady(setting string) {
+	if supervision(setting) != "systemd" {
+		return
+	}
+	path := os.Getenv("NOTIFY_SOCKET")
+	if strings.HasPrefix(path, "@") {
+		path = "\x00" + path[1:]
+	}
+	c, err := net.Dial("unixgram", path)
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	c.Write([]byte("STATUS=Ready to watch\nREADY=1\n"))
+}
+
+// setLogLevel keeps a level set at run time, as if it stood on the command line.
+func (c *Config) setLogLevel(l LogLevel) {
+	c.LogLevel = l
+	c.fromCommandLine = slices.DeleteFunc(c.fromCommandLine, func(d directive) bool { return strings.EqualFold(d.args[0], "loglevel") })
+	c.fromCommandLine = append(c.fromCommandLine, directive{text: "loglevel " + l.String(), args: []string{"loglevel", l.String()}})
+}

@@ -10,11 +10,12 @@ import (
 // commands are picket's own. Each is a struct with a method Run(*env) error, in a file of its name; its method Help holds the
 // examples that --help shows.
 type commands struct {
-	Bench   benchCommand   `cmd:"" help:"Put load on any MQTT broker and measure what comes through."`
-	Check   checkCommand   `cmd:"" help:"Check a configuration file and everything it names."`
-	Help    helpCommand    `cmd:"" help:"Show what a command does and its options."`
-	Serve   serveCommand   `cmd:"" help:"Run the broker."`
-	Version versionCommand `cmd:"" help:"Show the version."`
+	Bench    benchCommand    `cmd:"" help:"Put load on any MQTT broker and measure what comes through."`
+	Check    checkCommand    `cmd:"" help:"Check a configuration file and everything it names."`
+	Help     helpCommand     `cmd:"" help:"Show what a command does and its options."`
+	Sentinel sentinelCommand `cmd:"" help:"Watch Redis masters and promote a replica when one fails, as redis-sentinel does."`
+	Serve    serveCommand    `cmd:"" help:"Run the broker."`
+	Version  versionCommand  `cmd:"" help:"Show the version."`
 
 	Usage usageFlag `name:"help" short:"h" help:"Show this text."`
 }

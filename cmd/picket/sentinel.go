@@ -1,0 +1,136 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"picket/sentinel"
+)
+
+// sentinelCommand is "picket sentinel". Its arguments are redis-sentinel's, which are no flags of ours, so they pass as they are.
+type sentinelCommand struct {
+	Args []string `arg:"" optional:"" passthrough:"" name:"file" help:"Configuration file, then --directive value ... as if appended to it."`
+}
+
+func (sentinelCommand) Help() string {
+	return `Watches Redis or Valkey masters as redis-sentinel does, on the same configuration file, protocol and port (26379), and in one
+group with sentinels of Redis. The state is kept in the configuration file, so that must be writable.
+
+Examples:
+  picket sentinel /etc/redis/sentinel.conf
+  picket sentinel sentinel.conf --port 26380 --loglevel verbose
+  redis-cli -p 26379 sentinel ckquorum mymaster
+  picket ctl sentinel
+
+A minimal sentinel.conf:
+  sentinel monitor mymaster 127.0.0.1 6379 2
+  sentinel down-after-milliseconds mymaster 5000`
+}
+
+// Run runs a sentinel until it is told to end.
+func (s *sentinelCommand) Run(e *env) error {
+	args := s.Args
+	if len(args) > 0 && (args[0] == "--help" || args[0] == "-h") {
+		parser, err := newParser(e)
+		if err != nil {
+			return err
+		}
+		parsed, err := kong.Trace(parser, []string{"sentinel"})
+		if err != nil {
+			return err
+		}
+		return parsed.PrintUsage(false)
+	}
+	if len(args) > 0 && args[0] == "--" {
+		args = args[1:]
+	}
+	return runSentinel(e, args)
+}
+
+// runSentinel is redis-sentinel: its first argument is the configuration file.
+func runSentinel(e *env, args []string) error {
+	args = slices.DeleteFunc(slices.Clone(args), func(a string) bool { return a == "--sentinel" })
+	if len(args) == 1 && (args[0] == "--version" || args[0] == "-v") {
+		_, err := fmt.Fprintf(e.stdout, "Picket sentinel %s, as Redis Sentinel 7.0.15\n", buildVersion())
+		return err
+	}
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
+		return &statusError{1, "Sentinel needs a config file on disk, where it keeps its state: picket sentinel /path/to/sentinel.conf"}
+	}
+	cfg, err := sentinel.LoadConfig(args[0], args[1:], e.stdin)
+	if err != nil {
+		return &statusError{1, fatalConfig(err)}
+	}
+	if cfg.Daemonize && os.Getenv(daemonMark) == "" {
+		return daemonize()
+	}
+	s, err := sentinel.New(cfg, buildVersion(), e.stdout)
+	if err != nil {
+		return &statusError{1, err.Error()}
+	}
+	err = s.Run(e.ctx)
+	var exit *sentinel.ExitError
+	if errors.As(err, &exit) {
+		return &statusError{exit.Status, ""}
+	}
+	return err
+}
+
+// fatalConfig is the block that redis-sentinel prints for a line that it does not accept.
+func fatalConfig(err error) string {
+	var bad *sentinel.ConfigError
+	if !errors.As(err, &bad) {
+		return "*** FATAL CONFIG FILE ERROR (Picket) ***\n" + err.Error()
+	}
+	where := "Reading the command line"
+	if bad.File != "" {
+		where = fmt.Sprintf("Reading the configuration file %s, at line %d", bad.File, bad.Line)
+	}
+	return fmt.Sprintf("*** FATAL CONFIG FILE ERROR (Picket) ***\n%s\n>>> '%s'\n%s", where, bad.Text, bad.Reason)
+}
+
+// daemonMark tells the process that daemonize started that it is in the background already.
+const daemonMark = "PICKET_IN_BACKGROUND"
+
+// daemonize starts this command line again in a session of its own, without a terminal, and ends. A process that fails at once is
+// reported.
+func daemonize() error {
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	cmd := exec.Command(exe)
+	cmd.Args = os.Args
+	cmd.Env = append(os.Environ(), daemonMark+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = null, null, null
+	cmd.SysProcAttr = newSession()
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("daemonize: %w", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err := <-ended:
+		return &statusError{1, fmt.Sprintf("The sentinel ended at once (%v); its log file says why, or run it with --daemonize no", err)}
+	case <-time.After(200 * time.Millisecond):
+		return nil
+	}
+}
+
+func init() {
+	programs["redis-sentinel"] = runSentinel
+	programs["valkey-sentinel"] = runSentinel
+	modes["--sentinel"] = runSentinel
+}

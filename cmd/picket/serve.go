@@ -2,8 +2,10 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 
+	"picket/access"
 	"picket/broker"
 	"picket/logging"
 	"picket/mosqconf"
@@ -143,6 +145,13 @@ func (s *serveCommand) start(e *env) (_ *server, err error) {
 	broker.Version = buildVersion()
 	if server.broker, err = broker.Start(*config, log); err != nil {
 		_ = server.removePID() // it is the start's failure that counts
+		if file := (*access.FileError)(nil); errors.As(err, &file) {
+			for _, line := range file.Lines() {
+				log.Printf(logging.Error, "%s", line)
+			}
+			log.Close()
+			return nil, &statusError{status: statusStart}
+		}
 		return nil, failed(statusStart, logging.Error, "Error: %v", err)
 	}
 	log.Printf(logging.Info, "picket version %s running", buildVersion())

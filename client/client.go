@@ -55,6 +55,8 @@ type Message struct {
 	Dup     bool               // of a received message: it may have come before
 	ID      uint16             // of a received message with QoS 1 or 2: its packet identifier
 	Props   *packet.Properties // MQTT 5 only; nil for none
+	// RawProps are the properties of a received message as they came, without their length.
+	RawProps []byte
 }
 
 // Client is a connection to a server, which has accepted it.

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -151,10 +152,13 @@ func (c *Client) act(first byte, body []byte) error {
 
 // received deals with a PUBLISH.
 func (c *Client) received(p *packet.Publish) error {
-	m := &Message{Topic: string(p.Topic), Payload: append([]byte{}, p.Payload...), QoS: p.QoS, Retain: p.Retain, Dup: p.Dup, ID: p.ID}
+	m := &Message{Topic: string(p.Topic), Payload: bytes.Clone(p.Payload), QoS: p.QoS, Retain: p.Retain, Dup: p.Dup, ID: p.ID}
 	var err error
-	if m.Props, err = p.Properties(); err != nil {
-		return err
+	if len(p.Props) > 0 {
+		m.RawProps = bytes.Clone(p.Props)
+		if m.Props, err = p.Properties(); err != nil {
+			return err
+		}
 	}
 	if p.Alias != 0 {
 		if m.Topic, err = c.alias(p); err != nil {

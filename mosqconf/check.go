@@ -161,10 +161,18 @@ func unprivilegedPort() int {
 
 // checkSecurity loads password and ACL files.
 func (p *parser) checkSecurity(s *security) {
+	if file := s.config.PasswordFile; file != "" {
+		p.checkReadable(line{place: s.seen["password_file"], word: "password_file"}, file)
+	}
+	if file := s.config.ACLFile; file != "" {
+		p.checkReadable(line{place: s.seen["acl_file"], word: "acl_file"}, file)
+	}
 	_, warnings, err := access.Load(s.config)
 	for _, w := range warnings {
 		level, id := Warning, causeInvalid
 		switch {
+		case w.Line == 0 && p.becomes() != "" && !strings.Contains(w.Text, "world readable"):
+			continue // the file must belong to the user to come, not to root
 		case w.Line == 0:
 			id = cause.FilePermissions
 		case w.Type == logging.Notice:
@@ -180,6 +188,26 @@ func (p *parser) checkSecurity(s *security) {
 		p.report.add(Finding{Level: Error, File: fe.File, Line: fe.Line, Directive: fe.Directive, Text: fe.Text, Hint: fe.Hint, Cause: causeInvalid})
 	case err != nil:
 		p.report.add(Finding{Level: Error, File: p.report.Path, Text: "Error: " + err.Error(), Cause: causeInvalid})
+	}
+}
+
+// becomes returns the user that root is going to become, or nothing.
+func (p *parser) becomes() string {
+	if os.Geteuid() != 0 {
+		return ""
+	}
+	return p.config.User
+}
+
+// checkReadable looks at whether the user that root is going to become can read a file.
+func (p *parser) checkReadable(l line, path string) {
+	name := p.becomes()
+	if name == "" {
+		return
+	}
+	if denied := unreadableBy(name, path); denied != "" {
+		p.find(Warning, l, cause.KeyUnreadable, "Let its group read it, such as: chgrp "+name+" "+denied,
+			"Warning: The user %s, who picket becomes, may not read %s.", name, denied)
 	}
 }
 

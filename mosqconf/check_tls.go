@@ -61,16 +61,6 @@ func (p *parser) read(l line, path string) []byte {
 	return data
 }
 
-// checkReadable looks at whether the user that root is going to become can still read a file when it is loaded again.
-func (p *parser) checkReadable(l line, path string) {
-	if name := p.config.User; os.Geteuid() == 0 && name != "" {
-		if denied := unreadableBy(name, path); denied != "" {
-			p.find(Warning, l, cause.KeyUnreadable, "Let its group read it, such as: chgrp "+name+" "+denied,
-				"Warning: The user %s, who picket becomes, may not read %s.", name, denied)
-		}
-	}
-}
-
 // certificates reads the certificates of a PEM file.
 func (p *parser) certificates(l line, path string) (list []*x509.Certificate) {
 	data := p.read(l, path)

@@ -114,9 +114,9 @@ func (p *parser) checkSocket(b *block) {
 	if l.Path != "" {
 		// sun_path has 108 bytes, the last of them zero.
 		if len(l.Path) > 107 {
-			p.errorf(at, causeInvalid, "", "Error: The path of a Unix socket has at most 107 bytes, this one %d.", len(l.Path))
+			p.errorf(at, cause.ConfigInvalidValue, "", "Error: The path of a Unix socket has at most 107 bytes, this one %d.", len(l.Path))
 		} else if info, err := os.Stat(filepath.Dir(l.Path)); err != nil || !info.IsDir() {
-			p.errorf(at, causeUnreadable, "", "Error: There is no folder %s for the Unix socket.", filepath.Dir(l.Path))
+			p.errorf(at, cause.ConfigUnreadable, "", "Error: There is no folder %s for the Unix socket.", filepath.Dir(l.Path))
 		}
 		return
 	}
@@ -126,7 +126,7 @@ func (p *parser) checkSocket(b *block) {
 	}
 	if l.Interface != "" {
 		if _, err := net.InterfaceByName(l.Interface); err != nil {
-			p.errorf(line{place: b.seenAt("bind_interface"), word: "bind_interface"}, causeInvalid, "", "Error: There is no network interface %s on this machine.", l.Interface)
+			p.errorf(line{place: b.seenAt("bind_interface"), word: "bind_interface"}, cause.ConfigInvalidValue, "", "Error: There is no network interface %s on this machine.", l.Interface)
 		}
 	}
 	if l.Address == "" {
@@ -136,7 +136,7 @@ func (p *parser) checkSocket(b *block) {
 	defer cancel()
 	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", l.Address)
 	if err != nil {
-		p.errorf(at, causeInvalid, "", "Error: Unable to resolve %s: %v.", l.Address, err)
+		p.errorf(at, cause.ConfigInvalidValue, "", "Error: Unable to resolve %s: %v.", l.Address, err)
 		return
 	}
 	for _, a := range addrs {
@@ -169,7 +169,7 @@ func (p *parser) checkSecurity(s *security) {
 	}
 	_, warnings, err := access.Load(s.config)
 	for _, w := range warnings {
-		level, id := Warning, causeInvalid
+		level, id := Warning, cause.ConfigInvalidValue
 		switch {
 		case w.Line == 0 && p.becomes() != "" && !strings.Contains(w.Text, "world readable"):
 			continue // the file must belong to the user to come, not to root
@@ -183,11 +183,11 @@ func (p *parser) checkSecurity(s *security) {
 	var fe *access.FileError
 	switch {
 	case errors.As(err, &fe) && fe.Err != nil:
-		p.errorf(line{place: s.seen[fe.Directive], word: fe.Directive}, causeUnreadable, fe.Hint, "%s", fe.Text)
+		p.errorf(line{place: s.seen[fe.Directive], word: fe.Directive}, cause.ConfigUnreadable, fe.Hint, "%s", fe.Text)
 	case errors.As(err, &fe):
-		p.report.add(Finding{Level: Error, File: fe.File, Line: fe.Line, Directive: fe.Directive, Text: fe.Text, Hint: fe.Hint, Cause: causeInvalid})
+		p.report.add(Finding{Level: Error, File: fe.File, Line: fe.Line, Directive: fe.Directive, Text: fe.Text, Hint: fe.Hint, Cause: cause.ConfigInvalidValue})
 	case err != nil:
-		p.report.add(Finding{Level: Error, File: p.report.Path, Text: "Error: " + err.Error(), Cause: causeInvalid})
+		p.report.add(Finding{Level: Error, File: p.report.Path, Text: "Error: " + err.Error(), Cause: cause.ConfigInvalidValue})
 	}
 }
 
@@ -222,7 +222,7 @@ func (p *parser) checkFolders(c *broker.Config) {
 		if at, ok := p.seen[directive]; ok {
 			l.place = at
 		}
-		p.find(Warning, l, causeUnreadable, "Create it, unless the service manager does (RuntimeDirectory=, LogsDirectory=).", "Warning: There is no folder %s for %s.", dir, directive)
+		p.find(Warning, l, cause.ConfigUnreadable, "Create it, unless the service manager does (RuntimeDirectory=, LogsDirectory=).", "Warning: There is no folder %s for %s.", dir, directive)
 	}
 	if c.PIDFile != "" {
 		folder("pid_file", c.PIDFile)
@@ -235,7 +235,7 @@ func (p *parser) checkFolders(c *broker.Config) {
 	for _, b := range p.blocks {
 		if dir := b.config.HTTPDir; dir != "" {
 			if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-				p.errorf(line{place: b.seenAt("http_dir"), word: "http_dir"}, causeUnreadable, "", "Error: There is no folder %s.", dir)
+				p.errorf(line{place: b.seenAt("http_dir"), word: "http_dir"}, cause.ConfigUnreadable, "", "Error: There is no folder %s.", dir)
 			}
 		}
 	}
@@ -248,7 +248,7 @@ func (p *parser) checkUser(c *broker.Config) {
 		return
 	}
 	if _, err := user.Lookup(c.User); err != nil && c.User != defaultUser {
-		p.errorf(line{place: at, word: "user"}, causeInvalid, "Create the user or name another one.",
+		p.errorf(line{place: at, word: "user"}, cause.ConfigInvalidValue, "Create the user or name another one.",
 			"Error: Unable to drop privileges to '%s' because this user does not exist.", c.User)
 	}
 }

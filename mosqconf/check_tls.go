@@ -46,12 +46,12 @@ func (p *parser) checkTLS(b *block) {
 func (p *parser) read(l line, path string) []byte {
 	info, err := os.Stat(path)
 	if err == nil && (!info.Mode().IsRegular() || info.Size() > maxFileSize) {
-		p.errorf(l, causeUnreadable, fmt.Sprintf("It is a file of at most %d bytes.", maxFileSize), "Error: Unable to open %s %s.", l.word, path)
+		p.errorf(l, cause.ConfigUnreadable, fmt.Sprintf("It is a file of at most %d bytes.", maxFileSize), "Error: Unable to open %s %s.", l.word, path)
 		return nil
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		id := causeUnreadable
+		id := cause.ConfigUnreadable
 		if l.word == "keyfile" {
 			id = cause.KeyUnreadable
 		}
@@ -77,7 +77,7 @@ func (p *parser) certificates(l line, path string) (list []*x509.Certificate) {
 		}
 		c, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			p.errorf(l, causeInvalid, err.Error()+".", "Error: Certificate %d of %s %s cannot be read.", len(list)+1, l.word, path)
+			p.errorf(l, cause.ConfigInvalidValue, err.Error()+".", "Error: Certificate %d of %s %s cannot be read.", len(list)+1, l.word, path)
 			return nil
 		}
 		list = append(list, c)
@@ -91,7 +91,7 @@ func (p *parser) certificates(l line, path string) (list []*x509.Certificate) {
 		} else if len(data) > 0 && data[0] == 0x30 {
 			hint = "It is DER: openssl x509 -inform der -in FILE -out FILE.pem"
 		}
-		p.errorf(l, causeInvalid, hint, "Error: There is no certificate in %s %s.", l.word, path)
+		p.errorf(l, cause.ConfigInvalidValue, hint, "Error: There is no certificate in %s %s.", l.word, path)
 	}
 	return list
 }
@@ -107,7 +107,7 @@ func (p *parser) checkPair(cl, kl line, certFile, keyFile string) {
 	if whole {
 		if _, err := tls.LoadX509KeyPair(certFile, keyFile); err != nil {
 			hint := strings.TrimPrefix(err.Error(), "tls: ") + "."
-			p.errorf(kl, causeConflict, hint, "Error: The key in %s is not that of the certificate in %s.", keyFile, certFile)
+			p.errorf(kl, cause.ConfigConflict, hint, "Error: The key in %s is not that of the certificate in %s.", keyFile, certFile)
 		}
 	}
 	leaf := chain[0]
@@ -141,10 +141,10 @@ func (p *parser) checkKey(l line, path string, data []byte) bool {
 	block := privateKey(data)
 	switch {
 	case block == nil:
-		p.errorf(l, causeInvalid, "It begins with -----BEGIN PRIVATE KEY----- or similar.", "Error: There is no private key in keyfile %s.", path)
+		p.errorf(l, cause.ConfigInvalidValue, "It begins with -----BEGIN PRIVATE KEY----- or similar.", "Error: There is no private key in keyfile %s.", path)
 		return false
 	case strings.Contains(block.Type, "ENCRYPTED") || block.Headers["DEK-Info"] != "":
-		p.errorf(l, causeInvalid, "Nobody could type the password at the start: openssl pkey -in FILE -out FILE.pem", "Error: The private key in %s is encrypted.", path)
+		p.errorf(l, cause.ConfigInvalidValue, "Nobody could type the password at the start: openssl pkey -in FILE -out FILE.pem", "Error: The private key in %s is encrypted.", path)
 		return false
 	}
 	p.checkReadable(l, path)
@@ -181,7 +181,7 @@ func (p *parser) checkDates(l line, c *x509.Certificate, what string) {
 func (p *parser) checkCAPath(l line, dir string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		p.errorf(l, causeUnreadable, whyUnreadable(err), "Error: Unable to open capath %s.", dir)
+		p.errorf(l, cause.ConfigUnreadable, whyUnreadable(err), "Error: Unable to open capath %s.", dir)
 		return
 	}
 	for _, e := range entries {
@@ -192,7 +192,7 @@ func (p *parser) checkCAPath(l line, dir string) {
 			return
 		}
 	}
-	p.errorf(l, causeInvalid, "", "Error: There is no certificate in the files of capath %s.", dir)
+	p.errorf(l, cause.ConfigInvalidValue, "", "Error: There is no certificate in the files of capath %s.", dir)
 }
 
 // checkCRL looks at a list of revoked certificates.
@@ -213,7 +213,7 @@ func (p *parser) checkCRL(l line, path string) {
 		found = true
 		crl, err := x509.ParseRevocationList(block.Bytes)
 		if err != nil {
-			p.errorf(l, causeInvalid, err.Error()+".", "Error: A list in crlfile %s cannot be read.", path)
+			p.errorf(l, cause.ConfigInvalidValue, err.Error()+".", "Error: A list in crlfile %s cannot be read.", path)
 			return
 		}
 		if !crl.NextUpdate.IsZero() && time.Now().After(crl.NextUpdate) {
@@ -221,6 +221,6 @@ func (p *parser) checkCRL(l line, path string) {
 		}
 	}
 	if !found {
-		p.errorf(l, causeInvalid, "It begins with -----BEGIN X509 CRL-----", "Error: There is no list of revoked certificates in crlfile %s.", path)
+		p.errorf(l, cause.ConfigInvalidValue, "It begins with -----BEGIN X509 CRL-----", "Error: There is no list of revoked certificates in crlfile %s.", path)
 	}
 }

@@ -1,5 +1,7 @@
 package mosqconf
 
+import "picket/cause"
+
 // A directive is one name that may begin a line.
 type directive struct {
 	usage string // what follows the name
@@ -194,7 +196,7 @@ func listenerString(to func(*block) *string) func(*parser, *fileState, line) {
 // refused is a directive that cannot be had.
 func refused(why, instead string) func(*parser, *fileState, line) {
 	return func(p *parser, _ *fileState, l line) {
-		p.errorf(l, causeUnsupported, instead, "Error: %s is not possible: %s", l.word, why)
+		p.errorf(l, cause.ConfigUnsupported, instead, "Error: %s is not possible: %s", l.word, why)
 	}
 }
 

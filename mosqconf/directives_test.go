@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"picket/broker"
+
+	"picket/cause"
 )
 
 // write puts a configuration file into a new folder and returns its path.
@@ -131,7 +133,7 @@ var withoutEffect = map[string]string{
 func TestWithoutEffect(t *testing.T) {
 	for name, value := range withoutEffect {
 		c, r := Parse(write(t, "listener 1883\n"+name+" "+value+"\n"))
-		if c == nil || len(r.Findings) != 1 || r.Findings[0].Directive != name || r.Findings[0].Level < Notice || r.Findings[0].Cause != causeNoEffect {
+		if c == nil || len(r.Findings) != 1 || r.Findings[0].Directive != name || r.Findings[0].Level < Notice || r.Findings[0].Cause != cause.ConfigNoEffect {
 			t.Errorf("%s %s: %v", name, value, r.Findings)
 		}
 	}

@@ -3,6 +3,7 @@ package mosqconf
 import (
 	"picket/access"
 	"picket/broker"
+	"picket/cause"
 	"picket/listener"
 )
 
@@ -10,7 +11,7 @@ import (
 func (p *parser) finish() *broker.Config {
 	if !p.persistence {
 		for _, l := range p.whenPersisted {
-			p.find(Notice, l, causeNoEffect, "", "%s has no effect while persistence is false.", l.word)
+			p.find(Notice, l, cause.ConfigNoEffect, "", "%s has no effect while persistence is false.", l.word)
 		}
 	}
 	blocks := p.blocks
@@ -21,7 +22,7 @@ func (p *parser) finish() *broker.Config {
 		p.defaults.config.Source = p.defaults.place.String()
 		blocks = append(blocks, p.defaults) // last, as in mosquitto
 	} else if first := p.defaults.first; first.word != "" {
-		p.find(Warning, first, causeNoEffect, "Put a listener line before the options of a listener.",
+		p.find(Warning, first, cause.ConfigNoEffect, "Put a listener line before the options of a listener.",
 			"Warning: %s has no effect: it stands before any listener line, and there is no port line.", first.word)
 	}
 
@@ -74,9 +75,9 @@ func (p *parser) checkListener(b *block) {
 	option := func(name string) line { return line{place: b.seenAt(name), word: name} }
 	switch {
 	case t.CertFile != "" && t.KeyFile == "":
-		p.errorf(option("certfile"), causeConflict, "Add a keyfile line.", "Error: certfile without keyfile: the listener would not be encrypted.")
+		p.errorf(option("certfile"), cause.ConfigConflict, "Add a keyfile line.", "Error: certfile without keyfile: the listener would not be encrypted.")
 	case t.KeyFile != "" && t.CertFile == "":
-		p.errorf(option("keyfile"), causeConflict, "Add a certfile line.", "Error: keyfile without certfile: the listener would not be encrypted.")
+		p.errorf(option("keyfile"), cause.ConfigConflict, "Add a certfile line.", "Error: keyfile without certfile: the listener would not be encrypted.")
 	case t.CertFile == "":
 		for _, needs := range []struct {
 			name string
@@ -91,16 +92,16 @@ func (p *parser) checkListener(b *block) {
 				if _, ok := b.seen[needs.name]; ok {
 					l = option(needs.name)
 				}
-				p.errorf(l, causeConflict, "Add certfile and keyfile lines.", "Error: %s without certfile and keyfile: the listener would not be encrypted.", needs.name)
+				p.errorf(l, cause.ConfigConflict, "Add certfile and keyfile lines.", "Error: %s without certfile and keyfile: the listener would not be encrypted.", needs.name)
 				break
 			}
 		}
 	case t.RequireCertificate && t.CAFile == "" && t.CAPath == "":
-		p.errorf(at, causeConflict, "Add a cafile line.", "Error: require_certificate without cafile or capath: no certificate could be verified.")
+		p.errorf(at, cause.ConfigConflict, "Add a cafile line.", "Error: require_certificate without cafile or capath: no certificate could be verified.")
 	case !t.RequireCertificate:
 		for _, name := range []string{"cafile", "capath", "crlfile"} {
 			if _, ok := b.seen[name]; ok {
-				p.find(Notice, option(name), causeNoEffect, "Write require_certificate true if clients must have one.", "%s has no effect: clients are not asked for a certificate.", name)
+				p.find(Notice, option(name), cause.ConfigNoEffect, "Write require_certificate true if clients must have one.", "%s has no effect: clients are not asked for a certificate.", name)
 			}
 		}
 	}
@@ -110,16 +111,16 @@ func (p *parser) checkListener(b *block) {
 		if !t.IdentityAsUsername {
 			name = "use_subject_as_username"
 		}
-		p.errorf(at, causeConflict, "Add require_certificate true, with certfile, keyfile and cafile.", "Error: %s without require_certificate: no client would be asked for a certificate, and all be refused.", name)
+		p.errorf(at, cause.ConfigConflict, "Add require_certificate true, with certfile, keyfile and cafile.", "Error: %s without require_certificate: no client would be asked for a certificate, and all be refused.", name)
 	}
 	if t.IdentityAsUsername && t.SubjectAsUsername {
-		p.find(Warning, at, causeNoEffect, "Leave one of the two out.", "Warning: use_subject_as_username has no effect beside use_identity_as_username.")
+		p.find(Warning, at, cause.ConfigNoEffect, "Leave one of the two out.", "Warning: use_subject_as_username has no effect beside use_identity_as_username.")
 	}
 	if c.HTTPDir != "" && c.Protocol == listener.MQTT {
-		p.find(Warning, option("http_dir"), causeNoEffect, "Add protocol websockets or protocol auto.", "Warning: http_dir has no effect on a listener that speaks MQTT only.")
+		p.find(Warning, option("http_dir"), cause.ConfigNoEffect, "Add protocol websockets or protocol auto.", "Warning: http_dir has no effect on a listener that speaks MQTT only.")
 	}
 	if c.Path != "" && (c.Interface != "" || c.Domain != "") {
-		p.find(Warning, at, causeNoEffect, "", "Warning: bind_interface and socket_domain have no effect on a Unix socket.")
+		p.find(Warning, at, cause.ConfigNoEffect, "", "Warning: bind_interface and socket_domain have no effect on a Unix socket.")
 	}
 }
 
@@ -144,7 +145,7 @@ func (p *parser) checkTwins(blocks []*block) {
 		}
 		k := key{b.config.Port, b.config.Address, b.config.Interface, b.config.Domain, b.config.Path}
 		if a := first[k]; a != nil {
-			p.errorf(line{place: b.place, word: "listener"}, causePortTaken, "The first stands at "+a.place.String()+".", "Error: Address already in use: the listener is there twice.")
+			p.errorf(line{place: b.place, word: "listener"}, cause.PortTaken, "The first stands at "+a.place.String()+".", "Error: Address already in use: the listener is there twice.")
 			continue
 		}
 		first[k] = b

@@ -7,11 +7,12 @@ import (
 	"strings"
 	"time"
 
+	"picket/cause"
 	"picket/logging"
 )
 
 func (p *parser) allowDuplicateMessages(_ *fileState, l line) {
-	p.find(Notice, l, causeDeprecated, "", "The 'allow_duplicate_messages' option is now deprecated and will be removed in a future version. The behaviour will default to true.")
+	p.find(Notice, l, cause.ConfigDeprecated, "", "The 'allow_duplicate_messages' option is now deprecated and will be removed in a future version. The behaviour will default to true.")
 	p.bool(l, &p.config.AllowDuplicateMessages)
 }
 
@@ -57,16 +58,16 @@ func (p *parser) logDest(_ *fileState, l line) {
 		d.Path = strings.TrimSpace(strings.TrimPrefix(l.rest, "file"))
 		switch {
 		case p.logFile:
-			p.errorf(l, causeInvalid, "There can be one file.", "Error: Duplicate \"log_dest file\" value.")
+			p.errorf(l, cause.ConfigInvalidValue, "There can be one file.", "Error: Duplicate \"log_dest file\" value.")
 		case d.Path == "":
-			p.errorf(l, causeInvalid, "Write: log_dest file PATH", "Error: Empty \"log_dest file\" value in configuration.")
+			p.errorf(l, cause.ConfigInvalidValue, "Write: log_dest file PATH", "Error: Empty \"log_dest file\" value in configuration.")
 		default:
 			p.logFile = true
 			p.config.Log.Dest = append(p.config.Log.Dest, d)
 		}
 		return
 	case "dlt":
-		p.errorf(l, causeUnsupported, "Use syslog, or a file.", "Error: log_dest dlt is not possible: Picket does not speak Diagnostic Log and Trace.")
+		p.errorf(l, cause.ConfigUnsupported, "Use syslog, or a file.", "Error: log_dest dlt is not possible: Picket does not speak Diagnostic Log and Trace.")
 		return
 	default:
 		p.invalid(l, words[0], "It is none, stdout, stderr, syslog, topic or file PATH.")
@@ -139,7 +140,7 @@ func (p *parser) maxInflightMessages(_ *fileState, l line) {
 	switch {
 	case !ok:
 	case n > math.MaxUint16:
-		p.errorf(l, causeInvalid, "There are no more packet identifiers; 0 is no limit.", "Error: max_inflight_messages must be <= 65535.")
+		p.errorf(l, cause.ConfigInvalidValue, "There are no more packet identifiers; 0 is no limit.", "Error: max_inflight_messages must be <= 65535.")
 	case n == math.MaxUint16:
 		p.config.MaxInflightMessages = 0
 	default:
@@ -182,7 +183,7 @@ func (p *parser) memoryLimit(_ *fileState, l line) {
 }
 
 func (p *parser) messageSizeLimit(_ *fileState, l line) {
-	p.find(Notice, l, causeDeprecated, "", "Note: It is recommended to replace `message_size_limit` with `max_packet_size`.")
+	p.find(Notice, l, cause.ConfigDeprecated, "", "Note: It is recommended to replace `message_size_limit` with `max_packet_size`.")
 	if n, ok := p.int(l, 0, 268_435_455); ok {
 		p.config.MessageSizeLimit = int(n)
 	}
@@ -199,7 +200,7 @@ func (p *parser) persistentClientExpiration(_ *fileState, l line) {
 	n, err := strconv.ParseInt(value[:len(value)-1], 10, 64)
 	switch {
 	case unit == 0, err != nil, n <= 0:
-		p.errorf(l, causeInvalid, "Write: "+directives.usage(l.word), "Error: Invalid persistent_client_expiration duration in configuration.")
+		p.errorf(l, cause.ConfigInvalidValue, "Write: "+directives.usage(l.word), "Error: Invalid persistent_client_expiration duration in configuration.")
 	case n > int64(math.MaxInt64/unit):
 		p.config.PersistentExpiration = math.MaxInt64 // 292 years
 	default:
@@ -214,7 +215,7 @@ func (p *parser) pidFile(_ *fileState, l line) {
 }
 
 func (p *parser) retryInterval(_ *fileState, l line) {
-	p.find(Warning, l, causeNoEffect, "Messages are sent again when a client reconnects; leave the line out.", "Warning: The retry_interval option is no longer available.")
+	p.find(Warning, l, cause.ConfigNoEffect, "Messages are sent again when a client reconnects; leave the line out.", "Warning: The retry_interval option is no longer available.")
 }
 
 func (p *parser) sysInterval(_ *fileState, l line) {
@@ -242,7 +243,7 @@ func (p *parser) websocketsHeadersSize(_ *fileState, l line) {
 
 func (p *parser) websocketsLogLevel(_ *fileState, l line) {
 	if n, ok := p.int(l, math.MinInt64, math.MaxInt64); ok && n != 0 {
-		p.errorf(l, causeUnsupported, "Leave the line out; log_type websockets and log_type debug show what WebSocket clients do.",
+		p.errorf(l, cause.ConfigUnsupported, "Leave the line out; log_type websockets and log_type debug show what WebSocket clients do.",
 			"Error: websockets_log_level is not possible: it is the log mask of a library that Picket does not use.")
 	}
 }
@@ -253,7 +254,7 @@ func (p *parser) persistenceSwitch(_ *fileState, l line) {
 	p.persistence = false
 	p.bool(l, &p.persistence)
 	if p.persistence {
-		p.errorf(l, causeUnsupported, "Write persistence false if a restart may forget sessions, queued and retained messages.",
+		p.errorf(l, cause.ConfigUnsupported, "Write persistence false if a restart may forget sessions, queued and retained messages.",
 			"Error: %s true is not possible: this version of Picket keeps everything in memory.", l.word)
 	}
 }

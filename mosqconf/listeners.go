@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"picket/cause"
 	"picket/listener"
 	"picket/topic"
 )
@@ -32,10 +33,10 @@ func (p *parser) listener(f *fileState, l line) {
 		if err != nil {
 			hint = "The port comes first: listener PORT ADDRESS"
 		}
-		p.errorf(l, causeInvalid, hint, "Error: Invalid port value (%s).", words[0])
+		p.errorf(l, cause.ConfigInvalidValue, hint, "Error: Invalid port value (%s).", words[0])
 		return
 	case port == 0 && len(words) == 1:
-		p.errorf(l, causeInvalid, "Write: listener 0 PATH", "Error: A listener with port 0 must provide a Unix socket path.")
+		p.errorf(l, cause.ConfigInvalidValue, "Write: listener 0 PATH", "Error: A listener with port 0 must provide a Unix socket path.")
 		return
 	case port == 0:
 		b.config.Path = words[1]
@@ -52,9 +53,9 @@ func (p *parser) listener(f *fileState, l line) {
 }
 
 func (p *parser) port(_ *fileState, l line) {
-	p.find(Notice, l, causeDeprecated, "", "The 'port' option is now deprecated and will be removed in a future version. Please use 'listener' instead.")
+	p.find(Notice, l, cause.ConfigDeprecated, "", "The 'port' option is now deprecated and will be removed in a future version. Please use 'listener' instead.")
 	if p.defaults.config.Port != 0 {
-		p.find(Warning, l, causeNoEffect, "Use listener lines for several ports.", "Warning: Default listener port specified multiple times. Only the latest will be used.")
+		p.find(Warning, l, cause.ConfigNoEffect, "Use listener lines for several ports.", "Warning: Default listener port specified multiple times. Only the latest will be used.")
 	}
 	value, ok := p.word(l)
 	if !ok {
@@ -62,7 +63,7 @@ func (p *parser) port(_ *fileState, l line) {
 	}
 	n, err := strconv.Atoi(value)
 	if err != nil || n < 1 || n > math.MaxUint16 {
-		p.errorf(l, causeInvalid, "Ports are from 1 to 65535.", "Error: Invalid port value (%s).", value)
+		p.errorf(l, cause.ConfigInvalidValue, "Ports are from 1 to 65535.", "Error: Invalid port value (%s).", value)
 		return
 	}
 	p.defaults.config.Port = n
@@ -71,7 +72,7 @@ func (p *parser) port(_ *fileState, l line) {
 }
 
 func (p *parser) bindAddress(_ *fileState, l line) {
-	p.find(Notice, l, causeDeprecated, "Please use 'listener' instead.", "The 'bind_address' option is now deprecated and will be removed in a future version.")
+	p.find(Notice, l, cause.ConfigDeprecated, "Please use 'listener' instead.", "The 'bind_address' option is now deprecated and will be removed in a future version.")
 	if s, ok := p.string(l, p.defaults.seen); ok {
 		p.defaults.config.Address = s
 		if !p.defaults.named {
@@ -97,7 +98,7 @@ func (p *parser) maxQoS(f *fileState, l line) {
 	case value == "0" || value == "1" || value == "2":
 		b.config.MaxQoS = value[0] - '0'
 	default:
-		p.errorf(l, causeInvalid, "", "Error: max_qos must be between 0 and 2 inclusive.")
+		p.errorf(l, cause.ConfigInvalidValue, "", "Error: max_qos must be between 0 and 2 inclusive.")
 	}
 }
 
@@ -110,7 +111,7 @@ func (p *parser) maxTopicAlias(f *fileState, l line) {
 
 func (p *parser) mountPoint(f *fileState, l line) {
 	if len(p.blocks) == 0 {
-		p.errorf(l, causeConflict, "", "Error: You must use create a listener before using the mount_point option in the configuration file.")
+		p.errorf(l, cause.ConfigConflict, "", "Error: You must use create a listener before using the mount_point option in the configuration file.")
 		return
 	}
 	b := f.option(l)
@@ -119,7 +120,7 @@ func (p *parser) mountPoint(f *fileState, l line) {
 		return
 	}
 	if err := topic.CheckName([]byte(s)); err != nil {
-		p.errorf(l, causeInvalid, "It is the beginning of a topic name, such as home/", "Error: Invalid mount_point '%s'. Does it contain a wildcard character?", s)
+		p.errorf(l, cause.ConfigInvalidValue, "It is the beginning of a topic name, such as home/", "Error: Invalid mount_point '%s'. Does it contain a wildcard character?", s)
 		return
 	}
 	b.config.MountPoint = s
@@ -139,7 +140,7 @@ func (p *parser) protocol(f *fileState, l line) {
 	case "auto":
 		b.config.Protocol = listener.Auto
 	case "mqttsn":
-		p.errorf(l, causeUnsupported, "It is mqtt, websockets or auto.", "Error: Invalid protocol value (mqttsn).")
+		p.errorf(l, cause.ConfigUnsupported, "It is mqtt, websockets or auto.", "Error: Invalid protocol value (mqttsn).")
 	default:
 		p.invalid(l, value, "It is mqtt, websockets or auto.")
 	}
@@ -175,7 +176,7 @@ func (p *parser) socketDomain(f *fileState, l line) {
 	case value == "ipv4" || value == "ipv6":
 		b.config.Domain = value
 	default:
-		p.errorf(l, causeInvalid, "It is ipv4 or ipv6; leave the line out for both.", "Error: Invalid socket_domain value \"%s\" in configuration.", value)
+		p.errorf(l, cause.ConfigInvalidValue, "It is ipv4 or ipv6; leave the line out for both.", "Error: Invalid socket_domain value \"%s\" in configuration.", value)
 	}
 }
 
@@ -191,7 +192,7 @@ func (p *parser) tlsVersion(f *fileState, l line) {
 	case "tlsv1.2":
 		b.config.TLS.MinVersion = tls.VersionTLS12
 	case "tlsv1", "tlsv1.0", "tlsv1.1":
-		p.errorf(l, causeUnsupported, "Write tls_version tlsv1.2, which is the default, or update the clients that know nothing newer.",
+		p.errorf(l, cause.ConfigUnsupported, "Write tls_version tlsv1.2, which is the default, or update the clients that know nothing newer.",
 			"Error: tls_version %s is not possible: RFC 8996 forbids TLS before 1.2 because it is broken.", s)
 	default:
 		p.invalid(l, s, "It is tlsv1.2 or tlsv1.3.")
@@ -204,7 +205,7 @@ func (p *parser) tlsKeyform(f *fileState, l line) {
 	switch {
 	case !ok, s == "pem":
 	case s == "engine":
-		p.errorf(l, causeUnsupported, "Keep the key in a file that only picket may read (keyfile).", "Error: tls_keyform engine is not possible: OpenSSL's engines cannot be used from Go.")
+		p.errorf(l, cause.ConfigUnsupported, "Keep the key in a file that only picket may read (keyfile).", "Error: tls_keyform engine is not possible: OpenSSL's engines cannot be used from Go.")
 	default:
 		p.invalid(l, s, "It is pem.")
 	}
@@ -227,7 +228,7 @@ func (p *parser) ciphers(f *fileState, l line) {
 	}
 	for _, name := range names {
 		if _, err := listener.CipherSuite(name); err != nil {
-			p.errorf(l, causeUnsupported, "", "Error: Invalid cipher in ciphers: %s.", err)
+			p.errorf(l, cause.ConfigUnsupported, "", "Error: Invalid cipher in ciphers: %s.", err)
 			continue
 		}
 		b.config.TLS.Ciphers = append(b.config.TLS.Ciphers, name)
@@ -244,7 +245,7 @@ func (p *parser) ciphersTLS13(f *fileState, l line) {
 	names := cipherNames(s)
 	for _, suite := range tls.CipherSuites() {
 		if suite.SupportedVersions[0] == tls.VersionTLS13 && !slices.Contains(names, suite.Name) {
-			p.errorf(l, causeUnsupported, "Leave the line out: its three ciphers (TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384, TLS_CHACHA20_POLY1305_SHA256) are all strong and always on.",
+			p.errorf(l, cause.ConfigUnsupported, "Leave the line out: its three ciphers (TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384, TLS_CHACHA20_POLY1305_SHA256) are all strong and always on.",
 				"Error: A choice by ciphers_tls1.3 is not possible with Go's TLS.")
 			return
 		}
@@ -256,7 +257,7 @@ func (p *parser) sniCertificate(f *fileState, l line) {
 	b := f.option(l)
 	words := strings.Fields(l.rest)
 	if len(words) != 2 {
-		p.errorf(l, causeInvalid, "Write: "+directives.usage(l.word)+" (paths without blanks)", "Error: Invalid sni_certificate value (%s).", l.rest)
+		p.errorf(l, cause.ConfigInvalidValue, "Write: "+directives.usage(l.word)+" (paths without blanks)", "Error: Invalid sni_certificate value (%s).", l.rest)
 		return
 	}
 	b.config.TLS.SNI = append(b.config.TLS.SNI, listener.SNI{CertFile: words[0], KeyFile: words[1]})

@@ -12,20 +12,7 @@ import (
 
 	"picket/access"
 	"picket/broker"
-	"picket/cause"
 	"picket/listener"
-)
-
-// The causes of findings about the file itself; those of what it describes stand beside the checks.
-const (
-	causeUnreadable  cause.ID = "config-unreadable"        // the file, or one that it includes
-	causeUnknown     cause.ID = "config-unknown-directive" // no such directive
-	causeInvalid     cause.ID = "config-invalid-value"     // a value that the directive cannot have, none, or two
-	causeUnsupported cause.ID = "config-unsupported"       // a directive or value of mosquitto's that Picket does not have
-	causeDeprecated  cause.ID = "config-deprecated"        // a directive that mosquitto is going to remove
-	causeNoEffect    cause.ID = "config-no-effect"         // where it stands, the directive changes nothing
-	causeConflict    cause.ID = "config-conflict"          // directives that do not go together, or one that needs another
-	causePortTaken   cause.ID = "port-taken"               // two listeners that want the same address
 )
 
 // Parse reads a configuration file. The configuration is nil when the report has an error. Files that only the broker opens

@@ -121,7 +121,7 @@ func (p *parser) find(level Level, l line, id cause.ID, hint, format string, arg
 // readFile reads one file. from is the include_dir line that named it.
 func (p *parser) readFile(path string, level int, from place) {
 	unreadable := func(hint string, format string, args ...any) {
-		p.find(Error, line{place: from}, causeUnreadable, hint, format, args...)
+		p.find(Error, line{place: from}, cause.ConfigUnreadable, hint, format, args...)
 		if from.file == "" {
 			p.report.Findings[len(p.report.Findings)-1].File = path
 		}
@@ -178,7 +178,7 @@ func (p *parser) parse(path, text string, level int) {
 		}
 		if !utf8.ValidString(s) || strings.ContainsFunc(strings.ReplaceAll(s, "\t", " "), unicode.IsControl) {
 			l.word = ""
-			p.errorf(l, causeInvalid, "The file is UTF-8 text, without control characters.", "Error: Malformed UTF-8 in configuration.")
+			p.errorf(l, cause.ConfigInvalidValue, "The file is UTF-8 text, without control characters.", "Error: Malformed UTF-8 in configuration.")
 			continue
 		}
 		p.directive(f, l)
@@ -197,7 +197,7 @@ func (p *parser) directive(f *fileState, l line) {
 			return
 		}
 	}
-	p.errorf(l, causeUnknown, suggestion(l), "Error: Unknown configuration variable \"%s\".", l.word)
+	p.errorf(l, cause.ConfigUnknownDirective, suggestion(l), "Error: Unknown configuration variable \"%s\".", l.word)
 }
 
 // includeDir reads the files of a folder whose names end in .conf.
@@ -207,7 +207,7 @@ func (p *parser) includeDir(f *fileState, l line) {
 		return
 	}
 	if f.level > 0 {
-		p.find(Warning, l, causeNoEffect, "Name the folder in the main file.", "Warning: include_dir has no effect in a file that is itself included.")
+		p.find(Warning, l, cause.ConfigNoEffect, "Name the folder in the main file.", "Warning: include_dir has no effect in a file that is itself included.")
 		return
 	}
 	entries, err := os.ReadDir(l.rest)
@@ -218,7 +218,7 @@ func (p *parser) includeDir(f *fileState, l line) {
 		} else {
 			hint = err.Error() + "."
 		}
-		p.errorf(l, causeUnreadable, hint, "Error: Unable to open include_dir '%s'.", l.rest)
+		p.errorf(l, cause.ConfigUnreadable, hint, "Error: Unable to open include_dir '%s'.", l.rest)
 		return
 	}
 	var names []string
@@ -228,7 +228,7 @@ func (p *parser) includeDir(f *fileState, l line) {
 		}
 	}
 	if len(names) > maxIncluded {
-		p.errorf(l, causeUnreadable, fmt.Sprintf("At most %d are read.", maxIncluded), "Error: There are %d files in include_dir '%s'.", len(names), l.rest)
+		p.errorf(l, cause.ConfigUnreadable, fmt.Sprintf("At most %d are read.", maxIncluded), "Error: There are %d files in include_dir '%s'.", len(names), l.rest)
 		return
 	}
 	slices.SortFunc(names, compareNames)

@@ -1,18 +1,22 @@
 package mosqconf
 
-import "strings"
+import (
+	"strings"
+
+	"picket/cause"
+)
 
 // connection refuses a bridge. Its options are not refused one by one: the connection line is what has to go.
 func (p *parser) connection(f *fileState, l line) {
 	f.bridge = true
-	p.errorf(l, causeUnsupported, "Remove the connection line and the options of the bridge that follow it, or leave the bridge to a mosquitto that connects to Picket.",
+	p.errorf(l, cause.ConfigUnsupported, "Remove the connection line and the options of the bridge that follow it, or leave the bridge to a mosquitto that connects to Picket.",
 		"Error: Bridges are not available: this version of Picket has none.")
 }
 
 // bridgeOption takes a line that belongs to a refused bridge.
 func (p *parser) bridgeOption(f *fileState, l line) {
 	if !f.bridge {
-		p.errorf(l, causeConflict, l.word+" belongs to a bridge, and no connection line stands before it in this file.", "Error: Invalid bridge configuration.")
+		p.errorf(l, cause.ConfigConflict, l.word+" belongs to a bridge, and no connection line stands before it in this file.", "Error: Invalid bridge configuration.")
 	}
 }
 
@@ -24,7 +28,7 @@ func (p *parser) pluginFile(f *fileState, l line) {
 	if strings.Contains(l.rest, "dynamic_security") {
 		hint = "The dynamic security plugin will be a part of Picket; this version has password_file and acl_file."
 	}
-	p.errorf(l, causeUnsupported, hint, "Error: %s is not possible: plugins are compiled for mosquitto and cannot be loaded.", l.word)
+	p.errorf(l, cause.ConfigUnsupported, hint, "Error: %s is not possible: plugins are compiled for mosquitto and cannot be loaded.", l.word)
 }
 
 // pluginOption takes a line that belongs to a refused plugin.
@@ -36,5 +40,5 @@ func (p *parser) pluginOption(f *fileState, l line) {
 	if strings.HasPrefix(l.word, "auth_opt_") || strings.HasPrefix(l.word, "plugin_opt_") {
 		word = "An auth_opt_ option"
 	}
-	p.errorf(l, causeConflict, l.word+" belongs to a plugin line, and none stands before it in this file.", "Error: %s exists in the config file without an auth_plugin.", word)
+	p.errorf(l, cause.ConfigConflict, l.word+" belongs to a plugin line, and none stands before it in this file.", "Error: %s exists in the config file without an auth_plugin.", word)
 }

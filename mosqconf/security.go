@@ -1,6 +1,9 @@
 package mosqconf
 
-import "picket/access"
+import (
+	"picket/access"
+	"picket/cause"
+)
 
 // rules returns the security rules that an option belongs to: with per_listener_settings those of the listener.
 func (p *parser) rules(f *fileState, l line) *security {
@@ -18,7 +21,7 @@ func (p *parser) rules(f *fileState, l line) *security {
 func (p *parser) perListenerSettings(_ *fileState, l line) {
 	p.bool(l, &p.perListener)
 	if p.securityUsed && p.perListener {
-		p.errorf(l, causeConflict, "Put the line at the top of the file.", "Error: per_listener_settings must be set before any other security settings.")
+		p.errorf(l, cause.ConfigConflict, "Put the line at the top of the file.", "Error: per_listener_settings must be set before any other security settings.")
 	}
 }
 
@@ -73,7 +76,7 @@ func (p *parser) autoIDPrefix(f *fileState, l line) {
 
 // clientIDPrefixes is about all listeners, with per_listener_settings too.
 func (p *parser) clientIDPrefixes(_ *fileState, l line) {
-	p.find(Notice, l, causeDeprecated, "", "The 'clientid_prefixes' option is now deprecated and will be removed in a future version.")
+	p.find(Notice, l, cause.ConfigDeprecated, "", "The 'clientid_prefixes' option is now deprecated and will be removed in a future version.")
 	if prefix, ok := p.string(l, p.seen); ok {
 		p.prefixes = prefix
 	}

@@ -5,16 +5,18 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"picket/cause"
 )
 
 // empty records a directive without a value.
 func (p *parser) empty(l line) {
-	p.errorf(l, causeInvalid, "Write: "+directives.usage(l.word), "Error: Empty %s value in configuration.", l.word)
+	p.errorf(l, cause.ConfigInvalidValue, "Write: "+directives.usage(l.word), "Error: Empty %s value in configuration.", l.word)
 }
 
 // invalid records a value that the directive cannot have.
 func (p *parser) invalid(l line, value, hint string) {
-	p.errorf(l, causeInvalid, hint, "Error: Invalid %s value (%s).", l.word, value)
+	p.errorf(l, cause.ConfigInvalidValue, hint, "Error: Invalid %s value (%s).", l.word, value)
 }
 
 // word returns the line's only value. mosquitto does not look at what follows it, so this is but a warning.
@@ -30,7 +32,7 @@ func (p *parser) word(l line) (value string, ok bool) {
 
 func (p *parser) noMore(l line, words []string) {
 	if len(words) > 0 {
-		p.find(Warning, l, causeNoEffect, "Comments begin with #.", "Warning: \"%s\" after the value of %s is not looked at.", strings.Join(words, " "), l.word)
+		p.find(Warning, l, cause.ConfigNoEffect, "Comments begin with #.", "Warning: \"%s\" after the value of %s is not looked at.", strings.Join(words, " "), l.word)
 	}
 }
 
@@ -83,7 +85,7 @@ func (p *parser) string(l line, seen map[string]place) (value string, ok bool) {
 		return "", false
 	}
 	if first, twice := seen[l.word]; twice {
-		p.errorf(l, causeInvalid, "The first stands at "+first.String()+".", "Error: Duplicate %s value in configuration.", l.word)
+		p.errorf(l, cause.ConfigInvalidValue, "The first stands at "+first.String()+".", "Error: Duplicate %s value in configuration.", l.word)
 		return "", false
 	}
 	seen[l.word] = l.place

@@ -13,6 +13,7 @@ type commands struct {
 	Bench    benchCommand    `cmd:"" help:"Put load on any MQTT broker and measure what comes through."`
 	Check    checkCommand    `cmd:"" help:"Check a configuration file and everything it names."`
 	Help     helpCommand     `cmd:"" help:"Show what a command does and its options."`
+	Passwd   passwdCommand   `cmd:"" passthrough:"" help:"Edit a password file."`
 	Pub      pubCommand      `cmd:"" passthrough:"" help:"Publish messages."`
 	RR       rrCommand       `cmd:"" name:"rr" passthrough:"" help:"Publish a request and print the response."`
 	Sentinel sentinelCommand `cmd:"" help:"Watch Redis masters and promote a replica when one fails, as redis-sentinel does."`

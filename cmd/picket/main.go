@@ -47,10 +47,11 @@ type env struct {
 // programs are the names beside its own that the binary answers to: called through a link of that name it behaves as that
 // program, with its options, its messages and its exit statuses.
 var programs = map[string]func(e *env, args []string) error{
-	"mosquitto":     runMosquitto,
-	"mosquitto_pub": runPub,
-	"mosquitto_rr":  runRR,
-	"mosquitto_sub": runSub,
+	"mosquitto":        runMosquitto,
+	"mosquitto_passwd": runPasswd,
+	"mosquitto_pub":    runPub,
+	"mosquitto_rr":     runRR,
+	"mosquitto_sub":    runSub,
 }
 
 // modes are the first arguments that turn the binary into another program, as --sentinel turns redis-server into a sentinel.

@@ -122,6 +122,9 @@ var bad = []struct {
 	{"Subscription Identifier in will", V5, ProtocolError, packetOf(0x10, "MQTT", 5, 6, id1, none, "c", props("\x0b\x01"), "w", "")},
 	{"unknown property", V5, MalformedPacket, packetOf(0x10, "MQTT", 5, 2, id1, props("\x04\x00"), "c")},
 	{"will payload not UTF-8", V5, PayloadFormatInvalid, packetOf(0x10, "MQTT", 5, 6, id1, none, "c", props("\x01\x01"), "w", "\xff")},
+	{"ends within a number", V5, MalformedPacket, packetOf(0x10, "MQTT", 5, 2, id1, props("\x11\x00\x00"), "c")},
+	{"ends within a string", V5, MalformedPacket, packetOf(0x30, "a", props("\x03\x00\x05x"))},
+	{"MQTT-4.7.3-1/response topic", V5, ProtocolError, packetOf(0x30, "a", props("\x08\x00\x00"))},
 	{"ends within the protocol name", V5, MalformedPacket, packetOf(0x10, raw("\x00\x04MQ"))},
 	{"ends within the properties", V5, MalformedPacket, packetOf(0x10, "MQTT", 5, 2, id1, raw("\x05\x11"))},
 

@@ -134,7 +134,8 @@ func (p *Publish) Properties() (*Properties, error) {
 // Append adds the packet for a peer of version v. For MQTT 5.0 Props are written as they are; the fields decoded from them
 // (Alias, Expiry, ...) are not looked at.
 func (p *Publish) Append(dst []byte, v Version) []byte {
-	n := len(p.Topic) + 2 + len(p.Payload)
+	name := p.Topic[:fit(p.Topic)]
+	n := len(name) + 2 + len(p.Payload)
 	if p.QoS > 0 {
 		n += 2
 	}
@@ -142,8 +143,8 @@ func (p *Publish) Append(dst []byte, v Version) []byte {
 		n += SizeVarint(len(p.Props)) + len(p.Props)
 	}
 	dst = AppendVarint(append(dst, p.first()), n)
-	dst = append(dst, byte(len(p.Topic)>>8), byte(len(p.Topic)))
-	dst = append(dst, p.Topic...)
+	dst = append(dst, byte(len(name)>>8), byte(len(name)))
+	dst = append(dst, name...)
 	if p.QoS > 0 {
 		dst = binary.BigEndian.AppendUint16(dst, p.ID)
 	}

@@ -2,6 +2,7 @@ package packet
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 )
 
@@ -84,8 +85,10 @@ func TestDecodedFields(t *testing.T) {
 }
 
 func textProperty(id PropertyID, s string) props {
-	return props(appendString([]byte{byte(id)}, s))
+	return props(textPropertyBytes(id, s))
 }
+
+func textPropertyBytes(id PropertyID, s string) []byte { return appendString([]byte{byte(id)}, s) }
 
 // TestPayloadFormatInvalid: the packet is complete, so that it can be acknowledged.
 func TestPayloadFormatInvalid(t *testing.T) {
@@ -94,6 +97,33 @@ func TestPayloadFormatInvalid(t *testing.T) {
 	err := p.Decode(V5, first, body)
 	if e, ok := err.(*Error); !ok || e.Code != PayloadFormatInvalid || p.ID != 9 || string(p.Topic) != "a/b" || p.PayloadUTF8 {
 		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+// TestAppendedProperties: what a server says anew for each receiver can be read again.
+func TestAppendedProperties(t *testing.T) {
+	raw := AppendForward(nil, textPropertyBytes(ContentType, "x"))
+	raw = AppendTopicAlias(AppendSubscriptionID(AppendSubscriptionID(AppendExpiry(raw, 60), 1), 300), 7)
+	first, body := wire(t, (&Publish{Topic: []byte("a"), Props: raw}).Append(nil, V5))
+	var p Publish
+	if err := p.Decode(V5, first, body); err != nil {
+		t.Fatal(err)
+	}
+	if p.Alias != 7 || p.Expiry != 60 || !p.HasExpiry || !p.HasSubscriptionID || p.Verbatim {
+		t.Errorf("%+v", p)
+	}
+	props, err := p.Properties()
+	if err != nil || !slices.Equal(props.SubscriptionIDs, []uint32{1, 300}) || props.ContentType != "x" {
+		t.Errorf("%+v, %v", props, err)
+	}
+}
+
+// TestTopicTooLong: a topic that grew beyond a string's length, say by a bridge's prefix, does not spoil the packet.
+func TestTopicTooLong(t *testing.T) {
+	first, body := wire(t, (&Publish{Topic: bytes.Repeat([]byte("x"), MaxString+1), Payload: []byte("y")}).Append(nil, V311))
+	var p Publish
+	if err := p.Decode(V311, first, body); err != nil || len(p.Topic) != MaxString || string(p.Payload) != "y" {
+		t.Errorf("topic of %d bytes, payload %q, %v", len(p.Topic), p.Payload, err)
 	}
 }
 

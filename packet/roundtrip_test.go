@@ -146,6 +146,35 @@ func TestReturn3(t *testing.T) {
 	}
 }
 
+func TestNames(t *testing.T) {
+	for _, c := range []struct{ got, want string }{
+		{NotAuthorized.String(), "Not authorized"},
+		{Code(0x7f).String(), "reason code 0x7f"},
+		{PUBREL.String(), "PUBREL"},
+		{Type(16).String(), "type 16"},
+		{V31.String(), "3.1"},
+		{Version(9).String(), "level 9"},
+		{TopicAlias.String(), "Topic Alias"},
+		{PropertyID(4).String(), "unknown property"},
+		{PropertyID(200).String(), "unknown property"},
+		{(&Error{Clause: "MQTT-3.3.1-4", Text: "text"}).Error(), "text [MQTT-3.3.1-4]"},
+		{(&Error{Text: "text"}).Error(), "text"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%q, want %q", c.got, c.want)
+		}
+	}
+}
+
+func TestValidText(t *testing.T) {
+	for s, want := range map[string]bool{"": true, "ü": true, strings.Repeat("x", MaxString): true,
+		strings.Repeat("x", MaxString+1): false, "\xff": false, "a\x00": false} {
+		if got := ValidText(s); got != want {
+			t.Errorf("ValidText(%.10q) = %v", s, got)
+		}
+	}
+}
+
 func TestSubackBefore5(t *testing.T) {
 	b := (&Suback{ID: 1, Codes: []Code{GrantedQoS1, NotAuthorized}}).Append(nil, V311)
 	if want := []byte{0x90, 4, 0, 1, 1, 0x80}; !bytes.Equal(b, want) {

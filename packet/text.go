@@ -94,6 +94,13 @@ func ValidText(s string) bool {
 // appendString adds s with its length before it. What is longer than MaxString is cut at a character: callers that build
 // strings out of parts check the length before.
 func appendString[S ~string | ~[]byte](dst []byte, s S) []byte {
+	n := fit(s)
+	dst = append(dst, byte(n>>8), byte(n))
+	return append(dst, s[:n]...)
+}
+
+// fit is how many bytes of s a string field takes: all, or as many whole characters as MaxString allows.
+func fit[S ~string | ~[]byte](s S) int {
 	n := len(s)
 	if n > MaxString {
 		n = MaxString
@@ -101,6 +108,5 @@ func appendString[S ~string | ~[]byte](dst []byte, s S) []byte {
 			n--
 		}
 	}
-	dst = append(dst, byte(n>>8), byte(n))
-	return append(dst, s[:n]...)
+	return n
 }

@@ -45,6 +45,13 @@ allow_anonymous false
 password_file TESTDATA/passwd
 acl_file TESTDATA/acl
 `,
+	// A server with a method of enhanced authentication.
+	"scram": `
+persistence false
+listener PORT 127.0.0.1
+allow_anonymous false
+password_file TESTDATA/scram
+`,
 }
 
 // instance is a broker that runs.

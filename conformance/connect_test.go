@@ -361,29 +361,6 @@ func noProblemInformation(e *env) {
 	}
 }
 
-// refusedAuthMethod: there is no enhanced authentication in an MQTT broker without a plugin for it.
-func refusedAuthMethod(e *env) {
-	e.greet(props(func(p *packet.Properties) {
-		p.AuthMethod = "no-such-method"
-		p.Set(packet.AuthenticationMethod)
-	})).rejected(packet.BadAuthenticationMethod, packet.NotAuthorized)
-}
-
-// noAuthUnasked: without a method in CONNECT no AUTH comes and CONNACK names none.
-func noAuthUnasked(e *env) {
-	c := e.connect()
-	if c.ack.Props.Has(packet.AuthenticationMethod) || c.ack.Props.Has(packet.AuthenticationData) {
-		e.Errorf("CONNACK with %+v", c.ack.Props)
-	}
-	c.quiet()
-}
-
-func reauthenticationFails(e *env) {
-	c := e.connect()
-	c.send(&packet.Auth{Code: packet.Reauthenticate, Props: (&packet.Properties{AuthMethod: "no-such-method"}).Set(packet.AuthenticationMethod)})
-	c.refused(packet.ProtocolError, packet.BadAuthenticationMethod, packet.NotAuthorized)
-}
-
 // noDisconnectBeforeConnack sends a CONNECT that cannot be accepted.
 func noDisconnectBeforeConnack(e *env) {
 	c := e.dial("open")

@@ -33,6 +33,7 @@ type client struct {
 	wake      *sync.Cond
 	out       []byte
 	closing   bool // no more output is accepted; what is there is still written
+	last      bool // the command that runs is the last: its reply is still written
 	proto     int
 	name      string
 	lib       [2]string // name and version
@@ -170,18 +171,22 @@ func (c *client) finish() {
 	c.mu.Unlock()
 }
 
-// kill ends a connection from outside. What waits to be written is lost unless it is the client's own doing.
+// kill ends a connection: at once, or, where it is the client's own doing, after its reply.
 func (c *client) kill(self bool) {
-	c.finish()
-	if !self {
-		c.conn.Close()
+	if self {
+		c.mu.Lock()
+		c.last = true
+		c.mu.Unlock()
+		return
 	}
+	c.finish()
+	c.conn.Close()
 }
 
 func (c *client) ending() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.closing
+	return c.closing || c.last
 }
 
 func (c *client) loggedIn() bool {

@@ -372,12 +372,12 @@ func (c *Config) masterDirective(d *directive, name string, a []string) error {
 		}
 		m.ParallelSyncs = int(n)
 	case "notification-script":
-		if !executable(v) {
+		if !c.canRun(v) {
 			return d.err("Notification script seems non existing or non executable.")
 		}
 		m.NotificationScript = v
 	case "client-reconfig-script":
-		if !executable(v) {
+		if !c.canRun(v) {
 			return d.err("Client reconfiguration script seems non existing or non executable.")
 		}
 		m.ReconfigScript = v
@@ -433,6 +433,14 @@ func (c *Config) masterDirective(d *directive, name string, a []string) error {
 		m.Sentinels = append(m.Sentinels, machine.PeerState{Host: hp.Host, Port: hp.Port, RunID: a[4]})
 	}
 	return nil
+}
+
+// canRun tests a script as it will be run: from dir.
+func (c *Config) canRun(path string) bool {
+	if !filepath.IsAbs(path) && c.Dir != "" {
+		path = filepath.Join(c.Dir, path)
+	}
+	return executable(path)
 }
 
 func knownInstance(d *directive, host, port string) (machine.HostPort, error) {

@@ -10,7 +10,7 @@ import (
 func (m *Machine) checkSubjectivelyDown(n *node) {
 	m.dropStale(n)
 	ms, l, now := n.master, n.link, m.now()
-	var elapsed int64
+	elapsed := int64(-1) // nothing is awaited
 	switch {
 	case l.actPing != 0:
 		elapsed = now - l.actPing
@@ -22,7 +22,7 @@ func (m *Machine) checkSubjectivelyDown(n *node) {
 		elapsed = min(elapsed, now-l.refusedAt)
 	}
 	down := elapsed > n.downAfter
-	if elapsed > 0 && !down {
+	if elapsed >= 0 && !down {
 		ms.at(now + n.downAfter - elapsed + 1)
 	}
 	if n.kind == Master {

@@ -370,6 +370,9 @@ func (m *Machine) ping(n *node) {
 	l := n.link
 	m.send(l.cmd, n, pingAnswer, "PING")
 	l.lastPing = m.now()
+	for _, u := range l.users {
+		u.master.at(m.now() + m.pingPeriod(n))
+	}
 	if l.actPing == 0 {
 		l.actPing = m.now()
 	}
@@ -385,6 +388,7 @@ func (m *Machine) pingAnswered(l *link, n *node, v resp.Value) {
 		l.actPing = 0
 		for _, u := range l.users {
 			u.pingRefusal = ""
+			u.master.at(now + m.pingPeriod(n))
 			if u.has(sDown) {
 				m.wake(u.master)
 			}

@@ -181,7 +181,23 @@ func (s *sentinel) perform() {
 			}
 		case machine.Event:
 			w.check.event(s, o)
+		case machine.StartScript:
+			w.note("%s runs %s", s.name(), strings.Join(o.Argv, " "))
+			life := s.life
+			m.ScriptStarted(o.ID, 1000+int(o.ID))
+			w.after(10e3, func() {
+				if s.life == life {
+					s.do(func(m *machine.Machine) { m.ScriptEnded(o.ID, w.ScriptStatus, 0) })
+				}
+			})
+		case machine.Held:
+			if o.Over {
+				w.note("%s: over: %s", s.name(), o.ID)
+			} else {
+				w.note("%s: %s: %s", s.name(), o.ID, o.Text)
+			}
 		case machine.Exit:
+			w.note("%s ends with status %d", s.name(), o.Code)
 			s.crash()
 			return
 		}
@@ -376,7 +392,7 @@ type server struct {
 	addr       string
 	alive      bool
 	hung       bool
-	loadingTil int64
+	refusal    string // what it answers to PING in place of PONG
 	runID      string
 	priority   int
 	offset     int64
@@ -488,8 +504,8 @@ func (s *server) receive(l *link, cmd []string) {
 	}
 	switch cmd[0] {
 	case "PING":
-		if s.w.now < s.loadingTil {
-			l.reply(resp.Err("LOADING Redis is loading the dataset in memory"))
+		if s.refusal != "" {
+			l.reply(resp.Err(s.refusal))
 			return
 		}
 		l.reply(resp.Value{Kind: resp.Simple, Str: "PONG"})
@@ -499,6 +515,16 @@ func (s *server) receive(l *link, cmd []string) {
 		l.reply(resp.Int(int64(s.publish(cmd[2]))))
 	case "SUBSCRIBE":
 		l.reply(resp.Value{Kind: resp.Array, Elems: []resp.Value{resp.Str("subscribe"), resp.Str(cmd[1]), resp.Int(1)}})
+	case "FAILOVER": // TO host port TIMEOUT ms: the replica catches up and takes over, and we follow it
+		to, ok := s.w.byIP[cmd[2]].(*server)
+		if !ok || s.masterIP != "" || to.masterIP != s.addr || !to.linkUp() {
+			l.reply(resp.Err("ERR FAILOVER target is not a replica."))
+			return
+		}
+		l.reply(resp.OK)
+		to.sync()
+		to.masterIP, to.masterPort = "", 0
+		s.masterIP, s.masterPort, s.syncAt = to.addr, serverPort, s.w.now+5e3
 	case "MULTI":
 		l.in, l.held = true, nil
 		l.reply(resp.OK)

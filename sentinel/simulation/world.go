@@ -45,6 +45,8 @@ type World struct {
 
 	check checker
 	Log   func(line string) // told every event; may be nil
+
+	ScriptStatus int // exit status of the scripts that are run
 }
 
 type host interface {

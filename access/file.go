@@ -17,7 +17,7 @@ const maxFileSize = 64 << 20
 // Warning is a line for the log about a file that could be read.
 type Warning struct {
 	Type logging.Type
-	Text string // in mosquitto's words where it has some; may have several lines
+	Text string // in mosquitto's words where it has some; one line
 	File string
 	Line int // 0: about the whole file
 }

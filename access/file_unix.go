@@ -14,7 +14,7 @@ import (
 // permissionWarnings returns mosquitto's lines about a file of secrets that others may read or that somebody else owns.
 func permissionWarnings(path string, info fs.FileInfo) (texts []string) {
 	if info.Mode().Perm()&0o007 != 0 {
-		texts = append(texts, fmt.Sprintf("Warning: File %s has world readable permissions. Future versions will refuse to load this file.\n"+
+		texts = append(texts, fmt.Sprintf("Warning: File %s has world readable permissions. Future versions will refuse to load this file. "+
 			"To fix this, use `chmod 0600 %s`.", path, path))
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
@@ -26,7 +26,7 @@ func permissionWarnings(path string, info fs.FileInfo) (texts []string) {
 		if u, err := user.LookupId(name); err == nil {
 			name = u.Username
 		}
-		texts = append(texts, fmt.Sprintf("Warning: File %s owner is not %s. Future versions will refuse to load this file.\n"+
+		texts = append(texts, fmt.Sprintf("Warning: File %s owner is not %s. Future versions will refuse to load this file. "+
 			"To fix this, use `chown %s %s`.", path, name, name, path))
 	}
 	if int(stat.Gid) != os.Getgid() {
@@ -34,7 +34,7 @@ func permissionWarnings(path string, info fs.FileInfo) (texts []string) {
 		if g, err := user.LookupGroupId(name); err == nil {
 			name = g.Name
 		}
-		texts = append(texts, fmt.Sprintf("Warning: File %s group is not %s. Future versions will refuse to load this file.\n"+
+		texts = append(texts, fmt.Sprintf("Warning: File %s group is not %s. Future versions will refuse to load this file. "+
 			"To fix this, use `chgrp %s %s`.", path, name, name, path))
 	}
 	return texts

@@ -253,7 +253,7 @@ func TestLoadPasswordFile(t *testing.T) {
 		t.Errorf("users: %v", p.users)
 	}
 	want := []Warning{
-		{logging.Warning, "Warning: File " + path + " has world readable permissions. Future versions will refuse to load this file.\nTo fix this, use `chmod 0600 " + path + "`.", path, 0},
+		{logging.Warning, "Warning: File " + path + " has world readable permissions. Future versions will refuse to load this file. To fix this, use `chmod 0600 " + path + "`.", path, 0},
 		{logging.Notice, "Warning: Invalid line in password file '" + path + "': nohash", path, 5},
 		{logging.Error, "Error: Invalid password hash type for user type, removing entry.", path, 7},
 		{logging.Error, "Error: Unable to decode password salt for user short, removing entry.", path, 8},

@@ -31,7 +31,22 @@ func Parse(path string) (*broker.Config, *Report) {
 // addresses, and nobody needs a password.
 func LocalOnly() *broker.Config { return ForPort([]int{1883}) }
 
-// ForPort returns the same for the ports of the command line, each from 1 to 65535.
+// Open returns the configuration of a start without a configuration that is to be reached from elsewhere: ports on all
+// addresses and for every protocol. Clients on the same machine need no password, all others one of passwordFile.
+func Open(ports []int, passwordFile, certFile, keyFile string) *broker.Config {
+	c := broker.Defaults()
+	c.Security[0].Anonymous = access.AnonymousLocal
+	c.Security[0].PasswordFile = passwordFile
+	for _, port := range ports {
+		l := newListener(port, "", "no configuration")
+		l.Protocol = listener.Auto
+		l.TLS.CertFile, l.TLS.KeyFile = certFile, keyFile
+		c.Listeners = append(c.Listeners, l)
+	}
+	return &c
+}
+
+// ForPort returns what LocalOnly does for the ports of the command line, each from 1 to 65535.
 func ForPort(ports []int) *broker.Config {
 	c := broker.Defaults()
 	c.User = defaultUser

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"os"
 	"regexp"
+	"strconv"
+	"strings"
 )
 
 // Kind is a kind of network interface.
@@ -40,8 +42,9 @@ func ThisHost() (Host, error) {
 		// belong to root name servers, so that the default route is the one that is asked about.
 		Outbound4: source("udp4", "198.41.0.4:53"),
 		Outbound6: source("udp6", "[2001:503:ba3e::2:30]:53"),
-		Container: exists("/.dockerenv") || exists("/run/.containerenv"),
 	}
+	// Virtual machines are made from container images too and then carry the mark without being one.
+	marked := exists("/.dockerenv") || exists("/run/.containerenv")
 	all, err := net.Interfaces()
 	if err != nil {
 		return Host{}, fmt.Errorf("listing network interfaces: %w", err)
@@ -63,6 +66,7 @@ func ThisHost() (Host, error) {
 			}
 		}
 		h.Interfaces = append(h.Interfaces, found)
+		h.Container = h.Container || marked && found.Kind == Ordinary && hasPeer(i)
 	}
 	return h, nil
 }
@@ -96,6 +100,13 @@ func kind(name string, flags net.Flags) Kind {
 		return Tunnel
 	}
 	return Ordinary
+}
+
+// hasPeer says whether an interface is one end of a pair whose other end lies in another network namespace, as the one that a
+// container engine gives to a container. Linux only; elsewhere containers run in Linux machines of their own.
+func hasPeer(i net.Interface) bool {
+	link, err := os.ReadFile("/sys/class/net/" + i.Name + "/iflink")
+	return err == nil && strings.TrimSpace(string(link)) != strconv.Itoa(i.Index)
 }
 
 func source(network, destination string) netip.Addr {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"picket/access"
@@ -23,7 +24,7 @@ const (
 	caFile       = "ca.crt"
 	caKeyFile    = "ca.key"
 	serverFile   = "server.pem"
-	lockFile     = "lock"
+	lockFile     = "picket.lock"
 )
 
 // Options say what for, and as of when, a data directory is prepared.
@@ -91,6 +92,9 @@ func Prepare(o Options) (r *Result, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w; name another one with --data DIR", err)
 	}
+	if err := ours(dir); err != nil {
+		return nil, err
+	}
 	unlock, err := lock(filepath.Join(dir, lockFile))
 	if err != nil {
 		return nil, fmt.Errorf("data directory %s cannot be used: %w; name another one with --data DIR", dir, err)
@@ -112,6 +116,18 @@ func Prepare(o Options) (r *Result, err error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// ours refuses a directory that holds other things than a broker's data: somebody has mistyped --data.
+func ours(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("data directory: %w; name another one with --data DIR", err)
+	}
+	if len(entries) == 0 || slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == lockFile }) {
+		return nil
+	}
+	return fmt.Errorf("%s is not a data directory of Picket and not empty; name an empty or a new one with --data DIR", dir)
 }
 
 func (r *Result) preparePassword() error {

@@ -373,6 +373,20 @@ func TestUnusableDirectory(t *testing.T) {
 	}
 }
 
+func TestDirectoryOfOtherThings(t *testing.T) {
+	o := options(t)
+	o.Dir = t.TempDir()
+	if err := os.WriteFile(filepath.Join(o.Dir, "letter.txt"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Prepare(o); err == nil || !strings.Contains(err.Error(), "is not a data directory of Picket") {
+		t.Errorf("the error is %v", err)
+	}
+	if entries, err := os.ReadDir(o.Dir); err != nil || len(entries) != 1 {
+		t.Errorf("something was written there: %v %v", entries, err)
+	}
+}
+
 func TestDefaultDir(t *testing.T) {
 	for _, c := range []struct {
 		env  map[string]string

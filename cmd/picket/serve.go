@@ -4,12 +4,16 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"os"
 
 	"picket/access"
 	"picket/broker"
+	"picket/cause"
 	"picket/logging"
 	"picket/mosqconf"
 	"picket/process"
+	"picket/reach"
+	"picket/setup"
 )
 
 // Exit statuses of a broker that does not start, as mosquitto has them.
@@ -21,15 +25,21 @@ const (
 // serveCommand runs the broker. Its options are mosquitto's and some of picket's own.
 type serveCommand struct {
 	ConfigFile string `short:"c" placeholder:"FILE" type:"path" help:"Configuration in the form of mosquitto.conf."`
-	Port       []int  `short:"p" placeholder:"PORT" sep:"none" help:"Listen on this port for this machine only, without passwords; up to 10 times. Without effect when the configuration defines listeners."`
+	Port       []int  `short:"p" placeholder:"PORT" sep:"none" help:"Listen on this port for this machine only, without passwords; up to 10 times. Without effect when the configuration defines listeners. With --data: on this port in place of 1883."`
 	Verbose    bool   `short:"v" help:"Log everything, whatever the configuration says."`
 	Daemon     bool   `short:"d" help:"Go to the background once the broker is running."`
 	LogFormat  string `enum:",mosquitto,text,json" default:"" placeholder:"FORM" help:"Form of the log: mosquitto, text or json, whatever the configuration says."`
 	User       string `placeholder:"NAME" help:"User to become when root starts the broker; root to stay."`
+	Data       string `placeholder:"DIR" type:"path" help:"Where a start without a configuration keeps its user, password and certificates (default: /var/lib/picket for root, else ~/.local/state/picket)."`
+
+	standIn bool // called as mosquitto: without a configuration, for this machine only
 }
 
 func (serveCommand) Help() string {
-	return `Signals: SIGHUP reads the configuration again, with its certificates, passwords and rules; SIGTERM and SIGINT end the broker.
+	return `Without a configuration, clients on the same machine need no password, and all others the user and the password that the first start
+makes and shows. Every start says who can reach the broker, and from where.
+
+Signals: SIGHUP reads the configuration again, with its certificates, passwords and rules; SIGTERM and SIGINT end the broker.
 
 Started by root, the broker becomes another user before it opens a port: the one that --user or the configuration names, else mosquitto
 or, where there is no such user, nobody. Files that it reads or writes have to be accessible to that user.
@@ -37,7 +47,7 @@ or, where there is no such user, nobody. Files that it reads or writes have to b
 Exit status: 0 after a signal, 1 when the broker cannot start, 3 when its configuration is wrong.
 
 Examples:
-  picket serve -v
+  picket serve
   picket serve -p 1884
   picket serve -c /etc/mosquitto/mosquitto.conf --log-format json`
 }
@@ -54,6 +64,9 @@ func (s *serveCommand) Run(e *env) error {
 		if port < 1 || port > 65535 {
 			return &statusError{statusConfiguration, fmt.Sprintf("Error: Invalid port specified (%d).", port)}
 		}
+	}
+	if s.Data != "" && s.ConfigFile != "" {
+		return &statusError{statusConfiguration, "Error: --data is for a start without a configuration file; leave it or -c out."}
 	}
 	if s.Daemon && !process.InBackground() {
 		status, err := process.Background()
@@ -92,7 +105,7 @@ type server struct {
 
 // start makes the process what the configuration wants it to be, and then the broker.
 func (s *serveCommand) start(e *env) (_ *server, err error) {
-	config, lines := s.configuration()
+	config, own, lines := s.configuration()
 	first := logging.Config{Dest: []logging.Dest{{Kind: logging.Stderr}}, Types: logging.All, Timestamp: true}
 	if config != nil {
 		first.Timestamp, first.TimestampFormat, first.Format = config.Log.Timestamp, config.Log.TimestampFormat, config.Log.Format
@@ -114,11 +127,20 @@ func (s *serveCommand) start(e *env) (_ *server, err error) {
 		log.Close()
 		return nil, &statusError{status: statusConfiguration}
 	}
+	host, err := reach.ThisHost()
+	if err != nil {
+		return nil, failed(statusStart, logging.Error, "Error: %v.", err)
+	}
+	if own != nil {
+		if err := s.welcome(e, own, reach.Of(doors(config), host)); err != nil {
+			return nil, failed(statusStart, logging.Error, "Error: %v.", err)
+		}
+	}
 	if _, err := process.RaiseFileLimit(); err != nil {
 		log.Printf(logging.Warning, "Warning: %v.", err)
 	}
 	if process.IsRoot() {
-		if err := s.leaveRoot(config, log); err != nil {
+		if err := s.leaveRoot(config, own, log); err != nil {
 			return nil, failed(statusStart, logging.Error, "Error: %v.", err)
 		}
 	}
@@ -154,6 +176,15 @@ func (s *serveCommand) start(e *env) (_ *server, err error) {
 		}
 		return nil, failed(statusStart, logging.Error, "Error: %v", err)
 	}
+	if own == nil || !own.First() { // the welcome has said it
+		for _, line := range reach.Of(doors(config), host).Lines(cause.Locale(os.Getenv)) {
+			t := logging.Info
+			if line.Cause == cause.OpenToEveryone {
+				t = logging.Warning
+			}
+			log.Cause(t, line.Cause, "%s", line.Text)
+		}
+	}
 	log.Printf(logging.Info, "picket version %s running", buildVersion())
 	return server, nil
 }
@@ -162,24 +193,24 @@ func (s *serveCommand) start(e *env) (_ *server, err error) {
 const localOnly = "local only mode"
 
 // configuration is what the command line and the file say, and what there is to log about it. The configuration is nil when it
-// cannot be used.
-func (s *serveCommand) configuration() (*broker.Config, []mosqconf.Line) {
-	var config *broker.Config
-	var lines []mosqconf.Line
+// cannot be used. Without a file, own is what the data directory holds.
+func (s *serveCommand) configuration() (config *broker.Config, own *setup.Result, lines []mosqconf.Line) {
 	if s.ConfigFile != "" {
 		var report *mosqconf.Report
 		config, report = mosqconf.Parse(s.ConfigFile)
 		lines = report.Lines()
 		if config == nil {
-			return nil, lines
+			return nil, nil, lines
 		}
 		if len(s.Port) > 0 && len(config.Listeners) > 0 && config.Listeners[0].Source == localOnly {
 			config.Listeners = mosqconf.ForPort(s.Port).Listeners
 		}
-	} else if len(s.Port) > 0 {
+	} else if len(s.Port) > 0 && s.Data == "" {
 		config = mosqconf.ForPort(s.Port)
-	} else {
+	} else if s.standIn {
 		config = mosqconf.LocalOnly()
+	} else if config, own, lines = s.unconfigured(); config == nil {
+		return nil, nil, lines
 	}
 	if s.Verbose {
 		config.Log.Types = logging.All
@@ -188,7 +219,7 @@ func (s *serveCommand) configuration() (*broker.Config, []mosqconf.Line) {
 		config.Log.Format, _ = logging.ParseFormat(s.LogFormat) // the option's enum allows no other words
 	}
 	config.User = cmp.Or(s.User, config.User)
-	return config, lines
+	return config, own, lines
 }
 
 func write(log *logging.Logger, lines []mosqconf.Line) {
@@ -202,11 +233,17 @@ func write(log *logging.Logger, lines []mosqconf.Line) {
 }
 
 // leaveRoot becomes the configured user. mosquitto's default user may be missing, then nobody does.
-func (s *serveCommand) leaveRoot(config *broker.Config, log *logging.Logger) error {
+func (s *serveCommand) leaveRoot(config *broker.Config, own *setup.Result, log *logging.Logger) error {
 	name := config.User
-	if name == "" || name == "root" {
+	if name == "root" || name == "" && own == nil {
 		log.Printf(logging.Warning, "Warning: Picket should not be run as root/administrator.")
 		return nil
+	}
+	if own != nil && s.User == "" {
+		return becomeOwner(own, "picket", "mosquitto", "nobody")
+	}
+	if own != nil {
+		return becomeOwner(own, name)
 	}
 	user, err := process.LookupUser(name)
 	if err != nil && name == "mosquitto" {
@@ -234,7 +271,7 @@ func (s *server) act(r process.Request) {
 // reload reads the configuration again. What was in force stays so when the new one cannot be used.
 func (s *server) reload() {
 	s.log.Printf(logging.Info, "Reloading config.")
-	config, lines := s.command.configuration()
+	config, _, lines := s.command.configuration()
 	write(s.log, lines)
 	if config == nil {
 		s.log.Printf(logging.Error, "Error: The configuration is wrong, the old one stays in force.")

@@ -28,7 +28,7 @@ type Options struct {
 	// a slow one slows the server. A QoS 1 message is acknowledged when it has returned, a QoS 2 message is handed over
 	// when the server has released it. It must not wait for what the server has to answer (Publish, Subscribe, Close, ...).
 	//
-	// It returns nil to go on, [ErrDone] to acknowledge the message and then disconnect in good order, and any other error to
+	// It returns nil to go on, [ErrDone] to acknowledge the message and then disconnect in good order, [ErrLeave] to disconnect without acknowledging it, and any other error to
 	// break the connection off without acknowledging the message; the client then ends with that error.
 	Handler func(*Message) error
 	// Messages takes the messages instead when there is no Handler; while it is full nothing more is read. It is never closed.
@@ -83,6 +83,7 @@ type Client struct {
 	acting    chan struct{} // holds one element while a received packet is acted on
 	leaving   chan struct{} // closed when stopping is set
 	inHandler atomic.Bool
+	said      atomic.Bool  // DISCONNECT has been queued
 	draining  atomic.Bool  // DISCONNECT has been sent: what still comes is thrown away
 	lastRead  atomic.Int64 // Unix nanoseconds
 	pingSent  atomic.Int64 // Unix nanoseconds, 0 when no PINGREQ waits for its answer
@@ -276,8 +277,11 @@ func (c *Client) Disconnect(code packet.Code, props *packet.Properties) {
 // such as acknowledgements.
 const drainWait = time.Second
 
-// sendDisconnect writes DISCONNECT behind all that is queued and waits, a while, until the system has taken it.
+// sendDisconnect writes DISCONNECT, once, behind all that is queued and waits, a while, until the system has taken it.
 func (c *Client) sendDisconnect(code packet.Code, props *packet.Properties) {
+	if c.said.Swap(true) {
+		return
+	}
 	if c.queue(&packet.Disconnect{Code: code, Props: props}) == nil {
 		_ = c.conn.SetWriteDeadline(time.Now().Add(disconnectWait))
 		c.writer.flush(c.done)

@@ -10,6 +10,9 @@ import (
 var (
 	// ErrDone is what a Handler returns to have the message acknowledged and the connection ended in good order.
 	ErrDone = errors.New("done")
+	// ErrLeave is what a Handler returns to have the connection ended in good order without the message being acknowledged: the
+	// server keeps it for the session's next connection.
+	ErrLeave = errors.New("leave")
 	// ErrConnectionLost is wrapped by the errors of a connection that ended without a word.
 	ErrConnectionLost = errors.New("connection lost")
 	// ErrKeepAlive is the end of a connection whose server did not answer a PINGREQ within a keep alive interval.

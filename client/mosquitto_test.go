@@ -346,6 +346,31 @@ func TestDone(t *testing.T) {
 	}
 }
 
+// TestLeave leaves the message at hand with the server.
+func TestLeave(t *testing.T) {
+	broker := startMosquitto(t)
+	o := Options{Transport: Transport{URL: broker.tcp}, Connect: packet.Connect{Version: packet.V311, ClientID: "leaver"}}
+	first := dial(t, o)
+	subscribe(t, first, "orders", 1)
+	o.Handler = func(*Message) error { return ErrLeave }
+	first.Disconnect(packet.NormalDisconnection, nil)
+	sender := dial(t, Options{Transport: Transport{URL: broker.tcp}, Connect: packet.Connect{ClientID: "sender", CleanStart: true}})
+	if _, err := sender.Publish(deadline(t), &Message{Topic: "orders", Payload: []byte("tea"), QoS: 1}); err != nil {
+		t.Fatal(err)
+	}
+	leaver := dial(t, o)
+	<-leaver.Done()
+	if leaver.Err() != nil {
+		t.Error(leaver.Err())
+	}
+	messages := make(chan *Message, 1)
+	o.Handler, o.Messages = nil, messages
+	dial(t, o)
+	if m := receive(t, messages); string(m.Payload) != "tea" || !m.Dup {
+		t.Errorf("then %q came, dup %v", m.Payload, m.Dup)
+	}
+}
+
 // TestBackPressure loses nothing when the application is slower than the server.
 func TestBackPressure(t *testing.T) {
 	broker := startMosquitto(t)

@@ -105,7 +105,7 @@ func (c *Client) read(in *input) error {
 func (c *Client) readError(err error) error {
 	var wrong *packet.Error
 	switch {
-	case errors.Is(err, ErrDone):
+	case errors.Is(err, ErrDone), errors.Is(err, ErrLeave):
 		c.leave()
 		c.sendDisconnect(packet.NormalDisconnection, nil)
 		_ = c.conn.SetReadDeadline(time.Now().Add(drainWait))

@@ -36,6 +36,7 @@ type subscriber struct {
 	*session
 	printed int
 	enough  bool          // nothing more is printed
+	leaving bool          // -E: the subscriptions are acknowledged; for the reading goroutine alone
 	ended   chan struct{} // closed when enough is set
 	clearer *clearer
 }
@@ -53,6 +54,15 @@ func (s *session) subscribe() error {
 	}
 	r := &subscriber{session: s, ended: make(chan struct{})}
 	s.c.Handler = r.handle
+	trace := s.c.Trace
+	s.c.Trace = func(sent bool, p packet.Packet) {
+		if trace != nil && (sent || !r.leaving) {
+			trace(sent, p)
+		}
+		if answer, ok := p.(*packet.Suback); ok && !sent {
+			r.subscribed(answer)
+		}
+	}
 	if s.o.removeRetained {
 		r.clearer = &clearer{wake: make(chan struct{}, 1)}
 	}
@@ -139,13 +149,6 @@ func (r *subscriber) ask(ctx context.Context, c *client.Client) (done bool, err 
 	if err != nil {
 		return false, nil // serve sees why: the connection is lost or the time is over
 	}
-	if r.o.debug && !r.o.quiet {
-		var codes []string
-		for _, code := range answer.Codes {
-			codes = append(codes, fmt.Sprint(byte(code)))
-		}
-		fmt.Fprintf(lockedOutput{r.session}, "Subscribed (mid: %d): %s\n", answer.ID, strings.Join(codes, ", "))
-	}
 	if len(client.Refusals(p.Filters, answer)) == len(p.Filters) {
 		r.leave(c, packet.NormalDisconnection)
 		r.warn("All subscription requests were denied.%s", reasonString(answer.Props))
@@ -167,8 +170,23 @@ func (r *subscriber) ask(ctx context.Context, c *client.Client) (done bool, err 
 	return false, nil
 }
 
+// subscribed notes, before any later packet is looked at, that the broker has answered.
+func (r *subscriber) subscribed(answer *packet.Suback) {
+	if r.o.debug && !r.o.quiet {
+		var codes []string
+		for _, code := range answer.Codes {
+			codes = append(codes, fmt.Sprint(byte(code)))
+		}
+		fmt.Fprintf(lockedOutput{r.session}, "Subscribed (mid: %d): %s\n", answer.ID, strings.Join(codes, ", "))
+	}
+	r.leaving = r.o.exitAfterSub
+}
+
 // handle prints a message if it should be.
 func (r *subscriber) handle(m *client.Message) error {
+	if r.leaving {
+		return client.ErrLeave
+	}
 	if r.enough {
 		return nil
 	}

@@ -76,7 +76,7 @@ func (c *Client) handshake(in *input) error {
 	}
 	c.trace(true, &connect)
 	if _, err := c.conn.Write(connect.Append(nil, c.version)); err != nil {
-		return fmt.Errorf("%w: %w", ErrConnectionLost, err)
+		return lost(err)
 	}
 	for {
 		first, body, err := in.next(packet.MaxRemaining + 5)
@@ -103,7 +103,7 @@ func (c *Client) handshake(in *input) error {
 			}
 			c.trace(true, reply)
 			if _, err := c.conn.Write(reply.Append(nil, c.version)); err != nil {
-				return fmt.Errorf("%w: %w", ErrConnectionLost, err)
+				return lost(err)
 			}
 		default:
 			return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.2.0-1", Text: fmt.Sprintf("packet of type %d before CONNACK", first>>4)}

@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"fmt"
+	"net"
 
 	"picket/packet"
 )
@@ -77,4 +78,14 @@ func reason(p *packet.Properties) string {
 		return ""
 	}
 	return fmt.Sprintf(" (%q)", p.ReasonString)
+}
+
+// lost is the error of a connection whose reading or writing has failed. With TLS 1.3 a server refuses a client's certificate, or the lack of
+// one, only after the client's side of the handshake: that is a [*TLSError], too.
+func lost(err error) error {
+	var alert *net.OpError
+	if errors.As(err, &alert) && alert.Op == "remote error" {
+		return &TLSError{err}
+	}
+	return fmt.Errorf("%w: %w", ErrConnectionLost, err)
 }

@@ -38,7 +38,7 @@ func (in *input) next(limit int) (first byte, body []byte, err error) {
 			}
 		}
 		if err := in.fill(); err != nil {
-			return 0, nil, fmt.Errorf("%w: %w", ErrConnectionLost, err)
+			return 0, nil, lost(err)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -58,7 +57,7 @@ func (w *writer) run(stop <-chan struct{}) error {
 		w.written = make(chan struct{})
 		w.mu.Unlock()
 		if err != nil {
-			return fmt.Errorf("%w: %w", ErrConnectionLost, err)
+			return lost(err)
 		}
 	}
 }

@@ -24,7 +24,7 @@ const (
 
 // serveCommand runs the broker. Its options are mosquitto's and some of picket's own.
 type serveCommand struct {
-	ConfigFile string `short:"c" placeholder:"FILE" type:"path" help:"Configuration in the form of mosquitto.conf."`
+	ConfigFile string `short:"c" placeholder:"FILE" help:"Configuration in the form of mosquitto.conf."`
 	Port       []int  `short:"p" placeholder:"PORT" sep:"none" help:"Listen on this port for this machine only, without passwords; up to 10 times. Without effect when the configuration defines listeners. With --data: on this port in place of 1883."`
 	Verbose    bool   `short:"v" help:"Log everything, whatever the configuration says."`
 	Daemon     bool   `short:"d" help:"Go to the background once the broker is running."`

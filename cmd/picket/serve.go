@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"picket/access"
@@ -39,7 +40,8 @@ func (serveCommand) Help() string {
 	return `Without a configuration, clients on the same machine need no password, and all others the user and the password that the first start
 makes and shows. Every start says who can reach the broker, and from where.
 
-Signals: SIGHUP reads the configuration again, with its certificates, passwords and rules; SIGTERM and SIGINT end the broker.
+Signals: SIGHUP reads the configuration again, with its certificates, passwords and rules; SIGUSR2 shows the subscriptions; SIGTERM and
+SIGINT end the broker.
 
 Started by root, the broker becomes another user before it opens a port: the one that --user or the configuration names, else mosquitto
 or, where there is no such user, nobody. Files that it reads or writes have to be accessible to that user.
@@ -98,6 +100,7 @@ func (s *serveCommand) Run(e *env) error {
 // server is a broker and what belongs to it.
 type server struct {
 	command   *serveCommand
+	stdout    io.Writer
 	broker    *broker.Broker
 	log       *logging.Logger
 	removePID func() error
@@ -144,7 +147,7 @@ func (s *serveCommand) start(e *env) (_ *server, err error) {
 			return nil, failed(statusStart, logging.Error, "Error: %v.", err)
 		}
 	}
-	server := &server{command: s, log: log, removePID: func() error { return nil }}
+	server := &server{command: s, stdout: e.stdout, log: log, removePID: func() error { return nil }}
 	if config.PIDFile != "" {
 		if server.removePID, err = process.WritePIDFile(config.PIDFile); err != nil {
 			return nil, failed(statusStart, logging.Error, "Error: Unable to write %v.", err)
@@ -264,7 +267,9 @@ func (s *server) act(r process.Request) {
 	case process.Save:
 		s.log.Printf(logging.Notice, "SIGUSR1: there is nothing to save, persistence is off.")
 	case process.Dump:
-		s.log.Printf(logging.Notice, "SIGUSR2: %v", s.broker.Causes())
+		if err := s.broker.WriteSubscriptions(s.stdout); err != nil {
+			s.log.Printf(logging.Warning, "Warning: The subscriptions cannot be written: %v.", err)
+		}
 	}
 }
 

@@ -64,6 +64,22 @@ func Load(c Config) (*Policy, []Warning, error) {
 // Config returns what the policy was made from.
 func (p *Policy) Config() Config { return p.config }
 
+// Strangers returns the users whom the ACL file has rules for but whom the password file does not know, in alphabetical order:
+// mistyped names, if nobody logs in by certificate.
+func (p *Policy) Strangers() []string {
+	if p.rules == nil || p.users == nil {
+		return nil
+	}
+	var names []string
+	for name := range p.rules.users {
+		if p.users[name] == nil {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // Slow reports whether Authenticate hashes a password for this login; when not, it is as quick as a map lookup.
 func (p *Policy) Slow(l Login) bool {
 	return p.users != nil && !l.Certified && l.HasUsername && l.HasPassword && p.ClientID(l.ClientID).Allow

@@ -236,6 +236,18 @@ func TestSCRAM(t *testing.T) {
 	}
 }
 
+func TestStrangers(t *testing.T) {
+	acl := filepath.Join(t.TempDir(), "acl")
+	os.WriteFile(acl, []byte("topic read x\nuser zoe\nuser ann\ntopic x\nuser Ann\n"), 0o600)
+	file := passwords(t, map[string]string{"ann": mosquittoPBKDF2})
+	if got := load(t, Config{ACLFile: acl, PasswordFile: file}).Strangers(); !slices.Equal(got, []string{"Ann", "zoe"}) {
+		t.Errorf("strangers %q", got)
+	}
+	if got := load(t, Config{ACLFile: acl}).Strangers(); got != nil {
+		t.Errorf("strangers without a password file: %q", got)
+	}
+}
+
 func TestLoadPasswordFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "passwords")
 	text := strings.Join([]string{

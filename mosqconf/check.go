@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -167,7 +168,7 @@ func (p *parser) checkSecurity(s *security) {
 	if file := s.config.ACLFile; file != "" {
 		p.checkReadable(line{place: s.seen["acl_file"], word: "acl_file"}, file)
 	}
-	_, warnings, err := access.Load(s.config)
+	policy, warnings, err := access.Load(s.config)
 	for _, w := range warnings {
 		level, id := Warning, cause.ConfigInvalidValue
 		switch {
@@ -182,13 +183,32 @@ func (p *parser) checkSecurity(s *security) {
 	}
 	var fe *access.FileError
 	switch {
+	case err == nil:
+		if names := policy.Strangers(); len(names) > 0 && !p.byCertificate() {
+			p.find(Notice, line{place: s.seen["acl_file"], word: "acl_file"}, cause.ConfigNoEffect, "Are the names spelled as in the password_file?",
+				"The acl_file has rules for users who are not in the password_file: %s.", listed(names))
+		}
 	case errors.As(err, &fe) && fe.Err != nil:
 		p.errorf(line{place: s.seen[fe.Directive], word: fe.Directive}, cause.ConfigUnreadable, fe.Hint, "%s", fe.Text)
 	case errors.As(err, &fe):
 		p.report.add(Finding{Level: Error, File: fe.File, Line: fe.Line, Directive: fe.Directive, Text: fe.Text, Hint: fe.Hint, Cause: cause.ConfigInvalidValue})
-	case err != nil:
+	default:
 		p.report.add(Finding{Level: Error, File: p.report.Path, Text: "Error: " + err.Error(), Cause: cause.ConfigInvalidValue})
 	}
+}
+
+// byCertificate reports whether users come from certificates on some listener.
+func (p *parser) byCertificate() bool {
+	return slices.ContainsFunc(p.blocks, func(b *block) bool { return b.config.TLS.IdentityAsUsername || b.config.TLS.SubjectAsUsername })
+}
+
+// listed returns the first few of the names.
+func listed(names []string) string {
+	const most = 5
+	if len(names) > most {
+		return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
+	}
+	return strings.Join(names, ", ")
 }
 
 // becomes returns the user that root is going to become, or nothing.

@@ -161,6 +161,7 @@ func TestCheck(t *testing.T) {
 	os.WriteFile(filepath.Join(dir, "pw"), []byte("ann:plain\nbob:\n"), 0o644)
 	os.WriteFile(filepath.Join(dir, "acl"), []byte("user ann\ntopics read x\n"), 0o600)
 	os.WriteFile(filepath.Join(dir, "pattern"), []byte("pattern read x\n"), 0o600)
+	os.WriteFile(filepath.Join(dir, "users"), []byte("user a\nuser b\nuser c\nuser d\nuser e\nuser f\n"), 0o600)
 	for _, c := range []struct {
 		text  string
 		level Level
@@ -191,6 +192,7 @@ func TestCheck(t *testing.T) {
 		{"password_file @/no", Error, "Error: Unable to open pwfile \"@/no\".", cause.ConfigUnreadable},
 		{"acl_file @/acl", Error, "Error: Invalid line in acl_file \"@/acl\": topics read x.", cause.ConfigInvalidValue},
 		{"acl_file @/pattern", Warning, "Warning: ACL pattern 'x' does not contain '%c' or '%u'.", cause.ConfigInvalidValue},
+		{"acl_file @/users\npassword_file @/pw", Notice, "The acl_file has rules for users who are not in the password_file: a, b, c, d, e and 1 more.", cause.ConfigNoEffect},
 		{"per_listener_settings true\nlistener 1883\nacl_file @/acl", Error, "Error: Invalid line in acl_file", cause.ConfigInvalidValue},
 	} {
 		text, want := strings.ReplaceAll(c.text, "@", dir), strings.ReplaceAll(c.want, "@", dir)

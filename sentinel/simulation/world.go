@@ -286,8 +286,10 @@ func (w *World) Start(name string) {
 	}
 }
 
-// Hang stops a server as SIGSTOP does, Resume lets it go on.
-func (w *World) Hang(name string)   { w.server(name).hung = true }
+// Hang stops a server as SIGSTOP does.
+func (w *World) Hang(name string) { w.server(name).hung = true }
+
+// Resume lets a server that hangs go on.
 func (w *World) Resume(name string) { w.server(name).resume() }
 
 // Failovers is how many promotions have completed.

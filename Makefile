@@ -1,0 +1,49 @@
+# Everything a person does with this repository. Needs the Go toolchain; `make test` needs the programs that .ci/run installs.
+
+# One static binary: no C library, no paths of the machine that built it.
+export CGO_ENABLED = 0
+
+GOLANGCI_LINT_VERSION = v2.15.0
+GOLANGCI_LINT = bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
+
+# These packages test the built program from outside; the race detector would watch the tests alone.
+OUTSIDE = /conformance|/tests/
+
+.PHONY: run build test race check lint tools bench clean
+
+run: build
+	bin/picket serve -v
+
+build:
+	go build -trimpath -o bin/picket ./cmd/picket
+
+test: build race
+	go test -timeout 20m ./...
+
+# The race detector needs cgo.
+race:
+	CGO_ENABLED=1 go test -race -timeout 20m $$(go list ./... | grep -vE '$(OUTSIDE)')
+
+# What to run before every commit: under two minutes once `make tools` has been run.
+check: build lint
+	go test -short $$(go list ./... | grep -vE '$(OUTSIDE)')
+	GOOS=darwin go vet ./cmd/...
+	GOOS=windows go vet ./cmd/...
+
+lint: $(GOLANGCI_LINT)
+	$(GOLANGCI_LINT) run
+
+tools: $(GOLANGCI_LINT)
+
+# Its first compilation takes some minutes.
+$(GOLANGCI_LINT):
+	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	mv bin/golangci-lint $@
+
+# Picket and Debian's mosquitto side by side, and the benchmarks of the hot path.
+bench: build
+	bin/picket bench compare --broker 'picket=bin/picket serve -c {conf}' --broker 'mosquitto=mosquitto -c {conf}'
+	go test -run '^$$' -bench . -benchmem ./packet ./topic ./session ./broker
+
+clean:
+	rm -rf bin

@@ -1,0 +1,382 @@
+// Package house holds the rules of this repository as tests: who may import whom, who may print, and what a file has to be like.
+package house
+
+import (
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"picket/cause"
+)
+
+// mayImport says which packages of ours a package may know. A new package has to be entered here, with as little as it needs.
+// docs/architecture.md gives the reasons.
+var mayImport = map[string]string{
+	"cause":   "",
+	"packet":  "",
+	"process": "",
+	"resp":    "",
+	"topic":   "",
+
+	"access":        "cause logging topic",
+	"bench":         "packet",
+	"broker":        "access cause listener logging packet session topic",
+	"client":        "packet",
+	"client/format": "client packet",
+	"listener":      "cause packet",
+	"logging":       "cause",
+	"mosqconf":      "access broker cause listener logging topic",
+	"reach":         "access cause listener",
+	"session":       "cause packet topic",
+	"setup":         "access cause reach",
+
+	"sentinel":            "cause resp sentinel/machine",
+	"sentinel/machine":    "cause resp",
+	"sentinel/simulation": "resp sentinel/machine",
+
+	// The command ties all of them together; nobody imports it.
+	"cmd/picket": "access bench broker cause client client/format listener logging mosqconf packet process reach sentinel setup topic",
+}
+
+// pure packages are state machines, codecs and tables: what goes in decides what comes out. They cannot reach for a socket, a
+// file, a clock or chance.
+var pure = []string{"cause", "packet", "sentinel/machine", "session", "topic"}
+
+var impure = []string{"crypto/rand", "net", "net/http", "os", "os/exec", "os/signal", "path/filepath", "syscall", "time"}
+
+// source is a parsed Go file of the repository.
+type source struct {
+	path string // relative to the root, with slashes
+	dir  string
+	test bool
+	data []byte
+	file *ast.File
+}
+
+var fileSet = token.NewFileSet()
+
+// sources parses all Go files.
+func sources(t *testing.T) (all []source) {
+	t.Helper()
+	for _, name := range files(t, ".go") {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, err := parser.ParseFile(fileSet, name, data, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		slashed := filepath.ToSlash(name)
+		all = append(all, source{path: slashed, dir: path.Dir(slashed), test: strings.HasSuffix(name, "_test.go"), data: data, file: file})
+	}
+	if len(all) < 50 {
+		t.Fatalf("only %d Go files were found", len(all))
+	}
+	return all
+}
+
+// files lists the files of the repository whose names end in suffix.
+func files(t *testing.T, suffix string) (names []string) {
+	t.Helper()
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == "node_modules" || d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && name != "."):
+			return filepath.SkipDir
+		case !d.IsDir() && strings.HasSuffix(name, suffix):
+			names = append(names, name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+func imports(s source) (paths []string) {
+	for _, spec := range s.file.Imports {
+		p, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			panic(err) // the parser has accepted it
+		}
+		paths = append(paths, p)
+	}
+	return paths
+}
+
+func TestImportsPointDownTheHouse(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, s := range sources(t) {
+		seen[s.dir] = true
+		if s.test {
+			continue
+		}
+		allowed, listed := mayImport[s.dir]
+		if !listed && !slices.ContainsFunc(imports(s), func(p string) bool { return strings.HasPrefix(p, "picket/") }) {
+			continue // a package of tests with a comment
+		}
+		if !listed {
+			t.Errorf("%s: say in house_test.go and docs/architecture.md what package %s may import", s.path, s.dir)
+			continue
+		}
+		for _, p := range imports(s) {
+			if ours, ok := strings.CutPrefix(p, "picket/"); ok && !slices.Contains(strings.Fields(allowed), ours) {
+				t.Errorf("%s: package %s may not import %s", s.path, s.dir, p)
+			}
+		}
+	}
+	for dir := range mayImport {
+		if !seen[dir] {
+			t.Errorf("house_test.go speaks of package %s, which does not exist", dir)
+		}
+	}
+}
+
+func TestPureCoresTouchNothing(t *testing.T) {
+	for _, s := range sources(t) {
+		if s.test || !slices.Contains(pure, s.dir) {
+			continue
+		}
+		for _, p := range imports(s) {
+			if slices.Contains(impure, p) {
+				t.Errorf("%s: %s is a pure package and may not import %s", s.path, s.dir, p)
+			}
+		}
+	}
+}
+
+// inherit are the places where a child process is given the streams of this one.
+var inherit = []string{
+	"process/process_unix.go os.Stdout", "process/process_unix.go os.Stderr",
+	"sentinel/scripts.go os.Stdout", "sentinel/scripts.go os.Stderr",
+}
+
+// Output belongs to the writers that a caller passes in, and exit statuses to main; the log goes through package logging.
+func TestOnlyTheCommandPrintsAndExits(t *testing.T) {
+	forbidden := regexp.MustCompile(`^(fmt\.(Print|Println|Printf)|os\.(Exit|Stdout|Stderr)|log\.(Print|Fatal|Panic)\w*)$`)
+	for _, s := range sources(t) {
+		if s.test || strings.HasPrefix(s.dir, "cmd/") {
+			continue
+		}
+		standardLog := slices.Contains(imports(s), "log")
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.SelectorExpr:
+				pkg, ok := n.X.(*ast.Ident)
+				if !ok {
+					break
+				}
+				name := pkg.Name + "." + n.Sel.Name
+				if forbidden.MatchString(name) && (pkg.Name != "log" || standardLog) && !slices.Contains(inherit, s.path+" "+name) {
+					t.Errorf("%s: %s outside of cmd", fileSet.Position(n.Pos()), name)
+				}
+			case *ast.CallExpr:
+				if f, ok := n.Fun.(*ast.Ident); ok && (f.Name == "print" || f.Name == "println") {
+					t.Errorf("%s: the builtin %s", fileSet.Position(n.Pos()), f.Name)
+				}
+			}
+			return true
+		})
+	}
+}
+
+func TestFilesAreShortAndFinished(t *testing.T) {
+	const maxLines = 800
+	unfinished := regexp.MustCompile(`\b(TODO|FIXME|XXX|HACK)\b`)
+	for _, s := range sources(t) {
+		if n := bytes.Count(s.data, []byte("\n")); n > maxLines {
+			t.Errorf("%s has %d lines, want at most %d: split it by subject", s.path, n, maxLines)
+		}
+		for _, group := range s.file.Comments {
+			if word := unfinished.FindString(group.Text()); word != "" {
+				t.Errorf("%s: a comment says %s; do it or open an issue", fileSet.Position(group.Pos()), word)
+			}
+		}
+	}
+}
+
+// methods of interfaces in the standard library need no comment of their own: there is nothing to say that is not said there.
+var wellKnown = []string{"Error", "String", "Unwrap", "Is", "As", "Read", "Write", "Close", "Len", "Less", "Swap", "MarshalText", "UnmarshalText",
+	"MarshalJSON", "UnmarshalJSON", "LocalAddr", "RemoteAddr", "SetDeadline", "SetReadDeadline", "SetWriteDeadline", "Help", "Run"}
+
+func TestWhatIsExportedIsDocumented(t *testing.T) {
+	documented := make(map[string]bool)
+	packages := make(map[string]bool)
+	for _, s := range sources(t) {
+		if s.test {
+			continue
+		}
+		packages[s.dir] = true
+		documented[s.dir] = documented[s.dir] || s.file.Doc != nil
+		missing := func(pos token.Pos, name string) {
+			t.Errorf("%s: %s is exported and has no comment", fileSet.Position(pos), name)
+		}
+		for _, d := range s.file.Decls {
+			switch d := d.(type) {
+			case *ast.FuncDecl:
+				if !d.Name.IsExported() || d.Doc != nil {
+					continue
+				}
+				if d.Recv != nil && (!ast.IsExported(receiver(d)) || slices.Contains(wellKnown, d.Name.Name)) {
+					continue
+				}
+				missing(d.Pos(), d.Name.Name)
+			case *ast.GenDecl:
+				for _, spec := range d.Specs {
+					switch spec := spec.(type) {
+					case *ast.TypeSpec:
+						if spec.Name.IsExported() && d.Doc == nil && spec.Doc == nil {
+							missing(spec.Pos(), spec.Name.Name)
+						}
+					case *ast.ValueSpec:
+						for _, name := range spec.Names {
+							if name.IsExported() && d.Doc == nil && spec.Doc == nil && spec.Comment == nil {
+								missing(name.Pos(), name.Name)
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+	for dir := range packages {
+		if !documented[dir] {
+			t.Errorf("package %s has no comment that says what it is for", dir)
+		}
+	}
+}
+
+// receiver is the name of the type that a method belongs to.
+func receiver(d *ast.FuncDecl) string {
+	e := d.Recv.List[0].Type
+	for {
+		switch inner := e.(type) {
+		case *ast.StarExpr:
+			e = inner.X
+		case *ast.IndexExpr:
+			e = inner.X
+		case *ast.IndexListExpr:
+			e = inner.X
+		case *ast.Ident:
+			return inner.Name
+		default:
+			return ""
+		}
+	}
+}
+
+// Constants of package cause exist, or nothing compiles. This finds ids that are written as text: given to a Cause method, a
+// Cause field, converted to cause.ID, or declared as one.
+func TestCausesInUseAreInTheCatalogue(t *testing.T) {
+	found := 0
+	check := func(e ast.Expr) {
+		lit, ok := e.(*ast.BasicLit)
+		if !ok || lit.Kind != token.STRING {
+			return
+		}
+		id, err := strconv.Unquote(lit.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found++
+		if _, ok := cause.Lookup(cause.ID(id)); !ok && id != "" {
+			t.Errorf("%s: the cause %q is not in the catalogue", fileSet.Position(lit.Pos()), id)
+		}
+	}
+	isID := func(e ast.Expr) bool {
+		sel, ok := e.(*ast.SelectorExpr)
+		if !ok || sel.Sel.Name != "ID" {
+			return false
+		}
+		pkg, ok := sel.X.(*ast.Ident)
+		return ok && pkg.Name == "cause"
+	}
+	for _, s := range sources(t) {
+		if s.dir == "cause" {
+			continue // its own tests hold ids.go and the catalogue together
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.CallExpr:
+				switch f := n.Fun.(type) {
+				case *ast.SelectorExpr:
+					if isID(f) && len(n.Args) == 1 {
+						check(n.Args[0])
+					}
+					if f.Sel.Name == "Cause" && len(n.Args) > 1 {
+						check(n.Args[1])
+					}
+				}
+			case *ast.KeyValueExpr:
+				if key, ok := n.Key.(*ast.Ident); ok && key.Name == "Cause" {
+					check(n.Value)
+				}
+			case *ast.ValueSpec:
+				if n.Type != nil && isID(n.Type) {
+					for _, v := range n.Values {
+						check(v)
+					}
+				}
+			}
+			return true
+		})
+	}
+	if found == 0 {
+		t.Error("no cause was found anywhere; the scan is broken")
+	}
+}
+
+func TestLinksInPagesLeadSomewhere(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#\s]+)(#[^)\s]*)?\)`)
+	pages := files(t, ".md")
+	for _, page := range pages {
+		data, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(data), -1) {
+			if strings.Contains(m[1], "://") || strings.HasPrefix(m[1], "mailto:") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), filepath.FromSlash(m[1]))); err != nil {
+				t.Errorf("%s links to %s: %v", page, m[1], err)
+			}
+		}
+	}
+	if !slices.Contains(pages, "README.md") {
+		t.Error("there is no README.md")
+	}
+}
+
+// What the pages tell people to type has to exist.
+func TestMakeTargetsInPagesExist(t *testing.T) {
+	makefile, err := os.ReadFile("Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := regexp.MustCompile("(?m)(?:^|`)make ([a-z-]+)")
+	for _, page := range append(files(t, ".md"), filepath.Join(".ci", "run")) {
+		data, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range command.FindAllSubmatch(data, -1) {
+			if !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(string(m[1])) + `:`).Match(makefile) {
+				t.Errorf("%s: the Makefile has no target %s", page, m[1])
+			}
+		}
+	}
+}

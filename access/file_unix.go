@@ -43,6 +43,6 @@ func permissionWarnings(path string, info fs.FileInfo) (texts []string) {
 // keepOwner gives a new file the owner of the old one, as far as the system lets us.
 func keepOwner(f *os.File, old fs.FileInfo) {
 	if stat, ok := old.Sys().(*syscall.Stat_t); ok {
-		f.Chown(int(stat.Uid), int(stat.Gid))
+		_ = f.Chown(int(stat.Uid), int(stat.Gid))
 	}
 }

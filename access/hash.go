@@ -158,11 +158,11 @@ func derive(key []byte, err error) []byte {
 
 // The ways in which an entry is broken, in mosquitto's words; the user's name goes between the two halves.
 var (
-	errHash       = errors.New("Invalid password hash for user")
-	errHashType   = errors.New("Invalid password hash type for user")
-	errIterations = errors.New("Invalid hash iterations for user")
-	errSalt       = errors.New("Unable to decode password salt for user")
-	errPassword   = errors.New("Unable to decode password for user")
+	errHash       = errors.New("Invalid password hash for user")          //nolint:staticcheck // mosquitto's words
+	errHashType   = errors.New("Invalid password hash type for user")     //nolint:staticcheck // mosquitto's words
+	errIterations = errors.New("Invalid hash iterations for user")        //nolint:staticcheck // mosquitto's words
+	errSalt       = errors.New("Unable to decode password salt for user") //nolint:staticcheck // mosquitto's words
+	errPassword   = errors.New("Unable to decode password for user")      //nolint:staticcheck // mosquitto's words
 )
 
 // parseCredential reads the part of a password file line after the user name. Like mosquitto it takes several dollar signs

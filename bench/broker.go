@@ -102,7 +102,7 @@ func (b *brokerProcess) ready(ctx context.Context) error {
 		}
 		select {
 		case <-b.exited:
-			return fmt.Errorf("bench: %s ended before it accepted connections: %v%s", b.name, b.err, b.lastWords())
+			return fmt.Errorf("bench: %s ended before it accepted connections: %w%s", b.name, b.err, b.lastWords())
 		case <-ctx.Done():
 			b.stop()
 			return ctx.Err()

@@ -59,7 +59,7 @@ func newDialer(ctx context.Context, c *Config) (*dialer, error) {
 		d := &dialer{config: c, addr: &net.TCPAddr{IP: ip.IP, Port: p, Zone: ip.Zone}}
 		conn, err := d.dial(ctx)
 		if err == nil {
-			conn.Close()
+			_ = conn.Close()
 			return d, nil
 		}
 		errs = append(errs, err)
@@ -89,7 +89,7 @@ func (d *dialer) connect(ctx context.Context, id string, keepAlive uint16) (*cli
 	}
 	cl := &client{Conn: conn, id: id, version: d.config.Version, receiveMax: 65535}
 	if err := cl.connect(d.config, keepAlive); err != nil {
-		conn.Close()
+		_ = conn.Close()
 		return nil, err
 	}
 	return cl, nil
@@ -193,6 +193,6 @@ func (cl *client) unexpected(first byte, body []byte) error {
 // goodbye sends DISCONNECT and closes. Errors do not matter any more.
 func (cl *client) goodbye() {
 	cl.SetWriteDeadline(time.Now().Add(time.Second))
-	cl.Write((&packet.Disconnect{}).Append(nil, cl.version))
+	_, _ = cl.Write((&packet.Disconnect{}).Append(nil, cl.version))
 	cl.Close()
 }

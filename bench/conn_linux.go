@@ -26,5 +26,5 @@ func bindNoPort(_ context.Context, _, _ string, c syscall.RawConn) error {
 // pause sleeps for a time that may be far below the millisecond of Go's timers.
 func pause(d time.Duration) {
 	t := unix.NsecToTimespec(int64(d))
-	unix.Nanosleep(&t, nil) // interrupted by a signal it returns early, and the caller looks at the clock
+	_ = unix.Nanosleep(&t, nil) // interrupted by a signal it returns early, and the caller looks at the clock
 }

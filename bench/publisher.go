@@ -16,12 +16,11 @@ type publisher struct {
 	rate   float64 // messages per second; 0: no limit
 	run    *run
 
-	sent   atomic.Uint64
-	unseen atomic.Int64 // in flight when the publisher gave up
-	ids    []uint16
-	in     []byte // acknowledgements, from inAt on not yet looked at
-	inLen  int
-	out    []byte
+	sent  atomic.Uint64
+	ids   []uint16
+	in    []byte // acknowledgements, from inAt on not yet looked at
+	inLen int
+	out   []byte
 }
 
 func newPublisher(r *run, cl *client, number int) (*publisher, error) {

@@ -97,9 +97,6 @@ func (b *Broker) place(c *connection, at uint32) {
 // more because the clock counts whole seconds and may be about to turn when something is read.
 func (c *connection) patience() uint32 { return (uint32(c.keepAlive)*3+1)/2 + 1 }
 
-// linger is how long a connection that is to be closed may take to read what was written to it.
-const linger = 5
-
 // unlist takes a connection off whatever list it is on.
 func (b *Broker) unlist(c *connection) {
 	b.listMu.Lock()

@@ -47,14 +47,6 @@ type replay struct {
 // survives tells whether the session goes on when its connection ends.
 func (s *Session) survives() bool { return s.expiry > 0 }
 
-// version is the protocol of the connection; sessions that are offline count as MQTT 5.
-func (s *Session) version() packet.Version {
-	if s.conn == nil {
-		return packet.V5
-	}
-	return s.conn.version
-}
-
 // online tells whether the session has a connection: shared subscriptions prefer those that do.
 func online(s *Session) bool {
 	s.mu.Lock()

@@ -166,13 +166,11 @@ func (c *Client) received(p *packet.Publish) error {
 		}
 	}
 	if m.QoS < 2 {
-		if err := c.deliver(m); err != nil && !errors.Is(err, ErrDone) {
+		err := c.deliver(m)
+		if m.QoS == 0 || err != nil && !errors.Is(err, ErrDone) {
 			return err
-		} else if m.QoS == 0 {
-			return err
-		} else {
-			return errors.Join(c.queue(&packet.Ack{Kind: packet.PUBACK, ID: m.ID}), err)
 		}
+		return errors.Join(c.queue(&packet.Ack{Kind: packet.PUBACK, ID: m.ID}), err)
 	}
 	c.session.mu.Lock()
 	if _, known := c.session.in[m.ID]; !known { // MQTT-4.3.3-10

@@ -160,7 +160,7 @@ func program() ([]string, error) {
 	}
 	bin := filepath.Join(brokers.dir, "picket")
 	if out, err := exec.Command("go", "build", "-o", bin, "picket/cmd/picket").CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("building picket: %v\n%s", err, out)
+		return nil, fmt.Errorf("building picket: %w\n%s", err, out)
 	}
 	return []string{bin, "serve"}, nil
 }
@@ -221,7 +221,7 @@ func startOnce(file, text string) (*instance, error) {
 		case <-b.done:
 			return b, errEnded
 		case <-deadline:
-			return b, fmt.Errorf("%v does not take connections: %v\n%s", b.cmd, err, b.output)
+			return b, fmt.Errorf("%v does not take connections: %w\n%s", b.cmd, err, b.output)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
@@ -241,7 +241,7 @@ func freeAddr() (string, error) {
 func (b *instance) stop() error {
 	select {
 	case <-b.done:
-		return fmt.Errorf("has ended by itself: %v", b.err)
+		return fmt.Errorf("has ended by itself: %w", b.err)
 	default:
 	}
 	if err := b.cmd.Process.Signal(syscall.SIGTERM); err != nil {

@@ -27,9 +27,6 @@ type echo struct {
 	open     atomic.Int64     // clients accepted and not closed
 	total    atomic.Int64
 	workers  atomic.Int64
-
-	mu       sync.Mutex
-	closings []error
 }
 
 func newEcho(t testing.TB) *echo { return &echo{t: t, accepted: make(chan *echoClient, 10000)} }

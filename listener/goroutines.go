@@ -57,7 +57,7 @@ func (f *goroutineFront) accept(k *socket) {
 		}
 		var remote, local netip.AddrPort
 		if tcp, ok := nc.(*net.TCPConn); ok {
-			tcp.SetNoDelay(!f.set.opt.Nagle)
+			_ = tcp.SetNoDelay(!f.set.opt.Nagle)
 			remote, local = tcpAddrPort(nc.RemoteAddr().(*net.TCPAddr)), tcpAddrPort(nc.LocalAddr().(*net.TCPAddr))
 		}
 		f.set.streams.fromConn(nc, set.endpoint(local), remote)

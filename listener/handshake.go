@@ -175,7 +175,7 @@ func (c *stream) mismatched(kind opener) {
 		m.answer = c.connack(m.text)
 	}
 	if len(m.answer) > 0 {
-		c.top().Write(m.answer)
+		_, _ = c.top().Write(m.answer)
 	}
 	c.refuse(m.cause, m.text)
 }

@@ -167,7 +167,7 @@ func offersMQTT(list string) bool {
 // serveHTTP serves requests until the connection is upgraded, which it tells, or closed.
 func (c *stream) serveHTTP() bool {
 	hc := &httpConn{Conn: c.top(), stream: c, over: make(chan struct{})}
-	c.at.http.Serve(&single{conn: hc})
+	_ = c.at.http.Serve(&single{conn: hc}) // ends with the connection
 	if c.info.Protocol == WebSocket {
 		c.wire.nc.SetDeadline(time.Time{})
 		return true

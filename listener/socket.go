@@ -197,7 +197,7 @@ func openUnix(path string) (*socket, error) {
 		}
 		if c, err := net.Dial("unix", path); err == nil {
 			c.Close()
-			return nil, errors.New("Address already in use: another process answers there; stop it or choose another path")
+			return nil, errors.New("Address already in use: another process answers there; stop it or choose another path") //nolint:staticcheck // the system's words
 		}
 		if err := os.Remove(path); err != nil {
 			return nil, err

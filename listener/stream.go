@@ -223,10 +223,10 @@ func (c *stream) run() {
 	b.worker.Flush()
 	c.streams.giveBack(b)
 	if c.frames != nil {
-		c.sendControl(ws.OpClose, append([]byte{byte(code >> 8), byte(code)}, text...))
+		_ = c.sendControl(ws.OpClose, append([]byte{byte(code >> 8), byte(code)}, text...))
 	}
 	if c.tls != nil {
-		c.tls.CloseWrite()
+		_ = c.tls.CloseWrite()
 	}
 }
 
@@ -396,7 +396,7 @@ func (c *stream) present(b *bench, p []byte) error {
 			c.fresh = false
 		default:
 			m := mismatch(c.at.settings, c.tls != nil, kind)
-			c.Write([][]byte{m.answer})
+			_, _ = c.Write([][]byte{m.answer})
 			return c.refuse(m.cause, m.text)
 		}
 	}

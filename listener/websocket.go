@@ -149,7 +149,7 @@ func (c *stream) controlFrame(op ws.OpCode, payload []byte) error {
 		if len(payload) > 2 {
 			payload = payload[:2] // the code is repeated (RFC 6455, 5.5.1)
 		}
-		c.sendControl(ws.OpClose, payload)
+		_ = c.sendControl(ws.OpClose, payload)
 		return errPeerClosed
 	}
 	return nil

@@ -78,7 +78,7 @@ func (r *reader) varint(field string) int {
 // varint reads a variable byte integer. n is its length, 0 where b ends too early, -1 where it is
 // longer than four bytes or than its value needs (MQTT-1.5.5-1).
 func varint(b []byte) (value, n int) {
-	for i := 0; i < 4; i++ {
+	for i := range 4 {
 		if i == len(b) {
 			return 0, 0
 		}

@@ -259,7 +259,7 @@ const noACLFile = "ERR This Redis instance is not configured to use an ACL file.
 func (a *acl) load(path string) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return fmt.Errorf("Error loading ACLs, opening file '%s': %w", path, err) //nolint:staticcheck // Redis' text
+		return fmt.Errorf("Error loading ACLs, opening file '%s': %w", path, err)
 	}
 	users := map[string]*user{}
 	var errs []error

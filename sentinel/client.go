@@ -412,7 +412,7 @@ func (s *Sentinel) accept(l net.Listener) {
 
 func refuse(conn net.Conn, text string) {
 	conn.SetDeadline(time.Now().Add(time.Second))
-	conn.Write(resp.Append(nil, 2, resp.Err(text)))
+	_, _ = conn.Write(resp.Append(nil, 2, resp.Err(text)))
 	conn.Close()
 }
 

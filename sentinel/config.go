@@ -173,8 +173,7 @@ func splitDirectives(r io.Reader, path string, depth int) ([]directive, error) {
 // commandLine turns --name value ... into directives, as if they stood at the end of the file.
 func commandLine(args []string, stdin io.Reader) ([]directive, error) {
 	var ds []directive
-	for i := 0; i < len(args); i++ {
-		a := args[i]
+	for i, a := range args {
 		switch {
 		case a == "-" && (i == 0 || i == len(args)-1):
 			if stdin == nil {

@@ -79,7 +79,7 @@ func (l *logger) printf(level LogLevel, format string, args ...any) {
 	line := fmt.Sprintf("%d:X %s %c %s\n", l.pid, time.Now().Format("02 Jan 2006 15:04:05.000"), ".-*#"[level], text)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	io.WriteString(l.out, line)
+	_, _ = io.WriteString(l.out, line)
 	if l.syslog != nil {
 		l.syslog(level, text)
 	}

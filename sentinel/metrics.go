@@ -121,7 +121,7 @@ func (m *metrics) saved(d time.Duration, err error) {
 
 func (m *metrics) close() {
 	if m.server != nil {
-		m.server.Close()
+		_ = m.server.Close()
 	}
 }
 

@@ -58,7 +58,7 @@ func (e *ExitError) Error() string { return "exit status " + strconv.Itoa(e.Stat
 // INFO; stdout gets the log where no file is configured.
 func New(cfg *Config, version string, stdout io.Writer) (*Sentinel, error) {
 	if !writable(cfg.Path) {
-		return nil, fmt.Errorf("Sentinel config file %s is not writable: it is where the state is kept. Exiting", cfg.Path) //nolint:staticcheck // Redis' text
+		return nil, fmt.Errorf("Sentinel config file %s is not writable: it is where the state is kept. Exiting", cfg.Path)
 	}
 	if cfg.Dir != "" {
 		if err := os.Chdir(cfg.Dir); err != nil {

@@ -21,13 +21,13 @@ func openSyslog(ident, facility string) (func(LogLevel, string), error) {
 	return func(l LogLevel, text string) {
 		switch l {
 		case LogDebug:
-			w.Debug(text)
+			_ = w.Debug(text)
 		case LogVerbose:
-			w.Info(text)
+			_ = w.Info(text)
 		case LogNotice:
-			w.Notice(text)
+			_ = w.Notice(text)
 		default:
-			w.Warning(text)
+			_ = w.Warning(text)
 		}
 	}, nil
 }

@@ -135,7 +135,7 @@ func notifyReady(setting string) {
 		return
 	}
 	defer c.Close()
-	c.Write([]byte("STATUS=Ready to watch\nREADY=1\n"))
+	_, _ = c.Write([]byte("STATUS=Ready to watch\nREADY=1\n"))
 }
 
 // setLogLevel keeps a level set at run time, as if it stood on the command line.

@@ -56,7 +56,7 @@ func TestAppend(t *testing.T) {
 func TestJSON(t *testing.T) {
 	m := &client.Message{Topic: "f/j", Retain: true, Payload: []byte(`{ "a" : [1, 2.50, 1e3, 12345678901234567890, {}, [], {"x":null,"x":true}], "s":"\u00e9\/\n\u0001" , "big":4294967296, "n":-0.0, "sm": 0.000001234, "f":1e-7 }`)}
 	const head = `{"tst":"2026-11-23T00:22:22.376280+0000","topic":"f/j","qos":0,"retain":1,"payloadlen":157,"payload":`
-	print := func(format string, pretty bool) (string, error) {
+	render := func(format string, pretty bool) (string, error) {
 		f, err := Parse(format)
 		if err != nil {
 			t.Fatal(err)
@@ -66,7 +66,7 @@ func TestJSON(t *testing.T) {
 		return string(out), err
 	}
 	want := head + `{"a":[1,2.5,1000,1.2345678901234567e+19,{},[],{"x":null,"x":true}],"s":"é/\n\u0001","big":4294967296,"n":-0,"sm":1.234e-06,"f":1e-07}}`
-	if got, err := print("%J", false); got != want || err != nil {
+	if got, err := render("%J", false); got != want || err != nil {
 		t.Errorf("%%J: %v\n got %s\nwant %s", err, got, want)
 	}
 	want = `{
@@ -88,18 +88,18 @@ func TestJSON(t *testing.T) {
 		"f":	1e-07
 	}
 }`
-	if got, err := print("%J", true); got != want || err != nil {
+	if got, err := render("%J", true); got != want || err != nil {
 		t.Errorf("%%J pretty: %v\n got %s\nwant %s", err, got, want)
 	}
 	var wrong *JSONError
 	for _, payload := range []string{"{", "a", "1 2", `{"a":}`, "\xff"} {
 		m.Payload = []byte(payload)
-		if got, err := print("<%J>", false); !errors.As(err, &wrong) || got != "<>" {
+		if got, err := render("<%J>", false); !errors.As(err, &wrong) || got != "<>" {
 			t.Errorf("%%J of %q: %q, %v", payload, got, err)
 		}
 	}
 	m.Payload = nil
-	if got, err := print("%J", false); err != nil || !strings.HasSuffix(got, `"payload":null}`) {
+	if got, err := render("%J", false); err != nil || !strings.HasSuffix(got, `"payload":null}`) {
 		t.Errorf("%%J of nothing: %s, %v", got, err)
 	}
 }

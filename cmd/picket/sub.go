@@ -147,7 +147,7 @@ func (r *subscriber) ask(ctx context.Context, c *client.Client) (done bool, err 
 	}
 	answer, err := c.Subscribe(ctx, p)
 	if err != nil {
-		return false, nil // serve sees why: the connection is lost or the time is over
+		return false, nil //nolint:nilerr // serve sees why: the connection is lost or the time is over
 	}
 	if len(client.Refusals(p.Filters, answer)) == len(p.Filters) {
 		r.leave(c, packet.NormalDisconnection)
@@ -160,7 +160,7 @@ func (r *subscriber) ask(ctx context.Context, c *client.Client) (done bool, err 
 			u.Props = r.o.properties["unsubscribe"]
 		}
 		if _, err := c.Unsubscribe(ctx, u); err != nil {
-			return false, nil
+			return false, nil //nolint:nilerr // as above
 		}
 	}
 	if r.o.exitAfterSub {

@@ -33,7 +33,6 @@ type link struct {
 	try       *conn
 	cmdTried  int64 // when a connection was last asked for
 	subTried  int64
-	tried     bool
 	actPing   int64 // the oldest PING without an acceptable answer, 0: none
 	lastPing  int64
 	lastPong  int64 // last answer of any kind to a PING

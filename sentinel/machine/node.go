@@ -130,7 +130,6 @@ type master struct {
 	failoverStart int64 // 0: none so far. An attempt holds off the next for twice the failover timeout
 	retryAt       int64 // a tied election is repeated then, 0: not
 	standAt       int64 // objectively down: when to stand for election
-	votesAsked    bool
 	promoted      *node
 	ties          int // tied elections in a row
 	// Why the master refused its part in a coordinated failover.

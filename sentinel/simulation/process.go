@@ -398,8 +398,7 @@ type server struct {
 	offset     int64
 	masterIP   string // empty: a master
 	masterPort int
-	syncAt     int64 // µs from when on the replication link is up, if the master can be reached
-	upSince    int64
+	syncAt     int64  // µs from when on the replication link is up, if the master can be reached
 	keptIP     string // its configuration file
 	keptPort   int
 	links      []*link

@@ -4,7 +4,6 @@ import (
 	"sync"
 
 	"picket/access"
-	"picket/packet"
 	"picket/session"
 	"picket/topic"
 )

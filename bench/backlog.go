@@ -19,7 +19,7 @@ type backlog struct {
 }
 
 // giveUp is how long nothing has to arrive until what is on its way counts as lost for the backlog.
-const giveUp = 200 * time.Millisecond
+const giveUp = time.Second
 
 func newBacklog(r *run) *backlog {
 	b := &backlog{limit: int64(r.config.Backlog), run: r}

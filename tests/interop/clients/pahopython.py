@@ -20,12 +20,6 @@ def write(o):
         print(json.dumps(o), flush=True)
 
 
-def run(client):
-    """Serves one connection until it ends; unlike loop_forever it does not connect again."""
-    while client.loop(timeout=1) == mqtt.MQTT_ERR_SUCCESS:
-        pass
-
-
 def connect(r):
     url = urlsplit(r["url"])
     client = mqtt.Client(
@@ -43,7 +37,12 @@ def connect(r):
 
     connected = queue.Queue()
     client.on_connect = lambda c, u, flags, rc, *more: connected.put(rc)
-    client.on_disconnect = lambda c, u, rc, *more: connected.put("connection closed: %s" % rc)
+
+    def on_disconnect(c, userdata, rc, *more):
+        connected.put("connection closed: %s" % rc)
+        c.disconnect()  # else it would connect again
+
+    client.on_disconnect = on_disconnect
     client.granted = queue.Queue()
     client.on_subscribe = lambda c, u, mid, granted, *more: client.granted.put(granted)
     client.on_message = lambda c, u, m: write({
@@ -52,7 +51,7 @@ def connect(r):
     })
     client.connect(url.hostname, url.port, 60)
     clients[r["client"]] = client
-    threading.Thread(target=run, args=(client,), daemon=True).start()
+    client.loop_start()
     rc = connected.get(timeout=TIMEOUT)
     if rc != 0:
         raise RuntimeError("connection refused: %s" % rc)

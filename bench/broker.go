@@ -41,7 +41,6 @@ type brokerProcess struct {
 	cmd     *exec.Cmd
 	output  string // file
 	exited  chan struct{}
-	err     error // of Wait, once exited is closed
 }
 
 // startBroker starts a contender and waits until it accepts connections.
@@ -85,7 +84,7 @@ func (b *brokerProcess) start(ctx context.Context, command string) error {
 		return fmt.Errorf("bench: %s: %w", b.name, err)
 	}
 	go func() {
-		b.err = b.cmd.Wait()
+		_ = b.cmd.Wait() // how it ended is in ProcessState
 		close(b.exited)
 	}()
 	return b.ready(ctx)
@@ -102,7 +101,7 @@ func (b *brokerProcess) ready(ctx context.Context) error {
 		}
 		select {
 		case <-b.exited:
-			return fmt.Errorf("bench: %s ended before it accepted connections: %w%s", b.name, b.err, b.lastWords())
+			return fmt.Errorf("bench: %s ended before it accepted connections: %v%s", b.name, b.cmd.ProcessState, b.lastWords())
 		case <-ctx.Done():
 			b.stop()
 			return ctx.Err()

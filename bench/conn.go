@@ -59,8 +59,7 @@ func newDialer(ctx context.Context, c *Config) (*dialer, error) {
 		d := &dialer{config: c, addr: &net.TCPAddr{IP: ip.IP, Port: p, Zone: ip.Zone}}
 		conn, err := d.dial(ctx)
 		if err == nil {
-			_ = conn.Close()
-			return d, nil
+			return d, conn.Close()
 		}
 		errs = append(errs, err)
 	}
@@ -89,8 +88,7 @@ func (d *dialer) connect(ctx context.Context, id string, keepAlive uint16) (*cli
 	}
 	cl := &client{Conn: conn, id: id, version: d.config.Version, receiveMax: 65535}
 	if err := cl.connect(d.config, keepAlive); err != nil {
-		_ = conn.Close()
-		return nil, err
+		return nil, errors.Join(err, conn.Close())
 	}
 	return cl, nil
 }

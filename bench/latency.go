@@ -37,7 +37,7 @@ func (r *recorder) record(all []time.Duration) {
 	defer r.mu.Unlock()
 	for _, d := range all {
 		// The value is within the histogram's range, so there is no error.
-		_ = r.hist.RecordValue(int64(min(max(d, 0), longestLatency))) // fails beyond the longest only
+		_ = r.hist.RecordValue(int64(min(max(d, 0), longestLatency)))
 	}
 }
 

@@ -55,43 +55,43 @@ type Usage struct {
 }
 
 // WriteText writes the result for people.
-func (r *Result) WriteText(w io.Writer) error {
+func (res *Result) WriteText(w io.Writer) error {
 	var b strings.Builder
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "%-12s %s\n", name, fmt.Sprintf(format, args...))
 	}
-	switch r.Scenario {
+	switch res.Scenario {
 	case Idle:
-		line("scenario", "%s: %d connections to %s", r.Scenario, r.Connections, r.Address)
+		line("scenario", "%s: %d connections to %s", res.Scenario, res.Connections, res.Address)
 	case Connects:
-		line("scenario", "%s: %d at a time to %s", r.Scenario, r.Connections, r.Address)
-		line("connects", "%s/s in %.1f s", si(r.ConnectsPerSecond), r.Measured)
+		line("scenario", "%s: %d at a time to %s", res.Scenario, res.Connections, res.Address)
+		line("connects", "%s/s in %.1f s", si(res.ConnectsPerSecond), res.Measured)
 	default:
-		line("scenario", "%s: %d publishers, %d subscribers, %d topics each, QoS %d, %d bytes, to %s", r.Scenario, r.Publishers, r.Subscribers, r.Topics, r.QoS, r.Size, r.Address)
-		line("sent", "%s/s in %.1f s", si(r.SentPerSecond), r.Measured)
-		line("received", "%s/s", si(r.ReceivedPerSecond))
-		line("in all", "%d sent, %d to receive, %d received, %d lost", r.Sent, r.Expected, r.Received, r.Lost)
-		if r.Refused > 0 {
-			line("refused", "%d", r.Refused)
+		line("scenario", "%s: %d publishers, %d subscribers, %d topics each, QoS %d, %d bytes, to %s", res.Scenario, res.Publishers, res.Subscribers, res.Topics, res.QoS, res.Size, res.Address)
+		line("sent", "%s/s in %.1f s", si(res.SentPerSecond), res.Measured)
+		line("received", "%s/s", si(res.ReceivedPerSecond))
+		line("in all", "%d sent, %d to receive, %d received, %d lost", res.Sent, res.Expected, res.Received, res.Lost)
+		if res.Refused > 0 {
+			line("refused", "%d", res.Refused)
 		}
-		if r.Unsettled > 0 {
-			line("unsettled", "%d sent without an acknowledgement", r.Unsettled)
+		if res.Unsettled > 0 {
+			line("unsettled", "%d sent without an acknowledgement", res.Unsettled)
 		}
 	}
-	if l := r.Latency; l != nil {
+	if l := res.Latency; l != nil {
 		line("latency", "p50 %s  p90 %s  p99 %s  p99.9 %s  max %s", short3(l.P50), short3(l.P90), short3(l.P99), short3(l.P999), short3(l.Max))
 	}
-	if u := r.Broker; u != nil {
-		switch r.Scenario {
+	if u := res.Broker; u != nil {
+		switch res.Scenario {
 		case Idle:
 			line("memory", "%.0f bytes per connection (%.1f MiB in all)", u.PerConnection, float64(u.RSS)/(1<<20))
-			line("processor", "%.2f s while idle for %.1f s", u.CPUSeconds, r.Measured)
+			line("processor", "%.2f s while idle for %.1f s", u.CPUSeconds, res.Measured)
 		default:
 			line("processor", "%.2f s: %.3f s per million; memory %.1f MiB", u.CPUSeconds, u.CPUPerMillion, float64(u.RSS)/(1<<20))
 		}
 	}
-	if r.GeneratorCPU > 0 {
-		line("generator", "%.2f of a core", r.GeneratorCPU)
+	if res.GeneratorCPU > 0 {
+		line("generator", "%.2f of a core", res.GeneratorCPU)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -65,8 +65,8 @@ func Rows() []Row {
 			add(fmt.Sprintf("%s QoS %d", s, qos), Config{Scenario: s, QoS: qos}, throughput, processor)
 		}
 	}
-	add("pair QoS 0, 64 KiB", Config{Scenario: Pair, Size: 64 << 10}, throughput, processor)
-	add("pair QoS 1, 64 KiB", Config{Scenario: Pair, QoS: 1, Size: 64 << 10, Window: 100}, throughput, processor)
+	add("pair QoS 0, 64 KiB", Config{Scenario: Pair, Size: 64 << 10, Backlog: 64}, throughput, processor)
+	add("pair QoS 1, 64 KiB", Config{Scenario: Pair, QoS: 1, Size: 64 << 10, Backlog: 64}, throughput, processor)
 	add("pair QoS 0, 1,000 topics", Config{Scenario: Pair, Topics: 1000}, throughput, processor)
 	add("idle connection", Config{Scenario: Idle, Connections: 8000}, memory)
 	add("connects", Config{Scenario: Connects}, accepted, processor)
@@ -160,7 +160,10 @@ func (c *CompareConfig) runOne(ctx context.Context, row Row, who Contender) (*Re
 	defer b.stop()
 	config := row.Config
 	config.Address, config.PID = b.address, b.pid()
-	config.Warmup, config.Duration, config.Version, config.Backlog = c.Warmup, c.Duration, c.Version, compareBacklog
+	config.Warmup, config.Duration, config.Version = c.Warmup, c.Duration, c.Version
+	if config.Backlog == 0 {
+		config.Backlog = compareBacklog
+	}
 	if config.Size == 0 {
 		config.Size = c.Size
 	}

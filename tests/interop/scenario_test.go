@@ -69,6 +69,9 @@ type scenario struct {
 }
 
 func TestScenario(t *testing.T) {
+	if err := watchSources(); err != nil {
+		t.Fatal(err)
+	}
 	t.Run("install", func(t *testing.T) {
 		if _, err := exec.LookPath("npm"); err != nil {
 			t.Fatal("npm is missing: apt-get install nodejs npm")

@@ -159,7 +159,7 @@ func listening(exited <-chan error) error {
 			}
 			select {
 			case err := <-exited:
-				return fmt.Errorf("the broker has ended: %v", err)
+				return fmt.Errorf("the broker has ended: %w", err)
 			case <-time.After(20 * time.Millisecond):
 			}
 			if time.Now().After(deadline) {

@@ -163,7 +163,7 @@ func (c *mosquittoConnection) Publish(messages ...message) error {
 		cmd := exec.Command("mosquitto_pub", args...)
 		cmd.Stdin = &input
 		if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
-			return fmt.Errorf("mosquitto_pub: %v: %s", err, out)
+			return fmt.Errorf("mosquitto_pub: %w: %s", err, out)
 		}
 		messages = messages[n:]
 	}

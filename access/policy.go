@@ -108,7 +108,7 @@ func (p *Policy) Authenticate(l Login) Decision {
 	if p.users == nil || !l.HasUsername {
 		return p.anonymous(l)
 	}
-	if !l.HasPassword {
+	if len(l.Password) == 0 { // an empty password counts as none, as in mosquitto
 		return Decision{Cause: cause.BadCredentials, Text: "a user name without a password"}
 	}
 	c, known := p.users[l.Username]

@@ -67,9 +67,10 @@ type Broker struct {
 type settings struct {
 	Config
 	policies       []*access.Policy
-	receiveMaximum int // QoS 2 messages a client may leave unreleased, told in CONNACK
-	window         int // messages in flight to a client
-	maxWaiting     int // connections without CONNECT
+	receiveMaximum int                                // QoS 2 messages a client may leave unreleased, told in CONNACK
+	window         int                                // messages in flight to a client
+	maxWaiting     int                                // connections without CONNECT
+	connections    map[*listener.Config]*atomic.Int64 // open connections by listener
 }
 
 // Start opens the listeners of a configuration and serves until [Broker.Close]. It fails when a file of the configuration
@@ -115,6 +116,18 @@ func (b *Broker) prepare(c Config) (*settings, error) {
 		t.MaxTotalOutputBytes = machineMemory() / 4
 	}
 	t.maxWaiting = max(1000, int(fileLimit()/4))
+	t.connections = make(map[*listener.Config]*atomic.Int64)
+	before := make(map[string]*atomic.Int64)
+	if old := b.settings.Load(); old != nil {
+		for l, n := range old.connections {
+			before[listenerKey(l)] = n
+		}
+	}
+	for _, l := range c.Listeners {
+		if t.connections[l] = before[listenerKey(l)]; t.connections[l] == nil {
+			t.connections[l] = new(atomic.Int64)
+		}
+	}
 	for _, s := range c.Security {
 		p, warnings, err := access.Load(s)
 		for _, w := range warnings {

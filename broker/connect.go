@@ -90,6 +90,9 @@ func (c *connection) connect(w *worker, p *packet.Connect) error {
 	c.attempt = a
 	login := &a.login
 	c.negotiate(p)
+	if p.Will != nil && (topic.CheckName([]byte(p.Will.Topic)) != nil || reserved(p.Will.Topic)) {
+		return &packet.Error{Code: packet.TopicNameInvalid, Clause: "MQTT-3.1.3-11", Text: "a will topic that nobody may publish to"}
+	}
 	if r := c.judgeWill(p, t, info.Listener); r != nil {
 		c.refuse(w, *r)
 		return nil
@@ -216,8 +219,6 @@ func (c *connection) judgeWill(p *packet.Connect, t *settings, l *listener.Confi
 			code = packet.NotAuthorized
 		}
 		return &refusal{code, cause.PayloadTooLarge, "a will payload above message_size_limit"}
-	case topic.CheckName([]byte(p.Will.Topic)) != nil || strings.HasPrefix(p.Will.Topic, "$CONTROL/"):
-		return &refusal{packet.TopicNameInvalid, cause.TopicInvalid, "a will topic that nobody may publish to"}
 	}
 	return nil
 }

@@ -25,9 +25,10 @@ const (
 // connection is one network connection, from accept to close. Fields without a remark belong to the goroutine that reads for
 // it; the output half is guarded by the mutex of the session that it belongs to.
 type connection struct {
-	b    *Broker
-	conn listener.Conn
-	from *listener.Config // the listener it came in by
+	b     *Broker
+	conn  listener.Conn
+	from  *listener.Config // the listener it came in by
+	peers *atomic.Int64    // open connections of that listener
 	// s is the session. A connection starts with a blank one of its own, which CONNECT either fills or exchanges for the one that is
 	// known under the client identifier.
 	s *Session
@@ -43,11 +44,12 @@ type connection struct {
 	keepAlive uint16      // seconds; 0: off
 	lastRead  atomic.Uint32
 
-	attempt *attempt    // the CONNECT that is being judged
-	hand    sync.Mutex  // held by the goroutine that judges it, and by Closed
-	left    bool        // guarded by hand: Closed was called
-	aliases []string    // topic aliases of the client, by alias-1; grown on use
-	more    *negotiated // what few clients use
+	attempt    *attempt    // the CONNECT that is being judged
+	hand       sync.Mutex  // held by the goroutine that judges it, and by Closed
+	left       bool        // guarded by hand: Closed was called
+	lastRepeat uint16      // QoS 2 identifier that was repeated last
+	aliases    []string    // topic aliases of the client, by alias-1; grown on use
+	more       *negotiated // what few clients use
 
 	// Guarded by s.mu.
 	out        outgoing
@@ -132,7 +134,7 @@ func (b *Broker) Accept(conn listener.Conn) listener.Client {
 	c := &connection{b: b, conn: conn, from: info.Listener, accepted: b.clock.Load()}
 	c.s = &Session{b: b, conn: c}
 	c.local = info.ProxyTLS == nil && (!info.Remote.IsValid() || info.Remote.Addr().Unmap().IsLoopback())
-	if !b.admit(c) {
+	if !b.withinLimit(c) || !b.admit(c) {
 		return nil
 	}
 	b.stats.sockets.Add(1)
@@ -141,6 +143,22 @@ func (b *Broker) Accept(conn listener.Conn) listener.Client {
 		b.log.Printf(logging.Notice, "New connection from %s on port %d.", c.address(), info.Listener.Port)
 	}
 	return c
+}
+
+// withinLimit counts a connection against max_connections of its listener.
+func (b *Broker) withinLimit(c *connection) bool {
+	c.peers = b.settings.Load().connections[c.from]
+	if c.peers == nil {
+		return true // a reload is under way: its listener has just been replaced
+	}
+	n := c.peers.Add(1)
+	if limit := c.from.MaxConnections; limit < 0 || n <= int64(limit) {
+		return true
+	}
+	c.peers.Add(-1)
+	b.stats.drop(cause.MaxConnections, 1)
+	b.log.Cause(logging.Notice, cause.MaxConnections, "Client connection from %s denied: max_connections exceeded.", c.host())
+	return false
 }
 
 // Read implements [listener.Client].
@@ -155,6 +173,11 @@ func (c *connection) Read(lw listener.Worker, in []byte) (n, need int) {
 			return n, 0
 		}
 		rest := in[n:]
+		if c.phase == awaitConnect && rest[0]>>4 != byte(packet.CONNECT) {
+			// Whatever it is, it is not worth waiting for its end.
+			c.fail(w, &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.1.0-1", Text: "the first packet is not CONNECT"})
+			return len(in), 0
+		}
 		head, remaining, err := packet.Header(rest)
 		if err != nil {
 			c.fail(w, err)
@@ -169,11 +192,6 @@ func (c *connection) Read(lw listener.Worker, in []byte) (n, need int) {
 			return len(in), 0
 		}
 		if len(rest) < total {
-			if c.phase == awaitConnect && remaining > 1024 && !plausibleConnect(rest) {
-				// Somebody who speaks no MQTT at all announces up to 256 MiB: not worth waiting for.
-				c.refuseSilently(w, cause.MalformedPacket, "the first packet is not CONNECT")
-				return len(in), 0
-			}
 			need = total
 			break
 		}
@@ -197,14 +215,10 @@ func (c *connection) Read(lw listener.Worker, in []byte) (n, need int) {
 	return n, need
 }
 
-func plausibleConnect(b []byte) bool { return b[0] == byte(packet.CONNECT)<<4 }
-
 // handle routes one whole packet that is not a PUBLISH to its place.
 func (c *connection) handle(w *worker, first byte, body []byte) error {
 	kind := packet.Type(first >> 4)
 	switch {
-	case c.phase == awaitConnect && kind != packet.CONNECT:
-		return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.1.0-1", Text: "the first packet is not CONNECT"}
 	case c.phase == exchanging && kind != packet.AUTH && kind != packet.DISCONNECT:
 		return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.1.2-30", Text: "only AUTH or DISCONNECT may follow while authentication goes on"}
 	}
@@ -284,11 +298,16 @@ func (c *connection) Closed(lw listener.Worker, err error) {
 // fail ends the connection for what the client did: the reason code where the version has one, the log line, the cause.
 func (c *connection) fail(w *worker, err error) {
 	b := c.b
+	var id cause.ID
 	e, ok := err.(*packet.Error)
-	if !ok {
+	if v, known := err.(*violation); known {
+		e, id = v.packet, v.cause
+	} else if !ok {
 		e = &packet.Error{Code: packet.UnspecifiedError, Text: err.Error()}
 	}
-	id := causeOf(e)
+	if id == "" {
+		id = causeOf(e)
+	}
 	switch {
 	case c.phase == awaitConnect:
 		b.log.Cause(logging.Notice, id, "Client %s from %s closed: %v.", c.name(), c.address(), e)
@@ -309,12 +328,6 @@ func (c *connection) fail(w *worker, err error) {
 func (c *connection) oversize(w *worker, total, limit int) {
 	c.fail(w, &packet.Error{Code: packet.PacketTooLarge, Clause: "MQTT-3.1.2-24",
 		Text: "a packet of " + itoa(total) + " bytes, at most " + itoa(limit) + " are taken"})
-}
-
-// refuseSilently ends a connection whose peer would not understand an answer.
-func (c *connection) refuseSilently(w *worker, id cause.ID, text string) {
-	c.b.log.Cause(logging.Notice, id, "Client connection from %s closed: %s.", c.address(), text)
-	c.end(w)
 }
 
 // goodbye sends DISCONNECT where the client knows it, and closes when that has been written. Any goroutine may call it; the
@@ -365,6 +378,14 @@ func reason(id cause.ID, text string) string {
 	}
 	return string(id) + ": " + text
 }
+
+// violation is an error of the client's whose cause does not follow from its reason code.
+type violation struct {
+	packet *packet.Error
+	cause  cause.ID
+}
+
+func (v *violation) Error() string { return v.packet.Error() }
 
 // causeOf finds the cause for what a client did wrong.
 func causeOf(e *packet.Error) cause.ID {

@@ -14,8 +14,8 @@ type variant struct {
 	buf    []byte
 	own    []byte  // memory for buf, kept between runs
 	start  []int32 // where each packet starts, and where the last one ends
+	starts []int32 // memory for start
 	id     []int32 // where each packet identifier is, at QoS 1 and 2
-	shared []byte  // a copy of buf that may be kept, made when a large packet has to wait
 }
 
 type variantKey struct {
@@ -37,7 +37,7 @@ func (r *run) as(key variantKey) *variant {
 	}
 	v := &r.variants[r.made]
 	r.made++
-	v.key, v.shared = key, nil
+	v.key = key
 	v.id = v.id[:0]
 	same := r.raw != nil && r.plain && key.v5 == (r.version == packet.V5) && key.prefix == r.prefix &&
 		r.first == byte(packet.PUBLISH)<<4|key.qos<<1|bit(key.retain)
@@ -62,10 +62,7 @@ func (r *run) as(key variantKey) *variant {
 // encode writes the run's packets as v.key says. ids are subscription identifiers to add.
 func (r *run) encode(v *variant, ids []uint32) {
 	v.own = v.own[:0]
-	if v.buf != nil && len(r.start) > 0 && len(v.start) > 0 && &v.start[0] == &r.start[0] {
-		v.start = nil // it was the run's own
-	}
-	v.start, v.id = v.start[:0], v.id[:0]
+	v.starts, v.id = v.starts[:0], v.id[:0]
 	name := r.name[v.key.prefix:]
 	var props []byte
 	if v.key.v5 {
@@ -84,7 +81,7 @@ func (r *run) encode(v *variant, ids []uint32) {
 	}
 	for i := range r.n {
 		p := packet.Publish{QoS: v.key.qos, Retain: v.key.retain, Topic: name, ID: 1, Props: props, Payload: r.body(i)}
-		v.start = append(v.start, int32(len(v.own)))
+		v.starts = append(v.starts, int32(len(v.own)))
 		v.own = p.Append(v.own, version)
 		if v.key.qos > 0 {
 			at := len(v.own) - len(p.Payload) - 2
@@ -94,8 +91,8 @@ func (r *run) encode(v *variant, ids []uint32) {
 			v.id = append(v.id, int32(at))
 		}
 	}
-	v.start = append(v.start, int32(len(v.own)))
-	v.buf = v.own
+	v.starts = append(v.starts, int32(len(v.own)))
+	v.buf, v.start = v.own, v.starts
 }
 
 // route sends the run to everyone who wants it, keeps it if it is to be retained, and returns how many sessions wanted it.
@@ -109,7 +106,8 @@ func (w *worker) route() int {
 	for i := range rt.receivers {
 		to := &rt.receivers[i]
 		if to.noLocal && to.s == r.s {
-			continue // MQTT-3.8.3-3
+			n++ // somebody subscribes, but not for its own messages (MQTT-3.8.3-3)
+			continue
 		}
 		to.s.mu.Lock()
 		if to.s.over || !to.allowed(rt.name) {
@@ -201,26 +199,25 @@ func (w *worker) emit(c *connection, v *variant, i, j int) {
 	w.count.packetsOut += uint64(n)
 	w.count.publishOut += uint64(n)
 	w.count.payloadOut += uint64(w.run.bodies(i, j))
-	if len(b) >= writeThrough && !c.writing && !c.blocked && !c.gone {
-		bufs := append(c.out.take(w), b)
-		w.bufs = bufs
-		w.transmit(c, bufs, 1)
-		c.settle()
-		return
-	}
-	if len(b) >= writeThrough && n == 1 && c.blocked {
-		// A large message for a slow receiver is kept once for all slow receivers.
-		if v.shared == nil || len(v.shared) != len(b) {
-			v.shared = append(make([]byte, 0, len(b)), b...)
+	switch {
+	case len(b) < writeThrough:
+		c.out.add(&w.pool, b)
+	case n == 1:
+		// The payload of a large message is kept once for all receivers that are slow; only what is before it differs.
+		body := w.run.body(i)
+		c.out.add(&w.pool, b[:len(b)-len(body)])
+		if !c.writing && !c.blocked && !c.gone {
+			w.bufs = append(c.out.take(w), body)
+			w.transmit(c, w.bufs, body)
+		} else if !c.gone {
+			c.out.share(w.run.keep(i))
 		}
-		if v.key.qos == 0 {
-			c.out.share(v.shared)
-			w.mark(c)
-			c.settle()
-			return
-		}
+	case !c.writing && !c.blocked && !c.gone:
+		w.bufs = append(c.out.take(w), b)
+		w.transmit(c, w.bufs, b)
+	default:
+		c.out.add(&w.pool, b)
 	}
-	c.out.add(&w.pool, b)
 	w.mark(c)
 	if c.blocked {
 		c.settle()

@@ -7,6 +7,7 @@ import (
 	"picket/cause"
 	"picket/logging"
 	"picket/packet"
+	"picket/topic"
 )
 
 // claim makes the connection the owner of the session known under the client identifier, ends the connection that had it
@@ -72,6 +73,9 @@ func (b *Broker) takenOver(w *worker, s *Session, c *connection) {
 // departed ends a network connection: its will, and its session's end or the wait for the client's return.
 func (b *Broker) departed(w *worker, c *connection, err error) {
 	b.unlist(c)
+	if c.peers != nil {
+		c.peers.Add(-1)
+	}
 	s := c.s
 	b.mu.Lock()
 	s.mu.Lock()
@@ -126,13 +130,25 @@ func (b *Broker) logClosed(c *connection, err error) {
 // finish ends a session: its subscriptions and its queue go. The caller takes it out of the table; both mutexes are held.
 func (b *Broker) finish(s *Session) {
 	s.over = true
-	for filter := range s.subs {
-		b.index.Unsubscribe(filter, s)
+	if subs := s.subs; len(subs) > manySubscriptions {
+		b.wait.Go(func() { b.unsubscribeAll(s, subs) })
+	} else {
+		b.unsubscribeAll(s, subs)
 	}
 	s.subs = nil
 	s.out.Clear()
 	s.replay = nil
 	b.cancel(s)
+}
+
+// manySubscriptions is from how many subscriptions on their removal would hold up everybody else. A session that is over gets nothing any
+// more, so nobody sees that they stay a moment longer.
+const manySubscriptions = 1000
+
+func (b *Broker) unsubscribeAll(s *Session, subs map[string]topic.Options) {
+	for filter := range subs {
+		b.index.Unsubscribe(filter, s)
+	}
 }
 
 // loopWindow and loopLimit say when clients that take one another's session over are fighting: from the limit on, each new one has to

@@ -182,7 +182,7 @@ func (w *worker) write(c *connection) {
 		if c.out.size == 0 && (s.conn != c || !w.pump(c)) {
 			break
 		}
-		if !w.transmit(c, c.out.take(w), 0) {
+		if !w.transmit(c, c.out.take(w), nil) {
 			break
 		}
 	}
@@ -193,9 +193,10 @@ func (w *worker) write(c *connection) {
 	c.settle()
 }
 
-// transmit offers bufs to the transport and keeps what it does not take; the last borrowed buffers are not ours and are copied if they have to
-// wait. It reports whether everything was taken. The session's mutex is held, but not during the write.
-func (w *worker) transmit(c *connection, bufs [][]byte, borrowed int) bool {
+// transmit offers bufs to the transport and keeps what it does not take. borrowed, if there is any, is the last of them and a part of the
+// worker's run: it has to be copied if it is to wait. transmit reports whether everything was taken. The session's mutex is held, but not
+// during the write.
+func (w *worker) transmit(c *connection, bufs [][]byte, borrowed []byte) bool {
 	s := c.s
 	c.writing = true
 	s.mu.Unlock()
@@ -221,8 +222,15 @@ func (w *worker) transmit(c *connection, bufs [][]byte, borrowed int) bool {
 		return true
 	}
 	rest := skip(bufs, n)
-	for i := max(0, len(rest)-borrowed); i < len(rest); i++ {
-		rest[i] = append(w.pool.get(len(rest[i])), rest[i]...)
+	if borrowed != nil {
+		last := len(rest) - 1
+		left := len(rest[last])
+		if w.run.n == 1 && len(borrowed) == len(w.run.body(0)) {
+			kept := w.run.keep(0)
+			rest[last] = kept[len(kept)-left:]
+		} else {
+			rest[last] = append(w.pool.get(left), rest[last]...)
+		}
 	}
 	c.out.putBack(rest)
 	if c.woken {

@@ -2,9 +2,11 @@ package broker
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 
 	"picket/cause"
+	"picket/listener"
 	"picket/logging"
 	"picket/packet"
 	"picket/session"
@@ -41,6 +43,9 @@ type run struct {
 	variants [6]variant
 	made     int // variants that hold this run
 	propsOut []byte
+	kept     []byte // payload keptAt, copied
+	keptAt   int
+	own      bool // raw is ours: a large packet that came alone
 }
 
 func (r *run) body(i int) []byte {
@@ -48,6 +53,19 @@ func (r *run) body(i int) []byte {
 		return r.messages[i].Payload
 	}
 	return r.raw[r.payload[i]:r.start[i+1]]
+}
+
+// keep returns the payload of packet i in memory that is not written to again.
+func (r *run) keep(i int) []byte {
+	switch {
+	case r.own || r.raw == nil:
+		return r.body(i)
+	case i < len(r.messages) && r.messages[i] != nil:
+		return r.messages[i].Payload
+	case r.kept == nil || r.keptAt != i:
+		r.kept, r.keptAt = bytes.Clone(r.body(i)), i
+	}
+	return r.kept
 }
 
 // message is packet i as something to keep.
@@ -61,7 +79,7 @@ func (r *run) message(b *Broker, i int) *session.Message {
 	if m := r.messages[i]; m != nil {
 		return m
 	}
-	m := &session.Message{Topic: string(r.name), Payload: bytes.Clone(r.body(i)), QoS: r.qos, Retain: r.retain, From: r.s.id, User: r.s.user}
+	m := &session.Message{Topic: string(r.name), Payload: r.keep(i), QoS: r.qos, Retain: r.retain, From: r.s.id, User: r.s.user}
 	if i > 0 && r.messages[0] != nil {
 		m.Topic, m.Props = r.messages[0].Topic, r.messages[0].Props
 	} else if len(r.props) > 0 {
@@ -98,7 +116,7 @@ func (w *worker) publish(c *connection, in []byte) (taken int, err error) {
 		return 0, err
 	}
 	if err := topic.CheckName(name); err != nil {
-		return 0, &packet.Error{Code: packet.TopicNameInvalid, Clause: "MQTT-3.3.2-2", Text: err.Error()}
+		return 0, nameError(err)
 	}
 	if c.s.mount != "" {
 		w.name = append(append(w.name[:0], c.s.mount...), name...)
@@ -122,6 +140,7 @@ func (w *worker) publish(c *connection, in []byte) (taken int, err error) {
 		c.s.mu.Unlock()
 	}
 	r.raw = in[:taken]
+	r.own = taken == len(in) && taken >= listener.OwnedFrom
 	r.start = append(r.start, int32(taken))
 	w.count.packetsIn += uint64(r.n)
 	w.count.publishIn += uint64(r.n)
@@ -134,9 +153,7 @@ func (r *run) drop() {
 	r.raw, r.name, r.props, r.from, r.s = nil, nil, nil, nil, nil
 	clear(r.messages)
 	r.messages = r.messages[:0]
-	for i := range r.made {
-		r.variants[i].shared = nil
-	}
+	r.kept, r.own = nil, false
 }
 
 func (r *run) add(start, payload, end int, id uint16) {
@@ -271,8 +288,7 @@ func (w *worker) received(c *connection, b *Broker, t *settings, p *packet.Publi
 		}
 		if !fresh {
 			b.logPublish("Received", c.s.id, p.Dup, r.qos, r.retain, r.ids[0], r.name, len(r.body(0)))
-			w.acknowledge(c, packet.Success) // MQTT-4.3.3-10: acknowledged again, not delivered again
-			return nil
+			return c.repeated(w, r.ids[0])
 		}
 	}
 	debug := b.log.Enabled(logging.Debug)
@@ -290,10 +306,28 @@ func (w *worker) received(c *connection, b *Broker, t *settings, p *packet.Publi
 			b.logPublish("Received", c.s.id, p.Dup, r.qos, r.retain, mid, r.name, len(r.body(i)))
 		}
 	}
+	if r.qos == 2 {
+		// The acknowledgement does not say whether anybody subscribes, so it need not wait for what routing finds out; clients that
+		// subscribe to their own topics see PUBREC before the message.
+		w.acknowledge(c, packet.Success)
+		w.route()
+		return nil
+	}
 	if w.route() == 0 && r.qos > 0 && c.v5() {
 		code = packet.NoMatchingSubscribers
 	}
 	w.acknowledge(c, code)
+	return nil
+}
+
+// repeated handles a QoS 2 PUBLISH whose identifier waits for PUBREL: it is acknowledged again and not delivered again (MQTT-4.3.3-10). A client
+// repeats a packet when it has reconnected, and at no other time (MQTT-4.4.0-1): one that goes on repeating on the same connection is cut off.
+func (c *connection) repeated(w *worker, id uint16) error {
+	if c.lastRepeat == id {
+		return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-4.4.0-1", Text: "a QoS 2 PUBLISH repeated over and over on one connection"}
+	}
+	c.lastRepeat = id
+	w.acknowledge(c, packet.Success)
 	return nil
 }
 
@@ -312,6 +346,9 @@ func (c *connection) judge(r *run, t *settings) (packet.Code, cause.ID) {
 	}
 	if strings.HasPrefix(name, "$CONTROL/") {
 		return packet.ImplementationSpecificError, cause.ControlUnavailable
+	}
+	if strings.HasPrefix(name, "$share/") {
+		return packet.NotAuthorized, cause.TopicInvalid // it would look like a shared subscription wherever it is printed
 	}
 	if acl != nil && !acl.Write(name) {
 		return packet.NotAuthorized, cause.ACLPublishDenied
@@ -408,11 +445,9 @@ func (c *connection) acknowledged(w *worker, kind packet.Type, id uint16, code p
 	case packet.PUBREL:
 		b.debugf("Received PUBREL from %s (Mid: %d)", s.id, id)
 		b.debugf("Sending PUBCOMP to %s (m%d)", s.id, id)
-		if !s.in.Release(id) && c.v5() {
-			w.append(c, &packet.Ack{Kind: packet.PUBCOMP, ID: id, Code: packet.PacketIdentifierNotFound})
-		} else {
-			w.appendShort(c, byte(packet.PUBCOMP)<<4, id)
-		}
+		// An unknown identifier is one whose PUBCOMP was lost with the connection before (MQTT-4.3.3-11).
+		s.in.Release(id)
+		w.appendShort(c, byte(packet.PUBCOMP)<<4, id)
 		return
 	}
 	if !known {
@@ -433,4 +468,17 @@ func (w *worker) appendShort(c *connection, first byte, id uint16) {
 	c.out.size += 4
 	w.count.packetsOut++
 	w.mark(c)
+}
+
+// nameError is a bad topic name as a protocol error.
+func nameError(err error) error {
+	if errors.Is(err, topic.ErrTooDeep) {
+		return &violation{&packet.Error{Code: packet.MalformedPacket, Text: err.Error()}, cause.TopicTooDeep}
+	}
+	return &violation{&packet.Error{Code: packet.TopicNameInvalid, Text: err.Error()}, cause.TopicInvalid}
+}
+
+// reserved tells whether a topic name is one that clients can never publish to.
+func reserved(name string) bool {
+	return strings.HasPrefix(name, "$CONTROL/") || strings.HasPrefix(name, "$share/")
 }

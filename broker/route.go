@@ -1,12 +1,18 @@
 package broker
 
 import (
+	"unsafe"
+
 	"picket/access"
 	"picket/topic"
 )
 
-// maxRoutes is how many topic names a worker remembers the receivers of.
-const maxRoutes = 1 << 15
+// A worker remembers the receivers of as many topic names as this many bytes hold. Names of more than maxRouteName bytes, which nobody
+// uses for good, are looked up each time.
+const (
+	maxRouteBytes = 16 << 20
+	maxRouteName  = 1 << 10
+)
 
 // route is who gets what is published to one topic name: what the index said, merged per session and kept for as long as no subscription
 // changes that could matter for the name.
@@ -53,17 +59,28 @@ func (w *worker) lookup(name []byte) *route {
 			return rt
 		}
 		rt.version = v // read before matching, so that a change meanwhile shows next time
+		w.routeBytes -= rt.size()
 		w.fill(rt, name)
+		w.routeBytes += rt.size()
 		return rt
-	}
-	if len(w.routes) >= maxRoutes {
-		clear(w.routes)
 	}
 	rt := &route{stamp: x.Stamp(name), name: string(name)}
 	rt.version = x.Version(rt.stamp)
 	w.fill(rt, name)
+	if len(name) > maxRouteName {
+		return rt
+	}
+	if w.routeBytes += rt.size(); w.routeBytes > maxRouteBytes {
+		clear(w.routes)
+		w.routeBytes = rt.size()
+	}
 	w.routes[rt.name] = rt
 	return rt
+}
+
+// size is what a route costs in memory, near enough.
+func (rt *route) size() int {
+	return 256 + 2*len(rt.name) + len(rt.receivers)*int(unsafe.Sizeof(receiver{}))
 }
 
 func (w *worker) fill(rt *route, name []byte) {

@@ -37,9 +37,11 @@ type Session struct {
 	due        due  // what is to happen to it while it is offline
 }
 
-// replay is the rest of the retained messages that a subscription asked for.
+// replay is the retained messages that a subscription asked for. They are looked up when their turn comes.
 type replay struct {
-	messages []*session.Message
+	filter   string
+	begun    bool
+	messages []*session.Message // those left
 	options  topic.Options
 }
 

@@ -1,6 +1,9 @@
 package broker
 
 import (
+	"errors"
+	"slices"
+
 	"picket/cause"
 	"picket/logging"
 	"picket/packet"
@@ -58,9 +61,7 @@ func (c *connection) subscribe(w *worker, p *packet.Subscribe) error {
 			continue
 		}
 		if o.RetainHandling == 0 || o.RetainHandling == 1 && !existed {
-			if found := b.retained.Collect(filter, nil); len(found) > 0 {
-				replays = append(replays, replay{messages: found, options: o})
-			}
+			replays = append(replays, replay{filter: filter, options: o})
 		}
 	}
 	ack := &packet.Suback{ID: p.ID, Codes: codes}
@@ -74,7 +75,14 @@ func (c *connection) subscribe(w *worker, p *packet.Subscribe) error {
 	b.debugf("Sending SUBACK to %s", s.id)
 	s.mu.Lock()
 	w.append(c, ack)
-	s.replay = append(s.replay, replays...)
+	for _, r := range replays {
+		// The same filter again replaces what has not begun yet, so that a client which subscribes and does not read piles nothing up.
+		if i := slices.IndexFunc(s.replay, func(old replay) bool { return old.filter == r.filter && !old.begun }); i >= 0 {
+			s.replay[i] = r
+		} else {
+			s.replay = append(s.replay, r)
+		}
+	}
 	s.mu.Unlock()
 	return nil
 }
@@ -93,11 +101,11 @@ func (c *connection) checkFilter(f *packet.Subscription) error {
 
 // filterError is a bad topic filter as a protocol error.
 func filterError(err error) error {
-	e := &packet.Error{Code: packet.MalformedPacket, Clause: "MQTT-4.7.1-1", Text: err.Error()}
-	if te, ok := err.(*topic.Error); ok && te.Clause != "" {
-		e.Clause, e.Text = te.Clause, te.Text
+	id := cause.FilterInvalid
+	if errors.Is(err, topic.ErrTooDeep) {
+		id = cause.TopicTooDeep
 	}
-	return e
+	return &violation{&packet.Error{Code: packet.MalformedPacket, Text: err.Error()}, id}
 }
 
 // mounted puts the client's mount point before a filter: behind the group's name where it is a shared one.
@@ -165,6 +173,15 @@ func (c *connection) unsubscribe(w *worker, p *packet.Unsubscribe) error {
 func (w *worker) replayNext(c *connection) bool {
 	s, b := c.s, w.b
 	rp := &s.replay[0]
+	if !rp.begun {
+		rp.begun, rp.messages = true, b.retained.Collect(rp.filter, nil)
+	}
+	if len(rp.messages) == 0 {
+		if s.replay = s.replay[1:]; len(s.replay) == 0 {
+			s.replay = nil
+		}
+		return true
+	}
 	m := rp.messages[0]
 	d := session.Delivery{Message: m, QoS: min(m.QoS, rp.options.QoS), Retain: true}
 	if b.settings.Load().UpgradeOutgoingQoS {
@@ -191,11 +208,7 @@ func (w *worker) replayNext(c *connection) bool {
 		w.deliverMessage(c, d, id, false)
 	}
 	rp.messages[0] = nil
-	if rp.messages = rp.messages[1:]; len(rp.messages) == 0 {
-		if s.replay = s.replay[1:]; len(s.replay) == 0 {
-			s.replay = nil
-		}
-	}
+	rp.messages = rp.messages[1:]
 	return true
 }
 

@@ -8,22 +8,23 @@ import (
 // worker is what one event loop, or one reading goroutine for the time of a batch, needs beside the connections: scratch memory, the
 // cache of routes and the list of connections to write to. Nothing in it is shared.
 type worker struct {
-	b       *Broker
-	dirty   []*connection
-	spare   []*connection
-	scratch []byte
-	name    []byte // topic name with its mount point
-	props   []byte
-	bufs    [][]byte
-	tail    []byte // the last chunk of bufs that is ours
-	pool    pool
-	run     run
-	routes  map[string]*route
-	matches topic.Matches[*Session]
-	seen    map[*Session]int
-	count   counts
-	wills   []*will  // to be published when no mutex is held
-	later   []func() // to be started when the batch is over
+	b          *Broker
+	dirty      []*connection
+	spare      []*connection
+	scratch    []byte
+	name       []byte // topic name with its mount point
+	props      []byte
+	bufs       [][]byte
+	tail       []byte // the last chunk of bufs that is ours
+	pool       pool
+	run        run
+	routes     map[string]*route
+	routeBytes int
+	matches    topic.Matches[*Session]
+	seen       map[*Session]int
+	count      counts
+	wills      []*will  // to be published when no mutex is held
+	later      []func() // to be started when the batch is over
 }
 
 // NewWorker implements [listener.Handler].

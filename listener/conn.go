@@ -26,11 +26,15 @@ type Worker interface {
 	Flush()
 }
 
+// OwnedFrom is the length from which bytes presented to [Client.Read] lie in memory that no buffer shares.
+const OwnedFrom = 1 << 20
+
 // Client is the core's side of one connection.
 type Client interface {
 	// Read is given all bytes that have arrived and are not consumed yet, and returns how many it has consumed; the rest is
 	// presented again, with what came after. need is how many bytes it wants to see before it is called again, 0 if
-	// unknown; the connection's buffer never grows by more than what has arrived. b is only valid during the call.
+	// unknown; the connection's buffer never grows by more than what has arrived. b is only valid during the call, unless it
+	// is [OwnedFrom] bytes or longer and all of it is consumed: then nobody writes to it again, and it may be kept.
 	Read(w Worker, b []byte) (n, need int)
 	// Writable is called once after a Write took less than it was offered, when more can be taken.
 	Writable(w Worker)

@@ -2,6 +2,7 @@ package topic
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -10,6 +11,14 @@ import (
 type Error struct {
 	Clause string // the normative statement, as "MQTT-4.7.1-1"; empty when the limit is Picket's own
 	Text   string // what is wrong, without the name or the filter itself: those come from strangers and may be long
+}
+
+// ErrTooDeep matches, by [errors.Is], the errors about more than [MaxLevels] levels, a limit of Picket's own.
+var ErrTooDeep = errors.New("too many levels")
+
+// Is makes errors.Is(err, ErrTooDeep) work.
+func (e *Error) Is(target error) bool {
+	return target == ErrTooDeep && (e == errNameLevels || e == errFilterLevels)
 }
 
 func (e *Error) Error() string {

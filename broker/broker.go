@@ -59,6 +59,7 @@ type Broker struct {
 	hashing   chan struct{} // bounds how many passwords are hashed at once
 	listeners *listener.Set
 	reloading sync.Mutex
+	gate      atomic.Pointer[chan struct{}] // not nil while a reload is under way: CONNECT waits until it is closed
 	stopping  chan struct{}
 	wait      sync.WaitGroup
 }
@@ -129,6 +130,7 @@ func (b *Broker) prepare(c Config) (*settings, error) {
 		}
 	}
 	for _, s := range c.Security {
+		s.SubscribeUnchecked = s.SubscribeUnchecked || c.Mosquitto
 		p, warnings, err := access.Load(s)
 		for _, w := range warnings {
 			b.log.Printf(w.Type, "%s", w.Text)

@@ -16,6 +16,11 @@ type Config struct {
 
 	ConnectionMessages bool
 
+	// Mosquitto has the broker do what mosquitto does where that differs from the specification, or from what people expect who never used
+	// mosquitto: an ACL file never refuses SUBSCRIBE, a will delay goes on after a session that ends with its connection, and a client's Maximum
+	// Packet Size is taken without the packet's first byte.
+	Mosquitto bool
+
 	// ReasonStrings sends MQTT 5 clients the cause in words, in CONNACK, SUBACK and DISCONNECT. mosquitto sends none, so it is off with a
 	// mosquitto.conf unless that has reason_strings true.
 	ReasonStrings bool

@@ -82,6 +82,14 @@ func (c *connection) refuse(w *worker, r refusal) {
 // connect judges a CONNECT. What needs time (hashing a password) is done elsewhere, with reading paused.
 func (c *connection) connect(w *worker, p *packet.Connect) error {
 	b, t, info := c.b, c.b.settings.Load(), c.conn.Info()
+	if gate := b.gate.Load(); gate != nil {
+		c.elsewhere(w, func() { b.waitFor(*gate) }, func(w *worker) {
+			if err := c.connect(w, p); err != nil {
+				c.fail(w, err)
+			}
+		})
+		return nil
+	}
 	b.stats.connects.Add(1)
 	c.version, c.bridge, c.clean, c.keepAlive = p.Version, p.Bridge, p.CleanStart, p.KeepAlive
 	policy := t.policies[info.Listener.Security]
@@ -146,28 +154,16 @@ type attempt struct {
 	policy  *access.Policy
 }
 
-// judgeElsewhere pauses reading and lets a goroutine authenticate the client. It starts only when this batch is over, so that the two never
-// look at the connection at once.
-func (c *connection) judgeElsewhere(w *worker, a *attempt, delay time.Duration) {
+// elsewhere pauses reading, does what takes time in a goroutine, and then goes on with the connection. It starts only when this batch is over, so
+// that two goroutines never look at the connection at once.
+func (c *connection) elsewhere(w *worker, work func(), then func(w *worker)) {
 	b := c.b
 	c.phase = authenticating
 	c.conn.Pause()
 	w.later = append(w.later, func() {
 		b.wait.Go(func() {
-			if delay > 0 {
-				select {
-				case <-time.After(delay):
-				case <-b.stopping:
-				}
-			}
-			select {
-			case b.hashing <- struct{}{}:
-			case <-b.stopping:
-				c.conn.Close()
-				return
-			}
-			d := a.policy.Authenticate(a.login)
-			<-b.hashing
+			work()
+			again := false
 			b.do(func(w *worker) {
 				c.hand.Lock()
 				defer c.hand.Unlock()
@@ -175,11 +171,44 @@ func (c *connection) judgeElsewhere(w *worker, a *attempt, delay time.Duration) 
 					return
 				}
 				c.phase = awaitConnect
-				c.decide(w, a, d)
+				then(w)
+				again = c.phase == authenticating
 			})
-			c.conn.Resume()
+			if !again {
+				c.conn.Resume()
+			}
 		})
 	})
+}
+
+// waitFor waits until a channel is closed or the broker stops.
+func (b *Broker) waitFor(c <-chan struct{}) {
+	select {
+	case <-c:
+	case <-b.stopping:
+	}
+}
+
+// judgeElsewhere authenticates the client where that holds nobody up; a bounded number at once.
+func (c *connection) judgeElsewhere(w *worker, a *attempt, delay time.Duration) {
+	b := c.b
+	d := access.Decision{Cause: cause.ServerShuttingDown, Text: "the broker is being stopped"}
+	c.elsewhere(w, func() {
+		if delay > 0 {
+			select {
+			case <-time.After(delay):
+			case <-b.stopping:
+				return
+			}
+		}
+		select {
+		case b.hashing <- struct{}{}:
+		case <-b.stopping:
+			return
+		}
+		d = a.policy.Authenticate(a.login)
+		<-b.hashing
+	}, func(w *worker) { c.decide(w, a, d) })
 }
 
 func (c *connection) decide(w *worker, a *attempt, d access.Decision) {
@@ -195,6 +224,9 @@ func (c *connection) negotiate(p *packet.Connect) {
 	props := p.Props
 	if props.Has(packet.MaximumPacketSize) {
 		c.opt().maxPacket = props.MaximumPacketSize
+		if c.b.settings.Load().Mosquitto && props.MaximumPacketSize < packet.MaxRemaining {
+			c.more.maxPacket++
+		}
 	}
 	if props.Has(packet.TopicAliasMaximum) && props.TopicAliasMaximum > 0 {
 		c.opt().aliasMax = props.TopicAliasMaximum

@@ -234,6 +234,14 @@ func (c *connection) handle(w *worker, first byte, body []byte) error {
 			return nil
 		}
 	}
+	switch kind {
+	case packet.CONNACK, packet.SUBACK, packet.UNSUBACK, packet.PINGRESP:
+		return &packet.Error{Code: packet.ProtocolError, Text: "a packet that only servers send: " + kind.String()}
+	case packet.AUTH:
+		if c.more == nil || c.more.authMethod == "" {
+			return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-4.12.0-6", Text: "AUTH from a client whose CONNECT named no authentication method"}
+		}
+	}
 	p, err := packet.Decode(c.version, first, body)
 	if err != nil {
 		if kind == packet.CONNECT && c.phase == awaitConnect {

@@ -242,13 +242,17 @@ func (b *Broker) fall(now time.Time) {
 				s.will = nil
 			}
 			s.due.will = time.Time{}
-			if expired {
+			switch {
+			case expired && s.over:
+				b.cancel(s)
+				delete(b.sessions, s.id)
+			case expired:
 				delete(b.sessions, s.id)
 				b.finish(s)
 				b.stats.expired.Add(1)
 				b.stats.drop(cause.SessionExpired, 1)
 				b.log.Printf(logging.Notice, "Expiring client %s due to timeout.", s.id)
-			} else {
+			default:
 				b.schedule(s)
 			}
 			s.mu.Unlock()

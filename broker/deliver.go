@@ -396,6 +396,14 @@ func (w *worker) pump(c *connection) bool {
 		if !ok {
 			break
 		}
+		if s.acl != nil && !s.acl.Read(d.Message.Topic) {
+			// Allowed when it was queued, and not any more.
+			w.b.stats.drop(cause.ACLReadDenied, 1)
+			if id != 0 {
+				s.out.Refuse(id)
+			}
+			continue
+		}
 		w.deliverMessage(c, d, id, false)
 	}
 	if s.out.Waiting() == 0 {

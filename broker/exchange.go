@@ -23,9 +23,6 @@ func (c *connection) beginExchange(w *worker, a *attempt) error {
 func (c *connection) auth(w *worker, p *packet.Auth) error {
 	c.b.debugf("Received AUTH from %s (rc%d, %s)", c.name(), p.Code, authMethod(p))
 	m := c.more
-	if m == nil || m.authMethod == "" {
-		return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-4.12.0-6", Text: "AUTH from a client whose CONNECT named no authentication method"}
-	}
 	if !p.Props.Has(packet.AuthenticationMethod) || p.Props.AuthMethod != m.authMethod {
 		return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-4.12.0-5", Text: "AUTH with another authentication method than CONNECT's"}
 	}

@@ -34,7 +34,7 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 	}
 	b.cancel(old)
 	if clean || !old.survives() {
-		if old.will != nil {
+		if old.will != nil && !old.over {
 			w.wills = append(w.wills, old.will) // MQTT-3.1.3-9: the session ends
 			old.will = nil
 		}
@@ -47,10 +47,7 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 		b.sessions[id] = c.s
 		return false
 	}
-	if old.will != nil && old.will.delay == 0 && previous != nil {
-		w.wills = append(w.wills, old.will) // the connection was closed by the server without DISCONNECT from the client
-	}
-	old.will = nil
+	old.will = nil // MQTT-3.1.3-9: the new connection is there before any delay has elapsed
 	old.conn = c
 	old.replay = nil
 	blank := c.s
@@ -94,17 +91,28 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 	b.online.Add(-1)
 	b.logClosed(c, err)
 	if s.will != nil {
-		if delay := min(s.will.delay, s.expiry); delay > 0 {
+		delay := min(s.will.delay, s.expiry)
+		if s.expiry == 0 && b.settings.Load().Mosquitto {
+			delay = s.will.delay
+		}
+		if delay > 0 {
 			s.due.will = b.now().Add(time.Duration(delay) * time.Second)
 		} else {
 			w.wills = append(w.wills, s.will)
 			s.will = nil
 		}
 	}
-	if !s.survives() {
+	switch {
+	case !s.survives() && s.will != nil:
+		// mosquitto's way: the session is over, and its will still waits.
+		will := s.due.will
+		b.finish(s)
+		s.due.will, s.due.expiry = will, will
+		b.schedule(s)
+	case !s.survives():
 		delete(b.sessions, s.id)
 		b.finish(s)
-	} else {
+	default:
 		if s.expiry != neverExpires {
 			s.due.expiry = b.now().Add(time.Duration(s.expiry) * time.Second)
 		}

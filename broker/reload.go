@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"fmt"
 
 	"picket/access"
 	"picket/cause"
@@ -34,24 +33,32 @@ func (b *Broker) refused(r listener.Refusal) {
 	b.log.Cause(logging.Notice, r.Cause, "Client connection from %s failed: %s.", from, r.Text)
 }
 
-// Reload puts a new configuration in force, before the next connection is accepted. Clients that are still allowed stay; when anything in it
-// cannot be used, the old one stays in force and the error says why.
-func (b *Broker) Reload(c Config) error {
+// Reload puts the configuration that load returns in force, before the next CONNECT is judged. Clients that are still allowed stay; when load
+// fails, or anything in the configuration cannot be used, the old one stays in force and the error says why.
+func (b *Broker) Reload(load func() (*Config, error)) error {
 	b.reloading.Lock()
 	defer b.reloading.Unlock()
+	gate := make(chan struct{})
+	b.gate.Store(&gate)
+	defer func() {
+		b.gate.Store(nil)
+		close(gate)
+	}()
+	fresh, err := load()
+	if err != nil {
+		return err
+	}
+	c := *fresh
 	t, err := b.prepare(c)
 	if err != nil {
-		return fmt.Errorf("the old configuration stays in force: %w", err)
+		return err
 	}
 	before := b.settings.Load()
 	changes, err := b.listeners.Update(context.Background(), c.Listeners)
 	if err != nil {
-		return fmt.Errorf("the old configuration stays in force: %w", err)
+		return err
 	}
 	b.install(t)
-	if err := b.log.Reload(c.Log); err != nil {
-		b.log.Printf(logging.Error, "Error: the log goes on as before: %v.", err)
-	}
 	b.recheck(before, t, changes)
 	return nil
 }

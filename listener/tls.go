@@ -37,6 +37,15 @@ func newTLS(c *Config, note func(text string)) (*tls.Config, error) {
 		}
 		cfg.Certificates = append(cfg.Certificates, cert)
 	}
+	if t.CAFile != "" || t.CAPath != "" {
+		authorities, err := loadAuthorities(t)
+		if err != nil {
+			return nil, err
+		}
+		for i := range cfg.Certificates {
+			completeChain(&cfg.Certificates[i], authorities)
+		}
+	}
 	for _, name := range t.Ciphers {
 		id, err := CipherSuite(name)
 		if err != nil {
@@ -92,6 +101,25 @@ func loadPair(certFile, keyFile string, note func(text string)) (tls.Certificate
 	}
 	return pair, nil
 }
+
+// completeChain adds the intermediate authorities that a certificate's own file lacks, as OpenSSL and so mosquitto do: clients that know only the
+// root would refuse the server otherwise.
+func completeChain(cert *tls.Certificate, authorities []*x509.Certificate) {
+	last, err := x509.ParseCertificate(cert.Certificate[len(cert.Certificate)-1])
+	for err == nil && !bytes.Equal(last.RawSubject, last.RawIssuer) && len(cert.Certificate) <= maxChain {
+		i := slices.IndexFunc(authorities, func(a *x509.Certificate) bool {
+			return bytes.Equal(a.RawSubject, last.RawIssuer) && !bytes.Equal(a.RawSubject, a.RawIssuer) && last.CheckSignatureFrom(a) == nil
+		})
+		if i < 0 {
+			return
+		}
+		last = authorities[i]
+		cert.Certificate = append(cert.Certificate, last.Raw)
+	}
+}
+
+// maxChain is more certificates than any chain has.
+const maxChain = 10
 
 // unreadable adds to an error of reading a file what usually helps.
 func unreadable(option string, err error) error {

@@ -180,8 +180,8 @@ func (o *Outbox) Next(now int64) (d Delivery, id uint16, expired int, ok bool) {
 	for o.queueLen > 0 {
 		d = o.queue[o.queueHead]
 		if d.Message.Expired(now) {
-			if d.QoS > 0 && o.span == 0 && o.first != 0 {
-				o.first = next(o.first) // mosquitto gives a message its identifier when it queues it; peers' tests count on that
+			if d.QoS > 0 && o.span == 0 {
+				o.first = next(max(o.first, 1)) // mosquitto gives a message its identifier when it queues it; peers' tests count on that
 			}
 			o.pop()
 			expired++

@@ -25,7 +25,7 @@ Usage: mosquitto [-c config_file] [-d] [-h] [-p port] [-v]
 
 // runMosquitto is the program mosquitto: fewer options than picket serve has, and mosquitto's answers to wrong ones.
 func runMosquitto(e *env, args []string) error {
-	s := &serveCommand{LogFormat: "mosquitto", standIn: true}
+	s := &serveCommand{LogFormat: "mosquitto", Mosquitto: true}
 	wrong := func(format string, a ...any) error {
 		return &statusError{statusConfiguration, fmt.Sprintf(format, a...)}
 	}

@@ -30,10 +30,9 @@ type serveCommand struct {
 	Verbose    bool   `short:"v" help:"Log everything, whatever the configuration says."`
 	Daemon     bool   `short:"d" help:"Go to the background once the broker is running."`
 	LogFormat  string `enum:",mosquitto,text,json" default:"" placeholder:"FORM" help:"Form of the log: mosquitto, text or json, whatever the configuration says."`
+	Mosquitto  bool   `help:"Do as mosquitto does where that differs from the specification: an ACL file never refuses SUBSCRIBE, a start without a configuration serves this machine only, ... On when called as mosquitto."`
 	User       string `placeholder:"NAME" help:"User to become when root starts the broker; root to stay."`
 	Data       string `placeholder:"DIR" type:"path" help:"Where a start without a configuration keeps its user, password and certificates (default: /var/lib/picket for root, else ~/.local/state/picket)."`
-
-	standIn bool // called as mosquitto: without a configuration, for this machine only
 }
 
 func (serveCommand) Help() string {
@@ -210,7 +209,7 @@ func (s *serveCommand) configuration() (config *broker.Config, own *setup.Result
 		}
 	} else if len(s.Port) > 0 && s.Data == "" {
 		config = mosqconf.ForPort(s.Port)
-	} else if s.standIn {
+	} else if s.Mosquitto {
 		config = mosqconf.LocalOnly()
 	} else if config, own, lines = s.unconfigured(); config == nil {
 		return nil, nil, lines
@@ -221,6 +220,7 @@ func (s *serveCommand) configuration() (config *broker.Config, own *setup.Result
 	if s.LogFormat != "" {
 		config.Log.Format, _ = logging.ParseFormat(s.LogFormat) // the option's enum allows no other words
 	}
+	config.Mosquitto = s.Mosquitto
 	config.User = cmp.Or(s.User, config.User)
 	return config, own, lines
 }
@@ -276,13 +276,17 @@ func (s *server) act(r process.Request) {
 // reload reads the configuration again. What was in force stays so when the new one cannot be used.
 func (s *server) reload() {
 	s.log.Printf(logging.Info, "Reloading config.")
-	config, _, lines := s.command.configuration()
-	write(s.log, lines)
-	if config == nil {
-		s.log.Printf(logging.Error, "Error: The configuration is wrong, the old one stays in force.")
-		return
-	}
-	if err := s.broker.Reload(*config); err != nil {
+	var config *broker.Config
+	err := s.broker.Reload(func() (*broker.Config, error) {
+		var lines []mosqconf.Line
+		config, _, lines = s.command.configuration()
+		write(s.log, lines)
+		if config == nil {
+			return nil, errors.New("the configuration is wrong")
+		}
+		return config, nil
+	})
+	if err != nil {
 		s.log.Printf(logging.Error, "Error: %v.", err) // which says that the old one stays in force
 		return
 	}

@@ -352,6 +352,13 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 		}
 		ack.Props = props
 	}
+	if len(ack.Append(nil, c.version)) > c.maxPacket() {
+		// MQTT-3.1.2-24: not even the answer fits.
+		b.log.Cause(logging.Notice, cause.ReceiverPacketLimit, "Client %s disconnected: it takes packets of %d bytes, too few for CONNACK.", s.id, c.maxPacket())
+		c.endLocked(w)
+		s.mu.Unlock()
+		return
+	}
 	c.phase, c.greeted, c.attempt = connected, true, nil
 	b.logConnected(c, message)
 	b.debugf("Sending CONNACK to %s (%d, 0)", s.id, bit(ack.SessionPresent))

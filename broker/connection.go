@@ -230,8 +230,17 @@ func (c *connection) handle(w *worker, first byte, body []byte) error {
 			if id == 0 {
 				return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-2.2.1-3", Text: "packet identifier 0"}
 			}
-			c.acknowledged(w, kind, id, packet.Success)
-			return nil
+			return c.acknowledged(w, kind, id, packet.Success)
+		}
+	}
+	switch kind {
+	case packet.PINGREQ, packet.PINGRESP:
+		if len(body) > 0 {
+			return &violation{packet: &packet.Error{Code: packet.MalformedPacket, Text: kind.String() + " with a body"}, silent: true}
+		}
+	case packet.SUBACK, packet.UNSUBACK:
+		if first&0x0F != 0 {
+			return &packet.Error{Code: packet.MalformedPacket, Clause: "MQTT-2.1.3-1", Text: "the reserved flags are set"}
 		}
 	}
 	switch kind {
@@ -247,6 +256,9 @@ func (c *connection) handle(w *worker, first byte, body []byte) error {
 		if kind == packet.CONNECT && c.phase == awaitConnect {
 			return c.badConnect(w, err)
 		}
+		if e, ok := err.(*packet.Error); ok && e.Clause == "MQTT-3.14.2-1" {
+			return &violation{packet: e, silent: true} // a peer that says goodbye reads no answer
+		}
 		return err
 	}
 	switch p := p.(type) {
@@ -257,7 +269,7 @@ func (c *connection) handle(w *worker, first byte, body []byte) error {
 		}
 		return c.connect(w, p)
 	case *packet.Ack:
-		c.acknowledged(w, p.Kind, p.ID, p.Code)
+		return c.acknowledged(w, p.Kind, p.ID, p.Code)
 	case *packet.Subscribe:
 		return c.subscribe(w, p)
 	case *packet.Unsubscribe:
@@ -308,8 +320,9 @@ func (c *connection) fail(w *worker, err error) {
 	b := c.b
 	var id cause.ID
 	e, ok := err.(*packet.Error)
+	silent := false
 	if v, known := err.(*violation); known {
-		e, id = v.packet, v.cause
+		e, id, silent = v.packet, v.cause, v.silent
 	} else if !ok {
 		e = &packet.Error{Code: packet.UnspecifiedError, Text: err.Error()}
 	}
@@ -329,6 +342,10 @@ func (c *connection) fail(w *worker, err error) {
 		b.log.Cause(logging.Notice, id, "Client %s disconnected, not authorised: %v.", c.name(), e)
 	default:
 		b.log.Cause(logging.Notice, id, "Client %s disconnected due to protocol error: %v.", c.name(), e)
+	}
+	if silent {
+		c.end(w)
+		return
 	}
 	c.goodbye(w, e.Code, id, e.Error())
 }
@@ -391,6 +408,7 @@ func reason(id cause.ID, text string) string {
 type violation struct {
 	packet *packet.Error
 	cause  cause.ID
+	silent bool // the connection is closed without DISCONNECT
 }
 
 func (v *violation) Error() string { return v.packet.Error() }

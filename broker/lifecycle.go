@@ -92,7 +92,8 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 	b.logClosed(c, err)
 	if s.will != nil {
 		delay := min(s.will.delay, s.expiry)
-		if s.expiry == 0 && b.settings.Load().Mosquitto {
+		if s.expiry == 0 {
+			// Strictly, the session ends here and the will is due. Whoever sets a delay wants one, and mosquitto waits.
 			delay = s.will.delay
 		}
 		if delay > 0 {
@@ -104,7 +105,7 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 	}
 	switch {
 	case !s.survives() && s.will != nil:
-		// mosquitto's way: the session is over, and its will still waits.
+		// The session is over, and its will still waits.
 		will := s.due.will
 		b.finish(s)
 		s.due.will, s.due.expiry = will, will

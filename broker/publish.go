@@ -235,7 +235,7 @@ func (r *run) rising() bool {
 // allowedToPublish checks what does not depend on the topic.
 func (c *connection) allowedToPublish(p *packet.Publish, t *settings) error {
 	switch {
-	case p.HasSubscriptionID:
+	case p.HasSubscriptionID && !t.Mosquitto:
 		return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.3.4-6", Text: "PUBLISH from a client with a Subscription Identifier"}
 	case p.QoS > c.from.MaxQoS:
 		c.b.log.Printf(logging.Info, "Too high QoS in PUBLISH from %s, disconnecting.", c.s.id)
@@ -414,48 +414,50 @@ func (w *worker) acknowledge(c *connection, code packet.Code) {
 }
 
 // acknowledged handles PUBACK, PUBREC, PUBREL and PUBCOMP.
-func (c *connection) acknowledged(w *worker, kind packet.Type, id uint16, code packet.Code) {
+func (c *connection) acknowledged(w *worker, kind packet.Type, id uint16, code packet.Code) error {
 	s, b := c.s, c.b
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn != c {
-		return
+		return nil
 	}
-	known := true
+	var fits session.Match
 	switch kind {
 	case packet.PUBACK:
 		b.debugf("Received PUBACK from %s (Mid: %d, RC:%d)", s.id, id, code)
-		known = s.out.Ack(id)
+		fits = s.out.Ack(id)
 	case packet.PUBREC:
 		b.debugf("Received PUBREC from %s (Mid: %d)", s.id, id)
-		var release bool
-		release, known = s.out.Rec(id, code >= 0x80)
+		fits = s.out.Rec(id, code.Failed())
 		switch {
-		case release:
-			b.debugf("Sending PUBREL to %s (m%d)", s.id, id)
-			w.appendShort(c, byte(packet.PUBREL)<<4|2, id)
-		case !known && c.v5():
+		case fits == session.OutOfPlace || code.Failed():
+		case fits == session.Unknown && c.v5():
 			w.append(c, &packet.Ack{Kind: packet.PUBREL, ID: id, Code: packet.PacketIdentifierNotFound})
-		case !known:
+		default:
+			b.debugf("Sending PUBREL to %s (m%d)", s.id, id)
 			w.appendShort(c, byte(packet.PUBREL)<<4|2, id)
 		}
 	case packet.PUBCOMP:
 		b.debugf("Received PUBCOMP from %s (Mid: %d, RC:%d)", s.id, id, code)
-		known = s.out.Comp(id)
+		fits = s.out.Comp(id)
 	case packet.PUBREL:
 		b.debugf("Received PUBREL from %s (Mid: %d)", s.id, id)
 		b.debugf("Sending PUBCOMP to %s (m%d)", s.id, id)
 		// An unknown identifier is one whose PUBCOMP was lost with the connection before (MQTT-4.3.3-11).
 		s.in.Release(id)
 		w.appendShort(c, byte(packet.PUBCOMP)<<4, id)
-		return
+		return nil
 	}
-	if !known {
-		b.log.Printf(logging.Warning, "Warning: Received %s from %s for an unknown packet identifier %d.", kind, s.id, id)
+	switch fits {
+	case session.OutOfPlace:
+		return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-4.3.3-1", Text: kind.String() + " for a message that waits for another acknowledgement"}
+	case session.Unknown:
+		b.log.Cause(logging.Warning, cause.PacketIDUnknown, "Warning: Received %s from %s for an unknown packet identifier %d.", kind, s.id, id)
 	}
 	if s.out.Waiting() > 0 || len(s.replay) > 0 {
 		w.mark(c) // the window has moved on
 	}
+	return nil
 }
 
 // appendShort adds an acknowledgement without reason code. The session's mutex is held.
@@ -473,9 +475,9 @@ func (w *worker) appendShort(c *connection, first byte, id uint16) {
 // nameError is a bad topic name as a protocol error.
 func nameError(err error) error {
 	if errors.Is(err, topic.ErrTooDeep) {
-		return &violation{&packet.Error{Code: packet.MalformedPacket, Text: err.Error()}, cause.TopicTooDeep}
+		return &violation{packet: &packet.Error{Code: packet.MalformedPacket, Text: err.Error()}, cause: cause.TopicTooDeep}
 	}
-	return &violation{&packet.Error{Code: packet.TopicNameInvalid, Text: err.Error()}, cause.TopicInvalid}
+	return &violation{packet: &packet.Error{Code: packet.TopicNameInvalid, Text: err.Error()}, cause: cause.TopicInvalid}
 }
 
 // reserved tells whether a topic name is one that clients can never publish to.

@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"slices"
+	"strings"
 
 	"picket/cause"
 	"picket/logging"
@@ -105,7 +106,10 @@ func filterError(err error) error {
 	if errors.Is(err, topic.ErrTooDeep) {
 		id = cause.TopicTooDeep
 	}
-	return &violation{&packet.Error{Code: packet.MalformedPacket, Text: err.Error()}, id}
+	if te, ok := err.(*topic.Error); ok && strings.HasPrefix(te.Clause, "MQTT-4.8.2") {
+		return &violation{packet: &packet.Error{Code: packet.ProtocolError, Text: err.Error()}, cause: id}
+	}
+	return &violation{packet: &packet.Error{Code: packet.MalformedPacket, Text: err.Error()}, cause: id}
 }
 
 // mounted puts the client's mount point before a filter: behind the group's name where it is a shared one.

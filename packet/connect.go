@@ -123,7 +123,7 @@ func decodeConnect(r *reader, first byte) (Packet, error) {
 	if r.v == V5 {
 		p.Props = r.properties(CONNECT)
 	}
-	p.ClientID = string(r.text("Client Identifier"))
+	p.ClientID = string(r.label("Client Identifier"))
 	if r.err == nil && p.ClientID == "" {
 		switch {
 		case r.v == V31:
@@ -188,7 +188,7 @@ func (r *reader) credentials(p *Connect, flags byte) {
 	}
 	if given(flagUsername) {
 		p.HasUsername = true
-		p.Username = string(r.text("User Name"))
+		p.Username = string(r.label("User Name"))
 	}
 	if given(flagPassword) {
 		p.HasPassword = true

@@ -22,7 +22,9 @@ func Decode(v Version, first byte, body []byte) (Packet, error) {
 		}
 		return p, nil
 	}
-	r.flags(first)
+	if t != 0 {
+		r.flags(first)
+	}
 	var p Packet
 	switch t {
 	case CONNACK:
@@ -53,7 +55,7 @@ func Decode(v Version, first byte, body []byte) (Packet, error) {
 		code, props := decodeEnd(&r)
 		p = &Auth{code, props}
 	default:
-		r.fail(MalformedPacket, "", "", "packet type 0 is reserved (2.1.2)")
+		r.fail(ProtocolError, "", "", "packet type 0 is reserved (2.1.2)")
 	}
 	r.end()
 	if r.err != nil {

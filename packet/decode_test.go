@@ -167,7 +167,7 @@ var bad = []struct {
 	{"options missing", V5, MalformedPacket, packetOf(0x82, id1, none, "a")},
 	{"second options missing", V311, MalformedPacket, packetOf(0x82, id1, "a", 0, "b")},
 	{"Subscription Identifier 0 in SUBSCRIBE", V5, MalformedPacket, packetOf(0x82, id1, props("\x0b\x00"), "a", 0)},
-	{"Subscription Identifier twice", V5, MalformedPacket, packetOf(0x82, id1, props("\x0b\x01\x0b\x02"), "a", 0)},
+	{"Subscription Identifier twice", V5, ProtocolError, packetOf(0x82, id1, props("\x0b\x01\x0b\x02"), "a", 0)},
 	{"MQTT-3.10.3-2", V5, MalformedPacket, packetOf(0xa2, id1, none)},
 	{"MQTT-3.10.3-2", V311, MalformedPacket, packetOf(0xa2, id1)},
 	{"MQTT-3.9.3-2", V5, ProtocolError, packetOf(0x90, id1, none, 3)},
@@ -185,7 +185,7 @@ var bad = []struct {
 	{"AUTH in 3.1.1", V311, ProtocolError, packetOf(0xf0)},
 	{"body of PINGREQ", V311, MalformedPacket, packetOf(0xc0, 0)},
 	{"body of an older DISCONNECT", V311, MalformedPacket, packetOf(0xe0, 0)},
-	{"packet type 0", V5, MalformedPacket, packetOf(0x00)},
+	{"packet type 0", V5, ProtocolError, packetOf(0x00)},
 }
 
 func TestDecodeRefuses(t *testing.T) {

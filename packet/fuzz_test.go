@@ -3,6 +3,7 @@ package packet
 import (
 	"bytes"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -105,6 +106,9 @@ func FuzzText(f *testing.F) {
 		}
 		if got := checkText(s); got != want {
 			t.Errorf("checkText(%q) = %d, want %d", s, got, want)
+		}
+		if want == textOK && bytes.ContainsFunc(s, unicode.IsControl) {
+			want = textControl
 		}
 		if want == textOK && bytes.ContainsAny(s, "#+") {
 			want = textWildcard

@@ -17,7 +17,7 @@ func (r *reader) properties(where Type) *Properties {
 	}
 	if in.err != nil {
 		if r.err == nil {
-			r.err, r.b = in.err, nil
+			r.err, r.b, r.twice = in.err, nil, in.twice
 		}
 		return nil
 	}
@@ -42,8 +42,6 @@ func (r *reader) property(p *Properties, where Type) {
 	switch {
 	case r.err != nil:
 		return
-	case id == SubscriptionIdentifier:
-		p.SubscriptionIDs = append(p.SubscriptionIDs, uint32(r.subscriptionID()))
 	case id == UserProperties:
 		p.User = append(p.User, UserProperty{string(r.text("User Property")), string(r.text("User Property"))})
 	default:
@@ -65,9 +63,11 @@ func (r *reader) propertyID(where Type, present uint64) PropertyID {
 	}
 	id := PropertyID(n)
 	if known[n].in&(1<<where) == 0 {
+		r.value(new(Properties), id) // one that is cut short is malformed all the same
 		r.fail(ProtocolError, "", "", "the property %s may not stand here", id)
 	}
 	if present&(1<<id) != 0 && id != UserProperties && (id != SubscriptionIdentifier || where != PUBLISH) {
+		r.twice = true
 		r.fail(ProtocolError, "", "", "the property %s comes twice", id)
 	}
 	return id
@@ -81,9 +81,13 @@ func (r *reader) subscriptionID() int {
 	return n
 }
 
-// value reads the value of a property that comes at most once.
+// value reads the value of a property, all but User Property.
 func (r *reader) value(p *Properties, id PropertyID) {
 	name := known[id].name
+	if id == SubscriptionIdentifier {
+		p.SubscriptionIDs = append(p.SubscriptionIDs, uint32(r.subscriptionID()))
+		return
+	}
 	switch f := p.field(id).(type) {
 	case *byte:
 		*f = r.byte(name)

@@ -12,6 +12,8 @@ type reader struct {
 	v   Version
 	t   Type // whose body it is, for messages
 	err *Error
+
+	twice bool // err is about a property that comes twice
 }
 
 // fail records the first error. c5 and c3 are the statements of MQTT 5.0 and of 3.1.1.
@@ -138,12 +140,23 @@ func (r *reader) topic(field string) []byte {
 		r.fail(MalformedPacket, "MQTT-1.5.4-1", "MQTT-1.5.3-1", "the %s is not UTF-8", field)
 	case textNUL:
 		r.fail(MalformedPacket, "MQTT-4.7.3-2", "MQTT-4.7.3-2", "the %s contains U+0000", field)
+	case textControl:
+		r.fail(MalformedPacket, "", "", "the %s contains a control character (1.5.4)", field)
 	case textWildcard:
 		c5, c3 := "MQTT-3.3.2-2", "MQTT-3.3.2-2"
 		if r.t != PUBLISH {
 			c5, c3 = "MQTT-4.7.0-1", "MQTT-4.7.1-1"
 		}
 		r.fail(MalformedPacket, c5, c3, "the %s %q contains a wildcard", field, s[:min(len(s), 64)])
+	}
+	return s
+}
+
+// label is text without control characters: what people read in logs and on screens.
+func (r *reader) label(field string) []byte {
+	s := r.text(field)
+	if checkName(s) == textControl {
+		r.fail(MalformedPacket, "", "", "the %s contains a control character (1.5.4)", field)
 	}
 	return s
 }

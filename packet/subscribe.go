@@ -86,11 +86,11 @@ func decodeSubscribe(r *reader) *Subscribe {
 	return p
 }
 
-// subscribeProperties reads the properties of SUBSCRIBE and UNSUBSCRIBE. Whatever is wrong with them is a Malformed Packet:
+// subscribeProperties reads the properties of SUBSCRIBE and UNSUBSCRIBE. Whatever else than a repetition is wrong with them is a Malformed Packet:
 // mosquitto answers so, where the specification would have some of it a Protocol Error; either closes the connection.
 func (r *reader) subscribeProperties() *Properties {
 	p := r.properties(r.t)
-	if r.err != nil {
+	if r.err != nil && !r.twice {
 		r.err.Code = MalformedPacket
 	}
 	return p
@@ -98,7 +98,7 @@ func (r *reader) subscribeProperties() *Properties {
 
 // filter reads a topic filter.
 func (r *reader) filter() string {
-	s := r.text("Topic Filter")
+	s := r.label("Topic Filter")
 	if len(s) == 0 {
 		r.fail(MalformedPacket, "MQTT-4.7.3-1", "MQTT-4.7.3-1", "the Topic Filter is empty")
 	}

@@ -13,6 +13,7 @@ const (
 	textOK = iota
 	textBroken
 	textNUL
+	textControl
 	textWildcard
 )
 
@@ -43,18 +44,22 @@ func checkText(s []byte) int {
 	return textOK
 }
 
-// checkName is checkText that also finds wildcards, in one pass.
+// below has a high bit set if, and only if, one of the eight bytes of x, which are ASCII, is less than n.
+func below(x, n uint64) uint64 { return (x - n*ones) &^ x & highs }
+
+// checkName is checkText that also finds wildcards and control characters, in one pass. Names, identifiers and filters end up in logs and on
+// screens; a receiver may refuse control characters (1.5.4), and mosquitto does.
 func checkName(s []byte) int {
 	t := s
 	for len(t) >= 8 {
 		x := binary.LittleEndian.Uint64(t)
-		if x&highs|zeros(x)|zeros(x^('+'*ones))|zeros(x^('#'*ones)) != 0 {
+		if x&highs|below(x, ' ')|zeros(x^(0x7f*ones))|zeros(x^('+'*ones))|zeros(x^('#'*ones)) != 0 {
 			return slowName(t)
 		}
 		t = t[8:]
 	}
 	for _, c := range t {
-		if c-1 >= 0x7f || c == '+' || c == '#' {
+		if c < ' ' || c >= 0x7f || c == '+' || c == '#' {
 			return slowName(t)
 		}
 	}
@@ -78,10 +83,15 @@ func slowName(s []byte) int {
 	if r := slowText(s); r != textOK {
 		return r
 	}
-	for _, c := range s {
-		if c == '+' || c == '#' {
-			return textWildcard
+	wildcard := false
+	for _, c := range string(s) {
+		if c < ' ' || c >= 0x7f && c <= 0x9f {
+			return textControl
 		}
+		wildcard = wildcard || c == '+' || c == '#'
+	}
+	if wildcard {
+		return textWildcard
 	}
 	return textOK
 }

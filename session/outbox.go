@@ -210,28 +210,40 @@ func (o *Outbox) pop() {
 	}
 }
 
-// Ack handles PUBACK. It reports whether the identifier was in flight with QoS 1.
-func (o *Outbox) Ack(id uint16) bool { return o.finish(id, wantAck) }
+// Match says how an acknowledgement fits what is in flight.
+type Match byte
 
-// Comp handles PUBCOMP. It reports whether the identifier was released with PUBREL.
-func (o *Outbox) Comp(id uint16) bool { return o.finish(id, wantComp) }
+// Matches.
+const (
+	Fits       Match = iota
+	Unknown          // nothing is in flight under the identifier: the acknowledgement came late, or again
+	OutOfPlace       // the identifier waits for an acknowledgement of another kind (MQTT-4.3.2-1, MQTT-4.3.3-1)
+)
 
-// Rec handles PUBREC. ok reports whether the identifier was in flight with QoS 2 (a repeated PUBREC is answered with PUBREL again, so it
-// counts). A PUBREC that refuses the message ends its handshake (MQTT 5.0, 4.3.3), and release is false.
-func (o *Outbox) Rec(id uint16, refused bool) (release, ok bool) {
+// Ack handles PUBACK, which ends QoS 1.
+func (o *Outbox) Ack(id uint16) Match { return o.finish(id, wantAck) }
+
+// Comp handles PUBCOMP, which ends QoS 2 after PUBREL.
+func (o *Outbox) Comp(id uint16) Match { return o.finish(id, wantComp) }
+
+// Rec handles PUBREC; where it fits, PUBREL has to be sent, unless it refuses the message: then the handshake is over (MQTT 5.0, 4.3.3). A
+// repeated PUBREC fits too.
+func (o *Outbox) Rec(id uint16, refused bool) Match {
 	at, s := o.find(id)
-	if s != wantRec && s != wantComp {
-		return false, false
-	}
-	if refused {
-		return false, o.finish(id, s)
+	switch {
+	case s == free:
+		return Unknown
+	case s == wantAck:
+		return OutOfPlace
+	case refused:
+		return o.finish(id, s)
 	}
 	o.ring[at] = wantComp
 	if o.bodies != nil && o.bodies[at].Message != nil {
 		o.bytes -= len(o.bodies[at].Message.Payload)
 		o.bodies[at] = Delivery{}
 	}
-	return true, true
+	return Fits
 }
 
 // Refuse takes a message back out of the window that could not be sent, so that its identifier is free again.
@@ -240,10 +252,13 @@ func (o *Outbox) Refuse(id uint16) {
 	o.finish(id, s)
 }
 
-func (o *Outbox) finish(id uint16, want state) bool {
+func (o *Outbox) finish(id uint16, want state) Match {
 	at, s := o.find(id)
-	if s == free || s != want {
-		return false
+	switch {
+	case s == free:
+		return Unknown
+	case s != want:
+		return OutOfPlace
 	}
 	o.ring[at] = free
 	if o.bodies != nil && o.bodies[at].Message != nil {
@@ -261,7 +276,7 @@ func (o *Outbox) finish(id uint16, want state) bool {
 		// An idle client owns no large window; the identifiers go on where they were.
 		o.ring, o.bodies, o.head = nil, nil, 0
 	}
-	return true
+	return Fits
 }
 
 // id is the packet identifier n places after the first: 1 follows 65535.

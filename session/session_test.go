@@ -105,7 +105,7 @@ func TestOutboxKeepsItsPromises(t *testing.T) {
 			case 'C':
 				o.Comp(r.id)
 			default:
-				if release, _ := o.Rec(r.id, false); release {
+				if o.Rec(r.id, false) == Fits {
 					p.wire = append(p.wire, sent{id: r.id, release: true})
 				}
 			}
@@ -225,16 +225,16 @@ func TestReserveAgreesWithOffer(t *testing.T) {
 				i := rapid.IntRange(0, len(ids)-1).Draw(t, "which")
 				id := ids[i]
 				ids = slices.Delete(ids, i, i+1)
-				if inUse[id] == 1 && !o.Ack(id) {
+				if inUse[id] == 1 && o.Ack(id) != Fits {
 					t.Fatalf("PUBACK %d was not expected", id)
 				}
 				if inUse[id] == 2 {
-					if release, ok := o.Rec(id, false); !release || !ok || !o.Comp(id) {
+					if o.Ack(id) != OutOfPlace || o.Rec(id, false) != Fits || o.Comp(id) != Fits {
 						t.Fatalf("PUBREC or PUBCOMP %d was not expected", id)
 					}
 				}
 				delete(inUse, id)
-				if o.Ack(id) || o.Comp(id) {
+				if o.Ack(id) != Unknown || o.Comp(id) != Unknown {
 					t.Fatalf("%d was acknowledged twice", id)
 				}
 			},

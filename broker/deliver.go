@@ -278,6 +278,9 @@ func (w *worker) deliverSingly(to *receiver, c *connection, i, j int, qos byte, 
 			w.props = p.Props
 		}
 		if !w.fits(c, &p) {
+			if qos > 0 {
+				s.out.SkipID()
+			}
 			continue
 		}
 		if qos > 0 {

@@ -34,7 +34,7 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 	}
 	b.cancel(old)
 	if clean || !old.survives() {
-		if old.will != nil && !old.over {
+		if old.will != nil && !old.over && !(old.will.delay > 0 && b.settings.Load().Mosquitto) {
 			w.wills = append(w.wills, old.will) // MQTT-3.1.3-9: the session ends
 			old.will = nil
 		}

@@ -105,6 +105,9 @@ func (w *worker) publish(c *connection, in []byte) (taken int, err error) {
 	head, remaining, _ := packet.Header(in)
 	var p packet.Publish
 	if err := p.Decode(c.version, in[0], in[head:head+remaining]); err != nil {
+		if e, ok := err.(*packet.Error); ok && len(p.Topic) == 0 && e.Code == packet.ProtocolError && c.b.settings.Load().Mosquitto {
+			e.Code = packet.MalformedPacket
+		}
 		return 0, err
 	}
 	b, t := c.b, c.b.settings.Load()
@@ -235,7 +238,7 @@ func (r *run) rising() bool {
 // allowedToPublish checks what does not depend on the topic.
 func (c *connection) allowedToPublish(p *packet.Publish, t *settings) error {
 	switch {
-	case p.HasSubscriptionID && !t.Mosquitto:
+	case p.SubscriptionIDs > 1 || p.SubscriptionIDs == 1 && !t.Mosquitto:
 		return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.3.4-6", Text: "PUBLISH from a client with a Subscription Identifier"}
 	case p.QoS > c.from.MaxQoS:
 		c.b.log.Printf(logging.Info, "Too high QoS in PUBLISH from %s, disconnecting.", c.s.id)
@@ -431,8 +434,6 @@ func (c *connection) acknowledged(w *worker, kind packet.Type, id uint16, code p
 		fits = s.out.Rec(id, code.Failed())
 		switch {
 		case fits == session.OutOfPlace || code.Failed():
-		case fits == session.Unknown && c.v5():
-			w.append(c, &packet.Ack{Kind: packet.PUBREL, ID: id, Code: packet.PacketIdentifierNotFound})
 		default:
 			b.debugf("Sending PUBREL to %s (m%d)", s.id, id)
 			w.appendShort(c, byte(packet.PUBREL)<<4|2, id)

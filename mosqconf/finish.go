@@ -99,10 +99,8 @@ func (p *parser) checkListener(b *block) {
 	case t.RequireCertificate && t.CAFile == "" && t.CAPath == "":
 		p.errorf(at, cause.ConfigConflict, "Add a cafile line.", "Error: require_certificate without cafile or capath: no certificate could be verified.")
 	case !t.RequireCertificate:
-		for _, name := range []string{"cafile", "capath", "crlfile"} {
-			if _, ok := b.seen[name]; ok {
-				p.find(Notice, option(name), cause.ConfigNoEffect, "Write require_certificate true if clients must have one.", "%s has no effect: clients are not asked for a certificate.", name)
-			}
+		if _, ok := b.seen["crlfile"]; ok {
+			p.find(Notice, option("crlfile"), cause.ConfigNoEffect, "Write require_certificate true if clients must have one.", "crlfile has no effect: clients are not asked for a certificate.")
 		}
 	}
 	// A proxy can tell who the client is that it has verified.
@@ -111,7 +109,7 @@ func (p *parser) checkListener(b *block) {
 		if !t.IdentityAsUsername {
 			name = "use_subject_as_username"
 		}
-		p.errorf(at, cause.ConfigConflict, "Add require_certificate true, with certfile, keyfile and cafile.", "Error: %s without require_certificate: no client would be asked for a certificate, and all be refused.", name)
+		p.find(Warning, at, cause.ConfigConflict, "Add require_certificate true, with certfile, keyfile and cafile.", "Warning: %s without require_certificate: no client is asked for a certificate, and all are refused.", name)
 	}
 	if t.IdentityAsUsername && t.SubjectAsUsername {
 		p.find(Warning, at, cause.ConfigNoEffect, "Leave one of the two out.", "Warning: use_subject_as_username has no effect beside use_identity_as_username.")

@@ -1,5 +1,7 @@
 package packet
 
+import "cmp"
+
 // properties reads the property length and the properties behind it. Without any it returns nil.
 // where is the packet they stand in, or will.
 func (r *reader) properties(where Type) *Properties {
@@ -12,6 +14,7 @@ func (r *reader) properties(where Type) *Properties {
 	for len(in.b) > 0 && in.err == nil {
 		in.property(p, where)
 	}
+	in.judge()
 	if in.err == nil && p.Has(AuthenticationData) && !p.Has(AuthenticationMethod) {
 		in.fail(ProtocolError, "", "", "Authentication Data without an Authentication Method (3.1.2.11.10)")
 	}
@@ -50,7 +53,14 @@ func (r *reader) property(p *Properties, where Type) {
 	p.Set(id)
 }
 
-// propertyID reads an identifier and checks that the property may stand here, and has not come before.
+// judge makes a misplaced property the error, where the properties are well-formed: a packet that is malformed is that first of all.
+func (r *reader) judge() {
+	if r.err == nil && r.misplaced != nil {
+		r.err, r.b = r.misplaced, nil
+	}
+}
+
+// propertyID reads an identifier and checks that the property exists and has not come before. One that may not stand here is noted, for judge.
 func (r *reader) propertyID(where Type, present uint64) PropertyID {
 	// Identifiers are variable byte integers, but all that exist fit one byte (2.2.2.2).
 	n := r.varint("property identifier")
@@ -63,8 +73,7 @@ func (r *reader) propertyID(where Type, present uint64) PropertyID {
 	}
 	id := PropertyID(n)
 	if known[n].in&(1<<where) == 0 {
-		r.value(new(Properties), id) // one that is cut short is malformed all the same
-		r.fail(ProtocolError, "", "", "the property %s may not stand here", id)
+		r.misplaced = cmp.Or(r.misplaced, &Error{Code: ProtocolError, Text: r.t.String() + ": the property " + id.String() + " may not stand here"})
 	}
 	if present&(1<<id) != 0 && id != UserProperties && (id != SubscriptionIdentifier || where != PUBLISH) {
 		r.twice = true

@@ -20,8 +20,8 @@ type Publish struct {
 	Alias  uint16 // Topic Alias, 0 for none
 	Expiry uint32 // Message Expiry Interval in seconds, where HasExpiry
 
-	HasExpiry         bool
-	HasSubscriptionID bool // from a client this is a protocol error (MQTT-3.3.4-6)
+	HasExpiry       bool
+	SubscriptionIDs int // how many Subscription Identifiers there are: from a client, any is a protocol error (MQTT-3.3.4-6)
 	// Verbatim: Props hold neither topic alias, message expiry interval nor subscription identifier, so they are forwarded unchanged.
 	Verbatim bool
 	// PayloadUTF8: the Payload Format Indicator is 1, and the payload has been found to be UTF-8.
@@ -101,7 +101,8 @@ func (r *reader) publishProperties(p *Publish) (format byte) {
 			in.binary("Correlation Data")
 		case SubscriptionIdentifier:
 			in.subscriptionID()
-			p.HasSubscriptionID, p.Verbatim = true, false
+			p.SubscriptionIDs++
+			p.Verbatim = false
 		case TopicAlias:
 			p.Alias, p.Verbatim = in.uint16("Topic Alias"), false
 			if p.Alias == 0 {
@@ -110,8 +111,11 @@ func (r *reader) publishProperties(p *Publish) (format byte) {
 		case UserProperties:
 			in.text("User Property")
 			in.text("User Property")
+		default:
+			in.value(new(Properties), id) // misplaced
 		}
 	}
+	in.judge()
 	if in.err != nil && r.err == nil {
 		r.err, r.b = in.err, nil
 	}

@@ -71,7 +71,7 @@ func TestDecodedFields(t *testing.T) {
 	if err := p.Decode(V5, first, body); err != nil {
 		t.Fatal(err)
 	}
-	if p.Alias != 3 || !p.HasExpiry || p.Expiry != 60 || !p.PayloadUTF8 || p.Verbatim || p.HasSubscriptionID || p.ID != 7 {
+	if p.Alias != 3 || !p.HasExpiry || p.Expiry != 60 || !p.PayloadUTF8 || p.Verbatim || (p.SubscriptionIDs > 0) || p.ID != 7 {
 		t.Errorf("%+v", p)
 	}
 	props, err := p.Properties()
@@ -109,7 +109,7 @@ func TestAppendedProperties(t *testing.T) {
 	if err := p.Decode(V5, first, body); err != nil {
 		t.Fatal(err)
 	}
-	if p.Alias != 7 || p.Expiry != 60 || !p.HasExpiry || !p.HasSubscriptionID || p.Verbatim {
+	if p.Alias != 7 || p.Expiry != 60 || !p.HasExpiry || !(p.SubscriptionIDs > 0) || p.Verbatim {
 		t.Errorf("%+v", p)
 	}
 	props, err := p.Properties()

@@ -13,7 +13,8 @@ type reader struct {
 	t   Type // whose body it is, for messages
 	err *Error
 
-	twice bool // err is about a property that comes twice
+	twice     bool   // err is about a property that comes twice
+	misplaced *Error // about a property that exists, but not in this packet
 }
 
 // fail records the first error. c5 and c3 are the statements of MQTT 5.0 and of 3.1.1.

@@ -116,6 +116,9 @@ func (b *Broker) prepare(c Config) (*settings, error) {
 	if t.MaxTotalOutputBytes <= 0 {
 		t.MaxTotalOutputBytes = machineMemory() / 4
 	}
+	if m := t.MemoryLimit; m > 0 {
+		t.MaxTotalOutputBytes = min(t.MaxTotalOutputBytes, m/4)
+	}
 	t.maxWaiting = max(1000, int(fileLimit()/4))
 	t.connections = make(map[*listener.Config]*atomic.Int64)
 	before := make(map[string]*atomic.Int64)

@@ -92,7 +92,7 @@ func (c *connection) connect(w *worker, p *packet.Connect) error {
 	}
 	b.stats.connects.Add(1)
 	c.version, c.bridge, c.clean, c.keepAlive = p.Version, p.Bridge, p.CleanStart, p.KeepAlive
-	policy := t.policies[info.Listener.Security]
+	policy := b.policyOf(c)
 	a := &attempt{connect: p, policy: policy, login: access.Login{ClientID: p.ClientID, HasUsername: p.HasUsername, Username: p.Username,
 		HasPassword: p.HasPassword, Password: p.Password, Remote: info.Remote, Local: c.local}}
 	c.attempt = a
@@ -212,11 +212,37 @@ func (c *connection) judgeElsewhere(w *worker, a *attempt, delay time.Duration) 
 }
 
 func (c *connection) decide(w *worker, a *attempt, d access.Decision) {
+	if c.outdated(a) {
+		// The rules have changed since this CONNECT was judged: they are asked again.
+		if err := c.connect(w, a.connect); err != nil {
+			c.fail(w, err)
+		}
+		return
+	}
 	if !d.Allow {
 		c.refuse(w, refusal{packet.NotAuthorized, d.Cause, d.Text})
 		return
 	}
 	c.accept(w, a, nil)
+}
+
+// outdated tells whether a CONNECT was judged by rules that are not in force any more, or soon will not be.
+func (c *connection) outdated(a *attempt) bool {
+	if c.b.gate.Load() != nil {
+		return true
+	}
+	return c.b.policyOf(c) != a.policy
+}
+
+// policyOf is the rules in force for the clients of a connection's listener.
+func (b *Broker) policyOf(c *connection) *access.Policy {
+	t := b.settings.Load()
+	for _, l := range t.Listeners {
+		if l == c.from || listenerKey(l) == listenerKey(c.from) {
+			return t.policies[l.Security]
+		}
+	}
+	return t.policies[0]
 }
 
 // negotiate keeps what an MQTT 5 client asks for.
@@ -321,6 +347,13 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 	}
 	s.user = a.login.Username
 	s.policy, s.acl = a.policy, a.policy.ACL(a.login.Username, a.login.ClientID)
+	if s.acl != nil && s.acl.Dangerous != "" {
+		name := s.id
+		if s.acl.Dangerous == "username" {
+			name = s.user
+		}
+		b.log.Cause(logging.Notice, cause.ACLDangerousName, "ACL denying access to client with dangerous %s \"%s\"", s.acl.Dangerous, name)
+	}
 	s.named, s.certified = a.login.HasUsername, a.login.Certified
 	s.mount = info.Listener.MountPoint
 	s.expiry = expiry

@@ -28,7 +28,7 @@ func (c *connection) auth(w *worker, p *packet.Auth) error {
 	}
 	switch {
 	case p.Code == packet.Reauthenticate && c.phase == connected && m.exchange == nil:
-		x, ok := c.b.settings.Load().policies[c.from.Security].Begin(m.authMethod)
+		x, ok := c.b.policyOf(c).Begin(m.authMethod)
 		if !ok {
 			return &packet.Error{Code: packet.NotAuthorized, Text: "there are no users to authenticate against any more"}
 		}
@@ -70,6 +70,10 @@ func (c *connection) exchange(w *worker, data []byte) error {
 		return nil
 	}
 	a := c.attempt
+	if c.outdated(a) {
+		c.refuse(w, refusal{packet.ServerUnavailable, cause.MaintenanceOrReload, "the configuration changed while the client authenticated; it may try again"})
+		return nil
+	}
 	a.login.HasUsername, a.login.Username = true, user
 	c.accept(w, a, props)
 	return nil

@@ -156,7 +156,12 @@ const manySubscriptions = 1000
 
 func (b *Broker) unsubscribeAll(s *Session, subs map[string]topic.Options) {
 	for filter := range subs {
-		b.index.Unsubscribe(filter, s)
+		select {
+		case <-b.stopping:
+			return
+		default:
+			b.index.Unsubscribe(filter, s)
+		}
 	}
 }
 

@@ -76,7 +76,7 @@ func every(v Version) []Packet {
 	}
 	publish.Props = all(PUBLISH).AppendRaw(nil)
 	publish.Alias, publish.Expiry, publish.HasExpiry = 0x1234, 0xfffefdfc, true
-	publish.SubscriptionIDs, publish.Verbatim, publish.PayloadUTF8 = 1, false, true
+	publish.SubscriptionIDs, publish.Verbatim, publish.PayloadUTF8 = 3, false, true
 	ps[10].(*Unsuback).Codes = []Code{Success, NoSubscriptionExisted}
 	for _, t := range []Type{PUBACK, PUBREC, PUBREL, PUBCOMP} {
 		code := UnspecifiedError

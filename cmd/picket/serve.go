@@ -287,8 +287,11 @@ func (s *server) reload() {
 		return config, nil
 	})
 	if err != nil {
-		s.log.Printf(logging.Error, "Error: %v.", err) // which says that the old one stays in force
+		s.log.Printf(logging.Error, "Error: %v. The old configuration stays in force.", err)
 		return
+	}
+	if err := s.log.Reload(config.Log); err != nil {
+		s.log.Printf(logging.Error, "Error: %v. The log goes where it went.", err)
 	}
 	s.log.Printf(logging.Info, "The new configuration is in force.")
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -303,5 +304,44 @@ func TestTraffic(t *testing.T) {
 	}
 	if err := <-sent; err != nil {
 		t.Error(err)
+	}
+}
+
+// max_connections is still in force after a reload, where mosquitto forgets it, and a new one counts.
+func TestMaxConnections(t *testing.T) {
+	const config = "allow_anonymous true\nlistener PORT0\nmax_connections "
+	b := start(t, nil, config+"2\n")
+	for _, id := range []string{"first", "second"} {
+		b.connect(b.options(0, id, ""))
+	}
+	b.reload(inForce)
+	if _, err := b.dial(b.options(0, "third", "")); err == nil {
+		t.Error("max_connections is forgotten")
+	}
+	b.configure(config + "3\n")
+	b.reload(inForce)
+	b.connect(b.options(0, "third", ""))
+	if _, err := b.dial(b.options(0, "fourth", "")); err == nil {
+		t.Error("max_connections 3 lets four in")
+	}
+}
+
+// Whoever connects while a reload is under way is judged by the new configuration. When a client comes in before the signal has
+// reached the broker, the reload has to find it.
+func TestConnectingMeanwhile(t *testing.T) {
+	b := start(t, func(b *broker) { b.passwords("ann", "bob") }, "listener PORT0\npassword_file DIR/passwords\n")
+	for i := range 20 {
+		b.passwords("ann")
+		before := strings.Count(b.log(), inForce)
+		if err := b.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		u, err := b.dial(b.options(0, fmt.Sprint("b", i), "bob"))
+		b.waitForLog(inForce, before+1)
+		if err == nil {
+			u.dismissed(packet.NotAuthorized, "no-longer-allowed")
+		}
+		b.passwords("ann", "bob")
+		b.reload(inForce)
 	}
 }

@@ -409,8 +409,7 @@ func (w *worker) resend(c *connection) {
 	s.out.Resend(
 		func(id uint16, d session.Delivery) { w.deliverMessage(c, d, id, true) },
 		func(id uint16) {
-			w.b.debugf("Sending PUBREL to %s (m%d)", s.id, id)
-			w.appendShort(c, byte(packet.PUBREL)<<4|2, id)
+			w.answer(c, packet.PUBREL, id)
 		})
 }
 

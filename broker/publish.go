@@ -419,6 +419,9 @@ func (w *worker) acknowledge(c *connection, code packet.Code) {
 // acknowledged handles PUBACK, PUBREC, PUBREL and PUBCOMP.
 func (c *connection) acknowledged(w *worker, kind packet.Type, id uint16, code packet.Code) error {
 	s, b := c.s, c.b
+	if b.log.Enabled(logging.Debug) {
+		c.logAcknowledged(kind, id, code)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn != c {
@@ -427,26 +430,17 @@ func (c *connection) acknowledged(w *worker, kind packet.Type, id uint16, code p
 	var fits session.Match
 	switch kind {
 	case packet.PUBACK:
-		b.debugf("Received PUBACK from %s (Mid: %d, RC:%d)", s.id, id, code)
 		fits = s.out.Ack(id)
 	case packet.PUBREC:
-		b.debugf("Received PUBREC from %s (Mid: %d)", s.id, id)
-		fits = s.out.Rec(id, code.Failed())
-		switch {
-		case fits == session.OutOfPlace || code.Failed():
-		default:
-			b.debugf("Sending PUBREL to %s (m%d)", s.id, id)
-			w.appendShort(c, byte(packet.PUBREL)<<4|2, id)
+		if fits = s.out.Rec(id, code.Failed()); fits != session.OutOfPlace && !code.Failed() {
+			w.answer(c, packet.PUBREL, id)
 		}
 	case packet.PUBCOMP:
-		b.debugf("Received PUBCOMP from %s (Mid: %d, RC:%d)", s.id, id, code)
 		fits = s.out.Comp(id)
 	case packet.PUBREL:
-		b.debugf("Received PUBREL from %s (Mid: %d)", s.id, id)
-		b.debugf("Sending PUBCOMP to %s (m%d)", s.id, id)
 		// An unknown identifier is one whose PUBCOMP was lost with the connection before (MQTT-4.3.3-11).
 		s.in.Release(id)
-		w.appendShort(c, byte(packet.PUBCOMP)<<4, id)
+		w.answer(c, packet.PUBCOMP, id)
 		return nil
 	}
 	switch fits {
@@ -461,13 +455,25 @@ func (c *connection) acknowledged(w *worker, kind packet.Type, id uint16, code p
 	return nil
 }
 
-// appendShort adds an acknowledgement without reason code. The session's mutex is held.
-func (w *worker) appendShort(c *connection, first byte, id uint16) {
+func (c *connection) logAcknowledged(kind packet.Type, id uint16, code packet.Code) {
+	switch kind {
+	case packet.PUBACK, packet.PUBCOMP:
+		c.b.debugf("Received %s from %s (Mid: %d, RC:%d)", kind, c.s.id, id, code)
+	default:
+		c.b.debugf("Received %s from %s (Mid: %d)", kind, c.s.id, id)
+	}
+}
+
+// answer adds PUBREL or PUBCOMP without a reason code. The session's mutex is held.
+func (w *worker) answer(c *connection, kind packet.Type, id uint16) {
 	if c.gone || c.closeAfter {
 		return
 	}
+	if w.b.log.Enabled(logging.Debug) {
+		w.b.debugf("Sending %s to %s (m%d)", kind, c.s.id, id)
+	}
 	c.out.room(&w.pool, 4)
-	c.out.tail = append(c.out.tail, first, 2, byte(id>>8), byte(id))
+	c.out.tail = append(c.out.tail, byte(kind)<<4|flagsOf(kind), 2, byte(id>>8), byte(id))
 	c.out.size += 4
 	w.count.packetsOut++
 	w.mark(c)

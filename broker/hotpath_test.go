@@ -1,0 +1,215 @@
+package broker
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"picket/access"
+	"picket/listener"
+	"picket/logging"
+	"picket/packet"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// sink is a connection that takes everything, so that what is measured is the broker and not the kernel. With full set it takes nothing.
+type sink struct {
+	info  listener.Info
+	full  bool
+	taken int
+	last  []byte
+}
+
+func (s *sink) Write(bufs [][]byte) (int, error) {
+	if s.full {
+		return 0, nil
+	}
+	n := 0
+	for _, b := range bufs {
+		n += len(b)
+		s.last = b
+	}
+	s.taken += n
+	return n, nil
+}
+func (s *sink) Pause()               {}
+func (s *sink) Resume()              {}
+func (s *sink) Close()               {}
+func (s *sink) Info() *listener.Info { return &s.info }
+
+// bench is a broker whose clients are sinks.
+type bench struct {
+	b *Broker
+	w listener.Worker
+	l *listener.Config
+}
+
+func newBench(t testing.TB, change func(*Config)) *bench {
+	c := Defaults()
+	c.Security[0].Anonymous = access.AnonymousAlways
+	c.Log = logging.Config{Types: logging.Error}
+	c.MaxInflightMessages, c.SysInterval = 0, 0
+	if change != nil {
+		change(&c)
+	}
+	log, err := logging.New(c.Log, io.Discard, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := Start(c, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close(); log.Close() })
+	return &bench{b: b, w: b.NewWorker(), l: &listener.Config{MaxConnections: -1, MaxQoS: 2, MaxTopicAlias: 10}}
+}
+
+// client is one connected client.
+func (x *bench) client(t testing.TB, id string, v packet.Version) (*sink, listener.Client) {
+	s := &sink{info: listener.Info{Remote: netip.MustParseAddrPort("127.0.0.1:1"), Listener: x.l}}
+	c := x.b.Accept(s)
+	if c == nil {
+		t.Fatal("refused")
+	}
+	t.Cleanup(func() { c.Closed(x.w, nil); x.w.Flush() })
+	x.feed(t, c, (&packet.Connect{Version: v, CleanStart: true, ClientID: id}).Append(nil, v))
+	return s, c
+}
+
+func (x *bench) subscribe(t testing.TB, c listener.Client, v packet.Version, filter string, qos byte) {
+	x.feed(t, c, (&packet.Subscribe{ID: 1, Filters: []packet.Subscription{{Filter: filter, QoS: qos}}}).Append(nil, v))
+}
+
+func (x *bench) feed(t testing.TB, c listener.Client, b []byte) {
+	if n, _ := c.Read(x.w, b); n != len(b) {
+		t.Fatalf("%d of %d bytes consumed", n, len(b))
+	}
+	x.w.Flush()
+}
+
+// batch is n PUBLISH packets as one read brings them.
+func batch(v packet.Version, qos byte, topics, n int) []byte {
+	var b []byte
+	for i := range n {
+		p := packet.Publish{QoS: qos, Topic: fmt.Appendf(nil, "home/garden/fountain/%d", i%topics), Payload: make([]byte, 64)}
+		if qos > 0 {
+			p.ID = uint16(i + 1)
+		}
+		b = p.Append(b, v)
+	}
+	return b
+}
+
+// acks is what a receiver answers to n messages of QoS 1 whose identifiers begin after last.
+func acks(dst []byte, last *uint16, n int) []byte {
+	for range n {
+		if *last++; *last == 0 {
+			*last = 1
+		}
+		dst = append(dst, byte(packet.PUBACK)<<4, 2, byte(*last>>8), byte(*last))
+	}
+	return dst
+}
+
+// routes are what the hot path is measured with.
+var routes = []struct {
+	name     string
+	pub, sub packet.Version
+	qos      byte
+	topics   int
+	receive  int
+}{
+	{"QoS 0, one receiver", packet.V311, packet.V311, 0, 1, 1},
+	{"QoS 0, one receiver, 5.0", packet.V5, packet.V5, 0, 1, 1},
+	{"QoS 0, 3.1.1 to 5.0", packet.V311, packet.V5, 0, 1, 1},
+	{"QoS 0, every message another topic", packet.V311, packet.V311, 0, 64, 1},
+	{"QoS 0, 50 receivers", packet.V311, packet.V311, 0, 1, 50},
+	{"QoS 1, one receiver", packet.V311, packet.V311, 1, 1, 1},
+}
+
+const perBatch = 256
+
+// step returns one turn: a batch is published, and receivers of QoS 1 acknowledge it.
+func (x *bench) step(t testing.TB, i int) func() {
+	r := routes[i]
+	receivers := make([]listener.Client, r.receive)
+	for k := range receivers {
+		_, receivers[k] = x.client(t, fmt.Sprintf("receiver %d", k), r.sub)
+		x.subscribe(t, receivers[k], r.sub, "home/garden/#", r.qos)
+	}
+	_, sender := x.client(t, "sender", r.pub)
+	b := batch(r.pub, r.qos, r.topics, perBatch)
+	var last uint16
+	var answer []byte
+	return func() {
+		x.feed(t, sender, b)
+		if r.qos > 0 {
+			answer = acks(answer[:0], &last, perBatch)
+			x.feed(t, receivers[0], answer)
+		}
+	}
+}
+
+func TestRoutingAllocatesNothing(t *testing.T) {
+	for i, r := range routes {
+		t.Run(r.name, func(t *testing.T) {
+			step := newBench(t, nil).step(t, i)
+			for range 10 {
+				step() // routes are cached and buffers grown
+			}
+			if n := testing.AllocsPerRun(100, step); n > 0 {
+				t.Errorf("%v allocations for %d messages", n, perBatch)
+			}
+		})
+	}
+}
+
+func BenchmarkRoute(b *testing.B) {
+	for i, r := range routes {
+		b.Run(r.name, func(b *testing.B) {
+			step := newBench(b, nil).step(b, i)
+			step()
+			b.ReportAllocs()
+			b.ResetTimer()
+			for n := 0; n < b.N; n += perBatch {
+				step()
+			}
+			b.ReportMetric(float64(b.N*r.receive)/b.Elapsed().Seconds(), "deliveries/s")
+		})
+	}
+}
+
+// TestSlowReceiverIsBounded publishes far more than a receiver that takes nothing may hold up, and more than all of them together may.
+func TestSlowReceiverIsBounded(t *testing.T) {
+	const each, all = 1 << 20, 3 << 20
+	x := newBench(t, func(c *Config) { c.MaxOutputBytes, c.MaxTotalOutputBytes = each, all })
+	var sinks []*sink
+	for k := range 8 {
+		s, c := x.client(t, fmt.Sprintf("slow %d", k), packet.V311)
+		x.subscribe(t, c, packet.V311, "#", 0)
+		s.full = true
+		sinks = append(sinks, s)
+	}
+	fast, c := x.client(t, "fast", packet.V311)
+	x.subscribe(t, c, packet.V311, "#", 0)
+	before := fast.taken
+	_, sender := x.client(t, "sender", packet.V311)
+	b := batch(packet.V311, 0, 1, perBatch)
+	const rounds = 1000
+	for range rounds {
+		x.feed(t, sender, b)
+	}
+	if got := fast.taken - before; got != rounds*len(b) {
+		t.Errorf("the receiver that reads got %d bytes, want %d", got, rounds*len(b))
+	}
+	if held := x.b.outputHeld.Load(); held > all+int64(len(sinks)*len(b)) {
+		t.Errorf("%d bytes wait for those that do not read, at most %d may", held, all)
+	}
+	if x.b.Causes()["output-full"] == 0 {
+		t.Error("what was dropped is not counted under output-full")
+	}
+}

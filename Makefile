@@ -18,7 +18,7 @@ build:
 	go build -trimpath -o bin/picket ./cmd/picket
 
 test: build race
-	go test -timeout 20m ./...
+	go test -count=1 -timeout 20m ./...
 
 # The race detector needs cgo.
 race:

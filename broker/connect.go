@@ -340,7 +340,7 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 	present := b.claim(w, c, a.login.ClientID, p.CleanStart)
 	s := c.s
 	s.mu.Lock()
-	if s.conn != c { // somebody else was quicker to take it over
+	if s.conn != c || c.outdated(a) { // somebody else was quicker to take it over, or the rules have just changed: the client may try again
 		s.mu.Unlock()
 		c.end(w)
 		return

@@ -54,6 +54,7 @@ type Broker struct {
 	started       time.Time
 	stats         stats
 	floodLine     oncePerSecond
+	retainedLine  oncePerSecond
 
 	workers   sync.Pool
 	hashing   chan struct{} // bounds how many passwords are hashed at once
@@ -153,12 +154,13 @@ func (b *Broker) prepare(c Config) (*settings, error) {
 
 // install puts settings in force.
 func (b *Broker) install(t *settings) {
-	b.queued.SetLimit(t.queueBudget())
+	b.queued.SetLimit(t.waitingLimit())
 	b.settings.Store(t)
 }
 
-// queueBudget is how many bytes may wait in all queues together: a quarter of the machine's memory, or of memory_limit.
-func (t *settings) queueBudget() int64 {
+// waitingLimit is how many bytes may wait in all queues together, and how many retained messages may hold: a quarter of the machine's memory,
+// or half of memory_limit.
+func (t *settings) waitingLimit() int64 {
 	if t.MemoryLimit > 0 {
 		return t.MemoryLimit / 2
 	}

@@ -213,3 +213,29 @@ func TestSlowReceiverIsBounded(t *testing.T) {
 		t.Error("what was dropped is not counted under output-full")
 	}
 }
+
+// TestRetainedMessagesAreBounded publishes more to be retained than memory_limit lets them hold.
+func TestRetainedMessagesAreBounded(t *testing.T) {
+	const limit = 1 << 20
+	x := newBench(t, func(c *Config) { c.MemoryLimit = limit })
+	_, sender := x.client(t, "sender", packet.V5)
+	publish := func(name string, size int) {
+		p := packet.Publish{Topic: []byte(name), Retain: true, Payload: make([]byte, size)}
+		x.feed(t, sender, p.Append(nil, packet.V5))
+	}
+	for i := range 2000 {
+		publish(fmt.Sprintf("retained/%d", i), 1000)
+	}
+	if held := x.b.retainedBytes.Load(); held > limit/2 || held < limit/4 {
+		t.Errorf("%d bytes held, at most %d may", held, limit/2)
+	}
+	if x.b.Causes()["retained-full"] == 0 {
+		t.Error("what was not retained is not counted under retained-full")
+	}
+	for i := range 2000 {
+		publish(fmt.Sprintf("retained/%d", i), 0)
+	}
+	if held, n := x.b.retainedBytes.Load(), x.b.retained.Len(); held != 0 || n != 0 {
+		t.Errorf("%d bytes and %d messages are left after all were removed", held, n)
+	}
+}

@@ -220,6 +220,7 @@ func (w *worker) mayReplay(s *Session, m *session.Message) bool {
 	b := w.b
 	switch {
 	case m.Expired(b.unix.Load()):
+		b.forget(m)
 		return false
 	case s.acl != nil && !s.acl.Read(m.Topic):
 		b.stats.drop(cause.ACLReadDenied, 1)
@@ -244,9 +245,26 @@ func (w *worker) retain() {
 		return
 	}
 	m := r.message(b, last)
-	old, ok := b.retained.Set(m.Topic, m)
-	b.retainedBytes.Add(int64(m.Size()))
-	if ok {
+	if limit := b.settings.Load().waitingLimit(); b.retainedBytes.Add(int64(m.Size())) > limit {
+		b.retainedBytes.Add(-int64(m.Size()))
+		b.stats.drop(cause.RetainedFull, 1)
+		if b.retainedLine.allow(b.clock.Load()) {
+			b.log.Cause(logging.Warning, cause.RetainedFull, "Not retained: '%s' (%d bytes); retained messages may hold %d bytes.", r.name, len(m.Payload), limit)
+		}
+		return
+	}
+	if old, ok := b.retained.Set(m.Topic, m); ok {
 		b.retainedBytes.Add(-int64(old.Size()))
 	}
+}
+
+// forget removes a retained message whose expiry interval has passed (MQTT-3.3.2-5), unless another has taken its place.
+func (b *Broker) forget(m *session.Message) {
+	if now, ok := b.retained.Get(m.Topic); !ok || now != m {
+		return
+	}
+	if old, ok := b.retained.Delete(m.Topic); ok {
+		b.retainedBytes.Add(-int64(old.Size()))
+	}
+	b.stats.drop(cause.MessageExpired, 1)
 }

@@ -200,8 +200,8 @@ var useCauses = []Cause{
 		ID: RetainedFull, Severity: Warning, Stage: Use,
 		Title: Text{"the broker keeps no more retained messages", "保留消息已达上限"},
 		Explain: Text{
-			"The limit of {limit} on retained messages is reached. The message on {topic} was delivered to subscribers but is not kept for later ones; MQTT 5 answers 0x97.",
-			"保留消息已达到上限 {limit}。{topic} 上的消息已投递给现有订阅者，但不会为以后的订阅者保留；MQTT 5 返回 0x97。",
+			"The limit of {limit} on retained messages is reached. The message on {topic} was delivered to subscribers but is not kept for later ones.",
+			"保留消息已达到上限 {limit}。{topic} 上的消息已投递给现有订阅者，但不会为以后的订阅者保留。",
 		},
 		Remedy: Text{
 			"Delete retained messages that nobody needs (publish an empty payload with the retain flag), or raise the limit.",

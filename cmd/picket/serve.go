@@ -221,6 +221,9 @@ func (s *serveCommand) configuration() (config *broker.Config, own *setup.Result
 		config.Log.Format, _ = logging.ParseFormat(s.LogFormat) // the option's enum allows no other words
 	}
 	config.Mosquitto = s.Mosquitto
+	if s.ConfigFile == "" && len(s.Port) == 0 && !s.Mosquitto {
+		config.ReasonStrings = true // nobody counts on mosquitto's bytes here
+	}
 	config.User = cmp.Or(s.User, config.User)
 	return config, own, lines
 }

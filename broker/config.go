@@ -18,7 +18,8 @@ type Config struct {
 
 	// Mosquitto has the broker do what mosquitto does where that differs from the specification, or from what people expect who never used
 	// mosquitto: an ACL file never refuses SUBSCRIBE, a client's Maximum Packet Size is taken without the packet's first byte, a Subscription Identifier in a
-	// client's PUBLISH is no error, and a delayed will is forgotten when its client returns with Clean Start.
+	// client's PUBLISH is no error, and a will delay outlasts its session, but not the return of
+	// its client with Clean Start.
 	Mosquitto bool
 
 	// ReasonStrings sends MQTT 5 clients the cause in words, in CONNACK, SUBACK and DISCONNECT. mosquitto sends none, so it is off with a

@@ -92,9 +92,8 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 	b.logClosed(c, err)
 	if s.will != nil {
 		delay := min(s.will.delay, s.expiry)
-		if s.expiry == 0 {
-			// Strictly, the session ends here and the will is due. Whoever sets a delay wants one, and mosquitto waits.
-			delay = s.will.delay
+		if s.expiry == 0 && b.settings.Load().Mosquitto {
+			delay = s.will.delay // the session ends here, so the will is due; mosquitto waits all the same
 		}
 		if delay > 0 {
 			s.due.will = b.now().Add(time.Duration(delay) * time.Second)

@@ -181,6 +181,13 @@ func (m *Machine) learn(ms *master, from *node, to Addr, epoch int64) {
 	ms.configEpoch = epoch
 	m.epoch = max(m.epoch, epoch)
 	if to.same(ms.addr) {
+		if ms.has(failoverInProgress) && ms.failoverEpoch < epoch {
+			// A failover of ours that did not get to its end is overtaken: others have since made a master of the one that it was
+			// to replace. Redis goes on, and announces its own promoted replica under the newer epoch: two masters in one.
+			m.eventAt(Warning, "+config-update-from", from)
+			m.abortFailover(ms)
+			m.wake(ms)
+		}
 		m.saveVote()
 		return
 	}

@@ -72,6 +72,7 @@ type settings struct {
 	receiveMaximum int                                // QoS 2 messages a client may leave unreleased, told in CONNACK
 	window         int                                // messages in flight to a client
 	maxWaiting     int                                // connections without CONNECT
+	waitingLimit   int64                              // bytes that may wait in all queues together, and that retained messages may hold
 	connections    map[*listener.Config]*atomic.Int64 // open connections by listener
 }
 
@@ -117,7 +118,9 @@ func (b *Broker) prepare(c Config) (*settings, error) {
 	if t.MaxTotalOutputBytes <= 0 {
 		t.MaxTotalOutputBytes = machineMemory() / 4
 	}
+	t.waitingLimit = machineMemory() / 4
 	if m := t.MemoryLimit; m > 0 {
+		t.waitingLimit = m / 2
 		t.MaxTotalOutputBytes = min(t.MaxTotalOutputBytes, m/4)
 	}
 	t.maxWaiting = max(1000, int(fileLimit()/4))
@@ -154,17 +157,8 @@ func (b *Broker) prepare(c Config) (*settings, error) {
 
 // install puts settings in force.
 func (b *Broker) install(t *settings) {
-	b.queued.SetLimit(t.waitingLimit())
+	b.queued.SetLimit(t.waitingLimit)
 	b.settings.Store(t)
-}
-
-// waitingLimit is how many bytes may wait in all queues together, and how many retained messages may hold: a quarter of the machine's memory,
-// or half of memory_limit.
-func (t *settings) waitingLimit() int64 {
-	if t.MemoryLimit > 0 {
-		return t.MemoryLimit / 2
-	}
-	return machineMemory() / 4
 }
 
 // Close ends the broker: listeners first, then the clients, told why where their version has words for it.

@@ -56,6 +56,7 @@ type connection struct {
 	greeted    bool // CONNECT or AUTH exchange has begun to be answered: DISCONNECT may be sent
 	dirty      bool // in a worker's list of connections to flush
 	writing    bool // some goroutine is in conn.Write; others append behind it
+	handedOver bool // a goroutine is about to write
 	blocked    bool // the transport took less than it was offered: Writable will come
 	woken      bool // Writable came while writing
 	closeAfter bool // close when everything has been written

@@ -206,7 +206,7 @@ func (w *worker) emit(c *connection, v *variant, i, j int) {
 		// The payload of a large message is kept once for all receivers that are slow; only what is before it differs.
 		body := w.run.body(i)
 		c.out.add(&w.pool, b[:len(b)-len(body)])
-		if !c.writing && !c.blocked && !c.gone {
+		if !c.writing && !c.blocked && !c.gone && len(body) <= muchOutput {
 			w.bufs = append(c.out.take(w), body)
 			w.transmit(c, w.bufs, body)
 		} else if !c.gone {

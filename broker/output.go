@@ -178,7 +178,11 @@ func (w *worker) Flush() {
 // others append meanwhile, and this goroutine writes that too before it leaves.
 func (w *worker) write(c *connection) {
 	s := c.s
-	for !c.writing && !c.blocked && !c.gone {
+	for turn := 0; !c.writing && !c.blocked && !c.gone; turn++ {
+		if !w.patient && (c.out.size > muchOutput || turn >= maxTurns && s.conn == c && s.hasMore() || c.out.size == 0 && s.conn == c && s.asksForMany()) {
+			w.handOver(c)
+			break
+		}
 		if c.out.size == 0 && (s.conn != c || !w.pump(c)) {
 			break
 		}
@@ -191,6 +195,34 @@ func (w *worker) write(c *connection) {
 		c.conn.Close()
 	}
 	c.settle()
+}
+
+// What takes long is not done on an event loop, where everybody else would wait for it, but handed over to a goroutine: more output at once
+// than muchOutput bytes (a reader on the same machine can keep the kernel busy with one write for all of it), more than maxTurns batches
+// from the session's queue or the retained messages, and the search for the retained messages of a filter with wildcards.
+const (
+	muchOutput = 1 << 20
+	maxTurns   = 2
+)
+
+// handOver lets a goroutine write to the connection. The session's mutex is held.
+func (w *worker) handOver(c *connection) {
+	if c.handedOver {
+		return
+	}
+	c.handedOver = true
+	b := w.b
+	w.later = append(w.later, func() {
+		b.wait.Go(func() {
+			b.do(func(w *worker) {
+				w.patient = true
+				c.s.mu.Lock()
+				c.handedOver = false
+				w.mark(c)
+				c.s.mu.Unlock()
+			})
+		})
+	})
 }
 
 // transmit offers bufs to the transport and keeps what it does not take. borrowed, if there is any, is the last of them and a part of the

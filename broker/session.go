@@ -48,6 +48,14 @@ type replay struct {
 // survives tells whether the session goes on when its connection ends.
 func (s *Session) survives() bool { return s.expiry > 0 }
 
+// hasMore tells whether messages wait for the client beyond what has been encoded for it.
+func (s *Session) hasMore() bool { return s.out.Waiting() > 0 || len(s.replay) > 0 }
+
+// asksForMany tells whether the next retained messages to send have yet to be searched for, all over the tree.
+func (s *Session) asksForMany() bool {
+	return len(s.replay) > 0 && !s.replay[0].begun && topic.HasWildcard(s.replay[0].filter)
+}
+
 // online tells whether the session has a connection: shared subscriptions prefer those that do.
 func online(s *Session) bool {
 	s.mu.Lock()

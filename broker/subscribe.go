@@ -245,7 +245,7 @@ func (w *worker) retain() {
 		return
 	}
 	m := r.message(b, last)
-	if limit := b.settings.Load().waitingLimit(); b.retainedBytes.Add(int64(m.Size())) > limit {
+	if limit := b.settings.Load().waitingLimit; b.retainedBytes.Add(int64(m.Size())) > limit {
 		b.retainedBytes.Add(-int64(m.Size()))
 		b.stats.drop(cause.RetainedFull, 1)
 		if b.retainedLine.allow(b.clock.Load()) {

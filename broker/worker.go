@@ -23,6 +23,7 @@ type worker struct {
 	matches    topic.Matches[*Session]
 	seen       map[*Session]int
 	count      counts
+	patient    bool     // nobody else waits for this worker
 	wills      []*will  // to be published when no mutex is held
 	later      []func() // to be started when the batch is over
 }
@@ -39,5 +40,6 @@ func (b *Broker) do(f func(w *worker)) {
 	w := b.workers.Get().(*worker)
 	f(w)
 	w.Flush()
+	w.patient = false
 	b.workers.Put(w)
 }

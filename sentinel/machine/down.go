@@ -17,8 +17,9 @@ func (m *Machine) checkSubjectivelyDown(n *node) {
 	case n.disconnected():
 		elapsed = now - l.lastOK
 	}
-	// Who refuses our password or user is alive: that is told as such, and failing over would not help.
-	if l.refusedAt != 0 {
+	// A server that refuses our password or user is alive: that is told as such, and failing over would not help. A sentinel
+	// that does can neither agree nor vote for us, so it is as good as down.
+	if l.refusedAt != 0 && n.kind != Sentinel {
 		elapsed = min(elapsed, now-l.refusedAt)
 	}
 	down := elapsed > n.downAfter

@@ -1,0 +1,64 @@
+//go:build linux
+
+package attack
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+)
+
+// attack is one way to hurt a broker.
+type attack struct {
+	name   string
+	config string // lines added to the broker's configuration
+	run    func(*testing.T, *broker) (note string)
+
+	// memory is by how many bytes the process may grow at most. The heap of a program with a garbage collector is up to
+	// twice what lives in it; because says what that is.
+	memory  int64
+	because string
+}
+
+const (
+	kib = 1 << 10
+	mib = 1 << 20
+	gib = 1 << 30
+)
+
+// The other client's round trip, in the median, and at the worst: half of the shortest keep-alive in common use (10 s).
+// The worst is generous since the machine under the tests may itself stand still.
+const (
+	medianLimit = 100 * time.Millisecond
+	worstLimit  = 5 * time.Second
+)
+
+// TestUnderAttack attacks one fresh broker after the other.
+func TestUnderAttack(t *testing.T) {
+	var table strings.Builder
+	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "attack\tround trip ms (median / 99 % / worst)\tMiB idle\tMiB more at the most\tof\tseconds\t")
+	for _, a := range attacks {
+		t.Run(strings.ReplaceAll(a.name, " ", "-"), func(t *testing.T) {
+			b := start(t, a.config)
+			other := b.probe()
+			idle := b.status("VmHWM")
+			began := time.Now()
+			note := a.run(t, b)
+			took := time.Since(began)
+			r := other.end()
+			more := b.status("VmHWM") - idle
+			fmt.Fprintf(w, "%s\t%v\t%.0f\t%.0f\t%d\t%.1f\t%s\n", a.name, r, float64(idle)/mib, float64(more)/mib, a.memory/mib, took.Seconds(), note)
+			if more > a.memory {
+				t.Errorf("the broker grew by %d MiB; %d MiB are allowed: %s", more/mib, a.memory/mib, a.because)
+			}
+			if r.median > medianLimit || r.worst > worstLimit {
+				t.Errorf("the other client's round trip: median %v, worst %v; at most %v and %v are allowed", r.median, r.worst, medianLimit, worstLimit)
+			}
+		})
+	}
+	w.Flush()
+	t.Logf("what was measured:\n%s", &table)
+}

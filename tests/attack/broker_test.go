@@ -1,0 +1,201 @@
+//go:build linux
+
+package attack
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+var otherBroker = flag.String("broker", "", "a `program` to test instead of picket; it is called with -c FILE")
+
+// program is the command that starts a broker with the configuration file whose path is appended.
+var program []string
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	raiseFileLimit()
+	if *otherBroker != "" {
+		program = []string{*otherBroker, "-c"}
+		return m.Run()
+	}
+	dir, err := os.MkdirTemp("", "picket-attack")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary := filepath.Join(dir, "picket")
+	build := exec.Command("go", "build", "-o", binary, "picket/cmd/picket")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "go build picket/cmd/picket: %v\n%s", err, out)
+		return 1
+	}
+	program = []string{binary, "serve", "-c"}
+	return m.Run()
+}
+
+// raiseFileLimit lifts the soft limit of open files to the hard one: a test holds as many sockets as the broker.
+func raiseFileLimit() {
+	var l syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l) == nil {
+		l.Cur = l.Max
+		_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &l) // where it is refused, dialing says so
+	}
+}
+
+// broker is a broker's process.
+type broker struct {
+	t    testing.TB
+	addr string // HOST:PORT on 127.0.0.1
+	cmd  *exec.Cmd
+	log  string // file that gets its standard output and error
+	exit chan error
+}
+
+// start runs a broker on a port of its own until the test ends. more is added to its configuration.
+func start(t testing.TB, more string) *broker {
+	t.Helper()
+	dir := t.TempDir()
+	b := &broker{t: t, addr: freeAddr(t), log: filepath.Join(dir, "log"), exit: make(chan error, 1)}
+	_, port, _ := net.SplitHostPort(b.addr)
+	conf := filepath.Join(dir, "broker.conf")
+	text := fmt.Sprintf("listener %s 127.0.0.1\nallow_anonymous true\n%s\n", port, more)
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.Create(b.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	b.cmd = exec.Command(program[0], append(program[1:len(program):len(program)], conf)...)
+	b.cmd.Stdout, b.cmd.Stderr = log, log
+	b.cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+dir)
+	b.cmd.Dir = dir
+	if err := b.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { b.exit <- b.cmd.Wait() }()
+	t.Cleanup(b.stop)
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		conn, err := net.Dial("tcp", b.addr)
+		if err == nil {
+			conn.Close()
+			return b
+		}
+		select {
+		case err := <-b.exit:
+			b.exit <- err
+			t.Fatalf("the broker ended: %v\n%s", err, b.logged())
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the broker does not listen after 20 s: %v\n%s", err, b.logged())
+		}
+	}
+}
+
+// freeAddr returns an address that nobody listens on. It asks the kernel for a port outside the range of outgoing
+// connections, of which the tests make so many that one might take it first.
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	for port := 20000 + os.Getpid()%5000; port < 32000; port++ {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			l.Close()
+			return addr
+		}
+	}
+	t.Fatal("no free port from 20000 to 32000")
+	return ""
+}
+
+// stop asks the broker to end and fails the test when it is dead already, does not end, or ends with an error.
+func (b *broker) stop() {
+	select {
+	case err := <-b.exit:
+		b.t.Errorf("the broker did not survive: %v\n%s", err, b.logged())
+		return
+	default:
+	}
+	_ = b.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case err := <-b.exit:
+		if err != nil {
+			b.t.Errorf("the broker ended with %v\n%s", err, b.logged())
+		}
+	case <-time.After(20 * time.Second):
+		b.t.Errorf("the broker does not end within 20 s of SIGTERM\n%s", b.logged())
+		_ = b.cmd.Process.Kill()
+		<-b.exit
+	}
+}
+
+// logged returns the end of what the broker has said.
+func (b *broker) logged() string {
+	log, err := os.ReadFile(b.log)
+	if err != nil {
+		return err.Error()
+	}
+	if cut := len(log) - 4096; cut > 0 {
+		log = append([]byte("…"), log[cut:]...)
+	}
+	return string(log)
+}
+
+// logCount counts the lines of the log that hold text.
+func (b *broker) logCount(text string) int {
+	log, err := os.ReadFile(b.log)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return bytes.Count(log, []byte(text))
+}
+
+// status returns a field of /proc/PID/status that is given in kB, in bytes: VmRSS is what the process holds now, VmHWM
+// the most that it ever held.
+func (b *broker) status(field string) int64 {
+	b.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", b.cmd.Process.Pid))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, field+":"); ok {
+			kb, err := strconv.ParseInt(strings.Fields(value)[0], 10, 64)
+			if err != nil {
+				b.t.Fatal(err)
+			}
+			return kb << 10
+		}
+	}
+	b.t.Fatalf("no %s in\n%s", field, text)
+	return 0
+}
+
+// descriptors returns how many files and sockets the broker has open.
+func (b *broker) descriptors() int {
+	b.t.Helper()
+	list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", b.cmd.Process.Pid))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return len(list)
+}

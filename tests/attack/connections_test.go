@@ -1,0 +1,192 @@
+//go:build linux
+
+package attack
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"picket/packet"
+)
+
+// slowConnects: 500 connections send a CONNECT one byte a second, which would take longer than anyone should wait. They
+// are closed all the same, at the limit of 10 s.
+func slowConnects(t *testing.T, b *broker) string {
+	connect := (&packet.Connect{Version: packet.V311, CleanStart: true, ClientID: strings.Repeat("slow", 5)}).Append(nil, packet.V311)
+	var open []*client
+	for range 500 {
+		c := b.dial()
+		defer c.Close()
+		open = append(open, c)
+	}
+	began := time.Now()
+	var last time.Duration
+	for i := 0; len(open) > 0 && time.Since(began) < 20*time.Second; i++ {
+		var still []*client
+		for _, c := range open {
+			_, err := c.Write(connect[i : i+1])
+			if err == nil {
+				_ = c.SetReadDeadline(time.Now().Add(time.Microsecond))
+				_, err = c.r.ReadByte()
+			}
+			if err == nil || os.IsTimeout(err) {
+				still = append(still, c)
+			}
+		}
+		if open = still; len(open) > 0 {
+			last = time.Since(began)
+			time.Sleep(time.Until(began.Add(time.Duration(i+1) * time.Second)))
+		}
+	}
+	if len(open) > 0 {
+		t.Errorf("%d of 500 connections without a whole CONNECT are still open after %v", len(open), last)
+	}
+	return fmt.Sprintf("the last was open for %.0f s", last.Seconds())
+}
+
+// silent: 1,000 clients with a keep-alive of 2 s say no more, as when their machine lost its network. Their wills are
+// published after one and a half times that (MQTT-3.1.2-22).
+func silent(t *testing.T, b *broker) string {
+	const n = 1000
+	watcher := b.connect(&packet.Connect{})
+	watcher.subscribe(0, "silent/#")
+	var first time.Time
+	for i := range n {
+		b.connect(&packet.Connect{KeepAlive: 2, Will: &packet.Will{Topic: fmt.Sprint("silent/", i), Payload: []byte("gone")}})
+		if i == 0 {
+			first = time.Now()
+		}
+	}
+	connected := time.Now()
+	var early, late time.Duration
+	for i := range n {
+		must[*packet.Publish](watcher)
+		if i == 0 {
+			early = time.Since(first)
+		}
+	}
+	late = time.Since(connected)
+	if early < 2*time.Second { // the keep-alive itself is a lower bound that no slow machine breaks
+		t.Errorf("the first was given up after %v, its keep-alive is 2 s", early)
+	}
+	b.letGo(t, 2)
+	return fmt.Sprintf("given up %.1f to %.1f s after they connected", early.Seconds(), late.Seconds())
+}
+
+// letGo waits until the broker has closed its connections but for more than the listener's and a few.
+func (b *broker) letGo(t *testing.T, connections int) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for b.descriptors() > connections+32 {
+		if time.Now().After(deadline) {
+			t.Errorf("the broker has %d descriptors open, %d connections should be", b.descriptors(), connections)
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// halfClosed: 1,000 clients shut their sending side down and keep the socket. The broker must not keep its own.
+func halfClosed(t *testing.T, b *broker) string {
+	var open []*client
+	for i := range 1000 {
+		var c *client
+		if i%2 == 0 {
+			c = b.connect(&packet.Connect{})
+		} else {
+			c = b.dial() // no CONNECT at all
+			defer c.Close()
+		}
+		if err := c.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, c)
+	}
+	began := time.Now()
+	for _, c := range open {
+		if !c.ended(patience) {
+			t.Fatal("a half-closed connection is still open after 30 s")
+		}
+	}
+	b.letGo(t, 1)
+	return fmt.Sprintf("closed in %.2f s", time.Since(began).Seconds())
+}
+
+// flood: 5,000 connections that say nothing, begin to speak, speak nonsense or say all that is needed, and go away.
+func flood(t *testing.T, b *broker) string {
+	const n, atOnce = 5000, 50
+	connect := (&packet.Connect{Version: packet.V311, CleanStart: true}).Append(nil, packet.V311)
+	says := [][]byte{nil, connect[:5], connect, []byte("GET / HTTP/1.0\r\n\r\n"), {0x16, 3, 1, 0, 200}, {0xff, 0xff, 0xff, 0xff, 0xff}}
+	var next atomic.Int64
+	var crowd sync.WaitGroup
+	began := time.Now()
+	for range atOnce {
+		crowd.Go(func() {
+			for {
+				i := int(next.Add(1))
+				if i > n {
+					return
+				}
+				c, err := b.tryDial()
+				if err != nil {
+					t.Errorf("connection %d: %v", i, err)
+					return
+				}
+				_, _ = c.Write(says[i%len(says)]) // the broker may have closed already
+				if i%2 == 0 {
+					_ = c.Conn.(*net.TCPConn).SetLinger(0)
+				}
+				c.Close()
+			}
+		})
+	}
+	crowd.Wait()
+	rate := n / time.Since(began).Seconds()
+	b.letGo(t, 1)
+	return fmt.Sprintf("%.0f a second", rate)
+}
+
+// takeoverLoop: two clients with one identifier come back as soon as they are thrown out. The log says what is wrong,
+// by the id of the cause; and says so less often than it happens.
+func takeoverLoop(t *testing.T, b *broker) string {
+	const lasts = 5 * time.Second
+	var connected atomic.Int64
+	var fighters sync.WaitGroup
+	deadline := time.Now().Add(lasts)
+	for range 2 {
+		fighters.Go(func() {
+			for time.Now().Before(deadline) {
+				c, err := b.tryDial()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if c.handshake(&packet.Connect{Version: packet.V5, ClientID: "the-same"}) == nil {
+					connected.Add(1)
+				}
+				_ = c.SetReadDeadline(deadline)
+				_, _ = io.Copy(io.Discard, c.r)
+				c.Close()
+			}
+		})
+	}
+	fighters.Wait()
+	took, reported := connected.Load(), b.logCount("id-takeover-loop")
+	switch {
+	case took < 2:
+		t.Errorf("the identifier was taken over %d times: there was no fight", took)
+	case reported == 0:
+		t.Errorf("the log has no line with the cause id-takeover-loop after %d takeovers", took)
+	}
+	if perSecond := float64(took) / lasts.Seconds(); perSecond > 100 {
+		t.Errorf("%.0f takeovers a second: nothing slows the two down", perSecond)
+	}
+	return fmt.Sprintf("%d takeovers in %v, %d lines in the log", took, lasts, reported)
+}

@@ -1,0 +1,85 @@
+//go:build linux
+
+package attack
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"picket/packet"
+)
+
+// probe is the well-behaved client whom nothing may hurt: it sends itself a message at fixed times, whether the one
+// before has come back or not, and notes how long after its time each one arrives. So a broker that stands still for a
+// second shows as a hundred late messages and not as one.
+type probe struct {
+	c     *client
+	stop  chan struct{}
+	done  sync.WaitGroup
+	trips []time.Duration
+	sent  int
+	err   error
+}
+
+const probeEvery = 10 * time.Millisecond
+
+func (b *broker) probe() *probe {
+	b.t.Helper()
+	p := &probe{c: b.connect(&packet.Connect{}), stop: make(chan struct{})}
+	p.c.subscribe(0, "probe")
+	began := time.Now()
+	p.done.Go(func() {
+		for {
+			select {
+			case <-p.stop:
+				p.err = p.c.send(&packet.Publish{Topic: []byte("probe"), Payload: []byte("last")})
+				return
+			case <-time.After(time.Until(began.Add(time.Duration(p.sent) * probeEvery))):
+			}
+			due := binary.BigEndian.AppendUint64(nil, uint64(p.sent)*uint64(probeEvery))
+			if p.err = p.c.send(&packet.Publish{Topic: []byte("probe"), Payload: due}); p.err != nil {
+				return
+			}
+			p.sent++
+		}
+	})
+	p.done.Go(func() {
+		for {
+			m, err := until[*packet.Publish](p.c)
+			if err != nil || string(m.Payload) == "last" {
+				if err != nil {
+					p.c.t.Errorf("the other client lost its connection: %v", err)
+				}
+				return
+			}
+			due := time.Duration(binary.BigEndian.Uint64(m.Payload))
+			p.trips = append(p.trips, time.Since(began)-due)
+		}
+	})
+	return p
+}
+
+// trips is what a probe has seen.
+type trips struct{ median, p99, worst time.Duration }
+
+func (r trips) String() string {
+	ms := func(d time.Duration) string { return fmt.Sprintf("%.1f", float64(d)/1e6) }
+	return ms(r.median) + " / " + ms(r.p99) + " / " + ms(r.worst)
+}
+
+// end stops the probe and reports its round trips. All that it sent must have come back.
+func (p *probe) end() (r trips) {
+	close(p.stop)
+	p.done.Wait()
+	p.c.Close()
+	if p.err != nil || len(p.trips) != p.sent || p.sent == 0 {
+		p.c.t.Errorf("the other client sent %d messages and got %d back, %v", p.sent, len(p.trips), p.err)
+		return r
+	}
+	slices.Sort(p.trips)
+	n := len(p.trips)
+	return trips{p.trips[n/2], p.trips[n*99/100], p.trips[n-1]}
+}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -139,25 +140,28 @@ func (b *broker) stop() {
 	select {
 	case err := <-b.exit:
 		if err != nil {
-			b.t.Errorf("the broker ended with %v\n%s", err, b.logged())
+			b.t.Errorf("the broker ended with %v", err)
 		}
 	case <-time.After(20 * time.Second):
-		b.t.Errorf("the broker does not end within 20 s of SIGTERM\n%s", b.logged())
+		b.t.Errorf("the broker does not end within 20 s of SIGTERM")
 		_ = b.cmd.Process.Kill()
 		<-b.exit
 	}
+	if b.t.Failed() {
+		b.t.Logf("the broker's log:\n%s", b.logged())
+	}
 }
 
-// logged returns the end of what the broker has said.
+// logged returns the end of what the broker has said, without the lines about clients that come.
 func (b *broker) logged() string {
 	log, err := os.ReadFile(b.log)
 	if err != nil {
 		return err.Error()
 	}
-	if cut := len(log) - 4096; cut > 0 {
-		log = append([]byte("…"), log[cut:]...)
-	}
-	return string(log)
+	lines := slices.DeleteFunc(strings.SplitAfter(string(log), "\n"), func(line string) bool {
+		return strings.Contains(line, ": New connection from ") || strings.Contains(line, ": New client connected from ")
+	})
+	return strings.Join(lines[max(0, len(lines)-60):], "")
 }
 
 // logCount counts the lines of the log that hold text.

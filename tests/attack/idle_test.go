@@ -75,4 +75,4 @@ func TestIdleConnections(t *testing.T) {
 
 // idleLimit is what an idle plain connection with its session may cost, in bytes of resident memory, garbage that has
 // not been collected yet included. A read or a write buffer for each of them would not fit.
-const idleLimit = 4 * kib
+const idleLimit = 2 * kib

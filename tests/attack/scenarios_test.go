@@ -24,6 +24,10 @@ var attacks = []attack{
 		because: "1,000 messages of 64 KiB (max_queued_messages) are 63 MiB, 8 MiB wait to be written"},
 	{name: "100,000 retained topics", run: retainedTopics, memory: 256 * mib,
 		because: "a retained message of 100 bytes with its topic and its place in the tree is well below 1 KiB"},
+	{name: "retained topics asked for 1,000 times", run: retainedAgain, memory: 256 * mib,
+		because: "the client does not read; what it has asked for is noted once, not copied for each request"},
+	{name: "20,000 topics of 65,535 bytes", run: longTopics, memory: 128 * mib,
+		because: "what a broker remembers about topics that nobody subscribes to is bounded in bytes"},
 	{name: "65,535 slashes", run: slashes, memory: 64 * mib,
 		because: "nothing of it is kept"},
 	{name: "4,096 overlapping filters", run: overlappingFilters, memory: 64 * mib,
@@ -117,7 +121,31 @@ func publishAcknowledged(c *client, topic string, qos byte, payload []byte, n in
 }
 
 func retainedTopics(t *testing.T, b *broker) string {
-	const n = 100_000
+	b.retain(retained)
+	stored := b.status("VmRSS")
+
+	began := time.Now()
+	reader := b.connect(&packet.Connect{})
+	reader.mustSend(&packet.Subscribe{ID: 1, Filters: []packet.Subscription{{Filter: "kept/#"}}})
+	seen := make(map[string]bool, retained)
+	for len(seen) < retained {
+		p, err := until[*packet.Publish](reader)
+		if err != nil {
+			t.Fatalf("after %d of %d retained messages: %v", len(seen), retained, err)
+		}
+		if !p.Retain || len(p.Payload) != 100 || seen[string(p.Topic)] {
+			t.Fatalf("got %q with retain %v and %d bytes, had it before: %v", p.Topic, p.Retain, len(p.Payload), seen[string(p.Topic)])
+		}
+		seen[string(p.Topic)] = true
+	}
+	return fmt.Sprintf("RSS %d MiB when stored; read back in %.2f s", stored/mib, time.Since(began).Seconds())
+}
+
+const retained = 100_000
+
+// retain stores n retained messages of 100 bytes, kept/0/0 and on.
+func (b *broker) retain(n int) {
+	b.t.Helper()
 	payload := bytes.Repeat([]byte("r"), 100)
 	c := b.connect(&packet.Connect{})
 	var run []byte
@@ -126,29 +154,58 @@ func retainedTopics(t *testing.T, b *broker) string {
 		run = p.Append(run, c.v)
 		if len(run) > 64*kib || i == n-1 {
 			if _, err := c.Write(run); err != nil {
-				t.Fatal(err)
+				b.t.Fatal(err)
 			}
 			run = run[:0]
 		}
 	}
 	c.settle()
-	stored := b.status("VmRSS")
+}
 
-	began := time.Now()
-	reader := b.connect(&packet.Connect{})
-	reader.mustSend(&packet.Subscribe{ID: 1, Filters: []packet.Subscription{{Filter: "kept/#"}}})
-	seen := make(map[string]bool, n)
-	for len(seen) < n {
-		p, err := until[*packet.Publish](reader)
-		if err != nil {
-			t.Fatalf("after %d of %d retained messages: %v", len(seen), n, err)
-		}
-		if !p.Retain || !bytes.Equal(p.Payload, payload) || seen[string(p.Topic)] {
-			t.Fatalf("got %q with retain %v and %d bytes, had it before: %v", p.Topic, p.Retain, len(p.Payload), seen[string(p.Topic)])
-		}
-		seen[string(p.Topic)] = true
+// retainedAgain: a client that does not read asks for all retained messages again and again. A list of 100,000 for each
+// request would be 800 MB.
+func retainedAgain(t *testing.T, b *broker) string {
+	b.retain(retained)
+	c := b.connect(&packet.Connect{})
+	if err := c.Conn.(*net.TCPConn).SetReadBuffer(4 * kib); err != nil {
+		t.Fatal(err)
 	}
-	return fmt.Sprintf("RSS %d MiB when stored; read back in %.2f s", stored/mib, time.Since(began).Seconds())
+	for id := range uint16(100) {
+		p := &packet.Subscribe{ID: id + 1}
+		for i := range 10 {
+			p.Filters = append(p.Filters, packet.Subscription{Filter: []string{"#", "+/#", "kept/#", "kept/+/+", "+/+/+"}[i%5]})
+		}
+		if err := c.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
+		c.mustSend(p)
+	}
+	b.probeOnce()
+	return ""
+}
+
+// probeOnce waits for the round trip of a client of its own.
+func (b *broker) probeOnce() {
+	b.t.Helper()
+	c := b.connect(&packet.Connect{})
+	c.settle()
+	c.Close()
+}
+
+// longTopics: each message has another topic of the greatest length, in one level. There are more than a gigabyte of them.
+func longTopics(t *testing.T, b *broker) string {
+	c := b.connect(&packet.Connect{})
+	topic := bytes.Repeat([]byte("x"), 65535)
+	var run []byte
+	for i := range 20_000 {
+		copy(topic, fmt.Appendf(nil, "%05d", i))
+		p := packet.Publish{Topic: topic, Payload: []byte("x")}
+		if _, err := c.Write(p.Append(run[:0], c.v)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.settle()
+	return ""
 }
 
 // slashes: a topic of 65,535 levels or rather 65,536, in everything that has a topic. A broker that keeps a node for

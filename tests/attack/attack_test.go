@@ -14,6 +14,7 @@ import (
 type attack struct {
 	name   string
 	config string // lines added to the broker's configuration
+	files  int    // how many files the broker may open; 0: as many as the system allows
 	run    func(*testing.T, *broker) (note string)
 
 	// memory is by how many bytes the process may grow at most. The heap of a program with a garbage collector is up to
@@ -42,7 +43,7 @@ func TestUnderAttack(t *testing.T) {
 	fmt.Fprintln(w, "attack\tround trip ms (median / 99 % / worst)\tMiB idle\tMiB more at the most\tof\tseconds\t")
 	for _, a := range attacks {
 		t.Run(strings.ReplaceAll(a.name, " ", "-"), func(t *testing.T) {
-			b := start(t, a.config)
+			b := start(t, a.config, a.files)
 			other := b.probe()
 			idle := b.status("VmHWM")
 			began := time.Now()

@@ -69,8 +69,9 @@ type broker struct {
 	exit chan error
 }
 
-// start runs a broker on a port of its own until the test ends. more is added to its configuration.
-func start(t testing.TB, more string) *broker {
+// start runs a broker on a port of its own until the test ends. more is added to its configuration; it may open as many
+// files as the system allows, or only so many where files is not 0.
+func start(t testing.TB, more string, files int) *broker {
 	t.Helper()
 	dir := t.TempDir()
 	b := &broker{t: t, addr: freeAddr(t), log: filepath.Join(dir, "log"), exit: make(chan error, 1)}
@@ -85,7 +86,11 @@ func start(t testing.TB, more string) *broker {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	b.cmd = exec.Command(program[0], append(program[1:len(program):len(program)], conf)...)
+	command := append(program[:len(program):len(program)], conf)
+	if files > 0 {
+		command = append([]string{"/bin/sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$@"`, files), "sh"}, command...)
+	}
+	b.cmd = exec.Command(command[0], command[1:]...)
 	b.cmd.Stdout, b.cmd.Stderr = log, log
 	b.cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+dir)
 	b.cmd.Dir = dir

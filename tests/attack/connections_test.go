@@ -151,6 +151,70 @@ func flood(t *testing.T, b *broker) string {
 	return fmt.Sprintf("%.0f a second", rate)
 }
 
+// speechless: 3,000 connections send nothing. They are not waited for all at once: for the newest to be served, the oldest
+// are closed before their time, and the log says so.
+func speechless(t *testing.T, b *broker) string {
+	var open []*client
+	for i := range 3000 {
+		c := b.dial()
+		defer c.Close()
+		open = append(open, c)
+		if i%500 == 0 {
+			b.probeOnce()
+		}
+	}
+	b.probeOnce()
+	if n := b.descriptors(); n > 2000 {
+		t.Errorf("the broker holds %d descriptors: the connections that say nothing crowd out those that do", n)
+	}
+	if !open[0].ended(patience) {
+		t.Error("the oldest connection that says nothing is still open")
+	}
+	reported := b.logCount("connect-flood")
+	if reported == 0 {
+		t.Error("the log has no line with the cause connect-flood")
+	}
+	return fmt.Sprintf("%d lines in the log", reported)
+}
+
+// outOfFiles: 1,000 clients, and the system gives the broker fewer files. Those who are in stay, the log says what is
+// wrong, and once some have left others get in.
+func outOfFiles(t *testing.T, b *broker) string {
+	connect := (&packet.Connect{Version: packet.V311, CleanStart: true}).Append(nil, packet.V311)
+	var all []*client
+	for range 1000 {
+		c := b.dial() // the kernel takes the connection, whatever the broker does
+		defer c.Close()
+		if _, err := c.Write(connect); err == nil {
+			all = append(all, c)
+		}
+	}
+	in := 0
+	for _, c := range all {
+		_ = c.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+		if ack := make([]byte, 4); read(c, ack) && ack[3] == 0 {
+			in++
+		}
+	}
+	if in < 400 {
+		t.Errorf("%d clients got in, there are files for more", in)
+	}
+	reported := b.logCount("fd-limit")
+	if reported == 0 {
+		t.Error("the log has no line with the cause fd-limit")
+	}
+	for _, c := range all {
+		c.Close()
+	}
+	b.probeOnce()
+	return fmt.Sprintf("%d got in, %d lines in the log", in, reported)
+}
+
+func read(c *client, b []byte) bool {
+	_, err := io.ReadFull(c.r, b)
+	return err == nil
+}
+
 // takeoverLoop: two clients with one identifier come back as soon as they are thrown out. The log says what is wrong,
 // by the id of the cause; and says so less often than it happens.
 func takeoverLoop(t *testing.T, b *broker) string {

@@ -17,7 +17,7 @@ import (
 // TestIdleConnections measures what a connection costs that does nothing, and how many of them come in a second. They
 // have many source addresses: one of them has no more than some 28,000 ports.
 func TestIdleConnections(t *testing.T) {
-	b := start(t, "")
+	b := start(t, "", 0)
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
@@ -75,4 +75,4 @@ func TestIdleConnections(t *testing.T) {
 
 // idleLimit is what an idle plain connection with its session may cost, in bytes of resident memory, garbage that has
 // not been collected yet included. A read or a write buffer for each of them would not fit.
-const idleLimit = 2 * kib
+const idleLimit = 1536

@@ -22,6 +22,8 @@ var attacks = []attack{
 		because: "8 MiB wait for the client at the most, the rest is dropped; the buffers of reading and routing take as much again"},
 	{name: "subscriber that never reads, 1 GiB at QoS 1", run: unreadQoS1, memory: 256 * mib,
 		because: "1,000 messages of 64 KiB (max_queued_messages) are 63 MiB, 8 MiB wait to be written"},
+	{name: "100 subscribers that never read", config: fmt.Sprint("memory_limit ", 128*mib), run: unreadByMany, memory: 192 * mib,
+		because: "memory_limit is 128 MiB for all of them, and half as much more is the collector's"},
 	{name: "100,000 retained topics", run: retainedTopics, memory: 256 * mib,
 		because: "a retained message of 100 bytes with its topic and its place in the tree is well below 1 KiB"},
 	{name: "retained topics asked for 1,000 times", run: retainedAgain, memory: 256 * mib,
@@ -52,6 +54,10 @@ var attacks = []attack{
 		because: "1,000 connections"},
 	{name: "5,000 connections opened and closed", run: flood, memory: 64 * mib,
 		because: "nothing of them is kept"},
+	{name: "3,000 connections that say nothing", files: 4000, run: speechless, memory: 32 * mib,
+		because: "of 4,000 files a quarter may be connections without CONNECT"},
+	{name: "more clients than files", files: 500, run: outOfFiles, memory: 32 * mib,
+		because: "500 files are fewer than 500 connections"},
 	{name: "takeover loop", run: takeoverLoop, memory: 32 * mib,
 		because: "there is one session"},
 }
@@ -89,6 +95,24 @@ func (b *broker) deaf(qos byte) {
 func unreadQoS1(t *testing.T, b *broker) string {
 	b.deaf(1)
 	publishAcknowledged(b.connect(&packet.Connect{}), "unread/x", 1, make([]byte, 64*kib), gib/(64*kib))
+	return ""
+}
+
+// unreadByMany: what waits for each of them is within its own limit, but there are many: 100 times 8 MiB.
+func unreadByMany(t *testing.T, b *broker) string {
+	for i := range 100 {
+		b.deaf(byte(i % 2))
+	}
+	c := b.connect(&packet.Connect{})
+	publishAcknowledged(c, "unread/x", 1, make([]byte, 64*kib), 500)
+	p := packet.Publish{Topic: []byte("unread/x"), Payload: make([]byte, 16*kib)}
+	run := p.Append(nil, c.v)
+	for range 1000 {
+		if _, err := c.Write(run); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.settle()
 	return ""
 }
 

@@ -4,8 +4,14 @@ package attack
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"flag"
 	"fmt"
+	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -64,20 +70,37 @@ func raiseFileLimit() {
 type broker struct {
 	t    testing.TB
 	addr string // HOST:PORT on 127.0.0.1
+	tls  string // the same of the listener for TLS, where the configuration has one
+	ws   string // and of the one for WebSocket
 	cmd  *exec.Cmd
 	log  string // file that gets its standard output and error
 	exit chan error
 }
 
-// start runs a broker on a port of its own until the test ends. more is added to its configuration; it may open as many
-// files as the system allows, or only so many where files is not 0.
+// start runs a broker on a port of its own until the test ends. more is added to its configuration, with a free port for
+// ${TLS} and ${WS} and a server's certificate for ${CERT} and ${KEY}; it may open as many files as the system allows, or
+// only so many where files is not 0.
 func start(t testing.TB, more string, files int) *broker {
 	t.Helper()
 	dir := t.TempDir()
 	b := &broker{t: t, addr: freeAddr(t), log: filepath.Join(dir, "log"), exit: make(chan error, 1)}
 	_, port, _ := net.SplitHostPort(b.addr)
 	conf := filepath.Join(dir, "broker.conf")
-	text := fmt.Sprintf("listener %s 127.0.0.1\nallow_anonymous true\n%s\n", port, more)
+	more = os.Expand(more, func(name string) string {
+		switch name {
+		case "TLS":
+			b.tls = freeAddr(t, b.addr)
+			return strings.Replace(b.tls, "127.0.0.1:", "", 1)
+		case "WS":
+			b.ws = freeAddr(t, b.addr, b.tls)
+			return strings.Replace(b.ws, "127.0.0.1:", "", 1)
+		case "CERT", "KEY":
+			return writeCertificate(t, dir)[name]
+		}
+		t.Fatalf("configuration with ${%s}", name)
+		return ""
+	})
+	text := fmt.Sprintf("listener %s 127.0.0.1\nallow_anonymous true\nuser root\n%s\n", port, more) // no other user could read the files below a test's directory
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -118,12 +141,15 @@ func start(t testing.TB, more string, files int) *broker {
 	}
 }
 
-// freeAddr returns an address that nobody listens on. It asks the kernel for a port outside the range of outgoing
+// freeAddr returns an address that nobody listens on, other than those taken. It asks the kernel for a port outside the range of outgoing
 // connections, of which the tests make so many that one might take it first.
-func freeAddr(t testing.TB) string {
+func freeAddr(t testing.TB, taken ...string) string {
 	t.Helper()
 	for port := 20000 + os.Getpid()%5000; port < 32000; port++ {
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		if slices.Contains(taken, addr) {
+			continue
+		}
 		if l, err := net.Listen("tcp", addr); err == nil {
 			l.Close()
 			return addr
@@ -157,14 +183,16 @@ func (b *broker) stop() {
 	}
 }
 
-// logged returns the end of what the broker has said, without the lines about clients that come.
+// logged returns the end of what the broker has said, without the lines about clients that come and go.
 func (b *broker) logged() string {
 	log, err := os.ReadFile(b.log)
 	if err != nil {
 		return err.Error()
 	}
 	lines := slices.DeleteFunc(strings.SplitAfter(string(log), "\n"), func(line string) bool {
-		return strings.Contains(line, ": New connection from ") || strings.Contains(line, ": New client connected from ")
+		return slices.ContainsFunc([]string{": New connection from ", ": New client connected from ", "[connection-lost]", "[keepalive-missed]"}, func(s string) bool {
+			return strings.Contains(line, s)
+		})
 	})
 	return strings.Join(lines[max(0, len(lines)-60):], "")
 }
@@ -207,4 +235,32 @@ func (b *broker) descriptors() int {
 		b.t.Fatal(err)
 	}
 	return len(list)
+}
+
+// writeCertificate makes a self-signed certificate and returns the paths of its files, by CERT and KEY.
+func writeCertificate(t testing.TB, dir string) map[string]string {
+	t.Helper()
+	files := map[string]string{"CERT": filepath.Join(dir, "cert.pem"), "KEY": filepath.Join(dir, "key.pem")}
+	if _, err := os.Stat(files["CERT"]); err == nil {
+		return files
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{"CERT": {Type: "CERTIFICATE", Bytes: cert}, "KEY": {Type: "PRIVATE KEY", Bytes: secret}} {
+		if err := os.WriteFile(files[name], pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
 }

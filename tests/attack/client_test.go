@@ -30,15 +30,15 @@ type client struct {
 // dial opens a connection and sends nothing.
 func (b *broker) dial() *client {
 	b.t.Helper()
-	c, err := b.tryDial()
+	c, err := b.tryDial(b.addr)
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	return c
 }
 
-func (b *broker) tryDial() (*client, error) {
-	conn, err := net.DialTimeout("tcp", b.addr, patience)
+func (b *broker) tryDial(addr string) (*client, error) {
+	conn, err := net.DialTimeout("tcp", addr, patience)
 	if err != nil {
 		return nil, err
 	}

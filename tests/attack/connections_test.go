@@ -7,7 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
-	"strings"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,34 +19,56 @@ import (
 // slowConnects: 500 connections send a CONNECT one byte a second, which would take longer than anyone should wait. They
 // are closed all the same, at the limit of 10 s.
 func slowConnects(t *testing.T, b *broker) string {
-	connect := (&packet.Connect{Version: packet.V311, CleanStart: true, ClientID: strings.Repeat("slow", 5)}).Append(nil, packet.V311)
-	var open []*client
-	for range 500 {
-		c := b.dial()
-		defer c.Close()
-		open = append(open, c)
+	connect := (&packet.Connect{Version: packet.V311, CleanStart: true, ClientID: "slow and steady"}).Append(nil, packet.V311)
+	return trickle(t, b, map[string][]byte{b.addr: connect}, 500)
+}
+
+// slowHandshakes: the same before the CONNECT, in TLS, in an HTTP request, and in nothing at all.
+func slowHandshakes(t *testing.T, b *broker) string {
+	hello := []byte{0x16, 3, 1, 1, 0xFC, 1, 0, 1, 0xF8, 3, 3} // a record of 508 bytes with a ClientHello of 504
+	return trickle(t, b, map[string][]byte{
+		b.tls: append(hello, make([]byte, 32)...),
+		b.ws:  []byte("GET /mqtt HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"),
+	}, 250)
+}
+
+// trickle opens n connections to each address and sends on them, byte by byte, what it says there, one byte a second,
+// until the broker has closed them all.
+func trickle(t *testing.T, b *broker, says map[string][]byte, n int) string {
+	type slow struct {
+		*client
+		text []byte
 	}
+	var open []slow
+	for addr, text := range says {
+		for range n {
+			c, err := b.tryDial(addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			open = append(open, slow{c, text})
+		}
+	}
+	all := len(open)
 	began := time.Now()
 	var last time.Duration
-	for i := 0; len(open) > 0 && time.Since(began) < 20*time.Second; i++ {
-		var still []*client
-		for _, c := range open {
-			_, err := c.Write(connect[i : i+1])
+	for i := 0; len(open) > 0 && i < 20; i++ {
+		open = slices.DeleteFunc(open, func(s slow) bool {
+			_, err := s.Write(s.text[i : i+1])
 			if err == nil {
-				_ = c.SetReadDeadline(time.Now().Add(time.Microsecond))
-				_, err = c.r.ReadByte()
+				_ = s.SetReadDeadline(time.Now().Add(time.Microsecond))
+				_, err = s.r.ReadByte()
 			}
-			if err == nil || os.IsTimeout(err) {
-				still = append(still, c)
-			}
-		}
-		if open = still; len(open) > 0 {
+			return err != nil && !os.IsTimeout(err)
+		})
+		if len(open) > 0 {
 			last = time.Since(began)
 			time.Sleep(time.Until(began.Add(time.Duration(i+1) * time.Second)))
 		}
 	}
 	if len(open) > 0 {
-		t.Errorf("%d of 500 connections without a whole CONNECT are still open after %v", len(open), last)
+		t.Errorf("%d of %d connections are still open after %v", len(open), all, last)
 	}
 	return fmt.Sprintf("the last was open for %.0f s", last.Seconds())
 }
@@ -132,7 +154,7 @@ func flood(t *testing.T, b *broker) string {
 				if i > n {
 					return
 				}
-				c, err := b.tryDial()
+				c, err := b.tryDial(b.addr)
 				if err != nil {
 					t.Errorf("connection %d: %v", i, err)
 					return
@@ -225,7 +247,7 @@ func takeoverLoop(t *testing.T, b *broker) string {
 	for range 2 {
 		fighters.Go(func() {
 			for time.Now().Before(deadline) {
-				c, err := b.tryDial()
+				c, err := b.tryDial(b.addr)
 				if err != nil {
 					t.Error(err)
 					return

@@ -48,6 +48,8 @@ var attacks = []attack{
 		because: "a subscription takes 250 bytes in the index and 150 in its session"},
 	{name: "500 slow CONNECTs", run: slowConnects, memory: 32 * mib,
 		because: "a connection that has sent a few bytes holds no more than these"},
+	{name: "500 slow handshakes, TLS and HTTP", config: handshakes, run: slowHandshakes, memory: 64 * mib,
+		because: "a TLS connection that has begun holds its state and a record of 512 bytes, an HTTP request a buffer of 4 KiB"},
 	{name: "1,000 silent clients", run: silent, memory: 32 * mib,
 		because: "1,000 sessions"},
 	{name: "1,000 half-closed connections", run: halfClosed, memory: 32 * mib,
@@ -61,6 +63,15 @@ var attacks = []attack{
 	{name: "takeover loop", run: takeoverLoop, memory: 32 * mib,
 		because: "there is one session"},
 }
+
+// handshakes is a configuration with more than one way in.
+const handshakes = `
+listener ${TLS} 127.0.0.1
+certfile ${CERT}
+keyfile ${KEY}
+listener ${WS} 127.0.0.1
+protocol websockets
+`
 
 // unreadQoS0: half of it in large messages, half in small ones.
 func unreadQoS0(t *testing.T, b *broker) string {

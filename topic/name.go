@@ -9,7 +9,7 @@ import (
 
 // Error says which rule a topic name or a topic filter breaks.
 type Error struct {
-	Clause string // the normative statement, as "MQTT-4.7.1-1"; empty when the limit is Picket's own
+	Clause string // the normative statement of MQTT 5.0, as "MQTT-4.7.1-1"; empty when the limit is Picket's own
 	Text   string // what is wrong, without the name or the filter itself: those come from strangers and may be long
 }
 

@@ -53,16 +53,16 @@ func unreadQoS1(t *testing.T, b *broker) string {
 	return ""
 }
 
-// unreadByMany: what waits for each of them is within its own limit, but there are many: 100 times 8 MiB.
+// unreadByMany: what waits for each of them is within its own limit, but there are many: 50 times 8 MiB.
 func unreadByMany(t *testing.T, b *broker) string {
-	for i := range 100 {
+	for i := range 50 {
 		b.deaf(byte(i % 2))
 	}
 	c := b.connect(&packet.Connect{})
-	publishAcknowledged(c, "unread/x", 1, make([]byte, 64*kib), 500)
+	publishAcknowledged(c, "unread/x", 1, make([]byte, 64*kib), 200)
 	p := packet.Publish{Topic: []byte("unread/x"), Payload: make([]byte, 16*kib)}
 	run := p.Append(nil, c.v)
-	for range 1000 {
+	for range 500 {
 		if _, err := c.Write(run); err != nil {
 			t.Fatal(err)
 		}

@@ -9,7 +9,7 @@ var attacks = []attack{
 		because: "8 MiB wait for the client at the most, the rest is dropped; the buffers of reading and routing take as much again"},
 	{name: "subscriber that never reads, 1 GiB at QoS 1", run: unreadQoS1, memory: 256 * mib,
 		because: "1,000 messages of 64 KiB (max_queued_messages) are 63 MiB, 8 MiB wait to be written"},
-	{name: "100 subscribers that never read", config: fmt.Sprint("memory_limit ", 128*mib), run: unreadByMany, memory: 192 * mib,
+	{name: "50 subscribers that never read", config: fmt.Sprint("memory_limit ", 128*mib), run: unreadByMany, memory: 192 * mib,
 		because: "memory_limit is 128 MiB for all of them, and half as much more is the collector's"},
 	{name: "100,000 retained topics", run: retainedTopics, memory: 256 * mib,
 		because: "a retained message of 100 bytes with its topic and its place in the tree is well below 1 KiB"},

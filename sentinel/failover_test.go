@@ -23,8 +23,8 @@ func TestFailoverKill(t *testing.T) {
 	for i, at := range times {
 		t.Logf("%s: +switch-master after %v", g.sentinels[i].name, at.Sub(began).Round(time.Millisecond))
 	}
-	// The figures of the issue are measured by TestTimes on a quiet machine; this one may be busy.
-	if last := slices.MaxFunc(times, time.Time.Compare).Sub(began); last > 2200*time.Millisecond {
+	// How fast it is on a quiet machine TestTimes measures; this one may be busy with the tests of other packages.
+	if last := slices.MaxFunc(times, time.Time.Compare).Sub(began); last > 5*time.Second {
 		t.Errorf("the failover took %v", last)
 	}
 	if g.current() == old {

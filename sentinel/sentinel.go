@@ -78,7 +78,12 @@ func New(cfg *Config, version string, stdout io.Writer) (*Sentinel, error) {
 	if err := s.prepare(); err != nil {
 		s.cancel(err)
 		for _, l := range s.listeners {
-			l.Close()
+			_ = l.Close()
+		}
+		if cfg.LogFile != "" {
+			// Whoever configured a log looks there; standard error may be nobody's.
+			log.printf(LogWarning, "%v", err)
+			err = &ExitError{Status: 1}
 		}
 		log.close()
 		return nil, err

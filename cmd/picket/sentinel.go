@@ -72,10 +72,11 @@ func runSentinel(e *env, args []string) error {
 		return daemonize()
 	}
 	s, err := sentinel.New(cfg, buildVersion(), e.stdout)
-	if err != nil {
+	if err == nil {
+		err = s.Run(e.ctx)
+	} else if !errors.As(err, new(*sentinel.ExitError)) {
 		return &statusError{1, err.Error()}
 	}
-	err = s.Run(e.ctx)
 	var exit *sentinel.ExitError
 	if errors.As(err, &exit) {
 		return &statusError{exit.Status, ""}

@@ -249,7 +249,7 @@ func (d *door) welcome(l *loop, k *socket, fd int, sa unix.Sockaddr) {
 	c := &plain{loop: target, at: at, remote: remote, fd: int32(fd), slot: -1, stage: stageFresh}
 	if proxied := set.proxied(remote); proxied || set.cfg.Protocol == Auto {
 		c.wait(proxied)
-	} else if c.client = l.set.accept(c); c.client == nil {
+	} else if c.client = l.set.accept(k.server, c); c.client == nil {
 		c.drop()
 		return
 	}

@@ -11,11 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"go.uber.org/goleak"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // echo is a core that sends every frame back that it gets: the byte that a CONNECT begins with, so that it is let in
 // everywhere, four bytes of length, then as many bytes. It keeps to the

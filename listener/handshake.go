@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"time"
 
@@ -69,10 +70,10 @@ func (c *stream) announce() bool {
 	}
 	c.wire.async = true
 	c.wire.drained = c.drained
-	if c.at.server.removed.Load() || !c.streams.announce(c) {
+	if !c.streams.announce(c) {
 		return false
 	}
-	c.client = c.streams.set.accept(c)
+	c.client = c.streams.set.accept(c.at.server, c)
 	return c.client != nil
 }
 
@@ -104,6 +105,7 @@ func (c *stream) peek() (opener, bool) {
 // (a port scan, a load balancer's check) is not worth a report.
 func (c *stream) lost(err error, what string) {
 	switch {
+	case errors.Is(err, net.ErrClosed): // by Set.Close
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.refuse(cause.ConnectTimeout, fmt.Sprintf("%s within %v", what, c.streams.set.opt.OpeningLimit))
 	case len(c.early) > 0:
@@ -149,6 +151,8 @@ func (c *stream) openTLS() bool {
 	if err := conn.Handshake(); err != nil {
 		id, text := tlsCause(err), err.Error()
 		switch {
+		case errors.Is(err, net.ErrClosed): // by Set.Close
+			return false
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			text = fmt.Sprintf("TLS handshake not finished within %v", c.streams.set.opt.OpeningLimit)
 		case errors.Is(err, io.EOF):

@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -34,6 +35,7 @@ type loop struct {
 	epoll  int
 	wake   int // eventfd
 	shared []byte
+	spares spares
 	events []unix.EpollEvent
 
 	slots []*plain
@@ -47,6 +49,7 @@ type loop struct {
 	mu    sync.Mutex
 	tasks []task
 	spare []task // the tasks done last, to be filled again
+	over  bool   // no more tasks are taken, the descriptors are closed
 
 	stopped chan struct{} // closed when run has returned
 
@@ -94,13 +97,17 @@ func newLoop(s *Set) (*loop, error) {
 	return l, nil
 }
 
-// post hands a task to the loop and wakes it unless it is about to look anyway.
+// post hands a task to the loop and wakes it unless it is about to look anyway. A loop that has stopped has nothing to do it for.
 func (l *loop) post(t task) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over {
+		return
+	}
 	l.tasks = append(l.tasks, t)
-	l.mu.Unlock()
 	if l.awake.CompareAndSwap(false, true) {
-		one := [8]byte{7: 1, 0: 1}
+		var one [8]byte
+		binary.NativeEndian.PutUint64(one[:], 1)
 		unix.Write(l.wake, one[:]) // cannot fail: the counter is reset at each wake-up
 	}
 }
@@ -256,6 +263,9 @@ func (l *loop) stop() {
 	l.bury()
 	l.worker.Flush()
 	l.door.close()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.over = true
 	unix.Close(l.epoll)
 	unix.Close(l.wake)
 }

@@ -86,7 +86,7 @@ func (c *plain) open(b []byte) {
 			c.refuse(err.Cause, err.Text, nil)
 			return
 		case h.size == 0:
-			c.in.keep(b, 0, len(b)+1)
+			c.in.keep(b, 0, len(b)+1, &c.loop.spares)
 			return
 		}
 		used = h.size
@@ -105,7 +105,7 @@ func (c *plain) open(b []byte) {
 	kind := sniff(first)
 	switch {
 	case kind == opensUnknown:
-		c.in.keep(b, used, len(first)+1)
+		c.in.keep(b, used, len(first)+1, &c.loop.spares)
 		return
 	case c.stage == stageAuto && (kind == opensTLS || kind == opensHTTP):
 		c.handOver(first)
@@ -116,7 +116,7 @@ func (c *plain) open(b []byte) {
 		}
 		c.stage = stageServed
 		n, need := c.client.Read(c.loop.worker, first)
-		c.in.keep(b, used+n, need)
+		c.in.keep(b, used+n, need, &c.loop.spares)
 	default:
 		r := mismatch(c.at.settings, false, kind)
 		c.refuse(r.cause, r.text, r.answer)
@@ -129,7 +129,7 @@ func (c *plain) admit() bool {
 	if c.first.proxy == nil {
 		c.first = nil
 	}
-	if c.client = c.loop.set.accept(c); c.client == nil {
+	if c.client = c.loop.set.accept(c.at.server, c); c.client == nil {
 		c.end(nil)
 		return false
 	}

@@ -134,7 +134,7 @@ func (c *plain) readable(events uint32) {
 		return
 	}
 	l := c.loop
-	n, err := unix.Read(int(c.fd), c.in.space(l.shared))
+	n, err := unix.Read(int(c.fd), c.in.space(l.shared, &l.spares))
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR:
 		return
@@ -145,7 +145,7 @@ func (c *plain) readable(events uint32) {
 		c.end(io.EOF)
 		return
 	}
-	if b := c.in.arrived(l.shared, n); b != nil {
+	if b := c.in.arrived(l.shared, n, &l.spares); b != nil {
 		c.present(b)
 	}
 }
@@ -157,7 +157,7 @@ func (c *plain) present(b []byte) {
 		return
 	}
 	n, need := c.client.Read(c.loop.worker, b)
-	c.in.keep(b, n, need)
+	c.in.keep(b, n, need, &c.loop.spares)
 }
 
 // resumed watches for input again and presents what was left.
@@ -213,7 +213,7 @@ func (c *plain) shut(err error) {
 	if fd >= 0 { // else a goroutine has it
 		unix.Close(int(fd))
 	}
-	c.in = inbox{}
+	c.in.keep(nil, 0, 0, &c.loop.spares)
 	if c.first != nil {
 		c.first.stop()
 	}

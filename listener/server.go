@@ -15,7 +15,9 @@ type server struct {
 	settings atomic.Pointer[settings]
 	sockets  []*socket
 	past     []*Config // configurations that connections may still refer to, oldest first
-	removed  atomic.Bool
+
+	mu      sync.RWMutex // held for reading while a connection is announced
+	removed bool
 }
 
 // settings is what is made of one Config. It never changes, an update replaces it.

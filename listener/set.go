@@ -87,15 +87,21 @@ func (s *Set) Close() {
 	}
 	s.closed = true
 	for _, v := range s.servers {
-		v.removed.Store(true)
-		v.unlisten()
+		v.remove()
 	}
 	s.front.close()
 	s.streams.close()
 	s.running.Wait()
 }
 
-func (s *Set) accept(c Conn) Client {
+// accept announces a connection to the core, unless its listener has been removed meanwhile: whoever removes one may rely on
+// knowing all of its connections.
+func (s *Set) accept(v *server, c Conn) Client {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if v.removed {
+		return nil
+	}
 	client := s.handler.Accept(c)
 	if client == nil {
 		s.refused.Add(1)

@@ -329,11 +329,11 @@ func (c *stream) read(b *bench) error {
 		}
 		return c.decoded(b, b.in[:n])
 	default:
-		n, err := c.wire.nc.Read(c.in.space(b.in))
+		n, err := c.wire.nc.Read(c.in.space(b.in, &b.spares))
 		if n == 0 {
 			return err
 		}
-		if p := c.in.arrived(b.in, n); p != nil {
+		if p := c.in.arrived(b.in, n, &b.spares); p != nil {
 			return c.present(b, p)
 		}
 		return nil
@@ -372,7 +372,7 @@ func (c *stream) decoded(b *bench, p []byte) error {
 		p, end = c.frames.decode(p, c.controlFrame)
 	}
 	if len(p) > 0 {
-		if q := c.in.push(p, room(&b.joined, streamBuffer+smallLeftover)); q != nil {
+		if q := c.in.push(p, room(&b.joined, streamBuffer+smallLeftover), &b.spares); q != nil {
 			if err := c.present(b, q); err != nil {
 				return err
 			}
@@ -384,13 +384,13 @@ func (c *stream) decoded(b *bench, p []byte) error {
 // present shows all that is not consumed to the client.
 func (c *stream) present(b *bench, p []byte) error {
 	if c.paused.Load() || c.closing.Load() {
-		c.in.keep(p, 0, 0)
+		c.in.keep(p, 0, 0, &b.spares)
 		return nil
 	}
 	if c.fresh {
 		switch kind := sniff(p); kind {
 		case opensUnknown:
-			c.in.keep(p, 0, len(p)+1)
+			c.in.keep(p, 0, len(p)+1, &b.spares)
 			return nil
 		case opensMQTT, opensOther:
 			c.fresh = false
@@ -403,6 +403,6 @@ func (c *stream) present(b *bench, p []byte) error {
 	c.turn.Lock()
 	n, need := c.client.Read(b.worker, p)
 	c.turn.Unlock()
-	c.in.keep(p, n, need)
+	c.in.keep(p, n, need, &b.spares)
 	return nil
 }

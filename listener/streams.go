@@ -33,6 +33,7 @@ type streams struct {
 // bench is what a goroutine needs while it works on what has arrived: nothing of it is held by an idle connection.
 type bench struct {
 	worker Worker
+	spares spares
 	in     []byte // read from the socket
 	text   []byte // decrypted; made when first needed
 	joined []byte // an incomplete packet and what follows it; made when first needed

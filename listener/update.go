@@ -150,8 +150,7 @@ func (u *update) commit() Changes {
 		if _, kept := u.fresh[v]; kept {
 			continue
 		}
-		v.removed.Store(true)
-		v.unlisten()
+		v.remove()
 		u.done.Removed = append(u.done.Removed, v.past...)
 	}
 	u.set.servers = u.servers
@@ -180,6 +179,14 @@ func (v *server) listen() error {
 		}
 	}
 	return nil
+}
+
+// remove closes a server's sockets and has no further connection announced.
+func (v *server) remove() {
+	v.unlisten()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.removed = true
 }
 
 // unlisten closes a server's sockets, if they are open.

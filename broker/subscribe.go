@@ -260,11 +260,9 @@ func (w *worker) retain() {
 
 // forget removes a retained message whose expiry interval has passed (MQTT-3.3.2-5), unless another has taken its place.
 func (b *Broker) forget(m *session.Message) {
-	if now, ok := b.retained.Get(m.Topic); !ok || now != m {
+	if _, ok := b.retained.DeleteIf(m.Topic, func(now *session.Message) bool { return now == m }); !ok {
 		return
 	}
-	if old, ok := b.retained.Delete(m.Topic); ok {
-		b.retainedBytes.Add(-int64(old.Size()))
-	}
+	b.retainedBytes.Add(-int64(m.Size()))
 	b.stats.drop(cause.MessageExpired, 1)
 }

@@ -40,12 +40,18 @@ func (t *Tree[V]) Set(name string, v V) (old V, existed bool) {
 
 // Delete removes a name's value and returns it.
 func (t *Tree[V]) Delete(name string) (old V, existed bool) {
+	return t.DeleteIf(name, func(V) bool { return true })
+}
+
+// DeleteIf removes a name's value and returns it, provided that condition holds for it: nobody can put another in its
+// place between the two. condition must not use the tree.
+func (t *Tree[V]) DeleteIf(name string, condition func(V) bool) (old V, deleted bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var short [8]*node[slot[V]]
 	trail := short[:0]
 	n := t.root.find(name, &trail)
-	if n == nil || !n.value.set {
+	if n == nil || !n.value.set || !condition(n.value.value) {
 		return old, false
 	}
 	old = n.value.value

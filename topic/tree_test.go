@@ -31,6 +31,18 @@ func TestTreeAgainstModel(t *testing.T) {
 				}
 				delete(model, name)
 			},
+			"deleteIf": func(t *rapid.T) {
+				name, odd := nameGen().Draw(t, "name"), rapid.Bool().Draw(t, "odd")
+				was, there := model[name]
+				there = there && (was%2 == 1) == odd
+				old, deleted := tree.DeleteIf(name, func(v int) bool { return (v%2 == 1) == odd })
+				if deleted != there || there && old != was {
+					t.Fatalf("DeleteIf(%q) = %d, %v, want %d, %v", name, old, deleted, was, there)
+				}
+				if there {
+					delete(model, name)
+				}
+			},
 			"": func(t *rapid.T) {
 				filter, name := filterGen().Draw(t, "filter"), nameGen().Draw(t, "name")
 				got, ok := tree.Get(name)

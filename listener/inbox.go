@@ -36,9 +36,14 @@ func (in *inbox) space(shared []byte, s *spares) []byte {
 	return in.left[n:end]
 }
 
-// grow moves what is left to memory for n bytes at least.
+// grow moves what is left to memory for n bytes at least: twice as much as there is, but no more than the packet takes, as
+// a large one may be kept by the client ([OwnedFrom]).
 func (in *inbox) grow(n int, s *spares) {
-	bigger := append(s.get(n), in.left...)
+	size := max(n, 2*len(in.left))
+	if in.need >= n {
+		size = min(size, in.need)
+	}
+	bigger := append(s.get(size), in.left...)
 	s.put(in.left)
 	in.left = bigger
 }
@@ -109,18 +114,18 @@ func (in *inbox) keep(b []byte, n, need int, s *spares) {
 
 const (
 	minSpare = 64
-	maxSpare = 1 << 20
+	maxSpare = OwnedFrom / 2 // so what may be the client's is never used again
 )
 
-// spares are buffers that inboxes have given back, one of each power of two from minSpare to maxSpare: at most 2 MiB.
+// spares are buffers that inboxes have given back, one of each power of two from minSpare to maxSpare: at most 1 MiB.
 type spares struct {
-	free [21][]byte // by the logarithm of the size
+	free [20][]byte // by the logarithm of the size
 }
 
-// get returns an empty buffer for n bytes, of at most twice that size.
+// get returns an empty buffer for n bytes: of at most twice that size, or exactly that one beyond maxSpare.
 func (s *spares) get(n int) []byte {
 	if n > maxSpare {
-		return make([]byte, 0, 1<<bits.Len(uint(n-1)))
+		return make([]byte, 0, n)
 	}
 	class := bits.Len(uint(max(n, minSpare) - 1))
 	if b := s.free[class]; b != nil {

@@ -140,7 +140,7 @@ func TestOpeningBound(t *testing.T) {
 	if _, err := io.ReadAll(c); err != nil {
 		t.Error(err)
 	}
-	if r := next(t, refused); r.Cause != causeBusy || r.Remote.String() != c.LocalAddr().String() {
+	if r := next(t, refused); r.Cause != cause.HandshakeLimit || r.Remote.String() != c.LocalAddr().String() {
 		t.Errorf("refused: %+v", r)
 	}
 	for range maxOpening {

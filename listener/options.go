@@ -79,6 +79,3 @@ type Refusal struct {
 
 // Error makes a Refusal the error that [Client.Closed] gets, when there was a client already.
 func (r *Refusal) Error() string { return r.Text }
-
-// causeBusy is the cause of a connection beyond maxOpening.
-const causeBusy cause.ID = "handshake-limit"

@@ -98,7 +98,7 @@ func (s *streams) start(at *endpoint, remote netip.AddrPort, p prelude, open fun
 	case s.opening <- struct{}{}:
 	default:
 		drop()
-		s.set.refuse(&Refusal{remote, at.cfg, causeBusy, "too many connections are in their TLS handshake or WebSocket upgrade; try again later"})
+		s.set.refuse(&Refusal{remote, at.cfg, cause.HandshakeLimit, "too many connections are in their TLS handshake or WebSocket upgrade; try again later"})
 		return
 	}
 	s.mu.Lock()

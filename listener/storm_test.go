@@ -64,21 +64,21 @@ func TestStorm(t *testing.T) {
 func TestRaces(t *testing.T) {
 	eachTransport(t, func(t *testing.T, e *echo, s *Set, dial func() net.Conn) {
 		var wg sync.WaitGroup
-		for range 6 {
+		for range 3 {
 			c := dial()
 			roundTrip(t, c, nil)
 			k := next(t, e.accepted)
 			for w := range 3 {
 				wg.Go(func() {
 					r := rand.New(rand.NewPCG(uint64(w), 7))
-					for range 200 {
+					for range 100 {
 						switch r.IntN(4) {
 						case 0:
 							k.conn.Pause()
 						case 1:
 							k.mu.Lock()
 							if !k.blocked {
-								k.out = append(k.out, frame(bytes.Repeat([]byte("y"), r.IntN(100_000)))...)
+								k.out = append(k.out, frame(bytes.Repeat([]byte("y"), r.IntN(30_000)))...)
 							}
 							k.mu.Unlock()
 							k.flush()
@@ -92,7 +92,7 @@ func TestRaces(t *testing.T) {
 				})
 			}
 			wg.Go(func() {
-				for range 300 {
+				for range 100 {
 					if _, err := c.Write(frame(bytes.Repeat([]byte("z"), 10_000))); err != nil {
 						break
 					}

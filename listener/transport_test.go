@@ -276,7 +276,7 @@ func TestSlowReader(t *testing.T) {
 		roundTrip(t, c, nil)
 		k := next(t, e.accepted)
 		f := frame(bytes.Repeat([]byte("x"), 100<<10))
-		const n = 200
+		const n = 120
 		wrote := make(chan error, 1)
 		go func() {
 			for range n {

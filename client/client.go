@@ -41,7 +41,7 @@ type Options struct {
 	Auth Authenticator
 	// Session holds what earlier connections left unfinished; nil begins with nothing.
 	Session *Session
-	// Trace is told of every packet, after it was queued to be sent or when it has been received. The packet, and a
+	// Trace is told of every packet, before it is queued to be sent or when it has been received. The packet, and a
 	// *packet.Publish's slices above all, must not be kept.
 	Trace func(sent bool, p packet.Packet)
 }

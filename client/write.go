@@ -116,8 +116,8 @@ func (c *Client) queue(p packet.Packet) error {
 		return c.endError()
 	default:
 	}
+	c.trace(true, p) // first: the answer can be here before the writer's goroutine lets this one go on
 	c.writer.add(func(dst []byte) []byte { return p.Append(dst, c.version) })
-	c.trace(true, p)
 	return nil
 }
 

@@ -355,7 +355,7 @@ func (m *Machine) refused(n *node, p pending, v resp.Value) {
 		if !strings.Contains(v.Str, "without any password") {
 			n.authRefusal = v.Str
 		}
-	case "NOPERM":
+	case "NOPERM", "EXECABORT": // a forbidden EXEC is answered as one that was aborted
 		if p.what == tryAnswer || p.what == subscribeAnswer {
 			if !slices.Contains(n.missing, p.command) {
 				n.missing = append(n.missing, p.command)

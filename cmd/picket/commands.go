@@ -12,6 +12,7 @@ import (
 type commands struct {
 	Bench    benchCommand    `cmd:"" help:"Put load on any MQTT broker and measure what comes through."`
 	Check    checkCommand    `cmd:"" help:"Check a configuration file and everything it names."`
+	Ctl      ctlCommand      `cmd:"" help:"Ask what runs: the sentinel."`
 	Help     helpCommand     `cmd:"" help:"Show what a command does and its options."`
 	Passwd   passwdCommand   `cmd:"" passthrough:"" help:"Edit a password file."`
 	Pub      pubCommand      `cmd:"" passthrough:"" help:"Publish messages."`

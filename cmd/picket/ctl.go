@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"picket/cause"
+	"picket/sentinel"
+)
+
+// ctlCommand is "picket ctl": it asks what runs.
+type ctlCommand struct {
+	Sentinel ctlSentinel `cmd:"" help:"Show what a running sentinel watches, and what would hold a failover back."`
+}
+
+// ctlSentinel is "picket ctl sentinel".
+type ctlSentinel struct {
+	Addr     string `arg:"" optional:"" default:"127.0.0.1:26379" name:"host:port" help:"The sentinel, ours or one of Redis (default ${default})."`
+	User     string `help:"User name."`
+	Password string `env:"PICKET_PASSWORD" help:"Password; better in the environment as PICKET_PASSWORD."`
+	Lang     string `enum:",en,zh" default:"" help:"Language of the advice: en or zh (default: that of the environment)."`
+}
+
+func (ctlSentinel) Help() string {
+	return `Examples:
+  picket ctl sentinel
+  picket ctl sentinel 192.168.1.5:26379`
+}
+
+// Run prints each master and, for each cause that holds a failover back, what it is about and what to do.
+func (c *ctlSentinel) Run(e *env) error {
+	lang := cause.Locale(os.Getenv)
+	if c.Lang != "" {
+		lang = cause.ParseLang(c.Lang)
+	}
+	masters, err := sentinel.Ask(e.ctx, c.Addr, sentinel.Login{User: c.User, Password: c.Password})
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	if len(masters) == 0 {
+		fmt.Fprintln(&b, "It watches no master.")
+	}
+	for _, m := range masters {
+		fmt.Fprintf(&b, "%s  %s  %s  replicas %s, other sentinels %s, quorum %s\n  %s\n", m.Name, m.Addr, m.Flags, m.Replicas, m.Sentinels, m.Quorum, m.Answer)
+		for _, g := range m.Causes {
+			fmt.Fprintf(&b, "  [%s] %s\n", g.ID, g.Text)
+			if known, ok := cause.Lookup(cause.ID(g.ID)); ok {
+				fmt.Fprintf(&b, "    %s\n", known.Remedy.In(lang))
+			}
+		}
+	}
+	_, err = fmt.Fprint(e.stdout, b.String())
+	return err
+}

@@ -3,6 +3,7 @@ package listener
 import (
 	"bytes"
 	"errors"
+	"io"
 	"slices"
 	"testing"
 
@@ -111,28 +112,25 @@ func FuzzFrames(f *testing.F) {
 		var want []byte
 		r := bytes.NewReader(b)
 		for r.Len() > 0 {
-			x, err := ws.ReadFrame(limited{r})
-			if err != nil {
+			h, err := ws.ReadHeader(r)
+			if err != nil || h.Length < 0 || h.Length > int64(r.Len()) {
 				return
 			}
-			if x = ws.UnmaskFrame(x); !x.Header.OpCode.IsControl() {
-				want = append(want, x.Payload...)
+			payload := make([]byte, h.Length)
+			if _, err := io.ReadFull(r, payload); err != nil {
+				t.Fatal(err)
+			}
+			if h.Masked {
+				ws.Cipher(payload, h.Mask, 0)
+			}
+			if !h.OpCode.IsControl() {
+				want = append(want, payload...)
 			}
 		}
 		if !whole.err && !bytes.Equal(whole.payload, want) {
 			t.Fatalf("payload %q, want %q", whole.payload, want)
 		}
 	})
-}
-
-// limited makes the library give up before it allocates what is not there.
-type limited struct{ *bytes.Reader }
-
-func (l limited) Read(p []byte) (int, error) {
-	if len(p) > l.Len() {
-		return 0, errors.New("short")
-	}
-	return l.Reader.Read(p)
 }
 
 // However reads are cut, a client sees every byte once, in order, and is not called before what it needs is there.

@@ -33,6 +33,7 @@ var mayImport = map[string]string{
 	"broker":        "access cause listener logging packet session topic",
 	"client":        "packet",
 	"client/format": "client packet",
+	"doctor":        "cause",
 	"listener":      "cause packet",
 	"logging":       "cause",
 	"mosqconf":      "access broker cause listener logging topic",
@@ -45,12 +46,12 @@ var mayImport = map[string]string{
 	"sentinel/simulation": "resp sentinel/machine",
 
 	// The command ties all of them together; nobody imports it.
-	"cmd/picket": "access bench broker cause client client/format listener logging mosqconf packet process reach sentinel setup topic",
+	"cmd/picket": "access bench broker cause client client/format doctor listener logging mosqconf packet process reach sentinel setup topic",
 }
 
 // pure packages are state machines, codecs and tables: what goes in decides what comes out. They cannot reach for a socket, a
 // file, a clock or chance.
-var pure = []string{"cause", "packet", "sentinel/machine", "session", "topic"}
+var pure = []string{"cause", "doctor", "packet", "sentinel/machine", "session", "topic"}
 
 var impure = []string{"crypto/rand", "net", "net/http", "os", "os/exec", "os/signal", "path/filepath", "syscall", "time"}
 

@@ -13,6 +13,7 @@ type commands struct {
 	Bench    benchCommand    `cmd:"" help:"Put load on any MQTT broker and measure what comes through."`
 	Check    checkCommand    `cmd:"" help:"Check a configuration file and everything it names."`
 	Ctl      ctlCommand      `cmd:"" help:"Ask what runs: the sentinel."`
+	Doctor   doctorCommand   `cmd:"" help:"Say why a client cannot connect, and what to do about it."`
 	Help     helpCommand     `cmd:"" help:"Show what a command does and its options."`
 	Passwd   passwdCommand   `cmd:"" passthrough:"" help:"Edit a password file."`
 	Pub      pubCommand      `cmd:"" passthrough:"" help:"Publish messages."`

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	commandline "flag" // flag is a type here
 	"net"
 	"os"
 	"os/exec"
@@ -24,6 +25,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, names)
 }
 
+var updateScripts = commandline.Bool("update", false, "write what commands print into the scripts that compare it with a file")
+
 // TestScripts runs every script in testdata/script: commands as a user types them, and what they must answer.
 //
 // Beside testscript's own commands there are
@@ -36,7 +39,7 @@ func TestMain(m *testing.M) {
 //	signal NAME FILE      send the signal to the process whose id is in the file
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true,
+		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true, UpdateScripts: *updateScripts,
 		Setup: func(e *testscript.Env) error {
 			e.Vars = append(e.Vars, "XDG_CONFIG_HOME="+e.WorkDir+"/config", "LANG=C.UTF-8", "TZ=UTC")
 			return nil

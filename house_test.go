@@ -34,6 +34,7 @@ var mayImport = map[string]string{
 	"client":        "packet",
 	"client/format": "client packet",
 	"doctor":        "cause",
+	"echo":          "cause logging",
 	"listener":      "cause packet",
 	"logging":       "cause",
 	"mosqconf":      "access broker cause listener logging topic",
@@ -46,7 +47,7 @@ var mayImport = map[string]string{
 	"sentinel/simulation": "resp sentinel/machine",
 
 	// The command ties all of them together; nobody imports it.
-	"cmd/picket": "access bench broker cause client client/format doctor listener logging mosqconf packet process reach sentinel setup topic",
+	"cmd/picket": "access bench broker cause client client/format doctor echo listener logging mosqconf packet process reach sentinel setup topic",
 }
 
 // pure packages are state machines, codecs and tables: what goes in decides what comes out. They cannot reach for a socket, a

@@ -41,8 +41,9 @@ func (s Severity) String() string {
 // Stage is the step on a client's way at which a cause shows. The first stage that fails names the suspects.
 type Stage string
 
-// The stages, in the order in which a client goes through them. Three lie beside the way: Server is what keeps the broker
-// itself from working, App what happens inside the phone or the app, and Sentinel what keeps a Redis from being failed over.
+// The stages, in the order in which a client goes through them. Four lie beside the way: Server is what keeps the broker
+// itself from working, App what happens inside the phone or the app, Echo what ends an echo or a probe, and Sentinel what keeps a
+// Redis from being failed over.
 const (
 	Name       Stage = "name"        // from a host name to an address
 	TCP        Stage = "tcp"         // a connection to the port
@@ -54,12 +55,13 @@ const (
 	Stay       Stage = "stay"        // the connection lasts
 	Server     Stage = "server"      // the broker and its machine
 	App        Stage = "app"         // the phone, the app, the page
+	Echo       Stage = "echo"        // the echo service and the doctor's probe
 	Sentinel   Stage = "sentinel"    // watching over Redis, and failing over
 )
 
 // Stages lists the stages in the order of the catalogue.
 func Stages() []Stage {
-	return []Stage{Server, Name, TCP, FirstBytes, TLS, Upgrade, Connect, Use, Stay, App, Sentinel}
+	return []Stage{Server, Name, TCP, FirstBytes, TLS, Upgrade, Connect, Use, Stay, App, Echo, Sentinel}
 }
 
 // Title names the stage for people.
@@ -75,6 +77,7 @@ func (s Stage) Title() Text {
 		Use:        {"Publishing and subscribing", "发布与订阅"},
 		Stay:       {"Staying connected", "保持连接"},
 		App:        {"The phone and the app", "手机与应用"},
+		Echo:       {"The echo service", "回声服务"},
 		Sentinel:   {"The sentinel", "哨兵"},
 	}[s]
 }
@@ -206,7 +209,7 @@ var catalogue = func() map[ID]Cause {
 
 func entries() []Cause {
 	return slices.Concat(serverCauses, nameCauses, tcpCauses, firstBytesCauses, tlsCauses, upgradeCauses, connectCauses, useCauses,
-		stayCauses, appCauses, sentinelCauses)
+		stayCauses, appCauses, echoCauses, sentinelCauses)
 }
 
 // Lookup finds a cause by its id.

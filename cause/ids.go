@@ -211,3 +211,20 @@ const (
 	SentinelNameUnresolved    ID = "sentinel-name-unresolved"
 	SentinelHandoverRefused   ID = "sentinel-handover-refused"
 )
+
+// The echo service and its probe.
+const (
+	EchoNoWayBack         ID = "echo-no-way-back"
+	EchoAltered           ID = "echo-altered"
+	EchoReceiverGone      ID = "echo-receiver-gone"
+	EchoServerFull        ID = "echo-server-full"
+	EchoClientConnections ID = "echo-client-connections"
+	EchoClientBytes       ID = "echo-client-bytes"
+	EchoTimeLimit         ID = "echo-time-limit"
+	EchoIdle              ID = "echo-idle"
+	EchoStranger          ID = "echo-stranger"
+	ProbeTokenWrong       ID = "probe-token-wrong"
+	ProbeTooOften         ID = "probe-too-often"
+	ProbeMalformed        ID = "probe-malformed"
+	ProbeUDPBlocked       ID = "probe-udp-blocked"
+)

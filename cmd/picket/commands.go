@@ -14,6 +14,7 @@ type commands struct {
 	Check    checkCommand    `cmd:"" help:"Check a configuration file and everything it names."`
 	Ctl      ctlCommand      `cmd:"" help:"Ask what runs: the sentinel."`
 	Doctor   doctorCommand   `cmd:"" help:"Say why a client cannot connect, and what to do about it."`
+	Echo     echoCommand     `cmd:"" help:"Return what is sent, on a second connection; and talk to who does."`
 	Help     helpCommand     `cmd:"" help:"Show what a command does and its options."`
 	Passwd   passwdCommand   `cmd:"" passthrough:"" help:"Edit a password file."`
 	Pub      pubCommand      `cmd:"" passthrough:"" help:"Publish messages."`
@@ -51,6 +52,7 @@ func newParser(e *env) (*kong.Kong, error) {
 	return kong.New(&commands{},
 		kong.Name("picket"),
 		kong.Description(about),
+		kong.Vars(echoDefaults()),
 		kong.Writers(e.stdout, e.stderr),
 		kong.NoDefaultHelp(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100, NoExpandSubcommands: true}),

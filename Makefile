@@ -32,7 +32,7 @@ check: build lint
 	GOOS=windows go vet ./cmd/...
 
 lint: $(GOLANGCI_LINT)
-	$(GOLANGCI_LINT) run
+	$(GOLANGCI_LINT) run --allow-serial-runners
 
 tools: $(GOLANGCI_LINT)
 

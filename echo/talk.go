@@ -207,7 +207,11 @@ func (t *talk) accept(ctx context.Context, l *net.TCPListener, conn *net.TCPConn
 	waking.Go(func() { // a server that refuses says so on the other connection, and does not come
 		select {
 		case <-said.done:
-			_ = l.SetDeadline(time.Now())
+			until := time.Now()
+			if said.why == nil { // it may have returned everything already, and its connection waits to be accepted
+				until = until.Add(settleWait)
+			}
+			_ = l.SetDeadline(until)
 		case <-accepted:
 		}
 	})

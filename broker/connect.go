@@ -396,21 +396,10 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 	b.logConnected(c, message)
 	b.debugf("Sending CONNACK to %s (%d, 0)", s.id, bit(ack.SessionPresent))
 	w.append(c, ack)
-	w.resend(c)
 	w.mark(c)
 	s.mu.Unlock()
 	b.watch(c)
 	w.publishWills()
-}
-
-// resend repeats what was in flight when the last connection ended (MQTT-4.4.0-1). The session's mutex is held.
-func (w *worker) resend(c *connection) {
-	s := c.s
-	s.out.Resend(
-		func(id uint16, d session.Delivery) { w.deliverMessage(c, d, id, true) },
-		func(id uint16) {
-			w.answer(c, packet.PUBREL, id)
-		})
 }
 
 func (b *Broker) logConnected(c *connection, m *will) {

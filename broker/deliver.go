@@ -178,7 +178,7 @@ func (w *worker) deliver(to *receiver, i, j int) {
 			break
 		}
 		for k := range n {
-			id := first + uint16(k)
+			id := session.PacketID(first + uint64(k))
 			at := v.id[i+k]
 			v.buf[at], v.buf[at+1] = byte(id>>8), byte(id)
 		}
@@ -279,7 +279,7 @@ func (w *worker) deliverSingly(to *receiver, c *connection, i, j int, qos byte, 
 		}
 		if !w.fits(c, &p) {
 			if qos > 0 {
-				s.out.SkipID()
+				s.out.Skip()
 			}
 			continue
 		}
@@ -290,7 +290,7 @@ func (w *worker) deliverSingly(to *receiver, c *connection, i, j int, qos byte, 
 			}
 			if s.out.KeepsBodies() {
 				d := session.Delivery{Message: r.message(w.b, i), QoS: qos, Retain: retain, IDs: to.ids}
-				id, v := s.out.Offer(d, true)
+				d, v := s.out.Offer(d, true)
 				if v == session.Queued {
 					continue
 				}
@@ -298,9 +298,9 @@ func (w *worker) deliverSingly(to *receiver, c *connection, i, j int, qos byte, 
 					w.dropped(s, verdictCause(v), 1)
 					continue
 				}
-				p.ID = id
+				p.ID = session.PacketID(d.Seq)
 			} else if first, n := s.out.Reserve(1, qos); n == 1 {
-				p.ID = first
+				p.ID = session.PacketID(first)
 			} else {
 				w.enqueue(to, i, j, qos, retain)
 				return
@@ -391,23 +391,23 @@ func (w *worker) pump(c *connection) bool {
 		}
 	}
 	now := w.b.unix.Load()
+queue:
 	for s.out.Waiting() > 0 && c.out.size-before < pumpBatch {
-		d, id, expired, ok := s.out.Next(now)
-		if expired > 0 {
-			w.b.stats.drop(cause.MessageExpired, expired)
-		}
-		if !ok {
-			break
-		}
-		if s.acl != nil && !s.acl.Read(d.Message.Topic) {
+		d, outcome := s.out.Next(now)
+		switch {
+		case outcome == session.Nothing:
+			break queue
+		case outcome == session.Expired:
+			w.b.stats.drop(cause.MessageExpired, 1)
+		case d.Released:
+			w.answer(c, packet.PUBREL, session.PacketID(d.Seq))
+		case s.acl != nil && !s.acl.Read(d.Message.Topic):
 			// Allowed when it was queued, and not any more.
 			w.b.stats.drop(cause.ACLReadDenied, 1)
-			if id != 0 {
-				s.out.Refuse(id)
-			}
-			continue
+			s.out.Refuse(d.Seq)
+		default:
+			w.deliverMessage(c, d)
 		}
-		w.deliverMessage(c, d, id, false)
 	}
 	if s.out.Waiting() == 0 {
 		s.dropLogged = false
@@ -419,9 +419,12 @@ func (w *worker) pump(c *connection) bool {
 const pumpBatch = 128 << 10
 
 // deliverMessage sends one kept message.
-func (w *worker) deliverMessage(c *connection, d session.Delivery, id uint16, dup bool) {
+func (w *worker) deliverMessage(c *connection, d session.Delivery) {
 	m, s := d.Message, c.s
-	p := packet.Publish{Dup: dup, QoS: d.QoS, Retain: d.Retain, ID: id, Payload: m.Payload}
+	p := packet.Publish{Dup: d.Dup, QoS: d.QoS, Retain: d.Retain, Payload: m.Payload}
+	if d.QoS > 0 {
+		p.ID = session.PacketID(d.Seq)
+	}
 	w.name = append(w.name[:0], m.Topic...)
 	p.Topic = w.name
 	if len(m.Topic) >= len(s.mount) {
@@ -439,15 +442,13 @@ func (w *worker) deliverMessage(c *connection, d session.Delivery, id uint16, du
 		w.props = p.Props
 	}
 	if !w.fits(c, &p) {
-		if id != 0 {
-			s.out.Refuse(id)
-		}
+		s.out.Refuse(d.Seq)
 		return
 	}
 	w.publishTo(c, &p)
 }
 
-func (w *worker) logSent(c *connection, i, j int, first uint16, qos byte, retain bool) {
+func (w *worker) logSent(c *connection, i, j int, first uint64, qos byte, retain bool) {
 	if !w.b.log.Enabled(logging.Debug) {
 		return
 	}
@@ -455,7 +456,7 @@ func (w *worker) logSent(c *connection, i, j int, first uint16, qos byte, retain
 	for k := i; k < j; k++ {
 		var id uint16
 		if qos > 0 {
-			id = first + uint16(k-i)
+			id = session.PacketID(first + uint64(k-i))
 		}
 		w.b.logPublish("Sending", c.s.id, false, qos, retain, id, r.name[len(c.s.mount):], len(r.body(k)))
 	}

@@ -49,6 +49,7 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 	}
 	old.will = nil // MQTT-3.1.3-9: the new connection is there before any delay has elapsed
 	old.conn = c
+	old.out.Rewind()
 	old.replay = nil
 	blank := c.s
 	c.s = old
@@ -113,6 +114,7 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 		delete(b.sessions, s.id)
 		b.finish(s)
 	default:
+		s.out.Rewind()
 		if s.expiry != neverExpires {
 			s.due.expiry = b.now().Add(time.Duration(s.expiry) * time.Second)
 		}

@@ -430,13 +430,13 @@ func (c *connection) acknowledged(w *worker, kind packet.Type, id uint16, code p
 	var fits session.Match
 	switch kind {
 	case packet.PUBACK:
-		fits = s.out.Ack(id)
+		_, fits = s.out.Ack(id)
 	case packet.PUBREC:
-		if fits = s.out.Rec(id, code.Failed()); fits != session.OutOfPlace && !code.Failed() {
+		if _, fits = s.out.Rec(id, code.Failed()); fits != session.OutOfPlace && !code.Failed() {
 			w.answer(c, packet.PUBREL, id)
 		}
 	case packet.PUBCOMP:
-		fits = s.out.Comp(id)
+		_, fits = s.out.Comp(id)
 	case packet.PUBREL:
 		// An unknown identifier is one whose PUBCOMP was lost with the connection before (MQTT-4.3.3-11).
 		s.in.Release(id)

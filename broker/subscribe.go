@@ -195,21 +195,17 @@ func (w *worker) replayNext(c *connection) bool {
 		d.IDs = []uint32{rp.options.Identifier}
 	}
 	if w.mayReplay(s, m) {
-		var id uint16
 		if d.QoS > 0 {
+			if s.out.Room() == 0 {
+				return false
+			}
 			if s.out.KeepsBodies() {
-				if s.out.Room() == 0 {
-					return false
-				}
-				id, _ = s.out.Offer(d, true)
+				d, _ = s.out.Offer(d, true)
 			} else {
-				var n int
-				if id, n = s.out.Reserve(1, d.QoS); n == 0 {
-					return false
-				}
+				d.Seq, _ = s.out.Reserve(1, d.QoS)
 			}
 		}
-		w.deliverMessage(c, d, id, false)
+		w.deliverMessage(c, d)
 	}
 	rp.messages[0] = nil
 	rp.messages = rp.messages[1:]

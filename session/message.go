@@ -42,6 +42,14 @@ func (b *Budget) Used() int64 { return b.used.Load() }
 // Messages is how many entries of queues there are now.
 func (b *Budget) Messages() int64 { return b.refs.Load() }
 
+// force holds a message whatever the limit says.
+func (b *Budget) force(m *Message) {
+	if m.held.Add(1) == 1 {
+		b.used.Add(int64(m.Size()))
+	}
+	b.refs.Add(1)
+}
+
 func (b *Budget) hold(m *Message) bool {
 	if m.held.Add(1) > 1 {
 		b.refs.Add(1)
@@ -66,8 +74,20 @@ func (b *Budget) release(m *Message) {
 
 // Delivery is a message addressed to one session.
 type Delivery struct {
-	Message *Message
-	QoS     byte     // the lower of the message's and the subscription's
-	Retain  bool     // the RETAIN flag to send
-	IDs     []uint32 // subscription identifiers of the subscriptions that matched
+	Message  *Message
+	Seq      uint64   // its number in the session, given by the outbox; the packet identifier is PacketID(Seq)
+	QoS      byte     // the lower of the message's and the subscription's
+	Retain   bool     // the RETAIN flag to send
+	Dup      bool     // it may have been sent before (MQTT-3.3.1-1)
+	Released bool     // PUBREC has come: PUBREL is to be sent, there is no message any more
+	Held     bool     // not to be sent before Settle has said that it is safe
+	IDs      []uint32 // subscription identifiers of the subscriptions that matched
+}
+
+// size is what a delivery counts in limits of bytes: its payload.
+func (d *Delivery) size() int {
+	if d.Message == nil {
+		return 0
+	}
+	return len(d.Message.Payload)
 }

@@ -1,17 +1,15 @@
 package session
 
-// MaxWindow is the largest number of messages in flight: every packet identifier but 0.
-const MaxWindow = 65535
-
 // Verdict is what became of a delivery that was offered to an [Outbox].
 type Verdict byte
 
 // Verdicts of [Outbox.Offer].
 const (
-	Send       Verdict = iota // to be sent now, with the packet identifier returned
-	Queued                    // waits for the window or the connection
-	QueueFull                 // dropped: MaxMessages are waiting
-	BytesFull                 // dropped: MaxBytes are waiting
+	Send       Verdict = iota // to be sent now
+	Queued                    // waits in memory for the window or the connection
+	Away                      // waits in the store only
+	QueueFull                 // dropped: Limits.Messages are waiting
+	BytesFull                 // dropped: Limits.Bytes are waiting
 	BudgetFull                // dropped: all queues together are at their limit
 )
 
@@ -23,53 +21,87 @@ type Limits struct {
 	Bytes       int // payload bytes waiting
 }
 
-// state of a packet identifier in the window.
-type state byte
-
+// memoryMessages and memoryBytes bound what a stored session holds of its queue in memory: enough to keep a connection busy while more is read.
 const (
-	free     state = iota // acknowledged, or never used
-	wantAck               // PUBLISH QoS 1 sent
-	wantRec               // PUBLISH QoS 2 sent
-	wantComp              // PUBREL sent
+	memoryMessages = 256
+	memoryBytes    = 64 << 10
 )
 
 // Outbox is the sending half of a session: the window of messages in flight and the queue of those that wait.
 //
-// Packet identifiers are given out in order, so the window is a ring: the entry of identifier id lies id-first places after
-// the first. A session that ends with its connection keeps no bodies in the window, because nobody could ask for them again;
-// one that survives keeps them until they are acknowledged (MQTT-4.4.0-1).
+// Each message gets the session's next sequence number when it is offered, and its packet identifier follows from that ([PacketID]). So
+// identifiers are given out in order, and a message that is sent again on a later connection, or by a broker that was started again,
+// has its original one (MQTT-4.4.0-1).
+//
+// There are three kinds of sessions. One that ends with its connection keeps no bodies in the window, because nobody could ask for them
+// again. One that survives keeps them until they are acknowledged. And one that is stored survives too, but has its messages in a store: the
+// outbox holds the beginning of its queue while the client is online, and merely counts what lies behind. [Outbox.Rewind] makes
+// everything unacknowledged wait again, when a connection has ended.
 type Outbox struct {
 	Limits Limits
-	Keep   bool // the session survives its connection: bodies in flight are kept
+	Keep   bool // the session survives its connection
+	Stored bool // the messages of the session are in a store
 	budget *Budget
 
-	ring     []state    // length is a power of two, or 0
-	bodies   []Delivery // parallel to ring when bodies are kept
-	head     int        // place of the oldest identifier in ring
-	span     int        // places in use, acknowledged ones between others included
-	first    uint16     // identifier at head; 0 before the first use
-	inflight int        // places that are not free
-	bytes    int        // payload bytes in flight, when WindowBytes is set or bodies are kept
+	win   window
+	queue queue
+	last  uint64 // the sequence number given out last
+	sent  uint64 // the highest that has been sent on any connection
 
-	queue      []Delivery // ring
-	queueHead  int
-	queueLen   int
-	queueBytes int
+	// What waits in the store only, behind all that is in memory.
+	away      int
+	awayBytes int
+	loaded    uint64 // numbers up to this one are not away: they are in memory, or done with
+	read      read
+}
+
+// read is a reading of the store that is under way.
+type read struct {
+	open       bool
+	turn       uint32 // tells a reading from those before it
+	upTo       uint64
+	since      int // messages that went away after it began
+	sinceBytes int
 }
 
 // NewOutbox returns an empty outbox whose queue counts against budget.
 func NewOutbox(l Limits, keep bool, budget *Budget) Outbox {
-	return Outbox{Limits: l, Keep: keep, budget: budget}
+	return Outbox{Limits: l, Keep: keep, budget: budget, queue: queue{budget: budget}}
+}
+
+// Kept is what a store knows of the messages of a session.
+type Kept struct {
+	Messages int    // how many there are, released ones included
+	Bytes    int    // of their payloads
+	First    uint64 // the lowest sequence number, if there are any
+	Last     uint64 // the highest number that has been given out
+	Sent     uint64 // the highest number that may have been sent
+}
+
+// Restore returns the outbox of a stored session, as the store has it.
+func Restore(k Kept, l Limits, budget *Budget) Outbox {
+	o := NewOutbox(l, true, budget)
+	o.Stored, o.last, o.sent, o.loaded = true, k.Last, k.Sent, k.Last
+	if k.Messages > 0 {
+		o.away, o.awayBytes, o.loaded = k.Messages, k.Bytes, k.First-1
+	}
+	return o
 }
 
 // Inflight is the number of messages sent and not fully acknowledged.
-func (o *Outbox) Inflight() int { return o.inflight }
+func (o *Outbox) Inflight() int { return o.win.inflight }
 
 // Waiting is the number of messages that wait to be sent.
-func (o *Outbox) Waiting() int { return o.queueLen }
+func (o *Outbox) Waiting() int { return o.queue.n + o.away }
 
 // WaitingBytes is the number of payload bytes that wait to be sent.
-func (o *Outbox) WaitingBytes() int { return o.queueBytes }
+func (o *Outbox) WaitingBytes() int { return o.queue.bytes + o.awayBytes }
+
+// Away is the number of messages that wait in the store only.
+func (o *Outbox) Away() int { return o.away }
+
+// Marks are the sequence number given out last and the highest one that has been sent, for the store to keep ([Kept]).
+func (o *Outbox) Marks() (last, sent uint64) { return o.last, o.sent }
 
 func (o *Outbox) window() int {
 	if o.Limits.Window <= 0 || o.Limits.Window > MaxWindow {
@@ -78,136 +110,233 @@ func (o *Outbox) window() int {
 	return o.Limits.Window
 }
 
-// Room is how many more messages may be sent now without waiting. Messages that wait go first, so there is none while the queue is not empty.
+// Room is how many more messages may be sent now without waiting. Messages that wait go first, so there is none while any do.
 func (o *Outbox) Room() int {
-	if o.queueLen > 0 || o.Limits.WindowBytes > 0 && o.bytes >= o.Limits.WindowBytes {
+	if o.Waiting() > 0 || !o.open(o.last+1) {
 		return 0
 	}
-	n := o.window() - o.inflight
-	if limit := MaxWindow - o.span; n > limit {
-		n = limit
-	}
-	return max(n, 0)
+	return min(o.window()-o.win.inflight, MaxWindow+1-o.win.reach(o.last+1))
 }
 
-// Reserve takes up to n consecutive packet identifiers for messages of one QoS whose bodies are not kept, and returns the first one
-// and how many were taken: fewer where the window ends or the identifiers wrap. It must not be called when [Outbox.KeepsBodies].
-func (o *Outbox) Reserve(n int, qos byte) (first uint16, taken int) {
+// open tells whether a message with that number may be in flight beside those that are.
+func (o *Outbox) open(seq uint64) bool {
+	return o.win.inflight < o.window() && o.win.reach(seq) <= MaxWindow && (o.Limits.WindowBytes <= 0 || o.win.bytes < o.Limits.WindowBytes)
+}
+
+// KeepsBodies tells whether messages in flight have to be handed over with their bodies, by [Outbox.Offer].
+func (o *Outbox) KeepsBodies() bool { return o.Keep && !o.Stored || o.Limits.WindowBytes > 0 }
+
+// Reserve takes up to n consecutive sequence numbers for messages of QoS 1 or 2 that are sent at once and whose bodies are not kept, and returns
+// the first one and how many were taken: fewer where the window ends or packet identifiers start again from 1. It must not be called when
+// [Outbox.KeepsBodies].
+func (o *Outbox) Reserve(n int, qos byte) (first uint64, taken int) {
 	n = min(n, o.Room())
 	if n <= 0 {
 		return 0, 0
 	}
-	if o.first == 0 {
-		o.first = 1
-	}
-	first = o.id(o.span)
-	n = min(n, MaxWindow-int(first)+1)
-	o.grow(o.span + n)
-	s := wantAck
-	if qos == 2 {
-		s = wantRec
-	}
-	mask := len(o.ring) - 1
+	first = o.last + 1
+	n = min(n, MaxWindow+1-int(PacketID(first)))
+	at := o.win.open(first, n)
 	for i := range n {
-		o.ring[(o.head+o.span+i)&mask] = s
+		o.win.set(at+i, sentAt(qos))
 	}
-	o.span += n
-	o.inflight += n
+	o.last += uint64(n)
+	o.sent, o.loaded = o.last, o.last
 	return first, n
 }
 
-// KeepsBodies tells whether messages in flight have to be handed over with their bodies, by [Outbox.Offer].
-func (o *Outbox) KeepsBodies() bool { return o.Keep || o.Limits.WindowBytes > 0 }
-
-// Offer takes a delivery of QoS 1 or 2, or one of QoS 0 that is to wait. With online it may be sent at once, if the window has room.
-func (o *Outbox) Offer(d Delivery, online bool) (id uint16, v Verdict) {
-	if online && d.QoS > 0 && o.Room() > 0 {
-		return o.start(d), Send
+func sentAt(qos byte) state {
+	if qos == 2 {
+		return wantRec
 	}
-	return 0, o.wait(d)
+	return wantAck
 }
 
-func (o *Outbox) wait(d Delivery) Verdict {
-	size := len(d.Message.Payload)
+// Offer takes a delivery of QoS 1 or 2, or one of QoS 0 that is to wait, and returns it with its sequence number. With online it may be sent
+// at once, if the window has room and it is not held. A stored session's messages have to be put into the store unless they are dropped.
+func (o *Outbox) Offer(d Delivery, online bool) (Delivery, Verdict) {
+	if online && d.QoS > 0 && !d.Held && o.Room() > 0 {
+		o.last++
+		d.Seq = o.last
+		o.start(d)
+		o.loaded = d.Seq
+		return d, Send
+	}
+	size := d.size()
 	switch {
-	case o.Limits.Messages > 0 && o.queueLen >= o.Limits.Messages:
-		return QueueFull
-	case o.Limits.Bytes > 0 && o.queueBytes+size > o.Limits.Bytes:
-		return BytesFull
-	case !o.budget.hold(d.Message):
-		return BudgetFull
+	case o.Limits.Messages > 0 && o.Waiting() >= o.Limits.Messages:
+		return d, QueueFull
+	case o.Limits.Bytes > 0 && o.WaitingBytes()+size > o.Limits.Bytes:
+		return d, BytesFull
+	case o.Stored && (!online || o.away > 0 || o.crowded() || !o.budget.hold(d.Message)):
+		o.last++
+		d.Seq = o.last
+		o.away++
+		o.awayBytes += size
+		o.read.since++
+		o.read.sinceBytes += size
+		return d, Away
+	case !o.Stored && !o.budget.hold(d.Message):
+		return d, BudgetFull
 	}
-	if o.queueLen == len(o.queue) {
-		bigger := make([]Delivery, max(4, 2*len(o.queue)))
-		for i := range o.queueLen {
-			bigger[i] = o.queue[(o.queueHead+i)%len(o.queue)]
-		}
-		o.queue, o.queueHead = bigger, 0
-	}
-	o.queue[(o.queueHead+o.queueLen)%len(o.queue)] = d
-	o.queueLen++
-	o.queueBytes += size
-	return Queued
+	o.last++
+	d.Seq = o.last
+	o.loaded = d.Seq
+	o.queue.push(d)
+	return d, Queued
 }
 
-// start puts a delivery of QoS 1 or 2 into the window and returns its packet identifier.
-func (o *Outbox) start(d Delivery) uint16 {
-	if o.first == 0 {
-		o.first = 1
-	}
-	id := o.id(o.span)
-	o.grow(o.span + 1)
-	at := (o.head + o.span) & (len(o.ring) - 1)
-	o.ring[at] = wantAck
-	if d.QoS == 2 {
-		o.ring[at] = wantRec
-	}
-	o.span++
-	o.inflight++
+// crowded tells whether the beginning of a stored session's queue that is in memory is as long as it may be. Held messages do not count: they are in
+// memory anyway, until the store has them.
+func (o *Outbox) crowded() bool {
+	n := o.queue.n - o.queue.held
+	return n >= memoryMessages || o.queue.bytes-o.queue.heldBytes > memoryBytes
+}
+
+// start puts a delivery of QoS 1 or 2 into the window.
+func (o *Outbox) start(d Delivery) {
+	at := o.win.open(d.Seq, 1)
+	o.win.set(at, sentAt(d.QoS))
+	o.sent = max(o.sent, d.Seq)
 	if o.KeepsBodies() {
-		if o.bodies == nil {
-			o.bodies = make([]Delivery, len(o.ring))
-		}
-		o.bodies[at] = d
-		o.bytes += len(d.Message.Payload)
+		o.win.keep(at, d)
 	}
-	return id
 }
 
-// Next takes the next waiting delivery that may be sent now; id is 0 for QoS 0. Messages whose expiry has passed are taken out and
-// counted in expired.
-func (o *Outbox) Next(now int64) (d Delivery, id uint16, expired int, ok bool) {
-	for o.queueLen > 0 {
-		d = o.queue[o.queueHead]
-		if d.Message.Expired(now) {
-			if d.QoS > 0 {
-				o.SkipID()
-			}
-			o.pop()
-			expired++
-			continue
-		}
-		if d.QoS > 0 && (o.inflight >= o.window() || o.span >= MaxWindow || o.Limits.WindowBytes > 0 && o.bytes >= o.Limits.WindowBytes) {
-			return Delivery{}, 0, expired, false
-		}
-		o.pop()
-		if d.QoS > 0 {
-			id = o.start(d)
-		}
-		return d, id, expired, true
+// Outcome is what [Outbox.Next] found.
+type Outcome byte
+
+// Outcomes.
+const (
+	Nothing Outcome = iota // nothing waits in memory that may be sent now
+	Taken                  // the delivery is to be sent; at QoS 1 and 2 it is in flight
+	Expired                // the delivery's time was over, it has been taken out (MQTT-3.3.2-5)
+)
+
+// Next takes the next waiting delivery that may be sent at now, in Unix seconds. One that is Released stands for the PUBREL of its number. When there is
+// nothing and messages are away, [Outbox.Read] has them brought.
+func (o *Outbox) Next(now int64) (Delivery, Outcome) {
+	if o.queue.n == 0 {
+		return Delivery{}, Nothing
 	}
-	return Delivery{}, 0, expired, false
+	d := *o.queue.at(0)
+	switch {
+	case d.Held:
+		return Delivery{}, Nothing
+	case d.Released:
+		if !o.open(d.Seq) {
+			return Delivery{}, Nothing
+		}
+		o.queue.pop()
+		o.win.set(o.win.open(d.Seq, 1), wantComp)
+		return d, Taken
+	case d.Message.Expired(now):
+		o.queue.pop()
+		return d, Expired
+	case d.QoS > 0 && !o.open(d.Seq):
+		return Delivery{}, Nothing
+	}
+	o.queue.pop()
+	d.Dup = d.QoS > 0 && d.Seq <= o.sent
+	if d.QoS > 0 {
+		o.start(d)
+	}
+	return d, Taken
 }
 
-func (o *Outbox) pop() {
-	d := &o.queue[o.queueHead]
-	o.queueBytes -= len(d.Message.Payload)
-	o.budget.release(d.Message)
-	*d = Delivery{}
-	o.queueHead = (o.queueHead + 1) % len(o.queue)
-	if o.queueLen--; o.queueLen == 0 && len(o.queue) > 64 {
-		o.queue, o.queueHead = nil, 0
+// Settle lets a held delivery go, because its place in the store is safe. It reports whether there was one in memory.
+func (o *Outbox) Settle(seq uint64) bool {
+	i := o.queue.find(seq)
+	if i < 0 {
+		return false
 	}
+	o.queue.settle(i)
+	return true
+}
+
+// Drop takes a waiting message of a stored session out that the store does not have, or has no longer; size is that of its payload. One that is in
+// flight stays so.
+func (o *Outbox) Drop(seq uint64, size int) {
+	if i := o.queue.find(seq); i >= 0 {
+		o.queue.remove(i)
+		return
+	}
+	if seq <= o.loaded || o.away == 0 {
+		return
+	}
+	o.away--
+	o.awayBytes -= size
+	if seq > o.read.upTo && o.read.since > 0 {
+		o.read.since--
+		o.read.sinceBytes -= size
+	}
+}
+
+// Reading is a range of sequence numbers to be read from the store: beyond After, up to UpTo.
+type Reading struct {
+	After, UpTo uint64
+	turn        uint32
+}
+
+// Read asks for messages that are away, when their turn has come and no reading is under way.
+func (o *Outbox) Read() (r Reading, ok bool) {
+	if o.away == 0 || o.queue.n > 0 || o.read.open || !o.open(o.loaded+1) {
+		return Reading{}, false
+	}
+	o.read.turn++
+	o.read = read{open: true, turn: o.read.turn, upTo: o.last}
+	return Reading{After: o.loaded, UpTo: o.last, turn: o.read.turn}, true
+}
+
+// Fill ends a reading with what the store had, in order. With whole, that was all of it up to UpTo. What was read for a connection that has ended
+// meanwhile is of no use any more, and left out.
+func (o *Outbox) Fill(r Reading, ds []Delivery, whole bool) {
+	if !o.read.open || r.turn != o.read.turn {
+		return
+	}
+	o.read.open = false
+	for _, d := range ds {
+		if d.Message != nil {
+			o.budget.force(d.Message)
+		}
+		o.queue.push(d)
+		o.away--
+		o.awayBytes -= d.size()
+		o.loaded = d.Seq
+	}
+	if whole {
+		o.away, o.awayBytes, o.loaded = o.read.since, o.read.sinceBytes, r.UpTo
+	}
+	o.away, o.awayBytes = max(o.away, 0), max(o.awayBytes, 0)
+}
+
+// Rewind makes everything wait again that is not acknowledged, in its order and with its numbers (MQTT-4.4.0-1, MQTT-4.6.0-1): what was in flight, what waits for
+// PUBCOMP, and what has not been sent. A stored session keeps nothing of it in memory.
+func (o *Outbox) Rewind() {
+	o.read.open = false
+	if o.Stored {
+		if o.win.span > 0 {
+			o.loaded = o.win.first - 1
+		} else if o.queue.n > 0 {
+			o.loaded = o.queue.at(0).Seq - 1
+		}
+		o.away += o.win.inflight + o.queue.n
+		o.awayBytes += o.win.bytes + o.queue.bytes
+		o.win.clear()
+		o.queue.clear()
+		return
+	}
+	var again []Delivery
+	o.win.each(func(seq uint64, s state, at int) {
+		switch {
+		case s == wantComp:
+			again = append(again, Delivery{Seq: seq, QoS: 2, Released: true})
+		case o.win.bodies != nil && o.win.bodies[at].Message != nil:
+			again = append(again, o.win.bodies[at])
+		}
+	})
+	o.win.clear()
+	o.queue.pushFront(again)
 }
 
 // Match says how an acknowledgement fits what is in flight.
@@ -216,147 +345,66 @@ type Match byte
 // Matches.
 const (
 	Fits       Match = iota
+	Again            // PUBREC has come before
 	Unknown          // nothing is in flight under the identifier: the acknowledgement came late, or again
 	OutOfPlace       // the identifier waits for an acknowledgement of another kind (MQTT-4.3.2-1, MQTT-4.3.3-1)
 )
 
-// Ack handles PUBACK, which ends QoS 1.
-func (o *Outbox) Ack(id uint16) Match { return o.finish(id, wantAck) }
+// Ack handles PUBACK, which ends QoS 1, and returns the number of the message.
+func (o *Outbox) Ack(id uint16) (seq uint64, m Match) { return o.finish(id, wantAck) }
 
 // Comp handles PUBCOMP, which ends QoS 2 after PUBREL.
-func (o *Outbox) Comp(id uint16) Match { return o.finish(id, wantComp) }
+func (o *Outbox) Comp(id uint16) (seq uint64, m Match) { return o.finish(id, wantComp) }
 
-// Rec handles PUBREC; where it fits, PUBREL has to be sent, unless it refuses the message: then the handshake is over (MQTT 5.0, 4.3.3). A
-// repeated PUBREC fits too.
-func (o *Outbox) Rec(id uint16, refused bool) Match {
-	at, s := o.find(id)
+// Rec handles PUBREC; where it fits, PUBREL has to be sent, unless it refuses the message: then the handshake is over (MQTT 5.0, 4.3.3).
+func (o *Outbox) Rec(id uint16, refused bool) (seq uint64, m Match) {
+	at, seq, s := o.win.find(id)
 	switch {
 	case s == free:
-		return Unknown
+		return 0, Unknown
 	case s == wantAck:
-		return OutOfPlace
+		return seq, OutOfPlace
 	case refused:
-		return o.finish(id, s)
+		o.win.finish(at)
+		return seq, Fits
+	case s == wantComp:
+		return seq, Again
 	}
-	o.ring[at] = wantComp
-	if o.bodies != nil && o.bodies[at].Message != nil {
-		o.bytes -= len(o.bodies[at].Message.Payload)
-		o.bodies[at] = Delivery{}
-	}
-	return Fits
+	o.win.ring[at] = wantComp
+	o.win.forget(at)
+	return seq, Fits
 }
 
-// SkipID spends the next packet identifier on a message that is not sent after all, where nothing is in flight. mosquitto gives a message its
-// identifier when it queues it, and tests that compare bytes count on that.
-func (o *Outbox) SkipID() {
-	if o.span == 0 {
-		o.first = next(max(o.first, 1))
+// Skip spends a sequence number on a message that is not sent after all. mosquitto gives a message its identifier before it finds that out, and
+// tests that compare bytes count on that.
+func (o *Outbox) Skip() {
+	o.last++
+	if o.away == 0 {
+		o.loaded = o.last
 	}
 }
 
-// Refuse takes a message back out of the window that could not be sent, so that its identifier is free again.
-func (o *Outbox) Refuse(id uint16) {
-	_, s := o.find(id)
-	o.finish(id, s)
+// Refuse takes a message out of the window that could not be sent.
+func (o *Outbox) Refuse(seq uint64) {
+	if at, found, s := o.win.find(PacketID(seq)); s != free && found == seq {
+		o.win.finish(at)
+	}
 }
 
-func (o *Outbox) finish(id uint16, want state) Match {
-	at, s := o.find(id)
+func (o *Outbox) finish(id uint16, want state) (seq uint64, m Match) {
+	at, seq, s := o.win.find(id)
 	switch {
 	case s == free:
-		return Unknown
+		return 0, Unknown
 	case s != want:
-		return OutOfPlace
+		return seq, OutOfPlace
 	}
-	o.ring[at] = free
-	if o.bodies != nil && o.bodies[at].Message != nil {
-		o.bytes -= len(o.bodies[at].Message.Payload)
-		o.bodies[at] = Delivery{}
-	}
-	o.inflight--
-	mask := len(o.ring) - 1
-	for o.span > 0 && o.ring[o.head] == free {
-		o.head = (o.head + 1) & mask
-		o.span--
-		o.first = next(o.first)
-	}
-	if o.span == 0 && len(o.ring) > 256 && o.queueLen == 0 {
-		// An idle client owns no large window; the identifiers go on where they were.
-		o.ring, o.bodies, o.head = nil, nil, 0
-	}
-	return Fits
-}
-
-// id is the packet identifier n places after the first: 1 follows 65535.
-func (o *Outbox) id(n int) uint16 { return uint16((int(o.first)-1+n)%MaxWindow + 1) }
-
-func next(id uint16) uint16 {
-	if id == MaxWindow {
-		return 1
-	}
-	return id + 1
-}
-
-func (o *Outbox) find(id uint16) (at int, s state) {
-	if id == 0 || o.span == 0 {
-		return 0, free
-	}
-	n := int(id) - int(o.first)
-	if n < 0 {
-		n += MaxWindow
-	}
-	if n >= o.span {
-		return 0, free
-	}
-	at = (o.head + n) & (len(o.ring) - 1)
-	return at, o.ring[at]
-}
-
-func (o *Outbox) grow(n int) {
-	if n <= len(o.ring) {
-		return
-	}
-	size := max(16, len(o.ring))
-	for size < n {
-		size *= 2
-	}
-	ring := make([]state, size)
-	for i := range o.span {
-		ring[i] = o.ring[(o.head+i)&(len(o.ring)-1)]
-	}
-	if o.bodies != nil {
-		bodies := make([]Delivery, size)
-		for i := range o.span {
-			bodies[i] = o.bodies[(o.head+i)&(len(o.ring)-1)]
-		}
-		o.bodies = bodies
-	}
-	o.ring, o.head = ring, 0
-}
-
-// Resend calls publish for every message in flight, in the order in which they were first sent, with its packet identifier, and release
-// for every identifier that waits for PUBCOMP (MQTT-4.4.0-1, MQTT-4.6.0-1). Messages whose bodies were not kept are given up.
-func (o *Outbox) Resend(publish func(id uint16, d Delivery), release func(id uint16)) {
-	mask := len(o.ring) - 1
-	id := o.first
-	for i, n := 0, o.span; i < n; i++ {
-		at := (o.head + i) & mask
-		switch o.ring[at] {
-		case wantAck, wantRec:
-			if o.bodies != nil && o.bodies[at].Message != nil {
-				publish(id, o.bodies[at])
-			}
-		case wantComp:
-			release(id)
-		}
-		id = next(id)
-	}
+	o.win.finish(at)
+	return seq, Fits
 }
 
 // Clear ends the session's sending half: everything is released.
 func (o *Outbox) Clear() {
-	for o.queueLen > 0 {
-		o.pop()
-	}
-	*o = Outbox{Limits: o.Limits, Keep: o.Keep, budget: o.budget}
+	o.queue.clear()
+	*o = NewOutbox(o.Limits, o.Keep, o.budget)
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"picket/cause"
+	"picket/echo/door"
 	"picket/logging"
 )
 
@@ -39,6 +40,11 @@ type Limits struct {
 // DefaultLimits are generous for people and tight for floods. A client's sending connection and the one back take two descriptors.
 func DefaultLimits() Limits {
 	return Limits{Connections: 4096, PerClient: 64, PerMinute: 120, Bytes: 1 << 30, Time: time.Hour, Idle: 5 * time.Minute}
+}
+
+// accounts are the limits that are kept for each client.
+func (l Limits) accounts() door.Limits {
+	return door.Limits{Connections: l.Connections, PerClient: l.PerClient, PerMinute: l.PerMinute, Bytes: l.Bytes}
 }
 
 // check says which limit cannot be.
@@ -67,18 +73,6 @@ type Config struct {
 	Log            *logging.Logger
 }
 
-// Error is an end that was not wanted, with its cause.
-type Error struct {
-	Cause cause.ID
-	Text  string // one line without a full stop
-}
-
-func (e *Error) Error() string { return e.Text + " [" + string(e.Cause) + "]" }
-
-func errorf(id cause.ID, format string, args ...any) *Error {
-	return &Error{Cause: id, Text: fmt.Sprintf(format, args...)}
-}
-
 // noticePrefix begins the line by which a server says why it ends a connection.
 const noticePrefix = "picket echo: "
 
@@ -86,7 +80,7 @@ const noticePrefix = "picket echo: "
 const maxNotice = 1000
 
 // parseNotice reads a server's line. Text that has no known cause at its end, or is no such line at all, is false.
-func parseNotice(line string) (*Error, bool) {
+func parseNotice(line string) (*cause.Failure, bool) {
 	text, ok := strings.CutPrefix(strings.TrimRight(line, "\r\n"), noticePrefix)
 	if !ok || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return nil, false
@@ -99,5 +93,5 @@ func parseNotice(line string) (*Error, bool) {
 	if _, known := cause.Lookup(id); !known {
 		return nil, false
 	}
-	return &Error{Cause: id, Text: text[:open]}, true
+	return &cause.Failure{Cause: id, Text: text[:open]}, true
 }

@@ -139,7 +139,7 @@ func connect(t testing.TB, address string, s *Server) pair {
 }
 
 // refusal reads the line by which the server ends a connection.
-func refusal(t testing.TB, conn *net.TCPConn) *Error {
+func refusal(t testing.TB, conn *net.TCPConn) *cause.Failure {
 	t.Helper()
 	line, err := io.ReadAll(conn)
 	if err != nil {
@@ -154,7 +154,7 @@ func refusal(t testing.TB, conn *net.TCPConn) *Error {
 
 func wantCause(t testing.TB, err error, id cause.ID) {
 	t.Helper()
-	var why *Error
+	var why *cause.Failure
 	if !errors.As(err, &why) || why.Cause != id {
 		t.Errorf("got %v, want the cause %s", err, id)
 	}

@@ -19,7 +19,6 @@ import (
 	"pgregory.net/rapid"
 
 	"picket/cause"
-	"picket/logging"
 )
 
 // What goes in on one side comes out on the other, whatever the chunks it is sent in, and the end comes after it.
@@ -406,48 +405,4 @@ func TestShutdownTellsClients(t *testing.T) {
 	}
 	p.out.Close()
 	<-stopped
-}
-
-// Many connections at once come from one address: the log has one line of it, and a number.
-func TestFloodsDoNotFillTheLog(t *testing.T) {
-	limits := DefaultLimits()
-	limits.PerClient = 1
-	table := newClients(limits)
-	now := time.Now()
-	a := addr("192.0.2.7")
-	if _, refused, _ := table.enter(a, now); refused != nil {
-		t.Fatal(refused)
-	}
-	told := 0
-	for range 1000 {
-		_, refused, first := table.enter(a, now)
-		wantCause(t, refused, cause.EchoClientConnections)
-		if first {
-			told++
-		}
-	}
-	untold := table.sweep(now.Add(time.Minute))
-	if told != 1 || len(untold) != 1 || untold[0].count != 999 || untold[0].client.String() != "192.0.2.7/32" || untold[0].cause != cause.EchoClientConnections {
-		t.Errorf("%d lines, then %+v", told, untold)
-	}
-	if untold := table.sweep(now.Add(2 * time.Minute)); len(untold) != 0 {
-		t.Errorf("told again: %+v", untold)
-	}
-}
-
-// A descriptor that is missing makes a connection wait; the log says so once.
-func TestOutOfFiles(t *testing.T) {
-	log := &lines{}
-	logger, err := logging.New(logging.Config{Dest: []logging.Dest{{Kind: logging.Stdout}}, Types: logging.All}, log, io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &Server{config: Config{Log: logger}}
-	for range 3 {
-		s.outOfFiles(syscall.EMFILE)
-	}
-	logger.Close()
-	if got, want := log.String(), "Error: A connection has to wait: too many open files. [fd-limit]\n"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"picket/cause"
+	"picket/echo/door"
 	"picket/logging"
 )
 
@@ -30,38 +31,22 @@ const (
 // session is one client's connection, and the one back to it.
 type session struct {
 	server *Server
-	client *client
+	client *door.Client
 	in     *net.TCPConn // what the client sends
 	back   *net.TCPConn // what the client gets: another connection, or the same
 	ends   time.Time    // by the limit of time
 	peer   string       // the client's address and port
 
 	mu    sync.Mutex
-	ended *Error // why the session is being ended, while it runs
+	ended *cause.Failure // why the session is being ended, while it runs
 }
 
-// handle serves one accepted connection.
-func (s *Server) handle(ctx context.Context, in *net.TCPConn) {
-	defer in.Close()
+// handle serves one client.
+func (s *Server) handle(ctx context.Context, in *net.TCPConn, from netip.AddrPort, client *door.Client) {
 	log := s.config.Log
-	from := address(in.RemoteAddr())
-	account, refused, first := s.clients.enter(from.Addr(), time.Now())
-	if refused != nil {
-		if first {
-			log.Cause(logging.Warning, refused.Cause, "Connection from %s refused: %s.", from, refused.Text)
-		}
-		select {
-		case s.parting <- struct{}{}:
-			part(in, refused)
-			<-s.parting
-		default: // so many that they are closed without a word
-		}
-		return
-	}
-	defer s.clients.leave(account)
 	shrink(in)
-	c := &session{server: s, client: account, in: in, back: in, ends: time.Now().Add(s.config.Limits.Time), peer: from.String()}
-	log.Printf(logging.Notice, "New connection from %s on port %d.", from, in.LocalAddr().(*net.TCPAddr).Port)
+	c := &session{server: s, client: client, in: in, back: in, ends: time.Now().Add(s.config.Limits.Time), peer: from.String()}
+	log.Printf(logging.Notice, "New connection from %s on port %d.", from, door.Address(in.LocalAddr()).Port())
 	if !s.config.SameConnection {
 		back, err := s.connectBack(ctx, in)
 		if err != nil {
@@ -72,11 +57,11 @@ func (s *Server) handle(ctx context.Context, in *net.TCPConn) {
 		defer back.Close()
 		c.back = back
 	}
-	defer context.AfterFunc(ctx, func() { c.interrupt(errorf(cause.ServerShuttingDown, "the server is shutting down")) })()
+	defer context.AfterFunc(ctx, func() { c.interrupt(cause.Fail(cause.ServerShuttingDown, "the server is shutting down")) })()
 	began := time.Now()
 	n, err := c.run()
 	took := time.Since(began).Round(time.Millisecond)
-	var why *Error
+	var why *cause.Failure
 	switch {
 	case err == nil:
 		log.Printf(logging.Notice, "Client %s ended: %d bytes returned in %v.", from, n, took)
@@ -89,45 +74,25 @@ func (s *Server) handle(ctx context.Context, in *net.TCPConn) {
 	default:
 		// The sender broke off. Its receiver must not take what came for the whole.
 		_ = c.back.SetLinger(0)
-		log.Printf(logging.Notice, "Client %s closed its connection: %s; %d bytes returned in %v.", from, reason(err), n, took)
+		log.Printf(logging.Notice, "Client %s closed its connection: %s; %d bytes returned in %v.", from, door.BareReason(err), n, took)
 	}
 }
 
-// address is a TCP address with IPv4 written as such, on a socket of both families too.
-func address(a net.Addr) netip.AddrPort {
-	p := a.(*net.TCPAddr).AddrPort()
-	return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
-}
-
-// connectBack connects to the port for what returns, at the very address that in came from, and from the address that it came to.
-func (s *Server) connectBack(ctx context.Context, in *net.TCPConn) (*net.TCPConn, *Error) {
-	local, remote := address(in.LocalAddr()).Addr(), address(in.RemoteAddr()).Addr()
-	dialer := net.Dialer{Timeout: backLimit, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(local, 0))}
-	to := netip.AddrPortFrom(remote, uint16(s.config.BackPort)).String()
-	conn, err := dialer.DialContext(ctx, "tcp", to)
+// connectBack connects to the port for what returns.
+func (s *Server) connectBack(ctx context.Context, in *net.TCPConn) (*net.TCPConn, *cause.Failure) {
+	back, err := door.DialBack(ctx, in, uint16(s.config.BackPort), backLimit)
 	switch {
 	case err == nil:
-		shrink(conn.(*net.TCPConn))
-		return conn.(*net.TCPConn), nil
+		shrink(back)
+		return back, nil
 	case ctx.Err() != nil:
-		return nil, errorf(cause.ServerShuttingDown, "the server is shutting down")
+		return nil, cause.Fail(cause.ServerShuttingDown, "the server is shutting down")
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
-		s.outOfFiles(err)
-		return nil, errorf(cause.FDLimit, "the server may open no more files")
+		s.door.OutOfFiles(err)
+		return nil, cause.Fail(cause.FDLimit, "the server may open no more files")
 	}
-	return nil, errorf(cause.EchoNoWayBack, "%s cannot be connected to: %s", to, reason(err))
-}
-
-// reason is the bare reason of a network error: "connection refused", "no route to host", "no answer within 5s".
-func reason(err error) string {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return "no answer within " + backLimit.String()
-	}
-	var call *os.SyscallError
-	if errors.As(err, &call) {
-		return call.Err.Error()
-	}
-	return err.Error()
+	to := netip.AddrPortFrom(door.Address(in.RemoteAddr()).Addr(), uint16(s.config.BackPort))
+	return nil, cause.Fail(cause.EchoNoWayBack, "%s cannot be connected to: %s", to, door.BareReason(err))
 }
 
 func shrink(c *net.TCPConn) {
@@ -135,7 +100,7 @@ func shrink(c *net.TCPConn) {
 	_ = c.SetWriteBuffer(socketBuffer)
 }
 
-// run returns what comes until there is no more. The error is nil when the client has ended, an *Error when the server ends it, and the
+// run returns what comes until there is no more. The error is nil when the client has ended, an *cause.Failure when the server ends it, and the
 // network's when the sender broke off.
 func (c *session) run() (n int64, err error) {
 	var watching sync.WaitGroup
@@ -152,8 +117,8 @@ func (c *session) run() (n int64, err error) {
 		var m int
 		m, err = in.pass(c.back)
 		n += int64(m)
-		if m > 0 && !c.server.clients.spend(c.client, m, time.Now()) {
-			c.interrupt(errorf(cause.EchoClientBytes, "more than %d bytes within an hour", c.server.config.Limits.Bytes))
+		if m > 0 && !c.server.door.Spend(c.client, m, time.Now()) {
+			c.interrupt(cause.Fail(cause.EchoClientBytes, "more than %d bytes within an hour", c.server.config.Limits.Bytes))
 		}
 		if err != nil {
 			break
@@ -176,18 +141,18 @@ func (c *session) run() (n int64, err error) {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return n, c.expired()
 	case errors.As(err, &failed):
-		return n, errorf(cause.EchoReceiverGone, "its receiving side closed: %s", reason(failed.err))
+		return n, cause.Fail(cause.EchoReceiverGone, "its receiving side closed: %s", door.BareReason(failed.err))
 	}
 	return n, err
 }
 
 // expired says which limit of time was met.
-func (c *session) expired() *Error {
+func (c *session) expired() *cause.Failure {
 	l := c.server.config.Limits
 	if time.Now().Before(c.ends) {
-		return errorf(cause.EchoIdle, "nothing has moved for %v", l.Idle)
+		return cause.Fail(cause.EchoIdle, "nothing has moved for %v", l.Idle)
 	}
-	return errorf(cause.EchoTimeLimit, "the connection has lasted %v", l.Time)
+	return cause.Fail(cause.EchoTimeLimit, "the connection has lasted %v", l.Time)
 }
 
 // watch reads the connection back until its end, so that a receiver that is gone is noticed while nothing is written to it. What a
@@ -199,8 +164,8 @@ func (c *session) watch() {
 	}
 	for {
 		n, err := r.pass(io.Discard)
-		if n > 0 && !c.server.clients.spend(c.client, n, time.Now()) {
-			c.interrupt(errorf(cause.EchoClientBytes, "more than %d bytes within an hour", c.server.config.Limits.Bytes))
+		if n > 0 && !c.server.door.Spend(c.client, n, time.Now()) {
+			c.interrupt(cause.Fail(cause.EchoClientBytes, "more than %d bytes within an hour", c.server.config.Limits.Bytes))
 		}
 		switch {
 		case err == nil:
@@ -210,7 +175,7 @@ func (c *session) watch() {
 			c.interrupt(c.expired())
 			return
 		default:
-			c.interrupt(errorf(cause.EchoReceiverGone, "its receiving side closed: %s", reason(err)))
+			c.interrupt(cause.Fail(cause.EchoReceiverGone, "its receiving side closed: %s", door.BareReason(err)))
 			return
 		}
 	}
@@ -233,7 +198,7 @@ func (c *session) extend() bool {
 }
 
 // interrupt ends the session for a reason; the first one counts. What was read is still returned, if it is taken within a moment.
-func (c *session) interrupt(why *Error) {
+func (c *session) interrupt(why *cause.Failure) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended != nil {
@@ -245,7 +210,7 @@ func (c *session) interrupt(why *Error) {
 	_ = c.back.SetWriteDeadline(time.Now().Add(partLimit))
 }
 
-func (c *session) why() *Error {
+func (c *session) why() *cause.Failure {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.ended
@@ -253,7 +218,7 @@ func (c *session) why() *Error {
 
 // part tells a client why its connection ends, and gives it a moment to hear it: a connection that is closed with bytes unread is
 // reset, and the client may then never see the line.
-func part(in *net.TCPConn, why *Error) {
+func part(in *net.TCPConn, why *cause.Failure) {
 	_ = in.SetDeadline(time.Now().Add(partLimit))
 	if _, err := io.WriteString(in, noticePrefix+why.Error()+"\n"); err != nil || in.CloseWrite() != nil {
 		return

@@ -14,10 +14,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"picket/cause"
+	"picket/echo/door"
 )
 
 // TalkConfig says whom to talk to.
@@ -44,7 +44,7 @@ type Summary struct {
 }
 
 // Talk sends what comes from in to the server and writes what returns to out, both as it comes, until in has ended and all of it has
-// returned. The error is an *[Error] when what returned is not what was sent, or when the cause is known otherwise.
+// returned. The error is an *[cause.Failure] when what returned is not what was sent, or when the cause is known otherwise.
 //
 // A goroutine reads from in until the next Read returns; when Talk ends before in does, that may be later.
 func Talk(ctx context.Context, c TalkConfig, in io.Reader, out io.Writer) (Summary, error) {
@@ -147,17 +147,11 @@ func (t *talk) run(ctx context.Context, in io.Reader, out io.Writer) error {
 }
 
 func (t *talk) listen(ctx context.Context) (*net.TCPListener, error) {
-	var config net.ListenConfig
-	l, err := config.Listen(ctx, t.config.Network, net.JoinHostPort(t.config.Bind, strconv.Itoa(t.config.BackPort)))
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, errorf(cause.PortTaken, "port %d, on which everything returns, is taken by another program", t.config.BackPort)
-	case errors.Is(err, syscall.EACCES):
-		return nil, errorf(cause.PrivilegedPort, "port %d may not be opened: permission denied", t.config.BackPort)
-	case err != nil:
+	l, err := door.ListenTCP(ctx, t.config.Network, t.config.Bind, t.config.BackPort)
+	if err != nil {
 		return nil, fmt.Errorf("listening for what returns: %w", err)
 	}
-	return l.(*net.TCPListener), nil // what these networks give
+	return l, nil
 }
 
 func (t *talk) connect(ctx context.Context) (*net.TCPConn, error) {
@@ -198,7 +192,7 @@ func (t *talk) send(conn *net.TCPConn, in io.Reader) error {
 
 // accept waits for the server to connect back. Connections from elsewhere are closed.
 func (t *talk) accept(ctx context.Context, l *net.TCPListener, conn *net.TCPConn, said *notice) (*net.TCPConn, error) {
-	server := address(conn.RemoteAddr()).Addr().WithZone("")
+	server := door.Address(conn.RemoteAddr()).Addr().WithZone("")
 	_ = l.SetDeadline(time.Now().Add(t.config.Wait)) // fails on a closed listener, as Accept does next
 	accepted := make(chan struct{})
 	var waking sync.WaitGroup
@@ -218,7 +212,7 @@ func (t *talk) accept(ctx context.Context, l *net.TCPListener, conn *net.TCPConn
 	for {
 		back, err := l.AcceptTCP()
 		if err == nil {
-			if from := address(back.RemoteAddr()); from.Addr().WithZone("") != server {
+			if from := door.Address(back.RemoteAddr()); from.Addr().WithZone("") != server {
 				back.Close()
 				t.config.Note(fmt.Sprintf("a connection from %s was closed: it is not from %s, the server", from, server), cause.EchoStranger)
 				continue
@@ -232,9 +226,9 @@ func (t *talk) accept(ctx context.Context, l *net.TCPListener, conn *net.TCPConn
 		case why != nil:
 			return nil, why
 		case ended:
-			return nil, errorf(cause.EchoNoWayBack, "the server closed the connection and did not connect back to port %d", t.config.BackPort)
+			return nil, cause.Fail(cause.EchoNoWayBack, "the server closed the connection and did not connect back to port %d", t.config.BackPort)
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return nil, errorf(cause.EchoNoWayBack, "the server did not connect back to port %d within %v", t.config.BackPort, t.config.Wait)
+			return nil, cause.Fail(cause.EchoNoWayBack, "the server did not connect back to port %d within %v", t.config.BackPort, t.config.Wait)
 		}
 		return nil, err
 	}
@@ -271,7 +265,7 @@ const settleWait = 2 * time.Second
 
 // settle works out how the talk went, once nothing returns any more.
 func (t *talk) settle(ctx context.Context, received error, sending <-chan error, said *notice) error {
-	var refused *Error
+	var refused *cause.Failure
 	if errors.As(received, &refused) {
 		return refused
 	}
@@ -288,9 +282,9 @@ func (t *talk) settle(ctx context.Context, received error, sending <-chan error,
 	case complete && n == m && sent == returned:
 		return nil
 	case complete && n == m:
-		return errorf(cause.EchoAltered, "%d bytes returned, as many as were sent, but not the same", m)
+		return cause.Fail(cause.EchoAltered, "%d bytes returned, as many as were sent, but not the same", m)
 	case complete || m > n:
-		return errorf(cause.EchoAltered, "%d bytes were sent and %d returned", n, m)
+		return cause.Fail(cause.EchoAltered, "%d bytes were sent and %d returned", n, m)
 	case sendError != nil:
 		return fmt.Errorf("sending: %w", sendError)
 	}
@@ -298,7 +292,7 @@ func (t *talk) settle(ctx context.Context, received error, sending <-chan error,
 }
 
 // await waits for the end of the sending side, which is complete if it came without an error, or for the server's reason.
-func await(ctx context.Context, sending <-chan error, said *notice) (complete bool, why *Error, sendError error) {
+func await(ctx context.Context, sending <-chan error, said *notice) (complete bool, why *cause.Failure, sendError error) {
 	timer := time.NewTimer(settleWait)
 	defer timer.Stop()
 	var saidDone <-chan struct{}
@@ -330,8 +324,8 @@ func await(ctx context.Context, sending <-chan error, said *notice) (complete bo
 
 // notice is what a server of two connections says on the sending connection, if it says anything.
 type notice struct {
-	done chan struct{} // closed when no more can come
-	why  *Error        // once done: the server's reason, or nil
+	done chan struct{}  // closed when no more can come
+	why  *cause.Failure // once done: the server's reason, or nil
 }
 
 // read reads the sending connection until it is closed.
@@ -341,12 +335,12 @@ func (s *notice) read(conn *net.TCPConn) {
 	if why, ok := parseNotice(line); ok {
 		s.why = why
 	} else if line != "" || err == nil {
-		s.why = errorf(cause.EchoAltered, "the server answers on the sending connection; does it serve the same connection?")
+		s.why = cause.Fail(cause.EchoAltered, "the server answers on the sending connection; does it serve the same connection?")
 	}
 }
 
 // peek gives the reason, and whether no more can come.
-func (s *notice) peek() (why *Error, ended bool) {
+func (s *notice) peek() (why *cause.Failure, ended bool) {
 	select {
 	case <-s.done:
 		return s.why, true

@@ -162,7 +162,7 @@ func (c *echoTalk) Run(e *env) error {
 
 // withRemedy adds to an error with a cause what to do about it, in the user's language.
 func withRemedy(err error, values cause.Values) error {
-	var why *echo.Error
+	var why *cause.Failure
 	if !errors.As(err, &why) {
 		return err
 	}

@@ -1,14 +1,20 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
+	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"picket/cause"
 	"picket/echo"
+	"picket/echo/probe"
 	"picket/logging"
 	"picket/process"
 )
@@ -33,6 +39,10 @@ type echoServe struct {
 	MaxTime        time.Duration `default:"${echoTime}" help:"How long a connection may last (default ${default})."`
 	Idle           time.Duration `default:"${echoIdle}" help:"How long nothing may move on it (default ${default})."`
 
+	Probe     bool   `help:"Also answer those who hold the token what their own address looks like from here, for picket doctor --server --from."`
+	ProbePort int    `default:"2002" help:"Port of the probe, TCP and UDP (default ${default})."`
+	TokenFile string `placeholder:"FILE" type:"path" help:"File with the probe's token (default: the environment's PICKET_PROBE_TOKEN)."`
+
 	LogFormat string `enum:"mosquitto,text,json" default:"mosquitto" placeholder:"FORM" help:"Form of the log: mosquitto, text or json."`
 	Quiet     bool   `short:"q" help:"Log warnings and errors only."`
 }
@@ -46,7 +56,11 @@ Exit status: 0 after a signal, 1 when a port cannot be opened.
 Examples:
   picket echo serve
   picket echo serve --port 7000 --back-port 7001 --max-per-client 5
-  picket echo serve --same-connection --bind 192.0.2.10 --bind 2001:db8::10`
+  picket echo serve --same-connection --bind 192.0.2.10 --bind 2001:db8::10
+
+The doctor's second vantage point; the same file is given to picket doctor --server --from on the broker's machine:
+  (umask 077; openssl rand -base64 24 > probe.token)
+  picket echo serve --probe --token-file probe.token`
 }
 
 // echoDefaults are the defaults of the limits, for the options' texts.
@@ -60,7 +74,7 @@ func echoDefaults() map[string]string {
 
 // Run serves until it is asked to end.
 func (c *echoServe) Run(e *env) error {
-	if err := checkPorts(portOption{"--port", c.Port}, portOption{"--back-port", c.BackPort}); err != nil {
+	if err := checkPorts(portOption{"--port", c.Port}, portOption{"--back-port", c.BackPort}, portOption{"--probe-port", c.ProbePort}); err != nil {
 		return err
 	}
 	if !c.SameConnection && c.Port == c.BackPort {
@@ -78,6 +92,13 @@ func (c *echoServe) Run(e *env) error {
 			return &usageError{text: limit.name + " has to be more than 0; for no limit, use a large value", help: "picket echo serve --help"}
 		}
 	}
+	var token []byte
+	if c.Probe {
+		var err error
+		if token, err = probeToken(c.TokenFile); err != nil {
+			return err
+		}
+	}
 	log, err := c.log(e)
 	if err != nil {
 		return err
@@ -92,7 +113,52 @@ func (c *echoServe) Run(e *env) error {
 	if err != nil {
 		return withRemedy(err, cause.Values{"port": strconv.Itoa(c.Port)})
 	}
-	return server.Serve(e.ctx)
+	if !c.Probe {
+		return server.Serve(e.ctx)
+	}
+	prober, err := probe.Listen(e.ctx, probe.Config{Addresses: c.Bind, Port: c.ProbePort, Token: token, Log: log})
+	if err != nil {
+		return withRemedy(err, cause.Values{"port": strconv.Itoa(c.ProbePort)})
+	}
+	both, ctx := errgroup.WithContext(e.ctx)
+	both.Go(func() error { return server.Serve(ctx) })
+	both.Go(func() error { return prober.Serve(ctx) })
+	return both.Wait()
+}
+
+// tokenVariable is the environment's variable with the probe's token. There is no option for it: everybody on the machine sees command
+// lines.
+const tokenVariable = "PICKET_PROBE_TOKEN"
+
+// maxTokenFile bounds what is read of a token's file that is another file by mistake.
+const maxTokenFile = 4096
+
+// probeToken reads the token from a file or, without one, from the environment.
+func probeToken(file string) ([]byte, error) {
+	if file == "" {
+		token := strings.TrimSpace(os.Getenv(tokenVariable))
+		if token == "" {
+			return nil, &usageError{text: "the probe needs a token: --token-file FILE, or " + tokenVariable + " in the environment"}
+		}
+		return []byte(token), probe.CheckToken([]byte(token))
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("the probe's token: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxTokenFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("the probe's token: %w", err)
+	}
+	token := bytes.TrimSpace(text)
+	if len(text) > maxTokenFile || bytes.ContainsAny(token, "\r\n") {
+		return nil, fmt.Errorf("%s is no token's file: it has more than one line, or more than %d bytes", file, maxTokenFile)
+	}
+	if err := probe.CheckToken(token); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return token, nil
 }
 
 func (c *echoServe) log(e *env) (*logging.Logger, error) {

@@ -161,7 +161,12 @@ func TestRoutingAllocatesNothing(t *testing.T) {
 			for range 10 {
 				step() // routes are cached and buffers grown
 			}
-			if n := testing.AllocsPerRun(100, step); n > 0 {
+			// What other goroutines allocate meanwhile is counted too, the more of it the busier the machine is: it has to be nothing once.
+			n := testing.AllocsPerRun(100, step)
+			for try := 1; n > 0 && try < 5; try++ {
+				n = testing.AllocsPerRun(100, step)
+			}
+			if n > 0 {
 				t.Errorf("%v allocations for %d messages", n, perBatch)
 			}
 		})

@@ -51,6 +51,31 @@ var connectCauses = []Cause{
 		},
 	},
 	{
+		ID: ServerFull, Severity: Error, Stage: Connect,
+		Title: Text{"the broker takes no more clients for now", "服务端已满，暂不接受新客户端"},
+		Explain: Text{
+			"A limit of the broker is reached: `max_connections` of the listener, `global_max_connections`, `memory_limit`, or the files that the system lets the broker open. CONNECT is answered with return code 3, in MQTT 5 with 0x97 and a reason that names the limit; in a flood the rest is closed without an answer. `picket ctl status` shows all limits and how near they are.",
+			"服务端的某个上限已到：监听端口的 `max_connections`、`global_max_connections`、`memory_limit`，或系统允许打开的文件数。CONNECT 会收到返回码 3，MQTT 5 为 0x97 并附上是哪个上限；连接过多时其余的直接关闭、不再应答。`picket ctl status` 显示所有上限和当前用量。",
+		},
+		Remedy: Text{
+			"Try again later. On the broker's side: find the program that opens connections and never closes them, or raise the limit that the reason names.",
+			"请稍后再试。服务端：找出只开不关连接的程序，或调高原因中指出的那个上限。",
+		},
+		ConsequenceOf: []ID{MaxConnections, FDLimit, MemoryLimit},
+	},
+	{
+		ID: Maintenance, Severity: Warning, Stage: Connect,
+		Title: Text{"the broker is closed for maintenance", "服务端正在维护"},
+		Explain: Text{
+			"Whoever runs the broker has closed it for a while (`picket ctl maintenance on`). New clients get return code 3, in MQTT 5 0x88, or 0x9C or 0x9D when they are to use another server, with the time of the end and a message in the reason. Connected clients are disconnected: MQTT 5 says 0x98, 0x9C or 0x9D.",
+			"管理员用 `picket ctl maintenance on` 暂时关闭了服务。新客户端收到返回码 3，MQTT 5 为 0x88；若指定了另一台服务器则为 0x9C 或 0x9D，原因中写有结束时间和说明。已连接的客户端会被断开：MQTT 5 为 0x98、0x9C 或 0x9D。",
+		},
+		Remedy: Text{
+			"Wait for the time that the reason names, or connect to the server that it names. `picket ctl status` shows the maintenance, `picket ctl maintenance off` ends it.",
+			"等到原因中写明的时间，或连接其中给出的服务器。`picket ctl status` 查看维护状态，`picket ctl maintenance off` 结束维护。",
+		},
+	},
+	{
 		ID: AuthMethodUnknown, Severity: Error, Stage: Connect,
 		Title: Text{"the broker does not offer this authentication method", "不支持客户端要求的认证方法"},
 		Explain: Text{

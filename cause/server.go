@@ -41,6 +41,18 @@ var serverCauses = []Cause{
 		},
 	},
 	{
+		ID: PageNotBuilt, Severity: Info, Stage: Server,
+		Title: Text{"this build of Picket has no page for the phone", "此版本的 Picket 不含手机测试页"},
+		Explain: Text{
+			"The page is bundled from JavaScript when Picket is built, which needs node and npm; `go build` alone leaves it out. The broker itself lacks nothing.",
+			"手机测试页在编译 Picket 时由 JavaScript 打包而成，需要 node 和 npm；只用 `go build` 编译时不包含它。服务端本身的功能不受影响。",
+		},
+		Remedy: Text{
+			"Build with `make build` on a machine that has node and npm. Any MQTT app can be used instead of the page.",
+			"在装有 node 和 npm 的机器上用 `make build` 编译。也可以不用测试页，直接用任意 MQTT 应用。",
+		},
+	},
+	{
 		ID: ConfigNotLoaded, Severity: Error, Stage: Server,
 		Title: Text{"the configuration that was edited is not the one in use", "修改的配置没有生效"},
 		Explain: Text{
@@ -298,12 +310,12 @@ var serverCauses = []Cause{
 		ID: Overloaded, Severity: Warning, Stage: Server,
 		Title: Text{"the broker has more to do than it can", "服务端过载"},
 		Explain: Text{
-			"Work that must not wait, such as checking passwords, is queued beyond its limit of {limit}; new connections are refused for now with return code 3, in MQTT 5 0x89, and may come back soon.",
-			"不能久等的工作（例如校验密码）排队超过上限 {limit}；新连接暂时以返回码 3（MQTT 5 为 0x89）拒绝，稍后可再来。",
+			"The broker measures itself, and something is short: the processor (event loops are more than a second late, or passwords wait five seconds to be checked), the memory (nine tenths of `memory_limit` or of the machine's are in use), or the files that it may open. The log says which, and so do `picket ctl status` and the topics below `$SYS/broker/picket`. While processor or memory are short, new clients from other machines are refused with return code 3, in MQTT 5 0x89 with what is short in the reason; they may come back soon.",
+			"服务端自我测量，发现资源不足：处理器（事件循环迟到一秒以上，或密码校验要等五秒）、内存（`memory_limit` 或整机内存已用九成），或可打开的文件数。具体缺什么写在日志、`picket ctl status` 和 `$SYS/broker/picket` 下的主题里。处理器或内存不足期间，来自其他机器的新客户端会被返回码 3 拒绝（MQTT 5 为 0x89，原因中写明缺什么），稍后可再来。",
 		},
 		Remedy: Text{
-			"Let clients wait longer between attempts, with some chance in it; look for one that connects again and again with a wrong password.",
-			"让客户端加大重连间隔并加随机；查找是否有客户端反复用错误密码连接。",
+			"Let clients wait longer between attempts, with some chance in it; look for one that connects again and again with a wrong password, or that publishes without a pause. If it stays, the machine is too small.",
+			"让客户端加大重连间隔并加随机；查找是否有客户端反复用错误密码连接，或不停地发布。如果一直如此，说明机器太小。",
 		},
 	},
 	{

@@ -211,8 +211,8 @@ var tcpCauses = []Cause{
 		ID: MaxConnections, Severity: Error, Stage: TCP,
 		Title: Text{"the broker has as many connections as it may have", "达到最大连接数"},
 		Explain: Text{
-			"`max_connections` ({limit}) or the global limit is reached: further connections are closed at once, without a CONNACK. The log says \"denied: max_connections exceeded\".",
-			"已达到 `max_connections`（{limit}）或全局上限：新连接立即关闭，没有 CONNACK。日志为 \"denied: max_connections exceeded\"。",
+			"`max_connections` ({limit}) or the global limit is reached: further connections are closed at once, without a CONNACK, as mosquitto does it and Picket with --mosquitto or under a flood. The log says \"denied: max_connections exceeded\".",
+			"已达到 `max_connections`（{limit}）或全局上限：新连接立即关闭，没有 CONNACK（mosquitto 如此，Picket 在 --mosquitto 模式或连接过多时也如此）。日志为 \"denied: max_connections exceeded\"。",
 		},
 		Remedy: Text{
 			"Raise the limit, or find the program that opens connections and never closes them.",

@@ -88,6 +88,18 @@ var useCauses = []Cause{
 		},
 	},
 	{
+		ID: AttemptsHidden, Severity: Info, Stage: Use,
+		Title: Text{"failed attempts are shown to clients that have logged in, from the same address", "失败的连接只显示给来自同一地址且已登录的客户端"},
+		Explain: Text{
+			"The broker shows a client what other clients from the same address did wrong (`$SYS/broker/picket/attempts`). It does so only for a client that has logged in with a password or a certificate and that came directly or with a PROXY header: behind another kind of proxy all clients have the same address.",
+			"服务端可以让客户端看到同一地址的其他客户端出了什么错（`$SYS/broker/picket/attempts`）。只有用密码或证书登录、并且直接连接或带有 PROXY 头的客户端才能看到：经过其他代理时，所有客户端的地址都一样。",
+		},
+		Remedy: Text{
+			"Log in with a user name and a password. Behind a proxy, let it send the PROXY header and name it in `proxy_from`.",
+			"用用户名和密码登录。经过代理时，让代理发送 PROXY 头，并写进 `proxy_from`。",
+		},
+	},
+	{
 		ID: NoMatchingSubscribers, Severity: Info, Stage: Use,
 		Title: Text{"nobody subscribes to this topic", "没有人订阅该主题"},
 		Explain: Text{

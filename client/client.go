@@ -80,6 +80,11 @@ type Client struct {
 	err      error
 	stopping bool // the client itself is ending the connection in good order
 
+	pings struct { // PINGREQ without an answer yet, in the order of sending
+		sync.Mutex
+		waiting []chan struct{}
+	}
+
 	acting    chan struct{} // holds one element while a received packet is acted on
 	leaving   chan struct{} // closed when stopping is set
 	inHandler atomic.Bool

@@ -141,6 +141,7 @@ func (c *Client) act(first byte, body []byte) error {
 		return c.answer(p.ID, p)
 	case packet.Pingresp:
 		c.pingSent.Store(0)
+		c.pinged()
 		return nil
 	case *packet.Disconnect:
 		return &DisconnectError{Code: p.Code, Props: p.Props}

@@ -33,6 +33,8 @@ type Transport struct {
 	Proxy string
 	// Header is added to the WebSocket handshake.
 	Header http.Header
+	// Dial makes the network connection to a host and port or a Unix socket in place of LocalAddress and Proxy, when it is not nil.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 var defaultPorts = map[string]string{"mqtt": "1883", "mqtts": "8883", "ws": "80", "wss": "443"}
@@ -46,6 +48,9 @@ func (t *Transport) dial(ctx context.Context, v packet.Version) (net.Conn, error
 	if u.Scheme == "unix" {
 		if u.Path == "" {
 			return nil, fmt.Errorf("server address %q has no path; unix:///PATH is expected", t.URL)
+		}
+		if t.Dial != nil {
+			return t.Dial(ctx, "unix", u.Path)
 		}
 		return new(net.Dialer).DialContext(ctx, "unix", u.Path)
 	}
@@ -89,6 +94,9 @@ func (e *TLSError) Unwrap() error { return e.Err }
 
 // tcp connects to host:port, through the proxy if there is one.
 func (t *Transport) tcp(ctx context.Context, addr string) (net.Conn, error) {
+	if t.Dial != nil {
+		return t.Dial(ctx, "tcp", addr)
+	}
 	dialer := &net.Dialer{}
 	if t.LocalAddress != "" {
 		local, err := net.DefaultResolver.LookupIPAddr(ctx, t.LocalAddress)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -244,6 +245,46 @@ func TestKeepAlive(t *testing.T) {
 	}
 	if !errors.Is(c.Err(), ErrKeepAlive) {
 		t.Errorf("the connection ended with %v", c.Err())
+	}
+}
+
+// TestPing waits for the answer to its own ping, over a connection that somebody else has made.
+func TestPing(t *testing.T) {
+	second := make(chan struct{})
+	url := listen(t, packet.V311, func(s *server) {
+		s.welcome(false, nil)
+		s.send(packet.Pingresp{}) // answers nothing
+		for range 2 {
+			expect[packet.Pingreq](s)
+			s.send(packet.Pingresp{})
+		}
+		expect[packet.Pingreq](s)
+		<-second
+	})
+	var dialled string
+	c := dial(t, Options{Connect: packet.Connect{CleanStart: true}, Transport: Transport{
+		URL: "mqtt://broker.invalid:1234",
+		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			dialled = network + " " + address
+			return new(net.Dialer).DialContext(ctx, "tcp", strings.TrimPrefix(url, "mqtt://"))
+		},
+	}})
+	if dialled != "tcp broker.invalid:1234" {
+		t.Errorf("Dial was asked for %s", dialled)
+	}
+	for range 2 {
+		if err := c.Ping(deadline(t)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := c.Ping(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a ping that is not answered: %v", err)
+	}
+	close(second)
+	if err := c.Ping(deadline(t)); !errors.Is(err, ErrConnectionLost) {
+		t.Errorf("a ping over a lost connection: %v", err)
 	}
 }
 

@@ -157,17 +157,55 @@ func (c *Client) keepAlive() {
 				return
 			}
 			if now.Sub(time.Unix(0, c.writer.last.Load())) >= every {
-				_ = c.queue(packet.Pingreq{})
+				_, _ = c.ping()
 			}
 			timer.Reset(every)
 			continue
 		}
 		if now.Sub(time.Unix(0, quiet)) >= every {
 			c.pingSent.Store(now.UnixNano())
-			_ = c.queue(packet.Pingreq{})
+			_, _ = c.ping()
 			timer.Reset(every)
 			continue
 		}
 		timer.Reset(time.Unix(0, quiet).Add(every).Sub(now))
+	}
+}
+
+// Ping sends PINGREQ and waits for its answer. Several may be under way.
+func (c *Client) Ping(ctx context.Context) error {
+	answer, err := c.ping()
+	if err != nil {
+		return err
+	}
+	select {
+	case <-answer:
+		return nil
+	case <-c.done:
+		return c.endError()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// ping sends PINGREQ; the channel is closed when its answer comes.
+func (c *Client) ping() (<-chan struct{}, error) {
+	c.pings.Lock() // answers come in the order of the questions
+	defer c.pings.Unlock()
+	if err := c.queue(packet.Pingreq{}); err != nil {
+		return nil, err
+	}
+	answer := make(chan struct{})
+	c.pings.waiting = append(c.pings.waiting, answer)
+	return answer, nil
+}
+
+// pinged is what PINGRESP does. One that answers nothing is passed over: there is no harm in it.
+func (c *Client) pinged() {
+	c.pings.Lock()
+	defer c.pings.Unlock()
+	if len(c.pings.waiting) > 0 {
+		close(c.pings.waiting[0])
+		c.pings.waiting = c.pings.waiting[1:]
 	}
 }

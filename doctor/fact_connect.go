@@ -1,0 +1,306 @@
+package doctor
+
+import (
+	"fmt"
+	"strings"
+
+	"picket/cause"
+)
+
+// Variants of an Upgrade, beside Plainly.
+const (
+	OtherPath     = "other-path"
+	NoSubprotocol = "no-subprotocol"
+	WithOrigin    = "origin"
+	NoOrigin      = "no-origin"
+	OnlyHTTP2     = "http2" // after a handshake without ALPN the server turned out to speak HTTP/2
+)
+
+// Results of an Upgrade, beside TimedOut, WasClosed and WasReset.
+const (
+	Upgraded = "upgraded"
+	Answered = "status"   // an HTTP response other than 101
+	NotHTTP  = "not-http" // bytes that are no HTTP/1 response
+)
+
+// Upgrade is a request for WebSocket.
+type Upgrade struct {
+	Port        int          `json:"port"`
+	Variant     string       `json:"variant,omitempty"`
+	Path        string       `json:"path"`
+	Offered     string       `json:"offered,omitempty"` // the subprotocols asked for
+	Origin      string       `json:"origin,omitempty"`
+	Result      string       `json:"result"`
+	Status      int          `json:"status,omitempty"`
+	Subprotocol string       `json:"subprotocol,omitempty"` // chosen by the server
+	Location    string       `json:"location,omitempty"`
+	Server      string       `json:"server,omitempty"` // the Server header
+	Body        string       `json:"body,omitempty"`   // the first line of the response's body, at most 120 bytes
+	Bytes       string       `json:"bytes,omitempty"`  // of what is no HTTP, as a Go string literal
+	Ms          Milliseconds `json:"ms"`
+}
+
+func (Upgrade) Kind() string       { return "upgrade" }
+func (Upgrade) Stage() cause.Stage { return cause.Upgrade }
+
+func (u Upgrade) Outcome() Outcome {
+	switch {
+	case u.Variant != Plainly:
+		return Note
+	case u.Result == Upgraded && u.Subprotocol != "":
+		return Good
+	}
+	return Bad
+}
+
+func (u Upgrade) Text() cause.Text {
+	how := cause.Text{EN: "path " + u.Path, ZH: "路径 " + u.Path}
+	switch u.Variant {
+	case NoSubprotocol:
+		how = cause.Text{EN: how.EN + " without a subprotocol", ZH: how.ZH + "，不带子协议"}
+	case WithOrigin:
+		how = cause.Text{EN: how.EN + " with the origin " + u.Origin, ZH: how.ZH + "，带来源 " + u.Origin}
+	case NoOrigin:
+		how = cause.Text{EN: how.EN + " without an origin", ZH: how.ZH + "，不带来源"}
+	}
+	switch u.Result {
+	case Upgraded:
+		if u.Subprotocol == "" && u.Variant != NoSubprotocol {
+			return cause.Text{EN: how.EN + ": a WebSocket, but the server does not confirm the subprotocol mqtt", ZH: how.ZH + "：WebSocket 已建立，但服务端没有确认子协议 mqtt"}
+		}
+		return cause.Text{EN: fmt.Sprintf("%s: a WebSocket after %v", how.EN, u.Ms), ZH: fmt.Sprintf("%s：WebSocket 已建立，用时 %v", how.ZH, u.Ms)}
+	case Answered:
+		t := cause.Text{EN: fmt.Sprintf("%s: HTTP status %d", how.EN, u.Status), ZH: fmt.Sprintf("%s：HTTP 状态码 %d", how.ZH, u.Status)}
+		if u.Location != "" {
+			t.EN += ", to " + u.Location
+			t.ZH += "，转到 " + u.Location
+		}
+		if u.Server != "" {
+			t.EN += ", from " + u.Server
+			t.ZH += "，来自 " + u.Server
+		}
+		return t
+	case TimedOut:
+		return cause.Text{EN: fmt.Sprintf("%s: no answer within %v", how.EN, u.Ms), ZH: fmt.Sprintf("%s：%v 内没有应答", how.ZH, u.Ms)}
+	case WasReset:
+		return cause.Text{EN: how.EN + ": the connection is reset", ZH: how.ZH + "：连接被重置"}
+	case NotHTTP:
+		return cause.Text{EN: how.EN + ": what comes back is not HTTP: " + u.Bytes, ZH: how.ZH + "：收到的不是 HTTP：" + u.Bytes}
+	}
+	return cause.Text{EN: how.EN + ": the connection is closed without an answer", ZH: how.ZH + "：没有应答，连接被关闭"}
+}
+
+// Results of a Connect, beside Refused, TimedOut, WasClosed, WasReset and Alerted.
+const (
+	Accepted = "accepted"
+	NotMQTT  = "not-mqtt" // something else than a CONNACK
+)
+
+// Client identifiers of a Connect.
+const (
+	RandomID = "random"
+	GivenID  = "given"
+	EmptyID  = "empty"
+)
+
+// Connect is a CONNECT and what came back.
+type Connect struct {
+	Version   string `json:"version"` // 3.1, 3.1.1 or 5.0
+	ID        string `json:"id"`      // random, given or empty
+	User      bool   `json:"user"`    // a user name was sent
+	Password  bool   `json:"password"`
+	KeepAlive int    `json:"keep_alive"` // seconds
+	// Trial: it was not what the user's client would send, but a question that tells causes apart.
+	Trial  bool   `json:"trial,omitempty"`
+	Result string `json:"result"`
+	// Code is the reason code of MQTT 5, or the return code of the older versions.
+	Code      int          `json:"code,omitempty"`
+	Reason    string       `json:"reason,omitempty"`     // the reason string of MQTT 5
+	ReasonID  cause.ID     `json:"reason_id,omitempty"`  // the cause that the reason string begins with
+	Reference string       `json:"reference,omitempty"`  // another server to go to
+	Bytes     string       `json:"bytes,omitempty"`      // the first bytes that came, as a Go string literal
+	Alert     int          `json:"alert,omitempty"`      // TLS alert
+	Ms        Milliseconds `json:"ms"`                   // from CONNECT to the answer
+	ConnectMs Milliseconds `json:"connect_ms,omitempty"` // how long TCP took before, about one round trip
+}
+
+func (Connect) Kind() string       { return "connect" }
+func (Connect) Stage() cause.Stage { return cause.Connect }
+
+func (c Connect) Outcome() Outcome {
+	switch {
+	case c.Trial:
+		return Note
+	case c.Result == Accepted:
+		return Good
+	case c.Version == "3.1" && c.Result != TimedOut:
+		return Note // servers are free not to speak it
+	}
+	return Bad
+}
+
+func (c Connect) who() cause.Text {
+	t := cause.Text{EN: "MQTT " + c.Version, ZH: "MQTT " + c.Version}
+	if c.User {
+		t.EN += " with the user"
+		t.ZH += "，带用户名"
+	} else {
+		t.EN += " without a user"
+		t.ZH += "，匿名"
+	}
+	switch c.ID {
+	case GivenID:
+		t.EN += " and the given client identifier"
+		t.ZH += "，用指定的 clientId"
+	case EmptyID:
+		t.EN += " and an empty client identifier"
+		t.ZH += "，clientId 为空"
+	}
+	if c.KeepAlive != defaultKeepAlive {
+		t.EN += fmt.Sprintf(", keep alive %d s", c.KeepAlive)
+		t.ZH += fmt.Sprintf("，keepalive %d 秒", c.KeepAlive)
+	}
+	return t
+}
+
+// defaultKeepAlive is the keep alive of a CONNECT about which nothing else is said, in seconds.
+const defaultKeepAlive = 60
+
+func (c Connect) Text() cause.Text {
+	who := c.who()
+	switch c.Result {
+	case Accepted:
+		return cause.Text{EN: fmt.Sprintf("%s: accepted after %v", who.EN, c.Ms), ZH: fmt.Sprintf("%s：已接受，用时 %v", who.ZH, c.Ms)}
+	case Refused:
+		t := cause.Text{
+			EN: fmt.Sprintf("%s: refused with %s after %v", who.EN, codeName(c.Version, c.Code), c.Ms),
+			ZH: fmt.Sprintf("%s：被拒绝，%s，用时 %v", who.ZH, codeName(c.Version, c.Code), c.Ms),
+		}
+		if c.Reason != "" {
+			t.EN += fmt.Sprintf(": %q", c.Reason)
+			t.ZH += fmt.Sprintf("：“%s”", c.Reason)
+		}
+		if c.Reference != "" {
+			t.EN += "; it names another server: " + c.Reference
+			t.ZH += "；并指向另一台服务器：" + c.Reference
+		}
+		return t
+	case TimedOut:
+		return cause.Text{EN: fmt.Sprintf("%s: no answer within %v", who.EN, c.Ms), ZH: fmt.Sprintf("%s：%v 内没有应答", who.ZH, c.Ms)}
+	case WasReset:
+		return cause.Text{EN: fmt.Sprintf("%s: the connection is reset after %v, without an answer", who.EN, c.Ms), ZH: fmt.Sprintf("%s：%v 后连接被重置，没有应答", who.ZH, c.Ms)}
+	case Alerted:
+		return cause.Text{EN: who.EN + ": the server ends TLS with alert " + alertName(c.Alert), ZH: who.ZH + "：服务端以 TLS 告警 " + alertName(c.Alert) + " 结束"}
+	case NotMQTT:
+		return cause.Text{EN: who.EN + ": what comes back is not MQTT: " + c.Bytes, ZH: who.ZH + "：收到的不是 MQTT：" + c.Bytes}
+	case WasClosed:
+		return cause.Text{EN: fmt.Sprintf("%s: the connection is closed after %v, without an answer", who.EN, c.Ms), ZH: fmt.Sprintf("%s：%v 后连接被关闭，没有应答", who.ZH, c.Ms)}
+	}
+	return cause.Text{EN: who.EN + ": no connection came about", ZH: who.ZH + "：没有建立连接"}
+}
+
+// codes3 are the CONNACK return codes of MQTT 3.1 and 3.1.1 (3.1.1, table 3.1).
+var codes3 = map[int]string{1: "unacceptable protocol version", 2: "identifier rejected", 3: "server unavailable", 4: "bad user name or password", 5: "not authorized"}
+
+// codes5 are the reason codes of MQTT 5 that a CONNACK, a SUBACK, an acknowledgement or a DISCONNECT may have (MQTT 5.0, table 2-6).
+var codes5 = map[int]string{0x00: "success", 0x10: "no matching subscribers", 0x80: "unspecified error", 0x81: "malformed packet", 0x82: "protocol error", 0x83: "implementation specific error",
+	0x84: "unsupported protocol version", 0x85: "client identifier not valid", 0x86: "bad user name or password", 0x87: "not authorized", 0x88: "server unavailable",
+	0x89: "server busy", 0x8A: "banned", 0x8B: "server shutting down", 0x8C: "bad authentication method", 0x8D: "keep alive timeout", 0x8E: "session taken over",
+	0x8F: "topic filter invalid", 0x90: "topic name invalid", 0x91: "packet identifier in use", 0x93: "receive maximum exceeded", 0x94: "topic alias invalid",
+	0x95: "packet too large", 0x96: "message rate too high", 0x97: "quota exceeded", 0x98: "administrative action", 0x99: "payload format invalid",
+	0x9A: "retain not supported", 0x9B: "QoS not supported", 0x9C: "use another server", 0x9D: "server moved", 0x9E: "shared subscriptions not supported",
+	0x9F: "connection rate exceeded", 0xA0: "maximum connect time", 0xA1: "subscription identifiers not supported", 0xA2: "wildcard subscriptions not supported"}
+
+// codeName is "code 5 (not authorized)" or, with MQTT 5, "code 0x87 (not authorized)".
+func codeName(version string, code int) string {
+	number, name := fmt.Sprint(code), codes3[code]
+	if version == "5.0" {
+		number, name = fmt.Sprintf("0x%02X", code), codes5[code]
+	}
+	if name == "" {
+		return "code " + number
+	}
+	return fmt.Sprintf("code %s (%s)", number, name)
+}
+
+// ReasonCause is the cause that a reason string of MQTT 5 begins with, "" if it begins with none. Picket writes "bad-credentials: the user
+// name or the password is wrong"; a colon or the end has to follow the id.
+func ReasonCause(reason string) cause.ID {
+	id, _, _ := strings.Cut(reason, ":")
+	if c, known := cause.Lookup(cause.ID(id)); known {
+		return c.ID
+	}
+	return ""
+}
+
+// Announced are the limits that a CONNACK of MQTT 5 has announced. Nil: it said nothing about it.
+type Announced struct {
+	MaximumQoS        *int   `json:"maximum_qos,omitempty"`
+	Retain            *bool  `json:"retain_available,omitempty"`
+	MaximumPacketSize *int   `json:"maximum_packet_size,omitempty"` // bytes
+	ReceiveMaximum    *int   `json:"receive_maximum,omitempty"`
+	TopicAliasMaximum *int   `json:"topic_alias_maximum,omitempty"`
+	KeepAlive         *int   `json:"server_keep_alive,omitempty"` // seconds
+	Wildcards         *bool  `json:"wildcards_available,omitempty"`
+	Shared            *bool  `json:"shared_subscriptions_available,omitempty"`
+	SessionExpiry     *int   `json:"session_expiry,omitempty"` // seconds
+	AssignedID        string `json:"assigned_client_id,omitempty"`
+}
+
+func (Announced) Kind() string       { return "limits" }
+func (Announced) Stage() cause.Stage { return cause.Connect }
+func (Announced) Outcome() Outcome   { return Note }
+
+func (a Announced) Text() cause.Text {
+	var en, zh []string
+	number := func(p *int, e, z string) {
+		if p != nil {
+			en, zh = append(en, fmt.Sprintf(e, *p)), append(zh, fmt.Sprintf(z, *p))
+		}
+	}
+	number(a.MaximumPacketSize, "packets up to %d bytes", "报文最大 %d 字节")
+	number(a.MaximumQoS, "QoS up to %d", "QoS 最高 %d")
+	number(a.KeepAlive, "keep alive %d s", "keepalive %d 秒")
+	number(a.ReceiveMaximum, "%d messages under way at a time", "同时最多 %d 条未确认消息")
+	number(a.TopicAliasMaximum, "%d topic aliases", "%d 个主题别名")
+	if a.Retain != nil && !*a.Retain {
+		en, zh = append(en, "no retained messages"), append(zh, "不支持保留消息")
+	}
+	if len(en) == 0 {
+		return cause.Text{EN: "the broker announces no limits", ZH: "服务端没有声明限制"}
+	}
+	return cause.Text{EN: "the broker announces: " + strings.Join(en, ", "), ZH: "服务端声明：" + strings.Join(zh, "，")}
+}
+
+// Broker is what the broker tells about itself in $SYS.
+type Broker struct {
+	Version   string `json:"version,omitempty"` // as it calls itself
+	Uptime    string `json:"uptime,omitempty"`
+	Connected *int   `json:"clients_connected,omitempty"`
+	Maximum   *int   `json:"clients_maximum,omitempty"` // most at a time since its start
+	// Values are all topics below $SYS with short values, by topic; at most 200.
+	Values map[string]string `json:"values,omitempty"`
+}
+
+func (Broker) Kind() string       { return "broker" }
+func (Broker) Stage() cause.Stage { return cause.Use }
+func (Broker) Outcome() Outcome   { return Note }
+
+func (b Broker) Text() cause.Text {
+	if b.Version == "" && b.Connected == nil {
+		return cause.Text{EN: "the broker says nothing about itself ($SYS)", ZH: "服务端没有公布自身信息（$SYS）"}
+	}
+	t := cause.Text{EN: "the broker is " + b.Version, ZH: "服务端是 " + b.Version}
+	if b.Version == "" {
+		t = cause.Text{EN: "the broker does not say what it is", ZH: "服务端没有说明自己的名称"}
+	}
+	if b.Uptime != "" {
+		t.EN += ", up for " + b.Uptime
+		t.ZH += "，已运行 " + b.Uptime
+	}
+	if b.Connected != nil {
+		t.EN += fmt.Sprintf(", %d clients connected", *b.Connected)
+		t.ZH += fmt.Sprintf("，当前 %d 个客户端", *b.Connected)
+	}
+	return t
+}

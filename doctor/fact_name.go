@@ -1,0 +1,241 @@
+package doctor
+
+import (
+	"fmt"
+	"strings"
+
+	"picket/cause"
+)
+
+// Milliseconds is a span of time. It is a number in JSON.
+type Milliseconds float64
+
+// String is for people: "4 ms", "1.2 s".
+func (ms Milliseconds) String() string {
+	switch {
+	case ms < 0.95:
+		return "<1 ms"
+	case ms < 999.5:
+		return fmt.Sprintf("%.0f ms", float64(ms))
+	case ms < 9995:
+		return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(ms)/1000), ".0") + " s"
+	default:
+		return fmt.Sprintf("%.0f s", float64(ms)/1000)
+	}
+}
+
+// say is a text whose two languages take the same arguments, in the same order.
+func say(en, zh string, args ...any) cause.Text {
+	return cause.Text{EN: fmt.Sprintf(en, args...), ZH: fmt.Sprintf(zh, args...)}
+}
+
+// Mistake is something in a typed address that an app's form would not have understood.
+type Mistake string
+
+// The mistakes that [ParseTarget] corrects.
+const (
+	FullWidth   Mistake = "full-width"    // full-width signs: ： ／ 。 and digits
+	Spaces      Mistake = "spaces"        // spaces, also in the middle
+	Invisible   Mistake = "invisible"     // zero-width and other signs that cannot be seen
+	Quotes      Mistake = "quotes"        // quotation marks or brackets around the address
+	SchemeTwice Mistake = "scheme-twice"  // mqtt://mqtt://host
+	Slashes     Mistake = "slashes"       // mqtt:/host, mqtt//host or backslashes
+	WebScheme   Mistake = "web-scheme"    // http:// in place of ws://
+	EmptyPort   Mistake = "empty-port"    // host: without a port
+	Separator   Mistake = "separator"     // host 1883 or host,1883
+	NeedlessEnd Mistake = "needless-path" // a path behind an address without WebSocket
+	EndMark     Mistake = "trailing-mark" // a full stop or a comma behind the address
+	NoBrackets  Mistake = "no-brackets"   // an IPv6 address with a port and without brackets
+	Commas      Mistake = "commas"        // 192,168,1,5
+)
+
+var mistakeTexts = map[Mistake]cause.Text{
+	FullWidth:   {EN: "full-width characters such as ： or 。", ZH: "全角字符，如 ： 或 。"},
+	Spaces:      {EN: "spaces", ZH: "空格"},
+	Invisible:   {EN: "invisible characters", ZH: "看不见的字符"},
+	Quotes:      {EN: "quotation marks or brackets", ZH: "引号或括号"},
+	SchemeTwice: {EN: "the scheme twice", ZH: "协议头写了两次"},
+	Slashes:     {EN: "wrong slashes after the scheme", ZH: "协议头后面的斜杠不对"},
+	WebScheme:   {EN: "http instead of ws", ZH: "把 ws 写成了 http"},
+	EmptyPort:   {EN: "a colon without a port", ZH: "冒号后面没有端口"},
+	Separator:   {EN: "no colon before the port", ZH: "端口前面没有冒号"},
+	NeedlessEnd: {EN: "a path, which only WebSocket has", ZH: "多余的路径（只有 WebSocket 才有路径）"},
+	EndMark:     {EN: "a punctuation mark at the end", ZH: "末尾多了标点"},
+	NoBrackets:  {EN: "no brackets around an IPv6 address", ZH: "IPv6 地址没有加方括号"},
+	Commas:      {EN: "commas in place of dots", ZH: "把点写成了逗号"},
+}
+
+// Entered is the address as it was typed and as it was understood.
+type Entered struct {
+	Given    string    `json:"given"` // without a password
+	URL      string    `json:"url"`
+	Scheme   string    `json:"scheme"` // mqtt, mqtts, ws or wss
+	Host     string    `json:"host"`
+	Port     int       `json:"port"`
+	Path     string    `json:"path,omitempty"` // of ws and wss
+	Mistakes []Mistake `json:"mistakes,omitempty"`
+}
+
+func (Entered) Kind() string { return "entered" }
+
+func (Entered) Stage() cause.Stage { return cause.Name }
+
+func (e Entered) Outcome() Outcome {
+	if len(e.Mistakes) > 0 {
+		return Bad
+	}
+	return Note
+}
+
+func (e Entered) Text() cause.Text {
+	if len(e.Mistakes) == 0 {
+		return say("the address is %s", "地址为 %s", e.URL)
+	}
+	var en, zh []string
+	for _, m := range e.Mistakes {
+		t, known := mistakeTexts[m]
+		if !known {
+			t = cause.Text{EN: string(m), ZH: string(m)}
+		}
+		en, zh = append(en, t.EN), append(zh, t.ZH)
+	}
+	return cause.Text{
+		EN: fmt.Sprintf("%q has %s; read as %s", e.Given, strings.Join(en, " and "), e.URL),
+		ZH: fmt.Sprintf("“%s” 里有%s；按 %s 理解", e.Given, strings.Join(zh, "、"), e.URL),
+	}
+}
+
+// Client is what this machine has to connect with.
+type Client struct {
+	IPv4 bool  `json:"ipv4"` // it has a route for IPv4 beyond itself
+	IPv6 bool  `json:"ipv6"`
+	Time int64 `json:"time"` // its clock, Unix seconds
+	// Built is when this program was built, if that is known: a clock that shows an earlier time is wrong.
+	Built int64 `json:"built,omitempty"`
+}
+
+func (Client) Kind() string { return "client" }
+
+func (Client) Stage() cause.Stage { return cause.Name }
+
+func (c Client) Outcome() Outcome {
+	if !c.IPv4 && !c.IPv6 || c.Time < c.Built {
+		return Bad
+	}
+	return Note
+}
+
+func (c Client) Text() cause.Text {
+	var t cause.Text
+	switch {
+	case c.IPv4 && c.IPv6:
+		t = cause.Text{EN: "this machine has IPv4 and IPv6", ZH: "本机有 IPv4 和 IPv6"}
+	case c.IPv4:
+		t = cause.Text{EN: "this machine has IPv4 and no IPv6", ZH: "本机只有 IPv4，没有 IPv6"}
+	case c.IPv6:
+		t = cause.Text{EN: "this machine has IPv6 and no IPv4", ZH: "本机只有 IPv6，没有 IPv4"}
+	default:
+		t = cause.Text{EN: "this machine has no network", ZH: "本机没有网络"}
+	}
+	if c.Time < c.Built {
+		t.EN += "; its clock shows a time before this program was made"
+		t.ZH += "；本机时钟早于本程序的编译时间"
+	}
+	return t
+}
+
+// Results of a Lookup.
+const (
+	Found    = "found"
+	None     = "none"    // the name exists without an address of this family, or does not exist
+	TimedOut = "timeout" // no answer came in time
+	Failed   = "failed"  // the resolver says that it cannot tell
+)
+
+// Lookup is a question to the name servers.
+type Lookup struct {
+	Host      string       `json:"host"`
+	Record    string       `json:"record"` // A or AAAA
+	Result    string       `json:"result"` // found, none, timeout, failed
+	Addresses []string     `json:"addresses,omitempty"`
+	Error     string       `json:"error,omitempty"`
+	Ms        Milliseconds `json:"ms"`
+}
+
+func (Lookup) Kind() string { return "lookup" }
+
+func (Lookup) Stage() cause.Stage { return cause.Name }
+
+func (l Lookup) Outcome() Outcome {
+	switch l.Result {
+	case Found:
+		return Good
+	case None:
+		return Note
+	}
+	return Bad
+}
+
+func (l Lookup) Text() cause.Text {
+	family := map[string]string{"A": "IPv4", "AAAA": "IPv6"}[l.Record]
+	switch l.Result {
+	case Found:
+		return say("%s (%s): %s, after %v", "%s（%s）：%s，用时 %v", l.Host, l.Record, strings.Join(l.Addresses, ", "), l.Ms)
+	case None:
+		return say("%s has no %s address (no %s record)", "%s 没有 %s 地址（没有 %s 记录）", l.Host, family, l.Record)
+	case TimedOut:
+		return say("the name server has not answered about %s (%s) within %v", "名称服务器没有回答 %s（%s），已等待 %v", l.Host, l.Record, l.Ms)
+	}
+	return say("the name server cannot tell about %s (%s): %s", "名称服务器无法解析 %s（%s）：%s", l.Host, l.Record, l.Error)
+}
+
+// Classes of addresses.
+const (
+	Public    = "public"
+	Private   = "private"    // RFC 1918 and unique local IPv6
+	Shared    = "shared"     // 100.64.0.0/10, of carrier-grade NAT
+	Loopback  = "loopback"   // this machine
+	LinkLocal = "link-local" // 169.254.0.0/16, fe80::/10
+	Example   = "example"    // reserved for documentation
+)
+
+// Address is what is known about an address without asking anyone.
+type Address struct {
+	Address string `json:"address"`
+	Class   string `json:"class"`
+	// Own: it belongs to this machine. Near: it is in a network that this machine is connected to, the one of the interface Near.
+	Own  bool   `json:"own,omitempty"`
+	Near string `json:"near,omitempty"`
+	// CDN is the name of the content delivery network that the address belongs to.
+	CDN string `json:"cdn,omitempty"`
+}
+
+func (Address) Kind() string { return "address" }
+
+func (Address) Stage() cause.Stage { return cause.Name }
+
+func (Address) Outcome() Outcome { return Note }
+
+func (a Address) Text() cause.Text {
+	class := map[string]cause.Text{
+		Public: {EN: "a public address", ZH: "公网地址"}, Private: {EN: "a private address", ZH: "私有（内网）地址"},
+		Shared: {EN: "an address of a provider's NAT", ZH: "运营商 NAT 地址"}, Loopback: {EN: "this machine itself", ZH: "本机回环地址"},
+		LinkLocal: {EN: "an address that is valid on one cable or Wi-Fi only", ZH: "链路本地地址"}, Example: {EN: "an address for examples", ZH: "文档示例地址"},
+	}[a.Class]
+	t := cause.Text{EN: a.Address + " is " + class.EN, ZH: a.Address + " 是" + class.ZH}
+	switch {
+	case a.CDN != "":
+		t.EN += " of the content delivery network " + a.CDN
+		t.ZH += "，属于 CDN " + a.CDN
+	case a.Own && a.Class != Loopback:
+		t.EN += ", one of this machine's own"
+		t.ZH += "，就是本机自己的地址"
+	case a.Near != "":
+		t.EN += " in this machine's own network (" + a.Near + ")"
+		t.ZH += "，与本机在同一网络（" + a.Near + "）"
+	case a.Class == Private:
+		t.EN += " outside of this machine's own networks"
+		t.ZH += "，不在本机所在的网络里"
+	}
+	return t
+}

@@ -1,0 +1,201 @@
+package doctor
+
+import (
+	"fmt"
+
+	"picket/cause"
+)
+
+// Results of a Dial, beside TimedOut and Failed.
+const (
+	Open            = "open"
+	Refused         = "refused"          // nothing listens there, or a firewall says so
+	HostUnreachable = "host-unreachable" // the way ends: no machine, or a firewall that rejects
+	NetUnreachable  = "net-unreachable"  // this machine knows no way to such an address
+	WasReset        = "reset"            // the connection was cut off, not ended
+)
+
+// Purposes of a Dial.
+const (
+	Asked      = "asked"       // the port in question
+	Neighbour  = "neighbour"   // a port that brokers and machines often have
+	OnLoopback = "loopback"    // the same port of this machine's loopback address, when the address is this machine's own
+	Again      = "again"       // the port in question, once more
+	SmallSteps = "small-steps" // the port in question, with small packets only
+)
+
+// Dial is an attempt to connect over TCP.
+type Dial struct {
+	Address string       `json:"address"`
+	Port    int          `json:"port"`
+	Purpose string       `json:"purpose"`
+	Result  string       `json:"result"`
+	Error   string       `json:"error,omitempty"`
+	Ms      Milliseconds `json:"ms"`
+	// Rejected is the ICMP message that ended it, where the system lets us see those.
+	Rejected *Rejection `json:"rejected,omitempty"`
+}
+
+// Rejection is an ICMP message of the kind "destination unreachable".
+type Rejection struct {
+	From string `json:"from"` // who sent it: the machine itself, or a router or a firewall on the way
+	Code int    `json:"code"` // RFC 792 and RFC 4443
+	Name string `json:"name"` // the code in words
+	// Prohibited: only a filter sends this for TCP.
+	Prohibited bool `json:"prohibited"`
+}
+
+func (Dial) Kind() string       { return "dial" }
+func (Dial) Stage() cause.Stage { return cause.TCP }
+
+func (d Dial) Outcome() Outcome {
+	switch {
+	case d.Purpose != Asked && d.Purpose != OnLoopback:
+		return Note
+	case d.Result == Open:
+		return Good
+	}
+	return Bad
+}
+
+var dialTexts = map[string]cause.Text{
+	Open:            {EN: "open", ZH: "开放"},
+	Refused:         {EN: "refused", ZH: "被拒绝"},
+	TimedOut:        {EN: "no answer", ZH: "没有应答"},
+	HostUnreachable: {EN: "host unreachable", ZH: "主机不可达"},
+	NetUnreachable:  {EN: "network unreachable", ZH: "网络不可达"},
+	WasReset:        {EN: "reset", ZH: "被重置"},
+	Failed:          {EN: "failed", ZH: "失败"},
+}
+
+func (d Dial) Text() cause.Text {
+	result := dialTexts[d.Result]
+	t := cause.Text{
+		EN: fmt.Sprintf("%s: %s after %v", hostPort(d.Address, d.Port), result.EN, d.Ms),
+		ZH: fmt.Sprintf("%s：%s，用时 %v", hostPort(d.Address, d.Port), result.ZH, d.Ms),
+	}
+	if d.Result == Failed {
+		t.EN += " (" + d.Error + ")"
+		t.ZH += "（" + d.Error + "）"
+	}
+	if r := d.Rejected; r != nil {
+		t.EN += fmt.Sprintf("; %s says: %s", r.From, r.Name)
+		t.ZH += fmt.Sprintf("；%s 回应：%s", r.From, r.Name)
+	}
+	return t
+}
+
+// hostPort joins an address and a port as people write them.
+func hostPort(address string, port int) string {
+	for _, r := range address {
+		if r == ':' {
+			return fmt.Sprintf("[%s]:%d", address, port)
+		}
+	}
+	return fmt.Sprintf("%s:%d", address, port)
+}
+
+// Ping is a series of ICMP echo requests.
+type Ping struct {
+	Address  string       `json:"address"`
+	Sent     int          `json:"sent"`
+	Received int          `json:"received"`
+	Median   Milliseconds `json:"median_ms,omitempty"`
+	Bytes    int          `json:"bytes"` // of a whole packet
+}
+
+func (Ping) Kind() string       { return "ping" }
+func (Ping) Stage() cause.Stage { return cause.TCP }
+func (Ping) Outcome() Outcome   { return Note }
+
+func (p Ping) Text() cause.Text {
+	if p.Received == 0 {
+		return say("%s answers no ping (%d sent)", "%s 不应答 ping（已发 %d 个）", p.Address, p.Sent)
+	}
+	return say("%s answers %d of %d pings, within %v", "%s 应答了 %d / %d 个 ping，用时 %v", p.Address, p.Received, p.Sent, p.Median)
+}
+
+// What an Opening says, and what it is answered.
+const (
+	SayNothing    = "nothing"
+	SayMQTT       = "mqtt"        // a CONNECT
+	SayTLS        = "tls"         // a ClientHello
+	SayHTTP       = "http"        // a request for WebSocket
+	SayProxyV1    = "proxy-v1"    // a PROXY header of version 1, then what the URL promises
+	SayProxyV2    = "proxy-v2"    // of version 2
+	SayTLSThen    = "tls+"        // prefix: the same inside of TLS, as in "tls+mqtt"
+	HearMQTT      = "mqtt"        // a CONNACK
+	HearTLS       = "tls"         // a completed handshake
+	HearAlert     = "tls-alert"   // a TLS alert
+	HearHTTP      = "http"        // an HTTP response
+	HearWebSocket = "websocket"   // 101 Switching Protocols
+	HearSSH       = "ssh"         // SSH's version string
+	HearClosed    = "closed"      // the end, without a byte
+	HearReset     = "reset"       // cut off, without a byte
+	HearSilence   = "silence"     // nothing within the time
+	HearOther     = "other"       // bytes that are none of these
+	HearRefused   = "unreachable" // no connection came about this time
+)
+
+// Opening is a new connection on which something is said first, to learn what the port speaks.
+type Opening struct {
+	Address string       `json:"address"`
+	Port    int          `json:"port"`
+	Said    string       `json:"said"`
+	Heard   string       `json:"heard"`
+	Bytes   string       `json:"bytes,omitempty"`  // the first bytes that came, as a Go string literal; at most 64
+	Status  int          `json:"status,omitempty"` // of an HTTP response
+	Where   string       `json:"where,omitempty"`  // the Location of an HTTP response
+	Name    string       `json:"name,omitempty"`   // the protocol by name, where the bytes tell
+	Ms      Milliseconds `json:"ms"`
+}
+
+func (Opening) Kind() string       { return "opening" }
+func (Opening) Stage() cause.Stage { return cause.FirstBytes }
+func (Opening) Outcome() Outcome   { return Note }
+
+var saidTexts = map[string]cause.Text{
+	SayNothing:              {EN: "nothing said", ZH: "什么都不发"},
+	SayMQTT:                 {EN: "MQTT CONNECT", ZH: "发 MQTT CONNECT"},
+	SayTLS:                  {EN: "TLS", ZH: "发 TLS 握手"},
+	SayHTTP:                 {EN: "WebSocket (HTTP)", ZH: "发 WebSocket（HTTP）请求"},
+	SayProxyV1:              {EN: "with a PROXY header (version 1)", ZH: "先发 PROXY 头（版本 1）"},
+	SayProxyV2:              {EN: "with a PROXY header (version 2)", ZH: "先发 PROXY 头（版本 2）"},
+	SayTLSThen + SayMQTT:    {EN: "MQTT CONNECT inside TLS", ZH: "在 TLS 里发 MQTT CONNECT"},
+	SayTLSThen + SayHTTP:    {EN: "WebSocket (HTTP) inside TLS", ZH: "在 TLS 里发 WebSocket（HTTP）请求"},
+	SayTLSThen + SayNothing: {EN: "nothing said inside TLS", ZH: "TLS 握手后什么都不发"},
+}
+
+var heardTexts = map[string]cause.Text{
+	HearMQTT:      {EN: "the port answers in MQTT", ZH: "端口以 MQTT 应答"},
+	HearTLS:       {EN: "the port answers in TLS", ZH: "端口以 TLS 应答"},
+	HearAlert:     {EN: "a TLS alert comes back", ZH: "收到 TLS 告警"},
+	HearHTTP:      {EN: "the port answers in HTTP", ZH: "端口以 HTTP 应答"},
+	HearWebSocket: {EN: "the port answers with a WebSocket", ZH: "端口接受 WebSocket"},
+	HearSSH:       {EN: "the port speaks SSH", ZH: "端口是 SSH"},
+	HearClosed:    {EN: "the connection is closed", ZH: "连接被关闭"},
+	HearReset:     {EN: "the connection is reset", ZH: "连接被重置"},
+	HearSilence:   {EN: "silence", ZH: "没有回应"},
+	HearOther:     {EN: "something else comes back", ZH: "收到其他数据"},
+	HearRefused:   {EN: "no connection this time", ZH: "这次没连上"},
+}
+
+func (o Opening) Text() cause.Text {
+	said, heard := saidTexts[o.Said], heardTexts[o.Heard]
+	t := cause.Text{
+		EN: fmt.Sprintf("port %d, %s: %s after %v", o.Port, said.EN, heard.EN, o.Ms),
+		ZH: fmt.Sprintf("端口 %d，%s：%s，用时 %v", o.Port, said.ZH, heard.ZH, o.Ms),
+	}
+	switch {
+	case o.Status != 0:
+		t.EN += fmt.Sprintf(" (status %d)", o.Status)
+		t.ZH += fmt.Sprintf("（状态码 %d）", o.Status)
+	case o.Name != "":
+		t.EN += " (" + o.Name + ")"
+		t.ZH += "（" + o.Name + "）"
+	case o.Heard == HearOther:
+		t.EN += " (" + o.Bytes + ")"
+		t.ZH += "（" + o.Bytes + "）"
+	}
+	return t
+}

@@ -1,0 +1,339 @@
+package doctor
+
+import (
+	"fmt"
+
+	"picket/cause"
+)
+
+// Results of a Subscribe or a Publish, beside TimedOut.
+const (
+	Granted  = "granted"
+	Denied   = "denied"
+	Returned = "returned" // the message came back
+	Swallow  = "accepted" // acknowledged, or with QoS 0 sent, and it did not come back
+	Lost     = "lost"     // the connection ended
+	Unsent   = "unsent"   // above a limit that the server has announced
+)
+
+// Subscribe is a SUBSCRIBE to the topic of the test.
+type Subscribe struct {
+	Version  string       `json:"version"`
+	Topic    string       `json:"topic"`
+	Own      bool         `json:"own"` // the doctor's own topic, not one that the user has named
+	Result   string       `json:"result"`
+	Code     int          `json:"code"`
+	Reason   string       `json:"reason,omitempty"`
+	ReasonID cause.ID     `json:"reason_id,omitempty"`
+	Ms       Milliseconds `json:"ms"`
+}
+
+func (Subscribe) Kind() string       { return "subscribe" }
+func (Subscribe) Stage() cause.Stage { return cause.Use }
+
+func (s Subscribe) Outcome() Outcome {
+	if s.Result == Granted {
+		return Good
+	}
+	return Bad
+}
+
+func (s Subscribe) Text() cause.Text {
+	switch s.Result {
+	case Granted:
+		t := say("subscribed to %s after %v", "已订阅 %s，用时 %v", s.Topic, s.Ms)
+		if s.Code < 2 {
+			t.EN += fmt.Sprintf(", at QoS %d only", s.Code)
+			t.ZH += fmt.Sprintf("，但只给 QoS %d", s.Code)
+		}
+		return t
+	case Denied:
+		t := say("the subscription to %s is refused with %s", "订阅 %s 被拒绝，%s", s.Topic, codeName("5.0", s.Code))
+		return withReason(t, s.Reason)
+	case Lost:
+		return say("the connection ends upon the subscription to %s", "订阅 %s 时连接断开", s.Topic)
+	}
+	return say("the subscription to %s is not answered within %v", "订阅 %s 没有应答，已等待 %v", s.Topic, s.Ms)
+}
+
+func withReason(t cause.Text, reason string) cause.Text {
+	if reason == "" {
+		return t
+	}
+	return cause.Text{EN: fmt.Sprintf("%s: %q", t.EN, reason), ZH: t.ZH + "：“" + reason + "”"}
+}
+
+// Publish is a message to the topic of the test, to which the same client is subscribed.
+type Publish struct {
+	Version  string       `json:"version"`
+	Topic    string       `json:"topic"`
+	Own      bool         `json:"own"`
+	QoS      int          `json:"qos"`
+	Retain   bool         `json:"retain,omitempty"`
+	Size     int          `json:"size"` // of the payload, bytes
+	Result   string       `json:"result"`
+	Code     int          `json:"code"` // of the acknowledgement, MQTT 5
+	Reason   string       `json:"reason,omitempty"`
+	ReasonID cause.ID     `json:"reason_id,omitempty"`
+	Ms       Milliseconds `json:"ms"` // until it was back
+	// Small: the connection carried small packets only.
+	Small bool `json:"small,omitempty"`
+	// Sent and Acknowledged are bytes of ours, where the system tells.
+	Sent         int `json:"sent,omitempty"`
+	Acknowledged int `json:"acknowledged,omitempty"`
+}
+
+func (Publish) Kind() string       { return "publish" }
+func (Publish) Stage() cause.Stage { return cause.Use }
+
+func (p Publish) Outcome() Outcome {
+	switch {
+	case p.Small:
+		return Note
+	case p.Result == Returned:
+		return Good
+	}
+	return Bad
+}
+
+func (p Publish) what() cause.Text {
+	t := say("%s, QoS %d", "%s，QoS %d", sizeText(p.Size), p.QoS)
+	if p.Retain {
+		t.EN += ", retained"
+		t.ZH += "，保留消息"
+	}
+	if p.Small {
+		t.EN += ", in small packets"
+		t.ZH += "，只用小包"
+	}
+	return t
+}
+
+func sizeText(n int) string {
+	if n >= 1024 && n%1024 == 0 {
+		return fmt.Sprintf("%d KiB", n/1024)
+	}
+	return fmt.Sprintf("%d B", n)
+}
+
+func (p Publish) Text() cause.Text {
+	what := p.what()
+	var t cause.Text
+	switch p.Result {
+	case Returned:
+		t = cause.Text{EN: fmt.Sprintf("published (%s) and received after %v", what.EN, p.Ms), ZH: fmt.Sprintf("发布（%s）并收到，用时 %v", what.ZH, p.Ms)}
+	case Denied:
+		t = cause.Text{EN: fmt.Sprintf("publishing (%s) is refused with %s", what.EN, codeName("5.0", p.Code)), ZH: fmt.Sprintf("发布（%s）被拒绝，%s", what.ZH, codeName("5.0", p.Code))}
+		t = withReason(t, p.Reason)
+	case Swallow:
+		t = cause.Text{EN: fmt.Sprintf("published (%s), and nothing came back within %v", what.EN, p.Ms), ZH: fmt.Sprintf("已发布（%s），但 %v 内没有收到", what.ZH, p.Ms)}
+	case Lost:
+		t = cause.Text{EN: fmt.Sprintf("the connection ends upon publishing (%s)", what.EN), ZH: fmt.Sprintf("发布（%s）时连接断开", what.ZH)}
+	case Unsent:
+		t = cause.Text{EN: fmt.Sprintf("not published (%s): above what the broker announces", what.EN), ZH: fmt.Sprintf("未发布（%s）：超过服务端声明的限制", what.ZH)}
+	default:
+		t = cause.Text{EN: fmt.Sprintf("publishing (%s) is not answered within %v", what.EN, p.Ms), ZH: fmt.Sprintf("发布（%s）没有应答，已等待 %v", what.ZH, p.Ms)}
+	}
+	return t
+}
+
+// Ended is the end of a connection that should have lasted.
+type Ended struct {
+	During    string       `json:"during"` // use, round-trips, takeover or stay
+	Version   string       `json:"version"`
+	How       string       `json:"how"` // disconnect, closed, reset or alert
+	Code      int          `json:"code,omitempty"`
+	Reason    string       `json:"reason,omitempty"`
+	ReasonID  cause.ID     `json:"reason_id,omitempty"`
+	Reference string       `json:"reference,omitempty"`
+	Ms        Milliseconds `json:"ms"` // how long it lasted
+}
+
+// Disconnected is a How of Ended: the server sent a DISCONNECT.
+const Disconnected = "disconnect"
+
+func (Ended) Kind() string { return "ended" }
+
+func (e Ended) Stage() cause.Stage {
+	if e.During == "use" {
+		return cause.Use
+	}
+	return cause.Stay
+}
+
+func (Ended) Outcome() Outcome { return Bad }
+
+func (e Ended) Text() cause.Text {
+	switch e.How {
+	case Disconnected:
+		t := say("the broker disconnects after %v with %s", "%v 后服务端主动断开，%s", e.Ms, codeName("5.0", e.Code))
+		t = withReason(t, e.Reason)
+		if e.Reference != "" {
+			t.EN += "; it names another server: " + e.Reference
+			t.ZH += "；并指向另一台服务器：" + e.Reference
+		}
+		return t
+	case WasReset:
+		return say("the connection is reset after %v", "%v 后连接被重置", e.Ms)
+	}
+	return say("the connection is closed after %v", "%v 后连接被关闭", e.Ms)
+}
+
+// RoundTrips are pings of MQTT on one connection, and what the system knows about the same connection.
+type RoundTrips struct {
+	Sent     int          `json:"sent"`
+	Answered int          `json:"answered"`
+	Min      Milliseconds `json:"min_ms"`
+	Median   Milliseconds `json:"median_ms"`
+	P95      Milliseconds `json:"p95_ms"`
+	Max      Milliseconds `json:"max_ms"`
+	Jitter   Milliseconds `json:"jitter_ms"` // mean difference of neighbours (RFC 3550 without its smoothing)
+	Late     int          `json:"late"`      // pings that took lateMs longer than the quickest: a packet had to be sent again
+	// Network is the shortest round trip that the system's TCP has measured, without the broker's own time. 0: not known.
+	Network Milliseconds `json:"network_ms,omitempty"`
+	// Segments and Retransmitted count TCP segments of ours, where the system tells.
+	Segments      int `json:"segments,omitempty"`
+	Retransmitted int `json:"retransmitted,omitempty"`
+}
+
+// LateMs is how much longer than the quickest a ping takes when a packet was lost: TCP waits at least 200 ms before it sends again.
+const LateMs = 180
+
+func (RoundTrips) Kind() string       { return "round-trips" }
+func (RoundTrips) Stage() cause.Stage { return cause.Stay }
+
+func (r RoundTrips) Outcome() Outcome {
+	if r.Answered < r.Sent || r.lossy() || r.slow() || r.far() {
+		return Bad
+	}
+	return Good
+}
+
+// loss is the share of pings that a lost packet has delayed.
+func (r RoundTrips) loss() float64 {
+	if r.Sent == 0 {
+		return 0
+	}
+	return float64(max(r.Late+r.Sent-r.Answered, r.Retransmitted)) / float64(r.Sent)
+}
+
+// lossy: more than one in a hundred packets had to be sent again, or the times scatter widely around a short round trip.
+func (r RoundTrips) lossy() bool {
+	return r.Sent > 0 && (r.loss() > 0.02 && (r.Retransmitted > 0 || r.Late > 1 || r.Answered < r.Sent) || r.jittery())
+}
+
+// jittery: neighbouring pings differ by more than 30 ms and by more than a quarter of the round trip.
+func (r RoundTrips) jittery() bool { return r.Jitter > 30 && r.Jitter > r.Median/4 }
+
+// far: the network alone takes more than 150 ms there and back.
+func (r RoundTrips) far() bool { return r.Answered > 0 && r.trip() > farMs }
+
+// trip is the network's share of a round trip.
+func (r RoundTrips) trip() Milliseconds {
+	if r.Network > 0 {
+		return min(r.Network, r.Min)
+	}
+	return r.Min
+}
+
+// slow: the broker itself takes its time: half of the pings wait for 100 ms more than the network needs.
+func (r RoundTrips) slow() bool {
+	return r.Answered > 0 && r.Network > 0 && r.Median-r.Network > 100 && r.Median > 3*r.Network
+}
+
+// farMs is a round trip, in milliseconds, that people notice: half around the globe.
+const farMs = 150
+
+func (r RoundTrips) Text() cause.Text {
+	if r.Answered == 0 {
+		return say("none of %d pings is answered", "%d 次心跳都没有应答", r.Sent)
+	}
+	t := say("round trip %v (%v to %v, jitter %v), %d of %d pings answered", "往返 %v（%v 到 %v，抖动 %v），心跳应答 %d/%d",
+		r.Median, r.Min, r.Max, r.Jitter, r.Answered, r.Sent)
+	if r.Late > 0 || r.Retransmitted > 0 {
+		t.EN += fmt.Sprintf(", %d late", r.Late)
+		t.ZH += fmt.Sprintf("，%d 次迟到", r.Late)
+		if r.Segments > 0 {
+			t.EN += fmt.Sprintf(", %d of %d segments sent again", r.Retransmitted, r.Segments)
+			t.ZH += fmt.Sprintf("，%d/%d 个报文段重传", r.Retransmitted, r.Segments)
+		}
+	}
+	if r.slow() {
+		t.EN += fmt.Sprintf("; the network alone takes %v", r.Network)
+		t.ZH += fmt.Sprintf("；其中网络只占 %v", r.Network)
+	}
+	return t
+}
+
+// Results of an Idle, beside WasClosed, WasReset and TimedOut (the connection is dead and nobody has said so).
+const Alive = "alive"
+
+// Idle is a connection on which nothing was sent for a while.
+type Idle struct {
+	Seconds int     `json:"seconds"` // how long it was to be quiet
+	Lasted  float64 `json:"lasted"`  // seconds until it ended, or until its ping was not answered
+	Result  string  `json:"result"`  // alive, closed, reset, disconnect, timeout
+	Code    int     `json:"code,omitempty"`
+	Reason  string  `json:"reason,omitempty"`
+	// KeepAlive is the keep alive in force, in seconds: at one and a half times as much a broker ends a quiet connection itself. 0: none.
+	KeepAlive int          `json:"keep_alive,omitempty"`
+	Scheme    string       `json:"scheme"`
+	ConnectMs Milliseconds `json:"connect_ms,omitempty"`
+}
+
+func (Idle) Kind() string       { return "idle" }
+func (Idle) Stage() cause.Stage { return cause.Stay }
+
+func (i Idle) Outcome() Outcome {
+	if i.Result == Alive {
+		return Good
+	}
+	return Bad
+}
+
+func (i Idle) Text() cause.Text {
+	switch i.Result {
+	case Alive:
+		return say("quiet for %d s: still connected", "静默 %d 秒：连接仍在", i.Seconds)
+	case TimedOut:
+		return say("quiet for %d s: the connection is dead, and nobody has said so", "静默 %d 秒：连接已失效，却没有任何通知", i.Seconds)
+	case Disconnected:
+		return withReason(say("quiet: the broker disconnects after %.1f s with %s", "静默：%.1f 秒后服务端主动断开，%s", i.Lasted, codeName("5.0", i.Code)), i.Reason)
+	case WasReset:
+		return say("quiet: the connection is reset after %.1f s", "静默：%.1f 秒后连接被重置", i.Lasted)
+	}
+	return say("quiet: the connection is closed after %.1f s", "静默：%.1f 秒后连接被关闭", i.Lasted)
+}
+
+// Takeover is what became of a connection with the client identifier that the user has given, while one with a random identifier was open too.
+type Takeover struct {
+	ID     string  `json:"id"`
+	Held   float64 `json:"held"`  // seconds for which it was watched
+	Times  int     `json:"times"` // how often it was ended in favour of another connection
+	Random bool    `json:"random_stays"`
+}
+
+func (Takeover) Kind() string       { return "takeover" }
+func (Takeover) Stage() cause.Stage { return cause.Stay }
+
+func (k Takeover) Outcome() Outcome {
+	if k.Times > 0 {
+		return Bad
+	}
+	return Good
+}
+
+func (k Takeover) Text() cause.Text {
+	if k.Times == 0 {
+		return say("the client identifier %s stays connected for %.0f s", "clientId %s 稳定连接了 %.0f 秒", k.ID, k.Held)
+	}
+	t := cause.Text{
+		EN: fmt.Sprintf("the client identifier %s is thrown out %d times within %.0f s", k.ID, k.Times, k.Held),
+		ZH: fmt.Sprintf("clientId %s 在 %.0f 秒内被踢下线 %d 次", k.ID, k.Held, k.Times),
+	}
+	if k.Random {
+		t.EN += ", a random one stays"
+		t.ZH += "，随机的 clientId 则稳定"
+	}
+	return t
+}

@@ -34,6 +34,7 @@ var mayImport = map[string]string{
 	"client":        "packet",
 	"client/format": "client packet",
 	"doctor":        "cause",
+	"doctor/probe":  "cause client doctor packet",
 	"echo":          "cause echo/door logging",
 	"echo/door":     "cause logging",
 	"echo/probe":    "cause echo/door logging",
@@ -49,7 +50,7 @@ var mayImport = map[string]string{
 	"sentinel/simulation": "resp sentinel/machine",
 
 	// The command ties all of them together; nobody imports it.
-	"cmd/picket": "access bench broker cause client client/format doctor echo echo/probe listener logging mosqconf packet process reach sentinel setup topic",
+	"cmd/picket": "access bench broker cause client client/format doctor doctor/probe echo echo/probe listener logging mosqconf packet process reach sentinel setup topic",
 }
 
 // pure packages are state machines, codecs and tables: what goes in decides what comes out. They cannot reach for a socket, a

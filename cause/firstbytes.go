@@ -51,6 +51,19 @@ var firstBytesCauses = []Cause{
 		},
 	},
 	{
+		ID: BrokerSilent, Severity: Error, Stage: FirstBytes,
+		Title: Text{"the port opens and then nothing answers", "端口能连上，但没有任何应答"},
+		Explain: Text{
+			"Connections to port {port} are opened, whatever is said on them is not answered, and they are not closed either. The operating system opens connections for a program that hangs or has no time; a balancer or a CDN does so for a server behind it that is not there.",
+			"端口 {port} 能建立连接，但发送任何内容都没有应答，也不断开。程序卡死或来不及处理时，操作系统仍会替它建立连接；负载均衡或 CDN 也会替背后不存在的服务器建立连接。",
+		},
+		Remedy: Text{
+			"On the server: is the broker at 100 % of a core, or stopped (`top`, state T)? Look at the end of its log and restart it. With a balancer or a CDN in front, try the server's own address.",
+			"在服务器上查看：服务端进程是否占满一个核心，或处于停止状态（`top` 中状态为 T）？查看日志末尾并重启。前面有负载均衡或 CDN 时，直连服务器地址试试。",
+		},
+		ConsequenceOf: []ID{Overloaded},
+	},
+	{
 		ID: ConnectTimeout, Severity: Warning, Stage: FirstBytes,
 		Title: Text{"the client connected and did not send a CONNECT in time", "连接后没有及时发送 CONNECT"},
 		Explain: Text{

@@ -36,6 +36,8 @@ const (
 // From a host name to an address.
 const (
 	DNSMissingOrStale ID = "dns-missing-or-stale"
+	DNSNoAnswer       ID = "dns-no-answer"
+	ClientOffline     ID = "client-offline"
 	CDNProxiedDNS     ID = "cdn-proxied-dns"
 	PrivateIPUsed     ID = "private-ip-used"
 	IPv4OnlyListener  ID = "ipv4-only-listener"
@@ -53,6 +55,8 @@ const (
 	HostFirewallDrop           ID = "host-firewall-drop"
 	HostFirewallReject         ID = "host-firewall-reject"
 	NoPublicIP                 ID = "no-public-ip"
+	WrongPort                  ID = "wrong-port"
+	HostDown                   ID = "host-down"
 	NATNoPortForward           ID = "nat-no-port-forward"
 	CGNAT                      ID = "cgnat"
 	HairpinNAT                 ID = "hairpin-nat"
@@ -81,6 +85,7 @@ const (
 	TLSWithoutCertificate ID = "tls-without-certificate"
 	UnknownProtocol       ID = "unknown-protocol"
 	ConnectTimeout        ID = "connect-timeout"
+	BrokerSilent          ID = "broker-silent"
 )
 
 // TLS.
@@ -89,6 +94,8 @@ const (
 	TLSIncompleteChain           ID = "tls-incomplete-chain"
 	TLSNameMismatch              ID = "tls-name-mismatch"
 	TLSExpired                   ID = "tls-expired"
+	TLSNotYetValid               ID = "tls-not-yet-valid"
+	TLSExpiresSoon               ID = "tls-expires-soon"
 	ClockSkew                    ID = "clock-skew"
 	OldRootStore                 ID = "old-root-store"
 	TLSVersion                   ID = "tls-version"
@@ -179,6 +186,8 @@ const (
 	DisconnectedByAdmin    ID = "disconnected-by-admin"
 	SessionExpired         ID = "session-expired"
 	ProxyIdle60s           ID = "proxy-idle-60s"
+	LossyNetwork           ID = "lossy-network"
+	FarAway                ID = "far-away"
 	WSPingUnanswered       ID = "ws-ping-unanswered"
 	NATIdleTimeout         ID = "nat-idle-timeout"
 	LBIdleTimeout          ID = "lb-idle-timeout"

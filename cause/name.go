@@ -27,6 +27,31 @@ var nameCauses = []Cause{
 		},
 	},
 	{
+		ID: DNSNoAnswer, Severity: Error, Stage: Name,
+		Title: Text{"the name server does not answer", "DNS 服务器没有应答"},
+		Explain: Text{
+			"The question for the address of {host} got no answer at all, or an error: the client's name server is down or blocked, or its network does not lead to the internet. Whether {host} exists is not known.",
+			"查询 {host} 的地址时没有得到任何应答，或返回错误：客户端使用的 DNS 服务器故障或被拦截，或者网络没有连通外网。{host} 本身是否存在还不清楚。",
+		},
+		Remedy: Text{
+			"Try another name (`nslookup example.com`). If none works, set another name server (223.5.5.5, 1.1.1.1) or look after the network; a private DNS or a VPN on the phone can be the reason, too. An address in place of the name works without a name server.",
+			"试着解析别的域名（`nslookup example.com`）。如果都不行，换一个 DNS（223.5.5.5、1.1.1.1）或检查网络；手机上的私有 DNS 或 VPN 也可能是原因。直接填 IP 地址则不需要 DNS。",
+		},
+		ConsequenceOf: []ID{ClientOffline},
+	},
+	{
+		ID: ClientOffline, Severity: Error, Stage: Name,
+		Title: Text{"the client itself has no network", "客户端自己没有联网"},
+		Explain: Text{
+			"No interface of the client's machine has an address, or it knows no way to {host}. Nothing can be said about the server.",
+			"客户端所在机器没有任何网卡获得地址，或没有通往 {host} 的路由。服务端的情况无从得知。",
+		},
+		Remedy: Text{
+			"Connect it to a network: switch Wi-Fi or mobile data on, plug the cable in, see whether it has got an address (`ip addr`) and a way out (`ip route`).",
+			"先让它联网：打开 Wi-Fi 或移动数据，插好网线，查看是否获得地址（`ip addr`）和路由（`ip route`）。",
+		},
+	},
+	{
 		ID: CDNProxiedDNS, Severity: Error, Stage: Name,
 		Title: Text{"the name leads to a CDN instead of the server", "域名指向了 CDN 而不是服务器"},
 		Explain: Text{

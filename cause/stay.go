@@ -173,6 +173,31 @@ var stayCauses = []Cause{
 		},
 	},
 	{
+		ID: LossyNetwork, Severity: Warning, Stage: Stay,
+		Title: Text{"the network loses packets", "网络丢包或抖动"},
+		Explain: Text{
+			"Packets between client and server get lost and are sent again, or take now a short and now a long time: some answers come at once, others a fraction of a second or seconds later. Weak Wi-Fi or mobile reception does so, and a line that is full. The broker has nothing to do with it.",
+			"客户端与服务端之间的数据包丢失后重传，或时快时慢：有的应答立刻返回，有的迟到零点几秒甚至几秒。Wi-Fi 或手机信号弱、线路拥塞时都会这样，与服务端无关。",
+		},
+		Remedy: Text{
+			"Try from another network, or closer to the access point; stop uploads and downloads on the line. `mtr {host}` shows where on the way it begins. Give clients a connect time-out of 15 seconds and a keep alive of 60.",
+			"换个网络，或靠近路由器再试；暂停占用线路的上传和下载。`mtr {host}` 能看出从哪一段开始丢包。客户端的连接超时设为 15 秒，keepalive 设为 60 秒。",
+		},
+		ConsequenceOf: []ID{MTUBlackhole},
+	},
+	{
+		ID: FarAway, Severity: Warning, Stage: Stay,
+		Title: Text{"the server is far away", "服务器距离太远"},
+		Explain: Text{
+			"A round trip takes {seconds} seconds, always about the same: that is the length of the way, not a fault on it. Logging in with TLS takes three to five round trips, a QoS 2 message two. Devices with a short time-out give up.",
+			"往返一次要 {seconds} 秒，而且每次都差不多：这是线路长度决定的，不是故障。带 TLS 的登录要三到五个往返，QoS 2 消息要两个。超时设得短的设备会放弃。",
+		},
+		Remedy: Text{
+			"Choose a server in a nearer region, raise the client's connect time-out to 15 seconds or more, use TLS 1.3, and keep connections open in place of making new ones.",
+			"选择更近的地域，客户端连接超时调到 15 秒以上，使用 TLS 1.3，并保持长连接而不是反复重连。",
+		},
+	},
+	{
 		ID: ProxyIdle60s, Severity: Warning, Stage: Stay,
 		Title: Text{"a reverse proxy closes idle connections after 60 seconds", "反向代理 60 秒空闲就断开"},
 		Explain: Text{

@@ -111,6 +111,30 @@ var tcpCauses = []Cause{
 		},
 	},
 	{
+		ID: WrongPort, Severity: Error, Stage: TCP,
+		Title: Text{"the broker listens on another port", "服务端在别的端口上"},
+		Explain: Text{
+			"Nothing listens on port {port} of {host}, but another port of the same machine speaks MQTT. 1883 is the usual port for plain MQTT, 8883 for TLS, 8083 and 9001 for WebSocket, 8084 and 443 for WebSocket with TLS.",
+			"{host} 的端口 {port} 没有程序监听，但同一台机器的另一个端口有 MQTT 服务。常用端口：1883 明文，8883 TLS，8083 和 9001 为 WebSocket，8084 和 443 为带 TLS 的 WebSocket。",
+		},
+		Remedy: Text{
+			"Enter the port that works in the client; or add a listener for {port} on the broker.",
+			"在客户端填写能用的端口；或在服务端为 {port} 增加监听。",
+		},
+	},
+	{
+		ID: HostDown, Severity: Error, Stage: TCP,
+		Title: Text{"no machine answers at this address", "该地址上没有机器应答"},
+		Explain: Text{
+			"The last router, or this machine itself, has asked in the network for the one with the address {address}, and none has answered: it is switched off, has got another address from the router, or is in another network. That takes about three seconds; a firewall that rejects answers at once.",
+			"最后一跳路由器（或本机）在网络里询问谁是 {address}，没有机器应答：它关机了、从路由器得到了新地址，或在另一个网络里。这个过程约三秒；而防火墙主动拒绝是立刻返回的。",
+		},
+		Remedy: Text{
+			"Look at the machine: is it on, and which address does it have now (`ip addr`, or the router's list of devices)? Give it a fixed address in the router.",
+			"检查那台机器是否开机，以及现在的地址（`ip addr`，或路由器的设备列表）。在路由器里给它设置固定地址。",
+		},
+	},
+	{
 		ID: NATNoPortForward, Severity: Error, Stage: TCP,
 		Title: Text{"the router does not forward the port", "路由器没有做端口映射"},
 		Explain: Text{

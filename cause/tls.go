@@ -38,7 +38,33 @@ var tlsCauses = []Cause{
 			"Renew it, and reload the broker after each renewal (`systemctl reload`, or a deploy hook of certbot).",
 			"续期证书，并在每次续期后重载服务端（`systemctl reload`，或 certbot 的 deploy hook）。",
 		},
-		Recipes: []string{"acme"},
+		ConsequenceOf: []ID{ClockSkew},
+		Recipes:       []string{"acme"},
+	},
+	{
+		ID: TLSNotYetValid, Severity: Error, Stage: TLS,
+		Title: Text{"the server's certificate is not valid yet", "服务端证书尚未生效"},
+		Explain: Text{
+			"The certificate begins in {days} days. It was made on a machine whose clock is ahead, or for later; or the clock of the client is behind.",
+			"证书要在 {days} 天后才生效：签发它的机器时钟超前，或本来就是为以后准备的；也可能是客户端的时钟慢了。",
+		},
+		Remedy: Text{
+			"Compare the clocks of both sides (`date -u`). If they are right, issue the certificate again.",
+			"比较两端的时钟（`date -u`）。如果都正确，重新签发证书。",
+		},
+		ConsequenceOf: []ID{ClockSkew},
+	},
+	{
+		ID: TLSExpiresSoon, Severity: Warning, Stage: TLS,
+		Title: Text{"the server's certificate is about to expire", "服务端证书即将过期"},
+		Explain: Text{
+			"The certificate ends in {days} days. From then on no client that checks it connects any more. Certificates of Let's Encrypt are usually renewed a month before their end: the renewal does not work, or the broker was not reloaded after it.",
+			"证书还有 {days} 天到期，之后凡是校验证书的客户端都连不上。Let's Encrypt 证书一般提前一个月续期：可能续期失败，或续期后没有重载服务端。",
+		},
+		Remedy: Text{
+			"`sudo certbot renew --dry-run` shows whether renewal works. Renew it, and reload the broker after each renewal.",
+			"`sudo certbot renew --dry-run` 可检查续期是否正常。续期证书，并在每次续期后重载服务端。",
+		},
 	},
 	{
 		ID: TLSIncompleteChain, Severity: Error, Stage: TLS,
@@ -63,7 +89,7 @@ var tlsCauses = []Cause{
 			"The client's own log tells which. Then see to it that the client has the CA, connects by a name in the certificate, and knows the date.",
 			"具体原因看客户端日志。然后确认：客户端装有 CA、用证书中的名称连接、日期正确。",
 		},
-		ConsequenceOf: []ID{TLSUnknownCA, TLSNameMismatch, TLSIncompleteChain, TLSExpired, ClockSkew, OldRootStore},
+		ConsequenceOf: []ID{TLSUnknownCA, TLSNameMismatch, TLSIncompleteChain, TLSExpired, TLSNotYetValid, ClockSkew, OldRootStore},
 	},
 	{
 		ID: ClockSkew, Severity: Error, Stage: TLS,
@@ -184,7 +210,7 @@ var tlsCauses = []Cause{
 			"Try `openssl s_client -connect {host}:{port} -servername {host}` from the client's place and compare.",
 			"在客户端所在位置运行 `openssl s_client -connect {host}:{port} -servername {host}` 对比。",
 		},
-		ConsequenceOf: []ID{TLSUnknownCA, TLSNameMismatch, TLSExpired, TLSIncompleteChain, ClockSkew, OldRootStore, TLSVersion, TLSCiphers,
+		ConsequenceOf: []ID{TLSUnknownCA, TLSNameMismatch, TLSExpired, TLSNotYetValid, TLSIncompleteChain, ClockSkew, OldRootStore, TLSVersion, TLSCiphers,
 			ClientCertRequired, SNIALPN, DeviceOutOfMemory, CrossBorder, MTUBlackhole},
 	},
 }

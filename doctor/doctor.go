@@ -83,8 +83,8 @@ type Report struct {
 	Facts   []Fact
 	// Findings are ordered by [Rank]: the first is the one to tell.
 	Findings []Finding
-	// End is the stage at which the way of a client ends. It is empty when the way goes through to the end, and in reports that follow no
-	// way.
+	// Way tells that the report follows the way of a client, and End at which stage it ends; it is empty when the way goes through.
+	Way bool
 	End cause.Stage
 	// Healthy is what to say when there is no finding; it may be empty.
 	Healthy cause.Text
@@ -103,18 +103,19 @@ const (
 // exitOrder are the stages whose place in the list, added to exitStages, is an exit status. New stages go to the end.
 var exitOrder = []cause.Stage{cause.Server, cause.Name, cause.TCP, cause.FirstBytes, cause.TLS, cause.Upgrade, cause.Connect, cause.Use, cause.Stay, cause.App}
 
-// ExitStatus is the exit status that tells a script about the report: ExitHealthy; 10 to 19 for the stage at which the way ends or, in a report that
-// follows no way, the stage of its first error; else ExitWarning.
+// ExitStatus is the exit status that tells a script about the report: 10 to 19 for the stage at which a client's way ends or, in a report that
+// follows no way, for the stage of its first error; ExitWarning when there is something else to look at; ExitHealthy.
 func (r *Report) ExitStatus() int {
 	if r.End != "" {
 		return stageStatus(r.End)
 	}
 	status := ExitHealthy
 	for _, f := range r.Findings {
-		switch c, _ := cause.Lookup(f.Cause); c.Severity {
-		case cause.Error:
+		c, _ := cause.Lookup(f.Cause)
+		if c.Severity == cause.Error && !r.Way {
 			return stageStatus(c.Stage)
-		case cause.Warning:
+		}
+		if c.Severity >= cause.Warning {
 			status = ExitWarning
 		}
 	}

@@ -68,6 +68,7 @@ func TestExitStatus(t *testing.T) {
 		"a remark":             {Report{Findings: []Finding{{Cause: cause.NoMatchingSubscribers}}}, 0},
 		"a warning":            {Report{Findings: []Finding{{Cause: cause.NoMatchingSubscribers}, {Cause: cause.NATIdleTimeout}}}, 3},
 		"no way, an error":     {Report{Findings: []Finding{{Cause: cause.TLSExpired}}}, 14},
+		"a way through, error": {Report{Way: true, Findings: []Finding{{Cause: cause.IPv4OnlyListener}}}, 3},
 		"the way ends":         {Report{End: cause.TCP, Findings: []Finding{{Cause: cause.LoopbackOnly}}}, 12},
 		"it ends for a remark": {Report{End: cause.Use, Findings: []Finding{{Cause: cause.NoMatchingSubscribers}}}, 17},
 	} {

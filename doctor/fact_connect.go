@@ -13,7 +13,6 @@ const (
 	NoSubprotocol = "no-subprotocol"
 	WithOrigin    = "origin"
 	NoOrigin      = "no-origin"
-	OnlyHTTP2     = "http2" // after a handshake without ALPN the server turned out to speak HTTP/2
 )
 
 // Results of an Upgrade, beside TimedOut, WasClosed and WasReset.
@@ -36,6 +35,7 @@ type Upgrade struct {
 	Location    string       `json:"location,omitempty"`
 	Server      string       `json:"server,omitempty"` // the Server header
 	Body        string       `json:"body,omitempty"`   // the first line of the response's body, at most 120 bytes
+	Alert       int          `json:"alert,omitempty"`  // TLS alert in place of an answer
 	Bytes       string       `json:"bytes,omitempty"`  // of what is no HTTP, as a Go string literal
 	Ms          Milliseconds `json:"ms"`
 }
@@ -84,6 +84,8 @@ func (u Upgrade) Text() cause.Text {
 		return cause.Text{EN: fmt.Sprintf("%s: no answer within %v", how.EN, u.Ms), ZH: fmt.Sprintf("%s：%v 内没有应答", how.ZH, u.Ms)}
 	case WasReset:
 		return cause.Text{EN: how.EN + ": the connection is reset", ZH: how.ZH + "：连接被重置"}
+	case Alerted:
+		return cause.Text{EN: how.EN + ": the server ends TLS with alert " + alertName(u.Alert), ZH: how.ZH + "：服务端以 TLS 告警 " + alertName(u.Alert) + " 结束"}
 	case NotHTTP:
 		return cause.Text{EN: how.EN + ": what comes back is not HTTP: " + u.Bytes, ZH: how.ZH + "：收到的不是 HTTP：" + u.Bytes}
 	}

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"strings"
 
 	"picket/cause"
 )
@@ -18,7 +19,6 @@ const (
 // Purposes of a Dial.
 const (
 	Asked      = "asked"       // the port in question
-	Neighbour  = "neighbour"   // a port that brokers and machines often have
 	OnLoopback = "loopback"    // the same port of this machine's loopback address, when the address is this machine's own
 	Again      = "again"       // the port in question, once more
 	SmallSteps = "small-steps" // the port in question, with small packets only
@@ -93,6 +93,42 @@ func hostPort(address string, port int) string {
 		}
 	}
 	return fmt.Sprintf("%s:%d", address, port)
+}
+
+// Neighbours are the ports of a machine that brokers and machines often have, beside the asked one.
+type Neighbours struct {
+	Address     string `json:"address"`
+	Open        []int  `json:"open,omitempty"`
+	Refused     []int  `json:"refused,omitempty"`
+	Silent      []int  `json:"silent,omitempty"`      // no answer in time
+	Unreachable []int  `json:"unreachable,omitempty"` // an error of the way
+}
+
+func (Neighbours) Kind() string       { return "neighbours" }
+func (Neighbours) Stage() cause.Stage { return cause.TCP }
+func (Neighbours) Outcome() Outcome   { return Note }
+
+// there tells whether the machine has answered at any port.
+func (n Neighbours) there() bool { return len(n.Open)+len(n.Refused) > 0 }
+
+func (n Neighbours) Text() cause.Text {
+	t := cause.Text{EN: "other ports of " + n.Address + ": ", ZH: n.Address + " 的其他端口："}
+	sep := [2]string{}
+	for _, group := range []struct {
+		ports []int
+		name  cause.Text
+	}{
+		{n.Open, cause.Text{EN: "open", ZH: "开放"}}, {n.Refused, cause.Text{EN: "refused", ZH: "被拒绝"}},
+		{n.Silent, cause.Text{EN: "no answer", ZH: "没有应答"}}, {n.Unreachable, cause.Text{EN: "unreachable", ZH: "不可达"}},
+	} {
+		if len(group.ports) > 0 {
+			list := strings.Trim(strings.ReplaceAll(fmt.Sprint(group.ports), " ", ", "), "[]")
+			t.EN += sep[0] + list + " " + group.name.EN
+			t.ZH += sep[1] + list + " " + group.name.ZH
+			sep = [2]string{"; ", "；"}
+		}
+	}
+	return t
 }
 
 // Ping is a series of ICMP echo requests.

@@ -24,6 +24,7 @@ const (
 	OtherName  = "other-name"    // with the server name example.com
 	NoALPN     = "no-alpn"       // without an application protocol
 	MQTTALPN   = "mqtt-alpn"     // with the application protocol mqtt
+	HTTP2ALPN  = "http2-alpn"    // with the application protocols h2 and http/1.1
 	SmallTLS   = "small-packets" // the connection carries small packets only
 	NoCert     = "no-client-certificate"
 )
@@ -98,6 +99,7 @@ var variantTexts = map[string]cause.Text{
 	OtherName:  {EN: "with another server name", ZH: "换一个服务器名称时"},
 	NoALPN:     {EN: "without ALPN", ZH: "不带 ALPN 时"},
 	MQTTALPN:   {EN: "with the ALPN name mqtt", ZH: "ALPN 为 mqtt 时"},
+	HTTP2ALPN:  {EN: "with the ALPN names h2 and http/1.1", ZH: "ALPN 为 h2 和 http/1.1 时"},
 	SmallTLS:   {EN: "with small packets only", ZH: "只用小包时"},
 	NoCert:     {EN: "without the client certificate", ZH: "不带客户端证书时"},
 }

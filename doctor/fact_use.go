@@ -179,7 +179,8 @@ func (e Ended) Text() cause.Text {
 	return say("the connection is closed after %v", "%v 后连接被关闭", e.Ms)
 }
 
-// RoundTrips are pings of MQTT on one connection, and what the system knows about the same connection.
+// RoundTrips are pings of MQTT on one connection, and what the system knows about the same connection. The times are those of pings that were
+// sent one after the other; Sent and Answered count a volley of further pings, too.
 type RoundTrips struct {
 	Sent     int          `json:"sent"`
 	Answered int          `json:"answered"`
@@ -191,9 +192,13 @@ type RoundTrips struct {
 	Late     int          `json:"late"`      // pings that took lateMs longer than the quickest: a packet had to be sent again
 	// Network is the shortest round trip that the system's TCP has measured, without the broker's own time. 0: not known.
 	Network Milliseconds `json:"network_ms,omitempty"`
-	// Segments and Retransmitted count TCP segments of ours, where the system tells.
-	Segments      int `json:"segments,omitempty"`
-	Retransmitted int `json:"retransmitted,omitempty"`
+	// What the system tells about the connection since its start: segments of ours, how many of them had to be sent again, segments of the
+	// broker's that came out of order because one before them was lost, and how the network's own round trips vary. Segments of 0: it
+	// tells nothing.
+	Segments      int          `json:"segments,omitempty"`
+	Retransmitted int          `json:"retransmitted,omitempty"`
+	OutOfOrder    int          `json:"out_of_order,omitempty"`
+	Variation     Milliseconds `json:"variation_ms,omitempty"`
 }
 
 // LateMs is how much longer than the quickest a ping takes when a packet was lost: TCP waits at least 200 ms before it sends again.
@@ -203,27 +208,31 @@ func (RoundTrips) Kind() string       { return "round-trips" }
 func (RoundTrips) Stage() cause.Stage { return cause.Stay }
 
 func (r RoundTrips) Outcome() Outcome {
-	if r.Answered < r.Sent || r.lossy() || r.slow() || r.far() {
+	if r.Answered < r.Sent || r.Lossy() || r.slow() || r.far() {
 		return Bad
 	}
 	return Good
 }
 
-// loss is the share of pings that a lost packet has delayed.
-func (r RoundTrips) loss() float64 {
-	if r.Sent == 0 {
-		return 0
+// Losses is how many packets were lost, as far as can be seen. A late answer alone may be the broker's, or this machine's, being busy; it counts
+// where the system tells nothing, or has seen that something was missing.
+func (r RoundTrips) Losses() int {
+	switch {
+	case r.Segments == 0:
+		return r.Late + r.Sent - r.Answered
+	case r.OutOfOrder > 0:
+		return r.Retransmitted + max(r.Late, 1)
 	}
-	return float64(max(r.Late+r.Sent-r.Answered, r.Retransmitted)) / float64(r.Sent)
+	return r.Retransmitted
 }
 
-// lossy: more than one in a hundred packets had to be sent again, or the times scatter widely around a short round trip.
-func (r RoundTrips) lossy() bool {
-	return r.Sent > 0 && (r.loss() > 0.02 && (r.Retransmitted > 0 || r.Late > 1 || r.Answered < r.Sent) || r.jittery())
-}
+// Lossy tells whether the network loses packets or lets them wait.
+func (r RoundTrips) Lossy() bool { return r.Losses() > 1 || r.jittery() }
 
-// jittery: neighbouring pings differ by more than 30 ms and by more than a quarter of the round trip.
-func (r RoundTrips) jittery() bool { return r.Jitter > 30 && r.Jitter > r.Median/4 }
+// jittery: neighbouring pings differ by more than 30 ms and by more than a quarter of the round trip, and the network is to blame for that.
+func (r RoundTrips) jittery() bool {
+	return r.Jitter > 30 && r.Jitter > r.Median/4 && (r.Segments == 0 || r.Variation > 20)
+}
 
 // far: the network alone takes more than 150 ms there and back.
 func (r RoundTrips) far() bool { return r.Answered > 0 && r.trip() > farMs }
@@ -254,8 +263,8 @@ func (r RoundTrips) Text() cause.Text {
 		t.EN += fmt.Sprintf(", %d late", r.Late)
 		t.ZH += fmt.Sprintf("，%d 次迟到", r.Late)
 		if r.Segments > 0 {
-			t.EN += fmt.Sprintf(", %d of %d segments sent again", r.Retransmitted, r.Segments)
-			t.ZH += fmt.Sprintf("，%d/%d 个报文段重传", r.Retransmitted, r.Segments)
+			t.EN += fmt.Sprintf(", %d of %d segments sent again, %d out of order", r.Retransmitted, r.Segments, r.OutOfOrder)
+			t.ZH += fmt.Sprintf("，%d/%d 个报文段重传，%d 个乱序", r.Retransmitted, r.Segments, r.OutOfOrder)
 		}
 	}
 	if r.slow() {
@@ -265,28 +274,34 @@ func (r RoundTrips) Text() cause.Text {
 	return t
 }
 
-// Results of an Idle, beside WasClosed, WasReset and TimedOut (the connection is dead and nobody has said so).
-const Alive = "alive"
+// Results of an Idle, beside Disconnected, WasClosed, WasReset and TimedOut (the connection is dead and nobody has said so).
+const (
+	Alive    = "alive"
+	Untested = "untested" // the broker wants to be pinged before the time is over, or did not let the connection in
+)
 
 // Idle is a connection on which nothing was sent for a while.
 type Idle struct {
 	Seconds int     `json:"seconds"` // how long it was to be quiet
-	Lasted  float64 `json:"lasted"`  // seconds until it ended, or until its ping was not answered
-	Result  string  `json:"result"`  // alive, closed, reset, disconnect, timeout
+	Lasted  float64 `json:"lasted"`  // seconds until it ended
+	Result  string  `json:"result"`
+	Spoke   bool    `json:"spoke,omitempty"` // it ended when something was sent at last: it had been dead before, and nobody had said so
 	Code    int     `json:"code,omitempty"`
 	Reason  string  `json:"reason,omitempty"`
-	// KeepAlive is the keep alive in force, in seconds: at one and a half times as much a broker ends a quiet connection itself. 0: none.
-	KeepAlive int          `json:"keep_alive,omitempty"`
-	Scheme    string       `json:"scheme"`
-	ConnectMs Milliseconds `json:"connect_ms,omitempty"`
+	// KeepAlive is the keep alive in force, in seconds.
+	KeepAlive int    `json:"keep_alive"`
+	Scheme    string `json:"scheme"`
 }
 
 func (Idle) Kind() string       { return "idle" }
 func (Idle) Stage() cause.Stage { return cause.Stay }
 
 func (i Idle) Outcome() Outcome {
-	if i.Result == Alive {
+	switch i.Result {
+	case Alive:
 		return Good
+	case Untested:
+		return Note
 	}
 	return Bad
 }
@@ -295,6 +310,8 @@ func (i Idle) Text() cause.Text {
 	switch i.Result {
 	case Alive:
 		return say("quiet for %d s: still connected", "静默 %d 秒：连接仍在", i.Seconds)
+	case Untested:
+		return say("quiet for %d s: not tested; the keep alive that the broker allows is %d s", "静默 %d 秒：未测试；服务端允许的 keepalive 为 %d 秒", i.Seconds, i.KeepAlive)
 	case TimedOut:
 		return say("quiet for %d s: the connection is dead, and nobody has said so", "静默 %d 秒：连接已失效，却没有任何通知", i.Seconds)
 	case Disconnected:

@@ -86,9 +86,10 @@ func ParseTarget(given string) (Target, error) {
 		t.Path = path
 	case path != "/" && t.Scheme == "":
 		t.Scheme, t.Path = UsualScheme(t.Port), path // a path says WebSocket
-		if t.Scheme == "mqtt" {
+		switch t.Scheme {
+		case "mqtt":
 			t.Scheme = "ws"
-		} else if t.Scheme == "mqtts" {
+		case "mqtts":
 			t.Scheme = "wss"
 		}
 	case path != "/":

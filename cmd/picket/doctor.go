@@ -14,6 +14,7 @@ import (
 
 // doctorCommand is "picket doctor".
 type doctorCommand struct {
+	Check   doctorCheck   `cmd:"" default:"withargs" help:"Try to connect, and say what fails and why (this word may be left out)."`
 	Explain doctorExplain `cmd:"" help:"Explain a cause: what happens, and what to do."`
 	List    doctorList    `cmd:"" help:"List the causes that the doctor knows."`
 }

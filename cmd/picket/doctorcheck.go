@@ -1,0 +1,260 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+
+	"picket/cause"
+	"picket/doctor"
+	"picket/doctor/probe"
+)
+
+// doctorCheck is "picket doctor URL".
+type doctorCheck struct {
+	URL string `arg:"" optional:"" name:"url" help:"mqtt://HOST[:PORT], mqtts://, ws:// or wss://HOST[:PORT]/PATH, HOST or HOST:PORT."`
+
+	User         string `short:"u" help:"User name."`
+	PasswordFile string `placeholder:"FILE" help:"File whose first line is the password; - for standard input. Without it: PICKET_PASSWORD in the environment."`
+	AskPassword  bool   `help:"Ask for the password on the terminal."`
+
+	CA       string `name:"ca" placeholder:"FILE" help:"Certificates of the authorities to trust (default: the system's)."`
+	Cert     string `placeholder:"FILE" help:"Client certificate; needs --key."`
+	Key      string `placeholder:"FILE" help:"Key of the client certificate."`
+	Insecure bool   `help:"Do not check the server's certificate."`
+
+	ID        string        `name:"id" placeholder:"CLIENT-ID" help:"Try this client identifier, too. Whoever is connected with it is thrown out."`
+	Topic     string        `help:"Topic to publish to (default: a random one). Its subscribers get the test's messages."`
+	Origin    string        `placeholder:"URL" help:"Page to come from, as browsers say it to WebSocket ports."`
+	KeepAlive int           `default:"60" placeholder:"SECONDS" help:"Keep alive (default ${default})."`
+	Size      int           `placeholder:"BYTES" help:"Largest message to try (default: 65536 on a random topic, small ones on --topic)."`
+	Stay      stayFlag      `placeholder:"[DURATION]" help:"Also test how long quiet connections last: up to DURATION (default 310s) with steps at 30, 70, 150 and 310 seconds."`
+	Timeout   time.Duration `default:"5s" help:"Limit of each step (default ${default})."`
+
+	doctorStyle
+}
+
+func (doctorCheck) Help() string {
+	return `Connects as a client does, step by step: name, TCP, TLS, WebSocket, CONNECT in MQTT 3.1.1, 5.0 and 3.1, publishing to itself, round trips. Where the way ends,
+it says why and what to do. It works with any MQTT broker. "picket doctor explain ID" explains a cause, "picket doctor list" lists them all.
+
+Exit status: 0 healthy, 3 works with warnings, 10 to 19 by the step at which it fails, 2 for a wrong command line; docs/doctor.md has the list.
+
+Examples:
+  picket doctor 192.168.1.20
+  picket doctor mqtts://broker.example.com:8883 --user picket --ask-password
+  PICKET_PASSWORD=... picket doctor wss://broker.example.com/mqtt --user picket --lang zh
+  picket doctor broker.example.com --stay 70s
+  picket doctor broker.example.com --json`
+}
+
+// stayFlag is how long to test quiet connections: --stay, --stay=70s or --stay 70s.
+type stayFlag time.Duration
+
+// stayDefault is one longer than NAT and balancers usually wait.
+const stayDefault = 310 * time.Second
+
+// IsBool lets the flag stand without a value.
+func (stayFlag) IsBool() bool { return true }
+
+// Decode takes what follows as the value if it is a duration.
+func (s *stayFlag) Decode(ctx *kong.DecodeContext) error {
+	*s = stayFlag(stayDefault)
+	next := ctx.Scan.Peek()
+	text, isText := next.Value.(string)
+	if !isText || next.Type != kong.FlagValueToken && !duration(text) {
+		return nil // what follows is something else
+	}
+	ctx.Scan.Pop()
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return fmt.Errorf("expected a duration such as 70s, got %q", text)
+	}
+	if d < time.Second || d > 24*time.Hour {
+		return fmt.Errorf("expected a duration from 1s to 24h, got %s", text)
+	}
+	*s = stayFlag(d)
+	return nil
+}
+
+func duration(s string) bool {
+	_, err := time.ParseDuration(s)
+	return err == nil
+}
+
+// Run examines the target and prints what was found.
+func (c *doctorCheck) Run(e *env) error {
+	if c.URL == "" {
+		return &usageError{text: "expected an address to connect to", help: "picket doctor --help"}
+	}
+	options, err := c.options(e)
+	if err != nil {
+		return err
+	}
+	wait := &progress{to: e.stderr, lang: c.lang()}
+	if f, ok := e.stderr.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
+		wait.to = nil
+	}
+	printer := c.printer(e)
+	var failed error
+	if !c.JSON {
+		options.Fact = func(f doctor.Fact) {
+			wait.clear()
+			if err := printer.Fact(f); err != nil {
+				failed = err
+			}
+		}
+	}
+	options.Doing = wait.show
+	facts, err := probe.Run(e.ctx, options)
+	wait.clear()
+	if err != nil {
+		if errors.Is(err, context.Canceled) {
+			return errors.New("interrupted: no conclusion is drawn from a part of the facts")
+		}
+		return err
+	}
+	report := doctor.NewReport(probe.Target(options.Target, facts), facts)
+	if c.JSON {
+		out, err := report.JSON(c.lang())
+		failed = c.print(e, out, err)
+	} else if failed == nil {
+		failed = printer.Report(report)
+	}
+	if failed != nil {
+		return failed
+	}
+	if status := report.ExitStatus(); status != doctor.ExitHealthy {
+		return &statusError{status: status}
+	}
+	return nil
+}
+
+// options turns the flags into what the probes need.
+func (c *doctorCheck) options(e *env) (o probe.Options, err error) {
+	target, err := doctor.ParseTarget(c.URL)
+	if err != nil {
+		return o, &usageError{text: err.Error(), help: "picket doctor --help"}
+	}
+	switch {
+	case c.KeepAlive < 1 || c.KeepAlive > 65535:
+		return o, &usageError{text: "--keep-alive: expected 1 to 65535 seconds"}
+	case c.Size < 0 || c.Size > 64<<20:
+		return o, &usageError{text: "--size: expected 0 to 67108864 bytes"}
+	case c.Timeout < 100*time.Millisecond || c.Timeout > time.Hour:
+		return o, &usageError{text: "--timeout: expected 100ms to 1h"}
+	case (c.Cert == "") != (c.Key == ""):
+		return o, &usageError{text: "--cert and --key belong together"}
+	case len(c.ID) > 65535 || len(c.Topic) > 65535:
+		return o, &usageError{text: "--id and --topic have at most 65535 bytes"}
+	case strings.ContainsAny(c.Topic, "+#\x00"):
+		return o, &usageError{text: "--topic: a topic to publish to has no wildcards (+, #)"}
+	}
+	if target.Password != "" {
+		fmt.Fprintln(e.stderr, cause.Text{
+			EN: "picket: the password in the address can be seen by all users of this machine; better use PICKET_PASSWORD, --password-file or --ask-password",
+			ZH: "picket：地址里的密码会被本机所有用户看到；建议改用 PICKET_PASSWORD、--password-file 或 --ask-password",
+		}.In(c.lang()))
+	}
+	o = probe.Options{
+		Target: target, User: c.User, Insecure: c.Insecure, ID: c.ID, Topic: c.Topic, Origin: c.Origin, KeepAlive: c.KeepAlive, Size: c.Size,
+		Stay: time.Duration(c.Stay), Limit: c.Timeout,
+	}
+	if err := c.password(e, &o); err != nil {
+		return o, err
+	}
+	return o, c.certificates(&o)
+}
+
+// password takes the password from where it was said to be; it is no flag, since command lines can be seen by others.
+func (c *doctorCheck) password(e *env, o *probe.Options) error {
+	read := func(in io.Reader) error {
+		line, err := bufio.NewReader(io.LimitReader(in, 65536)).ReadBytes('\n')
+		if err != nil && err != io.EOF {
+			return fmt.Errorf("--password-file: %w", err)
+		}
+		o.Password, o.HasPassword = []byte(strings.TrimRight(string(line), "\r\n")), true
+		return nil
+	}
+	switch {
+	case c.AskPassword:
+		f, ok := e.stdin.(*os.File)
+		if !ok || !term.IsTerminal(int(f.Fd())) {
+			return &usageError{text: "--ask-password needs a terminal; use --password-file or PICKET_PASSWORD"}
+		}
+		fmt.Fprint(e.stderr, "Password: ")
+		typed, err := term.ReadPassword(int(f.Fd()))
+		fmt.Fprintln(e.stderr)
+		if err != nil {
+			return fmt.Errorf("reading the password: %w", err)
+		}
+		o.Password, o.HasPassword = typed, true
+	case c.PasswordFile == "-":
+		return read(e.stdin)
+	case c.PasswordFile != "":
+		f, err := os.Open(c.PasswordFile)
+		if err != nil {
+			return fmt.Errorf("--password-file: %w", err)
+		}
+		defer f.Close()
+		return read(f)
+	case o.Target.Password == "":
+		if value, set := os.LookupEnv("PICKET_PASSWORD"); set && (c.User != "" || o.Target.User != "") {
+			o.Password, o.HasPassword = []byte(value), true
+		}
+	}
+	return nil
+}
+
+// certificates reads the files with certificates and keys.
+func (c *doctorCheck) certificates(o *probe.Options) error {
+	if c.CA != "" {
+		pem, err := os.ReadFile(c.CA)
+		if err != nil {
+			return fmt.Errorf("--ca: %w", err)
+		}
+		o.Roots, o.RootsFile = x509.NewCertPool(), c.CA
+		if !o.Roots.AppendCertsFromPEM(pem) {
+			return fmt.Errorf("--ca: %s has no certificate in it; expected PEM, which begins with -----BEGIN CERTIFICATE-----", c.CA)
+		}
+	}
+	if c.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+		if err != nil {
+			return fmt.Errorf("--cert and --key: %w", err)
+		}
+		o.Certificate = &pair
+	}
+	return nil
+}
+
+// progress is a line on the terminal that says what takes a while.
+type progress struct {
+	to    io.Writer // nil: nowhere
+	lang  cause.Lang
+	shown bool
+}
+
+func (p *progress) show(what cause.Text) {
+	if p.to != nil {
+		p.shown = true
+		fmt.Fprintf(p.to, "\r\x1b[K… %s", what.In(p.lang))
+	}
+}
+
+func (p *progress) clear() {
+	if p.shown {
+		p.shown = false
+		fmt.Fprint(p.to, "\r\x1b[K")
+	}
+}

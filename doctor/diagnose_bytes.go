@@ -1,0 +1,214 @@
+package doctor
+
+import (
+	"slices"
+
+	"picket/cause"
+)
+
+// port is what the openings have shown about the port in question.
+type port struct {
+	mqtt, tls, ws, http      []int // evidence that it speaks so
+	tlsMQTT, tlsWS, tlsHTTP  []int // … inside of TLS
+	alerts                   []int // a TLS alert came back: a port of TLS that does not like our hello, or one that explains itself to it
+	proxy                    []int // … after a PROXY header, and only then
+	other                    []seen[Opening]
+	shut                     []seen[Opening] // closed before anything was said
+	silent, closed, listened int             // how many openings were met with silence, and with the end
+	tried                    []int           // all openings
+}
+
+func (p *patient) port() (r port) {
+	for _, o := range p.openings {
+		if o.fact.Port != p.target.Port {
+			continue
+		}
+		r.tried = append(r.tried, o.at)
+		r.listened++
+		f := o.fact
+		switch {
+		case f.Said == SayProxyV1 || f.Said == SayProxyV2:
+			switch f.Heard {
+			case HearMQTT, HearWebSocket, HearTLS:
+				r.proxy = append(r.proxy, o.at)
+			case HearSilence:
+				r.silent++
+			}
+		case f.Heard == HearMQTT && f.Said == SayMQTT:
+			r.mqtt = append(r.mqtt, o.at)
+		case f.Heard == HearMQTT && f.Said == SayTLSThen+SayMQTT:
+			r.tlsMQTT = append(r.tlsMQTT, o.at)
+		case f.Said == SayTLS && f.Heard == HearTLS:
+			r.tls = append(r.tls, o.at)
+		case f.Said == SayTLS && f.Heard == HearAlert:
+			r.alerts = append(r.alerts, o.at)
+		case f.Heard == HearWebSocket && f.Said == SayHTTP:
+			r.ws = append(r.ws, o.at)
+		case f.Heard == HearWebSocket:
+			r.tlsWS = append(r.tlsWS, o.at)
+		case f.Heard == HearHTTP && f.Said == SayTLSThen+SayHTTP:
+			r.tlsHTTP = append(r.tlsHTTP, o.at)
+		case f.Heard == HearHTTP:
+			r.http = append(r.http, o.at)
+		case f.Heard == HearSSH || f.Heard == HearOther:
+			r.other = append(r.other, o)
+		case f.Heard == HearSilence:
+			r.silent++
+		case (f.Heard == HearClosed || f.Heard == HearReset) && f.Said == SayNothing:
+			r.shut = append(r.shut, o)
+		case f.Heard == HearClosed || f.Heard == HearReset:
+			r.closed++
+		}
+	}
+	if len(r.mqtt)+len(r.tls)+len(r.ws) > 0 {
+		r.proxy = nil // it speaks without a header, too
+	}
+	return r
+}
+
+// use is the URL of the target with another scheme.
+func (p *patient) as(scheme string) Target {
+	t := Target{Scheme: scheme, Host: p.target.Host, Port: p.target.Port, Path: p.target.Path}
+	if t.Path == "" {
+		t.Path = "/mqtt"
+	}
+	return t
+}
+
+// instead says which fields to change in the app.
+func (p *patient) instead(scheme string) detail {
+	t := p.as(scheme)
+	return step(cause.Text{EN: "Enter in the app", ZH: "在应用中填写"}, t.Form())
+}
+
+// mismatch: the port speaks something else than the URL promises. failed are the facts that show that the promised way fails. It tells
+// whether it has found anything certain.
+func (p *patient) mismatch(failed []int) bool {
+	r := p.port()
+	evidence := func(at []int) []int { return slices.Concat(failed, at) }
+	plain := slices.Concat(r.mqtt, r.ws)
+	switch {
+	case p.captive():
+		p.found(cause.CaptivePortalOrAPIsolation, 90, evidence(r.http),
+			means("Whatever port is tried, a web page answers in place of the server: the login page of this Wi-Fi.", "无论连哪个端口，应答的都是网页而不是服务端：这是该 Wi-Fi 的认证页面。"))
+	case len(r.proxy) > 0:
+		p.found(cause.ProxyProtocolMismatch, 96, evidence(r.proxy),
+			means("The port answers as soon as a PROXY header comes first: it expects to be reached through a balancer that sends one.", "只要先发送 PROXY 头，端口就会应答：它要求经由会发送 PROXY 头的负载均衡访问。"),
+			not(cause.MaxConnections, "with a PROXY header there is room", "带上 PROXY 头就能连上，说明没有满"))
+	case p.secure() && len(plain) > 0 && len(r.tls) == 0:
+		scheme := "mqtt"
+		if p.webSocket() || len(r.mqtt) == 0 {
+			scheme = "ws"
+		}
+		if p.target.Scheme == "wss" && len(r.ws) == 0 {
+			scheme = "mqtt"
+		}
+		p.found(cause.TLSToPlainPort, 96, evidence(plain), p.instead(scheme),
+			means("Port %d answers without TLS and does not answer with it.", "端口 %d 不加密时有应答，用 TLS 则没有。", p.target.Port),
+			not(cause.TLSVersion, "it is not the version of TLS: there is no TLS at all", "不是 TLS 版本的问题：这个端口根本没有 TLS"))
+	case !p.secure() && len(r.tls) > 0 && len(r.mqtt) == 0:
+		scheme := "mqtts"
+		if len(r.tlsMQTT) == 0 && len(r.tlsWS)+len(r.tlsHTTP) > 0 {
+			scheme = "wss"
+		}
+		p.found(cause.PlainToTLSPort, 96, evidence(slices.Concat(r.tls, r.tlsMQTT, r.tlsWS)), p.instead(scheme),
+			means("Port %d speaks TLS, and the URL says %s:// without it.", "端口 %d 使用 TLS，而地址写的是不加密的 %s://。", p.target.Port, p.target.Scheme),
+			not(cause.BadCredentials, "it did not come to a login", "还没有到登录这一步"))
+	case p.target.Scheme == "mqtt" && len(r.ws) > 0, p.target.Scheme == "mqtts" && len(r.tlsWS) > 0 && len(r.tlsMQTT) == 0:
+		scheme := map[string]string{"mqtt": "ws", "mqtts": "wss"}[p.target.Scheme]
+		p.found(cause.TCPToWSPort, 96, evidence(slices.Concat(r.ws, r.tlsWS)), p.instead(scheme),
+			means("Port %d speaks MQTT over WebSocket only.", "端口 %d 只支持 WebSocket 方式的 MQTT。", p.target.Port))
+	case p.target.Scheme == "ws" && len(r.mqtt) > 0, p.target.Scheme == "wss" && len(r.tlsMQTT) > 0:
+		scheme := map[string]string{"ws": "mqtt", "wss": "mqtts"}[p.target.Scheme]
+		p.found(cause.WSToTCPPort, 96, evidence(slices.Concat(r.mqtt, r.tlsMQTT)), p.instead(scheme),
+			means("Port %d speaks MQTT without WebSocket.", "端口 %d 使用不带 WebSocket 的普通 MQTT。", p.target.Port))
+	default:
+		if !p.otherProtocol(r, failed) {
+			return false
+		}
+	}
+	p.end = cause.FirstBytes
+	return true
+}
+
+// otherProtocol: the port belongs to a program that is no broker.
+func (p *patient) otherProtocol(r port, failed []int) bool {
+	for _, o := range r.other {
+		if o.fact.Name == "" && o.fact.Heard != HearSSH {
+			continue
+		}
+		name := o.fact.Name
+		p.found(cause.PortTaken, 93, append(failed, o.at),
+			means("Port %d belongs to another service: %s.", "端口 %d 属于另一种服务：%s。", p.target.Port, name),
+			not(cause.BrokerSilent, "the port does answer, in another protocol", "端口有应答，只是协议不同"))
+		return true
+	}
+	if len(r.http)+len(r.tlsHTTP) > 0 && !p.webSocket() && !(p.secure() && len(r.alerts) > 0) {
+		http := slices.Concat(r.http, r.tlsHTTP)
+		p.found(cause.PortTaken, 72, slices.Concat(failed, http), means("Port %d belongs to a web server.", "端口 %d 属于一个网页服务器。", p.target.Port))
+		p.found(cause.TCPToWSPort, 45, slices.Concat(failed, http), means("It may offer MQTT over WebSocket on a path of its own.", "它可能在某个路径上提供 WebSocket 方式的 MQTT。"))
+		p.found(cause.CaptivePortalOrAPIsolation, 25, slices.Concat(failed, http))
+		return true
+	}
+	return false
+}
+
+// unanswered: the port opens, and the connection comes to nothing, whatever is said. failed are the facts that show it.
+func (p *patient) unanswered(failed []int) {
+	p.end = cause.FirstBytes
+	r := p.port()
+	evidence := slices.Concat(failed, r.tried)
+	switch {
+	case len(r.shut) > 0:
+		p.shutAtOnce(slices.Concat(failed, places(r.shut)))
+	case r.listened > 0 && r.silent == r.listened:
+		p.found(cause.BrokerSilent, 75, evidence,
+			means("Port %d opens, and whatever is said there is met with silence.", "端口 %d 能连上，但无论发送什么都没有任何回应。", p.target.Port),
+			not(cause.TLSToPlainPort, "it answers neither with TLS nor without", "用不用 TLS 都没有应答"),
+			not(cause.BrokerNotRunning, "a port without a program is not open", "没有程序的端口不会打开"))
+		if p.public() {
+			p.found(cause.CDNProxiedDNS, 45, evidence)
+		}
+		p.found(cause.OverloadOrStorm, 40, evidence)
+		p.found(cause.DockerDefaultConf, 20, evidence)
+	default:
+		p.unclear(failed)
+	}
+}
+
+// shutAtOnce: the connection is closed before a word is said.
+func (p *patient) shutAtOnce(evidence []int) {
+	at := means("Port %d opens, and the connection is closed at once, before anything was said.", "端口 %d 能连上，但还没有发送任何数据，连接就立刻被关闭。", p.target.Port)
+	notProtocol := not(cause.PlainToTLSPort, "nothing had been said yet, so it is not what was said", "还没有发送任何数据，所以不是协议的问题")
+	full, proxy, docker := 60, 45, 40
+	if p.own() {
+		docker = 64 // Docker's proxy is on the broker's own machine
+	}
+	if works := where(p.connects, func(c Connect) bool { return c.Result == Accepted }); len(works) > 0 {
+		full, proxy, docker = 90, 10, 10 // from time to time there is room
+		evidence = append(evidence, places(works)...)
+	}
+	if port, _, heard := p.brokerPort(); port != 0 {
+		proxy, docker = 58, 30 // the broker has room at another port
+		full = min(full, 55)
+		evidence = append(evidence, heard...)
+	}
+	p.found(cause.MaxConnections, full, evidence, at, notProtocol)
+	p.found(cause.DockerDefaultConf, docker, evidence, at)
+	p.found(cause.ProxyProtocolMismatch, proxy, evidence, at,
+		means("A balancer in front of the broker accepts the connection; if it sends a PROXY header that the broker does not expect, the broker hangs up.", "服务端前面的负载均衡接受了连接；如果它发送了服务端不认识的 PROXY 头，服务端会立即挂断。"))
+	p.found(cause.FDLimit, 35, evidence)
+	p.found(cause.RateLimitOrBan, 33, evidence, means("If it works from another address, this one is banned.", "如果换一个地址就能连，说明当前地址被封禁。"))
+}
+
+// unclear: the connection is closed upon what was said, and nothing else is known.
+func (p *patient) unclear(failed []int) {
+	what := means("The port takes the connection and closes it when MQTT begins.", "端口接受了连接，但一开始 MQTT 通信就断开。")
+	if p.own() {
+		p.found(cause.DockerDefaultConf, 50, failed, what)
+	}
+	p.found(cause.ProxyProtocolMismatch, 45, failed, what)
+	p.found(cause.PortTaken, 44, failed, means("Port %d may belong to a program that is no MQTT broker.", "端口 %d 可能属于一个不是 MQTT 服务端的程序。", p.target.Port))
+	p.found(cause.RateLimitOrBan, 30, failed)
+	p.found(cause.ProtocolVersion, 20, failed)
+}

@@ -1,0 +1,368 @@
+package doctor
+
+import (
+	"slices"
+	"strings"
+
+	"picket/cause"
+)
+
+// upgrade: does HTTP become WebSocket?
+func (p *patient) upgrade() bool {
+	plain := where(p.upgrades, func(u Upgrade) bool { return u.Variant == Plainly })
+	if len(plain) == 0 {
+		return false
+	}
+	u := plain[0]
+	at := []int{u.at}
+	switch u.fact.Result {
+	case Upgraded:
+		if u.fact.Subprotocol != "" {
+			return false
+		}
+		p.found(cause.WSSubprotocol, 94, at, means("The server opens the WebSocket without confirming the subprotocol mqtt; browsers close it then.", "服务端建立了 WebSocket，但没有确认子协议 mqtt；浏览器会因此关闭连接。"))
+	case Answered:
+		p.status(u)
+	case Alerted:
+		p.lateAlert(u.fact.Alert, at)
+	default:
+		http2 := places(where(p.handshakes, func(h Handshake) bool { return h.Variant == HTTP2ALPN && h.ALPN == "h2" }))
+		if (len(http2) > 0 || strings.Contains(u.fact.Bytes, "HTTP/2")) && len(p.port().tlsMQTT) == 0 {
+			p.found(cause.H2ALPN, 88, append(at, http2...))
+			break
+		}
+		if !p.mismatch(at) {
+			p.unanswered(at)
+		}
+	}
+	return true
+}
+
+// again is an upgrade of a variant that succeeded.
+func (p *patient) again(variant string) []seen[Upgrade] {
+	return where(p.upgrades, func(u Upgrade) bool { return u.Variant == variant && u.Result == Upgraded })
+}
+
+// status: an HTTP response that is no upgrade.
+func (p *patient) status(u seen[Upgrade]) {
+	f := u.fact
+	at := []int{u.at}
+	if id := ReasonCause(f.Body); id != "" {
+		p.coded(id, u.at, f.Body, "")
+		return
+	}
+	if paths := p.again(OtherPath); len(paths) > 0 {
+		works := paths[0].fact.Path
+		t := p.as(p.target.Scheme)
+		t.Path = works
+		p.found(cause.WSPath, 96, append(at, paths[0].at), step(cause.Text{EN: "Enter in the app", ZH: "在应用中填写"}, t.Form()),
+			means("The path %s is answered with status %d; at %s there is a WebSocket.", "路径 %s 返回状态码 %d；%s 才是 WebSocket。", f.Path, f.Status, works),
+			not(cause.ProxyNoUpgrade, "at another path the upgrade succeeds", "换一个路径就能升级成功"))
+		return
+	}
+	if origins := slices.Concat(p.again(NoOrigin), p.again(WithOrigin)); len(origins) > 0 {
+		p.found(cause.WSOrigin, 95, append(at, origins[0].at), means("With another origin the same request succeeds.", "换一个来源（Origin）后同样的请求就能成功。"))
+		return
+	}
+	if bare := p.again(NoSubprotocol); len(bare) > 0 {
+		p.found(cause.WSSubprotocol, 92, append(at, bare[0].at), means("Without the subprotocol mqtt the same request succeeds.", "不带子协议 mqtt 时同样的请求能成功。"))
+		return
+	}
+	if r := p.port(); len(r.mqtt) > 0 && !p.secure() || len(r.tlsMQTT) > 0 {
+		p.mismatch(at)
+		return
+	}
+	notPath := not(cause.WSPath, "none of the usual paths (/mqtt, /, /ws) is a WebSocket", "常见路径（/mqtt、/、/ws）都不是 WebSocket")
+	switch {
+	case f.Status == 502 || f.Status == 503 || f.Status == 504:
+		p.found(cause.BrokerNotRunning, 78, at, means("A reverse proxy answers (status %d): it does not reach the broker behind it.", "反向代理返回状态码 %d：它连不上后面的服务端。", f.Status), notPath)
+		p.found(cause.SELinuxDenied, 40, at)
+		p.found(cause.ProxyNoUpgrade, 35, at)
+		if f.Status == 503 {
+			p.found(cause.OverloadOrStorm, 38, at)
+		}
+	case f.Status >= 300 && f.Status < 400 && strings.HasPrefix(f.Location, "https://") && p.target.Scheme == "ws":
+		p.found(cause.PlainToTLSPort, 85, at, p.instead("wss"), means("The server sends plain connections to https: use wss://.", "服务端把明文连接重定向到 https：请使用 wss://。"))
+		p.found(cause.CaptivePortalOrAPIsolation, 35, at)
+	case f.Status >= 300 && f.Status < 400, f.Status == 511:
+		p.found(cause.CaptivePortalOrAPIsolation, 62, at, means("The answer leads elsewhere (%s), as the login page of a Wi-Fi does.", "应答把你引向别处（%s），Wi-Fi 的认证页面就是这样。", f.Location))
+		p.found(cause.WSPath, 50, at)
+	case f.Status == 403:
+		p.found(cause.WSOrigin, 62, at, notPath)
+		p.found(cause.RateLimitOrBan, 40, at)
+		p.found(cause.ICPSNIBlock, 35, at)
+	case f.Status == 404 || f.Status == 405:
+		p.found(cause.WSPath, 82, at, means("There is a web server, and none of the usual paths (/mqtt, /, /ws) is a WebSocket.", "这是一个网页服务器，常见路径（/mqtt、/、/ws）都不是 WebSocket。"))
+		p.found(cause.ProxyNoUpgrade, 45, at)
+	case f.Status == 400 || f.Status == 426:
+		p.found(cause.ProxyNoUpgrade, 72, at, notPath, means("The server has not seen the request as one for WebSocket (status %d): a proxy on the way has taken the Upgrade header off.", "服务端没有把它当作 WebSocket 请求（状态码 %d）：途中的代理去掉了 Upgrade 头。", f.Status))
+		p.found(cause.WSSubprotocol, 45, at)
+	case f.Status == 200:
+		p.found(cause.ProxyNoUpgrade, 60, at, means("A web page comes back in place of a WebSocket.", "返回的是网页而不是 WebSocket。"))
+		p.found(cause.WSPath, 58, at)
+		p.found(cause.CaptivePortalOrAPIsolation, 35, at)
+	default:
+		p.found(cause.ProxyNoUpgrade, 55, at, notPath)
+		p.found(cause.WSPath, 50, at)
+	}
+}
+
+// lateAlert: with TLS 1.3 a client learns after the handshake that its certificate, or the lack of one, is not accepted.
+func (p *patient) lateAlert(alert int, at []int) {
+	p.end = cause.TLS
+	for _, h := range p.handshakes {
+		if h.fact.Variant == Plainly {
+			at = append(at, h.at)
+			if h.fact.Wanted || slices.Contains(certificateAlerts, alert) {
+				p.clientCertificate(alert, h.fact.Given, at)
+				return
+			}
+		}
+	}
+	p.found(cause.TLSHandshakeFailed, 70, at, means("After the handshake the server ends TLS with alert %s.", "握手之后服务端以告警 %s 结束 TLS。", alertName(alert)))
+}
+
+// connect: is CONNECT accepted?
+func (p *patient) connect() bool {
+	tries := where(p.connects, func(c Connect) bool { return c.Result != Failed })
+	if len(p.connects) == 0 {
+		return false
+	}
+	own := where(tries, func(c Connect) bool { return !c.Trial })
+	if len(own) == 0 {
+		own = where(p.connects, func(c Connect) bool { return !c.Trial })
+	}
+	accepted := where(own, func(c Connect) bool { return c.Result == Accepted })
+	if len(accepted) > 0 {
+		p.partly(own, accepted)
+		return false
+	}
+	if len(own) == 0 {
+		return false
+	}
+	p.refusedConnect(own)
+	return true
+}
+
+// partly: accepted in one way and not in another.
+func (p *patient) partly(own, accepted []seen[Connect]) {
+	for _, c := range own {
+		usual := c.fact.Version == "3.1.1" || c.fact.Version == "5.0"
+		if c.fact.Result == Accepted || !usual || c.fact.ID == GivenID {
+			continue
+		}
+		if longest := p.longestKeepAlive(); c.fact.Result == Refused && c.fact.Code == 2 && longest > 0 && longest < c.fact.KeepAlive {
+			p.found(cause.KeepaliveRefused, 94, append(places(p.announced), c.at, accepted[0].at),
+				means("The broker's longest keep alive is %d seconds. MQTT 5 clients are told so and keep it; this one asked for %d and is refused.", "服务端允许的 keepalive 最长 %d 秒。MQTT 5 客户端会得到通知并遵守；而这里请求的是 %d 秒，因此被拒绝。", longest, c.fact.KeepAlive))
+			continue
+		}
+		if c.fact.Result == Refused && c.fact.Code != 1 && c.fact.Code != 0x84 {
+			continue // refused for another reason, such as a limit that was just reached
+		}
+		p.found(cause.ProtocolVersion, 88, []int{c.at, accepted[0].at},
+			means("MQTT %s is refused and MQTT %s is accepted.", "MQTT %s 被拒绝，MQTT %s 被接受。", c.fact.Version, accepted[0].fact.Version))
+	}
+	for _, c := range accepted {
+		switch {
+		case !c.fact.User && p.internet() && c.fact.Version != "3.1":
+			p.found(cause.OpenToEveryone, 90, []int{c.at}, means("The broker at this public address lets in clients without a user name.", "这个公网地址上的服务端允许匿名客户端登录。"))
+		case c.fact.Ms > slowConnack && c.fact.Ms > 10*c.fact.ConnectMs:
+			p.found(cause.Overloaded, 60, []int{c.at}, means("The login took %v, while the network needs %v there and back: the broker itself is slow.", "登录用了 %v，而网络往返只需 %v：是服务端自己慢。", c.fact.Ms, c.fact.ConnectMs))
+			p.found(cause.AuthBackendDown, 45, []int{c.at})
+		}
+	}
+}
+
+// longestKeepAlive is the keep alive that the broker has announced, in seconds; 0 if it has not.
+func (p *patient) longestKeepAlive() int {
+	for _, a := range p.announced {
+		if a.fact.KeepAlive != nil {
+			return *a.fact.KeepAlive
+		}
+	}
+	return 0
+}
+
+// slowConnack is a login, in milliseconds, that is slower than checking a password in any usual way.
+const slowConnack = 2000
+
+// internet tells whether the target is at a public address.
+func (p *patient) internet() bool {
+	return slices.ContainsFunc(p.addresses, func(a seen[Address]) bool { return a.fact.Class == Public && !a.fact.Own && a.fact.Near == "" })
+}
+
+// refusedConnect: no CONNECT was accepted.
+func (p *patient) refusedConnect(own []seen[Connect]) {
+	for _, c := range own { // what the broker itself says
+		if c.fact.ReasonID != "" {
+			p.coded(c.fact.ReasonID, c.at, c.fact.Reason, c.fact.Reference)
+			return
+		}
+	}
+	// MQTT 5 has the finer codes.
+	best := own[0]
+	for _, c := range own {
+		if c.fact.Result == Refused && (best.fact.Result != Refused || c.fact.Version == "5.0" && c.fact.Code != 0x84) {
+			best = c
+		}
+	}
+	evidence := places(where(own, func(c Connect) bool { return c.Result == best.fact.Result }))
+	switch best.fact.Result {
+	case Refused:
+		p.code(best, evidence)
+	case Alerted:
+		p.lateAlert(best.fact.Alert, evidence)
+	case TimedOut:
+		if !p.mismatch(evidence) {
+			p.mute(best, evidence)
+		}
+	default:
+		if !p.mismatch(evidence) {
+			p.hungUp(own, evidence)
+		}
+	}
+}
+
+// mute: CONNECT is met with silence.
+func (p *patient) mute(c seen[Connect], evidence []int) {
+	r := p.port()
+	if r.closed > 0 && len(r.shut) == 0 { // it ends connections that are not MQTT, so it is there and waits for something else
+		p.found(cause.AuthBackendDown, 70, evidence,
+			means("The broker hangs up on what is not MQTT, and does not answer a CONNECT: it waits for something, such as the service that checks passwords.",
+				"服务端会断开不是 MQTT 的连接，却不应答 CONNECT：它在等待别的东西，例如校验密码的系统。"),
+			not(cause.BrokerSilent, "the program behind the port does react", "端口后面的程序有反应"))
+		p.found(cause.Overloaded, 50, evidence)
+		return
+	}
+	p.unanswered(evidence)
+}
+
+// hungUp: the connection ends upon CONNECT.
+func (p *patient) hungUp(own []seen[Connect], evidence []int) {
+	trials := where(p.connects, func(c Connect) bool { return c.Trial && c.Result == Accepted })
+	if len(trials) > 0 {
+		p.found(cause.MaxConnections, 80, append(evidence, places(trials)...),
+			means("One attempt is accepted and another is closed without an answer: from time to time there is room.", "有的尝试被接受，有的没有应答就被关闭：时而有空位，时而没有。"))
+		p.found(cause.OverloadOrStorm, 50, evidence)
+		return
+	}
+	p.unanswered(evidence)
+}
+
+// code: CONNECT is refused with a code.
+func (p *patient) code(c seen[Connect], evidence []int) {
+	f := c.fact
+	if f.Version != "5.0" {
+		f.Code = map[int]int{1: 0x84, 2: 0x85, 3: 0x88, 4: 0x86, 5: 0x87}[f.Code]
+	}
+	notNetwork := not(cause.HostFirewallDrop, "the broker itself has answered", "是服务端自己作出了应答")
+	slow := f.Ms > slowConnack && f.Ms > 5*f.ConnectMs
+	switch f.Code {
+	case 0x84:
+		p.found(cause.ProtocolVersion, 90, evidence, notNetwork)
+	case 0x85:
+		p.identifier(evidence)
+	case 0x86:
+		if f.User {
+			p.found(cause.BadCredentials, 94, evidence, notNetwork)
+		} else {
+			p.found(cause.AnonymousRefused, 88, evidence, notNetwork)
+		}
+	case 0x87:
+		p.notAuthorized(f, evidence, notNetwork, slow)
+	case 0x88:
+		p.unavailable(evidence, slow)
+	case 0x89:
+		p.found(cause.Overloaded, 85, evidence, notNetwork)
+		p.found(cause.ServerFull, 45, evidence)
+	case 0x8A:
+		p.found(cause.RateLimitOrBan, 94, evidence, notNetwork)
+	case 0x8B:
+		p.found(cause.ServerShuttingDown, 90, evidence)
+	case 0x8C:
+		p.found(cause.AuthMethodUnknown, 90, evidence)
+	case 0x95:
+		p.found(cause.PacketTooLarge, 90, evidence)
+	case 0x97:
+		p.found(cause.ServerFull, 90, evidence, notNetwork)
+	case 0x9C, 0x9D:
+		more := []detail{notNetwork}
+		if f.Reference != "" {
+			more = append(more, step(cause.Text{EN: "The server to use instead", ZH: "改用这台服务器"}, same(f.Reference)))
+		}
+		p.found(cause.Maintenance, 90, evidence, more...)
+	case 0x9F:
+		p.found(cause.RateLimitOrBan, 88, evidence, notNetwork)
+		p.found(cause.OverloadOrStorm, 50, evidence)
+	case 0x90, 0x9A, 0x9B:
+		p.found(cause.WillRefused, 60, evidence)
+	default:
+		p.found(cause.ProtocolViolation, 40, evidence)
+		p.found(cause.AuthBackendDown, 35, evidence)
+	}
+}
+
+// identifier: the client identifier, or something else in CONNECT that the code stands for, is not accepted.
+func (p *patient) identifier(evidence []int) {
+	kept := where(p.connects, func(c Connect) bool { return c.Trial && c.Result == Accepted && c.KeepAlive != p.keepAlive() })
+	if len(kept) > 0 {
+		p.found(cause.KeepaliveRefused, 95, append(evidence, places(kept)...),
+			means("With a keep alive of %d seconds the same CONNECT is accepted.", "keepalive 改为 %d 秒后，同样的 CONNECT 就被接受。", kept[0].fact.KeepAlive),
+			not(cause.ClientIDRefused, "the identifiers are of the same kind", "clientId 的形式相同"))
+		return
+	}
+	p.found(cause.ClientIDRefused, 70, evidence)
+	p.found(cause.ClientIDPrefix, 55, evidence, means("Try with the identifier that the client uses: --id.", "用客户端实际使用的 clientId 再试：--id。"))
+	p.found(cause.KeepaliveRefused, 50, evidence)
+}
+
+// keepAlive is the keep alive of the user's own attempts.
+func (p *patient) keepAlive() int {
+	for _, c := range p.connects {
+		if !c.fact.Trial {
+			return c.fact.KeepAlive
+		}
+	}
+	return defaultKeepAlive
+}
+
+// notAuthorized is what mosquitto answers to everything that is wrong with a login.
+func (p *patient) notAuthorized(f Connect, evidence []int, notNetwork detail, slow bool) {
+	random := where(p.connects, func(c Connect) bool { return c.ID == RandomID && c.Result == Accepted })
+	if f.ID == GivenID && len(random) > 0 {
+		p.found(cause.ClientIDPrefix, 88, append(evidence, places(random)...), means("A random identifier is accepted and the given one is not.", "随机的 clientId 被接受，而指定的不被接受。"))
+		return
+	}
+	if !f.User {
+		p.found(cause.AnonymousRefused, 93, evidence, notNetwork,
+			step(cause.Text{EN: "To try it here with a user", ZH: "带用户名在此重试"}, same("picket doctor "+p.url()+" --user NAME --ask-password")),
+			not(cause.BadCredentials, "no user name was sent", "没有发送用户名"))
+		p.found(cause.ClientIDPrefix, 20, evidence)
+		return
+	}
+	anonymous := where(p.connects, func(c Connect) bool { return !c.User && c.Result == Accepted })
+	more := []detail{notNetwork, not(cause.AnonymousRefused, "a user name was sent", "已发送用户名")}
+	if len(anonymous) > 0 {
+		more = append(more, means("Without a user name the broker accepts the client; with this user and password it does not.", "不带用户名时服务端接受连接，用这个用户名和密码则不接受。"))
+	}
+	credentials, backend := 92, 30
+	if slow {
+		credentials, backend = 60, 72
+	}
+	p.found(cause.BadCredentials, credentials, append(evidence, places(anonymous)...), more...)
+	p.found(cause.AuthBackendDown, backend, evidence, means("The answer took %v.", "应答用了 %v。", f.Ms))
+	p.found(cause.ClientIDPrefix, 25, evidence)
+}
+
+// unavailable: the broker is there and takes nobody now.
+func (p *patient) unavailable(evidence []int, slow bool) {
+	says := means("The broker is there and says that it takes no clients now.", "服务端在线，但表示现在不接受客户端。")
+	if slow {
+		p.found(cause.AuthBackendDown, 75, evidence, says)
+	} else {
+		p.found(cause.AuthBackendDown, 40, evidence, says)
+	}
+	p.found(cause.Maintenance, 55, evidence, says)
+	p.found(cause.ServerFull, 52, evidence, says)
+	p.found(cause.Overloaded, 50, evidence, says)
+}

@@ -1,0 +1,422 @@
+package doctor
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"picket/cause"
+)
+
+// name: is there an address?
+func (p *patient) name() bool {
+	if len(p.addresses) > 0 {
+		p.families()
+		return false
+	}
+	none := where(p.lookups, func(l Lookup) bool { return l.Result == None })
+	mute := where(p.lookups, func(l Lookup) bool { return l.Result == TimedOut || l.Result == Failed })
+	if p.client != nil && !p.client.IPv4 && !p.client.IPv6 {
+		p.found(cause.ClientOffline, 95, []int{p.clientAt}, means("Without a network no name can be looked up.", "没有网络，就无法解析任何域名。"))
+	}
+	if len(mute) > 0 {
+		p.found(cause.DNSNoAnswer, 85, places(mute),
+			not(cause.DNSMissingOrStale, "a name that does not exist gets an answer that says so", "域名不存在时，DNS 会明确回答不存在"))
+		return true
+	}
+	more := []detail{
+		means("There is no address for %s, neither IPv4 nor IPv6. Is it spelled correctly?", "%s 没有任何地址（IPv4、IPv6 都没有）。拼写正确吗？", p.target.Host),
+		not(cause.DNSNoAnswer, "the name server has answered: there is no such address", "DNS 已经应答：没有这个地址"),
+	}
+	if strings.HasSuffix(p.target.Host, ".local") || !strings.Contains(p.target.Host, ".") {
+		more[0] = means("%s is a name that is valid in one local network only, and only for devices that ask there (mDNS). Use the machine's address instead.",
+			"%s 是只在本地网络内有效的名称，只有支持 mDNS 的设备才能解析。请改用机器的 IP 地址。", p.target.Host)
+	}
+	p.found(cause.DNSMissingOrStale, 95, places(none), more...)
+	return true
+}
+
+// families: a name that does not have both families leaves some clients out.
+func (p *patient) families() {
+	if p.target.Host == "" || len(p.lookups) == 0 {
+		return
+	}
+	found := func(record string) []seen[Lookup] {
+		return where(p.lookups, func(l Lookup) bool { return l.Record == record && l.Result == Found })
+	}
+	if len(found("A")) == 0 && len(found("AAAA")) > 0 && len(where(p.lookups, func(l Lookup) bool { return l.Result == None })) > 0 {
+		fit := 60
+		if p.client != nil && !p.client.IPv6 {
+			fit = 95
+		}
+		p.found(cause.IPv6OnlyServer, fit, places(p.lookups))
+	}
+}
+
+// asked are the attempts to connect to the port in question.
+func (p *patient) asked() []seen[Dial] {
+	return where(p.dials, func(d Dial) bool { return d.Purpose == Asked })
+}
+
+// tcp: does the port open?
+func (p *patient) tcp() bool {
+	asked := p.asked()
+	open := where(asked, func(d Dial) bool { return d.Result == Open })
+	if len(open) > 0 {
+		p.someAddresses(asked, open)
+		return false
+	}
+	if len(asked) == 0 {
+		return false
+	}
+	// IPv4 is what nearly everyone uses; IPv6 counts where it was possible at all.
+	first := asked[0]
+	for _, d := range asked {
+		if !isIPv6(d.fact.Address) || d.fact.Result != NetUnreachable && first.fact.Result == NetUnreachable {
+			first = d
+			break
+		}
+	}
+	if p.otherPort(first) && first.fact.Result == Refused {
+		return true
+	}
+	switch first.fact.Result {
+	case Refused:
+		p.refused(first)
+	case TimedOut:
+		p.timedOut(first)
+	case HostUnreachable:
+		p.hostUnreachable(first)
+	case NetUnreachable:
+		p.netUnreachable(first)
+	default:
+		p.found(cause.CarrierOrCorpBlocksPort, 60, []int{first.at},
+			means("The connection to port %d was cut off before it was open: something on the way does not let it through.", "到端口 %d 的连接在建立之前就被切断：途中有设备不放行。", first.fact.Port))
+	}
+	return true
+}
+
+func isIPv6(address string) bool { return strings.Contains(address, ":") }
+
+// someAddresses: some addresses of a name work and others do not, which is a matter of luck for clients.
+func (p *patient) someAddresses(asked, open []seen[Dial]) {
+	for _, d := range asked {
+		if d.fact.Result == Open || d.fact.Result == NetUnreachable {
+			continue
+		}
+		works := open[0].fact.Address
+		if isIPv6(d.fact.Address) && !isIPv6(works) {
+			p.found(cause.IPv4OnlyListener, 92, []int{d.at, open[0].at}, set("address", d.fact.Address),
+				means("%s has an IPv6 address at which port %d does not open, and an IPv4 address at which it does. Clients that try IPv6 first and then give up fail.",
+					"%s 的 IPv6 地址上端口 %d 连不上，IPv4 地址则可以。先试 IPv6 且不再重试的客户端会失败。", p.target.Host, d.fact.Port))
+			continue
+		}
+		p.found(cause.DNSMissingOrStale, 75, []int{d.at, open[0].at}, set("address", d.fact.Address),
+			means("%s has several addresses. %s does not answer at port %d, %s does: clients fail from time to time. The first is probably an old one.",
+				"%s 有多个地址：%s 的端口 %d 没有应答，%s 则正常，因此客户端时好时坏。前者可能是旧地址。", p.target.Host, d.fact.Address, d.fact.Port, works))
+	}
+}
+
+// speaks says what a neighbouring port speaks: the scheme of a URL for it, empty if it is none of a broker's.
+func speaks(port int, heard []seen[Opening]) (scheme string, at []int) {
+	web := false
+	for _, o := range heard {
+		if o.fact.Port != port {
+			continue
+		}
+		s := ""
+		switch {
+		case o.fact.Said == SayMQTT && o.fact.Heard == HearMQTT:
+			s = "mqtt"
+		case o.fact.Said == SayTLSThen+SayMQTT && o.fact.Heard == HearMQTT:
+			s = "mqtts"
+		case o.fact.Said == SayHTTP && o.fact.Heard == HearWebSocket:
+			s, web = "ws", true
+		case o.fact.Said == SayTLSThen+SayHTTP && o.fact.Heard == HearWebSocket:
+			s, web = "wss", true
+		}
+		if s != "" && (scheme == "" || !web) {
+			scheme, at = s, []int{o.at}
+		}
+	}
+	return scheme, at
+}
+
+// brokerPort is a port of the same machine, other than the asked one, that speaks MQTT.
+func (p *patient) brokerPort() (port int, scheme string, at []int) {
+	for _, n := range p.around {
+		for _, open := range n.fact.Open {
+			// The one that has the same protection comes first.
+			if s, heard := speaks(open, p.openings); s != "" && (port == 0 || s == p.target.Scheme && scheme != s) {
+				port, scheme, at = open, s, append(heard, n.at)
+			}
+		}
+	}
+	return port, scheme, at
+}
+
+// otherPort: nothing at the asked port, but a broker at another one.
+func (p *patient) otherPort(first seen[Dial]) bool {
+	port, scheme, at := p.brokerPort()
+	if port == 0 || p.captive() {
+		return false
+	}
+	fit := 93
+	if first.fact.Result == TimedOut {
+		fit = 55 // the broker may listen there as well, behind a filter
+	}
+	t := Target{Scheme: scheme, Host: p.target.Host, Port: port, Path: "/mqtt"}
+	p.found(cause.WrongPort, fit, append(at, first.at),
+		means("Port %d does not open, and port %d speaks MQTT (%s).", "端口 %d 连不上，而端口 %d 提供 MQTT 服务（%s）。", first.fact.Port, port, scheme),
+		step(cause.Text{EN: "Enter in the app", ZH: "在应用中填写"}, t.Form()),
+		not(cause.BrokerNotRunning, "a broker answers on another port", "另一个端口上有服务端应答"))
+	if p.secure() && (scheme == "mqtt" || scheme == "ws") && first.fact.Result == Refused {
+		p.found(cause.KeyUnreadable, 45, append(at, first.at),
+			means("The plain port of the broker works and the TLS port refuses: it may be missing in the configuration, or the broker could not read the certificate or its key.",
+				"明文端口正常而 TLS 端口被拒绝：可能没有配置，也可能服务端读不了证书或私钥。"))
+	}
+	if first.fact.Port < 1024 && first.fact.Result == Refused {
+		p.found(cause.PrivilegedPort, 45, append(at, first.at))
+	}
+	return true
+}
+
+// tcpdump is the command that settles on the server which side drops packets.
+func (p *patient) tcpdump() detail {
+	return step(cause.Text{EN: "On the server, while a client tries", ZH: "在服务器上运行，同时让客户端连接"}, cause.Text{
+		EN: fmt.Sprintf("sudo tcpdump -ni any 'tcp port %d'\n# nothing at all: the cloud or a router drops it\n# [S] alone, again and again: the machine's own firewall\n# [S] and then [R]: nothing listens on that address", p.target.Port),
+		ZH: fmt.Sprintf("sudo tcpdump -ni any 'tcp port %d'\n# 什么都没有：被云安全组或路由器丢弃\n# 只有 [S] 反复出现：主机自己的防火墙\n# [S] 之后是 [R]：该地址上没有程序监听", p.target.Port),
+	})
+}
+
+func (p *patient) refused(first seen[Dial]) {
+	evidence := append(p.answers(), first.at)
+	if r := first.fact.Rejected; r != nil && r.Prohibited {
+		p.rejected(first, evidence)
+		return
+	}
+	notDrop := not(cause.HostFirewallDrop, "a firewall that drops packets makes clients wait; this was refused at once", "丢弃数据包的防火墙会让客户端一直等待；而这里是立即被拒绝")
+	inside := where(p.dials, func(d Dial) bool { return d.Purpose == OnLoopback })
+	if open := where(inside, func(d Dial) bool { return d.Result == Open }); len(open) > 0 {
+		p.found(cause.LoopbackOnly, 96, append(evidence, open[0].at), notDrop,
+			means("On this very machine port %d is open at %s and refused at %s: the broker listens for its own machine only.",
+				"就在本机上，端口 %d 在 %s 上开放，在 %s 上却被拒绝：服务端只监听本机。", first.fact.Port, open[0].fact.Address, first.fact.Address),
+			not(cause.BrokerNotRunning, "it answers on the loopback address", "回环地址上有应答"))
+		return
+	}
+	if p.own() {
+		p.found(cause.BrokerNotRunning, 90, append(evidence, places(inside)...), notDrop, p.howToStart(),
+			means("This is the broker's own machine, and nothing listens on port %d.", "这就是服务端所在的机器，端口 %d 上没有程序监听。", first.fact.Port))
+		p.found(cause.DockerPortNotPublished, 25, evidence)
+		return
+	}
+	// From outside, a broker that is not there and one that listens on its own machine only look the same.
+	running, loopback := 50, 45
+	if first.fact.Port == 1883 {
+		loopback = 55 // what mosquitto 2 does without a configuration
+	}
+	where := cause.Text{
+		EN: fmt.Sprintf("The machine is there, and nothing listens on port %d at this address. From outside it cannot be seen whether the broker is not running or listens for its own machine only; on the server `ss -ltn` shows it.", first.fact.Port),
+		ZH: fmt.Sprintf("机器在线，但该地址的端口 %d 上没有程序监听。从外部无法分辨是服务端没有运行还是只监听本机；在服务器上运行 `ss -ltn` 可以看出。", first.fact.Port),
+	}
+	look := step(cause.Text{EN: "On the server", ZH: "在服务器上"}, cause.Text{
+		EN: fmt.Sprintf("ss -ltn 'sport = :%d'\n# nothing: it does not run; 127.0.0.1 or [::1]: for itself only; 0.0.0.0 or *: it listens, look at Docker and the firewall\npicket doctor --server", first.fact.Port),
+		ZH: fmt.Sprintf("ss -ltn 'sport = :%d'\n# 没有结果：没有运行；127.0.0.1 或 [::1]：只监听本机；0.0.0.0 或 *：监听正常，检查 Docker 和防火墙\npicket doctor --server", first.fact.Port),
+	})
+	p.found(cause.LoopbackOnly, loopback, evidence, meaning(where), notDrop, look)
+	p.found(cause.BrokerNotRunning, running, evidence, meaning(where), notDrop, look)
+	if p.public() {
+		p.found(cause.NATNoPortForward, 30, evidence, means("If this is the address of a router, it is the router that refuses.", "如果这是路由器的公网地址，那么拒绝连接的是路由器。"))
+	}
+	p.found(cause.DockerPortNotPublished, 28, evidence)
+	p.found(cause.HostFirewallReject, 26, evidence, means("Some firewalls reject with the same answer as a port without a listener.", "有些防火墙的拒绝方式与没有监听的端口完全相同。"))
+}
+
+// howToStart names the commands that show whether a broker runs.
+func (p *patient) howToStart() detail {
+	return step(cause.Text{EN: "Here, on this machine", ZH: "就在本机上"}, same("sudo ss -ltnp | grep -E ':(1883|8883|9001)'\nsystemctl status mosquitto\npicket serve"))
+}
+
+// rejected: a filter has said no by ICMP.
+func (p *patient) rejected(first seen[Dial], evidence []int) {
+	r := first.fact.Rejected
+	if r.From == first.fact.Address || p.own() {
+		p.found(cause.HostFirewallReject, 96, evidence,
+			means("%s itself answers at once: %s. Only a firewall does that.", "%s 立即回应：%s。只有防火墙才会这样。", r.From, r.Name),
+			not(cause.BrokerNotRunning, "a port without a listener answers with RST and not with ICMP", "没有监听的端口以 RST 应答，而不是 ICMP"),
+			not(cause.HostFirewallDrop, "packets that are dropped get no answer", "被丢弃的数据包不会有任何回应"))
+		return
+	}
+	p.found(cause.CarrierOrCorpBlocksPort, 75, evidence, means("%s, a router or a firewall on the way and not the server, answers at once: %s.", "途中的路由器或防火墙 %s（不是服务器本身）立即回应：%s。", r.From, r.Name),
+		not(cause.HostFirewallReject, "the answer does not come from the server", "回应不是来自服务器"))
+	p.found(cause.HostFirewallReject, 40, evidence)
+}
+
+// answers are the facts that show that the machine is there: pings and other ports that were answered in whatever way.
+func (p *patient) answers() (at []int) {
+	at = places(where(p.pings, func(g Ping) bool { return g.Received > 0 }))
+	return append(at, places(where(p.around, Neighbours.there))...)
+}
+
+// neighbours are the ports that were answered in one way.
+func (p *patient) neighbours(list func(Neighbours) []int) (ports []int) {
+	for _, n := range p.around {
+		ports = append(ports, list(n.fact)...)
+	}
+	return ports
+}
+
+func openPorts(n Neighbours) []int    { return n.Open }
+func refusedPorts(n Neighbours) []int { return n.Refused }
+func silentPorts(n Neighbours) []int  { return n.Silent }
+
+func (p *patient) timedOut(first seen[Dial]) {
+	open, refused := p.neighbours(openPorts), p.neighbours(refusedPorts)
+	there := len(p.answers()) > 0
+	evidence := append(places(p.around), first.at)
+	evidence = append(evidence, places(p.pings)...)
+	notRefused := not(cause.BrokerNotRunning, "where nothing listens the machine refuses at once, and does not keep silent", "没有程序监听时，机器会立即拒绝，而不是不作声")
+	if cdn := where(p.addresses, func(a Address) bool { return a.CDN != "" }); len(cdn) > 0 {
+		p.found(cause.CDNProxiedDNS, 95, append(evidence, places(cdn)...), notRefused,
+			means("%s leads to %s, which does not pass port %d on.", "%s 指向 %s，而它不转发端口 %d。", p.target.Host, cdn[0].fact.CDN, first.fact.Port),
+			not(cause.SecurityGroupClosed, "the packets go to the CDN and not to the server", "数据包到的是 CDN，而不是服务器"))
+		return
+	}
+	if !p.public() {
+		p.timedOutInside(first, there, evidence, notRefused)
+		return
+	}
+	if !there {
+		silent := means("Nothing at this address answers: no other port, no ping.", "该地址完全没有回应：其他端口和 ping 都没有应答。")
+		p.found(cause.SecurityGroupClosed, 50, evidence, silent, notRefused, p.tcpdump())
+		p.found(cause.NoPublicIP, 48, evidence, silent)
+		if len(p.lookups) > 0 {
+			p.found(cause.DNSMissingOrStale, 42, append(evidence, places(p.lookups)...), means("%s may be an old address of %s.", "%s 可能是 %s 的旧地址。", first.fact.Address, p.target.Host))
+		}
+		p.found(cause.NATNoPortForward, 40, evidence)
+		p.found(cause.CGNAT, 20, evidence)
+		return
+	}
+	alive := means("The machine is there, but packets for port %d vanish: something drops them in silence.", "机器在线，但发往端口 %d 的数据包没有任何回应：途中有规则把它们悄悄丢弃了。", first.fact.Port)
+	// A cloud drops everything that is not allowed. Where most ports answer in some way, one rule drops just this one.
+	group, host := 68, 50
+	if len(p.neighbours(silentPorts)) < len(open)+len(refused) {
+		group, host = 50, 62
+	}
+	p.found(cause.SecurityGroupClosed, group, evidence, alive, notRefused, p.tcpdump(),
+		not(cause.HostFirewallReject, "a firewall that rejects answers at once", "主动拒绝的防火墙会立即回应"))
+	p.found(cause.HostFirewallDrop, host, evidence, alive, notRefused, p.tcpdump())
+	blocked := 34
+	if slices.Contains(open, 443) || slices.Contains(open, 80) {
+		blocked = 45
+	}
+	p.found(cause.CarrierOrCorpBlocksPort, blocked, evidence, means("To find out, try from another network, such as mobile data.", "换一个网络（例如手机移动数据）试试即可判断。"))
+	p.found(cause.SecurityGroupWrongRule, 33, evidence)
+	p.found(cause.LightServerFirewall, 32, evidence)
+	p.found(cause.PanelFirewall, 25, evidence)
+}
+
+// timedOutInside: no answer from a private address.
+func (p *patient) timedOutInside(first seen[Dial], there bool, evidence []int, notRefused detail) {
+	if there || p.near() {
+		p.found(cause.HostFirewallDrop, 80, evidence, notRefused, p.tcpdump(),
+			means("The machine is in reach, but packets for port %d vanish: its firewall drops them in silence.", "机器可达，但发往端口 %d 的数据包没有任何回应：被它的防火墙悄悄丢弃了。", first.fact.Port),
+			not(cause.SecurityGroupClosed, "the way does not lead over the internet", "这条路径不经过公网"),
+			not(cause.HostDown, "a machine that is not there cannot be found in its network, which is an error after three seconds", "机器不存在时，三秒左右就会报主机不可达"))
+		p.found(cause.PanelFirewall, 35, evidence)
+		p.found(cause.VPCACL, 25, evidence)
+		p.found(cause.CaptivePortalOrAPIsolation, 25, evidence)
+		return
+	}
+	about := where(p.addresses, func(a Address) bool { return a.Class != Public })
+	p.found(cause.PrivateIPUsed, 85, append(evidence, places(about)...), notRefused,
+		means("%s is an address inside of some network, and this machine is not in that network.", "%s 是某个内网里的地址，而本机不在那个网络里。", first.fact.Address),
+		not(cause.SecurityGroupClosed, "the packets do not even come to the server", "数据包根本到不了服务器"))
+	p.found(cause.HostFirewallDrop, 40, evidence)
+	p.found(cause.CaptivePortalOrAPIsolation, 30, evidence)
+}
+
+// quick is how soon, in milliseconds, a firewall rejects; the search for a machine in its network takes seconds.
+const quick = 900
+
+func (p *patient) hostUnreachable(first seen[Dial]) {
+	evidence := append(p.answers(), first.at)
+	r := first.fact.Rejected
+	if r != nil && r.Prohibited {
+		p.rejected(first, evidence)
+		return
+	}
+	there := len(p.answers()) > 0
+	if there || r == nil && first.fact.Ms < quick && !p.near() {
+		fit := 70
+		if there {
+			fit = 93
+		}
+		p.found(cause.HostFirewallReject, fit, evidence,
+			means("The answer comes at once, within one round trip: a firewall rejects the connection.", "在一个往返时间内就得到回应：是防火墙主动拒绝了连接。"),
+			not(cause.HostDown, "the search for a machine that is not there takes seconds", "寻找不存在的机器需要几秒钟"))
+		if !there {
+			p.found(cause.HostDown, 40, evidence)
+		}
+		return
+	}
+	down := []detail{
+		means("No machine at %s answers in its network.", "%s 在它的网络里没有机器应答。", first.fact.Address),
+		not(cause.HostFirewallReject, "a firewall that rejects is on a machine that answers in other ways, to ping or at other ports", "主动拒绝的防火墙所在的机器，对 ping 或其他端口会有应答"),
+		not(cause.BrokerNotRunning, "a machine without a broker refuses", "没有服务端的机器会立即拒绝"),
+	}
+	if r != nil {
+		down[0] = means("%s, the last router on the way, does not find a machine at %s.", "途中最后一跳路由器 %s 找不到地址为 %s 的机器。", r.From, first.fact.Address)
+	}
+	p.found(cause.HostDown, 85, evidence, down...)
+	if p.near() {
+		p.found(cause.CaptivePortalOrAPIsolation, 45, evidence)
+	}
+	if !p.public() && !p.near() {
+		p.found(cause.PrivateIPUsed, 50, evidence)
+	}
+}
+
+func (p *patient) netUnreachable(first seen[Dial]) {
+	evidence := []int{first.at}
+	if p.client != nil {
+		evidence = append(evidence, p.clientAt)
+		six := isIPv6(first.fact.Address)
+		switch {
+		case !p.client.IPv4 && !p.client.IPv6:
+			p.found(cause.ClientOffline, 95, evidence)
+			return
+		case six && !p.client.IPv6:
+			p.found(cause.IPv6OnlyServer, 92, evidence, means("The server has an IPv6 address, and this machine has no IPv6.", "服务器只有 IPv6 地址，而本机没有 IPv6。"),
+				not(cause.ClientOffline, "this machine has IPv4", "本机有 IPv4 网络"))
+			return
+		case !six && !p.client.IPv4:
+			p.found(cause.IPv6OnlyClient, 92, evidence, means("This machine has IPv6 only, and %s is an IPv4 address.", "本机只有 IPv6，而 %s 是 IPv4 地址。", first.fact.Address),
+				not(cause.ClientOffline, "this machine has IPv6", "本机有 IPv6 网络"))
+			return
+		}
+	}
+	if r := first.fact.Rejected; r != nil {
+		router := means("The router %s knows no way to %s.", "路由器 %s 没有通往 %s 的路由。", r.From, first.fact.Address)
+		p.found(cause.NoPublicIP, 50, evidence, router)
+		if !p.public() {
+			p.found(cause.PrivateIPUsed, 85, evidence, router)
+		}
+		return
+	}
+	if !p.public() && !p.near() {
+		p.found(cause.PrivateIPUsed, 70, evidence)
+	}
+	p.found(cause.ClientOffline, 60, evidence, means("This machine knows no way to %s: it has no default route.", "本机没有通往 %s 的路由：缺少默认网关。", first.fact.Address))
+}
+
+// captive tells whether ports that are meant for MQTT all answer in HTTP, as the login page of a Wi-Fi does in place of every server.
+func (p *patient) captive() bool {
+	ports := make(map[int]bool)
+	for _, o := range p.openings {
+		if o.fact.Heard == HearHTTP && slices.Contains([]int{1883, 8883, 8083, 8084, 9001}, o.fact.Port) {
+			ports[o.fact.Port] = true
+		}
+	}
+	return len(ports) >= 3
+}

@@ -1,0 +1,279 @@
+package doctor
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"picket/cause"
+)
+
+// soon is how many days before its end a certificate is worth a warning.
+const soon = 7
+
+// tls: is TLS spoken, and is the server to be trusted?
+func (p *patient) tls() bool {
+	plain := where(p.handshakes, func(h Handshake) bool { return h.Variant == Plainly })
+	if len(plain) == 0 {
+		return false
+	}
+	h := plain[0]
+	if h.fact.Result == Done {
+		if len(h.fact.Problems) > 0 && !h.fact.Insecure {
+			for _, problem := range h.fact.Problems {
+				p.certificate(h, problem)
+			}
+			return true
+		}
+		if len(h.fact.Chain) > 0 && len(h.fact.Problems) == 0 {
+			if days := days(h.fact.Chain[0].NotAfter - h.fact.Now); days < soon {
+				p.found(cause.TLSExpiresSoon, 95, []int{h.at}, set("days", days))
+			}
+		}
+		return false
+	}
+	failed := []int{h.at}
+	if p.mismatch(failed) {
+		return true
+	}
+	switch h.fact.Result {
+	case Alerted:
+		p.alert(h)
+	case TimedOut:
+		p.tlsSilence(h)
+	default:
+		p.tlsEnded(h)
+	}
+	return true
+}
+
+func days(seconds int64) int64 { return seconds / 86400 }
+
+// certificate: one thing that is wrong with the server's certificate.
+func (p *patient) certificate(h seen[Handshake], problem string) {
+	at := []int{h.at}
+	leaf := h.fact.Chain[0]
+	switch problem {
+	case SelfSigned, UnknownCA:
+		who := means("The certificate was issued by %s, whom this machine does not trust.", "证书由 %s 签发，本机不信任它。", leaf.Issuer)
+		if problem == SelfSigned {
+			who = means("The certificate of %s has been signed by nobody but itself.", "%s 的证书是自签的。", leaf.Subject)
+		}
+		trust := step(cause.Text{EN: "To try it here with the broker's CA certificate", ZH: "用服务端的 CA 证书在此重试"},
+			same(fmt.Sprintf("picket doctor %s --ca ca.crt", p.url())))
+		if h.fact.Roots != "" {
+			who = means("The certificate was issued by %s, and that is none of the authorities in %s.", "证书由 %s 签发，而它不在 %s 的 CA 之中。", leaf.Issuer, h.fact.Roots)
+			trust = func(*Finding) {}
+		}
+		p.found(cause.TLSUnknownCA, 95, at, who, trust,
+			not(cause.TLSIncompleteChain, "there is no sign that an intermediate certificate is missing", "没有缺少中间证书的迹象"))
+	case Incomplete:
+		last := h.fact.Chain[len(h.fact.Chain)-1]
+		p.found(cause.TLSIncompleteChain, 88, at,
+			means("The server sends %d certificate(s) and not that of %s, which is missing on the way to a trusted authority.", "服务端发送了 %d 张证书，缺少 %s 的证书，因此无法追溯到受信任的 CA。", len(h.fact.Chain), last.Issuer))
+		p.found(cause.TLSUnknownCA, 45, at)
+	case WrongName:
+		names := strings.Join(leaf.Names, ", ")
+		if names == "" {
+			names = leaf.Subject
+		}
+		more := []detail{
+			means("The certificate is for %s, and not for %s.", "证书属于 %s，而不是 %s。", names, p.target.Host),
+			not(cause.TLSUnknownCA, "who has issued the certificate is another question", "与证书由谁签发无关"),
+		}
+		if h.fact.Name == "" {
+			more = append(more, set("address", p.target.Host))
+		}
+		p.found(cause.TLSNameMismatch, 94, at, more...)
+	case Expired, NotYet:
+		p.dates(h, problem)
+	case WrongUse:
+		p.found(cause.TLSClientRejectedCertificate, 90, at, means("The certificate is not meant for servers (extended key usage serverAuth is missing).", "该证书的用途不是服务器（缺少扩展用途 serverAuth）。"))
+	}
+}
+
+// dates: the certificate, or a clock, is wrong about the time.
+func (p *patient) dates(h seen[Handshake], problem string) {
+	at := []int{h.at}
+	bad := h.fact.Chain[0]
+	for _, c := range h.fact.Chain {
+		if problem == Expired && c.NotAfter < h.fact.Now || problem == NotYet && c.NotBefore > h.fact.Now {
+			bad = c
+			break
+		}
+	}
+	wrongClock := where(p.clocks, func(c Clock) bool { return c.off() })
+	switch {
+	case len(wrongClock) > 0:
+		c := wrongClock[0]
+		p.found(cause.ClockSkew, 95, append(at, c.at), means("This machine's clock and the server's are %d minutes apart.", "本机时钟与服务器相差 %d 分钟。", abs(c.fact.Local-c.fact.Time)/60))
+	case p.client != nil && p.client.Time < p.client.Built:
+		p.found(cause.ClockSkew, 96, append(at, p.clientAt), means("This machine's clock shows a time before this very program was made.", "本机时钟早于本程序的编译时间。"))
+	}
+	clock := not(cause.ClockSkew, "nothing shows that this machine's clock is wrong", "没有迹象表明本机时钟有误")
+	if len(wrongClock) > 0 {
+		clock = func(*Finding) {}
+	}
+	if problem == Expired {
+		ago := days(h.fact.Now - bad.NotAfter)
+		p.found(cause.TLSExpired, 95, at, set("days", ago), clock,
+			means("The certificate of %s ended %d days ago.", "%s 的证书已过期 %d 天。", bad.Subject, ago))
+		return
+	}
+	in := days(bad.NotBefore-h.fact.Now) + 1
+	p.found(cause.TLSNotYetValid, 94, at, set("days", in), clock,
+		means("The certificate of %s begins within %d day(s) from now.", "%s 的证书在 %d 天后才生效。", bad.Subject, in))
+	if len(wrongClock) == 0 {
+		p.found(cause.ClockSkew, 40, at)
+	}
+}
+
+// variant is the handshake of a variant that succeeded.
+func (p *patient) variant(v string) []int {
+	return places(where(p.handshakes, func(h Handshake) bool { return h.Variant == v && h.Result == Done }))
+}
+
+// old tells whether a handshake with old versions allowed ended up with one of them.
+func (p *patient) old() []int {
+	return places(where(p.handshakes, func(h Handshake) bool {
+		return h.Variant == OldTLS && h.Result == Done && (h.Version == "TLS 1.0" || h.Version == "TLS 1.1")
+	}))
+}
+
+// easier looks at the variants of a failed handshake that succeeded, and tells whether one explains the failure.
+func (p *patient) easier(h seen[Handshake]) bool {
+	at := []int{h.at}
+	if old := p.old(); len(old) > 0 {
+		p.found(cause.TLSVersion, 95, append(at, old...),
+			means("The server speaks TLS 1.0 or 1.1 only, which today's clients do not use any more.", "服务端只支持 TLS 1.0 或 1.1，如今的客户端已不再使用。"),
+			step(cause.Text{EN: "In mosquitto.conf, below the listener", ZH: "mosquitto.conf 中该 listener 下面"}, same("tls_version tlsv1.2")),
+			not(cause.TLSCiphers, "with the old versions allowed the handshake succeeds", "允许旧版本后握手成功"))
+		return true
+	}
+	if weak := slices.Concat(p.variant(AllCiphers), p.variant(OldTLS)); len(weak) > 0 {
+		p.found(cause.TLSCiphers, 94, append(at, weak...),
+			means("With weak cipher suites allowed the handshake succeeds: the server has no others.", "允许弱密码套件后握手成功：服务端只有这些套件。"),
+			not(cause.TLSVersion, "the version is the same in both handshakes", "两次握手的 TLS 版本相同"))
+		return true
+	}
+	if http2 := places(where(p.handshakes, func(h Handshake) bool { return h.Variant == HTTP2ALPN && h.ALPN == "h2" })); len(http2) > 0 {
+		p.found(cause.H2ALPN, 94, append(at, http2...), means("The server accepts HTTP/2 (h2) and not HTTP/1.1, which WebSocket needs.", "服务端只接受 HTTP/2（h2），而 WebSocket 需要 HTTP/1.1。"))
+		return true
+	}
+	if alpn := slices.Concat(p.variant(MQTTALPN), p.variant(NoALPN)); len(alpn) > 0 {
+		p.found(cause.SNIALPN, 93, append(at, alpn...), means("With another application protocol (ALPN) in the hello the handshake succeeds.", "握手时换一个应用协议（ALPN）就能成功。"))
+		return true
+	}
+	if name := slices.Concat(p.variant(NoName), p.variant(OtherName)); len(name) > 0 && h.fact.Name != "" {
+		if h.fact.Result == WasReset || h.fact.Result == WasClosed || h.fact.Result == TimedOut {
+			p.found(cause.ICPSNIBlock, 90, append(at, name...),
+				means("With the server name %s in the hello the connection is cut off, without it or with another name the handshake succeeds: something on the way reads the name.",
+					"握手中带有服务器名称 %s 时连接被切断，不带或换一个名称则握手成功：途中有设备在检查域名。", h.fact.Name),
+				not(cause.TLSVersion, "the same handshake succeeds without the name", "不带名称时同样的握手能成功"))
+			return true
+		}
+		p.found(cause.SNIALPN, 90, append(at, name...), means("The server does not serve the name %s.", "服务端没有为名称 %s 提供服务。", h.fact.Name))
+		return true
+	}
+	return false
+}
+
+// clientCertificate: an alert that comes after the server has asked for a client certificate is about that.
+func (p *patient) clientCertificate(alert int, given bool, at []int) bool {
+	if !given {
+		p.found(cause.ClientCertRequired, 94, at,
+			means("The server asks for a client certificate, gets none, and ends the handshake with alert %s.", "服务端要求客户端证书，没有得到，于是以告警 %s 结束握手。", alertName(alert)),
+			step(cause.Text{EN: "To try it here", ZH: "在此重试"}, same(fmt.Sprintf("picket doctor %s --cert client.crt --key client.key", p.url()))),
+			not(cause.TLSUnknownCA, "it is the server that ends the handshake, not the client", "是服务端结束了握手，而不是客户端"))
+		return true
+	}
+	switch alert {
+	case 44:
+		p.found(cause.ClientCertRevoked, 95, at)
+	default:
+		why := map[int]cause.Text{
+			42: {EN: "it cannot be verified", ZH: "无法校验"}, 43: {EN: "it is not meant for clients", ZH: "用途不是客户端"}, 45: {EN: "it has expired", ZH: "已过期"},
+			46: {EN: "it is not accepted", ZH: "不被接受"}, 48: {EN: "its issuer is not known", ZH: "颁发者不受信任"},
+		}[alert]
+		if why.EN == "" {
+			why = cause.Text{EN: "it is not accepted", ZH: "不被接受"}
+		}
+		p.found(cause.ClientCertRefused, 94, at, meaning(cause.Text{
+			EN: fmt.Sprintf("The server has looked at the client certificate and says with alert %s: %s.", alertName(alert), why.EN),
+			ZH: fmt.Sprintf("服务端检查客户端证书后返回告警 %s：%s。", alertName(alert), why.ZH),
+		}), not(cause.ClientCertRequired, "a certificate was given", "已经提供了证书"))
+	}
+	return true
+}
+
+// certificateAlerts are the alerts that are about a certificate.
+var certificateAlerts = []int{42, 43, 44, 45, 46, 48, 116}
+
+// alert: the server has ended the handshake and said why.
+func (p *patient) alert(h seen[Handshake]) {
+	at := []int{h.at}
+	n := h.fact.Alert
+	if h.fact.Wanted && (slices.Contains(certificateAlerts, n) || n == 40) {
+		p.clientCertificate(n, h.fact.Given, at)
+		return
+	}
+	if p.easier(h) {
+		return
+	}
+	switch n {
+	case 70:
+		p.found(cause.TLSVersion, 88, at)
+	case 40, 71:
+		p.found(cause.TLSCiphers, 60, at)
+		p.found(cause.SNIALPN, 45, at)
+		p.found(cause.ClientCertRequired, 35, at)
+	case 112, 120:
+		p.found(cause.SNIALPN, 90, at)
+	case 48, 42, 46, 116:
+		p.clientCertificate(n, h.fact.Given, at)
+	default:
+		p.found(cause.TLSHandshakeFailed, 60, at, means("The server ends the handshake with alert %s.", "服务端以告警 %s 结束握手。", alertName(n)))
+	}
+}
+
+// tlsSilence: the hello is not answered.
+func (p *patient) tlsSilence(h seen[Handshake]) {
+	at := []int{h.at}
+	if small := p.variant(SmallTLS); len(small) > 0 {
+		p.found(cause.MTUBlackhole, 97, append(at, small...),
+			means("With small packets the same handshake succeeds: large packets vanish on the way.", "改用小包后同样的握手就能成功：大包在途中丢失了。"),
+			not(cause.TLSToPlainPort, "the port does speak TLS", "端口确实支持 TLS"),
+			not(cause.BrokerSilent, "the server answers small packets", "服务端对小包有应答"))
+		return
+	}
+	if p.easier(h) {
+		return
+	}
+	p.unanswered(at)
+	if h.fact.Sent > h.fact.Acknowledged {
+		p.found(cause.MTUBlackhole, 60, at)
+	} else {
+		p.found(cause.MTUBlackhole, 35, at)
+	}
+	p.found(cause.CrossBorder, 30, at)
+}
+
+// tlsEnded: the connection ended during the handshake without a word.
+func (p *patient) tlsEnded(h seen[Handshake]) {
+	at := []int{h.at}
+	if p.easier(h) {
+		return
+	}
+	if r := p.port(); len(r.shut) > 0 || r.listened > 0 && r.silent == r.listened {
+		p.unanswered(at)
+		return
+	}
+	p.found(cause.TLSHandshakeFailed, 55, at, means("The connection ends as soon as TLS begins.", "TLS 一开始连接就断开。"))
+	p.found(cause.ProxyProtocolMismatch, 40, at)
+	p.found(cause.TLSWithoutCertificate, 40, at)
+	p.found(cause.CrossBorder, 35, at)
+	p.found(cause.TLSVersion, 30, at)
+}
+
+// url is the target for commands to copy.
+func (p *patient) url() string { return p.target.URL }

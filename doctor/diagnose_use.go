@@ -1,0 +1,420 @@
+package doctor
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"picket/cause"
+)
+
+// use: does what is published come back?
+func (p *patient) use() (ends bool) {
+	for _, s := range p.subscribes {
+		switch s.fact.Result {
+		case Denied:
+			p.subscribeDenied(s)
+			ends = true
+		case TimedOut, Lost:
+			ends = true
+			if !p.endedWith(s.at) {
+				p.found(cause.ACLSubscribeDenied, 50, append([]int{s.at}, places(p.ends)...), set("topic", s.fact.Topic), p.ownTopic(s.fact.Own),
+					means("The broker does not answer the subscription properly; some end the connection where others refuse.", "服务端没有正常应答订阅；有些服务端不是拒绝，而是直接断开。"))
+			}
+		}
+	}
+	for _, b := range p.publishes {
+		if b.fact.Retain || b.fact.Size > plainSize {
+			continue
+		}
+		if p.small(b, len(p.subscribes) > 0 && p.subscribes[0].fact.Result == Granted) {
+			ends = true
+		}
+	}
+	if !ends {
+		p.sizes()
+		p.retain()
+	}
+	if p.silentUse() {
+		ends = true
+	}
+	return ends
+}
+
+// plainSize is the largest payload, in bytes, of the messages that test publishing as such.
+const plainSize = 64
+
+// ownTopic adds that a topic of the doctor's own may be forbidden where the client's are not.
+func (p *patient) ownTopic(own bool) detail {
+	if !own {
+		return func(*Finding) {}
+	}
+	return step(cause.Text{EN: "This was a topic of the doctor's own. To try one that your client uses", ZH: "以上用的是医生自己的主题。换成客户端实际使用的主题再试"},
+		same("picket doctor "+p.url()+" --topic TOPIC"))
+}
+
+func (p *patient) subscribeDenied(s seen[Subscribe]) {
+	if s.fact.ReasonID != "" {
+		p.coded(s.fact.ReasonID, s.at, s.fact.Reason, "")
+		return
+	}
+	id := map[int]cause.ID{0x8F: cause.FilterInvalid, 0x97: cause.SubscriptionsFull}[s.fact.Code]
+	if id == "" {
+		id = cause.ACLSubscribeDenied
+	}
+	p.found(id, 93, []int{s.at}, set("topic", s.fact.Topic), set("user", p.who()), p.ownTopic(s.fact.Own),
+		not(cause.WrongTopicOrQoS, "the broker has refused the subscription", "是服务端拒绝了订阅"))
+}
+
+// who is what to call the user in texts; the name itself is not among the facts.
+func (p *patient) who() string {
+	if slices.ContainsFunc(p.connects, func(c seen[Connect]) bool { return c.fact.User }) {
+		return "USER"
+	}
+	return "anonymous"
+}
+
+// small: one of the small messages. It tells whether it has failed.
+func (p *patient) small(b seen[Publish], subscribed bool) bool {
+	f := b.fact
+	at := []int{b.at}
+	switch f.Result {
+	case Denied:
+		if f.ReasonID != "" {
+			p.coded(f.ReasonID, b.at, f.Reason, "")
+			return true
+		}
+		id := map[int]cause.ID{0x90: cause.TopicInvalid, 0x95: cause.PayloadTooLarge, 0x97: cause.ServerFull, 0x99: cause.PayloadFormatInvalid}[f.Code]
+		if id == "" {
+			id = cause.ACLPublishDenied
+		}
+		p.found(id, 94, at, set("topic", f.Topic), set("user", p.who()), p.ownTopic(f.Own))
+		return true
+	case Swallow:
+		if !subscribed {
+			return false
+		}
+		if slices.ContainsFunc(p.trips, func(r seen[RoundTrips]) bool { return r.fact.Lossy() }) && f.QoS == 0 {
+			return false // a bad network explains it
+		}
+		p.found(cause.ACLSilent, 85, at, set("topic", f.Topic), p.ownTopic(f.Own),
+			means("The subscription was granted and the message was taken, but it does not come back: the access list forbids to write or to read this topic, and says nothing.",
+				"订阅成功，消息也被接收，却没有回来：ACL 不允许写或读这个主题，而且没有任何提示。"),
+			not(cause.WrongTopicOrQoS, "both sides use the same topic", "发布和订阅用的是同一个主题"))
+		return true
+	case Unsent:
+		if f.QoS > 0 {
+			limits := places(p.announced)
+			p.found(cause.QoSNotSupported, 92, append(at, limits...), set("limit", f.QoS-1),
+				means("The broker takes messages up to QoS %d.", "服务端最高只支持 QoS %d。", f.QoS-1))
+		}
+	}
+	return false
+}
+
+// sizes: small messages pass; do large ones?
+func (p *patient) sizes() {
+	largest := 0
+	for _, b := range p.publishes {
+		f := b.fact
+		if f.Retain || f.Small {
+			continue
+		}
+		if f.Result == Returned {
+			largest = max(largest, f.Size)
+			continue
+		}
+		if f.Size <= plainSize {
+			continue
+		}
+		p.size(b, largest)
+		return
+	}
+}
+
+func (p *patient) size(b seen[Publish], largest int) {
+	f := b.fact
+	at := []int{b.at}
+	limit := means("%s pass, %s do not.", "%s 能通过，%s 不能。", sizeText(largest), sizeText(f.Size))
+	small := where(p.publishes, func(s Publish) bool { return s.Small && s.Result == Returned && s.Size == f.Size })
+	switch {
+	case len(small) > 0:
+		p.found(cause.MTUBlackhole, 97, append(at, small[0].at),
+			means("In small packets the same message of %s passes: large packets vanish on the way.", "改用小包后，同样 %s 的消息就能通过：大包在途中丢失了。", sizeText(f.Size)),
+			not(cause.PacketTooLarge, "the broker takes a message of this size", "服务端能接收这么大的消息"))
+	case p.endedWith(b.at):
+	case f.Result == Denied && f.ReasonID != "":
+		p.coded(f.ReasonID, b.at, f.Reason, "")
+	case f.Result == Denied && f.Code == 0x97:
+		p.found(cause.ServerFull, 60, at, limit)
+	case f.Result == Denied:
+		p.found(cause.PayloadTooLarge, 94, at, limit)
+	case f.Result == Unsent:
+		more := []detail{limit}
+		for _, a := range p.announced {
+			if n := a.fact.MaximumPacketSize; n != nil {
+				at = append(at, a.at)
+				more = []detail{set("limit", *n), means("The broker announces that it takes packets of at most %d bytes.", "服务端声明报文最大 %d 字节。", *n)}
+			}
+		}
+		p.found(cause.PacketTooLarge, 94, at, more...)
+	case f.Result == Lost:
+		p.found(cause.PacketTooLarge, 90, append(at, places(p.ends)...), limit, not(cause.ACLSilent, "small messages on the same topic pass", "同一主题上的小消息能通过"))
+		p.found(cause.PayloadTooLarge, 55, append(at, places(p.ends)...), limit)
+	case f.Sent > 0 && f.Acknowledged < f.Sent && f.Result == TimedOut:
+		p.found(cause.MTUBlackhole, 70, at, means("%d of %d bytes have not arrived.", "%d / %d 字节没有到达。", f.Sent-f.Acknowledged, f.Sent))
+		p.found(cause.LossyNetwork, 45, at)
+	default:
+		p.found(cause.PayloadTooLarge, 85, at, limit, means("%s pass; %s are taken and thrown away without a word.", "%s 能通过；%s 被接收后又悄悄丢弃。", sizeText(largest), sizeText(f.Size)))
+	}
+}
+
+// retain: is a retained message kept?
+func (p *patient) retain() {
+	for _, b := range p.publishes {
+		if !b.fact.Retain || b.fact.Result == Returned || p.endedWith(b.at) {
+			continue
+		}
+		switch b.fact.Result {
+		case Unsent:
+			p.found(cause.RetainNotSupported, 92, append(places(p.announced), b.at))
+		case Denied:
+			if b.fact.ReasonID != "" {
+				p.coded(b.fact.ReasonID, b.at, b.fact.Reason, "")
+				continue
+			}
+			p.found(cause.RetainNotSupported, 80, []int{b.at})
+		case Swallow:
+			p.found(cause.RetainNotSupported, 60, []int{b.at}, means("The retained message was taken, and is not kept.", "保留消息被接收了，但没有保留下来。"))
+			p.found(cause.RetainedFull, 45, []int{b.at})
+		case Lost:
+			p.found(cause.RetainNotSupported, 60, append(places(p.ends), b.at))
+		}
+	}
+}
+
+// endCauses are the causes that the code of a DISCONNECT stands for.
+var endCauses = map[int]cause.ID{
+	0x81: cause.MalformedPacket, 0x82: cause.ProtocolViolation, 0x87: cause.NoLongerAllowed, 0x89: cause.Overloaded, 0x8B: cause.ServerShuttingDown,
+	0x8D: cause.KeepaliveMissed, 0x8E: cause.IDTakeoverLoop, 0x93: cause.ReceiveMaximumExceeded, 0x94: cause.TopicAliasInvalid, 0x95: cause.PacketTooLarge,
+	0x96: cause.RateLimitOrBan, 0x97: cause.ServerFull, 0x98: cause.DisconnectedByAdmin, 0x9A: cause.RetainNotSupported, 0x9B: cause.QoSNotSupported,
+	0x9C: cause.Maintenance, 0x9D: cause.Maintenance, 0x9F: cause.RateLimitOrBan, 0xA0: cause.DisconnectedByAdmin,
+}
+
+// endedWith: the broker has ended the connection and said why. at is the fact that came before.
+func (p *patient) endedWith(at int) bool {
+	for _, e := range p.ends {
+		if e.fact.How != Disconnected || e.fact.During != "use" {
+			continue
+		}
+		if p.ended(e, at) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *patient) ended(e seen[Ended], more ...int) bool {
+	if e.fact.ReasonID != "" && e.fact.ReasonID != cause.SessionTakenOver {
+		p.coded(e.fact.ReasonID, e.at, e.fact.Reason, e.fact.Reference)
+		return true
+	}
+	id := endCauses[e.fact.Code]
+	if id == "" {
+		return false
+	}
+	var details []detail
+	if e.fact.Reference != "" {
+		details = append(details, step(cause.Text{EN: "The server to use instead", ZH: "改用这台服务器"}, same(e.fact.Reference)))
+	}
+	p.found(id, 94, append(more, e.at), details...)
+	return true
+}
+
+// silentUse: what is left: a connection that ended during use without a reason, or messages that were not acknowledged.
+func (p *patient) silentUse() bool {
+	lost := where(p.publishes, func(b Publish) bool {
+		return b.Size <= plainSize && !b.Retain && (b.Result == Lost || b.Result == TimedOut)
+	})
+	if len(lost) == 0 {
+		return false
+	}
+	if p.endedWith(lost[0].at) {
+		return true
+	}
+	if slices.ContainsFunc(p.trips, func(r seen[RoundTrips]) bool { return r.fact.Lossy() }) {
+		return false // told by the round trips
+	}
+	evidence := append(places(lost), places(p.ends)...)
+	if lost[0].fact.Result == Lost {
+		p.found(cause.ACLPublishDenied, 62, evidence, set("topic", lost[0].fact.Topic), p.ownTopic(lost[0].fact.Own),
+			means("The broker ends the connection when something is published; some do so where others refuse.", "一发布消息服务端就断开连接；有些服务端用断开来表示拒绝。"))
+		p.found(cause.ConnectionLost, 45, evidence)
+		return true
+	}
+	p.found(cause.Overloaded, 55, evidence, means("Messages are not acknowledged in time.", "消息没有及时得到确认。"))
+	p.found(cause.LossyNetwork, 45, evidence)
+	return true
+}
+
+// stay: how good is the connection, and does it last?
+func (p *patient) stay() (ends bool) {
+	for _, r := range p.trips {
+		p.roundTrips(r)
+	}
+	for _, e := range p.ends {
+		if e.fact.During == "round-trips" {
+			ends = true
+			if !p.ended(e) {
+				p.found(cause.ConnectionLost, 60, []int{e.at})
+			}
+		}
+	}
+	for _, k := range p.takeovers {
+		if k.fact.Times > 0 {
+			ends = true
+			p.taken(k)
+		}
+	}
+	if p.idle() {
+		ends = true
+	}
+	return ends
+}
+
+// roundTrips tells the everyday reasons of slowness apart.
+func (p *patient) roundTrips(r seen[RoundTrips]) {
+	at := []int{r.at}
+	f := r.fact
+	distant := func(d *Finding) {
+		d.RuledOut = append(d.RuledOut, RuledOut{cause.FarAway, say("the quickest answer comes after %v", "最快的一次应答只用了 %v", f.Min)})
+	}
+	switch {
+	case f.Lossy():
+		fit := 90
+		if f.Losses() < 2 {
+			fit = 82
+		}
+		p.found(cause.LossyNetwork, fit, at, distant,
+			means("Packets were lost %d times and had to be sent again; answers to %d pings took from %v to %v.", "有 %d 次丢包需要重传；%d 次心跳的应答时间从 %v 到 %v 不等。", f.Losses(), f.Sent, f.Min, f.Max),
+			not(cause.Overloaded, "a busy broker is late evenly, and TCP would not have to send again", "服务端繁忙时会均匀地变慢，TCP 也不需要重传"))
+		if f.far() {
+			p.found(cause.CrossBorder, 60, at)
+		}
+	case f.slow():
+		p.found(cause.Overloaded, 78, at,
+			means("The network takes %v there and back, the broker's answers %v: it is the broker that is slow.", "网络往返只需 %v，而服务端的应答要 %v：慢在服务端。", f.Network, f.Median),
+			not(cause.LossyNetwork, "no packet had to be sent again", "没有数据包需要重传"), distant)
+	case f.far():
+		p.found(cause.FarAway, 90, at, set("seconds", fmt.Sprintf("%.2f", float64(f.Median)/1000)),
+			means("Each round trip takes about %v (jitter %v).", "每次往返约 %v（抖动 %v）。", f.Median, f.Jitter),
+			not(cause.LossyNetwork, "the times are even, and no packet had to be sent again", "时间很均匀，也没有数据包需要重传"),
+			not(cause.Overloaded, "the network alone takes nearly as long", "仅网络就要这么久"))
+	}
+}
+
+func (p *patient) taken(k seen[Takeover]) {
+	fit := 80
+	if k.fact.Random {
+		fit = 95
+	}
+	ends := where(p.ends, func(e Ended) bool { return e.During == "takeover" })
+	for _, e := range ends {
+		if e.fact.ReasonID != "" && e.fact.ReasonID != cause.SessionTakenOver && e.fact.ReasonID != cause.IDTakeoverLoop {
+			p.coded(e.fact.ReasonID, e.at, e.fact.Reason, e.fact.Reference)
+			return
+		}
+	}
+	p.found(cause.IDTakeoverLoop, fit, append(places(ends), k.at), set("client", k.fact.ID),
+		means("Somebody else is connected with the identifier %s, and each of the two throws the other out.", "有别的客户端正在使用 clientId %s，双方互相把对方踢下线。", k.fact.ID),
+		not(cause.ProxyIdle60s, "a connection with a random identifier stays", "随机 clientId 的连接保持稳定"))
+}
+
+// timer is an idle timer that is known by its number of seconds.
+type timer struct {
+	seconds float64
+	cause   cause.ID
+	name    cause.Text
+}
+
+// timers are those of what people put between clients and brokers.
+var timers = []timer{
+	{50, cause.LBIdleTimeout, cause.Text{EN: "what HAProxy's examples have (timeout client 50s)", ZH: "HAProxy 示例配置（timeout client 50s）"}},
+	{60, cause.ProxyIdle60s, cause.Text{EN: "the default of nginx (proxy_read_timeout) and of AWS ALB and CLB", ZH: "nginx（proxy_read_timeout）和 AWS ALB、CLB 的默认值"}},
+	{100, cause.LBIdleTimeout, cause.Text{EN: "Cloudflare's limit for WebSocket", ZH: "Cloudflare 对 WebSocket 的限制"}},
+	{240, cause.LBIdleTimeout, cause.Text{EN: "the default of Azure's load balancer", ZH: "Azure 负载均衡的默认值"}},
+	{300, cause.WSPingUnanswered, cause.Text{EN: "the interval of libwebsockets' pings", ZH: "libwebsockets 的 ping 间隔"}},
+	{350, cause.LBIdleTimeout, cause.Text{EN: "the limit of AWS NLB", ZH: "AWS NLB 的限制"}},
+	{600, cause.LBIdleTimeout, cause.Text{EN: "the default of nginx' stream (proxy_timeout) and of Google's firewall", ZH: "nginx stream（proxy_timeout）和 Google 防火墙的默认值"}},
+	{900, cause.LBIdleTimeout, cause.Text{EN: "the default of Alibaba's CLB", ZH: "阿里云 CLB 的默认值"}},
+}
+
+// idle: a quiet connection has ended.
+func (p *patient) idle() bool {
+	dead := where(p.idles, func(i Idle) bool { return i.Result != Alive && i.Result != Untested })
+	if len(dead) == 0 {
+		return false
+	}
+	alive := 0
+	for _, i := range p.idles {
+		if i.fact.Result == Alive {
+			alive = max(alive, i.fact.Seconds)
+		}
+	}
+	slices.SortStableFunc(dead, func(a, b seen[Idle]) int { return int(math.Round(a.fact.Lasted - b.fact.Lasted)) })
+	first := dead[0]
+	evidence := places(p.idles)
+	if id := ReasonCause(first.fact.Reason); id != "" {
+		p.coded(id, first.at, first.fact.Reason, "")
+		return true
+	}
+	if first.fact.Result == TimedOut || first.fact.Spoke {
+		p.forgotten(first, alive, evidence)
+		return true
+	}
+	after := first.fact.Lasted
+	below := cause.Text{EN: fmt.Sprintf("keep alive: %d seconds or less", keepBelow(after)), ZH: fmt.Sprintf("keepalive：%d 秒以内", keepBelow(after))}
+	advice := step(cause.Text{EN: "In the client", ZH: "客户端设置"}, below)
+	t, known := nearest(after, p.webSocket())
+	if !known {
+		p.found(cause.LBIdleTimeout, 72, evidence, advice, set("seconds", math.Round(after)),
+			means("A quiet connection is closed after %.0f seconds: a timer of something in between.", "静默 %.0f 秒后连接被关闭：是中间设备的定时器。", after))
+		p.found(cause.ProxyIdle60s, 40, evidence)
+		return true
+	}
+	p.found(t.cause, 90, evidence, advice, set("seconds", math.Round(after)), meaning(cause.Text{
+		EN: fmt.Sprintf("A quiet connection is closed after %.0f seconds: %s.", after, t.name.EN),
+		ZH: fmt.Sprintf("静默 %.0f 秒后连接被关闭：%s。", after, t.name.ZH),
+	}), not(cause.NATIdleTimeout, "an address translation that forgets says nothing; here the connection was closed", "NAT 忘记连接时不会通知；而这里连接是被明确关闭的"),
+		not(cause.KeepaliveMissed, "the broker had agreed to a longer silence", "服务端同意了更长的静默时间"))
+	if t.cause != cause.LBIdleTimeout {
+		p.found(cause.LBIdleTimeout, 50, evidence)
+	}
+	return true
+}
+
+// forgotten: the connection was dead before anything was sent, and neither end was told.
+func (p *patient) forgotten(first seen[Idle], alive int, evidence []int) {
+	below := max(alive, 30)
+	p.found(cause.NATIdleTimeout, 88, evidence,
+		means("After %d quiet seconds the connection still lives, after %d it is dead, and nobody has said so: something on the way has forgotten it.", "静默 %d 秒连接还在，%d 秒后已失效却没有任何通知：途中的设备已经忘记了这个连接。", alive, first.fact.Seconds),
+		step(cause.Text{EN: "In the client", ZH: "客户端设置"}, cause.Text{EN: fmt.Sprintf("keep alive: %d seconds or less", below), ZH: fmt.Sprintf("keepalive：%d 秒以内", below)}),
+		not(cause.LBIdleTimeout, "a proxy closes the connection, and is noticed at once", "代理会关闭连接，客户端会立即知道"))
+	p.found(cause.LBIdleTimeout, 40, evidence)
+}
+
+// nearest is the timer whose number fits: within two seconds, or three parts in a hundred.
+func nearest(seconds float64, webSocket bool) (t timer, found bool) {
+	for _, known := range timers {
+		if known.cause == cause.WSPingUnanswered && !webSocket {
+			continue
+		}
+		if math.Abs(known.seconds-seconds) <= max(2, known.seconds*0.03) {
+			return known, true
+		}
+	}
+	return t, false
+}
+
+// keepBelow is a keep alive that is safely shorter than a timer.
+func keepBelow(seconds float64) int { return max(int(seconds*3/4), 1) }

@@ -1,0 +1,326 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+
+	"picket/client"
+	"picket/doctor"
+	"picket/packet"
+)
+
+// versions are tried in this order: what most clients speak, what says most, and what old devices speak.
+var versions = []packet.Version{packet.V311, packet.V5, packet.V31}
+
+// connackSteps is how many times the limit of a step CONNACK may take: brokers that ask a database about users need seconds when that is slow.
+const connackSteps = 2
+
+func versionName(v packet.Version) string {
+	return map[packet.Version]string{packet.V31: "3.1", packet.V311: "3.1.1", packet.V5: "5.0"}[v]
+}
+
+// endpoint is where to connect.
+func (p *prober) endpoint() string {
+	return netip.AddrPortFrom(p.address, uint16(p.target.Port)).String()
+}
+
+// attempt is a CONNECT to send.
+type attempt struct {
+	version   packet.Version
+	id        string // client identifier
+	kind      string // doctor.RandomID, GivenID or EmptyID
+	anonymous bool
+	keepAlive int // 0: that of the options
+	trial     bool
+	handler   func(*client.Message) error
+	small     bool // small packets only
+}
+
+// tapped keeps the first bytes that come, and the connection below TLS and WebSocket.
+type tapped struct {
+	net.Conn
+	mu    sync.Mutex
+	first []byte
+}
+
+func (t *tapped) Read(b []byte) (int, error) {
+	n, err := t.Conn.Read(b)
+	t.mu.Lock()
+	t.first = append(t.first, b[:min(n, max(answerSize-len(t.first), 0))]...)
+	t.mu.Unlock()
+	return n, err
+}
+
+// options are those of the client for an attempt. opened is told of the connection and of how long it took.
+func (p *prober) options(a attempt, opened func(*tapped, time.Duration)) client.Options {
+	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
+		start := time.Now()
+		conn, err := dialer(a.small).DialContext(ctx, network, p.endpoint())
+		if err != nil {
+			return nil, err
+		}
+		t := &tapped{Conn: conn}
+		opened(t, time.Since(start))
+		return t, nil
+	}
+	c := packet.Connect{Version: a.version, CleanStart: true, KeepAlive: uint16(p.KeepAlive), ClientID: a.id}
+	if a.keepAlive > 0 {
+		c.KeepAlive = uint16(a.keepAlive)
+	}
+	if !a.anonymous && p.User != "" {
+		c.HasUsername, c.Username = true, p.User
+		c.HasPassword, c.Password = p.HasPassword, p.Password
+	}
+	header := http.Header{}
+	if p.Origin != "" {
+		header.Set("Origin", p.Origin)
+	}
+	return client.Options{
+		Transport: client.Transport{URL: p.target.URL(), TLS: p.tlsConfig(), Header: header, Dial: dial},
+		Connect:   c, Handler: a.handler,
+	}
+}
+
+// try connects once and says what came back; the client is nil unless it was accepted.
+func (p *prober) try(ctx context.Context, a attempt) (*client.Client, *tapped, doctor.Connect) {
+	ctx, cancel := context.WithTimeout(ctx, connackSteps*p.Limit)
+	defer cancel()
+	var conn *tapped
+	var tcp time.Duration
+	o := p.options(a, func(t *tapped, d time.Duration) { conn, tcp = t, d })
+	f := doctor.Connect{
+		Version: versionName(a.version), ID: a.kind, User: o.Connect.HasUsername, Password: o.Connect.HasPassword,
+		KeepAlive: int(o.Connect.KeepAlive), Trial: a.trial,
+	}
+	var sent time.Time
+	o.Trace = func(out bool, pk packet.Packet) {
+		if out && pk.Type() == packet.CONNECT {
+			sent = time.Now()
+		}
+	}
+	c, err := client.Dial(ctx, o)
+	f.ConnectMs = ms(tcp)
+	if !sent.IsZero() {
+		f.Ms = since(sent)
+	}
+	if err == nil {
+		f.Result = doctor.Accepted
+		return c, conn, f
+	}
+	p.refused(ctx, &f, conn, err)
+	return nil, nil, f
+}
+
+// refused says how an attempt has failed.
+func (p *prober) refused(ctx context.Context, f *doctor.Connect, conn *tapped, err error) {
+	var refusal *client.RefusedError
+	var wrong *packet.Error
+	switch {
+	case errors.As(err, &refusal):
+		f.Result, f.Code = doctor.Refused, refusal.Return()
+		if refusal.Props.Has(packet.ReasonString) {
+			f.Reason = doctor.Printable(refusal.Props.ReasonString, 300)
+			f.ReasonID = doctor.ReasonCause(refusal.Props.ReasonString)
+		}
+		if refusal.Props.Has(packet.ServerReference) {
+			f.Reference = doctor.Printable(refusal.Props.ServerReference, 300)
+		}
+		return
+	case errors.As(err, &wrong):
+		f.Result = doctor.NotMQTT
+	case ctx.Err() != nil:
+		f.Result = doctor.TimedOut
+	default:
+		f.Result = endResult(err)
+		if alert, ok := remoteAlert(err); ok {
+			f.Result, f.Alert = doctor.Alerted, alert
+		}
+	}
+	if conn == nil {
+		f.Result = doctor.Failed // no connection this time
+		return
+	}
+	conn.mu.Lock()
+	defer conn.mu.Unlock()
+	if len(conn.first) > 0 && p.target.Scheme == "mqtt" {
+		f.Bytes = strconv.QuoteToASCII(string(conn.first[:min(len(conn.first), 64)]))
+		if f.Result == doctor.WasClosed && doctor.Recognize(conn.first).Heard != doctor.HearMQTT {
+			f.Result = doctor.NotMQTT
+		}
+	}
+}
+
+// connect logs in, in all three versions, and when that fails asks in other ways.
+func (p *prober) connect(ctx context.Context) bool {
+	p.doing("logging in", "正在登录")
+	var accepted []attempt
+	var first doctor.Connect
+	for i, v := range versions {
+		a := attempt{version: v, id: randomID(), kind: doctor.RandomID}
+		if i == 0 && p.ID != "" {
+			// The identifier that was given once, and then random ones, lest its owner be thrown out again and again.
+			given := attempt{version: v, id: p.ID, kind: doctor.GivenID}
+			f := p.attempt(ctx, given)
+			if f.Result == doctor.Accepted {
+				accepted = append(accepted, given)
+			}
+		}
+		a.trial = p.ID != ""
+		f := p.attempt(ctx, a)
+		if i == 0 {
+			first = f
+		}
+		if f.Result == doctor.Accepted {
+			accepted = append(accepted, a)
+		}
+		if ctx.Err() != nil || f.Result == doctor.TimedOut && len(accepted) == 0 && i == 0 {
+			break // the others would wait as long
+		}
+	}
+	if len(accepted) == 0 {
+		p.askMore(ctx, first)
+		return false
+	}
+	p.works = accepted[0]
+	for _, a := range accepted { // a random identifier throws nobody out, and version 5 says most
+		if a.kind == doctor.RandomID && (p.works.kind != doctor.RandomID || a.version == packet.V5) {
+			p.works = a
+		}
+	}
+	return true
+}
+
+// attempt tries once and leaves.
+func (p *prober) attempt(ctx context.Context, a attempt) doctor.Connect {
+	c, _, f := p.try(ctx, a)
+	p.add(f)
+	if c != nil {
+		if a.version == packet.V5 {
+			p.add(announced(c.Connack().Props))
+		}
+		c.Disconnect(packet.NormalDisconnection, nil)
+	}
+	return f
+}
+
+// askMore finds out why nothing was accepted.
+func (p *prober) askMore(ctx context.Context, first doctor.Connect) {
+	p.doing("asking in other ways", "正在换方式尝试")
+	tries := []attempt{}
+	trial := attempt{version: packet.V311, id: randomID(), kind: doctor.RandomID, trial: true}
+	switch first.Result {
+	case doctor.Refused:
+		if p.User != "" {
+			a := trial
+			a.anonymous = true
+			tries = append(tries, a)
+		}
+		if first.Code == 2 {
+			for _, seconds := range []int{30, 10} {
+				a := trial
+				a.keepAlive = seconds
+				tries = append(tries, a)
+			}
+			a := trial
+			a.id, a.kind = "", doctor.EmptyID
+			tries = append(tries, a)
+		}
+	case doctor.WasClosed, doctor.WasReset, doctor.Failed:
+		// Once more after a while: what is full now may have room then.
+		for range 2 {
+			sleep(ctx, 500*time.Millisecond)
+			p.attempt(ctx, trial)
+		}
+	}
+	for _, a := range tries {
+		if ctx.Err() == nil {
+			p.attempt(ctx, a)
+		}
+	}
+	if first.Result == doctor.Refused || first.Result == doctor.Alerted {
+		return
+	}
+	p.listen(ctx)
+	// Is it this port alone?
+	p.otherPorts(ctx)
+}
+
+// otherPorts finds out whether the ports around speak MQTT, when the asked one does not.
+func (p *prober) otherPorts(ctx context.Context) {
+	f := p.neighbours(ctx, p.address, min(time.Second, p.Limit))
+	if len(f.Open) > 0 {
+		p.add(f)
+	}
+	p.listenToNeighbours(ctx, p.address, f.Open)
+}
+
+// sleep waits, unless ctx ends before.
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// announced are the limits in a CONNACK of MQTT 5.
+func announced(props *packet.Properties) doctor.Announced {
+	var f doctor.Announced
+	number := func(id packet.PropertyID, n int) *int {
+		if !props.Has(id) {
+			return nil
+		}
+		return &n
+	}
+	yes := func(id packet.PropertyID, n byte) *bool {
+		if !props.Has(id) {
+			return nil
+		}
+		b := n == 1
+		return &b
+	}
+	if props == nil {
+		return f
+	}
+	f.MaximumQoS = number(packet.MaximumQoS, int(props.MaximumQoS))
+	f.Retain = yes(packet.RetainAvailable, props.RetainAvailable)
+	f.MaximumPacketSize = number(packet.MaximumPacketSize, int(props.MaximumPacketSize))
+	f.ReceiveMaximum = number(packet.ReceiveMaximum, int(props.ReceiveMaximum))
+	f.TopicAliasMaximum = number(packet.TopicAliasMaximum, int(props.TopicAliasMaximum))
+	f.KeepAlive = number(packet.ServerKeepAlive, int(props.ServerKeepAlive))
+	f.Wildcards = yes(packet.WildcardAvailable, props.WildcardAvailable)
+	f.Shared = yes(packet.SharedSubscriptionAvailable, props.SharedAvailable)
+	f.SessionExpiry = number(packet.SessionExpiryInterval, int(props.SessionExpiry))
+	if props.Has(packet.AssignedClientIdentifier) {
+		f.AssignedID = doctor.Printable(props.AssignedClientID, 100)
+	}
+	return f
+}
+
+// ended says how a connection has ended that should have lasted.
+func ended(during, version string, err error, lasted time.Duration) doctor.Ended {
+	f := doctor.Ended{During: during, Version: version, How: doctor.WasClosed, Ms: ms(lasted)}
+	var said *client.DisconnectError
+	switch {
+	case errors.As(err, &said):
+		f.How, f.Code = doctor.Disconnected, int(said.Code)
+		if said.Props.Has(packet.ReasonString) {
+			f.Reason, f.ReasonID = doctor.Printable(said.Props.ReasonString, 300), doctor.ReasonCause(said.Props.ReasonString)
+		}
+		if said.Props.Has(packet.ServerReference) {
+			f.Reference = doctor.Printable(said.Props.ServerReference, 300)
+		}
+	case err != nil:
+		f.How = endResult(err)
+		if alert, ok := remoteAlert(err); ok {
+			f.How, f.Code, f.Reason = doctor.Alerted, alert, fmt.Sprint("TLS alert ", alert)
+		}
+	}
+	return f
+}

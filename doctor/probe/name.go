@@ -1,0 +1,225 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"picket/doctor"
+)
+
+// maxAddresses bounds how many addresses of a name are tried.
+const maxAddresses = 8
+
+// name finds the addresses, and what can be said about them without asking anyone.
+func (p *prober) name(ctx context.Context) bool {
+	if p.target.Scheme != "" {
+		p.settle(p.target.Scheme)
+	} else if len(p.target.Mistakes) > 0 {
+		p.settle(doctor.UsualScheme(p.target.Port))
+	}
+	var found []netip.Addr
+	if a, err := netip.ParseAddr(p.target.Host); err == nil {
+		found = []netip.Addr{a}
+	} else {
+		p.doing("looking up the name", "正在解析域名")
+		found = p.lookup(ctx)
+	}
+	near := networks()
+	p.add(self(near))
+	for _, a := range found[:min(len(found), maxAddresses)] {
+		f := classify(a, near)
+		p.add(f)
+		p.addresses = append(p.addresses, a)
+		p.own = p.own || f.Own
+	}
+	return len(found) > 0
+}
+
+// settle fixes scheme and port, and says so.
+func (p *prober) settle(scheme string) {
+	p.target.Scheme = scheme
+	if p.target.Port == 0 {
+		p.target.Port = doctor.DefaultPort(scheme)
+	}
+	if (scheme == "ws" || scheme == "wss") && p.target.Path == "" {
+		p.target.Path = "/"
+	}
+	p.settled = true
+	p.add(p.target.Entered())
+}
+
+// lookup asks for A and AAAA records, both at once.
+func (p *prober) lookup(ctx context.Context) (found []netip.Addr) {
+	var wait sync.WaitGroup
+	facts := make([]doctor.Lookup, 2)
+	addresses := make([][]netip.Addr, 2)
+	for i, record := range []string{"A", "AAAA"} {
+		wait.Go(func() { facts[i], addresses[i] = p.lookupOne(ctx, record) })
+	}
+	wait.Wait()
+	for i := range facts {
+		p.add(facts[i])
+		found = append(found, addresses[i]...)
+	}
+	return found
+}
+
+func (p *prober) lookupOne(ctx context.Context, record string) (doctor.Lookup, []netip.Addr) {
+	ctx, cancel := context.WithTimeout(ctx, p.Limit)
+	defer cancel()
+	start := time.Now()
+	network := map[string]string{"A": "ip4", "AAAA": "ip6"}[record]
+	found, err := net.DefaultResolver.LookupNetIP(ctx, network, p.target.Host)
+	f := doctor.Lookup{Host: p.target.Host, Record: record, Result: doctor.Found, Ms: since(start)}
+	for i := range found {
+		found[i] = found[i].Unmap()
+		f.Addresses = append(f.Addresses, found[i].String())
+	}
+	var missing *net.DNSError
+	var wrong *net.AddrError // "no suitable address": the name has some of the other family only
+	switch {
+	case err == nil:
+	case errors.As(err, &missing) && missing.IsNotFound, errors.As(err, &wrong):
+		f.Result = doctor.None
+	case ctx.Err() != nil, errors.As(err, &missing) && missing.IsTimeout:
+		f.Result = doctor.TimedOut
+	default:
+		f.Result, f.Error = doctor.Failed, err.Error()
+		if missing != nil {
+			f.Error = missing.Err
+		}
+	}
+	return f, found
+}
+
+// network is one that this machine is connected to.
+type network struct {
+	name   string // of the interface
+	prefix netip.Prefix
+	self   netip.Addr
+}
+
+// networks lists what the interfaces that are up are connected to. Without the right to see them it is empty.
+func networks() (all []network) {
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return nil
+	}
+	for _, i := range interfaces {
+		if i.Flags&net.FlagUp == 0 {
+			continue
+		}
+		addresses, err := i.Addrs()
+		if err != nil {
+			continue
+		}
+		for _, a := range addresses {
+			if prefix, err := netip.ParsePrefix(a.String()); err == nil {
+				all = append(all, network{i.Name, prefix.Masked(), prefix.Addr().Unmap()})
+			}
+		}
+	}
+	return all
+}
+
+// self says what this machine has to connect with.
+func self(near []network) doctor.Client {
+	f := doctor.Client{Time: time.Now().Unix()}
+	for _, n := range near {
+		switch {
+		case n.self.IsLoopback() || n.self.IsLinkLocalUnicast():
+		case n.self.Is4():
+			f.IPv4 = true
+		default:
+			f.IPv6 = true
+		}
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.time" {
+				if t, err := time.Parse(time.RFC3339, s.Value); err == nil {
+					f.Built = t.Unix()
+				}
+			}
+		}
+	}
+	return f
+}
+
+// reserved are networks with a meaning, in the order in which they are looked at.
+var reserved = []struct {
+	class    string
+	prefixes []netip.Prefix
+}{
+	{doctor.Shared, prefixes("100.64.0.0/10")},
+	{doctor.Example, prefixes("192.0.2.0/24 198.51.100.0/24 203.0.113.0/24 2001:db8::/32")},
+}
+
+// cdns are networks of content delivery networks that pass on web traffic only, as they publish them.
+var cdns = []struct {
+	name     string
+	prefixes []netip.Prefix
+}{
+	{"Cloudflare", prefixes("173.245.48.0/20 103.21.244.0/22 103.22.200.0/22 103.31.4.0/22 141.101.64.0/18 108.162.192.0/18 190.93.240.0/20 188.114.96.0/20 " +
+		"197.234.240.0/22 198.41.128.0/17 162.158.0.0/15 104.16.0.0/13 104.24.0.0/14 172.64.0.0/13 131.0.72.0/22 " +
+		"2400:cb00::/32 2606:4700::/32 2803:f800::/32 2405:b500::/32 2405:8100::/32 2a06:98c0::/29 2c0f:f248::/32")},
+	{"Fastly", prefixes("23.235.32.0/20 43.249.72.0/22 103.244.50.0/24 103.245.222.0/23 103.245.224.0/24 104.156.80.0/20 146.75.0.0/17 151.101.0.0/16 " +
+		"157.52.64.0/18 167.82.0.0/17 185.31.16.0/22 199.27.72.0/21 199.232.0.0/16 2a04:4e40::/32 2a04:4e42::/32")},
+}
+
+func prefixes(list string) (all []netip.Prefix) {
+	for s := range strings.FieldsSeq(list) {
+		all = append(all, netip.MustParsePrefix(s))
+	}
+	return all
+}
+
+// classify says what kind of address a is.
+func classify(a netip.Addr, near []network) doctor.Address {
+	f := doctor.Address{Address: a.String(), Class: doctor.Public}
+	switch {
+	case a.IsLoopback() || a.IsUnspecified():
+		f.Class = doctor.Loopback
+	case a.IsPrivate():
+		f.Class = doctor.Private
+	case a.IsLinkLocalUnicast():
+		f.Class = doctor.LinkLocal
+	default:
+		for _, r := range reserved {
+			if within(a, r.prefixes) {
+				f.Class = r.class
+			}
+		}
+		for _, c := range cdns {
+			if within(a, c.prefixes) {
+				f.CDN = c.name
+			}
+		}
+	}
+	bare := a.WithZone("")
+	f.Own = f.Class == doctor.Loopback
+	for _, n := range near {
+		if n.self.WithZone("") == bare {
+			f.Own = true
+		}
+		if n.prefix.Contains(bare) && !n.prefix.IsSingleIP() && f.Class != doctor.Loopback {
+			f.Near = n.name
+		}
+	}
+	return f
+}
+
+func within(a netip.Addr, all []netip.Prefix) bool {
+	for _, p := range all {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,132 @@
+// Package probe tries to connect to an MQTT broker as a client would, stage by stage, and notes what it sees as facts for package
+// doctor. It knows no broker's inside: it speaks to any.
+//
+// Every probe has a limit and ends with its context. Nothing is said to a server that it would not hear from ordinary clients, but for the
+// questions that find out what a port speaks; those come only after the ordinary way has failed.
+package probe
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net/netip"
+	"time"
+
+	"picket/cause"
+	"picket/doctor"
+)
+
+// Options say whom to connect to, as whom, and how thoroughly.
+type Options struct {
+	Target doctor.Target
+
+	User        string
+	Password    []byte
+	HasPassword bool
+
+	Roots       *x509.CertPool // authorities to trust; nil for the system's
+	RootsFile   string         // what to call them
+	Certificate *tls.Certificate
+	Insecure    bool // do not check the server's certificate
+
+	// ID is the client identifier to try; empty for a random one. Whoever is connected with it is thrown out by the test.
+	ID string
+	// Topic is where to publish; empty for a random one below picket-doctor/. Its subscribers get the test's messages.
+	Topic string
+	// Origin is what a browser would send for a page; empty for none.
+	Origin string
+	// KeepAlive in seconds, 0 meaning 60.
+	KeepAlive int
+	// Size is the largest payload to try, in bytes; 0 means 64 KiB on a topic of the doctor's own, and small ones alone on Topic.
+	Size int
+	// Stay is for how long to test whether idle connections last; 0 for not at all.
+	Stay time.Duration
+	// Ports are the other ports to look at when the asked one does not lead to a broker; nil for those that machines and brokers usually have.
+	Ports []int
+	// Limit bounds each step; 0 means 5 seconds.
+	Limit time.Duration
+
+	// Fact is told of each fact as it becomes known, and Doing of what takes a while. Either may be nil.
+	Fact  func(doctor.Fact)
+	Doing func(cause.Text)
+}
+
+// prober is one examination.
+type prober struct {
+	Options
+	target    doctor.Target // with scheme and port
+	facts     []doctor.Fact
+	addresses []netip.Addr
+	own       bool       // one of them belongs to this machine
+	settled   bool       // scheme and port are
+	address   netip.Addr // the one that answers
+
+	alpn []string // application protocols to offer in TLS
+
+	works attempt // a CONNECT that was accepted
+	user  *user   // the connection of the use stage
+}
+
+// Run examines a target until its way ends. The error is that of the context, and then the facts are incomplete.
+func Run(ctx context.Context, o Options) ([]doctor.Fact, error) {
+	if o.Limit == 0 {
+		o.Limit = 5 * time.Second
+	}
+	if o.KeepAlive == 0 {
+		o.KeepAlive = 60
+	}
+	if o.Ports == nil {
+		o.Ports = usualPorts
+	}
+	p := &prober{Options: o, target: o.Target}
+	if p.target.User != "" && p.User == "" {
+		p.User = p.target.User
+	}
+	if p.target.Password != "" && !p.HasPassword {
+		p.Password, p.HasPassword = []byte(p.target.Password), true
+	}
+	defer func() {
+		if p.user != nil {
+			p.user.c.Close()
+		}
+	}()
+	for _, stage := range []func(context.Context) bool{p.name, p.tcp, p.choose, p.tls, p.upgrade, p.connect, p.use, p.stay} {
+		if !stage(ctx) || ctx.Err() != nil {
+			break
+		}
+	}
+	return p.facts, ctx.Err()
+}
+
+// add notes a fact.
+func (p *prober) add(f doctor.Fact) {
+	p.facts = append(p.facts, f)
+	if p.Fact != nil {
+		p.Fact(f)
+	}
+}
+
+// doing says what takes a while.
+func (p *prober) doing(en, zh string) {
+	if p.Doing != nil {
+		p.Doing(cause.Text{EN: en, ZH: zh})
+	}
+}
+
+// Target is the target that facts are about, with the scheme and the port that were chosen for it.
+func Target(given doctor.Target, facts []doctor.Fact) doctor.Target {
+	for _, f := range facts {
+		if e, ok := f.(doctor.Entered); ok {
+			given.Scheme, given.Port, given.Path = e.Scheme, e.Port, e.Path
+		}
+	}
+	return given
+}
+
+// since is the time that has passed, for a fact.
+func since(start time.Time) doctor.Milliseconds { return ms(time.Since(start)) }
+
+// ms is a span of time for a fact, to a tenth of a millisecond.
+func ms(d time.Duration) doctor.Milliseconds {
+	return doctor.Milliseconds(float64(d.Round(100*time.Microsecond)) / float64(time.Millisecond))
+}

@@ -1,0 +1,348 @@
+package probe
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"picket/client"
+	"picket/doctor"
+	"picket/packet"
+)
+
+// defaultSize is the largest payload that is tried on a topic of the doctor's own.
+const defaultSize = 64 << 10
+
+// user is a connection that publishes to itself.
+type user struct {
+	p     *prober
+	c     *client.Client
+	conn  *tapped
+	since time.Time
+	topic string
+	own   bool
+	v     string // version
+
+	mu      sync.Mutex
+	waiting map[string]chan *client.Message // by the mark at the start of a payload
+	kept    chan struct{}                   // gets an element for a message that was retained
+}
+
+// markSize is the length of the mark that tells one message of the test from all others on its topic.
+const markSize = 32
+
+func newMark() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return "picket doctor " + hex.EncodeToString(b[:]) + ". "
+}
+
+// login makes the connection; nil if that fails this time, which is noted then.
+func (p *prober) login(ctx context.Context, smallPackets bool) *user {
+	u := &user{p: p, topic: p.Topic, waiting: make(map[string]chan *client.Message), since: time.Now()}
+	if u.own = u.topic == ""; u.own {
+		u.topic = "picket-doctor/" + randomID()
+	}
+	a := p.works
+	if a.kind == doctor.RandomID {
+		a.id = randomID()
+	}
+	a.handler, a.small = u.handle, smallPackets
+	u.v = versionName(a.version)
+	var f doctor.Connect
+	if u.c, u.conn, f = p.try(ctx, a); u.c == nil {
+		p.add(f)
+		return nil
+	}
+	return u
+}
+
+// handle hands a message to whoever waits for its mark.
+func (u *user) handle(m *client.Message) error {
+	if len(m.Payload) < markSize {
+		return nil
+	}
+	u.mu.Lock()
+	waits, kept := u.waiting[string(m.Payload[:markSize])], u.kept
+	u.mu.Unlock()
+	if m.Retain && kept != nil {
+		select {
+		case kept <- struct{}{}:
+		default:
+		}
+	}
+	if waits != nil {
+		select {
+		case waits <- m:
+		default: // once is enough
+		}
+	}
+	return nil
+}
+
+// expect waits for messages with a mark from now on.
+func (u *user) expect(mark string) (<-chan *client.Message, func()) {
+	comes := make(chan *client.Message, 2)
+	u.mu.Lock()
+	u.waiting[mark] = comes
+	u.mu.Unlock()
+	return comes, func() {
+		u.mu.Lock()
+		delete(u.waiting, mark)
+		u.mu.Unlock()
+	}
+}
+
+func (u *user) alive() bool {
+	select {
+	case <-u.c.Done():
+		return false
+	default:
+		return true
+	}
+}
+
+// use publishes to itself.
+func (p *prober) use(ctx context.Context) bool {
+	p.doing("asking the broker about itself", "正在查询服务端信息")
+	p.add(p.broker(ctx))
+	p.doing("publishing and subscribing", "正在测试发布与订阅")
+	u := p.login(ctx, false)
+	if u == nil {
+		return false
+	}
+	p.user = u
+	subscribed := u.subscribe(ctx)
+	p.add(subscribed)
+	if subscribed.Result == doctor.Granted {
+		u.messages(ctx)
+	} else if u.alive() {
+		p.add(u.publish(ctx, 1, false, 0)) // may it publish at least?
+	}
+	if !u.alive() {
+		p.add(ended("use", u.v, u.c.Err(), time.Since(u.since)))
+	}
+	return true // a slow network may be the reason for what has failed
+}
+
+// messages publishes at each QoS, in growing sizes and retained.
+func (u *user) messages(ctx context.Context) {
+	qos := 0
+	for q := range 3 {
+		f := u.publish(ctx, q, false, 0)
+		u.p.add(f)
+		if f.Result == doctor.Returned {
+			qos = min(q, 1)
+		}
+		if !u.alive() || f.Result == doctor.Swallow && q > 0 || f.Result == doctor.Denied {
+			return // it would be so for each
+		}
+	}
+	size := u.p.Size
+	if size == 0 && u.own {
+		size = defaultSize
+	}
+	for n := 1024; n <= size && u.alive(); n *= 4 {
+		f := u.publish(ctx, qos, false, n)
+		u.p.add(f)
+		if f.Result != doctor.Returned {
+			u.smaller(ctx, f)
+			break
+		}
+	}
+	if u.own && u.alive() { // elsewhere it would replace what is retained there
+		f := u.retained(ctx, qos)
+		u.p.add(f)
+	}
+}
+
+// smaller repeats what did not come through on a connection of small packets, to find out whether it is the packets' size that matters.
+func (u *user) smaller(ctx context.Context, f doctor.Publish) {
+	if f.Result == doctor.Denied || f.Result == doctor.Unsent {
+		return
+	}
+	again := u.p.login(ctx, true)
+	if again == nil {
+		return
+	}
+	defer again.c.Disconnect(packet.NormalDisconnection, nil)
+	if again.subscribe(ctx).Result == doctor.Granted {
+		g := again.publish(ctx, f.QoS, false, f.Size)
+		g.Small = true
+		u.p.add(g)
+	}
+}
+
+func (u *user) subscribe(ctx context.Context) doctor.Subscribe {
+	ctx, cancel := context.WithTimeout(ctx, u.p.Limit)
+	defer cancel()
+	f := doctor.Subscribe{Version: u.v, Topic: u.topic, Own: u.own}
+	start := time.Now()
+	answer, err := u.c.Subscribe(ctx, &packet.Subscribe{Filters: []packet.Subscription{{Filter: u.topic, QoS: 2}}})
+	f.Ms = since(start)
+	switch {
+	case err == nil:
+		f.Result, f.Code = doctor.Granted, int(answer.Codes[0])
+		if answer.Codes[0].Failed() {
+			f.Result = doctor.Denied
+		}
+		if answer.Props.Has(packet.ReasonString) {
+			f.Reason, f.ReasonID = doctor.Printable(answer.Props.ReasonString, 300), doctor.ReasonCause(answer.Props.ReasonString)
+		}
+	case u.alive():
+		f.Result = doctor.TimedOut
+	default:
+		f.Result = doctor.Lost
+	}
+	return f
+}
+
+// publish sends a message and waits until it is back. size 0 is a small one.
+func (u *user) publish(ctx context.Context, qos int, retain bool, size int) doctor.Publish {
+	ctx, cancel := context.WithTimeout(ctx, u.p.Limit)
+	defer cancel()
+	mark := newMark()
+	payload := append([]byte(mark), bytes.Repeat([]byte{'.'}, max(size-markSize, 0))...)
+	comes, forget := u.expect(mark)
+	defer forget()
+	f := doctor.Publish{Version: u.v, Topic: u.topic, Own: u.own, QoS: qos, Retain: retain, Size: len(payload)}
+	before, _ := socketState(u.conn.Conn)
+	start := time.Now()
+	result, err := u.c.Publish(ctx, &client.Message{Topic: u.topic, Payload: payload, QoS: byte(qos), Retain: retain})
+	f.Code = int(result.Code)
+	var refusal *client.ReasonError
+	switch {
+	case err == nil:
+		select {
+		case <-comes:
+			f.Result = doctor.Returned
+		case <-u.c.Done():
+			f.Result = doctor.Lost
+		case <-ctx.Done():
+			f.Result = doctor.Swallow
+		}
+	case errors.As(err, &refusal):
+		f.Result, f.Code = doctor.Denied, int(refusal.Code)
+		if refusal.Props.Has(packet.ReasonString) {
+			f.Reason, f.ReasonID = doctor.Printable(refusal.Props.ReasonString, 300), doctor.ReasonCause(refusal.Props.ReasonString)
+		}
+	case isAny(err, client.ErrPacketTooLarge, client.ErrQoSNotSupported, client.ErrRetainNotSupported):
+		f.Result = doctor.Unsent
+	case ctx.Err() != nil && u.alive():
+		f.Result = doctor.TimedOut
+	default:
+		f.Result = doctor.Lost
+	}
+	f.Ms = since(start)
+	if after, ok := socketState(u.conn.Conn); ok && f.Result != doctor.Returned {
+		f.Sent, f.Acknowledged = after.sent+after.unsent-before.sent, after.acknowledged-before.acknowledged
+	}
+	return f
+}
+
+// retained publishes a retained message, subscribes anew, which brings it, and removes it again.
+func (u *user) retained(ctx context.Context, qos int) doctor.Publish {
+	f := u.publish(ctx, qos, true, 0)
+	if f.Result != doctor.Returned {
+		return f
+	}
+	kept := make(chan struct{}, 1)
+	u.mu.Lock()
+	u.kept = kept
+	u.mu.Unlock()
+	u.subscribe(ctx)
+	select {
+	case <-kept:
+	case <-u.c.Done():
+		f.Result = doctor.Lost
+	case <-time.After(u.p.Limit):
+		f.Result = doctor.Swallow
+	case <-ctx.Done():
+	}
+	last, cancel := context.WithTimeout(ctx, u.p.Limit)
+	defer cancel()
+	_, _ = u.c.Publish(last, &client.Message{Topic: u.topic, QoS: byte(qos), Retain: true}) // nobody else knows the topic
+	return f
+}
+
+// sysQuiet is how long nothing has to come from $SYS to have all of it, and sysLimit bounds the whole: brokers keep these messages and
+// send them at once.
+const (
+	sysQuiet  = 300 * time.Millisecond
+	sysLimit  = 1500 * time.Millisecond
+	sysTopics = 200
+)
+
+// broker reads what the broker tells about itself, on a connection of its own: some end a connection that asks for $SYS.
+func (p *prober) broker(ctx context.Context) (f doctor.Broker) {
+	var mu sync.Mutex
+	came := make(chan struct{}, 1)
+	values := make(map[string]string)
+	a := p.works
+	if a.kind == doctor.RandomID {
+		a.id = randomID()
+	}
+	a.handler = func(m *client.Message) error {
+		mu.Lock()
+		if len(values) < sysTopics && len(m.Payload) <= 200 {
+			values[doctor.Printable(m.Topic, 200)] = doctor.Printable(string(m.Payload), 200)
+		}
+		mu.Unlock()
+		select {
+		case came <- struct{}{}:
+		default:
+		}
+		return nil
+	}
+	c, _, _ := p.try(ctx, a)
+	if c == nil {
+		return f
+	}
+	defer c.Disconnect(packet.NormalDisconnection, nil)
+	ask, cancel := context.WithTimeout(ctx, sysLimit)
+	defer cancel()
+	if _, err := c.Subscribe(ask, &packet.Subscribe{Filters: []packet.Subscription{{Filter: "$SYS/#"}}}); err != nil {
+		return f
+	}
+	for quiet := false; !quiet; {
+		select {
+		case <-came:
+		case <-time.After(sysQuiet):
+			quiet = true
+		case <-ask.Done():
+			quiet = true
+		case <-c.Done():
+			quiet = true
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	return identify(values)
+}
+
+// identify finds name and numbers in the topics below $SYS that brokers have: mosquitto's and Picket's $SYS/broker/..., EMQX's
+// $SYS/brokers/NODE/..., VerneMQ's $SYS/NODE/....
+func identify(values map[string]string) doctor.Broker {
+	f := doctor.Broker{Values: values}
+	number := func(topic string) *int {
+		if n, err := strconv.Atoi(values[topic]); err == nil && n >= 0 {
+			return &n
+		}
+		return nil
+	}
+	f.Version, f.Uptime = values["$SYS/broker/version"], values["$SYS/broker/uptime"]
+	f.Connected, f.Maximum = number("$SYS/broker/clients/connected"), number("$SYS/broker/clients/maximum")
+	for topic, value := range values {
+		if node, ok := strings.CutPrefix(topic, "$SYS/brokers/"); ok && strings.HasSuffix(topic, "/version") && strings.Count(node, "/") == 1 {
+			f.Version = fmt.Sprint("EMQX ", value)
+		}
+	}
+	return f
+}

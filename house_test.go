@@ -29,6 +29,7 @@ var mayImport = map[string]string{
 	"topic":   "",
 
 	"access":        "cause logging topic",
+	"admin":         "access broker cause listener",
 	"bench":         "packet",
 	"broker":        "access cause listener logging packet session topic",
 	"client":        "packet",
@@ -50,7 +51,7 @@ var mayImport = map[string]string{
 	"sentinel/simulation": "resp sentinel/machine",
 
 	// The command ties all of them together; nobody imports it.
-	"cmd/picket": "access bench broker cause client client/format doctor doctor/probe echo echo/probe listener logging mosqconf packet process reach sentinel setup topic",
+	"cmd/picket": "access admin bench broker cause client client/format doctor doctor/probe echo echo/probe listener logging mosqconf packet process reach sentinel setup topic",
 }
 
 // pure packages are state machines, codecs and tables: what goes in decides what comes out. They cannot reach for a socket, a

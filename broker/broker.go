@@ -53,6 +53,10 @@ type Broker struct {
 	unix          atomic.Int64  // seconds since 1970
 	started       time.Time
 	stats         stats
+	room          room
+	strain        strain
+	attempts      attempts
+	maintained    atomic.Pointer[maintenance] // nil: the broker is open
 	floodLine     oncePerSecond
 	retainedLine  oncePerSecond
 
@@ -74,6 +78,8 @@ type settings struct {
 	maxWaiting     int                                // connections without CONNECT
 	waitingLimit   int64                              // bytes that may wait in all queues together, and that retained messages may hold
 	connections    map[*listener.Config]*atomic.Int64 // open connections by listener
+	fileRoom       int64                              // open connections that the limit on open files has room for
+	machineMemory  int64                              // bytes that there are for the process
 }
 
 // Start opens the listeners of a configuration and serves until [Broker.Close]. It fails when a file of the configuration
@@ -84,6 +90,7 @@ func Start(c Config, log *logging.Logger) (*Broker, error) {
 		sessions: make(map[string]*Session), fights: make(map[string]fight),
 		hashing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)), stopping: make(chan struct{}), started: time.Now(),
 	}
+	b.strain.init()
 	b.workers.New = func() any { return b.newWorker() }
 	b.unix.Store(b.started.Unix())
 	t, err := b.prepare(c)
@@ -100,6 +107,8 @@ func Start(c Config, log *logging.Logger) (*Broker, error) {
 	b.listeners = set
 	b.wait.Go(b.keepTime)
 	b.wait.Go(b.publishSys)
+	b.wait.Go(b.measure)
+	b.wait.Go(b.tellAttempts)
 	return b, nil
 }
 
@@ -118,7 +127,8 @@ func (b *Broker) prepare(c Config) (*settings, error) {
 	if t.MaxTotalOutputBytes <= 0 {
 		t.MaxTotalOutputBytes = machineMemory() / 4
 	}
-	t.waitingLimit = machineMemory() / 4
+	t.machineMemory, t.fileRoom = machineMemory(), fileRoom(fileLimit())
+	t.waitingLimit = t.machineMemory / 4
 	if m := t.MemoryLimit; m > 0 {
 		t.waitingLimit = m / 2
 		t.MaxTotalOutputBytes = min(t.MaxTotalOutputBytes, m/4)
@@ -195,6 +205,9 @@ func (b *Broker) packetLimit(c *connection) int {
 	}
 	if c.phase != connected {
 		limit = min(limit, maxConnect)
+		if c.turned {
+			limit = min(limit, maxTurnedConnect)
+		}
 	}
 	return limit
 }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"net/http"
 	"time"
 
 	"picket/access"
@@ -35,6 +36,8 @@ type Config struct {
 	MessageSizeLimit    int
 	MemoryLimit         int64 // heap ceiling, 0 = none
 
+	GlobalMaxConnections int // over all listeners; 0 = no limit
+
 	AllowDuplicateMessages bool
 	QueueQoS0              bool // queue_qos0_messages
 	UpgradeOutgoingQoS     bool
@@ -45,7 +48,12 @@ type Config struct {
 	SysInterval            time.Duration // 0 = no $SYS
 
 	PIDFile string
-	User    string // user to change to when started as root; empty: stay
+	// AdminSocket is the path of the Unix socket that "picket ctl" speaks to; empty: none. The broker itself does not open it.
+	AdminSocket string
+	User        string // user to change to when started as root; empty: stay
+
+	// Page serves the phone's page; see [listener.Options]. nil: this build has none, or it is not wanted.
+	Page func(w http.ResponseWriter, r *http.Request) bool
 
 	// Loops is the number of event loops for plain connections; 0: chosen by the machine.
 	Loops int

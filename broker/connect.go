@@ -20,6 +20,25 @@ type refusal struct {
 	code packet.Code
 	id   cause.ID
 	text string // for the log and the reason string; never a secret
+
+	reference string // the server to use instead; may be empty
+	told      bool   // the reason string is sent whatever reason_strings says
+}
+
+// properties are those of the CONNACK or DISCONNECT that says no: nil for none.
+func (c *connection) properties(r refusal) *packet.Properties {
+	var p *packet.Properties
+	if c.explains(r.told) {
+		p = new(packet.Properties).Set(packet.ReasonString)
+		p.ReasonString = reason(r.id, r.text)
+	}
+	if r.reference != "" && c.v5() {
+		if p == nil {
+			p = new(packet.Properties)
+		}
+		p.Set(packet.ServerReference).ServerReference = r.reference
+	}
+	return p
 }
 
 // badConnect answers a CONNECT that could not be decoded, where there is an answer.
@@ -52,6 +71,7 @@ func (c *connection) badConnect(w *worker, err error) error {
 func (c *connection) refuse(w *worker, r refusal) {
 	b := c.b
 	b.stats.drop(r.id, 1)
+	c.noteRefused(r.id)
 	name, user := c.name(), ""
 	if a := c.attempt; a != nil {
 		if a.login.ClientID != "" {
@@ -66,13 +86,9 @@ func (c *connection) refuse(w *worker, r refusal) {
 		line = "Client %s from %s disconnected, not authorised (p%d%s): %s."
 	}
 	b.log.Cause(logging.Notice, r.id, line, name, c.address(), c.version, user, r.text)
-	ack := &packet.Connack{Code: r.code}
-	if c.explains() {
-		ack.Props = new(packet.Properties).Set(packet.ReasonString)
-		ack.Props.ReasonString = reason(r.id, r.text)
-		if len(ack.Append(nil, c.version)) > c.maxPacket() {
-			ack.Props = nil // MQTT-3.2.2-19
-		}
+	ack := &packet.Connack{Code: r.code, Props: c.properties(r)}
+	if len(ack.Append(nil, c.version)) > c.maxPacket() {
+		ack.Props = nil // MQTT-3.2.2-19
 	}
 	b.debugf("Sending CONNACK to %s (0, %d)", c.host(), r.code)
 	c.send(w, ack)
@@ -98,6 +114,10 @@ func (c *connection) connect(w *worker, p *packet.Connect) error {
 	c.attempt = a
 	login := &a.login
 	c.negotiate(p)
+	if r := b.closedTo(c); r != nil {
+		c.refuse(w, *r)
+		return nil
+	}
 	if p.Will != nil && (topic.CheckName([]byte(p.Will.Topic)) != nil || reserved(p.Will.Topic)) {
 		return &packet.Error{Code: packet.TopicNameInvalid, Clause: "MQTT-3.1.3-11", Text: "a will topic that nobody may publish to"}
 	}
@@ -111,7 +131,7 @@ func (c *connection) connect(w *worker, p *packet.Connect) error {
 			if c.v5() {
 				code = packet.UnspecifiedError
 			}
-			c.refuse(w, refusal{code, cause.EmptyClientID, "an empty client identifier, and allow_zero_length_clientid is false"})
+			c.refuse(w, refusal{code: code, id: cause.EmptyClientID, text: "an empty client identifier, and allow_zero_length_clientid is false"})
 			return nil
 		}
 		login.ClientID = policy.Config().AutoIDPrefix + strings.ToUpper(uuid.NewString())
@@ -120,20 +140,20 @@ func (c *connection) connect(w *worker, p *packet.Connect) error {
 	if l := &info.Listener.TLS; l.IdentityAsUsername || l.SubjectAsUsername {
 		name, ok := certifiedName(info, l)
 		if !ok {
-			c.refuse(w, refusal{packet.BadUserNameOrPassword, cause.ClientCertRequired, "no client certificate with a name to use"})
+			c.refuse(w, refusal{code: packet.BadUserNameOrPassword, id: cause.ClientCertRequired, text: "no client certificate with a name to use"})
 			return nil
 		}
 		login.HasUsername, login.Username, login.HasPassword, login.Password, login.Certified = true, name, false, nil, true
 	}
 	if info.Listener.UseUsernameAsClientID {
 		if !login.HasUsername || login.Username == "" {
-			c.refuse(w, refusal{packet.NotAuthorized, cause.AnonymousRefused, "no user name to take as the client identifier"})
+			c.refuse(w, refusal{code: packet.NotAuthorized, id: cause.AnonymousRefused, text: "no user name to take as the client identifier"})
 			return nil
 		}
 		login.ClientID = login.Username
 	}
 	if d := policy.ClientID(login.ClientID); !d.Allow {
-		c.refuse(w, refusal{packet.NotAuthorized, d.Cause, d.Text})
+		c.refuse(w, refusal{code: packet.NotAuthorized, id: d.Cause, text: d.Text})
 		return nil
 	}
 	if p.Props.Has(packet.AuthenticationMethod) {
@@ -201,17 +221,20 @@ func (c *connection) judgeElsewhere(w *worker, a *attempt, delay time.Duration) 
 				return
 			}
 		}
+		began := time.Now()
 		select {
 		case b.hashing <- struct{}{}:
 		case <-b.stopping:
 			return
 		}
+		b.strain.passwordWaited(time.Since(began))
 		d = a.policy.Authenticate(a.login)
 		<-b.hashing
 	}, func(w *worker) { c.decide(w, a, d) })
 }
 
 func (c *connection) decide(w *worker, a *attempt, d access.Decision) {
+	b := c.b
 	if c.outdated(a) {
 		// The rules have changed since this CONNECT was judged: they are asked again.
 		if err := c.connect(w, a.connect); err != nil {
@@ -220,7 +243,11 @@ func (c *connection) decide(w *worker, a *attempt, d access.Decision) {
 		return
 	}
 	if !d.Allow {
-		c.refuse(w, refusal{packet.NotAuthorized, d.Cause, d.Text})
+		c.refuse(w, refusal{code: packet.NotAuthorized, id: d.Cause, text: d.Text})
+		return
+	}
+	if r := b.closedTo(c); r != nil { // maintenance may have begun while the password was checked
+		c.refuse(w, *r)
 		return
 	}
 	c.accept(w, a, nil)
@@ -268,15 +295,15 @@ func (c *connection) judgeWill(p *packet.Connect, t *settings, l *listener.Confi
 	case p.Will == nil:
 		return nil
 	case p.Will.QoS > l.MaxQoS:
-		return &refusal{packet.QoSNotSupported, cause.QoSNotSupported, "will QoS above the Maximum QoS of this listener"}
+		return &refusal{code: packet.QoSNotSupported, id: cause.QoSNotSupported, text: "will QoS above the Maximum QoS of this listener"}
 	case p.Will.Retain && !t.RetainAvailable:
-		return &refusal{packet.RetainNotSupported, cause.RetainNotSupported, "a will to be retained, and retain_available is false"}
+		return &refusal{code: packet.RetainNotSupported, id: cause.RetainNotSupported, text: "a will to be retained, and retain_available is false"}
 	case t.MessageSizeLimit > 0 && len(p.Will.Payload) > t.MessageSizeLimit:
 		code := packet.PacketTooLarge
 		if !c.v5() {
 			code = packet.NotAuthorized
 		}
-		return &refusal{code, cause.PayloadTooLarge, "a will payload above message_size_limit"}
+		return &refusal{code: code, id: cause.PayloadTooLarge, text: "a will payload above message_size_limit"}
 	}
 	return nil
 }
@@ -309,7 +336,7 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 	}
 	if t.MaxKeepAlive > 0 && (c.keepAlive > t.MaxKeepAlive || c.keepAlive == 0) {
 		if !c.v5() {
-			c.refuse(w, refusal{packet.ClientIdentifierNotValid, cause.KeepaliveRefused, "a keep alive of " + itoa(int(c.keepAlive)) + " s, above max_keepalive"})
+			c.refuse(w, refusal{code: packet.ClientIdentifierNotValid, id: cause.KeepaliveRefused, text: "a keep alive of " + itoa(int(c.keepAlive)) + " s, above max_keepalive"})
 			return
 		}
 		c.keepAlive = t.MaxKeepAlive
@@ -340,7 +367,8 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 	present := b.claim(w, c, a.login.ClientID, p.CleanStart)
 	s := c.s
 	s.mu.Lock()
-	if s.conn != c || c.outdated(a) { // somebody else was quicker to take it over, or the rules have just changed: the client may try again
+	if m := b.maintained.Load(); s.conn != c || c.outdated(a) || m != nil && !m.admits(c) {
+		// Somebody else was quicker to take it over, the rules have just changed, or maintenance has just begun: the client may try again.
 		s.mu.Unlock()
 		c.end(w)
 		return

@@ -38,6 +38,9 @@ type connection struct {
 	clean     bool // clean session or clean start asked for
 	bridge    bool
 	local     bool        // from this machine
+	placed    bool        // counted as open; guarded by Broker.room
+	turned    bool        // accepted only to be told that there is no room; guarded by Broker.room
+	watches   bool        // told of failed attempts from its address
 	gone      bool        // guarded by s.mu: closed, by either side
 	stopped   atomic.Bool // nothing that arrives is looked at any more; set by any goroutine
 	quiet     atomic.Bool // the end has been logged already, or was asked for
@@ -87,9 +90,9 @@ func (c *connection) opt() *negotiated {
 	return c.more
 }
 
-// explains tells whether the client may be sent reason strings.
-func (c *connection) explains() bool {
-	return c.v5() && (c.more == nil || !c.more.noProblem) && c.b.settings.Load().ReasonStrings
+// explains tells whether the client may be sent reason strings. Those that are to be told are sent also where reason_strings is false.
+func (c *connection) explains(told bool) bool {
+	return c.v5() && (c.more == nil || !c.more.noProblem) && (told || c.b.settings.Load().ReasonStrings)
 }
 
 func (c *connection) v5() bool { return c.version == packet.V5 }
@@ -134,8 +137,12 @@ func (b *Broker) Accept(conn listener.Conn) listener.Client {
 	info := conn.Info()
 	c := &connection{b: b, conn: conn, from: info.Listener, accepted: b.clock.Load()}
 	c.s = &Session{b: b, conn: c}
-	c.local = info.ProxyTLS == nil && (!info.Remote.IsValid() || info.Remote.Addr().Unmap().IsLoopback())
-	if !b.withinLimit(c) || !b.admit(c) {
+	c.local = info.ProxyTLS == nil && !info.Foreign && (!info.Remote.IsValid() || info.Remote.Addr().Unmap().IsLoopback())
+	if !b.welcome(c) {
+		return nil
+	}
+	if !b.admit(c) {
+		b.leave(c)
 		return nil
 	}
 	b.stats.sockets.Add(1)
@@ -144,22 +151,6 @@ func (b *Broker) Accept(conn listener.Conn) listener.Client {
 		b.log.Printf(logging.Notice, "New connection from %s on port %d.", c.address(), info.Listener.Port)
 	}
 	return c
-}
-
-// withinLimit counts a connection against max_connections of its listener.
-func (b *Broker) withinLimit(c *connection) bool {
-	c.peers = b.settings.Load().connections[c.from]
-	if c.peers == nil {
-		return true // a reload is under way: its listener has just been replaced
-	}
-	n := c.peers.Add(1)
-	if limit := c.from.MaxConnections; limit < 0 || n <= int64(limit) {
-		return true
-	}
-	c.peers.Add(-1)
-	b.stats.drop(cause.MaxConnections, 1)
-	b.log.Cause(logging.Notice, cause.MaxConnections, "Client connection from %s denied: max_connections exceeded.", c.host())
-	return false
 }
 
 // Read implements [listener.Client].
@@ -330,6 +321,7 @@ func (c *connection) fail(w *worker, err error) {
 	if id == "" {
 		id = causeOf(e)
 	}
+	c.noteRefused(id)
 	switch {
 	case c.phase == awaitConnect:
 		b.log.Cause(logging.Notice, id, "Client %s from %s closed: %v.", c.name(), c.address(), e)
@@ -365,16 +357,17 @@ func (c *connection) goodbye(w *worker, code packet.Code, id cause.ID, text stri
 }
 
 func (c *connection) goodbyeLocked(w *worker, code packet.Code, id cause.ID, text string) {
+	c.partLocked(w, refusal{code: code, id: id, text: text})
+}
+
+// partLocked is goodbyeLocked for a reason with more to it.
+func (c *connection) partLocked(w *worker, r refusal) {
 	if !c.gone && !c.closeAfter && c.greeted && c.v5() {
-		d := &packet.Disconnect{Code: code}
-		if c.explains() {
-			d.Props = new(packet.Properties).Set(packet.ReasonString)
-			d.Props.ReasonString = reason(id, text)
-		}
+		d := &packet.Disconnect{Code: r.code, Props: c.properties(r)}
 		if len(d.Append(nil, c.version)) > c.maxPacket() {
 			d.Props = nil // MQTT-3.14.2-3
 		}
-		c.b.debugf("Sending DISCONNECT to %s (rc%d)", c.s.id, code)
+		c.b.debugf("Sending DISCONNECT to %s (rc%d)", c.s.id, r.code)
 		w.append(c, d)
 	}
 	c.endLocked(w)

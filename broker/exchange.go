@@ -10,7 +10,7 @@ func (c *connection) beginExchange(w *worker, a *attempt) error {
 	method := a.connect.Props.AuthMethod
 	x, ok := a.policy.Begin(method)
 	if !ok {
-		c.refuse(w, refusal{packet.BadAuthenticationMethod, cause.AuthMethodUnknown, "authentication method '" + method + "' is not known; SCRAM-SHA-256 is, when there is a password_file"})
+		c.refuse(w, refusal{code: packet.BadAuthenticationMethod, id: cause.AuthMethodUnknown, text: "authentication method '" + method + "' is not known; SCRAM-SHA-256 is, when there is a password_file"})
 		return nil
 	}
 	m := c.opt()
@@ -48,7 +48,7 @@ func (c *connection) exchange(w *worker, data []byte) error {
 		if c.phase == connected {
 			return &packet.Error{Code: packet.NotAuthorized, Clause: "MQTT-4.12.1-2", Text: "re-authentication failed"}
 		}
-		c.refuse(w, refusal{packet.NotAuthorized, cause.BadCredentials, "enhanced authentication failed"})
+		c.refuse(w, refusal{code: packet.NotAuthorized, id: cause.BadCredentials, text: "enhanced authentication failed"})
 		return nil
 	}
 	props := new(packet.Properties).Set(packet.AuthenticationMethod)
@@ -71,7 +71,7 @@ func (c *connection) exchange(w *worker, data []byte) error {
 	}
 	a := c.attempt
 	if c.outdated(a) {
-		c.refuse(w, refusal{packet.ServerUnavailable, cause.MaintenanceOrReload, "the configuration changed while the client authenticated; it may try again"})
+		c.refuse(w, refusal{code: packet.ServerUnavailable, id: cause.MaintenanceOrReload, text: "the configuration changed while the client authenticated; it may try again"})
 		return nil
 	}
 	a.login.HasUsername, a.login.Username = true, user

@@ -1,9 +1,11 @@
 package broker
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/netip"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -21,20 +23,43 @@ type sink struct {
 	info  listener.Info
 	full  bool
 	taken int
-	last  []byte
+
+	keep bool // last is a copy, for other goroutines
+
+	mu   sync.Mutex
+	last []byte
 }
 
 func (s *sink) Write(bufs [][]byte) (int, error) {
 	if s.full {
 		return 0, nil
 	}
+	if s.keep {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+	}
 	n := 0
 	for _, b := range bufs {
 		n += len(b)
-		s.last = b
+		if s.last = b; s.keep {
+			s.last = bytes.Clone(b)
+		}
 	}
 	s.taken += n
 	return n, nil
+}
+
+// get returns a copy of what was written last.
+func (s *sink) get() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return bytes.Clone(s.last)
+}
+
+func (s *sink) set(b []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = b
 }
 func (s *sink) Pause()               {}
 func (s *sink) Resume()              {}

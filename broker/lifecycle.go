@@ -71,9 +71,8 @@ func (b *Broker) takenOver(w *worker, s *Session, c *connection) {
 // departed ends a network connection: its will, and its session's end or the wait for the client's return.
 func (b *Broker) departed(w *worker, c *connection, err error) {
 	b.unlist(c)
-	if c.peers != nil {
-		c.peers.Add(-1)
-	}
+	b.leave(c)
+	b.attempts.unwatch(c)
 	s := c.s
 	b.mu.Lock()
 	s.mu.Lock()

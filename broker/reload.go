@@ -15,6 +15,7 @@ func (b *Broker) options(c *Config) listener.Options {
 	return listener.Options{
 		Loops:   c.Loops,
 		Nagle:   !c.TCPNoDelay,
+		Page:    c.Page,
 		Opening: func(s listener.Socket) { b.log.Printf(logging.Info, "%s", s) },
 		Refused: b.refused,
 		Note: func(c *listener.Config, text string) {
@@ -26,6 +27,7 @@ func (b *Broker) options(c *Config) listener.Options {
 // refused logs a connection that ended before it became a client.
 func (b *Broker) refused(r listener.Refusal) {
 	b.stats.drop(r.Cause, 1)
+	b.attempts.note(r.Remote, attemptRecord{at: b.now(), cause: r.Cause, port: r.Listener.Port})
 	from := "local"
 	if r.Remote.IsValid() {
 		from = r.Remote.Addr().Unmap().String()

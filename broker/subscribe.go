@@ -38,6 +38,13 @@ func (c *connection) subscribe(w *worker, p *packet.Subscribe) error {
 		if c.bridge && !c.v5() {
 			o.NoLocal, o.RetainAsPublished = true, true // what mosquitto does for peers that announce themselves as bridges
 		}
+		if f.Filter == AttemptsTopic {
+			code, text := c.watchAttempts()
+			if codes[i] = code; text != "" {
+				why = text
+			}
+			continue
+		}
 		filter := c.mounted(f.Filter)
 		b.debugf("\t%s (QoS %d)", filter, o.QoS)
 		if s.acl != nil {
@@ -66,7 +73,7 @@ func (c *connection) subscribe(w *worker, p *packet.Subscribe) error {
 		}
 	}
 	ack := &packet.Suback{ID: p.ID, Codes: codes}
-	if why != "" && c.explains() {
+	if why != "" && c.explains(false) {
 		ack.Props = new(packet.Properties).Set(packet.ReasonString)
 		ack.Props.ReasonString = why
 		if len(ack.Append(nil, c.version)) > c.maxPacket() {
@@ -158,6 +165,9 @@ func (c *connection) unsubscribe(w *worker, p *packet.Unsubscribe) error {
 		return nil
 	}
 	for i, f := range p.Filters {
+		if f == AttemptsTopic && b.attempts.unwatch(c) {
+			continue
+		}
 		filter := c.mounted(f)
 		b.debugf("\t%s", filter)
 		if _, ok := s.subs[filter]; !ok {

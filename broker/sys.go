@@ -121,6 +121,7 @@ func (t *sysTopics) publish(now time.Time) {
 		number("store/messages/count", stored)
 		number("store/messages/bytes", uint64(b.retainedBytes.Load()+b.queued.Used()))
 		number("retained messages/count", uint64(b.retained.Len()))
+		t.publishOwn(set)
 		t.average(now, set)
 	})
 }

@@ -24,6 +24,7 @@ type Config struct {
 	MaxTopicAlias  uint16
 	MountPoint     string
 	HTTPDir        string // files served over HTTP on a WebSocket listener
+	NoPage         bool   // no phone's page is served (phone_page false)
 	HeadersSize    int    // bytes of HTTP headers a WebSocket client may send (websockets_headers_size); 0: the listener's own limit
 
 	UseUsernameAsClientID bool

@@ -64,6 +64,12 @@ type Info struct {
 	Protocol Protocol             // what is spoken on top: MQTT or WebSocket
 	TLS      *tls.ConnectionState // nil without TLS
 	ProxyTLS *ProxyTLS            // what a trusted proxy said about its own TLS connection (PROXY v2), else nil
+
+	// Forwarded: a WebSocket request came through an HTTP proxy that says so, and Remote is the proxy's address.
+	Forwarded bool
+	// Foreign: a WebSocket connection was opened by a web page of another site than this server, which the person before the browser may
+	// know nothing of. It comes from the address of the browser's machine all the same.
+	Foreign bool
 }
 
 // ProxyTLS is the client certificate's part of a PROXY v2 header.

@@ -9,6 +9,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path"
 	"strings"
@@ -33,7 +34,7 @@ const (
 // streamKey is the key of the stream in a request's context.
 type streamKey struct{}
 
-// newHTTP makes the HTTP side of a listener: the upgrade to WebSocket, and files if there is a directory. Any path can be
+// newHTTP makes the HTTP side of a listener: the upgrade to WebSocket, and files if there is a directory, else the phone's page. Any path can be
 // upgraded, from any origin, as with mosquitto: who a client is, MQTT finds out.
 func newHTTP(c *Config, opt *Options) (*http.Server, error) {
 	var files fs.FS
@@ -44,6 +45,10 @@ func newHTTP(c *Config, opt *Options) (*http.Server, error) {
 			return nil, fmt.Errorf("http_dir: %w", err)
 		}
 		files = root.FS()
+	}
+	page := opt.Page
+	if c.NoPage {
+		page = nil
 	}
 	limit := c.HeadersSize
 	if limit <= 0 {
@@ -61,6 +66,7 @@ func newHTTP(c *Config, opt *Options) (*http.Server, error) {
 				c.upgrade(w, r)
 			case files != nil:
 				serveFile(w, r, files)
+			case page != nil && page(w, r):
 			default:
 				c.explain(w)
 			}
@@ -144,6 +150,32 @@ func (c *stream) upgrade(w http.ResponseWriter, r *http.Request) {
 	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
 	c.early = bytes.Clone(early)
 	c.info.Protocol = WebSocket
+	c.info.Forwarded, c.info.Foreign = forwarded(r), foreign(r)
+}
+
+// forwarded tells whether a request came through a proxy that leaves a trace.
+func forwarded(r *http.Request) bool {
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
+		if r.Header.Get(name) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// foreign tells whether a request was made by a web page that is not this server's. Browsers name the page's origin; other clients
+// have none. A page whose host name was pointed here for the purpose (DNS rebinding) has the right host, so it has to be an address or localhost.
+func foreign(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return false
+	}
+	u, err := url.Parse(origin)
+	if err != nil || !strings.EqualFold(u.Host, r.Host) {
+		return true
+	}
+	name := u.Hostname()
+	return !strings.EqualFold(name, "localhost") && net.ParseIP(name) == nil
 }
 
 func isMQTT(name string) bool {

@@ -55,6 +55,7 @@ type loop struct {
 
 	awake atomic.Bool  // the loop looks at tasks before it sleeps again
 	load  atomic.Int64 // connections, for choosing the least loaded loop
+	probe probe        // how late the loop is
 }
 
 // A task is something that another goroutine asks the loop to do.

@@ -2,6 +2,7 @@ package listener
 
 import (
 	"fmt"
+	"net/http"
 	"net/netip"
 	"time"
 
@@ -26,6 +27,10 @@ type Options struct {
 	// WebSocket upgrade, and on an auto port the first bytes. 0: 10 s, as a phone on a bad network needs about four round
 	// trips of up to two seconds each.
 	OpeningLimit time.Duration
+
+	// Page serves the phone's page over HTTP on listeners that speak WebSocket, unless they have files of their own (http_dir) or do not want
+	// it. It reports false when the request's path is none of its own. It may be nil.
+	Page func(w http.ResponseWriter, r *http.Request) bool
 
 	// Opening is called before each socket is opened, for the log. It may be nil.
 	Opening func(Socket)

@@ -188,6 +188,16 @@ func openTCP(ctx context.Context, at netip.AddrPort, iface string, opt *Options)
 
 // openUnix opens a Unix socket. One that a process which is gone has left behind is replaced.
 func openUnix(path string) (*socket, error) {
+	ln, err := ListenUnix(path)
+	if err != nil {
+		return nil, err
+	}
+	return &socket{ln: ln, path: path}, nil
+}
+
+// ListenUnix opens a Unix socket at a path where there is nothing, or a socket that nobody listens on any more. The caller removes the path
+// when it has closed the socket.
+func ListenUnix(path string) (*net.UnixListener, error) {
 	if len(path) > maxUnixPath {
 		return nil, fmt.Errorf("the path has %d bytes, a Unix socket's may have %d", len(path), maxUnixPath)
 	}
@@ -203,12 +213,12 @@ func openUnix(path string) (*socket, error) {
 			return nil, err
 		}
 	}
-	ln, err := net.Listen("unix", path)
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		return nil, err
 	}
-	ln.(*net.UnixListener).SetUnlinkOnClose(false) // socket.close does it
-	return &socket{ln: ln, path: path}, nil
+	ln.SetUnlinkOnClose(false) // it would not do so for the descriptor that an event loop gets
+	return ln, nil
 }
 
 // close closes the socket and removes its path.

@@ -117,6 +117,14 @@ func (p *parser) checkListener(b *block) {
 	if c.HTTPDir != "" && c.Protocol == listener.MQTT {
 		p.find(Warning, option("http_dir"), cause.ConfigNoEffect, "Add protocol websockets or protocol auto.", "Warning: http_dir has no effect on a listener that speaks MQTT only.")
 	}
+	if b.pageLine.word != "" && !c.NoPage {
+		switch {
+		case c.Protocol == listener.MQTT:
+			p.find(Warning, b.pageLine, cause.ConfigNoEffect, "Add protocol websockets or protocol auto.", "Warning: phone_page has no effect on a listener that speaks MQTT only.")
+		case c.HTTPDir != "":
+			p.find(Warning, b.pageLine, cause.ConfigNoEffect, "Leave one of the two out.", "Warning: phone_page has no effect beside http_dir, whose files are served instead.")
+		}
+	}
 	if c.Path != "" && (c.Interface != "" || c.Domain != "") {
 		p.find(Warning, at, cause.ConfigNoEffect, "", "Warning: bind_interface and socket_domain have no effect on a Unix socket.")
 	}

@@ -22,6 +22,14 @@ func (p *parser) connectTimeout(_ *fileState, l line) {
 	}
 }
 
+func (p *parser) adminSocket(_ *fileState, l line) {
+	if s, ok := p.string(l, p.seen); ok {
+		if p.config.AdminSocket = s; s == "none" {
+			p.config.AdminSocket = ""
+		}
+	}
+}
+
 func (p *parser) eventLoops(_ *fileState, l line) {
 	if n, ok := p.int(l, 0, 1024); ok {
 		p.config.Loops = int(n)

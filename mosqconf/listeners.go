@@ -168,6 +168,15 @@ func (p *parser) proxyFrom(f *fileState, l line) {
 	}
 }
 
+// phonePage: the page is served unless the line says false.
+func (p *parser) phonePage(f *fileState, l line) {
+	b := f.option(l)
+	on := true
+	p.bool(l, &on)
+	b.config.NoPage = !on
+	b.pageLine = l
+}
+
 func (p *parser) socketDomain(f *fileState, l line) {
 	b := f.option(l)
 	value, ok := p.word(l)

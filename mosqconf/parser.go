@@ -55,6 +55,7 @@ type block struct {
 	named    bool             // by a listener line; false for the default listener
 	broken   bool             // its listener line had an error
 	first    line             // the first option
+	pageLine line             // phone_page
 }
 
 // security is a set of security rules while its lines are read.

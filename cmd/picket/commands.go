@@ -12,7 +12,7 @@ import (
 type commands struct {
 	Bench    benchCommand    `cmd:"" help:"Put load on any MQTT broker and measure what comes through."`
 	Check    checkCommand    `cmd:"" help:"Check a configuration file and everything it names."`
-	Ctl      ctlCommand      `cmd:"" help:"Ask what runs: the sentinel."`
+	Ctl      ctlCommand      `cmd:"" help:"Ask and steer what runs: the broker, the sentinel."`
 	Doctor   doctorCommand   `cmd:"" help:"Say why a client cannot connect, and what to do about it."`
 	Echo     echoCommand     `cmd:"" help:"Return what is sent, on a second connection; and talk to who does."`
 	Help     helpCommand     `cmd:"" help:"Show what a command does and its options."`

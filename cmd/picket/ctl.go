@@ -2,16 +2,17 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strings"
 
 	"picket/cause"
 	"picket/sentinel"
 )
 
-// ctlCommand is "picket ctl": it asks what runs.
+// ctlCommand is "picket ctl": it asks what runs, and steers it.
 type ctlCommand struct {
-	Sentinel ctlSentinel `cmd:"" help:"Show what a running sentinel watches, and what would hold a failover back."`
+	Maintenance ctlMaintenance `cmd:"" help:"Close the broker to clients for a while, and open it again."`
+	Status      ctlStatus      `cmd:"" help:"Show what a running broker does: clients, limits, maintenance, causes."`
+	Sentinel    ctlSentinel    `cmd:"" help:"Show what a running sentinel watches, and what would hold a failover back."`
 }
 
 // ctlSentinel is "picket ctl sentinel".
@@ -30,10 +31,7 @@ func (ctlSentinel) Help() string {
 
 // Run prints each master and, for each cause that holds a failover back, what it is about and what to do.
 func (c *ctlSentinel) Run(e *env) error {
-	lang := cause.Locale(os.Getenv)
-	if c.Lang != "" {
-		lang = cause.ParseLang(c.Lang)
-	}
+	lang := language(c.Lang)
 	masters, err := sentinel.Ask(e.ctx, c.Addr, sentinel.Login{User: c.User, Password: c.Password})
 	if err != nil {
 		return err

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"picket/access"
+	"picket/admin"
 	"picket/broker"
 	"picket/cause"
 	"picket/logging"
@@ -25,14 +27,15 @@ const (
 
 // serveCommand runs the broker. Its options are mosquitto's and some of picket's own.
 type serveCommand struct {
-	ConfigFile string `short:"c" placeholder:"FILE" help:"Configuration in the form of mosquitto.conf."`
-	Port       []int  `short:"p" placeholder:"PORT" sep:"none" help:"Listen on this port for this machine only, without passwords; up to 10 times. Without effect when the configuration defines listeners. With --data: on this port in place of 1883."`
-	Verbose    bool   `short:"v" help:"Log everything, whatever the configuration says."`
-	Daemon     bool   `short:"d" help:"Go to the background once the broker is running."`
-	LogFormat  string `enum:",mosquitto,text,json" default:"" placeholder:"FORM" help:"Form of the log: mosquitto, text or json, whatever the configuration says."`
-	Mosquitto  bool   `help:"Do as mosquitto does where that differs from the specification: an ACL file never refuses SUBSCRIBE, a start without a configuration serves this machine only, ... On when called as mosquitto."`
-	User       string `placeholder:"NAME" help:"User to become when root starts the broker; root to stay."`
-	Data       string `placeholder:"DIR" type:"path" help:"Where a start without a configuration keeps its user, password and certificates (default: /var/lib/picket for root, else ~/.local/state/picket)."`
+	ConfigFile  string `short:"c" placeholder:"FILE" help:"Configuration in the form of mosquitto.conf."`
+	Port        []int  `short:"p" placeholder:"PORT" sep:"none" help:"Listen on this port for this machine only, without passwords; up to 10 times. Without effect when the configuration defines listeners. With --data: on this port in place of 1883."`
+	Verbose     bool   `short:"v" help:"Log everything, whatever the configuration says."`
+	Daemon      bool   `short:"d" help:"Go to the background once the broker is running."`
+	LogFormat   string `enum:",mosquitto,text,json" default:"" placeholder:"FORM" help:"Form of the log: mosquitto, text or json, whatever the configuration says."`
+	Mosquitto   bool   `help:"Do as mosquitto does where that differs from the specification: an ACL file never refuses SUBSCRIBE, a start without a configuration serves this machine only, ... On when called as mosquitto."`
+	User        string `placeholder:"NAME" help:"User to become when root starts the broker; root to stay."`
+	AdminSocket string `placeholder:"PATH" help:"The Unix socket that picket ctl speaks to, whatever the configuration says; none: no such socket. (default: admin.sock in the data directory; with a configuration file, what admin_socket says)"`
+	Data        string `placeholder:"DIR" type:"path" help:"Where a start without a configuration keeps its user, password and certificates (default: /var/lib/picket for root, else ~/.local/state/picket)."`
 }
 
 func (serveCommand) Help() string {
@@ -101,6 +104,7 @@ type server struct {
 	command   *serveCommand
 	stdout    io.Writer
 	broker    *broker.Broker
+	admin     *admin.Server // nil: none
 	log       *logging.Logger
 	removePID func() error
 }
@@ -178,6 +182,11 @@ func (s *serveCommand) start(e *env) (_ *server, err error) {
 		}
 		return nil, failed(statusStart, logging.Error, "Error: %v", err)
 	}
+	if err := server.openAdmin(config, own); err != nil {
+		server.broker.Close()
+		_ = server.removePID() // it is the start's failure that counts
+		return nil, failed(statusStart, logging.Error, "Error: %v", err)
+	}
 	if own == nil || !own.First() { // the welcome has said it
 		for _, line := range reach.Of(doors(config), host).Lines(cause.Locale(os.Getenv)) {
 			t := logging.Info
@@ -225,6 +234,14 @@ func (s *serveCommand) configuration() (config *broker.Config, own *setup.Result
 		config.ReasonStrings = true // nobody counts on mosquitto's bytes here
 	}
 	config.User = cmp.Or(s.User, config.User)
+	if own != nil {
+		config.AdminSocket = filepath.Join(own.Dir, admin.SocketName)
+	}
+	if s.AdminSocket != "" {
+		if config.AdminSocket = s.AdminSocket; s.AdminSocket == "none" {
+			config.AdminSocket = ""
+		}
+	}
 	return config, own, lines
 }
 
@@ -260,6 +277,19 @@ func (s *serveCommand) leaveRoot(config *broker.Config, own *setup.Result, log *
 		return fmt.Errorf("Unable to drop privileges to '%s' because this user does not exist", name) //nolint:staticcheck // mosquitto's words
 	}
 	return process.Become(user)
+}
+
+// openAdmin opens the admin socket. One that nobody has asked for is given up with a warning when it cannot be had.
+func (s *server) openAdmin(config *broker.Config, own *setup.Result) (err error) {
+	if config.AdminSocket == "" {
+		return nil
+	}
+	about := admin.About{Version: buildVersion(), Config: s.command.ConfigFile}
+	if s.admin, err = admin.Serve(config.AdminSocket, s.broker, about); err == nil || own == nil || s.command.AdminSocket != "" {
+		return err
+	}
+	s.log.Printf(logging.Warning, "Warning: picket ctl cannot reach this broker: %v. --admin-socket PATH chooses another place.", err)
+	return nil
 }
 
 // act does what a signal asks for.
@@ -302,6 +332,9 @@ func (s *server) reload() {
 // stop ends the broker and removes its traces.
 func (s *server) stop() {
 	s.log.Printf(logging.Info, "picket version %s terminating", buildVersion())
+	if s.admin != nil {
+		s.admin.Close()
+	}
 	s.broker.Close()
 	if err := s.removePID(); err != nil {
 		s.log.Printf(logging.Warning, "Warning: %v.", err)

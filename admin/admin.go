@@ -1,0 +1,83 @@
+// Package admin is the broker's door for whoever runs it: an HTTP API on a Unix socket, which "picket ctl" speaks.
+//
+//	GET    /v1/status       what the broker does, a [Status]
+//	PUT    /v1/maintenance  closes the broker to clients, a [Maintenance]
+//	DELETE /v1/maintenance  opens it again
+//
+// Bodies are JSON. A request that cannot be carried out is answered with a status of 400 or more and {"error": "..."}. The socket has mode 0600, and
+// where the system tells who is calling, only the user that the broker runs as and root are served.
+package admin
+
+import (
+	"net/netip"
+	"time"
+
+	"picket/cause"
+)
+
+// SocketName is the name of the socket in a data directory, and in /run/picket.
+const SocketName = "admin.sock"
+
+// SystemSocket is where "picket ctl" looks first.
+const SystemSocket = "/run/picket/" + SocketName
+
+// Status is what a broker does.
+type Status struct {
+	Version       string              `json:"version"`
+	PID           int                 `json:"pid"`
+	Config        string              `json:"config,omitempty"` // path of the configuration file; empty: none
+	Started       time.Time           `json:"started"`
+	Uptime        int64               `json:"uptime_seconds"`
+	Page          bool                `json:"page"` // this build has the phone's page
+	Clients       int64               `json:"clients"`
+	Sessions      int64               `json:"sessions"`
+	Subscriptions int                 `json:"subscriptions"`
+	Retained      int                 `json:"retained_messages"`
+	Waiting       int64               `json:"waiting_bytes"`
+	Load          Load                `json:"load"`
+	GlobalMax     int                 `json:"global_max_connections,omitempty"`
+	Listeners     []Listener          `json:"listeners"`
+	Maintenance   *Maintenance        `json:"maintenance,omitempty"` // absent: the broker is open
+	Causes        map[cause.ID]uint64 `json:"causes"`
+}
+
+// Load is how busy the broker is.
+type Load struct {
+	Short           []string `json:"short"` // what is short: cpu, memory, descriptors
+	Lag             int64    `json:"lag_milliseconds"`
+	PasswordWait    int64    `json:"password_wait_milliseconds"`
+	Memory          int64    `json:"memory_bytes"`
+	MemoryLimit     int64    `json:"memory_limit_bytes"`
+	Connections     int64    `json:"connections"`
+	ConnectionLimit int64    `json:"connection_limit"`
+}
+
+// Listener is one listener.
+type Listener struct {
+	Source         string           `json:"source"`
+	Addresses      []netip.AddrPort `json:"addresses,omitempty"`
+	Path           string           `json:"path,omitempty"` // of a Unix socket
+	Port           int              `json:"port,omitempty"`
+	Address        string           `json:"address,omitempty"` // as configured; empty: all
+	Interface      string           `json:"interface,omitempty"`
+	Domain         string           `json:"socket_domain,omitempty"`
+	Protocol       string           `json:"protocol"` // mqtt, websockets or auto
+	TLS            bool             `json:"tls"`
+	Page           bool             `json:"page"`
+	Anonymous      string           `json:"allow_anonymous"` // false, local or true
+	Limited        bool             `json:"acl_file"`
+	Connections    int64            `json:"connections"`
+	MaxConnections int              `json:"max_connections"` // -1: no limit
+}
+
+// Maintenance is a time in which the broker takes no clients but those it excepts.
+type Maintenance struct {
+	Since           time.Time      `json:"since,omitzero"` // set by the broker
+	Until           time.Time      `json:"until,omitzero"` // absent: until it is ended
+	Message         string         `json:"message,omitempty"`
+	ServerReference string         `json:"server_reference,omitempty"`
+	Moved           bool           `json:"moved,omitempty"`
+	Grace           float64        `json:"grace_seconds,omitempty"`
+	ExceptLocal     bool           `json:"except_local,omitempty"`
+	Allow           []netip.Prefix `json:"allow,omitempty"`
+}

@@ -1,0 +1,112 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+)
+
+// Client asks a broker at its socket.
+type Client struct {
+	Path string
+	http http.Client
+}
+
+// Dial returns the client of the first socket of paths at which a broker answers. The error names what was tried and why it failed.
+func Dial(ctx context.Context, paths ...string) (*Client, error) {
+	var failed []error
+	for _, path := range paths {
+		conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
+		if err != nil {
+			failed = append(failed, explain(path, err))
+			continue
+		}
+		conn.Close()
+		c := &Client{Path: path}
+		c.http.Transport = &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}}
+		return c, nil
+	}
+	return nil, &NotFoundError{failed}
+}
+
+// NotFoundError: no broker answers at any of the sockets.
+type NotFoundError struct{ Tried []error }
+
+func (e *NotFoundError) Error() string {
+	var b strings.Builder
+	b.WriteString("no broker was found that can be asked:")
+	for _, err := range e.Tried {
+		b.WriteString("\n  " + err.Error())
+	}
+	b.WriteString("\nA broker with a configuration file needs admin_socket PATH in it; picket ctl --socket PATH names it")
+	return b.String()
+}
+
+// explain words why a socket cannot be used.
+func explain(path string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s does not exist", path)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s is for the broker's user and root only", path)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%s is there, but the broker that made it is not running any more", path)
+	}
+	return err
+}
+
+// Status asks what the broker does.
+func (c *Client) Status(ctx context.Context) (*Status, error) {
+	return c.call(ctx, http.MethodGet, "/v1/status", nil)
+}
+
+// BeginMaintenance closes the broker to clients, and returns its state then.
+func (c *Client) BeginMaintenance(ctx context.Context, m Maintenance) (*Status, error) {
+	body, err := json.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	return c.call(ctx, http.MethodPut, "/v1/maintenance", body)
+}
+
+// EndMaintenance opens the broker, and returns its state then.
+func (c *Client) EndMaintenance(ctx context.Context) (*Status, error) {
+	return c.call(ctx, http.MethodDelete, "/v1/maintenance", nil)
+}
+
+func (c *Client) call(ctx context.Context, method, path string, body []byte) (*Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestLimit)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, "http://picket"+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Path, err)
+	}
+	defer res.Body.Close()
+	d := json.NewDecoder(io.LimitReader(res.Body, 16<<20))
+	if res.StatusCode != http.StatusOK {
+		var p problem
+		if err := d.Decode(&p); err != nil || p.Error == "" {
+			p.Error = res.Status
+		}
+		return nil, errors.New(p.Error)
+	}
+	st := new(Status)
+	if err := d.Decode(st); err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Path, err)
+	}
+	return st, nil
+}

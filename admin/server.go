@@ -1,0 +1,190 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"picket/access"
+	"picket/broker"
+	"picket/listener"
+)
+
+const (
+	maxRequest = 64 << 10
+	// requestLimit bounds a request: the caller is a program on this machine.
+	requestLimit = 10 * time.Second
+	// maxCallers bounds the connections that are served at once.
+	maxCallers = 16
+)
+
+// About is what the server tells of the program around the broker.
+type About struct {
+	Version string
+	Config  string // path of the configuration file; empty: none
+	Page    bool   // this build has the phone's page
+}
+
+// Server serves the API.
+type Server struct {
+	about  About
+	broker *broker.Broker
+	http   *http.Server
+	path   string
+	done   chan struct{}
+}
+
+// Serve opens the socket and serves until [Server.Close].
+func Serve(path string, b *broker.Broker, about About) (*Server, error) {
+	ln, err := listen(path)
+	if err != nil {
+		return nil, fmt.Errorf("admin socket %s: %w", path, err)
+	}
+	s := &Server{about: about, broker: b, path: path, done: make(chan struct{})}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", s.status)
+	mux.HandleFunc("PUT /v1/maintenance", s.begin)
+	mux.HandleFunc("DELETE /v1/maintenance", s.end)
+	s.http = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !r.Context().Value(trustedKey{}).(bool) {
+			refuse(w, http.StatusForbidden, errors.New("the admin socket is for the broker's user and root only"))
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, trustedKey{}, trusted(c.(*caller).Conn))
+		},
+		ReadTimeout: requestLimit, WriteTimeout: requestLimit, MaxHeaderBytes: 8 << 10,
+		ErrorLog: log.New(io.Discard, "", 0)} // what it has to say is said to the caller too
+	go func() {
+		defer close(s.done)
+		_ = s.http.Serve(&door{Listener: ln, free: make(chan struct{}, maxCallers)}) // it ends by Close only
+	}()
+	return s, nil
+}
+
+// trustedKey is the key of whether the caller may be served, in a request's context.
+type trustedKey struct{}
+
+// listen opens a socket that only the owner may connect to, from its first moment on.
+func listen(path string) (net.Listener, error) {
+	defer narrow()()
+	ln, err := listener.ListenUnix(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		_ = ln.Close() // it is the failure of Chmod that counts
+		os.Remove(path)
+		return nil, err
+	}
+	return ln, nil
+}
+
+// Close closes the socket, ends what is under way, and removes the path.
+func (s *Server) Close() {
+	_ = s.http.Close()
+	<-s.done
+	os.Remove(s.path)
+}
+
+// door lets callers in, some at a time.
+type door struct {
+	net.Listener
+	free chan struct{}
+}
+
+// Accept implements [net.Listener].
+func (d *door) Accept() (net.Conn, error) {
+	d.free <- struct{}{}
+	c, err := d.Listener.Accept()
+	if err != nil {
+		<-d.free
+		return nil, err
+	}
+	return &caller{Conn: c, leave: sync.OnceFunc(func() { <-d.free })}, nil
+}
+
+type caller struct {
+	net.Conn
+	leave func()
+}
+
+// Close implements [net.Conn].
+func (c *caller) Close() error {
+	defer c.leave()
+	return c.Conn.Close()
+}
+
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, s.read()) }
+
+// read asks the broker.
+func (s *Server) read() Status {
+	b := s.broker.Status()
+	st := Status{
+		Version: s.about.Version, PID: os.Getpid(), Config: s.about.Config, Started: b.Started, Uptime: int64(time.Since(b.Started).Seconds()), Page: s.about.Page,
+		Clients: b.Clients, Sessions: b.Sessions, Subscriptions: b.Subscriptions, Retained: b.Retained, Waiting: b.Waiting, GlobalMax: b.GlobalMax,
+		Load: Load{Short: append([]string{}, b.Load.Short...), Lag: b.Load.Lag.Milliseconds(), PasswordWait: b.Load.PasswordWait.Milliseconds(),
+			Memory: b.Load.Memory, MemoryLimit: b.Load.MemoryLimit, Connections: b.Load.Connections, ConnectionLimit: b.Load.ConnectionLimit},
+		Causes: s.broker.Causes(),
+	}
+	for _, l := range b.Listeners {
+		c := l.Config
+		st.Listeners = append(st.Listeners, Listener{Source: c.Source, Addresses: l.Addrs, Path: c.Path, Port: c.Port, Address: c.Address, Interface: c.Interface,
+			Domain: c.Domain, Protocol: protocols[c.Protocol], TLS: c.TLS.CertFile != "", Page: l.Page, Anonymous: anonymous[l.Anonymous], Limited: l.Limited,
+			Connections: l.Connections, MaxConnections: c.MaxConnections})
+	}
+	if m, ok := s.broker.Maintenance(); ok {
+		st.Maintenance = &Maintenance{Since: m.Since, Until: m.Until, Message: m.Message, ServerReference: m.ServerReference, Moved: m.Moved,
+			Grace: m.Grace.Seconds(), ExceptLocal: m.ExceptLocal, Allow: m.Allow}
+	}
+	return st
+}
+
+var protocols = map[listener.Protocol]string{listener.MQTT: "mqtt", listener.WebSocket: "websockets", listener.Auto: "auto"}
+
+var anonymous = map[access.Anonymous]string{access.AnonymousNever: "false", access.AnonymousLocal: "local", access.AnonymousAlways: "true"}
+
+func (s *Server) begin(w http.ResponseWriter, r *http.Request) {
+	var m Maintenance
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&m); err != nil {
+		refuse(w, http.StatusBadRequest, fmt.Errorf("the request is not a maintenance in JSON: %w", err))
+		return
+	}
+	err := s.broker.BeginMaintenance(broker.Maintenance{Until: m.Until, Message: m.Message, ServerReference: m.ServerReference, Moved: m.Moved,
+		Grace: time.Duration(m.Grace * float64(time.Second)), ExceptLocal: m.ExceptLocal, Allow: m.Allow})
+	if err != nil {
+		refuse(w, http.StatusUnprocessableEntity, err)
+		return
+	}
+	answer(w, http.StatusOK, s.read())
+}
+
+func (s *Server) end(w http.ResponseWriter, _ *http.Request) {
+	s.broker.EndMaintenance()
+	answer(w, http.StatusOK, s.read())
+}
+
+func answer(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the caller may be gone
+}
+
+// problem is the body of an answer that says no.
+type problem struct {
+	Error string `json:"error"`
+}
+
+func refuse(w http.ResponseWriter, status int, err error) { answer(w, status, problem{err.Error()}) }

@@ -1,0 +1,324 @@
+package broker
+
+import (
+	"container/list"
+	"encoding/json"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"picket/cause"
+	"picket/logging"
+	"picket/packet"
+)
+
+// AttemptsTopic is what a client subscribes to that wants to know what other clients from its address do wrong: a phone's page shows it
+// to the person who holds the phone. It is no topic that is published to, and no wildcard matches it. Each message is a JSON array, the newest
+// attempt first, and takes the place of the one before.
+const AttemptsTopic = "$SYS/broker/picket/attempts"
+
+// Bounds of what is kept: attemptAddresses times attemptsEach entries of some hundred bytes.
+const (
+	attemptAddresses = 1024
+	attemptsEach     = 10
+	attemptWatchers  = 1024             // clients that watch, at once
+	watchersEach     = 4                // for one address
+	attemptsKept     = 10 * time.Minute // what is older is not shown
+	maxAttemptText   = 128
+	attemptsOutput   = 64 << 10 // a watcher that reads too slowly is not sent more
+)
+
+// attempts keeps what clients did wrong, by their addresses.
+type attempts struct {
+	changed atomic.Bool // something is to be sent
+
+	mu       sync.Mutex
+	byAddr   map[netip.Addr]*list.Element // of *addressAttempts
+	order    list.List                    // the one that was used last in front
+	watchers int
+}
+
+// addressAttempts is what is known of one address.
+type addressAttempts struct {
+	addr     netip.Addr
+	recent   []attemptRecord // oldest first
+	watchers []*connection
+	changed  bool
+}
+
+// attemptRecord is one attempt, or several that are alike.
+type attemptRecord struct {
+	at      time.Time
+	cause   cause.ID
+	port    int
+	version packet.Version // 0: it did not come to CONNECT
+	user    string
+	named   bool // a user name was given
+	client  string
+	count   int
+}
+
+// Attempt is one element of the message. What could be secret is not in it: people type a password into the wrong field, and the name of
+// another user, or the identifier of another client, is nobody's business.
+type Attempt struct {
+	Seconds int      `json:"seconds"`          // how long ago
+	Cause   cause.ID `json:"cause"`            // why it failed
+	Port    int      `json:"port,omitempty"`   // where it came to
+	MQTT    string   `json:"mqtt,omitempty"`   // its version: 3.1, 3.1.1 or 5.0; empty if it did not come to CONNECT
+	User    string   `json:"user,omitempty"`   // compared with the watcher's: none, same, similar (but for capitals or blanks) or other
+	Client  string   `json:"client,omitempty"` // the first half of the client identifier
+	Count   int      `json:"count"`            // how often
+}
+
+// note keeps an attempt. Connections that say nothing are not worth it: browsers open them in advance.
+func (a *attempts) note(remote netip.AddrPort, r attemptRecord) {
+	if !remote.IsValid() || r.cause == cause.ConnectTimeout || r.cause == "" {
+		return
+	}
+	r.user, r.client = cut(r.user), cut(r.client)
+	addr := remote.Addr().Unmap().WithZone("")
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	of := a.of(addr)
+	if n := len(of.recent); n > 0 {
+		if last := &of.recent[n-1]; last.cause == r.cause && last.port == r.port && last.version == r.version && last.user == r.user && last.named == r.named && last.client == r.client {
+			last.at = r.at
+			last.count++
+			a.mark(of)
+			return
+		}
+	}
+	if len(of.recent) == attemptsEach {
+		of.recent = slices.Delete(of.recent, 0, 1)
+	}
+	r.count = 1
+	of.recent = append(of.recent, r)
+	a.mark(of)
+}
+
+func cut(s string) string {
+	if len(s) > maxAttemptText {
+		return strings.ToValidUTF8(s[:maxAttemptText], "")
+	}
+	return strings.Clone(s) // the text may be a part of a packet
+}
+
+func (a *attempts) mark(of *addressAttempts) {
+	if len(of.watchers) > 0 {
+		of.changed = true
+		a.changed.Store(true)
+	}
+}
+
+// of finds or makes the entry of an address. Where there are too many, the one that was used longest ago and that nobody watches goes.
+func (a *attempts) of(addr netip.Addr) *addressAttempts {
+	if e := a.byAddr[addr]; e != nil {
+		a.order.MoveToFront(e)
+		return e.Value.(*addressAttempts)
+	}
+	if a.byAddr == nil {
+		a.byAddr = make(map[netip.Addr]*list.Element)
+	}
+	for e := a.order.Back(); e != nil && len(a.byAddr) >= attemptAddresses; {
+		old := e.Value.(*addressAttempts)
+		before := e.Prev()
+		if len(old.watchers) == 0 {
+			delete(a.byAddr, old.addr)
+			a.order.Remove(e)
+		}
+		e = before
+	}
+	of := &addressAttempts{addr: addr}
+	a.byAddr[addr] = a.order.PushFront(of)
+	return of
+}
+
+// watch has a client be told from now on, and at once what is known already. It reports whether there was room.
+func (a *attempts) watch(c *connection) bool {
+	addr := c.remote().Addr().Unmap().WithZone("")
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	of := a.of(addr)
+	if !slices.Contains(of.watchers, c) {
+		if len(of.watchers) >= watchersEach || a.watchers >= attemptWatchers {
+			return false
+		}
+		of.watchers = append(of.watchers, c)
+		a.watchers++
+		c.watches = true
+	}
+	a.mark(of)
+	return true
+}
+
+// unwatch takes a client off, and reports whether it was on.
+func (a *attempts) unwatch(c *connection) bool {
+	if !c.watches {
+		return false
+	}
+	c.watches = false
+	addr := c.remote().Addr().Unmap().WithZone("")
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if e := a.byAddr[addr]; e != nil {
+		of := e.Value.(*addressAttempts)
+		if i := slices.Index(of.watchers, c); i >= 0 {
+			of.watchers = slices.Delete(of.watchers, i, i+1)
+			a.watchers--
+		}
+	}
+	return true
+}
+
+// news is what a watcher is to be sent.
+type news struct {
+	to     []*connection
+	recent []attemptRecord
+}
+
+// take returns what has changed since the last call.
+func (a *attempts) take() (all []news) {
+	if !a.changed.Swap(false) {
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for e := a.order.Front(); e != nil; e = e.Next() {
+		if of := e.Value.(*addressAttempts); of.changed {
+			of.changed = false
+			all = append(all, news{slices.Clone(of.watchers), slices.Clone(of.recent)})
+		}
+	}
+	return all
+}
+
+// tellAttempts runs until the broker stops. What has changed is sent at most twice a second.
+func (b *Broker) tellAttempts() {
+	t := time.NewTicker(500 * time.Millisecond)
+	defer t.Stop()
+	for {
+		select {
+		case <-b.stopping:
+			return
+		case <-t.C:
+		}
+		all := b.attempts.take()
+		if len(all) == 0 {
+			continue
+		}
+		now := b.now()
+		b.do(func(w *worker) {
+			for _, n := range all {
+				for _, c := range n.to {
+					w.tellAttempts(c, n.recent, now)
+				}
+			}
+		})
+	}
+}
+
+// tellAttempts sends a watcher the list.
+func (w *worker) tellAttempts(c *connection, recent []attemptRecord, now time.Time) {
+	s := c.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn != c || c.gone || c.closeAfter || c.out.size > attemptsOutput {
+		return
+	}
+	list := []Attempt{}
+	for _, r := range slices.Backward(recent) {
+		if age := now.Sub(r.at); age < attemptsKept {
+			list = append(list, Attempt{
+				Seconds: max(0, int(age.Seconds())), Cause: r.cause, Port: r.port, MQTT: versionName(r.version),
+				User: compareUsers(r, s.user), Client: half(r.client), Count: r.count,
+			})
+		}
+	}
+	payload, err := json.Marshal(list)
+	if err != nil {
+		w.b.log.Printf(logging.Error, "Error: %v.", err) // numbers and texts only: it cannot be
+		return
+	}
+	p := &packet.Publish{Topic: []byte(AttemptsTopic), Payload: payload}
+	if len(p.Append(nil, c.version)) > c.maxPacket() {
+		return // MQTT-3.1.2-25: as if it had been sent
+	}
+	w.append(c, p)
+}
+
+func versionName(v packet.Version) string {
+	switch v {
+	case packet.V31:
+		return "3.1"
+	case packet.V311:
+		return "3.1.1"
+	case packet.V5:
+		return "5.0"
+	}
+	return ""
+}
+
+// compareUsers says how the user name of an attempt compares with a watcher's.
+func compareUsers(r attemptRecord, watcher string) string {
+	squeeze := func(s string) string { return strings.Join(strings.Fields(s), "") }
+	switch {
+	case r.version == 0:
+		return ""
+	case !r.named:
+		return "none"
+	case r.user == watcher:
+		return "same"
+	case strings.EqualFold(squeeze(r.user), squeeze(watcher)):
+		return "similar"
+	}
+	return "other"
+}
+
+// half is enough of a client identifier for its owner to know it, and not enough for others to use it.
+func half(id string) string {
+	r := []rune(id)
+	if len(r) == 0 {
+		return ""
+	}
+	return string(r[:min((len(r)+1)/2, 12)]) + "…"
+}
+
+// mayWatch tells whether a client has proved who it is and whether its address is its own: the rules of CONNECT have checked a password or a
+// certificate, and there is no proxy that gives all its clients one address.
+func (c *connection) mayWatch() bool {
+	info := c.conn.Info()
+	return info.Remote.IsValid() && !info.Forwarded && (c.s.certified || c.s.named && c.s.policy.Config().PasswordFile != "")
+}
+
+// watchAttempts answers a SUBSCRIBE to [AttemptsTopic].
+func (c *connection) watchAttempts() (packet.Code, string) {
+	b := c.b
+	switch {
+	case !c.mayWatch():
+	case !b.attempts.watch(c):
+		b.stats.drop(cause.SubscriptionsFull, 1)
+		return packet.QuotaExceeded, reason(cause.SubscriptionsFull, AttemptsTopic)
+	default:
+		return packet.GrantedQoS0, ""
+	}
+	b.stats.drop(cause.AttemptsHidden, 1)
+	b.log.Cause(logging.Notice, cause.AttemptsHidden, "Denied SUBSCRIBE from %s (q0, '%s')", c.s.id, AttemptsTopic)
+	return packet.NotAuthorized, cause.AttemptsHidden.Reason()
+}
+
+// noteRefused keeps what the client of a connection did wrong.
+func (c *connection) noteRefused(id cause.ID) {
+	r := attemptRecord{at: c.b.now(), cause: id, port: c.from.Port, version: c.version}
+	if a := c.attempt; a != nil {
+		r.named, r.user, r.client = a.login.HasUsername, a.login.Username, a.login.ClientID
+	} else {
+		s := c.s
+		s.mu.Lock()
+		r.named, r.user, r.client = s.named, s.user, s.id
+		s.mu.Unlock()
+	}
+	c.b.attempts.note(c.remote(), r)
+}

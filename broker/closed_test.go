@@ -1,0 +1,421 @@
+package broker
+
+import (
+	"encoding/json"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"picket/access"
+	"picket/cause"
+	"picket/listener"
+	"picket/packet"
+)
+
+// caller is a client from an address.
+type caller struct {
+	*sink
+	listener.Client
+	x *bench
+}
+
+// call opens a connection; nil if it was closed at once.
+func (x *bench) call(t *testing.T, from string) *caller {
+	s := &sink{keep: true, info: listener.Info{Remote: netip.MustParseAddrPort(from), Listener: x.b.settings.Load().Listeners[0]}}
+	c := x.b.Accept(s)
+	if c == nil {
+		return nil
+	}
+	t.Cleanup(func() {
+		c.Closed(x.w, nil)
+		x.w.Flush()
+	})
+	return &caller{s, c, x}
+}
+
+// connect sends a CONNECT and returns the answer, which may take as long as hashing a password does.
+func (c *caller) connect(t *testing.T, p packet.Connect) *packet.Connack {
+	t.Helper()
+	p.CleanStart = true
+	c.sink.set(nil)
+	c.x.feed(t, c.Client, p.Append(nil, p.Version))
+	return answer[*packet.Connack](t, c.sink, p.Version)
+}
+
+// answer waits until a packet has been written, and decodes it.
+func answer[P packet.Packet](t *testing.T, s *sink, v packet.Version) P {
+	t.Helper()
+	var last []byte
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		if last = s.get(); len(last) > 0 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("no answer within 20 s")
+		}
+	}
+	head, n, err := packet.Header(last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoded, err := packet.Decode(v, last[0], last[head:head+n])
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, ok := decoded.(P)
+	if !ok {
+		t.Fatalf("got a %T", decoded)
+	}
+	return p
+}
+
+// oneListener gives the broker a listener that nobody can reach but by call.
+func oneListener(change func(*Config)) func(*Config) {
+	return func(c *Config) {
+		c.Listeners = []*listener.Config{{Address: "127.0.0.1", MaxConnections: -1, MaxQoS: 2}}
+		if change != nil {
+			change(c)
+		}
+	}
+}
+
+const afar = "192.0.2.7:4711"
+
+func TestMaintenance(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		m          Maintenance
+		code       packet.Code // in CONNACK
+		disconnect packet.Code
+		reason     string
+	}{
+		{"until ended", Maintenance{Message: "a new disk"}, packet.ServerUnavailable, packet.AdministrativeAction, "maintenance: closed for maintenance: a new disk"},
+		{"another server", Maintenance{ServerReference: "other.example:1883"}, packet.UseAnotherServer, packet.UseAnotherServer, "maintenance: closed for maintenance; use other.example:1883"},
+		{"moved", Maintenance{ServerReference: "other.example", Moved: true}, packet.ServerMoved, packet.ServerMoved, "maintenance: closed for maintenance; use other.example"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x := newBench(t, oneListener(nil))
+			inside := x.call(t, afar)
+			if ack := inside.connect(t, packet.Connect{Version: packet.V5, ClientID: "inside"}); ack.Code != packet.Success {
+				t.Fatal(ack.Code)
+			}
+			inside.set(nil)
+			if err := x.b.BeginMaintenance(c.m); err != nil {
+				t.Fatal(err)
+			}
+			bye := answer[*packet.Disconnect](t, inside.sink, packet.V5)
+			if bye.Code != c.disconnect || bye.Props.ReasonString != c.reason || bye.Props.ServerReference != c.m.ServerReference {
+				t.Errorf("DISCONNECT %s, %+v", bye.Code, bye.Props)
+			}
+			ack := x.call(t, afar).connect(t, packet.Connect{Version: packet.V5, ClientID: "outside"})
+			if ack.Code != c.code || ack.Props.ReasonString != c.reason || ack.Props.ServerReference != c.m.ServerReference {
+				t.Errorf("CONNACK %s, %+v", ack.Code, ack.Props)
+			}
+			if ack := x.call(t, afar).connect(t, packet.Connect{Version: packet.V311, ClientID: "old"}); ack.Code != packet.ServerUnavailable {
+				t.Errorf("MQTT 3.1.1 gets %s", ack.Code)
+			}
+			if !x.b.EndMaintenance() || x.b.EndMaintenance() {
+				t.Error("it was not in force, or does not end")
+			}
+			if ack := x.call(t, afar).connect(t, packet.Connect{Version: packet.V5, ClientID: "outside"}); ack.Code != packet.Success {
+				t.Errorf("afterwards: %s", ack.Code)
+			}
+			if n := x.b.Causes()[cause.Maintenance]; n != 3 {
+				t.Errorf("%d were counted, want 3", n)
+			}
+		})
+	}
+}
+
+func TestMaintenanceAdmits(t *testing.T) {
+	x := newBench(t, oneListener(nil))
+	m := Maintenance{ExceptLocal: true, Allow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Grace: time.Hour}
+	grace := x.call(t, afar)
+	if ack := grace.connect(t, packet.Connect{Version: packet.V5, ClientID: "grace"}); ack.Code != packet.Success {
+		t.Fatal(ack.Code)
+	}
+	if err := x.b.BeginMaintenance(m); err != nil {
+		t.Fatal(err)
+	}
+	for from, want := range map[string]packet.Code{"127.0.0.1:1": packet.Success, "[::1]:1": packet.Success, "[::ffff:10.1.2.3]:1": packet.Success, afar: packet.ServerUnavailable} {
+		if ack := x.call(t, from).connect(t, packet.Connect{Version: packet.V5}); ack.Code != want {
+			t.Errorf("%s gets %s, want %s", from, ack.Code, want)
+		}
+	}
+	grace.set(nil)
+	x.feed(t, grace.Client, packet.Pingreq{}.Append(nil, packet.V5))
+	answer[packet.Pingresp](t, grace.sink, packet.V5) // it still may
+	m.Grace = 0
+	if err := x.b.BeginMaintenance(m); err != nil { // takes the place of the first
+		t.Fatal(err)
+	}
+	grace.set(nil)
+	answer[*packet.Disconnect](t, grace.sink, packet.V5)
+}
+
+func TestMaintenanceEndsOnTime(t *testing.T) {
+	x := newBench(t, oneListener(nil))
+	if err := x.b.BeginMaintenance(Maintenance{Until: time.Now().Add(50 * time.Millisecond)}); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		if _, closed := x.b.Maintenance(); !closed {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("it does not end")
+		}
+	}
+	if ack := x.call(t, afar).connect(t, packet.Connect{Version: packet.V5}); ack.Code != packet.Success {
+		t.Error(ack.Code)
+	}
+}
+
+func TestMaintenanceRefusesWhatCannotBe(t *testing.T) {
+	x := newBench(t, oneListener(nil))
+	for name, m := range map[string]Maintenance{
+		"past": {Until: time.Now().Add(-time.Second)}, "long": {Message: strings.Repeat("x", MaxMessage+1)}, "not text": {Message: "\xff"},
+		"nowhere": {Moved: true}, "negative": {Grace: -1},
+	} {
+		if err := x.b.BeginMaintenance(m); err == nil {
+			t.Errorf("%s is taken", name)
+		}
+	}
+}
+
+// Every limit is named in the answer, nobody gets in who should not, and a place that becomes free is given away again.
+func TestServerFull(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*Config)
+		after  func(*Broker)
+		names  string
+	}{
+		{"listener", func(c *Config) { c.Listeners[0].MaxConnections = 2 }, nil, "max_connections (2)"},
+		{"global", func(c *Config) { c.GlobalMaxConnections = 2 }, nil, "global_max_connections (2)"},
+		{"files", nil, func(b *Broker) { b.settings.Load().fileRoom = 2 }, "2 connections (ulimit -n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x := newBench(t, oneListener(c.change))
+			if c.after != nil {
+				c.after(x.b)
+			}
+			var in [2]*caller
+			for i := range in {
+				in[i] = x.call(t, afar)
+				if ack := in[i].connect(t, packet.Connect{Version: packet.V5}); ack.Code != packet.Success {
+					t.Fatal(ack.Code)
+				}
+			}
+			out := x.call(t, afar)
+			ack := out.connect(t, packet.Connect{Version: packet.V5})
+			if ack.Code != packet.QuotaExceeded || !strings.HasPrefix(ack.Props.ReasonString, "server-full: ") || !strings.Contains(ack.Props.ReasonString, c.names) {
+				t.Errorf("%s, %+v", ack.Code, ack.Props)
+			}
+			if ack := x.call(t, afar).connect(t, packet.Connect{Version: packet.V311}); ack.Code != packet.ServerUnavailable {
+				t.Errorf("MQTT 3.1.1 gets %s", ack.Code)
+			}
+			late := x.call(t, afar)
+			x.b.leave(in[0].Client.(*connection))
+			if ack := late.connect(t, packet.Connect{Version: packet.V5}); ack.Code != packet.Success {
+				t.Errorf("there is room, and the client gets %s", ack.Code)
+			}
+			if x.call(t, afar).connect(t, packet.Connect{Version: packet.V5}).Code == packet.Success {
+				t.Error("one too many")
+			}
+		})
+	}
+}
+
+func TestServerFullByMemory(t *testing.T) {
+	x := newBench(t, oneListener(nil))
+	x.b.strain.memoryFull.Store(true)
+	ack := x.call(t, afar).connect(t, packet.Connect{Version: packet.V5})
+	if ack.Code != packet.QuotaExceeded || !strings.Contains(ack.Props.ReasonString, "memory_limit") {
+		t.Errorf("%s, %+v", ack.Code, ack.Props)
+	}
+}
+
+// In a flood the answers are bounded, and places and counters are right when it is over.
+func TestServerFullFlood(t *testing.T) {
+	x := newBench(t, oneListener(func(c *Config) { c.Listeners[0].MaxConnections = 0 }))
+	var held []listener.Client
+	closed := 0
+	for range 5 * turnedAtOnce {
+		s := &sink{info: listener.Info{Remote: netip.MustParseAddrPort(afar), Listener: x.b.settings.Load().Listeners[0]}}
+		if c := x.b.Accept(s); c != nil {
+			held = append(held, c)
+		} else {
+			closed++
+		}
+	}
+	if len(held) > turnedAtOnce || len(held) == 0 || closed == 0 {
+		t.Errorf("%d are waited for, %d closed", len(held), closed)
+	}
+	for _, c := range held {
+		c.Closed(x.w, nil)
+	}
+	x.w.Flush()
+	if r := &x.b.room; r.open != 0 || r.turned != 0 {
+		t.Errorf("afterwards %d are open, %d are turned away", r.open, r.turned)
+	}
+	if n := x.b.Causes()[cause.ServerFull]; n != uint64(closed) {
+		t.Errorf("%d were counted, %d were closed without an answer", n, closed)
+	}
+}
+
+func TestServerFullAsMosquitto(t *testing.T) {
+	x := newBench(t, oneListener(func(c *Config) { c.Listeners[0].MaxConnections, c.Mosquitto = 0, true }))
+	if x.call(t, afar) != nil {
+		t.Error("mosquitto closes at once")
+	}
+	if n := x.b.Causes()[cause.MaxConnections]; n != 1 {
+		t.Errorf("%d counted under max-connections", n)
+	}
+}
+
+// An overloaded broker refuses clients from elsewhere, and says what is short.
+func TestOverloaded(t *testing.T) {
+	x := newBench(t, oneListener(nil))
+	text := "cpu: event loops are 2.0 s late"
+	x.b.strain.refuse.Store(&text)
+	ack := x.call(t, afar).connect(t, packet.Connect{Version: packet.V5})
+	if ack.Code != packet.ServerBusy || ack.Props.ReasonString != "overloaded: "+text {
+		t.Errorf("%s, %+v", ack.Code, ack.Props)
+	}
+	if ack := x.call(t, "127.0.0.1:1").connect(t, packet.Connect{Version: packet.V5}); ack.Code != packet.Success {
+		t.Errorf("from this machine: %s", ack.Code)
+	}
+}
+
+// withUser has the broker know one user.
+func withUser(t *testing.T, c *Config) {
+	hash, err := access.HashPassword(access.PBKDF2, "right", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := new(access.PasswordFile)
+	if _, err := file.Set("ann", hash); err != nil {
+		t.Fatal(err)
+	}
+	c.Security[0].PasswordFile = filepath.Join(t.TempDir(), "passwords")
+	if err := file.WriteFile(c.Security[0].PasswordFile); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// watchAttempts subscribes and returns the code.
+func (c *caller) watchAttempts(t *testing.T) packet.Code {
+	c.set(nil)
+	c.x.subscribe(t, c.Client, packet.V5, AttemptsTopic, 1)
+	return answer[*packet.Suback](t, c.sink, packet.V5).Codes[0]
+}
+
+// shown waits until the list that a watcher is sent is as wanted.
+func (c *caller) shown(t *testing.T, what string, good func([]Attempt) bool) {
+	t.Helper()
+	var list []Attempt
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		last := c.get()
+		if len(last) == 0 || last[0]>>4 != byte(packet.PUBLISH) {
+			continue
+		}
+		i := strings.IndexByte(string(last), '[')
+		if list = nil; json.Unmarshal(last[i:], &list) == nil && good(list) {
+			return
+		}
+	}
+	t.Fatalf("%s: the last list is %+v", what, list)
+}
+
+func TestAttempts(t *testing.T) {
+	x := newBench(t, oneListener(func(c *Config) { withUser(t, c) }))
+	login := packet.Connect{Version: packet.V5, ClientID: "page", HasUsername: true, Username: "ann", HasPassword: true, Password: []byte("right")}
+	bad := func(from string, v packet.Version, user, id string) {
+		t.Helper()
+		p := packet.Connect{Version: v, ClientID: id, HasUsername: true, Username: user, HasPassword: true, Password: []byte("secret word")}
+		if ack := x.call(t, from).connect(t, p); ack.Code != packet.NotAuthorized {
+			t.Fatal(ack.Code)
+		}
+	}
+	bad("192.0.2.7:1", packet.V311, "ann", "mqttx_12345678") // before anyone watches
+	bad("192.0.2.8:1", packet.V311, "ann", "somebody else")  // of another address
+	page := x.call(t, afar)
+	if ack := page.connect(t, login); ack.Code != packet.Success {
+		t.Fatal(ack.Code)
+	}
+	if code := page.watchAttempts(t); code != packet.GrantedQoS0 {
+		t.Fatal(code)
+	}
+	page.shown(t, "what was before", func(l []Attempt) bool {
+		return len(l) == 1 && l[0] == Attempt{Seconds: l[0].Seconds, Cause: cause.BadCredentials, MQTT: "3.1.1", User: "same", Client: "mqttx_1…", Count: 1}
+	})
+	bad("192.0.2.7:2", packet.V5, " Ann", "x")
+	bad("192.0.2.7:3", packet.V5, " Ann", "x")
+	page.shown(t, "live, and counted", func(l []Attempt) bool {
+		return len(l) == 2 && l[0].User == "similar" && l[0].Count == 2 && l[0].MQTT == "5.0" && l[0].Client == "x…"
+	})
+	x.b.refused(listener.Refusal{Remote: netip.MustParseAddrPort("192.0.2.7:5"), Listener: x.l, Cause: cause.TLSWithoutCertificate, Text: "what it sent"})
+	page.shown(t, "another protocol", func(l []Attempt) bool {
+		return len(l) == 3 && l[0] == Attempt{Seconds: l[0].Seconds, Cause: cause.TLSWithoutCertificate, Count: 1}
+	})
+	bad("192.0.2.7:2", packet.V5, "bob", "x")
+	page.shown(t, "somebody else's name", func(l []Attempt) bool { return len(l) == 4 && l[0].User == "other" })
+	for _, word := range []string{"bob", "secret", "somebody", "12345678", "what it sent"} {
+		if strings.Contains(string(page.get()), word) {
+			t.Errorf("%q is told", word)
+		}
+	}
+	for i := range attemptsEach + 5 {
+		bad("192.0.2.7:2", packet.V5, "ann", strings.Repeat("i", i+1))
+	}
+	page.shown(t, "bounded", func(l []Attempt) bool { return len(l) == attemptsEach })
+	x.feed(t, page.Client, (&packet.Unsubscribe{ID: 2, Filters: []string{AttemptsTopic}}).Append(nil, packet.V5))
+	if x.b.attempts.watchers != 0 {
+		t.Error("it is watched after UNSUBSCRIBE")
+	}
+}
+
+// Only who has logged in, and is known by an address of its own, is told.
+func TestAttemptsAreHidden(t *testing.T) {
+	x := newBench(t, oneListener(func(c *Config) { withUser(t, c) }))
+	anonymous := packet.Connect{Version: packet.V5}
+	login := packet.Connect{Version: packet.V5, HasUsername: true, Username: "ann", HasPassword: true, Password: []byte("right")}
+	for name, c := range map[string]struct {
+		connect   packet.Connect
+		forwarded bool
+		want      packet.Code
+	}{
+		"anonymous": {anonymous, false, packet.NotAuthorized}, "behind a proxy": {login, true, packet.NotAuthorized}, "logged in": {login, false, packet.GrantedQoS0},
+	} {
+		one := x.call(t, afar)
+		one.info.Forwarded = c.forwarded
+		if ack := one.connect(t, c.connect); ack.Code != packet.Success {
+			t.Fatal(ack.Code)
+		}
+		if code := one.watchAttempts(t); code != c.want {
+			t.Errorf("%s: %s, want %s", name, code, c.want)
+		}
+	}
+}
+
+// The memory is bounded: the address that was seen longest ago is forgotten, one that is watched is not.
+func TestAttemptsOfManyAddresses(t *testing.T) {
+	var a attempts
+	c := &connection{conn: &sink{info: listener.Info{Remote: netip.MustParseAddrPort("10.0.0.0:1")}}}
+	if !a.watch(c) {
+		t.Fatal("no room for the first")
+	}
+	for i := range 3 * attemptAddresses {
+		addr := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
+		a.note(netip.AddrPortFrom(addr, 1), attemptRecord{cause: cause.BadCredentials, user: strings.Repeat("x", 1000)})
+	}
+	if len(a.byAddr) > attemptAddresses || a.order.Len() != len(a.byAddr) {
+		t.Errorf("%d addresses are kept, %d in order", len(a.byAddr), a.order.Len())
+	}
+	if e := a.byAddr[netip.MustParseAddr("10.0.0.0")]; e == nil || len(e.Value.(*addressAttempts).recent[0].user) > maxAttemptText {
+		t.Error("the watched address is forgotten, or its text is long")
+	}
+}

@@ -1,0 +1,90 @@
+package broker
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"picket/access"
+	"picket/listener"
+)
+
+// Status is what the broker does at the moment.
+type Status struct {
+	Started       time.Time
+	Clients       int64 // sessions with a connection
+	Sessions      int64
+	Subscriptions int
+	Retained      int
+	Waiting       int64 // bytes of messages that wait in queues, and for slow receivers
+	Load          Load
+	GlobalMax     int // global_max_connections; 0: no limit
+	Listeners     []ListenerStatus
+}
+
+// ListenerStatus is a listener and how busy it is.
+type ListenerStatus struct {
+	Config      *listener.Config
+	Addrs       []netip.AddrPort // empty for a Unix socket
+	Connections int64
+	Anonymous   access.Anonymous // who needs no password
+	Limited     bool             // an ACL file limits what anonymous clients may do
+	Page        bool             // the phone's page is served
+}
+
+// Status returns the present state.
+func (b *Broker) Status() Status {
+	t := b.settings.Load()
+	s := Status{Started: b.started, Retained: b.retained.Len(), Waiting: b.queued.Used() + b.outputHeld.Load(), Load: b.Load(), GlobalMax: t.GlobalMaxConnections}
+	b.room.mu.Lock()
+	s.Load.Connections = b.room.open
+	b.room.mu.Unlock()
+	b.mu.Lock()
+	s.Sessions = int64(len(b.sessions))
+	b.mu.Unlock()
+	s.Clients = min(b.online.Load(), s.Sessions)
+	s.Subscriptions, _ = b.index.Len()
+	sockets := b.listeners.Sockets()
+	for _, l := range t.Listeners {
+		rules := t.policies[l.Security].Config()
+		one := ListenerStatus{Config: l, Connections: t.connections[l].Load(), Anonymous: rules.Anonymous, Limited: rules.ACLFile != "",
+			Page: t.Page != nil && !l.NoPage && l.HTTPDir == "" && l.Protocol != listener.MQTT}
+		for _, k := range sockets {
+			if k.Listener == l && k.Addr.IsValid() {
+				one.Addrs = append(one.Addrs, k.Addr)
+			}
+		}
+		s.Listeners = append(s.Listeners, one)
+	}
+	return s
+}
+
+// publishOwn publishes what mosquitto has no topics for, below $SYS/broker/picket.
+func (t *sysTopics) publishOwn(set func(topic, value string)) {
+	b := t.b
+	if b.settings.Load().Mosquitto {
+		return
+	}
+	number := func(topic string, n int64) { set("picket/"+topic, strconv.FormatInt(n, 10)) }
+	l := b.Load()
+	short := "no"
+	if len(l.Short) > 0 {
+		short = strings.Join(l.Short, ", ")
+	}
+	set("picket/overloaded", short)
+	number("lag/milliseconds", l.Lag.Milliseconds())
+	number("passwords/milliseconds", l.PasswordWait.Milliseconds())
+	number("memory/bytes", l.Memory)
+	number("memory/limit", l.MemoryLimit)
+	number("connections/open", l.Connections)
+	number("connections/limit", l.ConnectionLimit)
+	closed := "no"
+	if m := b.maintained.Load(); m != nil {
+		closed = m.reason()
+	}
+	set("picket/maintenance", closed)
+	for id, n := range b.Causes() {
+		number("causes/"+string(id), int64(n))
+	}
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"picket/admin"
+	"picket/cause"
+	"picket/setup"
+)
+
+// adminFlags say which broker is meant and how it is shown.
+type adminFlags struct {
+	Socket string `env:"PICKET_SOCKET" placeholder:"PATH" type:"path" help:"The broker's admin socket (default: /run/picket/admin.sock, else admin.sock in the data directory)."`
+	Lang   string `enum:",en,zh" default:"" help:"Language: en or zh (default: that of the environment)."`
+	JSON   bool   `help:"Print the broker's state as JSON."`
+}
+
+// dial finds the broker.
+func (f *adminFlags) dial(e *env) (*admin.Client, error) {
+	if f.Socket != "" {
+		return admin.Dial(e.ctx, f.Socket)
+	}
+	paths := []string{admin.SystemSocket}
+	if dir, err := setup.DefaultDir(os.Getenv, os.Geteuid()); err == nil {
+		paths = append(paths, filepath.Join(dir, admin.SocketName))
+	}
+	return admin.Dial(e.ctx, paths...)
+}
+
+// show prints a status.
+func (f *adminFlags) show(e *env, s *admin.Status) error {
+	if f.JSON {
+		out := json.NewEncoder(e.stdout)
+		out.SetIndent("", "  ")
+		return out.Encode(s)
+	}
+	_, err := fmt.Fprint(e.stdout, s.Text(language(f.Lang)))
+	return err
+}
+
+// language is the one that an option names, else the environment's.
+func language(option string) cause.Lang {
+	if option != "" {
+		return cause.ParseLang(option)
+	}
+	return cause.Locale(os.Getenv)
+}
+
+// ctlStatus is "picket ctl status".
+type ctlStatus struct{ adminFlags }
+
+func (ctlStatus) Help() string {
+	return `Examples:
+  picket ctl status
+  picket ctl status --json
+  picket ctl status --socket /run/picket/admin.sock`
+}
+
+// Run asks and prints.
+func (c *ctlStatus) Run(e *env) error {
+	broker, err := c.dial(e)
+	if err != nil {
+		return err
+	}
+	s, err := broker.Status(e.ctx)
+	if err != nil {
+		return err
+	}
+	return c.show(e, s)
+}
+
+// ctlMaintenance is "picket ctl maintenance".
+type ctlMaintenance struct {
+	On  ctlMaintenanceOn  `cmd:"" help:"Close the broker: new clients are refused with the reason, connected ones disconnected."`
+	Off ctlMaintenanceOff `cmd:"" help:"Open the broker again."`
+}
+
+// ctlMaintenanceOn is "picket ctl maintenance on".
+type ctlMaintenanceOn struct {
+	Until           string        `placeholder:"TIME" help:"When it ends by itself: 2026-12-01T06:00, 06:00, or 2h30m from now (default: when it is ended)."`
+	Message         string        `placeholder:"TEXT" help:"What MQTT 5 clients are told besides."`
+	ServerReference string        `placeholder:"HOST[:PORT]" help:"The server that clients are to use meanwhile."`
+	Moved           bool          `help:"They are to use that server for good."`
+	Grace           time.Duration `placeholder:"TIME" help:"How long connected clients may stay, such as 5m (default: not at all)."`
+	ExceptLocal     bool          `help:"Let clients from this machine in all the same."`
+	Allow           []string      `placeholder:"NETWORK" help:"Let clients from this address or network in all the same; may be repeated."`
+	adminFlags
+}
+
+func (ctlMaintenanceOn) Help() string {
+	return `MQTT 5 clients are told by CONNACK 0x88 (0x9C with --server-reference, 0x9D with --moved) or DISCONNECT 0x98 (0x9C, 0x9D), with a reason that begins
+with "maintenance"; MQTT 3 clients by return code 3. Maintenance lives in memory: a broker that is started again is open.
+
+Examples:
+  picket ctl maintenance on --until 06:00 --message "a new disk"
+  picket ctl maintenance on --until 2026-12-01T06:00 --server-reference other.example:1883
+  picket ctl maintenance on --grace 5m --except-local --allow 192.168.1.0/24
+  picket ctl maintenance off`
+}
+
+// Run closes the broker.
+func (c *ctlMaintenanceOn) Run(e *env) error {
+	m := admin.Maintenance{Message: c.Message, ServerReference: c.ServerReference, Moved: c.Moved, Grace: c.Grace.Seconds(), ExceptLocal: c.ExceptLocal}
+	if c.Until != "" {
+		var err error
+		if m.Until, err = admin.ParseTime(c.Until, time.Now()); err != nil {
+			return &usageError{text: "--until: " + err.Error()}
+		}
+	}
+	for _, text := range c.Allow {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			addr, err := netip.ParseAddr(text)
+			if err != nil {
+				return &usageError{text: fmt.Sprintf("--allow: %q is neither an address nor a network such as 192.168.1.0/24", text)}
+			}
+			p = netip.PrefixFrom(addr, addr.BitLen())
+		}
+		m.Allow = append(m.Allow, p.Masked())
+	}
+	broker, err := c.dial(e)
+	if err != nil {
+		return err
+	}
+	s, err := broker.BeginMaintenance(e.ctx, m)
+	if err != nil {
+		return err
+	}
+	return c.show(e, s)
+}
+
+// ctlMaintenanceOff is "picket ctl maintenance off".
+type ctlMaintenanceOff struct{ adminFlags }
+
+func (ctlMaintenanceOff) Help() string {
+	return `Examples:
+  picket ctl maintenance off`
+}
+
+// Run opens the broker.
+func (c *ctlMaintenanceOff) Run(e *env) error {
+	broker, err := c.dial(e)
+	if err != nil {
+		return err
+	}
+	s, err := broker.EndMaintenance(e.ctx)
+	if err != nil {
+		return err
+	}
+	return c.show(e, s)
+}

@@ -9,13 +9,25 @@ GOLANGCI_LINT = bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 # These packages test the built program from outside; the race detector would watch the tests alone.
 OUTSIDE = /conformance|/tests/
 
-.PHONY: run build test race check lint tools simulate lab bench clean
+.PHONY: run build page nopage test race check lint tools simulate lab bench clean
 
 run: build
 	bin/picket serve -v
 
-build:
+build: page
 	go build -trimpath -o bin/picket ./cmd/picket
+
+# The page for phones is bundled by npm's esbuild and embedded by the Go compiler. Without node and npm the program has none, and says so.
+NPM := $(shell command -v node >/dev/null 2>&1 && command -v npm 2>/dev/null)
+PAGE_SOURCES = $(wildcard page/web/*) page/build.mjs page/package.json page/package-lock.json
+
+page: $(if $(NPM),page/dist/index.html,nopage)
+
+page/dist/index.html: $(PAGE_SOURCES)
+	cd page && $(NPM) ci --no-audit --no-fund --silent && node build.mjs
+
+nopage:
+	@echo "There are no node and npm here: this build has no page for phones."
 
 test: build race
 	go test -count=1 -timeout 20m ./...
@@ -58,4 +70,5 @@ bench: build
 	go test -run '^$$' -bench . -benchmem ./packet ./topic ./session ./broker
 
 clean:
-	rm -rf bin
+	rm -rf bin page/node_modules
+	rm -f page/dist/*

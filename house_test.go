@@ -24,6 +24,7 @@ import (
 var mayImport = map[string]string{
 	"cause":   "",
 	"packet":  "",
+	"page":    "cause",
 	"process": "",
 	"resp":    "",
 	"topic":   "",
@@ -51,7 +52,7 @@ var mayImport = map[string]string{
 	"sentinel/simulation": "resp sentinel/machine",
 
 	// The command ties all of them together; nobody imports it.
-	"cmd/picket": "access admin bench broker cause client client/format doctor doctor/probe echo echo/probe listener logging mosqconf packet process reach sentinel setup topic",
+	"cmd/picket": "access admin bench broker cause client client/format doctor doctor/probe echo echo/probe listener logging mosqconf packet page process reach sentinel setup topic",
 }
 
 // pure packages are state machines, codecs and tables: what goes in decides what comes out. They cannot reach for a socket, a

@@ -14,6 +14,7 @@ import (
 	"picket/cause"
 	"picket/logging"
 	"picket/mosqconf"
+	"picket/page"
 	"picket/process"
 	"picket/reach"
 	"picket/setup"
@@ -234,6 +235,9 @@ func (s *serveCommand) configuration() (config *broker.Config, own *setup.Result
 		config.ReasonStrings = true // nobody counts on mosquitto's bytes here
 	}
 	config.User = cmp.Or(s.User, config.User)
+	if page.Built() && !s.Mosquitto {
+		config.Page = page.Serve
+	}
 	if own != nil {
 		config.AdminSocket = filepath.Join(own.Dir, admin.SocketName)
 	}
@@ -284,7 +288,7 @@ func (s *server) openAdmin(config *broker.Config, own *setup.Result) (err error)
 	if config.AdminSocket == "" {
 		return nil
 	}
-	about := admin.About{Version: buildVersion(), Config: s.command.ConfigFile}
+	about := admin.About{Version: buildVersion(), Config: s.command.ConfigFile, Page: page.Built()}
 	if s.admin, err = admin.Serve(config.AdminSocket, s.broker, about); err == nil || own == nil || s.command.AdminSocket != "" {
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+
+	"picket/page"
 )
 
 // version is set when a release is built (-ldflags "-X main.version=1.2.3").
@@ -17,9 +19,13 @@ func (versionCommand) Help() string {
   picket version`
 }
 
-// Run prints one line: the name, the version, the Go release and the platform.
+// Run prints a line with the name, the version, the Go release and the platform, and one about what this build has.
 func (versionCommand) Run(e *env) error {
-	_, err := fmt.Fprintf(e.stdout, "picket %s (%s %s/%s)\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	has := fmt.Sprintf("page for phones: %d bytes", page.Size())
+	if !page.Built() {
+		has = "page for phones: none in this build, which was made without node and npm"
+	}
+	_, err := fmt.Fprintf(e.stdout, "picket %s (%s %s/%s)\n%s\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH, has)
 	return err
 }
 

@@ -1,0 +1,207 @@
+// Package page serves the phone's page: a few files for the browser of a phone, which takes the steps that an MQTT app takes and says at
+// which one it fails, why, and what to do.
+//
+// The files are made of those in web, by npm and esbuild (build.mjs), when "make build" runs on a machine that has node and npm. A
+// program that was built without them has no page, says so ([Built]), and lacks nothing else.
+package page
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"path"
+	"regexp"
+	"strings"
+	"sync"
+
+	"picket/cause"
+)
+
+//go:embed all:dist
+var dist embed.FS
+
+// file is one of the page's files as it is sent.
+type file struct {
+	kind   string // Content-Type
+	plain  []byte
+	packed []byte // by gzip
+	tag    string // ETag
+}
+
+var kinds = map[string]string{
+	".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
+	".json": "application/json; charset=utf-8", ".txt": "text/plain; charset=utf-8",
+}
+
+func pack(name string, data []byte) *file {
+	var b bytes.Buffer
+	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err == nil {
+		_, err = w.Write(data)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		panic(err) // neither a buffer nor this level can fail
+	}
+	sum := sha256.Sum256(data)
+	return &file{kinds[path.Ext(name)], data, b.Bytes(), `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}
+}
+
+// files are those of the build, by their paths in a URL; empty when there was none.
+var files = sync.OnceValue(func() map[string]*file {
+	all := make(map[string]*file)
+	if !Built() {
+		return all
+	}
+	for _, name := range []string{"index.html", "page.js", "page.css", "licenses.txt"} {
+		data, err := dist.ReadFile("dist/" + name)
+		if err != nil {
+			panic(err) // build.mjs makes all of them
+		}
+		all["/"+name] = pack(name, data)
+	}
+	all["/"] = all["/index.html"]
+	for _, l := range []cause.Lang{cause.English, cause.Chinese} {
+		all["/causes.json?"+l.String()] = pack("causes.json", causes(l, expected))
+	}
+	return all
+})
+
+// Built tells whether this program has the page.
+func Built() bool {
+	_, err := dist.ReadFile("dist/index.html")
+	return err == nil
+}
+
+// Size is how many bytes a browser loads that accepts gzip, without the headers: the page, its script and style, and the causes in one language.
+func Size() (n int) {
+	for _, name := range []string{"/", "/page.js", "/page.css", "/causes.json?zh"} {
+		if f := files()[name]; f != nil {
+			n += len(f.packed)
+		}
+	}
+	return n
+}
+
+// expected are the causes that the page is likely to need. They are loaded with it: when the broker is gone they cannot be had any more.
+var expected = []cause.ID{
+	cause.BrokerNotRunning, cause.WiFiCellSwitch, cause.ProxyNoUpgrade, cause.BadCredentials, cause.AnonymousRefused, cause.AnonymousLocalOnly,
+	cause.Maintenance, cause.ServerFull, cause.Overloaded, cause.OverloadOrStorm, cause.ConnectionLost, cause.ServerShuttingDown,
+	cause.ACLSubscribeDenied, cause.ACLPublishDenied, cause.ACLReadDenied, cause.KeepaliveMissed, cause.NoLongerAllowed,
+	cause.TLSWithoutCertificate, cause.TLSToPlainPort, cause.TLSClientRejectedCertificate, cause.PlainToTLSPort,
+}
+
+// filled are the places that the page fills itself.
+var filled = cause.Values{"host": "{host}", "port": "{port}", "user": "{user}", "topic": "{topic}"}
+
+// text is a cause as the page gets it.
+type text struct {
+	Title   string `json:"title"`
+	Explain string `json:"explain"`
+	Remedy  string `json:"remedy"`
+}
+
+// causes is a JSON object of causes by their ids. Ids that are not in the catalogue are left out.
+func causes(l cause.Lang, ids []cause.ID) []byte {
+	all := make(map[cause.ID]text)
+	for _, id := range ids {
+		c, ok := cause.Lookup(id)
+		if !ok {
+			continue
+		}
+		render := func(t cause.Text) string {
+			s, err := t.Render(l, filled)
+			if err != nil {
+				panic(err) // the catalogue's tests have rendered all
+			}
+			return s
+		}
+		all[id] = text{render(c.Title), render(c.Explain), render(c.Remedy)}
+	}
+	data, err := json.Marshal(all)
+	if err != nil {
+		panic(err) // texts only
+	}
+	return data
+}
+
+// Serve answers a request for one of the page's paths: /, its files, and /causes.json?lang=zh or en, with &id=ID for one cause. It reports false for
+// every other path, and for all when there is no page.
+func Serve(w http.ResponseWriter, r *http.Request) bool {
+	name := r.URL.Path
+	if name == "/favicon.ico" && Built() {
+		protect(w, r)
+		w.WriteHeader(http.StatusNoContent) // browsers ask for it unasked
+		return true
+	}
+	l := cause.English
+	if name == "/causes.json" {
+		query := r.URL.Query()
+		l = cause.ParseLang(query.Get("lang"))
+		if name += "?" + l.String(); query.Has("id") && Built() {
+			send(w, r, pack("causes.json", causes(l, []cause.ID{cause.ID(query.Get("id"))})))
+			return true
+		}
+	}
+	f := files()[name]
+	if f == nil {
+		return false
+	}
+	send(w, r, f)
+	return true
+}
+
+// send sends a file, unless the browser has it already.
+func send(w http.ResponseWriter, r *http.Request, f *file) {
+	h := w.Header()
+	protect(w, r)
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		h.Set("Allow", "GET, HEAD")
+		http.Error(w, "Only GET and HEAD are served here.", http.StatusMethodNotAllowed)
+		return
+	}
+	h.Set("ETag", f.tag)
+	h.Set("Cache-Control", "no-cache") // it is asked for again each time: a new version of Picket has a new page
+	h.Set("Vary", "Accept-Encoding")
+	if r.Header.Get("If-None-Match") == f.tag {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	body := f.plain
+	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		body = f.packed
+		h.Set("Content-Encoding", "gzip")
+	}
+	h.Set("Content-Type", f.kind)
+	h.Set("Content-Length", fmt.Sprint(len(body)))
+	if r.Method == http.MethodGet {
+		_, _ = io.Copy(w, bytes.NewReader(body)) // the browser may be gone
+	}
+}
+
+// hostPattern is what a Host header may be to be repeated in a header.
+var hostPattern = regexp.MustCompile(`^[A-Za-z0-9.\-]+(:[0-9]+)?$|^\[[0-9A-Fa-f:.]+\](:[0-9]+)?$`)
+
+// protect sets the headers that keep the page to itself: no script or style but its own files, no other host, no frame around it.
+func protect(w http.ResponseWriter, r *http.Request) {
+	connect := "'self'"
+	if hostPattern.MatchString(r.Host) {
+		connect += " ws://" + r.Host + " wss://" + r.Host // for older Safaris 'self' does not cover WebSocket
+	}
+	h := w.Header()
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src "+connect+
+		"; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
+}

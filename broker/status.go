@@ -49,7 +49,7 @@ func (b *Broker) Status() Status {
 	for _, l := range t.Listeners {
 		rules := t.policies[l.Security].Config()
 		one := ListenerStatus{Config: l, Connections: t.connections[l].Load(), Anonymous: rules.Anonymous, Limited: rules.ACLFile != "",
-			Page: t.Page != nil && !l.NoPage && l.HTTPDir == "" && l.Protocol != listener.MQTT}
+			Page: t.Page != nil && l.ServesPage()}
 		for _, k := range sockets {
 			if k.Listener == l && k.Addr.IsValid() {
 				one.Addrs = append(one.Addrs, k.Addr)

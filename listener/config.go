@@ -41,6 +41,9 @@ type Config struct {
 	Security int
 }
 
+// ServesPage tells whether the phone's page is served on the listener by a program that has it.
+func (c *Config) ServesPage() bool { return c.Protocol != MQTT && !c.NoPage && c.HTTPDir == "" }
+
 // TLS is the TLS part of a listener; it is on when CertFile is set.
 type TLS struct {
 	CertFile, KeyFile  string

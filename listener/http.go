@@ -47,7 +47,7 @@ func newHTTP(c *Config, opt *Options) (*http.Server, error) {
 		files = root.FS()
 	}
 	page := opt.Page
-	if c.NoPage {
+	if !c.ServesPage() {
 		page = nil
 	}
 	limit := c.HeadersSize

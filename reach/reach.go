@@ -39,6 +39,7 @@ type Door struct {
 	Listener  *listener.Config
 	Anonymous access.Anonymous // who needs no password
 	Limited   bool             // an ACL file limits what anonymous clients may do
+	Page      bool             // the phone's page is served
 }
 
 // Opening is a door and where it leads to.
@@ -100,6 +101,17 @@ func Of(doors []Door, m Host) Report {
 func (r Report) Phone() (Opening, Address, bool) {
 	for _, o := range r.Openings {
 		if o.Scope >= VPN {
+			return o, o.Addresses[0], true
+		}
+	}
+	return Opening{}, Address{}, false
+}
+
+// PhonePage gives the opening and the address at which a phone's browser finds the page, or false if no listener that has it can be reached
+// from one.
+func (r Report) PhonePage() (Opening, Address, bool) {
+	for _, o := range r.Openings {
+		if o.Page && o.Scope >= VPN {
 			return o, o.Addresses[0], true
 		}
 	}

@@ -3,6 +3,7 @@ package reach
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -111,6 +112,15 @@ func (o Opening) URL(addr Address, userinfo string) string {
 		userinfo += "@"
 	}
 	return scheme + "://" + userinfo + net.JoinHostPort(addr.Addr.String(), strconv.Itoa(o.Listener.Port))
+}
+
+// PageURL is the address of the phone's page, without anybody's name or password.
+func (o Opening) PageURL(addr netip.Addr) string {
+	scheme := "http"
+	if o.Listener.TLS.CertFile != "" && o.Listener.Protocol != listener.Auto {
+		scheme = "https"
+	}
+	return scheme + "://" + net.JoinHostPort(addr.String(), strconv.Itoa(o.Listener.Port)) + "/"
 }
 
 type language struct {

@@ -11,8 +11,8 @@ import (
 )
 
 // Print shows once what the first start made: the user, the password, what to enter on a phone, who can reach the broker, and
-// on a terminal a QR code of the address. On later starts it prints nothing. The password is in the QR code too, as it
-// stands beside it in plain.
+// on a terminal two QR codes: of the page for the phone's browser, and of the address for an app. On later starts it prints nothing. The
+// password is in the second QR code too, as it stands beside it in plain.
 func (r *Result) Print(w io.Writer, lang cause.Lang, report reach.Report, terminal bool) error {
 	if !r.First() {
 		return nil
@@ -38,6 +38,18 @@ func (r *Result) Print(w io.Writer, lang cause.Lang, report reach.Report, termin
 	for _, line := range report.Lines(lang) {
 		b.WriteString(line.Text + "\n")
 	}
+	page, at, hasPage := report.PhonePage()
+	if hasPage && !report.Container {
+		link := page.PageURL(at.Addr)
+		fmt.Fprintf(&b, t.page, link)
+		if terminal {
+			code, err := QRCode(link)
+			if err != nil {
+				return fmt.Errorf("QR code of %d characters: %w", len(link), err)
+			}
+			b.WriteString("\n" + code)
+		}
+	}
 	if ok && terminal {
 		address := opening.URL(addr, url.UserPassword(User, r.Password).String())
 		code, err := QRCode(address)
@@ -60,7 +72,7 @@ func others(o reach.Opening, best reach.Address) (list []string) {
 	return list
 }
 
-type welcomeText struct{ user, phone, others, container, nophone, qr, comma string }
+type welcomeText struct{ user, phone, page, others, container, nophone, qr, comma string }
 
 var welcome = map[cause.Lang]welcomeText{
 	cause.English: {
@@ -80,10 +92,11 @@ On a phone in the same network, enter in any MQTT app:
     port      %d
     TLS       off; or on, once %s is installed on the phone
 `,
+		page:      "\nThe phone's browser can test it: %s\n",
 		others:    "\nOther addresses, if that one does not work: %s\n",
 		container: "\nOn a phone, enter the address of the machine that runs this container, and the port that it publishes for port %d.\n",
 		nophone:   "\nNo phone can reach the broker: it listens on this machine only.\n",
-		qr:        "\nThe address with user and password, to scan rather than type:\n\n%s\n",
+		qr:        "\nFor an app, the address with user and password, to scan rather than type:\n\n%s\n",
 		comma:     ", ",
 	},
 	cause.Chinese: {
@@ -103,10 +116,11 @@ Picket 已为其他机器上的客户端创建了用户，本机客户端不需�
     端口    %d
     TLS     关闭；若要打开，先在手机上安装 %s
 `,
+		page:      "\n也可以用手机浏览器测试：%s\n",
 		others:    "\n如果上面的地址不通，可以试试：%s\n",
 		container: "\n在手机上填写运行本容器的宿主机地址，以及它为端口 %d 映射的端口。\n",
 		nophone:   "\n手机无法连接：服务端只监听本机。\n",
-		qr:        "\n扫描二维码可得到带用户名和密码的地址，不必手动输入：\n\n%s\n",
+		qr:        "\n供 MQTT 应用扫描的二维码，内含地址、用户名和密码，不必手动输入：\n\n%s\n",
 		comma:     "、",
 	},
 }

@@ -96,6 +96,31 @@ func TestPrintOnATerminalEndsWithTheCode(t *testing.T) {
 	}
 }
 
+// The page's code comes first: a phone's camera opens it. No secret is in it.
+func TestPrintNamesThePage(t *testing.T) {
+	r := &Result{Password: "abcdef-ghjkmn-pqrstu"}
+	l := listener.Config{Port: 1883, Protocol: listener.Auto, TLS: listener.TLS{CertFile: "x"}}
+	doors := reach.Of([]reach.Door{{Listener: &l, Page: true}}, network)
+	code, err := QRCode("http://192.168.1.20:1883/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for lang, want := range map[cause.Lang]string{
+		cause.English: "The phone's browser can test it: http://192.168.1.20:1883/\n",
+		cause.Chinese: "也可以用手机浏览器测试：http://192.168.1.20:1883/\n",
+	} {
+		for _, terminal := range []bool{false, true} {
+			var out strings.Builder
+			if err := r.Print(&out, lang, doors, terminal); err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(out.String(), want) || strings.Contains(out.String(), code) != terminal {
+				t.Errorf("%s: %s", lang, &out)
+			}
+		}
+	}
+}
+
 func TestPrintWhereNoPhoneCanReach(t *testing.T) {
 	r := &Result{Password: "abcdef-ghjkmn-pqrstu"}
 	inside := network

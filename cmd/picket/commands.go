@@ -38,7 +38,7 @@ func runCommand(e *env, args []string) error {
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
-	parsed, err := parser.Parse(args)
+	parsed, err := parser.Parse(doctorWords(args))
 	if err != nil {
 		if errors.Is(err, errUsageShown) {
 			return nil

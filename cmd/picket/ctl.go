@@ -31,7 +31,7 @@ func (ctlSentinel) Help() string {
 
 // Run prints each master and, for each cause that holds a failover back, what it is about and what to do.
 func (c *ctlSentinel) Run(e *env) error {
-	lang := language(c.Lang)
+	lang := languageFor(c.Lang)
 	masters, err := sentinel.Ask(e.ctx, c.Addr, sentinel.Login{User: c.User, Password: c.Password})
 	if err != nil {
 		return err

@@ -39,12 +39,12 @@ func (f *adminFlags) show(e *env, s *admin.Status) error {
 		out.SetIndent("", "  ")
 		return out.Encode(s)
 	}
-	_, err := fmt.Fprint(e.stdout, s.Text(language(f.Lang)))
+	_, err := fmt.Fprint(e.stdout, s.Text(languageFor(f.Lang)))
 	return err
 }
 
-// language is the one that an option names, else the environment's.
-func language(option string) cause.Lang {
+// languageFor is the one that an option names, else the environment's.
+func languageFor(option string) cause.Lang {
 	if option != "" {
 		return cause.ParseLang(option)
 	}

@@ -17,6 +17,7 @@ type doctorCommand struct {
 	Check   doctorCheck   `cmd:"" default:"withargs" help:"Try to connect, and say what fails and why (this word may be left out)."`
 	Explain doctorExplain `cmd:"" help:"Explain a cause: what happens, and what to do."`
 	List    doctorList    `cmd:"" help:"List the causes that the doctor knows."`
+	Phone   doctorPhone   `cmd:"" help:"Show the address of the broker's page for a phone's browser, with its QR code; also written --phone."`
 }
 
 // doctorStyle are the options of everything that the doctor prints.

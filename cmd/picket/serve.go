@@ -7,11 +7,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"picket/access"
 	"picket/admin"
 	"picket/broker"
 	"picket/cause"
+	"picket/listener"
 	"picket/logging"
 	"picket/mosqconf"
 	"picket/page"
@@ -197,6 +199,7 @@ func (s *serveCommand) start(e *env) (_ *server, err error) {
 			log.Cause(t, line.Cause, "%s", line.Text)
 		}
 	}
+	server.tellPage(config, host)
 	log.Printf(logging.Info, "picket version %s running", buildVersion())
 	return server, nil
 }
@@ -281,6 +284,18 @@ func (s *serveCommand) leaveRoot(config *broker.Config, own *setup.Result, log *
 		return fmt.Errorf("Unable to drop privileges to '%s' because this user does not exist", name) //nolint:staticcheck // mosquitto's words
 	}
 	return process.Become(user)
+}
+
+// tellPage says where the phone's page is, or that this build has none.
+func (s *server) tellPage(config *broker.Config, host reach.Host) {
+	if !slices.ContainsFunc(config.Listeners, (*listener.Config).ServesPage) || config.Mosquitto {
+		return
+	}
+	if config.Page == nil {
+		s.log.Cause(logging.Info, cause.PageNotBuilt, "This build has no page for phones: it was made without node and npm.")
+	} else if o, at, ok := reach.Of(doors(config), host).PhonePage(); ok && !host.Container {
+		s.log.Printf(logging.Info, "A phone's browser can test the connection at %s.", o.PageURL(at.Addr))
+	}
 }
 
 // openAdmin opens the admin socket. One that nobody has asked for is given up with a warning when it cannot be had.

@@ -79,6 +79,7 @@ type settings struct {
 	waitingLimit   int64                              // bytes that may wait in all queues together, and that retained messages may hold
 	connections    map[*listener.Config]*atomic.Int64 // open connections by listener
 	fileRoom       int64                              // open connections that the limit on open files has room for
+	turnedAtOnce   int                                // connections without a place that may be told so at a time
 	machineMemory  int64                              // bytes that there are for the process
 }
 
@@ -127,7 +128,8 @@ func (b *Broker) prepare(c Config) (*settings, error) {
 	if t.MaxTotalOutputBytes <= 0 {
 		t.MaxTotalOutputBytes = machineMemory() / 4
 	}
-	t.machineMemory, t.fileRoom = machineMemory(), fileRoom(fileLimit())
+	t.machineMemory = machineMemory()
+	t.fileRoom, t.turnedAtOnce = fileRoom(fileLimit())
 	t.waitingLimit = t.machineMemory / 4
 	if m := t.MemoryLimit; m > 0 {
 		t.waitingLimit = m / 2

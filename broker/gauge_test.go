@@ -88,9 +88,12 @@ func TestMemoryFull(t *testing.T) {
 }
 
 func TestFileRoom(t *testing.T) {
-	for limit, want := range map[uint64]int64{500: 461, 1024: 960, 1 << 20: 1<<20 - 1<<15 - 64} {
-		if got := fileRoom(limit); got != want {
-			t.Errorf("%d files have room for %d connections, want %d", limit, got, want)
+	for limit, want := range map[uint64]struct {
+		open   int64
+		turned int
+	}{500: {461, 15}, 1024: {960, 32}, 1 << 20: {1<<20 - 1<<15 - 64, 64}} {
+		if open, turned := fileRoom(limit); open != want.open || turned != want.turned {
+			t.Errorf("%d files have room for %d connections and %d, want %+v", limit, open, turned, want)
 		}
 	}
 }

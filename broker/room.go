@@ -27,11 +27,12 @@ type room struct {
 	unsaid int // closed without a line in the log
 }
 
-// fileRoom is how many connections may be open when the process may open limit files: what is left serves the log, the listeners, handshakes,
-// and those who are told that there is no room.
-func fileRoom(limit uint64) int64 {
+// fileRoom is how many connections may be open when the process may open limit files, and how many more may be about to be told that there is
+// no room. What is left serves the log, the listeners and handshakes.
+func fileRoom(limit uint64) (open int64, turned int) {
 	n := int64(min(limit, 1<<40))
-	return n - max(24, n/32) - min(turnedAtOnce, n/32)
+	turned = int(min(turnedAtOnce, n/32))
+	return n - max(24, n/32) - int64(turned), turned
 }
 
 // enter gives a connection a place, or says which limit is reached.
@@ -100,7 +101,7 @@ func (b *Broker) welcome(c *connection) bool {
 	if unsaid > 0 {
 		b.log.Cause(logging.Warning, cause.ServerFull, "%d connections were closed without an answer: %s.", unsaid, full)
 	}
-	if r.turned >= turnedAtOnce || r.told >= answersPerSecond {
+	if r.turned >= b.settings.Load().turnedAtOnce || r.told >= answersPerSecond {
 		r.unsaid++
 		b.stats.drop(cause.ServerFull, 1)
 		return false

@@ -221,9 +221,12 @@ func outOfFiles(t *testing.T, b *broker) string {
 	if in < 400 {
 		t.Errorf("%d clients got in, there are files for more", in)
 	}
-	reported := b.logCount("fd-limit")
+	reported := b.logCount("server-full")
 	if reported == 0 {
-		t.Error("the log has no line with the cause fd-limit")
+		t.Error("the log has no line with the cause server-full")
+	}
+	if n := b.logCount("fd-limit"); n > 0 {
+		t.Errorf("%d connections used up the files that are kept in reserve", n)
 	}
 	for _, c := range all {
 		c.Close()

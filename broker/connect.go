@@ -212,6 +212,7 @@ func (b *Broker) waitFor(c <-chan struct{}) {
 // judgeElsewhere authenticates the client where that holds nobody up; a bounded number at once.
 func (c *connection) judgeElsewhere(w *worker, a *attempt, delay time.Duration) {
 	b := c.b
+	c.checking.Store(true)
 	d := access.Decision{Cause: cause.ServerShuttingDown, Text: "the broker is being stopped"}
 	c.elsewhere(w, func() {
 		if delay > 0 {
@@ -222,14 +223,20 @@ func (c *connection) judgeElsewhere(w *worker, a *attempt, delay time.Duration) 
 			}
 		}
 		began := time.Now()
+		b.strain.passwords.enter(began)
 		select {
 		case b.hashing <- struct{}{}:
 		case <-b.stopping:
 			return
 		}
-		b.strain.passwordWaited(time.Since(began))
-		d = a.policy.Authenticate(a.login)
-		<-b.hashing
+		defer func() { <-b.hashing }()
+		b.strain.passwords.leave(began, time.Now())
+		c.hand.Lock()
+		left := c.left
+		c.hand.Unlock()
+		if !left { // else nobody waits for the answer any more
+			d = a.policy.Authenticate(a.login)
+		}
 	}, func(w *worker) { c.decide(w, a, d) })
 }
 

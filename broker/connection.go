@@ -44,6 +44,7 @@ type connection struct {
 	gone      bool        // guarded by s.mu: closed, by either side
 	stopped   atomic.Bool // nothing that arrives is looked at any more; set by any goroutine
 	quiet     atomic.Bool // the end has been logged already, or was asked for
+	checking  atomic.Bool // CONNECT has come, and its password is being checked or waits for that
 	keepAlive uint16      // seconds; 0: off
 	lastRead  atomic.Uint32
 

@@ -152,8 +152,13 @@ func (b *Broker) sweep(now uint32) {
 	}
 	b.listMu.Unlock()
 	for _, c := range late {
-		b.stats.drop(cause.ConnectTimeout, 1)
-		b.log.Cause(logging.Notice, cause.ConnectTimeout, "Client connection from %s closed: no CONNECT within %d s.", c.address(), patience)
+		if c.checking.Load() {
+			b.stats.drop(cause.Overloaded, 1)
+			b.log.Cause(logging.Notice, cause.Overloaded, "Client connection from %s closed: its password could not be checked within %d s.", c.address(), patience)
+		} else {
+			b.stats.drop(cause.ConnectTimeout, 1)
+			b.log.Cause(logging.Notice, cause.ConnectTimeout, "Client connection from %s closed: no CONNECT within %d s.", c.address(), patience)
+		}
 		c.quiet.Store(true)
 		c.conn.Close()
 	}

@@ -80,8 +80,7 @@ func (b *Broker) leave(c *connection) {
 
 // welcome gives a new connection a place or lets it stay to be told why there is none. mosquitto closes it at once.
 func (b *Broker) welcome(c *connection) bool {
-	full, ok := b.enter(c)
-	if ok {
+	if _, ok := b.enter(c); ok {
 		return true
 	}
 	if b.settings.Load().Mosquitto {
@@ -89,27 +88,36 @@ func (b *Broker) welcome(c *connection) bool {
 		b.log.Cause(logging.Notice, cause.MaxConnections, "Client connection from %s denied: max_connections exceeded.", c.host())
 		return false
 	}
-	now := b.clock.Load()
-	r := &b.room
+	if !b.room.turn(c, b.clock.Load(), b.settings.Load().turnedAtOnce) {
+		b.stats.drop(cause.ServerFull, 1)
+		return false
+	}
+	return true
+}
+
+// turn lets a connection stay to be told that there is no room, if that can be had.
+func (r *room) turn(c *connection, now uint32, atOnce int) (stays bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	unsaid := 0
 	if r.second != now {
 		r.second, r.told = now, 0
-		unsaid, r.unsaid = r.unsaid, 0
 	}
-	if unsaid > 0 {
-		b.log.Cause(logging.Warning, cause.ServerFull, "%d connections were closed without an answer: %s.", unsaid, full)
-	}
-	if r.turned >= b.settings.Load().turnedAtOnce || r.told >= answersPerSecond {
+	if r.turned >= atOnce || r.told >= answersPerSecond {
 		r.unsaid++
-		b.stats.drop(cause.ServerFull, 1)
 		return false
 	}
 	r.turned++
 	r.told++
 	c.turned = true
 	return true
+}
+
+// take returns how many connections are open, and how many were closed without an answer since the last call.
+func (r *room) take() (open int64, unsaid int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	unsaid, r.unsaid = r.unsaid, 0
+	return r.open, unsaid
 }
 
 // closedTo says why a CONNECT is refused whoever sent it: the broker is in maintenance, full or overloaded; nil if it is not.

@@ -180,9 +180,10 @@ func (b *Broker) measure() {
 		if l.Memory, l.MemoryLimit = processMemory(), t.machineMemory; limited {
 			l.Memory, l.MemoryLimit = liveMemory(), t.MemoryLimit
 		}
-		b.room.mu.Lock()
-		l.Connections = b.room.open
-		b.room.mu.Unlock()
+		var unsaid int
+		if l.Connections, unsaid = b.room.take(); unsaid > 0 {
+			b.log.Cause(logging.Warning, cause.ServerFull, "%d connections were closed without an answer, because there is no room for more.", unsaid)
+		}
 		for _, c := range b.strain.take(l, limited) {
 			if c.short {
 				b.stats.drop(cause.Overloaded, 1)

@@ -23,8 +23,11 @@ PAGE_SOURCES = $(wildcard page/web/*) page/build.mjs page/package.json page/pack
 
 page: $(if $(NPM),page/dist/index.html,nopage)
 
-page/dist/index.html: $(PAGE_SOURCES)
-	cd page && $(NPM) ci --no-audit --no-fund --silent && node build.mjs
+page/dist/index.html: $(PAGE_SOURCES) page/node_modules/.package-lock.json
+	cd page && node build.mjs
+
+page/node_modules/.package-lock.json: page/package-lock.json
+	cd page && $(NPM) ci --no-audit --no-fund --silent
 
 nopage:
 	@echo "There are no node and npm here: this build has no page for phones."

@@ -30,7 +30,7 @@ type ListenerStatus struct {
 	Connections int64
 	Anonymous   access.Anonymous // who needs no password
 	Limited     bool             // an ACL file limits what anonymous clients may do
-	Page        bool             // the phone's page is served
+	Page        bool             // the phone's page is served, if the program has it
 }
 
 // Status returns the present state.

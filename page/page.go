@@ -159,6 +159,19 @@ func Serve(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
+// Missing answers in place of [Serve] in a build without the page: it says so at /, and reports false for every other path.
+func Missing(w http.ResponseWriter, r *http.Request) bool {
+	if r.URL.Path != "/" {
+		return false
+	}
+	w.Header().Set("Upgrade", "websocket")
+	w.Header().Set("Connection", "close")
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(http.StatusUpgradeRequired)
+	_, _ = fmt.Fprintln(w, "This port speaks MQTT over WebSocket. This build of Picket has no page for a phone's browser: it was made without node and npm. [page-not-built]")
+	return true
+}
+
 // send sends a file, unless the browser has it already.
 func send(w http.ResponseWriter, r *http.Request, f *file) {
 	h := w.Header()

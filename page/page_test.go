@@ -91,6 +91,15 @@ func TestServe(t *testing.T) {
 	}
 }
 
+func TestMissing(t *testing.T) {
+	for url, want := range map[string]bool{"/": true, "/mqtt": false} {
+		w := httptest.NewRecorder()
+		if got := Missing(w, httptest.NewRequest(http.MethodGet, url, nil)); got != want || want && (w.Code != http.StatusUpgradeRequired || !strings.Contains(w.Body.String(), "[page-not-built]")) {
+			t.Errorf("%s: %v, %d, %s", url, got, w.Code, w.Body)
+		}
+	}
+}
+
 func TestOtherMethods(t *testing.T) {
 	needsPage(t)
 	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader("x"))

@@ -238,8 +238,12 @@ func (s *serveCommand) configuration() (config *broker.Config, own *setup.Result
 		config.ReasonStrings = true // nobody counts on mosquitto's bytes here
 	}
 	config.User = cmp.Or(s.User, config.User)
-	if page.Built() && !s.Mosquitto {
+	switch {
+	case s.Mosquitto:
+	case page.Built():
 		config.Page = page.Serve
+	default:
+		config.Page = page.Missing
 	}
 	if own != nil {
 		config.AdminSocket = filepath.Join(own.Dir, admin.SocketName)
@@ -291,7 +295,7 @@ func (s *server) tellPage(config *broker.Config, host reach.Host) {
 	if !slices.ContainsFunc(config.Listeners, (*listener.Config).ServesPage) || config.Mosquitto {
 		return
 	}
-	if config.Page == nil {
+	if !page.Built() {
 		s.log.Cause(logging.Info, cause.PageNotBuilt, "This build has no page for phones: it was made without node and npm.")
 	} else if o, at, ok := reach.Of(doors(config), host).PhonePage(); ok && !host.Container {
 		s.log.Printf(logging.Info, "A phone's browser can test the connection at %s.", o.PageURL(at.Addr))

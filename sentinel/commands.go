@@ -145,7 +145,7 @@ func ckQuorum(c *client, args []string) resp.Value {
 	}
 	why := ""
 	for _, g := range gates {
-		why += fmt.Sprintf(" [%s] %s.", g.ID, strings.TrimSuffix(g.Text, "."))
+		why += fmt.Sprintf(" [%s] %s.", g.ID, strings.TrimSuffix(g.String(), "."))
 	}
 	head := fmt.Sprintf("%d usable Sentinels. ", usable)
 	switch {

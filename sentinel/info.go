@@ -136,8 +136,8 @@ func (s *Sentinel) infoSentinel() []string {
 	for i, m := range o.Masters {
 		var ids []string
 		for _, g := range gates[m.Name] {
-			if !slices.Contains(ids, g.ID) {
-				ids = append(ids, g.ID)
+			if !slices.Contains(ids, string(g.ID)) {
+				ids = append(ids, string(g.ID))
 			}
 		}
 		if len(ids) > 0 {

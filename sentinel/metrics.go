@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"picket/cause"
 	"picket/sentinel/machine"
 )
 
@@ -23,7 +24,6 @@ type metrics struct {
 	trips     *prometheus.HistogramVec
 	saves     prometheus.Histogram
 	saveFails prometheus.Counter
-	gates     *prometheus.GaugeVec
 	server    *http.Server
 
 	phase map[string]phase // by master: where its failover is
@@ -54,10 +54,9 @@ func newMetrics() *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0001, 3, 10),
 		}),
 		saveFails: prometheus.NewCounter(prometheus.CounterOpts{Name: "picket_sentinel_config_write_failures_total", Help: "Writes of the configuration file that failed."}),
-		gates:     prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "picket_sentinel_cause", Help: "1 while the cause holds a failover of the master back."}, []string{"master", "cause"}),
 		phase:     map[string]phase{},
 	}
-	m.registry.MustRegister(m.events, m.failovers, m.phases, m.trips, m.saves, m.saveFails, m.gates)
+	m.registry.MustRegister(m.events, m.failovers, m.phases, m.trips, m.saves, m.saveFails)
 	return m
 }
 
@@ -91,19 +90,10 @@ func (m *metrics) event(e machine.Event) {
 	}
 }
 
-func (m *metrics) held(h machine.Held) {
-	v := 1.0
-	if h.Over {
-		v = 0
-	}
-	m.gates.WithLabelValues(h.Master, h.ID).Set(v)
-}
-
 func (m *metrics) forget(master string) {
 	l := prometheus.Labels{"master": master}
 	m.events.DeletePartialMatch(l)
 	m.failovers.DeletePartialMatch(l)
-	m.gates.DeletePartialMatch(l)
 	delete(m.phase, master)
 }
 
@@ -157,18 +147,25 @@ var (
 	descKnown    = prometheus.NewDesc("picket_sentinel_master_sentinels", "Sentinels of a master, with this one: known, usable.", []string{"master", "state"}, nil)
 	descQuorum   = prometheus.NewDesc("picket_sentinel_master_quorum_ok", "1 if quorum and majority can be reached.", []string{"master"}, nil)
 	descConfig   = prometheus.NewDesc("picket_sentinel_master_config_epoch", "Epoch of a master's configuration.", []string{"master"}, nil)
+	descCause    = prometheus.NewDesc("picket_sentinel_master_cause", "1 for each cause that holds a failover of the master back, or would.", []string{"master", "cause"}, nil)
 	descLost     = prometheus.NewDesc("picket_sentinel_master_disconnected", "Instances of a master that a connection is missing to.", []string{"master"}, nil)
 )
 
 func (*stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descMasters, descEpoch, descTilt, descScripts, descStatus, descFailover, descReplicas, descKnown, descQuorum, descConfig, descLost} {
+	for _, d := range []*prometheus.Desc{descMasters, descEpoch, descTilt, descScripts, descStatus, descFailover, descReplicas, descKnown, descQuorum, descConfig, descCause, descLost} {
 		ch <- d
 	}
 }
 
 func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	var o machine.Overview
-	c.s.call(func() { o = c.s.m.Overview() })
+	gates := map[string][]machine.Gate{}
+	c.s.call(func() {
+		o = c.s.m.Overview()
+		for _, m := range o.Masters {
+			gates[m.Name] = c.s.m.Gates(m.Name)
+		}
+	})
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
@@ -193,6 +190,13 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 		gauge(descKnown, float64(m.Usable), m.Name, "usable")
 		gauge(descQuorum, is(m.Usable >= m.Quorum && m.Usable >= m.Majority), m.Name)
 		gauge(descConfig, float64(m.ConfigEpoch), m.Name)
+		held := map[cause.ID]bool{}
+		for _, g := range gates[m.Name] {
+			if !held[g.ID] {
+				held[g.ID] = true
+				gauge(descCause, 1, m.Name, string(g.ID))
+			}
+		}
 		gauge(descLost, float64(m.Disconnected), m.Name)
 	}
 }

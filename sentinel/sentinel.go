@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"picket/cause"
 	"picket/sentinel/machine"
 )
 
@@ -323,7 +324,7 @@ func (s *Sentinel) save(seq uint64) {
 	s.saveErr = s.cfg.write(s.m.State(), s.acl.lines())
 	s.metrics.saved(time.Since(began), s.saveErr)
 	if s.saveErr != nil {
-		s.log.printf(LogWarning, "WARNING: Sentinel was not able to save the new configuration on disk!!!: %v [%s]", s.saveErr, machine.GateNotSaved)
+		s.log.printf(LogWarning, "WARNING: Sentinel was not able to save the new configuration on disk!!!: %v [%s]", s.saveErr, cause.SentinelConfigNotSaved)
 	} else {
 		s.log.printf(LogDebug, "Sentinel new configuration saved on disk")
 	}
@@ -341,10 +342,9 @@ func (s *Sentinel) event(e machine.Event) {
 
 // held logs what holds a failover back, by its id.
 func (s *Sentinel) held(h machine.Held) {
-	s.metrics.held(h)
 	if h.Over {
 		s.log.printf(LogNotice, "master %s: no longer so: %s [%s]", h.Master, h.Text, h.ID)
 		return
 	}
-	s.log.printf(LogWarning, "master %s: %s [%s]", h.Master, h.Text, h.ID)
+	s.log.printf(LogWarning, "master %s: %s [%s]", h.Master, h.Gate, h.ID)
 }

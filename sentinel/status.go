@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"picket/cause"
 	"picket/resp"
 	"picket/sentinel/machine"
 )
@@ -88,7 +89,7 @@ func splitCauses(s string) (answer string, causes []machine.Gate) {
 		if !ok {
 			continue
 		}
-		causes = append(causes, machine.Gate{ID: id, Text: strings.TrimSuffix(text, ".")})
+		causes = append(causes, machine.Gate{ID: cause.ID(id), Text: strings.TrimSuffix(text, ".")})
 	}
 	return parts[0], causes
 }

@@ -43,8 +43,8 @@ func (c *ctlSentinel) Run(e *env) error {
 	for _, m := range masters {
 		fmt.Fprintf(&b, "%s  %s  %s  replicas %s, other sentinels %s, quorum %s\n  %s\n", m.Name, m.Addr, m.Flags, m.Replicas, m.Sentinels, m.Quorum, m.Answer)
 		for _, g := range m.Causes {
-			fmt.Fprintf(&b, "  [%s] %s\n", g.ID, g.Text)
-			if known, ok := cause.Lookup(cause.ID(g.ID)); ok {
+			fmt.Fprintf(&b, "  [%s] %s\n", g.ID, g)
+			if known, ok := cause.Lookup(g.ID); ok {
 				fmt.Fprintf(&b, "    %s\n", known.Remedy.In(lang))
 			}
 		}

@@ -42,11 +42,6 @@ func (m *Machine) Remove(name string) error {
 	m.leave(&ms.node)
 	delete(m.byName, name)
 	m.masters = slices.DeleteFunc(m.masters, func(o *master) bool { return o == ms })
-	for k := range m.logged {
-		if strings.HasPrefix(k, name+" ") {
-			delete(m.logged, k)
-		}
-	}
 	m.emit(Drop{Master: name})
 	m.save()
 	return nil

@@ -95,7 +95,7 @@ func (m *Machine) leftOut(n *node) string {
 	case now-n.infoAt > infoLimit:
 		return "its last INFO is older than " + itoa(infoLimit/1000) + " seconds"
 	case n.linkDownTime > downLimit:
-		return "its replication link was already down for " + itoa(n.linkDownTime/1000) + " seconds"
+		return "its replication link was down for more than 10 times down-after-milliseconds before the master failed"
 	}
 	return ""
 }

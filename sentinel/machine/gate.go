@@ -4,28 +4,23 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"picket/cause"
 )
 
-// Gate is something that holds a failover back, or would: an id of the catalogue of causes and what it is about.
-type Gate struct{ ID, Text string }
+// Gate is something that holds a failover back, or would: an id of the catalogue of causes and what it is about. Text stays as it is while
+// the matter is the same; what changes with every second, such as how long there is to wait, is in Rest.
+type Gate struct {
+	ID         cause.ID
+	Text, Rest string
+}
 
-// The gates.
-const (
-	GateNoQuorum          = "sentinel-no-quorum"
-	GateNoMajority        = "sentinel-no-majority"
-	GateNoGoodReplica     = "sentinel-no-good-replica"
-	GateOtherLeader       = "sentinel-waiting-for-leader"
-	GateRetryWait         = "sentinel-waiting-to-retry"
-	GateVotes             = "sentinel-waiting-for-votes"
-	GateTilt              = "sentinel-tilt"
-	GateWrongPassword     = "sentinel-wrong-password"
-	GateMissingPermission = "sentinel-missing-permission"
-	GatePeerUnreachable   = "sentinel-peer-unreachable"
-	GatePingRefused       = "sentinel-ping-refused"
-	GateNotSaved          = "sentinel-config-not-saved"
-	GateUnresolved        = "sentinel-name-unresolved"
-	GateHandOverRefused   = "sentinel-handover-refused"
-)
+func (g Gate) String() string {
+	if g.Rest == "" {
+		return g.Text
+	}
+	return g.Text + "; " + g.Rest
+}
 
 // Gates lists what would hold back a failover of a master now. Nothing of it needs the master to be down.
 func (m *Machine) Gates(name string) []Gate {
@@ -39,38 +34,38 @@ func (m *Machine) Gates(name string) []Gate {
 // gates with all also lists what only matters once the master is down.
 func (m *Machine) gates(ms *master, all bool) []Gate {
 	var g []Gate
-	add := func(id, text string) { g = append(g, Gate{id, text}) }
+	add := func(id cause.ID, text string, rest ...string) { g = append(g, Gate{id, text, strings.Join(rest, "")}) }
 	now := m.now()
 	if m.tilt {
-		add(GateTilt, "the clock jumped or this process stood still; "+itoa((m.tiltSince+m.tune.TiltPeriod-now+999)/1000)+" s to go")
+		add(cause.SentinelTilt, "the clock jumped or this process stood still", itoa((m.tiltSince+m.tune.TiltPeriod-now+999)/1000)+" s to go")
 	}
 	if m.saveFailed {
-		add(GateNotSaved, "the configuration file cannot be written, so no vote can be given")
+		add(cause.SentinelConfigNotSaved, "the configuration file cannot be written, so no vote can be given")
 	}
 	for _, n := range slices.Concat([]*node{&ms.node}, ms.replicas, ms.sentinels) {
 		who := n.kind.String() + " " + n.at()
 		if n.authRefusal != "" {
-			add(GateWrongPassword, who+" says: "+n.authRefusal)
+			add(cause.SentinelWrongPassword, who+" says: "+n.authRefusal)
 		}
 		if len(n.missing) > 0 {
-			add(GateMissingPermission, who+" does not allow our user: "+strings.Join(n.missing, ", "))
+			add(cause.SentinelMissingPermission, who+" does not allow our user: "+strings.Join(n.missing, ", "))
 		}
 		if n.pingRefusal != "" && n.authRefusal == "" {
-			add(GatePingRefused, who+" answers PING with: "+n.pingRefusal)
+			add(cause.SentinelPingRefused, who+" answers PING with: "+n.pingRefusal)
 		}
 		if n.addr.IP == "" {
-			add(GateUnresolved, who+": the name cannot be resolved")
+			add(cause.SentinelNameUnresolved, who+": the name cannot be resolved")
 		}
 		if n.kind == Sentinel && n.unreachable != 0 && now-n.unreachable > 5000 && n.lastHello != 0 && now-n.lastHello < 3*m.tune.PublishPeriod {
-			add(GatePeerUnreachable, "sentinel "+n.runID+" announces "+n.at()+", but nothing can be reached there")
+			add(cause.SentinelPeerUnreachable, "sentinel "+n.runID+" announces "+n.at()+", but nothing can be reached there")
 		}
 	}
 	usable := ms.usable()
 	if usable < ms.majority() {
-		add(GateNoMajority, quorumText(usable, ms.voters())+" sentinels can be used, "+strconv.Itoa(ms.majority())+" are needed to elect a leader")
+		add(cause.SentinelNoMajority, quorumText(usable, ms.voters())+" sentinels can be used, "+strconv.Itoa(ms.majority())+" are needed to elect a leader")
 	}
 	if usable < ms.quorum {
-		add(GateNoQuorum, quorumText(usable, ms.voters())+" sentinels can be used, the quorum is "+strconv.Itoa(ms.quorum))
+		add(cause.SentinelNoQuorum, quorumText(usable, ms.voters())+" sentinels can be used, the quorum is "+strconv.Itoa(ms.quorum))
 	} else if ms.has(sDown) && !ms.has(oDown) {
 		agree := 1
 		for _, n := range ms.sentinels {
@@ -78,7 +73,7 @@ func (m *Machine) gates(ms *master, all bool) []Gate {
 				agree++
 			}
 		}
-		add(GateNoQuorum, strconv.Itoa(agree)+" of "+strconv.Itoa(ms.quorum)+" sentinels see the master as down")
+		add(cause.SentinelNoQuorum, strconv.Itoa(agree)+" of "+strconv.Itoa(ms.quorum)+" sentinels see the master as down")
 	}
 	if (all || ms.has(sDown)) && !ms.has(failoverInProgress) && m.selectReplica(ms) == nil {
 		text := "the master has no replica"
@@ -90,14 +85,14 @@ func (m *Machine) gates(ms *master, all bool) []Gate {
 			}
 			text += n.at() + ": " + m.leftOut(n)
 		}
-		add(GateNoGoodReplica, text)
+		add(cause.SentinelNoGoodReplica, text)
 	}
 	if ms.coordinatedRefusal != "" {
-		add(GateHandOverRefused, "the master refused FAILOVER: "+ms.coordinatedRefusal)
+		add(cause.SentinelHandoverRefused, "the master refused FAILOVER: "+ms.coordinatedRefusal)
 	}
 	if ms.has(failoverInProgress) && ms.state == waitStart {
 		t := m.count(ms)
-		add(GateVotes, strconv.Itoa(t.ours)+" of "+strconv.Itoa(ms.needed())+" votes so far in epoch "+itoa(ms.failoverEpoch))
+		add(cause.SentinelWaitingForVotes, "we stand for election in epoch "+itoa(ms.failoverEpoch), strconv.Itoa(t.ours)+" of "+strconv.Itoa(ms.needed())+" votes so far")
 	}
 	if ms.has(oDown) && !ms.has(failoverInProgress) && ms.failoverStart != 0 {
 		wait := ms.failoverStart + 2*ms.failoverTimeout
@@ -107,42 +102,41 @@ func (m *Machine) gates(ms *master, all bool) []Gate {
 		if wait > now {
 			in := itoa((wait-now+999)/1000) + " s"
 			if ms.leader != "" && ms.leader != m.myID {
-				add(GateOtherLeader, "we voted for "+ms.leader+" in epoch "+itoa(ms.leaderEpoch)+"; we try ourselves in "+in)
+				add(cause.SentinelWaitingForLeader, "we voted for "+ms.leader+" in epoch "+itoa(ms.leaderEpoch), "we try ourselves in "+in)
 			} else {
-				add(GateRetryWait, "our last attempt did not succeed; the next one is in "+in)
+				add(cause.SentinelWaitingToRetry, "our last attempt did not succeed", "the next one is in "+in)
 			}
 		}
 	}
 	return g
 }
 
-// tellGates reports gates that appeared and those that went, at most once a second: what passes in milliseconds holds nothing back.
+// tellGates reports gates that appeared and those that went. It looks once a second, and tells what it has seen twice: what passes sooner
+// holds nothing back.
 func (m *Machine) tellGates() {
 	if m.now()-m.gatesTold < 1000 {
 		return
 	}
 	m.gatesTold = m.now()
 	for _, ms := range m.masters {
-		g := m.gates(ms, false)
-		for i, x := range g {
-			key := ms.name + " " + x.ID
-			if _, ok := m.logged[key]; !ok && !slices.ContainsFunc(g[:i], func(o Gate) bool { return o.ID == x.ID }) {
-				m.logged[key] = x.Text
-				m.emit(Held{Gate: x, Master: ms.name})
+		now := m.gates(ms, false)
+		var told []Gate
+		for _, g := range ms.told {
+			if slices.ContainsFunc(now, g.same) {
+				told = append(told, g)
+			} else {
+				m.emit(Held{Gate: Gate{ID: g.ID, Text: g.Text}, Master: ms.name, Over: true})
 			}
 		}
-		for _, id := range allGates {
-			key := ms.name + " " + id
-			text, ok := m.logged[key]
-			if ok && !slices.ContainsFunc(g, func(x Gate) bool { return x.ID == id }) {
-				delete(m.logged, key)
-				m.emit(Held{Gate: Gate{id, text}, Master: ms.name, Over: true})
+		for _, g := range now {
+			if slices.ContainsFunc(ms.seen, g.same) && !slices.ContainsFunc(told, g.same) {
+				told = append(told, g)
+				m.emit(Held{Gate: g, Master: ms.name})
 			}
 		}
+		ms.seen, ms.told = now, told
 	}
 }
 
-var allGates = []string{
-	GateNoQuorum, GateNoMajority, GateNoGoodReplica, GateOtherLeader, GateRetryWait, GateVotes, GateTilt, GateWrongPassword,
-	GateMissingPermission, GatePeerUnreachable, GatePingRefused, GateNotSaved, GateUnresolved, GateHandOverRefused,
-}
+// same reports whether two gates are about the same matter.
+func (g Gate) same(o Gate) bool { return g.ID == o.ID && g.Text == o.Text }

@@ -342,10 +342,18 @@ func (m *Machine) Reply(id LinkID, v resp.Value) {
 
 // refused notes an answer that says why a link does not work: the password, or a permission.
 func (m *Machine) refused(n *node, p pending, v resp.Value) {
-	code, _, _ := strings.Cut(v.Str, " ")
+	text := v.Str
+	if aborted, why, ok := strings.Cut(text, " because of: "); ok && strings.HasPrefix(aborted, "EXECABORT") {
+		text = why // a refused EXEC is answered as one that was aborted
+	}
+	code, _, _ := strings.Cut(text, " ")
 	switch code {
-	case "WRONGPASS", "NOAUTH":
-		n.authRefusal = v.Str
+	case "WRONGPASS":
+		n.authRefusal = text
+	case "NOAUTH":
+		if !strings.HasPrefix(n.authRefusal, "WRONGPASS") { // which says more, and NOAUTH follows from it
+			n.authRefusal = text
+		}
 	case "ERR":
 		if p.what != authAnswer {
 			return
@@ -353,9 +361,9 @@ func (m *Machine) refused(n *node, p pending, v resp.Value) {
 		// "ERR AUTH <password> called without any password configured": harmless, the server wants none.
 		// "ERR invalid password" is what servers before 6 say.
 		if !strings.Contains(v.Str, "without any password") {
-			n.authRefusal = v.Str
+			n.authRefusal = text
 		}
-	case "NOPERM", "EXECABORT": // a forbidden EXEC is answered as one that was aborted
+	case "NOPERM":
 		if p.what == tryAnswer || p.what == subscribeAnswer {
 			if !slices.Contains(n.missing, p.command) {
 				n.missing = append(n.missing, p.command)

@@ -71,7 +71,6 @@ type Machine struct {
 	exited     bool
 	scripts    []*script
 	nextScript ScriptID
-	logged     map[string]string // gates already told, by master and id
 	gatesTold  int64
 }
 
@@ -94,7 +93,7 @@ func DefaultTunables() Tunables {
 func New(s State, o Options, now Clock) (*Machine, error) {
 	m := &Machine{
 		opt: o, clock: now, tune: DefaultTunables(), set: s.Settings, myID: s.MyID, epoch: s.CurrentEpoch,
-		conns: map[LinkID]*conn{}, byName: map[string]*master{}, logged: map[string]string{}, lastTick: now,
+		conns: map[LinkID]*conn{}, byName: map[string]*master{}, lastTick: now,
 	}
 	for _, ms := range s.Masters {
 		if err := m.restore(ms); err != nil {

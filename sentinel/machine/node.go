@@ -135,7 +135,8 @@ type master struct {
 	// Why the master refused its part in a coordinated failover.
 	coordinatedRefusal string
 
-	next int64 // when handle is due
+	seen, told []Gate // what holds a failover back: at the last look, and as far as it was told
+	next       int64  // when handle is due
 }
 
 func (m *Machine) newNode(ms *master, k Kind, name string, a Addr) *node {

@@ -169,7 +169,7 @@ func caseCommand(t *testing.T, world **World, d *datadriven.TestData, log *[]str
 		return on(func(m *machine.Machine) string {
 			var b strings.Builder
 			for _, g := range m.Gates(MasterName) {
-				fmt.Fprintf(&b, "%s: %s\n", g.ID, g.Text)
+				fmt.Fprintf(&b, "%s: %s\n", g.ID, g)
 			}
 			return b.String()
 		})

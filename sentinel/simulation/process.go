@@ -192,9 +192,9 @@ func (s *sentinel) perform() {
 			})
 		case machine.Held:
 			if o.Over {
-				w.note("%s: over: %s", s.name(), o.ID)
+				w.note("%s: over: %s: %s", s.name(), o.ID, o.Gate)
 			} else {
-				w.note("%s: %s: %s", s.name(), o.ID, o.Text)
+				w.note("%s: %s: %s", s.name(), o.ID, o.Gate)
 			}
 		case machine.Exit:
 			w.note("%s ends with status %d", s.name(), o.Code)

@@ -1,11 +1,10 @@
-//go:build redis
+//go:build linux
 
-package sentinel_test
+package sentinel
 
 import (
 	"context"
 	"fmt"
-	"net"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -16,16 +15,16 @@ import (
 	"github.com/redis/rueidis"
 )
 
-func (g *group) addresses() []string {
-	var a []string
+func (g *group) addresses() (all []string) {
 	for _, s := range g.sentinels {
-		a = append(a, net.JoinHostPort(s.host, strconv.Itoa(s.port)))
+		all = append(all, s.addr())
 	}
-	return a
+	return all
 }
 
 // TestClientLibraries: the failover clients of go-redis and rueidis find the master through us, and the next one after a failover.
 func TestClientLibraries(t *testing.T) {
+	t.Parallel()
 	g := newGroup(t, options{})
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -49,11 +48,10 @@ func TestClientLibraries(t *testing.T) {
 		}
 	}
 	old := g.current()
-	wait := g.switches()
 	old.kill()
-	wait(10 * time.Second)
+	g.switched(old)
 	for name, f := range set {
-		eventually(t, 20*time.Second, name+" writes to the new master", func() bool { return f("after") == nil })
+		eventually(t, name+" writes to the new master", func() bool { return f("after") == nil })
 		if v := g.current().do("GET", name); v.Str != "after" {
 			t.Errorf("%s: the new master has %q", name, v.Str)
 		}
@@ -79,7 +77,8 @@ func TestClientLibraries(t *testing.T) {
 
 // TestRedisCLI: what people type.
 func TestRedisCLI(t *testing.T) {
-	g := newGroup(t, options{servers: 2, sentinels: "p", quorum: 1})
+	t.Parallel()
+	g := newGroup(t, options{servers: 2, sentinels: "p", quorum: 1, unhurried: true})
 	cli := func(args ...string) string {
 		out, err := exec.Command("redis-cli", append([]string{"-p", strconv.Itoa(g.sentinels[0].port)}, args...)...).CombinedOutput()
 		if err != nil {
@@ -144,13 +143,10 @@ func TestRedisCLI(t *testing.T) {
 
 // TestSubscribe: events reach subscribers by name and by pattern, in both versions of the protocol.
 func TestSubscribe(t *testing.T) {
+	t.Parallel()
 	g := newGroup(t, options{servers: 2, sentinels: "p", quorum: 1})
 	s := g.sentinels[0]
-	c, err := s.dial()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.conn.Close() }()
+	c := s.open()
 	if v, _ := c.do("PSUBSCRIBE", "+s*"); fmt.Sprint(v.Elems[0].Str, v.Elems[2].Int) != "psubscribe1" {
 		t.Fatalf("PSUBSCRIBE: %+v", v)
 	}
@@ -165,11 +161,7 @@ func TestSubscribe(t *testing.T) {
 	if err != nil || len(v.Elems) != 4 || v.Elems[2].Str != "+set" || v.Elems[3].Str != fmt.Sprintf("master mymaster 127.0.0.1 %d quorum 1", g.servers[0].port) {
 		t.Errorf("event: %+v, %v", v, err)
 	}
-	three, err := s.dial()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = three.conn.Close() }()
+	three := s.open()
 	if _, err := three.do("HELLO", "3"); err != nil {
 		t.Fatal(err)
 	}

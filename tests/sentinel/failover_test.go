@@ -1,60 +1,53 @@
-//go:build redis
+//go:build linux
 
-package sentinel_test
+package sentinel
 
 import (
-	"flag"
 	"fmt"
-	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"picket/cause"
 )
 
-// TestFailoverKill goes through discovery, kill -9 of the master, and its return as a replica.
-func TestFailoverKill(t *testing.T) {
-	g := newGroup(t, options{})
+// TestKilledMaster goes through discovery, kill -9 of the master, and its return as a replica.
+func TestKilledMaster(t *testing.T) {
+	t.Parallel()
+	g := newGroup(t, options{unhurried: true})
 	old := g.current()
-	wait := g.switches()
-	began := time.Now()
 	old.kill()
-	times := wait(10 * time.Second)
-	for i, at := range times {
-		t.Logf("%s: +switch-master after %v", g.sentinels[i].name, at.Sub(began).Round(time.Millisecond))
-	}
-	// How fast it is on a quiet machine TestTimes measures; this one may be busy with the tests of other packages.
-	if last := slices.MaxFunc(times, time.Time.Compare).Sub(began); last > 5*time.Second {
-		t.Errorf("the failover took %v", last)
-	}
-	if g.current() == old {
-		t.Fatal("the dead master is still the master")
-	}
+	now := g.switched(old)
+	eventually(t, now.name+" is a master", func() bool { return now.info("role") == "master" })
 	old.start()
-	if master := g.agreed(); master == old {
+	if g.agreed() == old {
 		t.Fatal("the old master is the master again")
+	}
+	if !slices.ContainsFunc(g.sentinels, func(s *process) bool { return s.logged("+convert-to-slave slave " + old.addr()) }) {
+		t.Error("no sentinel made a replica of the old master")
 	}
 }
 
-// TestFailoverHang stops the master as SIGSTOP does.
-func TestFailoverHang(t *testing.T) {
+// TestHangingMaster stops the master as SIGSTOP does, and lets it go on when it has been replaced.
+func TestHangingMaster(t *testing.T) {
+	t.Parallel()
 	g := newGroup(t, options{})
 	old := g.current()
-	wait := g.switches()
-	began := time.Now()
 	old.signal(syscall.SIGSTOP)
-	times := wait(10 * time.Second)
-	t.Logf("first +switch-master after %v", slices.MinFunc(times, time.Time.Compare).Sub(began).Round(time.Millisecond))
+	g.switched(old)
 	old.signal(syscall.SIGCONT)
-	if master := g.agreed(); master == old {
+	if g.agreed() == old {
 		t.Fatal("the old master is the master again")
 	}
+	g.discovered() // it is no longer down for anyone
 }
 
-// TestFailoversInParallel fails several masters of one group of sentinels at once.
-func TestFailoversInParallel(t *testing.T) {
+// TestManyMasters fails several masters of one group of sentinels at once.
+func TestManyMasters(t *testing.T) {
+	t.Parallel()
 	g := newGroup(t, options{servers: 2})
 	var masters, replicas []*process
 	for i := range 4 {
@@ -64,80 +57,133 @@ func TestFailoversInParallel(t *testing.T) {
 		masters, replicas = append(masters, m), append(replicas, r)
 		for _, s := range g.sentinels {
 			s.ok("SENTINEL", "MONITOR", name, "127.0.0.1", strconv.Itoa(m.port), "2")
-			s.ok("SENTINEL", "SET", name, "down-after-milliseconds", "1000", "failover-timeout", "10000")
+			s.ok("SENTINEL", "SET", name, "down-after-milliseconds", strconv.Itoa(quietDown), "failover-timeout", "10000")
 		}
 	}
 	for i := range masters {
 		for _, s := range g.sentinels {
-			eventually(t, 20*time.Second, "all know all", func() bool {
+			eventually(t, "all know all", func() bool {
 				m := s.master(fmt.Sprintf("other%d", i))
 				return m["num-slaves"] == "1" && m["num-other-sentinels"] == "2" && m["flags"] == "master"
 			})
 		}
 	}
 	// Another sentinel is one connection, whatever the number of masters.
-	if f := fields(g.sentinels[0].do("SENTINEL", "SENTINELS", "other0").Elems[0]); f["link-refcount"] != "5" {
-		t.Errorf("link-refcount = %s, want 5", f["link-refcount"])
+	if f := g.sentinels[0].instances("SENTINELS", "other0"); f[0]["link-refcount"] != "5" {
+		t.Errorf("link-refcount = %s, want 5", f[0]["link-refcount"])
 	}
 	for _, m := range masters {
 		m.kill()
 	}
 	for i, r := range replicas {
 		for _, s := range g.sentinels {
-			eventually(t, 15*time.Second, "all masters are switched", func() bool { return s.masterPort(fmt.Sprintf("other%d", i)) == r.port })
+			eventually(t, "all masters are switched", func() bool { return s.masterAddr(fmt.Sprintf("other%d", i)) == r.addr() })
 		}
 		if r.info("role") != "master" {
 			t.Errorf("%s was not promoted", r.name)
 		}
 	}
+	if g.current() != g.servers[0] {
+		t.Error("a master that lives was replaced")
+	}
+}
+
+// TestParallelSyncs: with parallel-syncs 1 the replicas are pointed to the new master one after the other.
+func TestParallelSyncs(t *testing.T) {
+	t.Parallel()
+	g := newGroup(t, options{servers: 5, sentinel: "loglevel verbose"})
+	for _, s := range g.sentinels {
+		s.ok("SENTINEL", "SET", "mymaster", "parallel-syncs", "1")
+	}
+	old := g.current()
+	old.kill()
+	g.switched(old)
+	var leader *process
+	eventually(t, "the leader is done", func() bool {
+		i := slices.IndexFunc(g.sentinels, func(s *process) bool { return s.logged("+failover-end ") })
+		if i >= 0 {
+			leader = g.sentinels[i]
+		}
+		return i >= 0
+	})
+	busy, done := map[string]bool{}, 0
+	for _, m := range regexp.MustCompile(`[+-]slave-reconf-(sent|done|sent-timeout) slave (\S+)`).FindAllStringSubmatch(leader.log(), -1) {
+		if m[1] == "sent" {
+			if len(busy) > 0 {
+				t.Errorf("%s is reconfigured while %v still is", m[2], busy)
+			}
+			busy[m[2]] = true
+			continue
+		}
+		delete(busy, m[2])
+		done++
+	}
+	if done != 3 {
+		t.Errorf("%d replicas were reconfigured, want 3", done)
+	}
+	old.start()
+	g.agreed()
 }
 
 // TestReplicaPriority: the lowest priority wins, 0 is never promoted; with none left nothing is, and the reason is told.
 func TestReplicaPriority(t *testing.T) {
+	t.Parallel()
 	g := newGroup(t, options{servers: 4})
-	g.servers[1].ok("CONFIG", "SET", "replica-priority", "0")
-	g.servers[2].ok("CONFIG", "SET", "replica-priority", "10")
-	g.servers[3].ok("CONFIG", "SET", "replica-priority", "50")
-	wait := g.switches()
+	for i, priority := range []string{"0", "10", "50"} {
+		p := g.servers[i+1]
+		p.ok("CONFIG", "SET", "replica-priority", priority)
+		for _, s := range g.sentinels {
+			eventually(t, "the priority is known", func() bool {
+				return slices.ContainsFunc(s.instances("REPLICAS", "mymaster"), func(f map[string]string) bool {
+					return f["name"] == p.addr() && f["slave-priority"] == priority
+				})
+			})
+		}
+	}
 	g.servers[0].kill()
-	wait(10 * time.Second)
-	if g.current() != g.servers[2] {
-		t.Fatalf("%s was promoted, want %s", g.current().name, g.servers[2].name)
+	if now := g.switched(g.servers[0]); now != g.servers[2] {
+		t.Fatalf("%s was promoted, want %s", now.name, g.servers[2].name)
 	}
 	g.servers[3].ok("CONFIG", "SET", "replica-priority", "0")
 	g.servers[2].kill()
+	eventually(t, "a sentinel gives up", func() bool {
+		return slices.ContainsFunc(g.sentinels, func(s *process) bool { return s.logged("-failover-abort-no-good-slave") })
+	})
 	s := g.sentinels[0]
-	eventually(t, 15*time.Second, "a sentinel gives up", func() bool {
-		return slices.ContainsFunc(g.sentinels, func(s *process) bool { return s.has("-failover-abort-no-good-slave") })
-	})
-	eventually(t, 5*time.Second, "the reason is in INFO and in the log", func() bool {
-		return strings.Contains(s.do("INFO", "sentinel").Str, "sentinel-no-good-replica") && s.has("replica-priority is 0")
-	})
+	s.tells(cause.SentinelNoGoodReplica, "replica-priority is 0")
 	// By hand neither.
 	if v := s.do("SENTINEL", "FAILOVER", "mymaster"); !v.IsError("NOGOODSLAVE") && !v.IsError("INPROG") {
 		t.Errorf("FAILOVER: %+v", v)
 	}
+	if g.servers[1].info("role") != "slave" || g.servers[3].info("role") != "slave" {
+		t.Error("a replica with priority 0 was promoted")
+	}
 }
 
-// TestFailoverByHand with a living master, and the coordinated form in which the master hands over itself.
-func TestFailoverByHand(t *testing.T) {
+// TestByHand: SENTINEL FAILOVER with a living master, and the coordinated form in which the master hands over itself.
+func TestByHand(t *testing.T) {
+	t.Parallel()
 	g := newGroup(t, options{})
 	old := g.current()
-	wait := g.switches()
 	g.sentinels[1].ok("SENTINEL", "FAILOVER", "mymaster")
-	wait(10 * time.Second)
-	if g.agreed() == old {
-		t.Fatal("nothing was switched")
-	}
+	g.switched(old)
+	g.agreed()
 	g.discovered()
 	old = g.current()
 	old.ok("SET", "before", "1")
-	wait = g.switches()
 	g.sentinels[2].ok("SENTINEL", "FAILOVER", "mymaster", "COORDINATED")
-	wait(10 * time.Second)
-	eventually(t, 5*time.Second, "the old master follows by its own FAILOVER", func() bool { return old.info("role") == "slave" })
+	g.switched(old)
 	if m := g.agreed(); m == old || m.do("GET", "before").Str != "1" {
 		t.Fatal("the coordinated failover lost a write")
+	}
+	// The old master became a replica by its own FAILOVER; no sentinel had to put it right.
+	for _, s := range g.sentinels {
+		if s.logged("+convert-to-slave slave " + old.addr()) {
+			t.Errorf("%s had to make a replica of the old master", s.name)
+		}
+	}
+	if v := g.sentinels[0].do("SENTINEL", "FAILOVER", "nobody"); v.Str != "ERR No such master with that name" {
+		t.Errorf("FAILOVER of an unknown master: %+v", v)
 	}
 }
 
@@ -145,116 +191,122 @@ func TestFailoverByHand(t *testing.T) {
 func TestSimulatedFailures(t *testing.T) {
 	for _, what := range []string{"crash-after-election", "crash-after-promotion"} {
 		t.Run(what, func(t *testing.T) {
+			t.Parallel()
 			g := newGroup(t, options{servers: 2, timeout: 2000})
-			for _, s := range g.sentinels[:2] {
-				s.ok("SENTINEL", "SET", "mymaster", "quorum", "2")
-			}
-			// The first two stand for election much later than the one that will crash.
 			crash := g.sentinels[2]
 			crash.ok("SENTINEL", "SIMULATE-FAILURE", what)
-			crash.do("SENTINEL", "FAILOVER", "mymaster") // it may end before it has answered
+			_, _ = crash.try("SENTINEL", "FAILOVER", "mymaster") // it may end before it has answered
 			if st := crash.exitStatus(); st != 99 {
 				t.Fatalf("exit status %d, want 99", st)
 			}
 			crash.start()
-			g.discovered()
 			if what == "crash-after-promotion" && g.agreed() != g.servers[1] {
 				t.Error("the promotion before the crash was forgotten")
 			}
+			g.discovered()
 		})
 	}
+	// The master fails for good, and so does whoever is elected first.
+	t.Run("leader", func(t *testing.T) {
+		t.Parallel()
+		g := newGroup(t, options{servers: 2})
+		for _, s := range g.sentinels {
+			s.ok("SENTINEL", "SIMULATE-FAILURE", "crash-after-election")
+		}
+		g.servers[0].kill()
+		var crashed *process
+		eventually(t, "the leader ends", func() bool {
+			for _, s := range g.sentinels {
+				select {
+				case <-s.dead:
+					crashed = s
+				default:
+				}
+			}
+			return crashed != nil
+		})
+		for _, s := range g.sentinels {
+			if s != crashed {
+				s.do("SENTINEL", "SIMULATE-FAILURE", "HELP") // ends it
+			}
+		}
+		if st := crashed.exitStatus(); st != 99 {
+			t.Fatalf("exit status %d, want 99", st)
+		}
+		for _, s := range g.sentinels {
+			if s != crashed {
+				s.tells(cause.SentinelWaitingForLeader, "we voted for")
+			}
+		}
+		crashed.start()
+		g.switched(g.servers[0])
+		g.servers[0].start()
+		g.agreed()
+	})
 }
 
 // TestMixedGroup: two sentinels of Redis and one of ours. Each side leads once, with the votes of the other.
 func TestMixedGroup(t *testing.T) {
 	for _, leader := range []string{"ours", "theirs"} {
 		t.Run(leader, func(t *testing.T) {
+			t.Parallel()
 			// Whoever is to lead notices first and needs nobody's agreement that the master is down, only their votes.
 			each := func(_ int, ours bool) string {
-				down := 20000
+				down := 10 * 60 * 1000
 				if ours == (leader == "ours") {
-					down = 1000
+					down = quietDown
 				}
 				return fmt.Sprintf("sentinel down-after-milliseconds mymaster %d\n", down)
 			}
 			g := newGroup(t, options{sentinels: "ccp", quorum: 1, each: each})
-			wait := g.switches()
-			g.servers[0].kill()
-			wait(20 * time.Second)
+			old := g.current()
+			old.kill()
+			g.switched(old)
+			led := 0
 			for i, s := range g.sentinels {
-				if led := s.has("+elected-leader"); led && (i == 2) != (leader == "ours") {
+				if !s.logged("+elected-leader") {
+					continue
+				}
+				led++
+				if (i == 2) != (leader == "ours") {
 					t.Errorf("%s was elected", s.name)
 				}
 			}
-			g.servers[0].start()
+			if led == 0 {
+				t.Error("nobody was elected")
+			}
+			old.start()
 			g.agreed()
-			// Theirs can read what ours wrote: the same file, restarted as the other program.
-			s := g.sentinels[2]
-			id := s.do("SENTINEL", "MYID").Str
-			s.kill()
-			s.args = []string{"redis-sentinel", s.conf}
-			s.start()
-			if got := s.do("SENTINEL", "MYID").Str; got != id {
-				t.Errorf("redis-sentinel on our file has id %s, want %s", got, id)
+			// Each reads the other's file: the same one, started again as the other program.
+			exchange := func(s *process, args ...string) {
+				t.Helper()
+				id := s.do("SENTINEL", "MYID").Str
+				s.kill()
+				s.args = append(args, s.conf)
+				s.start()
+				if got := s.do("SENTINEL", "MYID").Str; got != id {
+					t.Errorf("%v on the other's file has id %s, want %s", args, got, id)
+				}
+				g.discovered()
 			}
-			g.discovered()
-			c := g.sentinels[0]
-			path, _ := binary()
-			id = c.do("SENTINEL", "MYID").Str
-			c.kill()
-			c.args = []string{path, "sentinel", c.conf}
-			c.start()
-			if got := c.do("SENTINEL", "MYID").Str; got != id {
-				t.Errorf("ours on redis-sentinel's file has id %s, want %s", got, id)
-			}
-			g.discovered()
+			exchange(g.sentinels[2], "redis-sentinel")
+			exchange(g.sentinels[0], binary, "sentinel")
 		})
 	}
 }
 
-var trials = flag.Int("trials", 0, "TestTimes: how many failovers to measure for each kind of sentinel and of failure")
-
-// TestTimes measures failovers side by side with sentinels of Redis: from the master's failure to +switch-master on the first sentinel
-// and on all. It runs with -trials 20 for the figures in docs/sentinel.md, with 1 otherwise.
-func TestTimes(t *testing.T) {
-	n := max(*trials, 1)
-	for _, kind := range []string{"ppp", "ccc"} {
-		if kind == "ccc" && *trials == 0 {
-			continue
-		}
-		g := newGroup(t, options{sentinels: kind})
-		for _, how := range []syscall.Signal{syscall.SIGKILL, syscall.SIGSTOP} {
-			var first, all []time.Duration
-			for range n {
-				g.discovered()
-				time.Sleep(2 * time.Second)
-				m := g.current()
-				wait := g.switches()
-				began := time.Now()
-				m.signal(how)
-				times := wait(30 * time.Second)
-				first = append(first, slices.MinFunc(times, time.Time.Compare).Sub(began))
-				all = append(all, slices.MaxFunc(times, time.Time.Compare).Sub(began))
-				if how == syscall.SIGKILL {
-					<-m.dead
-					m.start()
-				} else {
-					m.signal(syscall.SIGCONT)
-				}
-				g.agreed()
-			}
-			report := func(d []time.Duration) string {
-				slices.Sort(d)
-				return fmt.Sprintf("min %d median %d max %d ms", d[0].Milliseconds(), d[len(d)/2].Milliseconds(), d[len(d)-1].Milliseconds())
-			}
-			line := fmt.Sprintf("%s %s: first +switch-master %s; on all %s (%d trials)", map[string]string{"ppp": "picket", "ccc": "redis-sentinel"}[kind], how, report(first), report(all), n)
-			t.Log(line)
-			if *trials > 0 {
-				fmt.Fprintln(os.Stderr, line)
-			}
-		}
-		for _, p := range append(g.sentinels, g.servers...) {
-			p.kill()
-		}
+// TestRenamedCommands: servers that know the commands of a failover by other names.
+func TestRenamedCommands(t *testing.T) {
+	t.Parallel()
+	var server, sentinel strings.Builder
+	for _, c := range []string{"SLAVEOF", "CONFIG", "MULTI", "PUBLISH"} {
+		fmt.Fprintf(&server, "rename-command %s %s-by-another-name\n", c, c)
+		fmt.Fprintf(&sentinel, "sentinel rename-command mymaster %s %s-by-another-name\n", c, c)
 	}
+	g := newGroup(t, options{servers: 2, server: server.String(), each: func(int, bool) string { return sentinel.String() }})
+	old := g.current()
+	old.kill()
+	g.switched(old)
+	old.start()
+	g.agreed()
 }

@@ -1,9 +1,10 @@
-//go:build redis
+//go:build linux
 
-package sentinel_test
+package sentinel
 
 import (
-	"bufio"
+	"crypto/tls"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -19,30 +20,60 @@ import (
 	"picket/resp"
 )
 
-// The tests of this package run real processes: redis-server, redis-sentinel and this project's own binary, which is built once.
+// binary is the program under test. One is built unless it is given.
+var binary string
 
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "picket-sentinel")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "picket")
-	out, err := exec.Command("go", "build", "-o", path, "picket/cmd/picket").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return path, nil
-})
-
-func TestMain(m *testing.M) {
-	status := m.Run()
-	if path, err := binary(); err == nil {
-		os.RemoveAll(filepath.Dir(path))
-	}
-	os.Exit(status)
+func init() {
+	flag.StringVar(&binary, "binary", "", "a picket `program` to test in place of one that is built for it")
 }
 
-// process is one server or sentinel.
+// sideBySide is how many tests run at once. They wait more than they work, so it is more than the machine has processors.
+const sideBySide = 8
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		if err := f.Value.Set(strconv.Itoa(sideBySide)); err != nil {
+			panic(err)
+		}
+	}
+	if binary != "" {
+		os.Exit(m.Run())
+	}
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "picket-sentinel")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		binary = filepath.Join(dir, "picket")
+		build := []string{"build", "-o", binary}
+		if raceDetector {
+			build = append(build, "-race")
+		}
+		if out, err := exec.Command("go", append(build, "picket/cmd/picket")...).CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "go build picket/cmd/picket: %v\n%s", err, out)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+// patience is how long anything may take before a test fails. A machine that stood still for some seconds makes sentinels conclude
+// nothing for another 30 (TILT), and this must be more than that and a failover.
+const patience = 2 * time.Minute
+
+func eventually(t testing.TB, what string, f func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !f(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not within %v: %s", patience, what)
+		}
+	}
+}
+
+// process is a server or a sentinel, or whatever else is started with a configuration file.
 type process struct {
 	t    testing.TB
 	name string
@@ -50,24 +81,29 @@ type process struct {
 	port int
 	dir  string
 	conf string
-	args []string // to start it again
+	args []string // to start it, also again
 	pass []string // words of AUTH
+	tls  *tls.Config
 	cmd  *exec.Cmd
 	dead chan struct{}
 }
 
 var (
-	portMu   sync.Mutex
-	nextPort = 21000 + os.Getpid()%8000
+	portMu sync.Mutex
+	// Below what the kernel gives to connections, so that none of them takes a port between two starts of a process.
+	nextPort = 20000 + os.Getpid()%6000*2
 )
 
 // freePort gives each process its own port, also while others start.
 func freePort(t testing.TB) int {
+	t.Helper()
 	portMu.Lock()
 	defer portMu.Unlock()
 	for range 2000 {
-		nextPort++
-		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(nextPort))
+		if nextPort++; nextPort >= 32000 {
+			nextPort = 20000
+		}
+		l, err := net.Listen("tcp", ":"+strconv.Itoa(nextPort))
 		if err == nil {
 			l.Close()
 			return nextPort
@@ -77,7 +113,7 @@ func freePort(t testing.TB) int {
 	return 0
 }
 
-// newProcess writes a configuration file and starts a program with it.
+// newProcess writes a configuration file and starts nothing yet. program is the command before the file, args what follows it.
 func newProcess(t testing.TB, name, program string, port int, conf string, args ...string) *process {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), name)
@@ -90,20 +126,23 @@ func newProcess(t testing.TB, name, program string, port int, conf string, args 
 		t.Fatal(err)
 	}
 	p := &process{t: t, name: name, host: "127.0.0.1", port: port, dir: dir, conf: file}
-	p.args = append(strings.Fields(program), file)
-	p.args = append(p.args, args...)
+	p.args = append(append(strings.Fields(program), file), args...)
 	t.Cleanup(func() {
 		p.kill()
+		out, _ := os.ReadFile(filepath.Join(p.dir, "out"))
+		if strings.Contains(string(out), "DATA RACE") || strings.Contains(string(out), "goroutine ") {
+			t.Errorf("%s wrote:\n%s", name, out)
+		}
 		if t.Failed() {
-			t.Logf("log of %s:\n%s", name, tail(p.log(), 40))
+			t.Logf("log of %s (port %d):\n%s%s", name, p.port, tail(p.log(), 60), out)
 		}
 	})
 	return p
 }
 
 func tail(s string, n int) string {
-	lines := strings.Split(strings.TrimSpace(s), "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+	lines := strings.SplitAfter(s, "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "")
 }
 
 func (p *process) log() string {
@@ -111,23 +150,32 @@ func (p *process) log() string {
 	return string(data)
 }
 
+// logged reports whether a line of its log holds a text.
+func (p *process) logged(text string) bool { return strings.Contains(p.log(), text) }
+
 // start starts it, also again, and waits until it answers.
 func (p *process) start() *process {
 	p.t.Helper()
 	p.launch()
-	p.t.Helper()
-	eventually(p.t, 10*time.Second, p.name+" answers", func() bool {
+	eventually(p.t, p.name+" answers", func() bool {
+		select {
+		case <-p.dead:
+			p.t.Fatalf("%s ended at once: %v", p.name, p.cmd.ProcessState)
+		default:
+		}
 		v, err := p.try("PING")
 		return err == nil && (v.Str == "PONG" || v.IsError("LOADING") || v.IsError("NOAUTH") || v.IsError("MASTERDOWN"))
 	})
 	return p
 }
 
+// launch starts it.
 func (p *process) launch() {
 	p.t.Helper()
 	p.cmd = exec.Command(p.args[0], p.args[1:]...)
 	p.cmd.Dir = p.dir
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// It does not outlive the test, whatever becomes of that.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := os.OpenFile(filepath.Join(p.dir, "out"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		p.t.Fatal(err)
@@ -138,17 +186,19 @@ func (p *process) launch() {
 	if err != nil {
 		p.t.Fatalf("%s: %v (Debian: apt-get install redis-server redis-sentinel)", p.args[0], err)
 	}
-	dead := make(chan struct{})
+	cmd, dead := p.cmd, make(chan struct{})
 	p.dead = dead
-	cmd := p.cmd
-	go func() { cmd.Wait(); close(dead) }()
+	go func() {
+		_ = cmd.Wait() // its status is in ProcessState
+		close(dead)
+	}()
 }
 
-func (p *process) signal(s syscall.Signal) { syscall.Kill(p.cmd.Process.Pid, s) }
+func (p *process) signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) }
 
 // kill ends it as kill -9 does.
 func (p *process) kill() {
-	if p.cmd != nil {
+	if p.cmd != nil && p.cmd.Process != nil {
 		p.signal(syscall.SIGKILL)
 		<-p.dead
 	}
@@ -156,27 +206,35 @@ func (p *process) kill() {
 
 // exitStatus waits for its end.
 func (p *process) exitStatus() int {
+	p.t.Helper()
 	select {
 	case <-p.dead:
 		return p.cmd.ProcessState.ExitCode()
-	case <-time.After(15 * time.Second):
+	case <-time.After(patience):
 		p.t.Fatalf("%s does not end", p.name)
 		return -1
 	}
 }
 
-// client is a plain connection.
-type client struct {
-	conn net.Conn
-	r    *resp.Reader
+// connection is a plain client.
+type connection struct {
+	net.Conn
+	r *resp.Reader
 }
 
-func (p *process) dial() (*client, error) {
-	conn, err := net.DialTimeout("tcp", net.JoinHostPort(p.host, strconv.Itoa(p.port)), time.Second)
+func (p *process) dial() (*connection, error) {
+	var conn net.Conn
+	var err error
+	dialer := &net.Dialer{Timeout: patience / 10}
+	if p.tls != nil {
+		conn, err = tls.DialWithDialer(dialer, "tcp", p.addr(), p.tls)
+	} else {
+		conn, err = dialer.Dial("tcp", p.addr())
+	}
 	if err != nil {
 		return nil, err
 	}
-	c := &client{conn, resp.NewReader(conn)}
+	c := &connection{conn, resp.NewReader(conn)}
 	if len(p.pass) > 0 {
 		if _, err := c.do(append([]string{"AUTH"}, p.pass...)...); err != nil {
 			conn.Close()
@@ -186,9 +244,20 @@ func (p *process) dial() (*client, error) {
 	return c, nil
 }
 
-func (c *client) do(args ...string) (resp.Value, error) {
-	c.conn.SetDeadline(time.Now().Add(5 * time.Second))
-	if _, err := c.conn.Write(resp.AppendCommand(nil, args...)); err != nil {
+// open is dial for a connection that must succeed; it ends with the test.
+func (p *process) open() *connection {
+	p.t.Helper()
+	c, err := p.dial()
+	if err != nil {
+		p.t.Fatalf("%s: %v", p.name, err)
+	}
+	p.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func (c *connection) do(args ...string) (resp.Value, error) {
+	c.SetDeadline(time.Now().Add(patience / 10))
+	if _, err := c.Write(resp.AppendCommand(nil, args...)); err != nil {
 		return resp.Value{}, err
 	}
 	return c.r.Value()
@@ -199,7 +268,7 @@ func (p *process) try(args ...string) (resp.Value, error) {
 	if err != nil {
 		return resp.Value{}, err
 	}
-	defer c.conn.Close()
+	defer c.Close()
 	return c.do(args...)
 }
 
@@ -230,30 +299,33 @@ func fields(v resp.Value) map[string]string {
 	return m
 }
 
+// master is the map of a master that a sentinel watches, empty where it does not answer.
 func (p *process) master(name string) map[string]string {
-	v, err := p.try("SENTINEL", "MASTER", name)
-	if err != nil {
-		return nil
-	}
+	v, _ := p.try("SENTINEL", "MASTER", name)
 	return fields(v)
 }
 
-// masterPort is where the sentinel sends clients.
-func (p *process) masterPort(name string) int {
-	v, err := p.try("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name)
-	if err != nil || len(v.Elems) != 2 {
-		return 0
+// instances are the maps of a master's REPLICAS or SENTINELS.
+func (p *process) instances(what, master string) (maps []map[string]string) {
+	v, _ := p.try("SENTINEL", what, master)
+	for _, e := range v.Elems {
+		maps = append(maps, fields(e))
 	}
-	n, _ := strconv.Atoi(v.Elems[1].Str)
-	return n
+	return maps
 }
 
-// info is a line of a server's INFO.
-func (p *process) info(key string) string {
-	v, err := p.try("INFO")
-	if err != nil {
+// masterAddr is where the sentinel sends clients, such as 127.0.0.1:6379; empty where it does not say.
+func (p *process) masterAddr(name string) string {
+	v, err := p.try("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name)
+	if err != nil || len(v.Elems) != 2 {
 		return ""
 	}
+	return net.JoinHostPort(v.Elems[0].Str, v.Elems[1].Str)
+}
+
+// info is a line of its INFO.
+func (p *process) info(key string) string {
+	v, _ := p.try("INFO")
 	for line := range strings.Lines(v.Str) {
 		if k, val, ok := strings.Cut(strings.TrimSpace(line), ":"); ok && k == key {
 			return val
@@ -262,207 +334,8 @@ func (p *process) info(key string) string {
 	return ""
 }
 
-func eventually(t testing.TB, limit time.Duration, what string, f func() bool) {
-	t.Helper()
-	for end := time.Now().Add(limit); ; {
-		if f() {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("not within %v: %s", limit, what)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-}
+// addr is where it is found.
+func (p *process) addr() string { return net.JoinHostPort(p.host, strconv.Itoa(p.port)) }
 
-// group is a master with replicas and sentinels.
-type group struct {
-	t         testing.TB
-	servers   []*process
-	sentinels []*process
-	down      int // down-after-milliseconds
-}
-
-// options of a group; zero values give three of our sentinels, two replicas, down-after 1000.
-type options struct {
-	servers   int
-	sentinels string // one letter each: p ours, c Redis'
-	quorum    int
-	down      int
-	timeout   int // failover-timeout
-	server    string
-	sentinel  string
-	each      func(i int, ours bool) string // more lines for one sentinel
-	args      []string                      // of each server
-	pass      []string                      // AUTH words of the servers
-	host      string                        // the master's, as sentinels know it
-}
-
-func newGroup(t testing.TB, o options) *group {
-	t.Helper()
-	if o.servers == 0 {
-		o.servers = 3
-	}
-	if o.sentinels == "" {
-		o.sentinels = "ppp"
-	}
-	if o.quorum == 0 {
-		o.quorum = len(o.sentinels)/2 + 1
-	}
-	if o.down == 0 {
-		o.down = 1000
-	}
-	if o.timeout == 0 {
-		o.timeout = 10000
-	}
-	if o.host == "" {
-		o.host = "127.0.0.1"
-	}
-	g := &group{t: t, down: o.down}
-	for i := range o.servers {
-		conf := "save \"\"\nrepl-diskless-sync-delay 0\nrepl-diskless-sync yes\n" + o.server
-		if i > 0 {
-			conf += fmt.Sprintf("\nreplicaof %s %d", o.host, g.servers[0].port)
-		}
-		p := newProcess(t, fmt.Sprintf("redis%d", i+1), "redis-server", freePort(t), conf, o.args...)
-		p.pass = o.pass
-		g.servers = append(g.servers, p.start())
-	}
-	for _, p := range g.servers[1:] {
-		eventually(t, 20*time.Second, p.name+" replicates", func() bool { return p.info("master_link_status") == "up" })
-	}
-	for i, kind := range o.sentinels {
-		program := "redis-sentinel"
-		if kind == 'p' {
-			path, err := binary()
-			if err != nil {
-				t.Fatal(err)
-			}
-			program = path + " sentinel"
-		}
-		conf := fmt.Sprintf("%s\nsentinel monitor mymaster %s %d %d\nsentinel down-after-milliseconds mymaster %d\nsentinel failover-timeout mymaster %d\nsentinel parallel-syncs mymaster 10\n",
-			o.sentinel, o.host, g.servers[0].port, o.quorum, o.down, o.timeout)
-		if o.each != nil {
-			conf += o.each(i, kind == 'p')
-		}
-		g.sentinels = append(g.sentinels, newProcess(t, fmt.Sprintf("sentinel%d", i+1), program, freePort(t), conf).start())
-	}
-	g.discovered()
-	return g
-}
-
-// discovered waits until every sentinel is connected with everything.
-func (g *group) discovered() {
-	g.t.Helper()
-	for _, s := range g.sentinels {
-		eventually(g.t, 30*time.Second, s.name+" knows all", func() bool {
-			m := s.master("mymaster")
-			return m["flags"] == "master" && m["num-slaves"] == strconv.Itoa(len(g.servers)-1) && m["num-other-sentinels"] == strconv.Itoa(len(g.sentinels)-1) && s.allUp()
-		})
-	}
-}
-
-func (p *process) allUp() bool {
-	for _, what := range []string{"REPLICAS", "SENTINELS"} {
-		v, err := p.try("SENTINEL", what, "mymaster")
-		if err != nil {
-			return false
-		}
-		for _, e := range v.Elems {
-			f := fields(e)
-			if f["flags"] != "slave" && f["flags"] != "sentinel" || what == "REPLICAS" && f["master-link-status"] != "ok" {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// current is the server that the first sentinel calls the master.
-func (g *group) current() *process {
-	port := g.sentinels[0].masterPort("mymaster")
-	for _, p := range g.servers {
-		if p.port == port {
-			return p
-		}
-	}
-	g.t.Fatalf("no server has port %d", port)
-	return nil
-}
-
-// switches listens for +switch-master on every sentinel and sends the times at which it comes.
-func (g *group) switches() func(limit time.Duration) []time.Time {
-	type hit struct {
-		i  int
-		at time.Time
-	}
-	hits := make(chan hit, len(g.sentinels))
-	var conns []net.Conn
-	for i, s := range g.sentinels {
-		c, err := s.dial()
-		if err != nil {
-			g.t.Fatal(err)
-		}
-		if _, err := c.do("SUBSCRIBE", "+switch-master"); err != nil {
-			g.t.Fatal(err)
-		}
-		c.conn.SetDeadline(time.Time{})
-		conns = append(conns, c.conn)
-		go func() {
-			if _, err := c.r.Value(); err == nil {
-				hits <- hit{i, time.Now()}
-			}
-		}()
-	}
-	return func(limit time.Duration) []time.Time {
-		g.t.Helper()
-		defer func() {
-			for _, c := range conns {
-				c.Close()
-			}
-		}()
-		times := make([]time.Time, len(g.sentinels))
-		deadline := time.After(limit)
-		for range g.sentinels {
-			select {
-			case h := <-hits:
-				times[h.i] = h.at
-			case <-deadline:
-				g.t.Fatalf("no +switch-master on all sentinels within %v", limit)
-			}
-		}
-		return times
-	}
-}
-
-// agreed waits until all sentinels name one master and every server that runs follows it.
-func (g *group) agreed() *process {
-	g.t.Helper()
-	var master *process
-	eventually(g.t, 40*time.Second, "all agree", func() bool {
-		master = g.current()
-		for _, s := range g.sentinels {
-			if s.masterPort("mymaster") != master.port {
-				return false
-			}
-		}
-		for _, p := range g.servers {
-			if p != master && (p.info("master_port") != strconv.Itoa(master.port) || p.info("master_link_status") != "up") {
-				return false
-			}
-		}
-		return master.info("role") == "master"
-	})
-	return master
-}
-
-// lines reads a log as it is.
-func (p *process) has(text string) bool {
-	s := bufio.NewScanner(strings.NewReader(p.log()))
-	for s.Scan() {
-		if strings.Contains(s.Text(), text) {
-			return true
-		}
-	}
-	return false
-}
+// named is addr with a name for the host.
+func (p *process) named(host string) string { return net.JoinHostPort(host, strconv.Itoa(p.port)) }

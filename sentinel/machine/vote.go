@@ -124,7 +124,7 @@ type tally struct {
 	ours     int  // for us
 	most     int  // for whoever has most
 	heard    int  // sentinels that gave their vote, with ourselves
-	awaiting bool // someone who can answer has not yet
+	awaiting bool // someone whose vote is not known may have given it
 }
 
 func (m *Machine) count(ms *master) tally {
@@ -139,7 +139,8 @@ func (m *Machine) count(ms *master) tally {
 		case n.leader != "" && n.leaderEpoch == ms.failoverEpoch:
 			votes[n.leader]++
 			t.heard++
-		case n.commandsUp() && !n.has(sDown):
+		case !n.has(sDown):
+			// Also one that cannot be reached: it may lead by now. Who was down before this epoch began has no vote in it.
 			t.awaiting = true
 		}
 	}

@@ -435,17 +435,19 @@ const fastInfo = 20
 func (m *Machine) infoPeriod(n *node) int64 {
 	ms := n.master
 	switch {
-	case n.kind == Replica && (n == ms.promoted && ms.state == waitPromotion || n.has(reconfSent|reconfInProgress) && ms.has(failoverInProgress)):
-		return m.easing(ms)
+	case n.kind == Replica && n == ms.promoted && ms.state == waitPromotion:
+		return m.easing(ms.stateSince)
+	case n.kind == Replica && n.has(reconfSent|reconfInProgress) && ms.has(failoverInProgress):
+		return m.easing(n.reconfAt)
 	case n.kind == Replica && (ms.has(oDown|failoverInProgress) || n.linkDownTime > 0):
 		return min(m.tune.InfoPeriod, 1000)
 	}
 	return m.tune.InfoPeriod
 }
 
-// easing is the pause between two INFOs in a failover: short at first, a second when it does not help.
-func (m *Machine) easing(ms *master) int64 {
-	return min(max(fastInfo, (m.now()-ms.stateSince)/10), 1000)
+// easing is the pause between two INFOs that a failover waits for since a moment: short at first, a second when it does not help.
+func (m *Machine) easing(since int64) int64 {
+	return min(max(fastInfo, (m.now()-since)/10), 1000)
 }
 
 // sendPeriodic sends PING, INFO and the hello where they are due.

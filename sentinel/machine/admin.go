@@ -73,12 +73,12 @@ func (m *Machine) Failover(name string, coordinate bool) error {
 	case m.selectReplica(ms) == nil:
 		return ErrNoGoodReplica
 	}
-	m.startFailover(ms)
 	ms.flags |= forceFailover
 	if coordinate {
 		ms.flags |= coordinated
 		ms.coordinatedRefusal = ""
 	}
+	m.startFailover(ms)
 	return nil
 }
 

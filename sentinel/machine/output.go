@@ -54,7 +54,8 @@ type Event struct {
 	Payload string
 	Master  string // the master it is about, if any
 	Epoch   int64  // of the failover of ours that runs, 0: none
-	Forced  bool   // that failover was started by hand
+	ByHand  bool   // that failover was asked for by a client, so the master need not be down
+	Unvoted bool   // and needs no votes
 }
 
 // Held tells that a gate holds a failover back, or that it no longer does. It is logged under the catalogue's id and not published.
@@ -112,7 +113,8 @@ func (m *Machine) event(l Level, name string, n *node, payload string) {
 	if n != nil {
 		e.Master = n.master.name
 		if n.master.has(failoverInProgress) {
-			e.Epoch, e.Forced = n.master.failoverEpoch, n.master.has(forceFailover)
+			e.Epoch, e.ByHand = n.master.failoverEpoch, n.master.has(forceFailover)
+			e.Unvoted = e.ByHand && !n.master.has(coordinated)
 		}
 	}
 	m.emit(e)

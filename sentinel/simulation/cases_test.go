@@ -22,9 +22,16 @@ import (
 //	kill, start, hang, resume NAME...          processes
 //	cut A s1 [s2 ...], heal                    the network between the first and the others
 //	answer s1 TEXT...                          s1 answers PING with an error from now on; none: PONG again
-//	show A master|replicas|sentinels FIELD...  fields of the maps that clients see
+//	forbid s1 INFO                             s1 does not let the sentinels give that command; none: it does again
+//	server s2 [priority=N] [offset=N] [runid=X]  what s2 says about itself from now on; its run id in letters and digits
+//	role s2 master|s3                          somebody makes s2 a master, or a replica of s3
+//	clock A 5000                               A's wall clock jumps by so many milliseconds
+//	scripts [status=N] [time=70s]              how scripts end, and after which time
+//	show A master|replicas|sentinels FIELD... [master=other1]  fields of the maps that clients see
 //	ask A s1 EPOCH CANDIDATE                   is-master-down-by-addr, as C or any other sentinel would send it
 //	hello A ip,port,id,epoch,name,ip,port,epoch  a message of the hello channel
+//	pending A                                  the queue of scripts
+//	many A 300                                 300 changes of an option
 //	set, failover, reset, remove, ckquorum, gates A ...   what clients ask for
 //
 // Run with -rewrite to write what came out into the files.
@@ -56,10 +63,16 @@ func caseCommand(t *testing.T, world **World, d *datadriven.TestData, log *[]str
 		}
 	}
 	var only, of []string
+	master := MasterName
 	for _, a := range d.CmdArgs {
+		if len(a.Vals) == 0 {
+			continue
+		}
 		switch a.Key {
 		case "only":
 			only = strings.Split(a.Vals[0], ",")
+		case "master":
+			master = a.Vals[0]
 		case "of":
 			of = strings.Split(a.Vals[0], ",")
 		}
@@ -112,19 +125,56 @@ func caseCommand(t *testing.T, world **World, d *datadriven.TestData, log *[]str
 	case "answer":
 		w.server(words[0]).refusal = strings.Join(words[1:], " ")
 	case "role":
-		srv := w.server(words[0])
-		srv.sync()
-		srv.masterIP, srv.masterPort = "", 0
-		if words[1] != "master" {
-			srv.masterIP, srv.masterPort, srv.syncAt = w.server(words[1]).addr, serverPort, w.now
+		if words[1] == "master" {
+			w.server(words[0]).become("", 0, 0)
+		} else {
+			w.server(words[0]).become(w.server(words[1]).addr, serverPort, 0)
 		}
 	case "clock":
 		n, _ := strconv.ParseInt(words[1], 10, 64)
 		sent.jump += n
-	case "status":
-		w.ScriptStatus, _ = strconv.Atoi(words[0])
+	case "forbid":
+		w.server(words[0]).forbidden = strings.Join(words[1:], " ")
+	case "server":
+		srv := w.server(words[0])
+		for _, a := range d.CmdArgs[1:] {
+			n, _ := strconv.Atoi(a.Vals[0])
+			switch a.Key {
+			case "priority":
+				srv.priority = n
+			case "offset":
+				srv.sync()
+				srv.offset = int64(n)
+			case "runid":
+				srv.runID = a.Vals[0]
+			default:
+				t.Fatalf("%s: unknown property %s", d.Pos, a.Key)
+			}
+		}
+	case "scripts":
+		for _, a := range d.CmdArgs {
+			switch a.Key {
+			case "status":
+				w.ScriptStatus, _ = strconv.Atoi(a.Vals[0])
+			case "time":
+				w.ScriptTime = caseTime(t, d, a.Vals[0])
+			default:
+				t.Fatalf("%s: unknown property %s", d.Pos, a.Key)
+			}
+		}
+	case "pending":
+		return on(func(m *machine.Machine) string {
+			running, retries := 0, map[int]int{}
+			for _, p := range m.PendingScripts() {
+				if p.Running {
+					running++
+				}
+				retries[p.Retry]++
+			}
+			return fmt.Sprintf("%d scripts, %d of them running, by retry-num: %v", len(m.PendingScripts()), running, retries)
+		})
 	case "show":
-		return on(func(m *machine.Machine) string { return caseShow(m, words[1], words[2:]) })
+		return on(func(m *machine.Machine) string { return caseShow(m, master, words[1], words[2:]) })
 	case "ask":
 		return on(func(m *machine.Machine) string {
 			epoch, _ := strconv.ParseInt(words[2], 10, 64)
@@ -142,16 +192,26 @@ func caseCommand(t *testing.T, world **World, d *datadriven.TestData, log *[]str
 			return fmt.Sprintf("taken: %v", m.Hello(w.encode(strings.Join(words[1:], ","))))
 		})
 	case "set":
-		return on(func(m *machine.Machine) string { return result(m.Set(MasterName, words[1:])) })
+		return on(func(m *machine.Machine) string { return result(m.Set(master, words[1:])) })
+	case "many": // changes of an option, each of which is an event
+		return on(func(m *machine.Machine) string {
+			n, _ := strconv.Atoi(words[1])
+			for range n {
+				if err := m.Set(master, []string{"quorum", "1"}); err != nil {
+					return err.Error()
+				}
+			}
+			*log = nil
+			return "ok"
+		})
 	case "failover":
 		return on(func(m *machine.Machine) string {
-			w.check.forced = true
-			return result(m.Failover(MasterName, slices.Contains(words, "coordinated")))
+			return result(m.Failover(master, slices.Contains(words, "coordinated")))
 		})
 	case "reset":
 		return on(func(m *machine.Machine) string { return strconv.Itoa(m.Reset("*")) })
 	case "remove":
-		return on(func(m *machine.Machine) string { return result(m.Remove(MasterName)) })
+		return on(func(m *machine.Machine) string { return result(m.Remove(master)) })
 	case "simulate":
 		return on(func(m *machine.Machine) string {
 			m.SimulateFailure(map[string]machine.Failure{"election": machine.CrashAfterElection, "promotion": machine.CrashAfterPromotion}[words[1]])
@@ -159,7 +219,7 @@ func caseCommand(t *testing.T, world **World, d *datadriven.TestData, log *[]str
 		})
 	case "ckquorum":
 		return on(func(m *machine.Machine) string {
-			usable, quorum, majority, err := m.CheckQuorum(MasterName)
+			usable, quorum, majority, err := m.CheckQuorum(master)
 			if err != nil {
 				return err.Error()
 			}
@@ -168,7 +228,7 @@ func caseCommand(t *testing.T, world **World, d *datadriven.TestData, log *[]str
 	case "gates":
 		return on(func(m *machine.Machine) string {
 			var b strings.Builder
-			for _, g := range m.Gates(MasterName) {
+			for _, g := range m.Gates(master) {
 				fmt.Fprintf(&b, "%s: %s\n", g.ID, g)
 			}
 			return b.String()
@@ -195,6 +255,8 @@ func caseGroup(t *testing.T, d *datadriven.TestData) *World {
 			cfg.Sentinels = int(n)
 		case "servers":
 			cfg.Servers = int(n)
+		case "masters":
+			cfg.Masters = int(n)
 		case "quorum":
 			cfg.Quorum = int(n)
 		case "down-after":
@@ -203,6 +265,8 @@ func caseGroup(t *testing.T, d *datadriven.TestData) *World {
 			cfg.FailoverTimeout = n
 		case "parallel-syncs":
 			cfg.ParallelSyncs = int(n)
+		case "old-info":
+			cfg.OldInfo = a.Vals[0] == "yes"
 		case "discovered":
 			cfg.Discovered = a.Vals[0] == "yes"
 		case "priorities":
@@ -233,15 +297,15 @@ func caseTime(t *testing.T, d *datadriven.TestData, s string) int64 {
 	return n * 1000
 }
 
-func caseShow(m *machine.Machine, what string, names []string) string {
+func caseShow(m *machine.Machine, master, what string, names []string) string {
 	var maps [][]machine.Field
 	switch what {
 	case "master":
-		maps = [][]machine.Field{m.MasterFields(MasterName)}
+		maps = [][]machine.Field{m.MasterFields(master)}
 	case "replicas":
-		maps, _ = m.ReplicaFields(MasterName)
+		maps, _ = m.ReplicaFields(master)
 	case "sentinels":
-		maps, _ = m.SentinelFields(MasterName)
+		maps, _ = m.SentinelFields(master)
 	}
 	var lines []string
 	for _, f := range maps {

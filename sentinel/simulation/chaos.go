@@ -35,6 +35,7 @@ func Chaos(seed uint64, log func(string)) Result {
 	cfg := Config{
 		Seed:            seed,
 		Sentinels:       []int{1, 2, 3, 3, 3, 3, 4, 5, 5}[rng.IntN(9)],
+		Masters:         []int{1, 1, 1, 2}[rng.IntN(4)],
 		Servers:         2 + rng.IntN(3),
 		DownAfter:       400 + rng.Int64N(1200),
 		FailoverTimeout: 1500 + rng.Int64N(2500),
@@ -56,7 +57,6 @@ func Chaos(seed uint64, log func(string)) Result {
 	w.Log = log
 	// By hand: two failovers may then be forced in one epoch, which no vote prevents; the group must agree again all the same.
 	forcing := rng.IntN(8) == 0
-	w.check.forced = forcing
 	res := func(err error) Result {
 		return Result{Seed: seed, Failovers: w.check.promotions, Elections: w.check.elections, Elapsed: w.Elapsed(), Err: err}
 	}
@@ -105,9 +105,10 @@ func (w *World) discovered() bool {
 		if s.m == nil {
 			return false
 		}
-		o := s.m.Overview().Masters[0]
-		if o.Sentinels != len(w.sentinels) || o.Replicas != len(w.servers)-1 || o.Disconnected > 0 {
-			return false
+		for _, o := range s.m.Overview().Masters {
+			if o.Sentinels != len(w.sentinels) || o.Replicas != w.cfg.Servers-1 || o.Disconnected > 0 {
+				return false
+			}
 		}
 	}
 	return true
@@ -117,9 +118,10 @@ func (w *World) discovered() bool {
 func (w *World) disturb(rng *rand.Rand, forcing bool) {
 	sentinel := w.sentinels[rng.IntN(len(w.sentinels))]
 	server := w.servers[rng.IntN(len(w.servers))]
-	switch rng.IntN(34) {
+	set := rng.IntN(w.cfg.Masters)
+	switch rng.IntN(35) {
 	case 0, 1, 2, 3, 4, 5, 26, 27: // what all this is about: the master fails
-		if m := w.master(); m != nil {
+		if m := w.master(set); m != nil {
 			if rng.IntN(3) == 0 {
 				m.hung = true
 			} else {
@@ -185,9 +187,13 @@ func (w *World) disturb(rng *rand.Rand, forcing bool) {
 	case 25:
 		if forcing {
 			sentinel.do(func(m *machine.Machine) {
-				w.note("failover by hand on %s: %v", sentinel.name(), m.Failover(MasterName, false))
+				w.note("failover by hand on %s: %v", sentinel.name(), m.Failover(masterName(set), false))
 			})
 		}
+	case 34:
+		sentinel.do(func(m *machine.Machine) {
+			w.note("coordinated failover on %s: %v", sentinel.name(), m.Failover(masterName(set), true))
+		})
 	}
 }
 
@@ -218,15 +224,15 @@ func (w *World) note(format string, args ...any) {
 	}
 }
 
-// master is the server that most sentinels see as the master.
-func (w *World) master() *server {
+// master is the server that most sentinels see as the master of a set.
+func (w *World) master(set int) *server {
 	count := map[string]int{}
 	best := ""
 	for _, s := range w.sentinels {
 		if s.m == nil {
 			continue
 		}
-		host, _, _ := s.m.CurrentAddr(MasterName)
+		host, _, _ := s.m.CurrentAddr(masterName(set))
 		count[host]++
 		if count[host] > count[best] {
 			best = host

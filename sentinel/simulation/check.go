@@ -8,31 +8,53 @@ import (
 	"picket/sentinel/machine"
 )
 
-// checker watches over what must always hold.
+// checker watches over what must always hold:
+//
+//   - a sentinel votes once per master and epoch, also across a crash;
+//   - there is at most one elected leader per master and epoch, with the votes of a majority and of the quorum;
+//   - nobody stands for election unless as many as the quorum see the master as down;
+//   - nobody promotes a replica but an elected leader (or who was told to, by hand), and no two are promoted in one epoch;
+//   - a configuration that is announced is what a leader made in its epoch: one for each epoch;
+//   - epochs never go back, nor behind what others were told before a crash.
+//
+// That all agree in the end is checked by Converged.
 type checker struct {
 	w          *World
 	err        error
 	promotions int
 	elections  int
-	forced     bool                    // a failover was forced by hand: its epoch knows no votes
-	leaders    map[int64]*sentinel     // by epoch: who was elected
-	votes      map[vote]string         // whom a sentinel voted for
-	voters     map[ballot]map[int]bool // who voted for a candidate in an epoch
-	chosen     map[int64]string        // by epoch: which replica was told to become master
-	configs    map[int64]string        // by config epoch: which address was announced
-	epochs     map[*sentinel]lifeEpoch // last seen
-	downSaid   map[[2]*sentinel]int64  // when the first told the second that the master is down
-	events     []func(*sentinel, machine.Event)
+	byHand     bool                          // a failover was forced by hand in this world: configurations may be told that no leader has made
+	forced     map[term]bool                 // those epochs know no votes
+	leaders    map[term]*sentinel            // who was elected
+	leading    map[watch]int64               // the epoch that a sentinel leads a failover in
+	votes      map[vote]string               // whom a sentinel voted for
+	voters     map[ballot]map[int]bool       // who voted for a candidate
+	chosen     map[term]string               // which replica was told to become master
+	configs    map[term]string               // which address was announced
+	epochs     map[*sentinel]lifeEpoch       // last seen
+	downSaid   map[watch]map[*sentinel]int64 // when a sentinel was told by others that the master is down
+}
+
+// term is an epoch of one master.
+type term struct {
+	set   int
+	epoch int64
+}
+
+// watch is one sentinel's watch over one master.
+type watch struct {
+	by  *sentinel
+	set int
 }
 
 type vote struct {
-	by    *sentinel
-	epoch int64
+	by *sentinel
+	term
 }
 
 type ballot struct {
 	runID string
-	epoch int64
+	term
 }
 
 type lifeEpoch struct {
@@ -42,13 +64,15 @@ type lifeEpoch struct {
 
 func (c *checker) init(w *World) {
 	c.w = w
-	c.leaders = map[int64]*sentinel{}
+	c.forced = map[term]bool{}
+	c.leaders = map[term]*sentinel{}
+	c.leading = map[watch]int64{}
 	c.votes = map[vote]string{}
 	c.voters = map[ballot]map[int]bool{}
-	c.chosen = map[int64]string{}
-	c.configs = map[int64]string{}
+	c.chosen = map[term]string{}
+	c.configs = map[term]string{}
 	c.epochs = map[*sentinel]lifeEpoch{}
-	c.downSaid = map[[2]*sentinel]int64{}
+	c.downSaid = map[watch]map[*sentinel]int64{}
 }
 
 func (c *checker) fail(format string, args ...any) {
@@ -57,52 +81,105 @@ func (c *checker) fail(format string, args ...any) {
 	}
 }
 
-// voted: a sentinel votes once per epoch, also across a crash.
-func (c *checker) voted(s *sentinel, epoch int64, runID string) {
-	v := vote{s, epoch}
+// setAt is the number of the master that the server at an address belongs to, -1 for none.
+func (w *World) setAt(ip string) int {
+	if s, ok := w.byIP[ip].(*server); ok {
+		return s.set
+	}
+	return -1
+}
+
+// setOf is the number of a master by its name.
+func (w *World) setOf(name string) int {
+	for set := range w.cfg.Masters {
+		if masterName(set) == name {
+			return set
+		}
+	}
+	return -1
+}
+
+func (c *checker) voted(s *sentinel, t term, runID string) {
+	v := vote{s, t}
 	if was, ok := c.votes[v]; ok && was != runID {
-		c.fail("sentinel %s votes twice in epoch %d: for %.4s and for %.4s", s.name(), epoch, was, runID)
+		c.fail("sentinel %s votes twice in epoch %d: for %.4s and for %.4s", s.name(), t.epoch, was, runID)
 	}
 	c.votes[v] = runID
-	b := ballot{runID, epoch}
+	b := ballot{runID, t}
 	if c.voters[b] == nil {
 		c.voters[b] = map[int]bool{}
 	}
 	c.voters[b][s.id] = true
 }
 
-func (c *checker) answered(s, to *sentinel, a machine.Answer) {
+// answered looks at what a sentinel told another one about the master of a set.
+func (c *checker) answered(s, to *sentinel, set int, a machine.Answer) {
 	if a.Leader != "*" {
-		c.voted(s, a.Epoch, a.Leader)
+		c.voted(s, term{set, a.Epoch}, a.Leader)
 	}
-	c.tells(s, a.Epoch)
+	s.told = max(s.told, a.Epoch)
 	if a.Down {
-		c.downSaid[[2]*sentinel{s, to}] = c.w.now
+		w := watch{to, set}
+		if c.downSaid[w] == nil {
+			c.downSaid[w] = map[*sentinel]int64{}
+		}
+		c.downSaid[w][s] = c.w.now
 	}
 }
 
-// tells: what epoch a sentinel tells others it must not forget in a crash.
-func (c *checker) tells(s *sentinel, epoch int64) { s.told = max(s.told, epoch) }
-
-func (c *checker) sent(s *sentinel, cmd []string) {
-	switch {
-	case cmd[0] == "SENTINEL":
+// sent looks at what a sentinel sends.
+func (c *checker) sent(s *sentinel, l *link, cmd []string) {
+	switch cmd[0] {
+	case "SENTINEL":
 		epoch, _ := strconv.ParseInt(cmd[4], 10, 64)
-		c.tells(s, epoch)
+		s.told = max(s.told, epoch)
 		if cmd[5] != "*" {
-			c.voted(s, epoch, s.runID) // whoever asks for votes has given its own
+			c.voted(s, term{c.w.setAt(cmd[2]), epoch}, s.runID) // whoever asks for votes has given its own
 		}
-	case cmd[0] == "PUBLISH":
+	case "PUBLISH":
 		f := strings.Split(cmd[2], ",")
 		epoch, _ := strconv.ParseInt(f[3], 10, 64)
 		config, _ := strconv.ParseInt(f[7], 10, 64)
-		c.tells(s, epoch)
-		// One configuration per epoch.
-		if was, ok := c.configs[config]; ok && was != f[5] && !c.forced {
-			c.fail("sentinel %s announces %s as the master of epoch %d, which was %s", s.name(), f[5], config, was)
+		c.announced(s, c.w.setOf(f[4]), epoch, config, f[5])
+	case "SLAVEOF":
+		if cmd[1] == "NO" {
+			c.promotes(s, l.peer.(*server))
 		}
-		c.configs[config] = f[5]
+	case "FAILOVER":
+		if to, ok := c.w.byIP[cmd[2]].(*server); ok {
+			c.promotes(s, to)
+		}
 	}
+}
+
+// announced: what epochs a sentinel tells it must not forget in a crash, and a configuration is what a leader made of the master.
+func (c *checker) announced(s *sentinel, set int, epoch, config int64, addr string) {
+	s.told = max(s.told, epoch)
+	if config < s.toldConfig[set] {
+		c.fail("sentinel %s announces a configuration of epoch %d after one of %d", s.name(), config, s.toldConfig[set])
+	}
+	s.toldConfig[set] = config
+	t := term{set, config}
+	if was, ok := c.configs[t]; ok && was != addr && !c.byHand {
+		c.fail("sentinel %s announces %s as the master of epoch %d, which was %s", s.name(), addr, config, was)
+	}
+	c.configs[t] = addr
+	if made := c.chosen[t]; config > 0 && made != addr && !c.byHand {
+		c.fail("sentinel %s announces %s as the master of epoch %d, in which %q was promoted", s.name(), addr, config, made)
+	}
+}
+
+// promotes: only a leader does, and one replica in an epoch.
+func (c *checker) promotes(s *sentinel, to *server) {
+	epoch, leads := c.leading[watch{s, to.set}]
+	if !leads {
+		c.fail("sentinel %s promotes %s and leads no failover", s.name(), to.name())
+	}
+	t := term{to.set, epoch}
+	if was, ok := c.chosen[t]; ok && was != to.addr && !c.forced[t] {
+		c.fail("two replicas are promoted in epoch %d: %s and %s", epoch, c.w.nameOf(was), to.name())
+	}
+	c.chosen[t] = to.addr
 }
 
 func (c *checker) event(s *sentinel, e machine.Event) {
@@ -110,58 +187,51 @@ func (c *checker) event(s *sentinel, e machine.Event) {
 	if w.Log != nil {
 		w.Log(fmt.Sprintf("%3d.%03d %s %s %s", w.Elapsed()/1000, w.Elapsed()%1000, s.name(), e.Name, e.Payload))
 	}
-	for _, f := range c.events {
-		f(s, e)
-	}
+	at := watch{s, w.setOf(e.Master)}
 	switch e.Name {
 	case "+try-failover":
-		c.tried(s, e)
+		c.tried(at, e)
 	case "+elected-leader":
-		c.elected(s, e)
-	case "+selected-slave":
-		epoch := e.Epoch
-		name := strings.Fields(e.Payload)[1]
-		if was, ok := c.chosen[epoch]; ok && was != name && !c.forced {
-			c.fail("two replicas are promoted in epoch %d: %s and %s", epoch, was, name)
-		}
-		c.chosen[epoch] = name
+		c.elected(at, e)
 	case "+promoted-slave":
 		c.promotions++
+	case "+failover-end", "+config-update-from", "+reset-master", "-failover-abort-not-elected", "-failover-abort-no-good-slave", "-failover-abort-slave-timeout":
+		delete(c.leading, at)
 	}
 }
 
-// tried: nobody stands for election unless as many as the quorum say that the master is down, and said so lately.
-func (c *checker) tried(s *sentinel, e machine.Event) {
-	if e.Forced || c.forced {
+func (c *checker) tried(at watch, e machine.Event) {
+	if e.ByHand {
 		return
 	}
 	agree := 1
-	for _, o := range c.w.sentinels {
+	for o, when := range c.downSaid[at] {
 		// Five ask periods on a clock that may run at half speed, and the time that the answer was under way.
-		if at, ok := c.downSaid[[2]*sentinel{o, s}]; ok && o != s && c.w.now-at < 5*1000e3*3+3000e3 {
+		if o != at.by && c.w.now-when < 5*1000e3*3+3000e3 {
 			agree++
 		}
 	}
 	if agree < c.w.cfg.Quorum {
-		c.fail("sentinel %s stands for election with %d of %d agreeing", s.name(), agree, c.w.cfg.Quorum)
+		c.fail("sentinel %s stands for election with %d of %d agreeing", at.by.name(), agree, c.w.cfg.Quorum)
 	}
 }
 
-// elected: at most one leader per epoch, and never without the votes of a majority and of the quorum.
-func (c *checker) elected(s *sentinel, e machine.Event) {
-	epoch := e.Epoch
-	if e.Forced || c.forced {
+func (c *checker) elected(at watch, e machine.Event) {
+	s, t := at.by, term{at.set, e.Epoch}
+	c.leading[at] = e.Epoch
+	c.voted(s, t, s.runID)
+	if e.Unvoted {
+		c.byHand, c.forced[t] = true, true
 		return
 	}
 	c.elections++
-	if was := c.leaders[epoch]; was != nil {
-		c.fail("epoch %d has two leaders: %s and %s", epoch, was.name(), s.name())
+	if was := c.leaders[t]; was != nil {
+		c.fail("epoch %d has two leaders: %s and %s", t.epoch, was.name(), s.name())
 	}
-	c.leaders[epoch] = s
-	c.voted(s, epoch, s.runID)
+	c.leaders[t] = s
 	need := max(len(c.w.sentinels)/2+1, c.w.cfg.Quorum)
-	if got := len(c.voters[ballot{s.runID, epoch}]); got < need {
-		c.fail("sentinel %s leads epoch %d with %d of %d votes", s.name(), epoch, got, need)
+	if got := len(c.voters[ballot{s.runID, t}]); got < need {
+		c.fail("sentinel %s leads epoch %d with %d of %d votes", s.name(), t.epoch, got, need)
 	}
 }
 
@@ -177,27 +247,36 @@ func (c *checker) epoch(s *sentinel) {
 	c.epochs[s] = now
 }
 
-// Converged reports what still differs: all sentinels must agree on one master, be up with it, and every server must follow it.
+// Converged reports what still differs: all sentinels must agree on one master of each set, be up with it, and every server must follow it.
 // An empty string means that all is well.
 func (w *World) Converged() string {
+	for set := range w.cfg.Masters {
+		if why := w.converged(set); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+func (w *World) converged(set int) string {
 	var master string
 	for _, s := range w.sentinels {
 		if s.m == nil {
 			return "sentinel " + s.name() + " is not running"
 		}
-		host, _, _ := s.m.CurrentAddr(MasterName)
+		host, _, _ := s.m.CurrentAddr(masterName(set))
 		if master == "" {
 			master = host
 		}
 		if host != master {
 			return fmt.Sprintf("sentinel %s says %s, another one says %s", s.name(), w.nameOf(host), w.nameOf(master))
 		}
-		f := s.m.MasterFields(MasterName)
+		f := s.m.MasterFields(masterName(set))
 		if f[4].Value != "master" {
 			return fmt.Sprintf("sentinel %s sees the master as %s", s.name(), f[4].Value)
 		}
 	}
-	for _, s := range w.servers {
+	for _, s := range w.set(set) {
 		switch {
 		case s.addr == master && s.masterIP != "":
 			return fmt.Sprintf("%s is said to be the master but is a replica of %s", s.name(), w.nameOf(s.masterIP))

@@ -32,8 +32,10 @@ type sentinel struct {
 	mono   int64   // µs of its clock then
 	jump   int64   // ms that its wall clock is wrong by
 	tickAt int64
-	noDisk bool  // writes fail
-	told   int64 // the highest epoch it has told anyone
+	noDisk bool // writes fail
+	// The highest epochs that it has told anyone: the current one, and of the configuration of each master.
+	told       int64
+	toldConfig []int64
 }
 
 func (s *sentinel) ip() string   { return s.addr }
@@ -58,6 +60,11 @@ func (s *sentinel) start() {
 	st := s.kept
 	if st.CurrentEpoch < s.told {
 		s.w.check.fail("sentinel %s comes back with epoch %d after it has told %d", s.name(), st.CurrentEpoch, s.told)
+	}
+	for set, ms := range st.Masters {
+		if ms.ConfigEpoch < s.toldConfig[set] {
+			s.w.check.fail("sentinel %s comes back with a configuration of epoch %d after it has told one of %d", s.name(), ms.ConfigEpoch, s.toldConfig[set])
+		}
 	}
 	m, err := machine.New(st, machine.Options{
 		Rand: rand.New(rand.NewPCG(s.w.rng.Uint64(), uint64(s.id))), Port: sentinelPort,
@@ -176,7 +183,7 @@ func (s *sentinel) perform() {
 			}
 		case machine.Send:
 			if l := s.links[o.Link]; l != nil {
-				w.check.sent(s, o.Command)
+				w.check.sent(s, l, o.Command)
 				l.send(s, o.Command)
 			}
 		case machine.Event:
@@ -185,9 +192,16 @@ func (s *sentinel) perform() {
 			w.note("%s runs %s", s.name(), strings.Join(o.Argv, " "))
 			life := s.life
 			m.ScriptStarted(o.ID, 1000+int(o.ID))
-			w.after(10e3, func() {
+			w.after(max(w.ScriptTime, 10)*1000, func() {
 				if s.life == life {
 					s.do(func(m *machine.Machine) { m.ScriptEnded(o.ID, w.ScriptStatus, 0) })
+				}
+			})
+		case machine.KillScript:
+			life := s.life
+			w.after(1e3, func() {
+				if s.life == life {
+					s.do(func(m *machine.Machine) { m.ScriptEnded(o.ID, 0, 9) })
 				}
 			})
 		case machine.Held:
@@ -378,7 +392,7 @@ func (s *sentinel) receive(l *link, cmd []string) {
 		if a.Down {
 			down = 1
 		}
-		s.w.check.answered(s, l.from, a)
+		s.w.check.answered(s, l.from, s.w.setAt(cmd[2]), a)
 		l.reply(resp.Value{Kind: resp.Array, Elems: []resp.Value{resp.Int(down), resp.Str(a.Leader), resp.Int(a.Epoch)}})
 	default:
 		l.reply(resp.OK)
@@ -389,10 +403,12 @@ func (s *sentinel) receive(l *link, cmd []string) {
 type server struct {
 	w          *World
 	id         int
+	set        int // the number of its master
 	addr       string
 	alive      bool
 	hung       bool
 	refusal    string // what it answers to PING in place of PONG
+	forbidden  string // the command that our user may not give
 	runID      string
 	priority   int
 	offset     int64
@@ -468,17 +484,28 @@ func (s *server) chained(n int) bool {
 	return n > 0 && ok && m.alive && s.w.now >= s.syncAt && m.chained(n-1)
 }
 
-// sync brings the replication offset up to now.
+// sync brings the replication offset up to now: a master's grows with time, a replica's follows while the link is up.
 func (s *server) sync() {
 	if s.masterIP == "" {
 		s.offset += (s.w.now - s.lastSync) / 1000
+		s.lastSync = s.w.now
 	} else if s.linkUp() {
 		m := s.w.byIP[s.masterIP].(*server)
 		if m.masterIP == "" {
 			m.sync()
 		}
 		s.offset = m.offset
+		s.lastSync = s.w.now
 	}
+}
+
+// become makes it a master (empty ip), or a replica whose link is up in d microseconds.
+func (s *server) become(ip string, port int, d int64) {
+	s.sync()
+	if ip == s.masterIP && port == s.masterPort {
+		return
+	}
+	s.masterIP, s.masterPort, s.syncAt = ip, port, s.w.now+d
 	s.lastSync = s.w.now
 }
 
@@ -501,6 +528,10 @@ func (s *server) receive(l *link, cmd []string) {
 		l.reply(resp.Value{Kind: resp.Simple, Str: "QUEUED"})
 		return
 	}
+	if cmd[0] == s.forbidden {
+		l.reply(resp.Err("NOPERM this user has no permissions to run this command"))
+		return
+	}
 	switch cmd[0] {
 	case "PING":
 		if s.refusal != "" {
@@ -521,9 +552,8 @@ func (s *server) receive(l *link, cmd []string) {
 			return
 		}
 		l.reply(resp.OK)
-		to.sync()
-		to.masterIP, to.masterPort = "", 0
-		s.masterIP, s.masterPort, s.syncAt = to.addr, serverPort, s.w.now+5e3
+		to.become("", 0, 0)
+		s.become(to.addr, serverPort, 5e3)
 	case "MULTI":
 		l.in, l.held = true, nil
 		l.reply(resp.OK)
@@ -542,8 +572,7 @@ func (s *server) receive(l *link, cmd []string) {
 func (s *server) execute(l *link, cmd []string) {
 	switch strings.Join(cmd[:2], " ") {
 	case "SLAVEOF NO":
-		s.sync()
-		s.masterIP, s.masterPort = "", 0
+		s.become("", 0, 0)
 	case "CONFIG REWRITE":
 		if s.w.cfg.LoseRewrite == 0 || s.w.rng.Float64() >= s.w.cfg.LoseRewrite {
 			s.keptIP, s.keptPort = s.masterIP, s.masterPort
@@ -555,12 +584,8 @@ func (s *server) execute(l *link, cmd []string) {
 			}
 		}
 	default: // SLAVEOF host port
-		s.sync()
 		port, _ := strconv.Atoi(cmd[2])
-		if s.masterIP != cmd[1] || s.masterPort != port {
-			s.masterIP, s.masterPort = cmd[1], port
-			s.syncAt = s.w.now + 5e3 + s.w.delay()
-		}
+		s.become(cmd[1], port, 5e3+s.w.delay())
 	}
 }
 
@@ -598,7 +623,11 @@ func (s *server) info() string {
 		n := 0
 		for _, o := range s.w.servers {
 			if o != s && o.alive && o.masterIP == s.addr && o.linkUp() {
-				fmt.Fprintf(&b, "slave%d:ip=%s,port=%d,state=online,offset=%d,lag=0\r\n", n, o.addr, serverPort, o.offset)
+				if s.w.cfg.OldInfo {
+					fmt.Fprintf(&b, "slave%d:%s,%d,online\r\n", n, o.addr, serverPort)
+				} else {
+					fmt.Fprintf(&b, "slave%d:ip=%s,port=%d,state=online,offset=%d,lag=0\r\n", n, o.addr, serverPort, o.offset)
+				}
 				n++
 			}
 		}

@@ -11,13 +11,23 @@ import (
 	"picket/sentinel/machine"
 )
 
-// MasterName is the name under which the sentinels watch their master.
+// MasterName is the name under which the sentinels watch their first master.
 const MasterName = "mymaster"
+
+// masterName is the name of a master by its number.
+func masterName(set int) string {
+	if set == 0 {
+		return MasterName
+	}
+	return fmt.Sprintf("other%d", set)
+}
 
 // Config says what a world is made of. Times are in milliseconds.
 type Config struct {
 	Seed                                uint64
-	Sentinels, Servers                  int
+	Sentinels                           int
+	Masters                             int // each with its own servers; 0 is 1
+	Servers                             int // of each master, with itself
 	Quorum                              int
 	DownAfter, FailoverTimeout          int64
 	ParallelSyncs                       int
@@ -27,6 +37,7 @@ type Config struct {
 	LoseHello, RepeatHello, LoseRewrite float64 // chances
 	Priorities                          []int   // of the servers, 100 where missing
 	Discovered                          bool    // the sentinels know all instances from the start
+	OldInfo                             bool    // INFO lists replicas as Redis 2.6 does: slave0:ADDRESS,PORT,online
 }
 
 // World is one simulated group.
@@ -46,7 +57,8 @@ type World struct {
 	check checker
 	Log   func(line string) // told every event; may be nil
 
-	ScriptStatus int // exit status of the scripts that are run
+	ScriptStatus int   // exit status of the scripts that are run
+	ScriptTime   int64 // how long they run, ms
 }
 
 type host interface {
@@ -103,39 +115,57 @@ func (e *events) pop() event {
 	}
 }
 
-// New makes a world in which server 0 is the master of all others.
+// New makes a world in which the first of a master's servers is the master of its others.
 func New(cfg Config) *World {
+	cfg.Masters = max(cfg.Masters, 1)
 	w := &World{
 		cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0x9e3779b97f4a7c15)), now: 3600e6, // well above 0, as a real clock
 		byIP: map[string]host{}, cut: map[[2]string]bool{},
 	}
 	w.check.init(w)
-	for i := range cfg.Servers {
-		s := &server{w: w, id: i, addr: fmt.Sprintf("10.0.1.%d", i+1), alive: true, priority: 100, runID: w.randomID(), offset: 1000}
+	for i := range cfg.Masters * cfg.Servers {
+		s := &server{w: w, id: i, set: i / cfg.Servers, addr: fmt.Sprintf("10.0.1.%d", i+1), alive: true, priority: 100, runID: w.randomID(), offset: 1000}
 		if i < len(cfg.Priorities) {
 			s.priority = cfg.Priorities[i]
 		}
-		if i > 0 {
-			s.masterIP, s.masterPort, s.syncAt = w.servers[0].addr, serverPort, w.now
+		if first := s.set * cfg.Servers; i > first {
+			s.masterIP, s.masterPort, s.syncAt = w.servers[first].addr, serverPort, w.now
 		}
 		s.keptIP, s.keptPort = s.masterIP, s.masterPort
 		w.servers = append(w.servers, s)
 		w.byIP[s.addr] = s
 	}
 	for i := range cfg.Sentinels {
-		s := &sentinel{w: w, id: i, addr: fmt.Sprintf("10.0.0.%d", i+1), rate: 1, links: map[machine.LinkID]*link{}}
+		s := &sentinel{w: w, id: i, addr: fmt.Sprintf("10.0.0.%d", i+1), rate: 1, links: map[machine.LinkID]*link{}, toldConfig: make([]int64, cfg.Masters)}
 		s.runID = fmt.Sprintf("%c%s", 'a'+i, w.randomID()[1:])
-		s.kept = machine.State{MyID: s.runID, Masters: []machine.MasterState{{
-			Name: MasterName, Host: w.servers[0].addr, Port: serverPort, Quorum: cfg.Quorum,
-			DownAfter: cfg.DownAfter, FailoverTimeout: cfg.FailoverTimeout, ParallelSyncs: cfg.ParallelSyncs,
-		}}}
+		s.kept = machine.State{MyID: s.runID}
+		for set := range cfg.Masters {
+			s.kept.Masters = append(s.kept.Masters, machine.MasterState{
+				Name: masterName(set), Host: w.set(set)[0].addr, Port: serverPort, Quorum: cfg.Quorum,
+				DownAfter: cfg.DownAfter, FailoverTimeout: cfg.FailoverTimeout, ParallelSyncs: cfg.ParallelSyncs,
+			})
+		}
 		w.sentinels = append(w.sentinels, s)
 		w.byIP[s.addr] = s
 	}
 	if cfg.Discovered {
-		for _, s := range w.sentinels {
-			ms := &s.kept.Masters[0]
-			for _, r := range w.servers[1:] {
+		w.introduce()
+	}
+	for _, s := range w.sentinels {
+		s.start()
+	}
+	return w
+}
+
+// set are the servers of one master.
+func (w *World) set(i int) []*server { return w.servers[i*w.cfg.Servers : (i+1)*w.cfg.Servers] }
+
+// introduce writes all instances into the configurations of the sentinels.
+func (w *World) introduce() {
+	for _, s := range w.sentinels {
+		for set := range w.cfg.Masters {
+			ms := &s.kept.Masters[set]
+			for _, r := range w.set(set)[1:] {
 				ms.Replicas = append(ms.Replicas, machine.HostPort{Host: r.addr, Port: serverPort})
 			}
 			for _, o := range w.sentinels {
@@ -145,10 +175,6 @@ func New(cfg Config) *World {
 			}
 		}
 	}
-	for _, s := range w.sentinels {
-		s.start()
-	}
-	return w
 }
 
 func (w *World) randomID() string {

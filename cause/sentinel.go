@@ -163,12 +163,12 @@ var sentinelCauses = []Cause{
 		ID: SentinelHandoverRefused, Severity: Error, Stage: Sentinel,
 		Title: Text{"the master refused to hand over", "主节点拒绝移交"},
 		Explain: Text{
-			"A coordinated failover asks the master to step back with FAILOVER, and {address} answered with an error: the replica is not connected, or another handover is under way.",
-			"协调故障转移会用 FAILOVER 请主节点让位，而 {address} 返回了错误：从节点未连接，或已有移交正在进行。",
+			"A coordinated failover asks the master to step back with FAILOVER, and {address} answered with an error: the replica is not connected, another handover is under way, or the sentinel's user may not do this.",
+			"协调故障转移会用 FAILOVER 请主节点让位，而 {address} 返回了错误：从节点未连接、已有移交正在进行，或哨兵用户没有权限。",
 		},
 		Remedy: Text{
-			"See with `INFO replication` that the replica is online and caught up, and try again; `SENTINEL FAILOVER` without coordination does not ask the master.",
-			"用 `INFO replication` 确认从节点在线且已追上，再重试；不带协调的 `SENTINEL FAILOVER` 不需要主节点同意。",
+			"See with `INFO replication` that the replica is online and caught up, give the sentinel's user `+failover`, and try again; `SENTINEL FAILOVER` without coordination does not ask the master.",
+			"用 `INFO replication` 确认从节点在线且已追上，给哨兵用户加上 `+failover`，再重试；不带协调的 `SENTINEL FAILOVER` 不需要主节点同意。",
 		},
 	},
 }

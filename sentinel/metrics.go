@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"picket/cause"
@@ -21,18 +23,23 @@ type metrics struct {
 	events    *prometheus.CounterVec
 	failovers *prometheus.CounterVec
 	phases    *prometheus.HistogramVec
+	downtime  prometheus.Histogram
 	trips     *prometheus.HistogramVec
 	saves     prometheus.Histogram
 	saveFails prometheus.Counter
 	server    *http.Server
 
-	phase map[string]phase // by master: where its failover is
+	phase map[string]phase     // by master: where its failover is
+	down  map[string]time.Time // by master: since when it is seen as down
 }
 
 type phase struct {
 	name  string
 	since time.Time
 }
+
+// seconds are the bounds of all histograms.
+var seconds = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
 
 func newMetrics() *metrics {
 	m := &metrics{
@@ -42,27 +49,32 @@ func newMetrics() *metrics {
 			Name: "picket_sentinel_failovers_total", Help: "Failovers by master and result: completed, observed, not-elected, no-good-replica, timeout.",
 		}, []string{"master", "result"}),
 		phases: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "picket_sentinel_failover_phase_seconds", Help: "Time in each phase of failovers led by this sentinel.",
-			Buckets: prometheus.ExponentialBuckets(0.001, 2.5, 14),
+			Name:    "picket_sentinel_failover_phase_seconds",
+			Help:    "Time in each phase of a failover: agree (that the master is down), wait (to stand for election), elect, select, promote, reconfigure.",
+			Buckets: seconds,
 		}, []string{"phase"}),
+		downtime: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "picket_sentinel_failover_seconds", Buckets: seconds,
+			Help: "From the moment in which this sentinel saw a master as down to the one in which it had the new one, whoever led.",
+		}),
 		trips: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "picket_sentinel_ping_round_trip_seconds", Help: "From PING to its answer, by what is at the other end.",
-			Buckets: prometheus.ExponentialBuckets(0.0001, 3, 12),
+			Name: "picket_sentinel_ping_round_trip_seconds", Help: "From PING to its answer, by what is at the other end: master, replica, sentinel.",
+			Buckets: seconds,
 		}, []string{"peer"}),
 		saves: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "picket_sentinel_config_write_seconds", Help: "Time to write and sync the configuration file.",
-			Buckets: prometheus.ExponentialBuckets(0.0001, 3, 10),
+			Buckets: seconds,
 		}),
 		saveFails: prometheus.NewCounter(prometheus.CounterOpts{Name: "picket_sentinel_config_write_failures_total", Help: "Writes of the configuration file that failed."}),
-		phase:     map[string]phase{},
+		phase:     map[string]phase{}, down: map[string]time.Time{},
 	}
-	m.registry.MustRegister(m.events, m.failovers, m.phases, m.trips, m.saves, m.saveFails)
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), m.events, m.failovers, m.phases, m.downtime, m.trips, m.saves, m.saveFails)
 	return m
 }
 
-// phaseOf names the phase that begins with an event.
+// phaseOf names the phase that begins with an event. That of +sdown is about masters only.
 var phaseOf = map[string]string{
-	"+odown": "agree", "+try-failover": "elect", "+elected-leader": "select", "+selected-slave": "promote", "+promoted-slave": "reconfigure",
+	"+sdown": "agree", "+odown": "wait", "+try-failover": "elect", "+elected-leader": "select", "+selected-slave": "promote", "+promoted-slave": "reconfigure",
 }
 
 // resultOf names how a failover ended.
@@ -77,11 +89,32 @@ func (m *metrics) event(e machine.Event) {
 	if ended {
 		m.failovers.WithLabelValues(e.Master, result).Inc()
 	}
+	master := strings.HasPrefix(e.Payload, "master ")
 	next, begins := phaseOf[e.Name]
-	if !ended && !begins && e.Name != "-odown" {
+	switch e.Name {
+	case "+sdown":
+		if !master {
+			return
+		}
+		m.down[e.Master] = time.Now()
+	case "-sdown", "-odown":
+		if master { // what has begun does not come to its end
+			delete(m.phase, e.Master)
+		}
+		if master && e.Name == "-sdown" {
+			delete(m.down, e.Master)
+		}
+		return
+	case "+switch-master":
+		if since, ok := m.down[e.Master]; ok {
+			m.downtime.Observe(time.Since(since).Seconds())
+			delete(m.down, e.Master)
+		}
+	}
+	if !ended && !begins {
 		return
 	}
-	if p, ok := m.phase[e.Master]; ok && e.Name != "-odown" {
+	if p, ok := m.phase[e.Master]; ok {
 		m.phases.WithLabelValues(p.name).Observe(time.Since(p.since).Seconds())
 	}
 	delete(m.phase, e.Master)
@@ -95,6 +128,7 @@ func (m *metrics) forget(master string) {
 	m.events.DeletePartialMatch(l)
 	m.failovers.DeletePartialMatch(l)
 	delete(m.phase, master)
+	delete(m.down, master)
 }
 
 func (m *metrics) roundTrip(peer string, d time.Duration) {
@@ -122,6 +156,7 @@ func (s *Sentinel) serveMetrics() error {
 	if err != nil {
 		return fmt.Errorf("picket-metrics %s: %w", s.cfg.Metrics, err)
 	}
+	s.log.printf(LogNotice, "Figures for Prometheus: http://%s/metrics", l.Addr())
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
 	s.metrics.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, BaseContext: func(net.Listener) context.Context { return s.ctx }}

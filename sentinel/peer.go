@@ -26,7 +26,7 @@ const (
 type peer struct {
 	id     machine.LinkID
 	kind   machine.ConnKind
-	role   string
+	role   string   // master, replica or sentinel
 	conn   net.Conn // nil until it is up
 	cancel context.CancelFunc
 	out    []byte
@@ -39,7 +39,7 @@ type peer struct {
 // connect dials in the background and then reads replies until the connection ends.
 func (s *Sentinel) connect(c machine.Connect) {
 	ctx, cancel := context.WithTimeout(s.ctx, dialTimeout)
-	p := &peer{id: c.Link, kind: c.Kind, role: c.Peer.String(), cancel: cancel}
+	p := &peer{id: c.Link, kind: c.Kind, role: metricsRole(c.Peer), cancel: cancel}
 	s.links[c.Link] = p
 	s.wg.Go(func() {
 		conn, err := s.dial(ctx, c)
@@ -69,6 +69,14 @@ func (s *Sentinel) connect(c machine.Connect) {
 		}
 		s.read(p, conn)
 	})
+}
+
+// metricsRole is what is at the other end, in the words of today.
+func metricsRole(k machine.Kind) string {
+	if k == machine.Replica {
+		return "replica"
+	}
+	return k.String()
 }
 
 func (s *Sentinel) dial(ctx context.Context, c machine.Connect) (net.Conn, error) {

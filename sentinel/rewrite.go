@@ -165,7 +165,9 @@ func (c *Config) stateLines(s machine.State, users []string) []keyed {
 		o = append(o, keyed{key: "logfile", lines: []string{"logfile " + resp.Quote(c.LogFile)}})
 	}
 	for _, d := range c.fromCommandLine {
-		if name := strings.ToLower(d.args[0]); name != "sentinel" && name != "dir" && name != "logfile" && name != "user" && len(d.args) > 1 {
+		// What only we know is not added to a file that sentinels of Redis may have to read.
+		name := strings.ToLower(d.args[0])
+		if name != "sentinel" && name != "dir" && name != "logfile" && name != "user" && name != "picket-metrics" && len(d.args) > 1 {
 			line := name
 			for _, w := range d.args[1:] {
 				line += " " + resp.QuoteIfNeeded(w)

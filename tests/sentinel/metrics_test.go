@@ -1,0 +1,92 @@
+//go:build linux
+
+package sentinel
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestMetrics reads the page for Prometheus before and after a failover.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	var pages []string
+	g := newGroup(t, options{servers: 2, each: func(int, bool) string {
+		pages = append(pages, fmt.Sprintf("127.0.0.1:%d", freePort(t)))
+		return "picket-metrics " + pages[len(pages)-1] + "\n"
+	}})
+	page := func(i int) string {
+		t.Helper()
+		r, err := http.Get("http://" + pages[i] + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		data, err := io.ReadAll(r.Body)
+		if err != nil || r.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %v", r.Status, err)
+		}
+		return string(data)
+	}
+	shows := func(i int, lines ...string) {
+		t.Helper()
+		got := page(i)
+		for _, l := range lines {
+			if !strings.Contains(got, l) {
+				t.Errorf("%s shows no %s:\n%s", g.sentinels[i].name, l, got)
+			}
+		}
+	}
+	shows(0,
+		`picket_sentinel_masters 1`, `picket_sentinel_master_status{master="mymaster",status="ok"} 1`, `picket_sentinel_master_quorum_ok{master="mymaster"} 1`,
+		`picket_sentinel_master_sentinels{master="mymaster",state="usable"} 3`, `picket_sentinel_master_replicas{master="mymaster"} 1`,
+		`picket_sentinel_ping_round_trip_seconds_count{peer="replica"}`, `picket_sentinel_epoch 0`, `picket_sentinel_tilt 0`, `process_resident_memory_bytes`,
+	)
+	g.servers[0].kill()
+	g.switched(g.servers[0])
+	led := 0
+	for i, s := range g.sentinels {
+		shows(i, `picket_sentinel_failover_seconds_count 1`, `picket_sentinel_events_total{event="+switch-master",master="mymaster"} 1`,
+			`picket_sentinel_master_cause{cause="sentinel-no-good-replica",master="mymaster"} 1`)
+		if s.logged("+failover-end") {
+			led++
+			shows(i, `picket_sentinel_failovers_total{master="mymaster",result="completed"} 1`)
+			for _, phase := range []string{"agree", "wait", "elect", "select", "promote", "reconfigure"} {
+				shows(i, `picket_sentinel_failover_phase_seconds_count{phase="`+phase+`"} `)
+			}
+		} else {
+			shows(i, `picket_sentinel_failovers_total{master="mymaster",result="observed"} 1`)
+		}
+	}
+	if led != 1 {
+		t.Errorf("%d sentinels led the failover, want 1", led)
+	}
+	// What is about a master that is no longer watched goes.
+	g.sentinels[0].ok("SENTINEL", "REMOVE", "mymaster")
+	if got := page(0); strings.Contains(got, "mymaster") {
+		t.Errorf("after its removal the master is still shown:\n%s", got)
+	}
+}
+
+// TestMetricsOnTheCommandLine: the directive is not written into the file, so that a sentinel of Redis can still read that.
+func TestMetricsOnTheCommandLine(t *testing.T) {
+	t.Parallel()
+	page := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	s := newProcess(t, "sentinel", binary+" sentinel", freePort(t), "sentinel monitor mymaster 127.0.0.1 1 1", "--picket-metrics", page).start()
+	r, err := http.Get("http://" + page + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Body.Close()
+	s.ok("SENTINEL", "FLUSHCONFIG")
+	if data, err := os.ReadFile(s.conf); err != nil || strings.Contains(string(data), "picket") {
+		t.Errorf("the file, %v:\n%s", err, data)
+	}
+	s.kill()
+	s.args = []string{"redis-sentinel", s.conf}
+	s.start()
+}

@@ -62,6 +62,10 @@ func (m *Machine) selectState(ms *master) {
 	}
 	n := m.selectReplica(ms)
 	if n == nil {
+		if m.astray(ms) {
+			m.reconfigure(&ms.node, "NO", "ONE")
+			m.eventAt(Notice, "+fix-master-config", &ms.node)
+		}
 		m.eventAt(Warning, "-failover-abort-no-good-slave", &ms.node)
 		m.abortFailover(ms)
 		return
@@ -71,6 +75,14 @@ func (m *Machine) selectState(ms *master) {
 	m.eventAt(Warning, "+selected-slave", n)
 	m.enter(ms, sendSlaveOfNoOne)
 	m.eventAt(Notice, "+failover-state-send-slaveof-noone", n)
+}
+
+// astray reports whether a master is there but takes itself for a replica that has lost its master, as one does that could not keep its promotion in
+// its file and was started again. Where it follows one of its own replicas, each waits for the other and none of them is ever good enough to be promoted:
+// Redis gives up. Its data are what clients were told is kept, so an elected leader makes it a master again.
+func (m *Machine) astray(ms *master) bool {
+	return ms.roleReported == Replica && !ms.masterLinkUp && ms.commandsUp() && m.now()-ms.infoAt < 2*m.tune.InfoPeriod &&
+		m.now()-ms.roleSince > ms.downAfter+2*m.tune.InfoPeriod
 }
 
 // leftOut says why a replica cannot be promoted; empty if it can.

@@ -94,7 +94,7 @@ func Chaos(seed uint64, log func(string)) Result {
 			return res(nil)
 		}
 		if at > limit {
-			return res(fmt.Errorf("%d s after all was healed: %s", limit/1000, why))
+			return res(fmt.Errorf("%d s after all was healed: %s; %s", limit/1000, why, w.Roles()))
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 //   - there is at most one elected leader per master and epoch, with the votes of a majority and of the quorum;
 //   - nobody stands for election unless as many as the quorum see the master as down;
 //   - nobody promotes a replica but an elected leader (or who was told to, by hand), and no two are promoted in one epoch;
-//   - a configuration that is announced is what a leader made in its epoch: one for each epoch;
+//   - a configuration that is announced is what a leader made in its epoch: one for each epoch, and not before the replica is a master;
 //   - epochs never go back, nor behind what others were told before a crash.
 //
 // That all agree in the end is checked by Converged.
@@ -29,7 +29,7 @@ type checker struct {
 	leading    map[watch]int64               // the epoch that a sentinel leads a failover in
 	votes      map[vote]string               // whom a sentinel voted for
 	voters     map[ballot]map[int]bool       // who voted for a candidate
-	chosen     map[term]string               // which replica was told to become master
+	chosen     map[term]promotion            // which replica was told to become master
 	configs    map[term]string               // which address was announced
 	epochs     map[*sentinel]lifeEpoch       // last seen
 	downSaid   map[watch]map[*sentinel]int64 // when a sentinel was told by others that the master is down
@@ -52,6 +52,11 @@ type vote struct {
 	term
 }
 
+type promotion struct {
+	to *server
+	at int64
+}
+
 type ballot struct {
 	runID string
 	term
@@ -69,7 +74,7 @@ func (c *checker) init(w *World) {
 	c.leading = map[watch]int64{}
 	c.votes = map[vote]string{}
 	c.voters = map[ballot]map[int]bool{}
-	c.chosen = map[term]string{}
+	c.chosen = map[term]promotion{}
 	c.configs = map[term]string{}
 	c.epochs = map[*sentinel]lifeEpoch{}
 	c.downSaid = map[watch]map[*sentinel]int64{}
@@ -164,8 +169,15 @@ func (c *checker) announced(s *sentinel, set int, epoch, config int64, addr stri
 		c.fail("sentinel %s announces %s as the master of epoch %d, which was %s", s.name(), addr, config, was)
 	}
 	c.configs[t] = addr
-	if made := c.chosen[t]; config > 0 && made != addr && !c.byHand {
-		c.fail("sentinel %s announces %s as the master of epoch %d, in which %q was promoted", s.name(), addr, config, made)
+	if config == 0 || c.byHand {
+		return
+	}
+	p, ok := c.chosen[t]
+	switch {
+	case !ok || p.to.addr != addr:
+		c.fail("sentinel %s announces %s as the master of epoch %d, in which it was not promoted", s.name(), c.w.nameOf(addr), config)
+	case p.to.masterIP != "" && p.to.masterUntil < p.at:
+		c.fail("sentinel %s announces %s as the master of epoch %d before it is one", s.name(), c.w.nameOf(addr), config)
 	}
 }
 
@@ -176,10 +188,10 @@ func (c *checker) promotes(s *sentinel, to *server) {
 		c.fail("sentinel %s promotes %s and leads no failover", s.name(), to.name())
 	}
 	t := term{to.set, epoch}
-	if was, ok := c.chosen[t]; ok && was != to.addr && !c.forced[t] {
-		c.fail("two replicas are promoted in epoch %d: %s and %s", epoch, c.w.nameOf(was), to.name())
+	if was, ok := c.chosen[t]; ok && was.to != to && !c.forced[t] {
+		c.fail("two replicas are promoted in epoch %d: %s and %s", epoch, was.to.name(), to.name())
 	}
-	c.chosen[t] = to.addr
+	c.chosen[t] = promotion{to, c.w.now}
 }
 
 func (c *checker) event(s *sentinel, e machine.Event) {

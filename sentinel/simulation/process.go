@@ -420,6 +420,8 @@ type server struct {
 	links      []*link
 	stuck      []func() // what arrived while it hung
 	lastSync   int64
+	// When it last was a master before it became a replica, µs.
+	masterUntil int64
 }
 
 func (s *server) ip() string   { return s.addr }
@@ -451,6 +453,9 @@ func (s *server) restart() {
 		return
 	}
 	s.alive = true
+	if s.masterIP == "" {
+		s.masterUntil = s.w.now
+	}
 	s.masterIP, s.masterPort = s.keptIP, s.keptPort
 	s.runID = s.w.randomID()
 	s.syncAt = s.w.now + 300e3
@@ -504,6 +509,9 @@ func (s *server) become(ip string, port int, d int64) {
 	s.sync()
 	if ip == s.masterIP && port == s.masterPort {
 		return
+	}
+	if s.masterIP == "" {
+		s.masterUntil = s.w.now
 	}
 	s.masterIP, s.masterPort, s.syncAt = ip, port, s.w.now+d
 	s.lastSync = s.w.now

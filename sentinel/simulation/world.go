@@ -318,6 +318,24 @@ func (w *World) Hang(name string) { w.server(name).hung = true }
 // Resume lets a server that hangs go on.
 func (w *World) Resume(name string) { w.server(name).resume() }
 
+// Roles says of each server what it is.
+func (w *World) Roles() string {
+	var roles []string
+	for _, s := range w.servers {
+		switch {
+		case !s.alive:
+			roles = append(roles, s.name()+" is not running")
+		case s.masterIP == "":
+			roles = append(roles, s.name()+" is a master")
+		case s.linkUp():
+			roles = append(roles, s.name()+" follows "+w.nameOf(s.masterIP))
+		default:
+			roles = append(roles, s.name()+" wants to follow "+w.nameOf(s.masterIP))
+		}
+	}
+	return strings.Join(roles, ", ")
+}
+
 // Failovers is how many promotions have completed.
 func (w *World) Failovers() int { return w.check.promotions }
 

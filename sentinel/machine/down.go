@@ -51,8 +51,19 @@ func (m *Machine) checkSubjectivelyDown(n *node) {
 	}
 }
 
-// checkObjectivelyDown decides whether enough sentinels see a master as down. The agreement is weak: what others said counts
-// for five ask periods.
+// forgetOldAnswers drops what other sentinels said longer ago than five ask periods.
+func (m *Machine) forgetOldAnswers(ms *master) {
+	for _, n := range ms.sentinels {
+		if m.now()-n.askAnswered > 5*m.tune.AskPeriod {
+			n.flags &^= masterDown
+			n.leader = ""
+		} else {
+			ms.at(n.askAnswered + 5*m.tune.AskPeriod + 1)
+		}
+	}
+}
+
+// checkObjectivelyDown decides whether enough sentinels see a master as down. The agreement is weak: they may have said so at different times.
 func (m *Machine) checkObjectivelyDown(ms *master) {
 	votes := 0
 	if ms.has(sDown) {
@@ -86,14 +97,6 @@ const maxStandDelay = 25
 // askOthers asks the other sentinels whether they see a master as down too, and, once a failover has begun, for their votes.
 func (m *Machine) askOthers(ms *master) {
 	now := m.now()
-	for _, n := range ms.sentinels {
-		if now-n.askAnswered > 5*m.tune.AskPeriod {
-			n.flags &^= masterDown
-			n.leader = ""
-		} else {
-			ms.at(n.askAnswered + 5*m.tune.AskPeriod + 1)
-		}
-	}
 	standing := ms.has(coordinated) && ms.state == waitStart
 	if !ms.has(sDown) && !standing || !m.told() {
 		return

@@ -249,6 +249,7 @@ func (m *Machine) handle(ms *master) {
 	if m.tilt {
 		return
 	}
+	m.forgetOldAnswers(ms)
 	m.checkObjectivelyDown(ms)
 	m.startFailoverIfNeeded(ms)
 	for range 8 { // one state leads to the next at once; eight is more than there are states

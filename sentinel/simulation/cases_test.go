@@ -32,6 +32,7 @@ import (
 //	hello A ip,port,id,epoch,name,ip,port,epoch  a message of the hello channel
 //	pending A                                  the queue of scripts
 //	many A 300                                 300 changes of an option
+//	monitor A s1 2                             A watches s1, with a quorum of 2
 //	set, failover, reset, remove, ckquorum, gates A ...   what clients ask for
 //
 // Run with -rewrite to write what came out into the files.
@@ -210,6 +211,11 @@ func caseCommand(t *testing.T, world **World, d *datadriven.TestData, log *[]str
 		})
 	case "reset":
 		return on(func(m *machine.Machine) string { return strconv.Itoa(m.Reset("*")) })
+	case "monitor":
+		return on(func(m *machine.Machine) string {
+			n, _ := strconv.Atoi(words[2])
+			return result(m.Monitor(master, w.server(words[1]).addr, serverPort, n))
+		})
 	case "remove":
 		return on(func(m *machine.Machine) string { return result(m.Remove(master)) })
 	case "simulate":

@@ -53,6 +53,7 @@ type vote struct {
 }
 
 type promotion struct {
+	by *sentinel
 	to *server
 	at int64
 }
@@ -188,10 +189,10 @@ func (c *checker) promotes(s *sentinel, to *server) {
 		c.fail("sentinel %s promotes %s and leads no failover", s.name(), to.name())
 	}
 	t := term{to.set, epoch}
-	if was, ok := c.chosen[t]; ok && was.to != to && !c.forced[t] {
+	if was, ok := c.chosen[t]; ok && was.to != to && (was.by == s || !c.forced[t]) {
 		c.fail("two replicas are promoted in epoch %d: %s and %s", epoch, was.to.name(), to.name())
 	}
-	c.chosen[t] = promotion{to, c.w.now}
+	c.chosen[t] = promotion{s, to, c.w.now}
 }
 
 func (c *checker) event(s *sentinel, e machine.Event) {

@@ -371,7 +371,7 @@ func (s *Sentinel) listen() error {
 		return err
 	}
 	if s.cfg.UnixSocket != "" {
-		l, err := listenUnix(s.cfg.UnixSocket, s.cfg.UnixSocketMode)
+		l, err := listenUnix(s.cfg.UnixSocket, s.cfg.UnixSocketMode, s.cfg.UnixSocketGroup)
 		if err != nil {
 			return err
 		}

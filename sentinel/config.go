@@ -41,6 +41,7 @@ type Config struct {
 	KeepAlive       time.Duration // 0: none
 	UnixSocket      string
 	UnixSocketMode  os.FileMode
+	UnixSocketGroup string // empty: that of the process
 	Supervised      string
 	Metrics         string            // address of the Prometheus page; empty: none
 	Renamed         map[string]string // own commands: old name in small letters → new one, empty: removed

@@ -119,6 +119,9 @@ var directives = map[string]setter{
 	"tcp-keepalive":            secondsOption(func(c *Config) *time.Duration { return &c.KeepAlive }),
 	"unixsocket":               stringOption(func(c *Config) *string { return &c.UnixSocket }),
 	"unixsocketperm":           setSocketMode,
+	"unixsocketgroup":          stringOption(func(c *Config) *string { return &c.UnixSocketGroup }),
+	"log-format":               onlyLegacy,
+	"log-timestamp-format":     onlyLegacy,
 	"supervised":               oneOf(func(c *Config) *string { return &c.Supervised }, "no", "upstart", "systemd", "auto"),
 	"rename-command":           setRename,
 	"picket-metrics":           stringOption(func(c *Config) *string { return &c.Metrics }),
@@ -152,6 +155,14 @@ func setLogLevel(c *Config, d *directive, a []string) error {
 		return d.err("argument(s) must be one of the following: debug, verbose, notice, warning, nothing")
 	}
 	c.LogLevel = l
+	return nil
+}
+
+// onlyLegacy is for the ways to write a log that Valkey has added.
+func onlyLegacy(_ *Config, d *directive, a []string) error {
+	if !strings.EqualFold(a[0], "legacy") {
+		return d.err("only the legacy form of the log is written here; remove the directive")
+	}
 	return nil
 }
 
@@ -195,26 +206,30 @@ func setRename(c *Config, d *directive, a []string) error {
 // the file is named in the log at the start.
 var noEffect = strings.Fields(`
 	acl-pubsub-default active-defrag-cycle-max active-defrag-cycle-min active-defrag-ignore-bytes active-defrag-max-scan-fields
-	active-defrag-threshold-lower active-defrag-threshold-upper active-expire-effort activedefrag activerehashing always-show-logo
-	aof-load-truncated aof-rewrite-incremental-fsync aof-timestamp-enabled aof-use-rdb-preamble aof_rewrite_cpulist appenddirname
-	appendfilename appendfsync appendonly auto-aof-rewrite-min-size auto-aof-rewrite-percentage bgsave_cpulist bio_cpulist
-	busy-reply-threshold client-output-buffer-limit client-query-buffer-limit crash-log-enabled crash-memcheck-enabled databases
-	dbfilename debug-context disable-thp dynamic-hz enable-debug-command enable-module-command enable-protected-configs
-	extended-redis-compatibility hash-max-listpack-entries hash-max-listpack-value hash-max-ziplist-entries hash-max-ziplist-value hide-user-data-from-log hll-sparse-max-bytes hz
-	ignore-warnings io-threads io-threads-do-reads jemalloc-bg-thread key-load-delay latency-monitor-threshold latency-tracking
-	latency-tracking-info-percentiles lazyfree-lazy-eviction lazyfree-lazy-expire lazyfree-lazy-server-del lazyfree-lazy-user-del
-	lazyfree-lazy-user-flush lfu-decay-time lfu-log-factor list-compress-depth list-max-listpack-size list-max-ziplist-size
-	loading-process-events-interval-bytes locale-collate loadmodule lua-time-limit masterauth masteruser maxmemory maxmemory-clients
-	maxmemory-eviction-tenacity maxmemory-policy maxmemory-samples min-replicas-max-lag min-replicas-to-write min-slaves-max-lag
-	min-slaves-to-write no-appendfsync-on-rewrite notify-keyspace-events oom-score-adj oom-score-adj-values proc-title-template
-	propagation-error-behavior proto-max-bulk-len rdb-del-sync-files rdb-save-incremental-fsync rdbchecksum rdbcompression
-	repl-backlog-size repl-backlog-ttl repl-disable-tcp-nodelay repl-diskless-load repl-diskless-sync repl-diskless-sync-delay
-	repl-diskless-sync-max-replicas repl-diskless-sync-period repl-ping-replica-period repl-ping-slave-period repl-timeout
-	replica-announce-ip replica-announce-port replica-announced replica-ignore-disk-write-errors replica-ignore-maxmemory
-	replica-lazy-flush replica-priority replica-read-only replica-serve-stale-data replicaof sanitize-dump-payload save
-	server_cpulist set-max-intset-entries set-max-listpack-entries set-max-listpack-value set-proc-title shutdown-on-sigint
-	shutdown-on-sigterm shutdown-timeout slave-announce-ip slave-announce-port slave-ignore-maxmemory slave-lazy-flush
-	slave-priority slave-read-only slave-serve-stale-data slaveof slowlog-log-slower-than slowlog-max-len socket-mark-id
-	stop-writes-on-bgsave-error stream-node-max-bytes stream-node-max-entries tcp-backlog tls-cluster tls-dh-params-file
-	tls-prefer-server-ciphers tls-session-cache-size tls-session-cache-timeout tracking-table-max-keys zset-max-listpack-entries zset-max-listpack-value
-	zset-max-ziplist-entries zset-max-ziplist-value`)
+	active-defrag-threshold-lower active-defrag-threshold-upper active-expire-effort activedefrag activerehashing always-show-logo aof-disable-auto-gc
+	aof-load-truncated aof-rewrite-cpulist aof-rewrite-incremental-fsync aof-timestamp-enabled aof-use-rdb-preamble aof_rewrite_cpulist appenddirname
+	appendfilename appendfsync appendonly auto-aof-rewrite-min-size auto-aof-rewrite-percentage availability-zone bgsave-cpulist bgsave_cpulist
+	bio-cpulist bio_cpulist busy-reply-threshold client-output-buffer-limit client-query-buffer-limit cluster-allow-pubsubshard-when-down
+	cluster-allow-reads-when-down cluster-allow-replica-migration cluster-announce-bus-port cluster-announce-client-ipv4 cluster-announce-client-ipv6
+	cluster-announce-hostname cluster-announce-human-nodename cluster-announce-ip cluster-announce-port cluster-announce-tls-port cluster-blacklist-ttl
+	cluster-config-file cluster-enabled cluster-link-sendbuf-limit cluster-migration-barrier cluster-node-timeout cluster-ping-interval cluster-port
+	cluster-preferred-endpoint-type cluster-replica-no-failover cluster-replica-validity-factor cluster-require-full-coverage cluster-slave-no-failover
+	cluster-slave-validity-factor cluster-slot-stats-enabled crash-log-enabled crash-memcheck-enabled databases dbfilename debug-context disable-thp
+	dual-channel-replication-enabled dynamic-hz enable-debug-assert enable-debug-command enable-module-command enable-protected-configs
+	events-per-io-thread extended-redis-compatibility hash-max-listpack-entries hash-max-listpack-value hash-max-ziplist-entries hash-max-ziplist-value
+	hide-user-data-from-log hll-sparse-max-bytes hz ignore-warnings io-threads io-threads-do-reads jemalloc-bg-thread key-load-delay
+	latency-monitor-threshold latency-tracking latency-tracking-info-percentiles lazyfree-lazy-eviction lazyfree-lazy-expire lazyfree-lazy-server-del
+	lazyfree-lazy-user-del lazyfree-lazy-user-flush lfu-decay-time lfu-log-factor list-compress-depth list-max-listpack-size list-max-ziplist-size
+	loading-process-events-interval-bytes loadmodule locale-collate lua-time-limit masterauth masteruser max-new-connections-per-cycle
+	max-new-tls-connections-per-cycle maxmemory maxmemory-clients maxmemory-eviction-tenacity maxmemory-policy maxmemory-samples min-replicas-max-lag
+	min-replicas-to-write min-slaves-max-lag min-slaves-to-write no-appendfsync-on-rewrite notify-keyspace-events oom-score-adj oom-score-adj-values
+	prefetch-batch-max-size primaryauth primaryuser proc-title-template propagation-error-behavior proto-max-bulk-len rdb-del-sync-files
+	rdb-key-save-delay rdb-save-incremental-fsync rdbchecksum rdbcompression repl-backlog-size repl-backlog-ttl repl-disable-tcp-nodelay
+	repl-diskless-load repl-diskless-sync repl-diskless-sync-delay repl-diskless-sync-max-replicas repl-diskless-sync-period repl-ping-replica-period
+	repl-ping-slave-period repl-timeout replica-announce-ip replica-announce-port replica-announced replica-ignore-disk-write-errors
+	replica-ignore-maxmemory replica-lazy-flush replica-priority replica-read-only replica-serve-stale-data replicaof sanitize-dump-payload save
+	server-cpulist server_cpulist set-max-intset-entries set-max-listpack-entries set-max-listpack-value set-proc-title shutdown-on-sigint
+	shutdown-on-sigterm shutdown-timeout slave-announce-ip slave-announce-port slave-ignore-maxmemory slave-lazy-flush slave-priority slave-read-only
+	slave-serve-stale-data slaveof slowlog-log-slower-than slowlog-max-len socket-mark-id stop-writes-on-bgsave-error stream-node-max-bytes
+	stream-node-max-entries tcp-backlog tls-cluster tls-dh-params-file tls-prefer-server-ciphers tls-session-cache-size tls-session-cache-timeout
+	tracking-table-max-keys use-exit-on-panic zset-max-listpack-entries zset-max-listpack-value zset-max-ziplist-entries zset-max-ziplist-value`)

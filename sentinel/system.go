@@ -2,9 +2,11 @@ package sentinel
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	osuser "os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -84,15 +86,38 @@ func (r *resolver) ask(host string, n *name, done chan struct{}) {
 	close(done)
 }
 
-func listenUnix(path string, mode os.FileMode) (net.Listener, error) {
+// listenUnix opens a Unix socket. mode 0 and no group leave it as the system makes it.
+func listenUnix(path string, mode os.FileMode, group string) (net.Listener, error) {
 	if st, err := os.Stat(path); err == nil && st.Mode()&os.ModeSocket != 0 {
 		os.Remove(path) // of a process that was killed
 	}
 	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if group != "" {
+		err = setGroup(path, group)
+	}
 	if err == nil && mode != 0 {
 		err = os.Chmod(path, mode)
 	}
-	return l, err
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func setGroup(path, name string) error {
+	g, err := osuser.LookupGroup(name)
+	if err != nil {
+		return fmt.Errorf("unixsocketgroup: %w", err)
+	}
+	id, err := strconv.Atoi(g.Gid)
+	if err != nil {
+		return fmt.Errorf("unixsocketgroup %s: its id is %q", name, g.Gid)
+	}
+	return os.Chown(path, -1, id)
 }
 
 func writePidFile(c *Config) error {

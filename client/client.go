@@ -150,10 +150,11 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 // start begins the goroutines that a connection lives by.
 func (c *Client) start(in *input) {
 	c.lastRead.Store(time.Now().UnixNano())
+	over := c.session.begin(c.connack.SessionPresent) // now: a message may be here already, and belongs to the new session
 	c.started.Add(3)
 	go func() { defer c.started.Done(); c.fail(c.read(in)) }()
 	go func() { defer c.started.Done(); c.fail(c.writer.run(c.done)) }()
-	go func() { defer c.started.Done(); c.resume() }()
+	go func() { defer c.started.Done(); c.resume(over) }()
 	if c.max.keepAlive > 0 {
 		c.started.Add(1)
 		go func() { defer c.started.Done(); c.keepAlive() }()

@@ -122,23 +122,24 @@ func encodable(m *Message, id uint16, dup bool) *packet.Publish {
 }
 
 // resume sends again what earlier connections left unfinished, in the old order (MQTT-4.4.0-1, MQTT-4.6.0-1), and then lets new messages go.
-func (c *Client) resume() {
+// over is called for those that the server had taken over already.
+func (c *Client) resume(over []func(Result)) {
 	defer close(c.resumed)
-	if !c.connack.SessionPresent {
-		for _, done := range c.session.restart() {
-			done(Result{})
-		}
+	for _, done := range over {
+		done(Result{})
 	}
 	for _, id := range c.session.unfinished() {
 		if c.takeQuota(context.Background()) != nil {
 			return
 		}
-		c.session.mu.Lock()
-		o := c.session.out[id]
-		c.session.mu.Unlock()
+		m, released, ok := c.session.resend(id)
+		if !ok {
+			<-c.quota
+			continue
+		}
 		var p packet.Packet = &packet.Ack{Kind: packet.PUBREL, ID: id}
-		if !o.released {
-			p = encodable(o.m, id, c.connack.SessionPresent)
+		if !released {
+			p = encodable(m, id, c.connack.SessionPresent)
 		}
 		if c.queue(p) != nil {
 			return

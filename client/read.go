@@ -262,7 +262,9 @@ func (c *Client) released(p *packet.Ack) error {
 // completed ends the handshake of an own message. An acknowledgement of something unknown is not answered: there is no packet to do it with.
 func (c *Client) completed(p *packet.Ack, qos byte) {
 	if o := c.session.complete(p.ID, qos); o != nil {
-		<-c.quota
+		if o.counted {
+			<-c.quota
+		}
 		o.done(Result{ID: p.ID, Code: p.Code, Props: p.Props})
 	}
 }

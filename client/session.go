@@ -24,6 +24,7 @@ type outgoing struct {
 	seq      uint64 // order of sending
 	m        *Message
 	released bool // QoS 2: PUBREC has come, PUBREL is what is sent again
+	counted  bool // against the quota of the connection in use
 	done     func(Result)
 }
 
@@ -88,7 +89,7 @@ func (s *Session) add(m *Message, done func(Result)) uint16 {
 	id := s.freeID()
 	if id != 0 {
 		s.seq++
-		s.out[id] = &outgoing{seq: s.seq, m: m, done: done}
+		s.out[id] = &outgoing{seq: s.seq, m: m, counted: true, done: done}
 	}
 	return id
 }
@@ -129,11 +130,30 @@ func (s *Session) unfinished() []uint16 {
 	return ids
 }
 
-// restart is what a server without a session for the client does to this half: messages that the old session had taken over are
-// done, all others will be sent as new ones.
-func (s *Session) restart() []func(Result) {
+// resend counts a message that an earlier connection left unfinished against this connection's quota, and returns it; ok is false when the
+// server has completed its handshake meanwhile.
+func (s *Session) resend(id uint16) (m *Message, released, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	o := s.out[id]
+	if o == nil {
+		return nil, false, false
+	}
+	o.counted = true
+	return o.m, o.released, true
+}
+
+// begin is what a new connection does to this half, before anything is read from it. Of a server that has no session for the client
+// (present is false), the messages that its old session had taken over are done, and returned; all others will be sent as new ones.
+func (s *Session) begin(present bool) []func(Result) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range s.out {
+		o.counted = false
+	}
+	if present {
+		return nil
+	}
 	clear(s.in)
 	clear(s.used)
 	var done []func(Result)

@@ -228,6 +228,73 @@ func TestExactlyOnce(t *testing.T) {
 	}
 }
 
+// TestEarlyMessage takes a QoS 2 message that the server sends right behind CONNACK: it belongs to the new session, and the old one's end must not
+// take it along.
+func TestEarlyMessage(t *testing.T) {
+	for range 20 {
+		url := listen(t, packet.V311, func(s *server) {
+			expect[*packet.Connect](s)
+			both := (&packet.Connack{}).Append(nil, s.v)
+			both = (&packet.Publish{QoS: 2, ID: 1, Topic: []byte("a"), Payload: []byte("early")}).Append(both, s.v)
+			if _, err := s.conn.Write(both); err != nil {
+				s.t.Error(err)
+			}
+			for range 2 { // PUBREC, and a PUBLISH: all that a new connection begins with has been done by then
+				if _, _, err := s.in.next(packet.MaxRemaining); err != nil {
+					s.t.Error(err)
+				}
+			}
+			s.send(&packet.Ack{Kind: packet.PUBREL, ID: 1})
+			if comp := expect[*packet.Ack](s); comp.Kind != packet.PUBCOMP {
+				t.Errorf("%v instead of PUBCOMP", comp.Kind)
+			}
+			expect[*packet.Disconnect](s)
+		})
+		messages := make(chan *Message, 1)
+		c := dial(t, Options{Transport: Transport{URL: url}, Connect: packet.Connect{CleanStart: true}, Messages: messages})
+		if _, err := c.Send(deadline(t), &Message{Topic: "b"}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if m := receive(t, messages); string(m.Payload) != "early" {
+			t.Errorf("%q was received", m.Payload)
+		}
+		c.Disconnect(packet.NormalDisconnection, nil)
+	}
+}
+
+// TestEarlyAcknowledgement survives a server that acknowledges what a lost connection left unfinished before it is sent again.
+func TestEarlyAcknowledgement(t *testing.T) {
+	url := listen(t, packet.V311, func(s *server) {
+		expect[*packet.Connect](s)
+		both := (&packet.Connack{SessionPresent: true}).Append(nil, s.v)
+		for id := uint16(1); id <= 40; id++ {
+			both = (&packet.Ack{Kind: packet.PUBACK, ID: id}).Append(both, s.v)
+		}
+		if _, err := s.conn.Write(both); err != nil {
+			s.t.Error(err)
+		}
+		for {
+			if first, _, err := s.in.next(packet.MaxRemaining); err != nil || packet.Type(first>>4) == packet.DISCONNECT {
+				return
+			}
+		}
+	})
+	session := NewSession()
+	completed := make(chan Result, 40)
+	for range 40 {
+		session.add(&Message{Topic: "a", QoS: 1}, func(r Result) { completed <- r })
+	}
+	c := dial(t, Options{Transport: Transport{URL: url}, Connect: packet.Connect{ClientID: "ada"}, Session: session})
+	for range 40 {
+		select {
+		case <-completed:
+		case <-deadline(t).Done():
+			t.Fatal("a message has not been completed")
+		}
+	}
+	c.Disconnect(packet.NormalDisconnection, nil)
+}
+
 // TestKeepAlive pings when there is nothing else to send, as often as the server wants it, and gives up a server that does not answer.
 func TestKeepAlive(t *testing.T) {
 	url := listen(t, packet.V5, func(s *server) {

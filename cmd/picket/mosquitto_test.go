@@ -118,7 +118,7 @@ type result struct {
 // execute runs a program with a file of its own for defaults.
 func execute(t *testing.T, path, stdin string, args []string) result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 12*patience) // for a process that hangs, not for one that is slow
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME=/nonexistent", "TZ=UTC")
@@ -163,15 +163,15 @@ var talking = []string{
 	// messages and their packets
 	`sub -p $OPEN -V 5 -t f/full -D subscribe subscription-identifier 7 -C 1 -F %S`,
 	`sub -p $OPEN -t f/plain -t none/# -i me -d -q 1 -E`,
-	`sub -p $OPEN -t f/# -T f/full -T f/+/x -T f/json -W 1`,
+	`sub -p $OPEN -t f/# -T f/full -T f/+/x -T f/json -C 1`,
 	`sub -p $OPEN -t f/# -R -W 1`,
 	`sub -p $OPEN -t none -W 1`,
 	`sub -p $RULES -V 5 -t a/x -W 1`,
-	`sub -p $OPEN -t f/plain --retained-only -W 1`,
+	`sub -p $OPEN -t f/plain --retained-only -C 1`,
 	`pub -p $OPEN -t x -m a -q 1 -d`,
 	`pub -p $OPEN -t x -m a -q 2 -d -V 31`,
 	`pub -p $OPEN -t x -n -q 2 -d -V 5 -r`,
-	`pub -p $OPEN -t x -m a --repeat 3 -q 1 -d -i me`,
+	`pub -p $OPEN -t x -m a --repeat 3 -q 1 -d -i you`,
 	`pub -p $OPEN -t x -s -q 1 -d < line one`,
 	`pub -p $OPEN -t x -s < `,
 	`pub -p $OPEN -t x -l -q 1 -M 1 -d < a`,
@@ -184,8 +184,8 @@ var talking = []string{
 	`pub -p $SECRET -u ada -P countess -t a -m b`,
 	`pub -h 127.0.0.1 -p $TLS --cafile $DIR/cert.pem -t a -m b -q 1`,
 	`pub -h 127.0.0.1 -p $TLS --cafile $DIR/cert.pem --tls-version tlsv1.2 --ciphers ECDHE-ECDSA-AES128-GCM-SHA256 -t a -m b -q 1`,
-	`rr -p $OPEN -t q -e q -m ask -W 2`,
-	`rr -p $OPEN -t q -e q -m ask -W 2 -V 311 -v -q 1`,
+	`rr -p $OPEN -t q/1 -e q/1 -m ask -W 20`,
+	`rr -p $OPEN -t q/2 -e q/2 -m ask -W 20 -V 311 -v -q 1`,
 	`rr -p $OPEN -t q -e none -m ask -W 1`,
 	// refused
 	`pub -p $SECRET -t a -m b -V 31`,

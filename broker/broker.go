@@ -48,6 +48,7 @@ type Broker struct {
 	queued        session.Budget // what waits in the queues of all sessions
 	outputHeld    atomic.Int64   // bytes that wait for slow receivers
 	retainedBytes atomic.Int64
+	retainedSeq   atomic.Uint64 // messages retained since the start
 	online        atomic.Int64  // sessions with a connection
 	clock         atomic.Uint32 // seconds since the start
 	unix          atomic.Int64  // seconds since 1970

@@ -24,10 +24,11 @@ type sink struct {
 	full  bool
 	taken int
 
-	keep bool // last is a copy, for other goroutines
+	keep bool // last is a copy, for other goroutines, and all that is written is kept
 
 	mu   sync.Mutex
 	last []byte
+	all  []byte
 }
 
 func (s *sink) Write(bufs [][]byte) (int, error) {
@@ -43,6 +44,7 @@ func (s *sink) Write(bufs [][]byte) (int, error) {
 		n += len(b)
 		if s.last = b; s.keep {
 			s.last = bytes.Clone(b)
+			s.all = append(s.all, b...)
 		}
 	}
 	s.taken += n

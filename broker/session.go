@@ -40,6 +40,7 @@ type Session struct {
 // replay is the retained messages that a subscription asked for. They are looked up when their turn comes.
 type replay struct {
 	filter   string
+	until    uint64 // what was retained later has come to the subscription itself
 	begun    bool
 	messages []*session.Message // those left
 	options  topic.Options

@@ -69,7 +69,8 @@ func (c *connection) subscribe(w *worker, p *packet.Subscribe) error {
 			continue
 		}
 		if o.RetainHandling == 0 || o.RetainHandling == 1 && !existed {
-			replays = append(replays, replay{filter: filter, options: o})
+			// The subscription stands, so whatever is retained from here on is delivered by it.
+			replays = append(replays, replay{filter: filter, until: b.retainedSeq.Load(), options: o})
 		}
 	}
 	ack := &packet.Suback{ID: p.ID, Codes: codes}
@@ -176,6 +177,7 @@ func (c *connection) unsubscribe(w *worker, p *packet.Unsubscribe) error {
 		}
 		delete(s.subs, filter)
 		b.index.Unsubscribe(filter, s)
+		s.replay = slices.DeleteFunc(s.replay, func(r replay) bool { return r.filter == filter }) // MQTT-3.10.4-2
 		b.log.Printf(logging.Unsubscribe, "%s %s", s.id, filter)
 	}
 	b.debugf("Sending UNSUBACK to %s", s.id)
@@ -204,7 +206,7 @@ func (w *worker) replayNext(c *connection) bool {
 	if rp.options.Identifier != 0 {
 		d.IDs = []uint32{rp.options.Identifier}
 	}
-	if w.mayReplay(s, m) {
+	if m.Stored <= rp.until && w.mayReplay(s, m) {
 		if d.QoS > 0 {
 			if s.out.Room() == 0 {
 				return false
@@ -259,6 +261,7 @@ func (w *worker) retain() {
 		}
 		return
 	}
+	m.Stored = b.retainedSeq.Add(1)
 	if old, ok := b.retained.Set(m.Topic, m); ok {
 		b.retainedBytes.Add(-int64(old.Size()))
 	}

@@ -16,6 +16,7 @@ type Message struct {
 	Expires int64  // Unix seconds after which it is not sent any more (MQTT-3.3.2-5); 0: never
 	From    string // client identifier of the publisher; empty: the broker itself
 	User    string // user name of the publisher, for check_retain_source
+	Stored  uint64 // its place in the order in which messages were retained; 0 for one that was not, or not since the start
 
 	held atomic.Int32 // queues that refer to it
 }

@@ -80,8 +80,9 @@ listener 0 %[1]s/socket
 		}
 	})
 	for _, port := range ports {
-		awaitPort(t, port)
+		await(t, "tcp", "127.0.0.1:"+strconv.Itoa(port))
 	}
+	await(t, "unix", dir+"/socket")
 	at := func(scheme string, port int) string { return scheme + "://127.0.0.1:" + strconv.Itoa(port) }
 	return &mosquitto{tcp: at("mqtt", ports[0]), tls: at("mqtts", ports[1]), ws: at("ws", ports[2]) + "/mqtt", unix: "unix://" + dir + "/socket", roots: pool}
 }
@@ -136,10 +137,10 @@ func freePorts(t *testing.T, n int) (ports []int) {
 	return ports
 }
 
-func awaitPort(t *testing.T, port int) {
+func await(t *testing.T, network, address string) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		conn, err := net.Dial("tcp", "127.0.0.1:"+strconv.Itoa(port))
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		conn, err := net.Dial(network, address)
 		if err == nil {
 			conn.Close()
 			return
@@ -153,7 +154,7 @@ func awaitPort(t *testing.T, port int) {
 // deadline bounds every wait of a test.
 func deadline(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

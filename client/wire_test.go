@@ -41,7 +41,7 @@ func listen(t *testing.T, v packet.Version, scripts ...func(*server)) string {
 			if err != nil {
 				return
 			}
-			_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+			_ = conn.SetDeadline(time.Now().Add(time.Minute))
 			script(&server{t: t, conn: conn, in: newInput(conn), v: v})
 			conn.Close()
 		}
@@ -97,7 +97,7 @@ func (s *server) silence() {
 	if first, _, err := s.in.next(packet.MaxRemaining); err == nil {
 		s.t.Errorf("the client sent a packet of type %d too early", first>>4)
 	}
-	_ = s.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = s.conn.SetReadDeadline(time.Now().Add(time.Minute))
 }
 
 // TestReceiveMaximum never has more messages under way than the server takes (MQTT-3.3.4-9).

@@ -31,8 +31,9 @@ const acceptRest = 100 * time.Millisecond
 
 // platformSocket is the part of a socket that an event loop owns.
 type platformSocket struct {
-	fd   int // 0: none
-	mark int32
+	fd    int // 0: none
+	mark  int32
+	burst int // connections to accept at the next event, at most
 }
 
 func (p *platformSocket) closePlatform() {
@@ -145,18 +146,21 @@ func (d *door) close() {
 	}
 }
 
-// accept takes the connections that wait at a socket, some at a time.
+// accept takes the connections that wait at a socket: one at first, as a second may have come after the events of this batch, and be the successor
+// of a connection whose end is not known yet; in a storm twice as many each time.
 func (d *door) accept(l *loop, mark int32) {
 	k := d.sockets[mark]
 	if k == nil || d.resting {
 		return
 	}
-	for range acceptBatch {
+	k.burst = min(max(1, 2*k.burst), acceptBatch)
+	for range k.burst {
 		fd, sa, err := unix.Accept4(k.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		switch {
 		case err == nil:
 			d.welcome(l, k, fd, sa)
 		case err == unix.EAGAIN:
+			k.burst = 0
 			return
 		case err == unix.EINTR || err == unix.ECONNABORTED:
 		case err == unix.EMFILE || err == unix.ENFILE:

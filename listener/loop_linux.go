@@ -13,7 +13,7 @@ import (
 const (
 	sharedBuffer = 256 << 10 // what one read takes at most
 	eventBatch   = 256       // events taken by one epoll_wait, and so the length of a batch
-	acceptBatch  = 64        // connections accepted per event, so that a storm does not starve those that are connected
+	acceptBatch  = 64        // connections accepted per event at most, so that a storm does not starve those that are connected
 )
 
 // An epoll event carries in its Fd field which of these it is about: a slot of the loop's connections (0 and up), a
@@ -37,6 +37,7 @@ type loop struct {
 	shared []byte
 	spares spares
 	events []unix.EpollEvent
+	knocks []int32 // marks of the listening sockets in this batch
 
 	slots []*plain
 	free  []int32
@@ -139,14 +140,14 @@ func (l *loop) run() {
 			l.event(&l.events[i])
 		}
 		stop := l.work()
-		l.worker.Flush()
-		if len(l.dead) > 0 {
-			l.bury()
-			l.worker.Flush() // what the ends have caused, such as wills
-		}
+		l.settle()
 		if stop {
 			l.stop()
 			return
+		}
+		if len(l.knocks) > 0 {
+			l.welcome()
+			l.settle()
 		}
 		busy = n > 0
 	}
@@ -175,8 +176,26 @@ func (l *loop) event(e *unix.EpollEvent) {
 		var count [8]byte
 		unix.Read(l.wake, count[:])
 	default:
-		l.door.accept(l, e.Fd)
+		l.knocks = append(l.knocks, e.Fd)
 	}
+}
+
+// settle writes what the batch has produced and closes what it has ended.
+func (l *loop) settle() {
+	l.worker.Flush()
+	if len(l.dead) > 0 {
+		l.bury()
+		l.worker.Flush() // what the ends have caused, such as wills
+	}
+}
+
+// welcome accepts connections at the sockets of this batch. It comes last: who connects after others have left must not be counted together
+// with them.
+func (l *loop) welcome() {
+	for _, mark := range l.knocks {
+		l.door.accept(l, mark)
+	}
+	l.knocks = l.knocks[:0]
 }
 
 // work does the tasks that have been posted and tells whether the loop has to stop.

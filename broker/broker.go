@@ -65,7 +65,9 @@ type Broker struct {
 	hashing   chan struct{} // bounds how many passwords are hashed at once
 	listeners *listener.Set
 	reloading sync.Mutex
-	gate      atomic.Pointer[chan struct{}] // not nil while a reload is under way: CONNECT waits until it is closed
+	gate      atomic.Pointer[chan struct{}] // not nil while a reload is due or under way: CONNECT waits until it is closed
+	gateMu    sync.Mutex                    // guards changes of gate, and due
+	due       bool                          // a reload has been announced and has not begun
 	stopping  chan struct{}
 	wait      sync.WaitGroup
 }

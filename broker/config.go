@@ -47,6 +47,9 @@ type Config struct {
 	TCPNoDelay             bool
 	SysInterval            time.Duration // 0 = no $SYS
 
+	// Poll is called before a CONNECT is judged, from any goroutine: a reload that was asked for earlier calls [Broker.Expect] by then. nil for nothing.
+	Poll func()
+
 	PIDFile string
 	// AdminSocket is the path of the Unix socket that "picket ctl" speaks to; empty: none. The broker itself does not open it.
 	AdminSocket string

@@ -97,7 +97,11 @@ func (c *connection) refuse(w *worker, r refusal) {
 
 // connect judges a CONNECT. What needs time (hashing a password) is done elsewhere, with reading paused.
 func (c *connection) connect(w *worker, p *packet.Connect) error {
-	b, t, info := c.b, c.b.settings.Load(), c.conn.Info()
+	b, info := c.b, c.conn.Info()
+	t := b.settings.Load()
+	if t.Poll != nil {
+		t.Poll()
+	}
 	if gate := b.gate.Load(); gate != nil {
 		c.elsewhere(w, func() { b.waitFor(*gate) }, func(w *worker) {
 			if err := c.connect(w, p); err != nil {

@@ -40,12 +40,8 @@ func (b *Broker) refused(r listener.Refusal) {
 func (b *Broker) Reload(load func() (*Config, error)) error {
 	b.reloading.Lock()
 	defer b.reloading.Unlock()
-	gate := make(chan struct{})
-	b.gate.Store(&gate)
-	defer func() {
-		b.gate.Store(nil)
-		close(gate)
-	}()
+	b.shut(false)
+	defer b.open()
 	fresh, err := load()
 	if err != nil {
 		return err
@@ -63,6 +59,30 @@ func (b *Broker) Reload(load func() (*Config, error)) error {
 	b.install(t)
 	b.recheck(before, t, changes)
 	return nil
+}
+
+// Expect announces a [Broker.Reload], for which every CONNECT from now on waits.
+func (b *Broker) Expect() { b.shut(true) }
+
+// shut closes the gate that CONNECT has to pass.
+func (b *Broker) shut(due bool) {
+	b.gateMu.Lock()
+	defer b.gateMu.Unlock()
+	b.due = due
+	if b.gate.Load() == nil {
+		gate := make(chan struct{})
+		b.gate.Store(&gate)
+	}
+}
+
+// open opens the gate after a reload, unless another one has been announced meanwhile.
+func (b *Broker) open() {
+	b.gateMu.Lock()
+	defer b.gateMu.Unlock()
+	if gate := b.gate.Load(); !b.due {
+		b.gate.Store(nil)
+		close(*gate)
+	}
 }
 
 // recheck looks at every client again: those of removed listeners and those that would not be let in any more have to go, the others get

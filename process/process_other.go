@@ -16,8 +16,17 @@ func IsRoot() bool { return false }
 // Become fails: this system cannot change a process' user.
 func Become(*User) error { return errors.New("changing the user is not possible on this system") }
 
-// Requests delivers nothing: this system has no signals to ask by.
-func Requests() (requests <-chan Request, stop func()) { return nil, func() {} }
+// Signals delivers nothing: this system has no signals to ask by.
+type Signals struct{}
+
+// Watch delivers nothing.
+func Watch(func(Request)) *Signals { return new(Signals) }
+
+// Poll does nothing.
+func (*Signals) Poll() {}
+
+// Stop does nothing.
+func (*Signals) Stop() {}
 
 // Background fails: this system cannot do it.
 func Background() (status int, err error) {

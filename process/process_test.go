@@ -5,11 +5,15 @@ package process
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -144,10 +148,11 @@ func TestLookupUser(t *testing.T) {
 	}
 }
 
-func TestRequests(t *testing.T) {
-	requests, stop := Requests()
-	defer stop()
-	for signal, want := range map[syscall.Signal]Request{syscall.SIGHUP: Reload, syscall.SIGUSR1: Save, syscall.SIGUSR2: Dump} {
+func TestSignals(t *testing.T) {
+	requests := make(chan Request, 1)
+	s := Watch(func(r Request) { requests <- r })
+	defer s.Stop()
+	for signal, want := range requestOf {
 		if err := syscall.Kill(os.Getpid(), signal); err != nil {
 			t.Fatal(err)
 		}
@@ -156,9 +161,53 @@ func TestRequests(t *testing.T) {
 			if got != want {
 				t.Errorf("%v asks for %d, want %d", signal, got, want)
 			}
-		case <-time.After(5 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("%v asks for nothing", signal)
 		}
+	}
+}
+
+// Whoever polls sees the signals that were sent before, wherever they are on their way.
+func TestPoll(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux shows a process signals that have not been delivered")
+	}
+	var busy sync.WaitGroup
+	var stop atomic.Bool
+	defer func() { stop.Store(true); busy.Wait() }()
+	for range 4 * runtime.GOMAXPROCS(0) { // so that every step on the way has to wait for a processor
+		busy.Go(func() {
+			for n := 0; !stop.Load(); n++ {
+			}
+		})
+	}
+	var seen atomic.Int64
+	s := Watch(func(Request) { seen.Add(1) })
+	defer s.Stop()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	const sent = 40
+	missed := 0
+	for range sent {
+		before := seen.Load()
+		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := net.Dial("tcp", l.Addr().String()) // as somebody who wants to see what the signal has changed
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+		s.Poll()
+		if seen.Load() == before {
+			missed++
+		}
+	}
+	if missed > sent/20 { // a thread can be interrupted just when it takes the signal from the kernel
+		t.Errorf("%d of %d signals were not seen in time", missed, sent)
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"syscall"
 )
 
@@ -42,32 +41,6 @@ func Become(u *User) error {
 		return fmt.Errorf("setting uid: %w", err)
 	}
 	return nil
-}
-
-// Requests delivers what signals ask for until stop is called.
-func Requests() (requests <-chan Request, stop func()) {
-	signals := make(chan os.Signal, 8)
-	out := make(chan Request)
-	done := make(chan struct{})
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
-	go func() {
-		defer close(out)
-		for {
-			var r Request
-			select {
-			case <-done:
-				return
-			case s := <-signals:
-				r = map[os.Signal]Request{syscall.SIGHUP: Reload, syscall.SIGUSR1: Save, syscall.SIGUSR2: Dump}[s]
-			}
-			select {
-			case out <- r:
-			case <-done:
-				return
-			}
-		}
-	}()
-	return out, func() { signal.Stop(signals); close(done) }
 }
 
 // backgroundMark is the environment variable that tells the child of [Background] what it is.

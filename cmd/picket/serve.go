@@ -82,22 +82,25 @@ func (s *serveCommand) Run(e *env) error {
 		}
 		return &statusError{status: status}
 	}
-	server, err := s.start(e)
+	requests := watchRequests() // before a port is open: from then on people send signals
+	defer requests.signals.Stop()
+	server, err := s.start(e, requests.signals.Poll)
 	if err != nil {
 		return err
 	}
 	defer server.stop()
+	requests.serve(server.broker)
 	if err := process.Ready(); err != nil {
 		return err
 	}
-	requests, stop := process.Requests()
-	defer stop()
 	for {
 		select {
 		case <-e.ctx.Done():
 			return nil
-		case r := <-requests:
-			server.act(r)
+		case <-requests.wake:
+			for _, r := range requests.all() {
+				server.act(r)
+			}
 		}
 	}
 }
@@ -109,11 +112,12 @@ type server struct {
 	broker    *broker.Broker
 	admin     *admin.Server // nil: none
 	log       *logging.Logger
+	poll      func() // see [broker.Config]
 	removePID func() error
 }
 
-// start makes the process what the configuration wants it to be, and then the broker.
-func (s *serveCommand) start(e *env) (_ *server, err error) {
+// start makes the process what the configuration wants it to be, and then the broker, which calls poll before it judges a CONNECT.
+func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 	config, own, lines := s.configuration()
 	first := logging.Config{Dest: []logging.Dest{{Kind: logging.Stderr}}, Types: logging.All, Timestamp: true}
 	if config != nil {
@@ -153,7 +157,8 @@ func (s *serveCommand) start(e *env) (_ *server, err error) {
 			return nil, failed(statusStart, logging.Error, "Error: %v.", err)
 		}
 	}
-	server := &server{command: s, stdout: e.stdout, log: log, removePID: func() error { return nil }}
+	config.Poll = poll
+	server := &server{command: s, stdout: e.stdout, log: log, poll: poll, removePID: func() error { return nil }}
 	if config.PIDFile != "" {
 		if server.removePID, err = process.WritePIDFile(config.PIDFile); err != nil {
 			return nil, failed(statusStart, logging.Error, "Error: Unable to write %v.", err)
@@ -340,6 +345,7 @@ func (s *server) reload() {
 		if config == nil {
 			return nil, errors.New("the configuration is wrong")
 		}
+		config.Poll = s.poll
 		return config, nil
 	})
 	if err != nil {

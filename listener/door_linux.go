@@ -33,7 +33,8 @@ const acceptRest = 100 * time.Millisecond
 type platformSocket struct {
 	fd    int // 0: none
 	mark  int32
-	burst int // connections to accept at the next event, at most
+	burst int    // connections accepted at the last event, at most
+	batch uint64 // the batch of that event
 }
 
 func (p *platformSocket) closePlatform() {
@@ -147,20 +148,25 @@ func (d *door) close() {
 }
 
 // accept takes the connections that wait at a socket: one at first, as a second may have come after the events of this batch, and be the successor
-// of a connection whose end is not known yet; in a storm twice as many each time.
+// of a connection whose end is not known yet; twice as many in the next batch, if there are some again.
 func (d *door) accept(l *loop, mark int32) {
 	k := d.sockets[mark]
 	if k == nil || d.resting {
 		return
 	}
-	k.burst = min(max(1, 2*k.burst), acceptBatch)
+	if l.batch == k.batch+1 {
+		k.burst = min(max(1, 2*k.burst), acceptBatch)
+	} else {
+		k.burst = 1
+	}
+	k.batch = l.batch
 	for range k.burst {
 		fd, sa, err := unix.Accept4(k.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		switch {
 		case err == nil:
 			d.welcome(l, k, fd, sa)
 		case err == unix.EAGAIN:
-			k.burst = 0
+			k.batch = 0
 			return
 		case err == unix.EINTR || err == unix.ECONNABORTED:
 		case err == unix.EMFILE || err == unix.ENFILE:

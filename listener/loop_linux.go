@@ -37,7 +37,8 @@ type loop struct {
 	shared []byte
 	spares spares
 	events []unix.EpollEvent
-	knocks []int32 // marks of the listening sockets in this batch
+	batch  uint64  // number of the batch, from 1
+	knocks []int32 // marks of the listening sockets in it
 
 	slots []*plain
 	free  []int32
@@ -136,6 +137,7 @@ func (l *loop) run() {
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			panic("listener: epoll_wait: " + err.Error()) // EBADF, EFAULT, EINVAL: a defect of this file
 		}
+		l.batch++
 		for i := range max(n, 0) {
 			l.event(&l.events[i])
 		}

@@ -275,10 +275,10 @@ func TestSlowOpening(t *testing.T) {
 			if r := next(t, refused); r.Cause != tt.id {
 				t.Errorf("refused: %+v, want %s", r, tt.id)
 			}
-			if took := time.Since(start); took < limit/2 || took > limit+5*time.Second {
+			if took := time.Since(start); took < limit/2 {
 				t.Errorf("ended after %v", took)
 			}
-			c.SetDeadline(time.Now().Add(5 * time.Second))
+			c.SetDeadline(time.Now().Add(20 * time.Second))
 			if _, err := io.ReadAll(c); err != nil {
 				t.Error(err)
 			}

@@ -29,13 +29,13 @@ const (
 	gib = 1 << 30
 )
 
-// The other client's round trip, in the median, and at the worst: half of the shortest keep-alive in common use (10 s).
-// The aim is a median under 100 ms, and the table shows what it was. The limits are wider, since attacker, victim and
-// broker share the machine under the tests, which may itself stand still; the payload of 255 MiB, which three processes' worth
-// of buffers hold at once, keeps two processors busy for a second.
+// The other client's round trip, in the median, and at the worst: half of the shortest keep-alive in common use (10 s). Attacker, victim and
+// broker share the machine, which may itself stand still: what the same client meets at a broker that nobody attacks, at the same time, counts
+// three times before the attack is to blame. The payload of 255 MiB, which three processes' worth of buffers hold at once, keeps two
+// processors busy for a second.
 const (
-	medianLimit = 500 * time.Millisecond
-	hugeLimit   = 2 * time.Second
+	medianLimit = 100 * time.Millisecond
+	hugeLimit   = time.Second
 	worstLimit  = 5 * time.Second
 )
 
@@ -43,18 +43,19 @@ const (
 func TestUnderAttack(t *testing.T) {
 	var table strings.Builder
 	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "attack\tround trip ms (median / 99 % / worst)\tMiB idle\tMiB more at the most\tof\tseconds\t")
+	fmt.Fprintln(w, "attack\tround trip ms (median / 99 % / worst)\tat an idle broker\tMiB idle\tMiB more at the most\tof\tseconds\t")
+	calm := start(t, "", 0)
 	for _, a := range attacks {
 		t.Run(strings.ReplaceAll(a.name, " ", "-"), func(t *testing.T) {
 			b := start(t, a.config, a.files)
-			other := b.probe()
+			other, control := b.probe(), calm.probe()
 			idle := b.status("VmHWM")
 			began := time.Now()
 			note := a.run(t, b)
 			took := time.Since(began)
-			r := other.end()
+			r, usual := other.end(), control.end()
 			more := b.status("VmHWM") - idle
-			fmt.Fprintf(w, "%s\t%v\t%.0f\t%.0f\t%d\t%.1f\t%s\n", a.name, r, float64(idle)/mib, float64(more)/mib, a.memory/mib, took.Seconds(), note)
+			fmt.Fprintf(w, "%s\t%v\t%v\t%.0f\t%.0f\t%d\t%.1f\t%s\n", a.name, r, usual, float64(idle)/mib, float64(more)/mib, a.memory/mib, took.Seconds(), note)
 			if more > a.memory {
 				t.Errorf("the broker grew by %d MiB; %d MiB are allowed: %s", more/mib, a.memory/mib, a.because)
 			}
@@ -62,8 +63,9 @@ func TestUnderAttack(t *testing.T) {
 			if a.memory >= gib {
 				limit = hugeLimit
 			}
-			if r.median > limit || r.worst > worstLimit {
-				t.Errorf("the other client's round trip: median %v, worst %v; at most %v and %v are allowed", r.median, r.worst, limit, worstLimit)
+			limit, worst := max(limit, 3*usual.median), max(worstLimit, 3*usual.worst)
+			if r.median > limit || r.worst > worst {
+				t.Errorf("the other client's round trip: median %v, worst %v; at most %v and %v are allowed", r.median, r.worst, limit, worst)
 			}
 		})
 	}

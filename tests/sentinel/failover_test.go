@@ -91,7 +91,7 @@ func TestManyMasters(t *testing.T) {
 // TestParallelSyncs: with parallel-syncs 1 the replicas are pointed to the new master one after the other.
 func TestParallelSyncs(t *testing.T) {
 	t.Parallel()
-	g := newGroup(t, options{servers: 5, sentinel: "loglevel verbose"})
+	g := newGroup(t, options{servers: 5, sentinel: "loglevel verbose", timeout: 30000})
 	for _, s := range g.sentinels {
 		s.ok("SENTINEL", "SET", "mymaster", "parallel-syncs", "1")
 	}
@@ -129,8 +129,8 @@ func TestParallelSyncs(t *testing.T) {
 func TestReplicaPriority(t *testing.T) {
 	t.Parallel()
 	g := newGroup(t, options{servers: 4})
-	for i, priority := range []string{"0", "10", "50"} {
-		p := g.servers[i+1]
+	prioritize := func(p *process, priority string) {
+		t.Helper()
 		p.ok("CONFIG", "SET", "replica-priority", priority)
 		for _, s := range g.sentinels {
 			eventually(t, "the priority is known", func() bool {
@@ -140,11 +140,14 @@ func TestReplicaPriority(t *testing.T) {
 			})
 		}
 	}
+	prioritize(g.servers[1], "0")
+	prioritize(g.servers[2], "10")
+	prioritize(g.servers[3], "50")
 	g.servers[0].kill()
 	if now := g.switched(g.servers[0]); now != g.servers[2] {
 		t.Fatalf("%s was promoted, want %s", now.name, g.servers[2].name)
 	}
-	g.servers[3].ok("CONFIG", "SET", "replica-priority", "0")
+	prioritize(g.servers[3], "0")
 	g.servers[2].kill()
 	eventually(t, "a sentinel gives up", func() bool {
 		return slices.ContainsFunc(g.sentinels, func(s *process) bool { return s.logged("-failover-abort-no-good-slave") })

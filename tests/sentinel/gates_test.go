@@ -102,6 +102,7 @@ func TestTilt(t *testing.T) {
 	t.Parallel()
 	g := newGroup(t, options{servers: 2})
 	s := g.sentinels[0]
+	s.ok("SENTINEL", "DEBUG", "tilt-period", "20000") // time to look everywhere
 	s.signal(syscall.SIGSTOP)
 	g.servers[0].kill()
 	for _, other := range g.sentinels[1:] {

@@ -214,6 +214,15 @@ func (p *patient) coded(id cause.ID, at int, reason, reference string) {
 	if reference != "" {
 		more = append(more, step(cause.Text{EN: "The server to use instead", ZH: "改用这台服务器"}, same(reference)))
 	}
+	if c, _ := cause.Lookup(id); c.Stage == cause.FirstBytes {
+		p.end = cause.FirstBytes
+	}
+	if scheme := (map[cause.ID]string{
+		cause.PlainToTLSPort: map[bool]string{false: "mqtts", true: "wss"}[p.webSocket()],
+		cause.TCPToWSPort:    map[bool]string{false: "ws", true: "wss"}[p.secure()],
+	}[id]); scheme != "" {
+		more = append(more, p.instead(scheme))
+	}
 	p.found(id, 97, []int{at}, more...)
 }
 

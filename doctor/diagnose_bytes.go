@@ -10,6 +10,7 @@ import (
 type port struct {
 	mqtt, tls, ws, http      []int // evidence that it speaks so
 	tlsMQTT, tlsWS, tlsHTTP  []int // … inside of TLS
+	unavailable              []int // CONNECT is answered with return code 3
 	alerts                   []int // a TLS alert came back: a port of TLS that does not like our hello, or one that explains itself to it
 	proxy                    []int // … after a PROXY header, and only then
 	other                    []seen[Opening]
@@ -34,6 +35,9 @@ func (p *patient) port() (r port) {
 			case HearSilence:
 				r.silent++
 			}
+		case f.Heard == HearMQTT && f.Said == SayMQTT && f.Status == 3:
+			// It speaks MQTT, if only to say that it is not available: so do ports that expect something else.
+			r.unavailable = append(r.unavailable, o.at)
 		case f.Heard == HearMQTT && f.Said == SayMQTT:
 			r.mqtt = append(r.mqtt, o.at)
 		case f.Heard == HearMQTT && f.Said == SayTLSThen+SayMQTT:
@@ -181,7 +185,7 @@ func (p *patient) shutAtOnce(evidence []int) {
 	at := means("Port %d opens, and the connection is closed at once, before anything was said.", "端口 %d 能连上，但还没有发送任何数据，连接就立刻被关闭。", p.target.Port)
 	notProtocol := not(cause.PlainToTLSPort, "nothing had been said yet, so it is not what was said", "还没有发送任何数据，所以不是协议的问题")
 	full, proxy, docker := 60, 45, 40
-	if p.own() {
+	if p.own() && p.client != nil && p.client.Docker {
 		docker = 64 // Docker's proxy is on the broker's own machine
 	}
 	if works := where(p.connects, func(c Connect) bool { return c.Result == Accepted }); len(works) > 0 {
@@ -197,6 +201,7 @@ func (p *patient) shutAtOnce(evidence []int) {
 	p.found(cause.DockerDefaultConf, docker, evidence, at)
 	p.found(cause.ProxyProtocolMismatch, proxy, evidence, at,
 		means("A balancer in front of the broker accepts the connection; if it sends a PROXY header that the broker does not expect, the broker hangs up.", "服务端前面的负载均衡接受了连接；如果它发送了服务端不认识的 PROXY 头，服务端会立即挂断。"))
+	p.found(cause.BrokerNotRunning, 38, evidence, means("If a balancer or a proxy stands in front, it may be the broker behind it that is not there.", "如果前面有负载均衡或代理，可能是它后面的服务端没有运行。"))
 	p.found(cause.FDLimit, 35, evidence)
 	p.found(cause.RateLimitOrBan, 33, evidence, means("If it works from another address, this one is banned.", "如果换一个地址就能连，说明当前地址被封禁。"))
 }
@@ -204,11 +209,11 @@ func (p *patient) shutAtOnce(evidence []int) {
 // unclear: the connection is closed upon what was said, and nothing else is known.
 func (p *patient) unclear(failed []int) {
 	what := means("The port takes the connection and closes it when MQTT begins.", "端口接受了连接，但一开始 MQTT 通信就断开。")
-	if p.own() {
+	if p.own() && p.client != nil && p.client.Docker {
 		p.found(cause.DockerDefaultConf, 50, failed, what)
 	}
-	p.found(cause.ProxyProtocolMismatch, 45, failed, what)
-	p.found(cause.PortTaken, 44, failed, means("Port %d may belong to a program that is no MQTT broker.", "端口 %d 可能属于一个不是 MQTT 服务端的程序。", p.target.Port))
+	p.found(cause.ProxyProtocolMismatch, 44, failed, what)
+	p.found(cause.PortTaken, 46, failed, means("Port %d may belong to a program that is no MQTT broker.", "端口 %d 可能属于一个不是 MQTT 服务端的程序。", p.target.Port))
 	p.found(cause.RateLimitOrBan, 30, failed)
 	p.found(cause.ProtocolVersion, 20, failed)
 }

@@ -356,6 +356,9 @@ func (p *patient) notAuthorized(f Connect, evidence []int, notNetwork detail, sl
 
 // unavailable: the broker is there and takes nobody now.
 func (p *patient) unavailable(evidence []int, slow bool) {
+	if len(p.port().unavailable) > 0 && p.mismatch(evidence) {
+		return
+	}
 	says := means("The broker is there and says that it takes no clients now.", "服务端在线，但表示现在不接受客户端。")
 	if slow {
 		p.found(cause.AuthBackendDown, 75, evidence, says)

@@ -66,7 +66,7 @@ func (p *patient) tcp() bool {
 		p.someAddresses(asked, open)
 		return false
 	}
-	if len(asked) == 0 {
+	if len(asked) == 0 || len(p.handshakes)+len(p.upgrades)+len(p.connects) > 0 { // it was open, and cut off at once
 		return false
 	}
 	// IPv4 is what nearly everyone uses; IPv6 counts where it was possible at all.

@@ -107,9 +107,11 @@ func (e Entered) Text() cause.Text {
 
 // Client is what this machine has to connect with.
 type Client struct {
-	IPv4 bool  `json:"ipv4"` // it has a route for IPv4 beyond itself
-	IPv6 bool  `json:"ipv6"`
-	Time int64 `json:"time"` // its clock, Unix seconds
+	IPv4 bool `json:"ipv4"` // it has a route for IPv4 beyond itself
+	IPv6 bool `json:"ipv6"`
+	// Docker: it has a network of Docker's, so that a proxy of Docker's may stand before a broker here.
+	Docker bool  `json:"docker,omitempty"`
+	Time   int64 `json:"time"` // its clock, Unix seconds
 	// Built is when this program was built, if that is known: a clock that shows an earlier time is wrong.
 	Built int64 `json:"built,omitempty"`
 }

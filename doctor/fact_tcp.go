@@ -180,7 +180,7 @@ type Opening struct {
 	Said    string       `json:"said"`
 	Heard   string       `json:"heard"`
 	Bytes   string       `json:"bytes,omitempty"`  // the first bytes that came, as a Go string literal; at most 64
-	Status  int          `json:"status,omitempty"` // of an HTTP response
+	Status  int          `json:"status,omitempty"` // of an HTTP response; the return code of a CONNACK
 	Where   string       `json:"where,omitempty"`  // the Location of an HTTP response
 	Name    string       `json:"name,omitempty"`   // the protocol by name, where the bytes tell
 	Ms      Milliseconds `json:"ms"`
@@ -223,6 +223,9 @@ func (o Opening) Text() cause.Text {
 		ZH: fmt.Sprintf("端口 %d，%s：%s，用时 %v", o.Port, said.ZH, heard.ZH, o.Ms),
 	}
 	switch {
+	case o.Status != 0 && o.Heard == HearMQTT:
+		t.EN += fmt.Sprintf(" (%s)", codeName("3.1.1", o.Status))
+		t.ZH += fmt.Sprintf("（%s）", codeName("3.1.1", o.Status))
 	case o.Status != 0:
 		t.EN += fmt.Sprintf(" (status %d)", o.Status)
 		t.ZH += fmt.Sprintf("（状态码 %d）", o.Status)

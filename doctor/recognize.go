@@ -37,6 +37,9 @@ func Recognize(b []byte) Opening {
 		}
 	case connack(b):
 		o.Heard = HearMQTT
+		if len(b) >= 4 && b[1] == 2 {
+			o.Status = int(b[3])
+		}
 	case len(b) >= 3 && b[0] == 0x15 && b[1] == 3 && b[2] <= 4:
 		o.Heard = HearAlert
 	case len(b) >= 3 && b[0] == 0x16 && b[1] == 3 && b[2] <= 4:

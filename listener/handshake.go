@@ -176,7 +176,7 @@ func (c *stream) refuse(id cause.ID, text string) *Refusal {
 func (c *stream) mismatched(kind opener) {
 	m := mismatch(c.at.settings, c.tls != nil, kind)
 	if kind == opensMQTT {
-		m.answer = c.connack(m.text)
+		m.answer = c.connack(string(m.cause) + ": " + m.text)
 	}
 	if len(m.answer) > 0 {
 		_, _ = c.top().Write(m.answer)

@@ -59,7 +59,7 @@ func TestMismatch(t *testing.T) {
 		{"HTTPS to MQTT with TLS", mqtts, true, get, cause.WSToTCPPort, "This port speaks MQTT, not HTTP"},
 		{"HTTP to secure WebSocket", wss, false, get, cause.PlainToTLSPort, "https:// or wss://"},
 		{"MQTT 3.1.1 to TLS", mqtts, false, string(connectPacket(packet.V311)), cause.PlainToTLSPort, "\x20\x02\x00\x03"},
-		{"MQTT 5 to TLS", mqtts, false, string(connectPacket(packet.V5)), cause.PlainToTLSPort, "connect with mqtts://"},
+		{"MQTT 5 to TLS", mqtts, false, string(connectPacket(packet.V5)), cause.PlainToTLSPort, "plain-to-tls-port: the client speaks MQTT without TLS"},
 		{"half a CONNECT to TLS", mqtts, false, "\x10\x0c\x00\x04MQ", "", ""},
 		{"MQTT to secure WebSocket", wss, false, string(connectPacket(packet.V5)), cause.PlainToTLSPort, "MQTT over WebSocket with TLS"},
 		{"MQTT 3.1 to WebSocket", webs, false, string(connectPacket(packet.V31)), cause.TCPToWSPort, "\x20\x02\x00\x03"},

@@ -232,6 +232,9 @@ func (p *prober) askMore(ctx context.Context, first doctor.Connect) {
 			a.id, a.kind = "", doctor.EmptyID
 			tries = append(tries, a)
 		}
+		if first.Code == 3 { // said also by ports that expect something else
+			p.listen(ctx)
+		}
 	case doctor.WasClosed, doctor.WasReset, doctor.Failed:
 		// Once more after a while: what is full now may have room then.
 		for range 2 {

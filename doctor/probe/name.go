@@ -132,6 +132,9 @@ func networks() (all []network) {
 func self(near []network) doctor.Client {
 	f := doctor.Client{Time: time.Now().Unix()}
 	for _, n := range near {
+		if strings.HasPrefix(n.name, "docker") {
+			f.Docker = true
+		}
 		switch {
 		case n.self.IsLoopback() || n.self.IsLinkLocalUnicast():
 		case n.self.Is4():

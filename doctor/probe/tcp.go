@@ -76,12 +76,18 @@ func (p *prober) tcp(ctx context.Context) bool {
 	}
 	wait.Wait()
 	asked = p.oneOf(asked, ports)
-	open := -1
+	open, cut := -1, -1
 	for i, f := range asked {
 		p.add(f)
 		if f.Result == doctor.Open && open < 0 {
 			open = i
 		}
+		if f.Result == doctor.WasReset && cut < 0 { // it was open for a moment: a port that does not open refuses
+			cut = i
+		}
+	}
+	if open < 0 {
+		open = cut
 	}
 	if open >= 0 {
 		p.address = p.addresses[open]

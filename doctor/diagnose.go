@@ -8,7 +8,13 @@ import (
 )
 
 // maxFindings is how many findings a diagnosis gives: what is less likely than so many others does not help.
-const maxFindings = 6
+const maxFindings = 5
+
+// Beside a finding that is certain, one that fits worse than unlikely is not worth a word.
+const (
+	certain  = 90
+	unlikely = 40
+)
 
 // Diagnose turns the facts of the client's side into findings, the best first, and says at which stage the way ends: empty when it goes
 // through. It is pure: the same facts give the same findings.
@@ -30,6 +36,9 @@ func Diagnose(facts []Fact) (findings []Finding, end cause.Stage) {
 	}
 	p.form(end)
 	ranked := Rank(p.findings)
+	if len(ranked) > 0 && ranked[0].Fit >= certain {
+		ranked = slices.DeleteFunc(ranked, func(f Finding) bool { return f.Fit < unlikely })
+	}
 	return ranked[:min(len(ranked), maxFindings)], end
 }
 
@@ -126,6 +135,11 @@ func newPatient(facts []Fact) *patient {
 // values fill the places of texts about the target.
 func (p *patient) values() cause.Values {
 	v := cause.Values{"host": p.target.Host, "port": fmt.Sprint(p.target.Port)}
+	for _, c := range p.connects {
+		if c.fact.User != "" {
+			v["user"] = c.fact.User
+		}
+	}
 	if len(p.addresses) > 0 {
 		v["address"] = p.addresses[0].fact.Address
 	}

@@ -164,7 +164,7 @@ func (p *patient) partly(own, accepted []seen[Connect]) {
 	}
 	for _, c := range accepted {
 		switch {
-		case !c.fact.User && p.internet() && c.fact.Version != "3.1":
+		case c.fact.User == "" && p.internet() && c.fact.Version != "3.1":
 			p.found(cause.OpenToEveryone, 90, []int{c.at}, means("The broker at this public address lets in clients without a user name.", "这个公网地址上的服务端允许匿名客户端登录。"))
 		case c.fact.Ms > slowConnack && c.fact.Ms > 10*c.fact.ConnectMs:
 			p.found(cause.Overloaded, 60, []int{c.at}, means("The login took %v, while the network needs %v there and back: the broker itself is slow.", "登录用了 %v，而网络往返只需 %v：是服务端自己慢。", c.fact.Ms, c.fact.ConnectMs))
@@ -263,7 +263,7 @@ func (p *patient) code(c seen[Connect], evidence []int) {
 	case 0x85:
 		p.identifier(evidence)
 	case 0x86:
-		if f.User {
+		if f.User != "" {
 			p.found(cause.BadCredentials, 94, evidence, notNetwork)
 		} else {
 			p.found(cause.AnonymousRefused, 88, evidence, notNetwork)
@@ -333,24 +333,24 @@ func (p *patient) notAuthorized(f Connect, evidence []int, notNetwork detail, sl
 		p.found(cause.ClientIDPrefix, 88, append(evidence, places(random)...), means("A random identifier is accepted and the given one is not.", "随机的 clientId 被接受，而指定的不被接受。"))
 		return
 	}
-	if !f.User {
+	if f.User == "" {
 		p.found(cause.AnonymousRefused, 93, evidence, notNetwork,
 			step(cause.Text{EN: "To try it here with a user", ZH: "带用户名在此重试"}, same("picket doctor "+p.url()+" --user NAME --ask-password")),
 			not(cause.BadCredentials, "no user name was sent", "没有发送用户名"))
 		p.found(cause.ClientIDPrefix, 20, evidence)
 		return
 	}
-	anonymous := where(p.connects, func(c Connect) bool { return !c.User && c.Result == Accepted })
+	anonymous := where(p.connects, func(c Connect) bool { return c.User == "" && c.Result == Accepted })
 	more := []detail{notNetwork, not(cause.AnonymousRefused, "a user name was sent", "已发送用户名")}
 	if len(anonymous) > 0 {
 		more = append(more, means("Without a user name the broker accepts the client; with this user and password it does not.", "不带用户名时服务端接受连接，用这个用户名和密码则不接受。"))
 	}
-	credentials, backend := 92, 30
+	credentials := 92
 	if slow {
-		credentials, backend = 60, 72
+		credentials = 60
+		p.found(cause.AuthBackendDown, 72, evidence, means("The answer took %v, while the network needs %v.", "应答用了 %v，而网络只需 %v。", f.Ms, f.ConnectMs))
 	}
 	p.found(cause.BadCredentials, credentials, append(evidence, places(anonymous)...), more...)
-	p.found(cause.AuthBackendDown, backend, evidence, means("The answer took %v.", "应答用了 %v。", f.Ms))
 	p.found(cause.ClientIDPrefix, 25, evidence)
 }
 

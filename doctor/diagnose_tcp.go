@@ -14,6 +14,9 @@ func (p *patient) name() bool {
 		p.families()
 		return false
 	}
+	if len(p.lookups) == 0 {
+		return false
+	}
 	none := where(p.lookups, func(l Lookup) bool { return l.Result == None })
 	mute := where(p.lookups, func(l Lookup) bool { return l.Result == TimedOut || l.Result == Failed })
 	if p.client != nil && !p.client.IPv4 && !p.client.IPv6 {
@@ -198,6 +201,11 @@ func (p *patient) refused(first seen[Dial]) {
 	notDrop := not(cause.HostFirewallDrop, "a firewall that drops packets makes clients wait; this was refused at once", "丢弃数据包的防火墙会让客户端一直等待；而这里是立即被拒绝")
 	inside := where(p.dials, func(d Dial) bool { return d.Purpose == OnLoopback })
 	if open := where(inside, func(d Dial) bool { return d.Result == Open }); len(open) > 0 {
+		if slices.ContainsFunc(p.addresses, func(a seen[Address]) bool { return a.fact.Class == Loopback && a.fact.Address == first.fact.Address }) {
+			p.found(cause.IPv4OnlyListener, 93, append(evidence, open[0].at), notDrop,
+				means("Port %d is open at %s and refused at %s: the broker listens on one of the two families only.", "端口 %d 在 %s 上开放，在 %s 上被拒绝：服务端只监听其中一种地址。", first.fact.Port, open[0].fact.Address, first.fact.Address))
+			return
+		}
 		p.found(cause.LoopbackOnly, 96, append(evidence, open[0].at), notDrop,
 			means("On this very machine port %d is open at %s and refused at %s: the broker listens for its own machine only.",
 				"就在本机上，端口 %d 在 %s 上开放，在 %s 上却被拒绝：服务端只监听本机。", first.fact.Port, open[0].fact.Address, first.fact.Address),

@@ -62,16 +62,8 @@ func (p *patient) subscribeDenied(s seen[Subscribe]) {
 	if id == "" {
 		id = cause.ACLSubscribeDenied
 	}
-	p.found(id, 93, []int{s.at}, set("topic", s.fact.Topic), set("user", p.who()), p.ownTopic(s.fact.Own),
+	p.found(id, 93, []int{s.at}, set("topic", s.fact.Topic), p.ownTopic(s.fact.Own),
 		not(cause.WrongTopicOrQoS, "the broker has refused the subscription", "是服务端拒绝了订阅"))
-}
-
-// who is what to call the user in texts; the name itself is not among the facts.
-func (p *patient) who() string {
-	if slices.ContainsFunc(p.connects, func(c seen[Connect]) bool { return c.fact.User }) {
-		return "USER"
-	}
-	return "anonymous"
 }
 
 // small: one of the small messages. It tells whether it has failed.
@@ -88,7 +80,7 @@ func (p *patient) small(b seen[Publish], subscribed bool) bool {
 		if id == "" {
 			id = cause.ACLPublishDenied
 		}
-		p.found(id, 94, at, set("topic", f.Topic), set("user", p.who()), p.ownTopic(f.Own))
+		p.found(id, 94, at, set("topic", f.Topic), p.ownTopic(f.Own))
 		return true
 	case Swallow:
 		if !subscribed {

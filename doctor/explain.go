@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"picket/cause"
 )
@@ -18,18 +17,13 @@ func (p *Printer) Explain(c *cause.Cause) error {
 	}
 	var b bytes.Buffer
 	head := headings[c.Severity]
-	p.paragraph(&b, p.paint(head.color, head.sign)+" ", 2, p.paint(bold, capital(t.title)))
+	p.paragraph(&b, p.paint(head.color, head.sign)+" ", 2, p.paint(bold, capital(t.title, lang)))
 	fmt.Fprintf(&b, "  %s\n", p.paint(dim, "["+string(c.ID)+"] "+c.Stage.Title().In(lang)))
 	p.heading(&b, words.meaning)
 	p.paragraph(&b, "  ", 2, t.explain)
 	p.heading(&b, words.todo)
 	p.paragraph(&b, "  ", 2, t.remedy)
-	for _, s := range t.steps {
-		fmt.Fprintf(&b, "\n  %s\n", p.paint(bold, s.Title))
-		for line := range strings.Lines(s.Lines) {
-			fmt.Fprintf(&b, "    %s\n", strings.TrimSuffix(line, "\n"))
-		}
-	}
+	p.steps(&b, t.steps)
 	if len(c.ConsequenceOf) > 0 {
 		p.heading(&b, cause.Text{EN: "Often comes from", ZH: "常由此引起"})
 		for _, id := range c.ConsequenceOf {

@@ -107,11 +107,11 @@ const (
 
 // Connect is a CONNECT and what came back.
 type Connect struct {
-	Version   string `json:"version"` // 3.1, 3.1.1 or 5.0
-	ID        string `json:"id"`      // random, given or empty
-	User      bool   `json:"user"`    // a user name was sent
-	Password  bool   `json:"password"`
-	KeepAlive int    `json:"keep_alive"` // seconds
+	Version   string `json:"version"`            // 3.1, 3.1.1 or 5.0
+	ID        string `json:"id"`                 // random, given or empty
+	User      string `json:"user,omitempty"`     // the user name that was sent
+	Password  bool   `json:"password,omitempty"` // a password was sent
+	KeepAlive int    `json:"keep_alive"`         // seconds
 	// Trial: it was not what the user's client would send, but a question that tells causes apart.
 	Trial  bool   `json:"trial,omitempty"`
 	Result string `json:"result"`
@@ -143,7 +143,7 @@ func (c Connect) Outcome() Outcome {
 
 func (c Connect) who() cause.Text {
 	t := cause.Text{EN: "MQTT " + c.Version, ZH: "MQTT " + c.Version}
-	if c.User {
+	if c.User != "" {
 		t.EN += " with the user"
 		t.ZH += "，带用户名"
 	} else {
@@ -175,8 +175,8 @@ func (c Connect) Text() cause.Text {
 		return cause.Text{EN: fmt.Sprintf("%s: accepted after %v", who.EN, c.Ms), ZH: fmt.Sprintf("%s：已接受，用时 %v", who.ZH, c.Ms)}
 	case Refused:
 		t := cause.Text{
-			EN: fmt.Sprintf("%s: refused with %s after %v", who.EN, codeName(c.Version, c.Code), c.Ms),
-			ZH: fmt.Sprintf("%s：被拒绝，%s，用时 %v", who.ZH, codeName(c.Version, c.Code), c.Ms),
+			EN: fmt.Sprintf("%s: refused with %s after %v", who.EN, codeName(c.Version, c.Code).EN, c.Ms),
+			ZH: fmt.Sprintf("%s：被拒绝，%s，用时 %v", who.ZH, codeName(c.Version, c.Code).ZH, c.Ms),
 		}
 		if c.Reason != "" {
 			t.EN += fmt.Sprintf(": %q", c.Reason)
@@ -202,27 +202,39 @@ func (c Connect) Text() cause.Text {
 }
 
 // codes3 are the CONNACK return codes of MQTT 3.1 and 3.1.1 (3.1.1, table 3.1).
-var codes3 = map[int]string{1: "unacceptable protocol version", 2: "identifier rejected", 3: "server unavailable", 4: "bad user name or password", 5: "not authorized"}
+var codes3 = map[int]cause.Text{
+	1: {EN: "unacceptable protocol version", ZH: "协议版本不被接受"}, 2: {EN: "identifier rejected", ZH: "clientId 不被接受"},
+	3: {EN: "server unavailable", ZH: "服务不可用"}, 4: {EN: "bad user name or password", ZH: "用户名或密码错误"}, 5: {EN: "not authorized", ZH: "未授权"},
+}
 
 // codes5 are the reason codes of MQTT 5 that a CONNACK, a SUBACK, an acknowledgement or a DISCONNECT may have (MQTT 5.0, table 2-6).
-var codes5 = map[int]string{0x00: "success", 0x10: "no matching subscribers", 0x80: "unspecified error", 0x81: "malformed packet", 0x82: "protocol error", 0x83: "implementation specific error",
-	0x84: "unsupported protocol version", 0x85: "client identifier not valid", 0x86: "bad user name or password", 0x87: "not authorized", 0x88: "server unavailable",
-	0x89: "server busy", 0x8A: "banned", 0x8B: "server shutting down", 0x8C: "bad authentication method", 0x8D: "keep alive timeout", 0x8E: "session taken over",
-	0x8F: "topic filter invalid", 0x90: "topic name invalid", 0x91: "packet identifier in use", 0x93: "receive maximum exceeded", 0x94: "topic alias invalid",
-	0x95: "packet too large", 0x96: "message rate too high", 0x97: "quota exceeded", 0x98: "administrative action", 0x99: "payload format invalid",
-	0x9A: "retain not supported", 0x9B: "QoS not supported", 0x9C: "use another server", 0x9D: "server moved", 0x9E: "shared subscriptions not supported",
-	0x9F: "connection rate exceeded", 0xA0: "maximum connect time", 0xA1: "subscription identifiers not supported", 0xA2: "wildcard subscriptions not supported"}
+var codes5 = map[int]cause.Text{
+	0x00: {EN: "success", ZH: "成功"}, 0x10: {EN: "no matching subscribers", ZH: "没有匹配的订阅者"}, 0x80: {EN: "unspecified error", ZH: "未说明的错误"},
+	0x81: {EN: "malformed packet", ZH: "报文格式错误"}, 0x82: {EN: "protocol error", ZH: "协议错误"}, 0x83: {EN: "implementation specific error", ZH: "服务端自定义的错误"},
+	0x84: {EN: "unsupported protocol version", ZH: "协议版本不支持"}, 0x85: {EN: "client identifier not valid", ZH: "clientId 无效"},
+	0x86: {EN: "bad user name or password", ZH: "用户名或密码错误"}, 0x87: {EN: "not authorized", ZH: "未授权"}, 0x88: {EN: "server unavailable", ZH: "服务不可用"},
+	0x89: {EN: "server busy", ZH: "服务繁忙"}, 0x8A: {EN: "banned", ZH: "已被封禁"}, 0x8B: {EN: "server shutting down", ZH: "服务正在关闭"},
+	0x8C: {EN: "bad authentication method", ZH: "认证方法不支持"}, 0x8D: {EN: "keep alive timeout", ZH: "心跳超时"}, 0x8E: {EN: "session taken over", ZH: "会话被接管"},
+	0x8F: {EN: "topic filter invalid", ZH: "主题过滤器无效"}, 0x90: {EN: "topic name invalid", ZH: "主题名无效"}, 0x91: {EN: "packet identifier in use", ZH: "报文标识符已占用"},
+	0x93: {EN: "receive maximum exceeded", ZH: "超过接收上限"}, 0x94: {EN: "topic alias invalid", ZH: "主题别名无效"}, 0x95: {EN: "packet too large", ZH: "报文过大"},
+	0x96: {EN: "message rate too high", ZH: "消息速率过高"}, 0x97: {EN: "quota exceeded", ZH: "超出配额"}, 0x98: {EN: "administrative action", ZH: "管理员操作"},
+	0x99: {EN: "payload format invalid", ZH: "载荷格式无效"}, 0x9A: {EN: "retain not supported", ZH: "不支持保留消息"}, 0x9B: {EN: "QoS not supported", ZH: "不支持该 QoS"},
+	0x9C: {EN: "use another server", ZH: "请使用另一台服务器"}, 0x9D: {EN: "server moved", ZH: "服务器已迁移"},
+	0x9E: {EN: "shared subscriptions not supported", ZH: "不支持共享订阅"}, 0x9F: {EN: "connection rate exceeded", ZH: "连接过于频繁"},
+	0xA0: {EN: "maximum connect time", ZH: "达到最长连接时间"}, 0xA1: {EN: "subscription identifiers not supported", ZH: "不支持订阅标识符"},
+	0xA2: {EN: "wildcard subscriptions not supported", ZH: "不支持通配符订阅"},
+}
 
 // codeName is "code 5 (not authorized)" or, with MQTT 5, "code 0x87 (not authorized)".
-func codeName(version string, code int) string {
+func codeName(version string, code int) cause.Text {
 	number, name := fmt.Sprint(code), codes3[code]
 	if version == "5.0" {
 		number, name = fmt.Sprintf("0x%02X", code), codes5[code]
 	}
-	if name == "" {
-		return "code " + number
+	if name.EN == "" {
+		return cause.Text{EN: "code " + number, ZH: "返回码 " + number}
 	}
-	return fmt.Sprintf("code %s (%s)", number, name)
+	return cause.Text{EN: fmt.Sprintf("code %s (%s)", number, name.EN), ZH: fmt.Sprintf("返回码 %s（%s）", number, name.ZH)}
 }
 
 // ReasonCause is the cause that a reason string of MQTT 5 begins with, "" if it begins with none. Picket writes "bad-credentials: the user

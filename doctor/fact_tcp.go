@@ -224,8 +224,8 @@ func (o Opening) Text() cause.Text {
 	}
 	switch {
 	case o.Status != 0 && o.Heard == HearMQTT:
-		t.EN += fmt.Sprintf(" (%s)", codeName("3.1.1", o.Status))
-		t.ZH += fmt.Sprintf("（%s）", codeName("3.1.1", o.Status))
+		t.EN += fmt.Sprintf(" (%s)", codeName("3.1.1", o.Status).EN)
+		t.ZH += fmt.Sprintf("（%s）", codeName("3.1.1", o.Status).ZH)
 	case o.Status != 0:
 		t.EN += fmt.Sprintf(" (status %d)", o.Status)
 		t.ZH += fmt.Sprintf("（状态码 %d）", o.Status)

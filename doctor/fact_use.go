@@ -48,7 +48,8 @@ func (s Subscribe) Text() cause.Text {
 		}
 		return t
 	case Denied:
-		t := say("the subscription to %s is refused with %s", "订阅 %s 被拒绝，%s", s.Topic, codeName("5.0", s.Code))
+		code := codeName("5.0", s.Code)
+		t := cause.Text{EN: fmt.Sprintf("the subscription to %s is refused with %s", s.Topic, code.EN), ZH: fmt.Sprintf("订阅 %s 被拒绝，%s", s.Topic, code.ZH)}
 		return withReason(t, s.Reason)
 	case Lost:
 		return say("the connection ends upon the subscription to %s", "订阅 %s 时连接断开", s.Topic)
@@ -123,7 +124,7 @@ func (p Publish) Text() cause.Text {
 	case Returned:
 		t = cause.Text{EN: fmt.Sprintf("published (%s) and received after %v", what.EN, p.Ms), ZH: fmt.Sprintf("发布（%s）并收到，用时 %v", what.ZH, p.Ms)}
 	case Denied:
-		t = cause.Text{EN: fmt.Sprintf("publishing (%s) is refused with %s", what.EN, codeName("5.0", p.Code)), ZH: fmt.Sprintf("发布（%s）被拒绝，%s", what.ZH, codeName("5.0", p.Code))}
+		t = cause.Text{EN: fmt.Sprintf("publishing (%s) is refused with %s", what.EN, codeName("5.0", p.Code).EN), ZH: fmt.Sprintf("发布（%s）被拒绝，%s", what.ZH, codeName("5.0", p.Code).ZH)}
 		t = withReason(t, p.Reason)
 	case Swallow:
 		t = cause.Text{EN: fmt.Sprintf("published (%s), and nothing came back within %v", what.EN, p.Ms), ZH: fmt.Sprintf("已发布（%s），但 %v 内没有收到", what.ZH, p.Ms)}
@@ -166,8 +167,8 @@ func (Ended) Outcome() Outcome { return Bad }
 func (e Ended) Text() cause.Text {
 	switch e.How {
 	case Disconnected:
-		t := say("the broker disconnects after %v with %s", "%v 后服务端主动断开，%s", e.Ms, codeName("5.0", e.Code))
-		t = withReason(t, e.Reason)
+		code := codeName("5.0", e.Code)
+		t := withReason(cause.Text{EN: fmt.Sprintf("the broker disconnects after %v with %s", e.Ms, code.EN), ZH: fmt.Sprintf("%v 后服务端主动断开，%s", e.Ms, code.ZH)}, e.Reason)
 		if e.Reference != "" {
 			t.EN += "; it names another server: " + e.Reference
 			t.ZH += "；并指向另一台服务器：" + e.Reference
@@ -315,7 +316,8 @@ func (i Idle) Text() cause.Text {
 	case TimedOut:
 		return say("quiet for %d s: the connection is dead, and nobody has said so", "静默 %d 秒：连接已失效，却没有任何通知", i.Seconds)
 	case Disconnected:
-		return withReason(say("quiet: the broker disconnects after %.1f s with %s", "静默：%.1f 秒后服务端主动断开，%s", i.Lasted, codeName("5.0", i.Code)), i.Reason)
+		code := codeName("5.0", i.Code)
+		return withReason(cause.Text{EN: fmt.Sprintf("quiet: the broker disconnects after %.1f s with %s", i.Lasted, code.EN), ZH: fmt.Sprintf("静默：%.1f 秒后服务端主动断开，%s", i.Lasted, code.ZH)}, i.Reason)
 	case WasReset:
 		return say("quiet: the connection is reset after %.1f s", "静默：%.1f 秒后连接被重置", i.Lasted)
 	}

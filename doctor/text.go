@@ -106,7 +106,7 @@ var words = struct{ evidence, meaning, neighbours, todo, others, more cause.Text
 // FitText puts a fit into a word.
 func FitText(fit int) cause.Text {
 	switch {
-	case fit >= 90:
+	case fit >= certain:
 		return cause.Text{EN: "certain", ZH: "确定"}
 	case fit >= 50:
 		return cause.Text{EN: "likely", ZH: "很可能"}
@@ -126,7 +126,7 @@ func (p *Printer) finding(b *bytes.Buffer, r *Report, f *Finding) error {
 	}
 	head := headings[severity(*f)]
 	b.WriteString(p.paint(dim, strings.Repeat("─", min(p.style.Width, 60))) + "\n")
-	p.paragraph(b, p.paint(head.color, head.sign)+" ", 2, p.paint(bold, capital(t.title)))
+	p.paragraph(b, p.paint(head.color, head.sign)+" ", 2, p.paint(bold, capital(t.title, lang)))
 	fmt.Fprintf(b, "  %s\n", p.paint(dim, "["+string(f.Cause)+"] "+FitText(f.Fit).In(lang)))
 
 	if len(f.Evidence) > 0 {
@@ -150,13 +150,28 @@ func (p *Printer) finding(b *bytes.Buffer, r *Report, f *Finding) error {
 	}
 	p.heading(b, words.todo)
 	p.paragraph(b, "  ", 2, t.remedy)
-	for _, s := range t.steps {
-		fmt.Fprintf(b, "\n  %s\n", p.paint(bold, s.Title))
+	p.steps(b, t.steps)
+	return nil
+}
+
+// steps writes instructions. Commands stay whole, since they are there to be copied; the way through a console is wrapped.
+func (p *Printer) steps(b *bytes.Buffer, steps []filledStep) {
+	for _, s := range steps {
+		b.WriteByte('\n')
+		p.paragraph(b, "  ", 2, p.paint(bold, s.Title))
 		for line := range strings.Lines(s.Lines) {
-			fmt.Fprintf(b, "    %s\n", strings.TrimSuffix(line, "\n"))
+			if line = strings.TrimSuffix(line, "\n"); prose(line) {
+				p.paragraph(b, "    ", 4, line)
+			} else {
+				fmt.Fprintf(b, "    %s\n", line)
+			}
 		}
 	}
-	return nil
+}
+
+// prose tells whether a line is text and no command: it leads through menus, or is a sentence.
+func prose(line string) bool {
+	return strings.Contains(line, " → ") || strings.HasSuffix(line, ".") || strings.HasSuffix(line, ":") || strings.HasSuffix(line, "。") || strings.HasSuffix(line, "：")
 }
 
 func (p *Printer) alternative(b *bytes.Buffer, f *Finding, first bool) error {
@@ -171,7 +186,7 @@ func (p *Printer) alternative(b *bytes.Buffer, f *Finding, first bool) error {
 		b.WriteByte('\n')
 	}
 	head := headings[severity(*f)]
-	p.paragraph(b, "  "+p.paint(head.color, head.sign)+" ", 4, capital(t.title))
+	p.paragraph(b, "  "+p.paint(head.color, head.sign)+" ", 4, capital(t.title, lang))
 	fmt.Fprintf(b, "    %s\n", p.paint(dim, "["+string(f.Cause)+"] "+FitText(f.Fit).In(lang)))
 	if t.meaning != "" {
 		p.paragraph(b, "    ", 4, t.meaning)
@@ -204,8 +219,8 @@ func colon(l cause.Lang) string {
 }
 
 // capital makes the first letter of an English title a large one.
-func capital(s string) string {
-	if s == "" || s[0] < 'a' || s[0] > 'z' {
+func capital(s string, l cause.Lang) string {
+	if l != cause.English || s == "" || s[0] < 'a' || s[0] > 'z' {
 		return s
 	}
 	return string(s[0]-'a'+'A') + s[1:]

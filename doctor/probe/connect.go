@@ -96,7 +96,7 @@ func (p *prober) try(ctx context.Context, a attempt) (*client.Client, *tapped, d
 	var tcp time.Duration
 	o := p.options(a, func(t *tapped, d time.Duration) { conn, tcp = t, d })
 	f := doctor.Connect{
-		Version: versionName(a.version), ID: a.kind, User: o.Connect.HasUsername, Password: o.Connect.HasPassword,
+		Version: versionName(a.version), ID: a.kind, User: doctor.Printable(o.Connect.Username, 100), Password: o.Connect.HasPassword,
 		KeepAlive: int(o.Connect.KeepAlive), Trial: a.trial,
 	}
 	var sent time.Time

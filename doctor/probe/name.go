@@ -75,7 +75,7 @@ func (p *prober) lookupOne(ctx context.Context, record string) (doctor.Lookup, [
 	defer cancel()
 	start := time.Now()
 	network := map[string]string{"A": "ip4", "AAAA": "ip6"}[record]
-	found, err := net.DefaultResolver.LookupNetIP(ctx, network, p.target.Host)
+	found, err := p.Resolver.LookupNetIP(ctx, network, p.target.Host)
 	f := doctor.Lookup{Host: p.target.Host, Record: record, Result: doctor.Found, Ms: since(start)}
 	for i := range found {
 		found[i] = found[i].Unmap()

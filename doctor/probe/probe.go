@@ -9,6 +9,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"net"
 	"net/netip"
 	"time"
 
@@ -23,6 +24,8 @@ type Options struct {
 	User        string
 	Password    []byte
 	HasPassword bool
+
+	Resolver *net.Resolver // nil for the system's
 
 	Roots       *x509.CertPool // authorities to trust; nil for the system's
 	RootsFile   string         // what to call them
@@ -74,6 +77,9 @@ func Run(ctx context.Context, o Options) ([]doctor.Fact, error) {
 	}
 	if o.KeepAlive == 0 {
 		o.KeepAlive = 60
+	}
+	if o.Resolver == nil {
+		o.Resolver = net.DefaultResolver
 	}
 	if o.Ports == nil {
 		o.Ports = usualPorts

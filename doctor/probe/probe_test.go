@@ -23,6 +23,9 @@ import (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	if flag.Lookup("test.fuzz").Value.String() != "" {
+		goleak.VerifyTestMain(m)
+	}
 	if err := flag.Set("test.parallel", "8"); err != nil { // these tests wait more than they compute
 		panic(err)
 	}

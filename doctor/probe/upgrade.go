@@ -119,21 +119,27 @@ func (p *prober) ask(ctx context.Context, a ask) (f doctor.Upgrade, date time.Ti
 		f.Result, f.Ms = endResult(err), since(start)
 		return f, date
 	}
+	date = readAnswer(&f, conn)
+	f.Ms = since(start)
+	return f, date
+}
+
+// readAnswer reads what comes back upon a request for WebSocket, whatever it is.
+func readAnswer(f *doctor.Upgrade, conn io.Reader) (date time.Time) {
 	seen := &bytes.Buffer{}
 	in := io.TeeReader(io.LimitReader(conn, maxAnswer), seen)
 	response, err := http.ReadResponse(bufio.NewReader(in), nil)
-	f.Ms = since(start)
 	switch {
 	case err == nil:
 	case seen.Len() > 0:
 		f.Result, f.Bytes = doctor.NotHTTP, strconv.QuoteToASCII(string(seen.Bytes()[:min(seen.Len(), 64)]))
-		return f, date
+		return date
 	default:
 		f.Result = endResult(err)
 		if alert, ok := remoteAlert(err); ok {
 			f.Result, f.Alert = doctor.Alerted, alert
 		}
-		return f, date
+		return date
 	}
 	defer response.Body.Close()
 	header := func(name string) string { return doctor.Printable(response.Header.Get(name), 120) }
@@ -142,12 +148,12 @@ func (p *prober) ask(ctx context.Context, a ask) (f doctor.Upgrade, date time.Ti
 	date, _ = http.ParseTime(response.Header.Get("Date"))
 	if f.Status == http.StatusSwitchingProtocols {
 		f.Result = doctor.Upgraded
-		return f, date
+		return date
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1024))
 	if err == nil || errors.Is(err, io.ErrUnexpectedEOF) || len(body) > 0 {
 		line, _, _ := strings.Cut(strings.TrimSpace(string(body)), "\n")
 		f.Body = doctor.Printable(line, 120)
 	}
-	return f, date
+	return date
 }

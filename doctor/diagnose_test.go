@@ -168,7 +168,9 @@ func TestDiagnose(t *testing.T) {
 		"too large, in words":        {used(returned(1, 32), Publish{QoS: 1, Size: 4096, Result: Lost}, Ended{During: "use", How: Disconnected, Code: 0x95}), cause.PacketTooLarge, "", ""},
 		"too large, announced":       {used(Announced{MaximumPacketSize: ptr(2000)}, returned(1, 32), Publish{QoS: 1, Size: 4096, Result: Unsent}), cause.PacketTooLarge, "", ""},
 		"too large, thrown away":     {used(returned(1, 32), Publish{QoS: 1, Size: 4096, Result: Swallow}), cause.PayloadTooLarge, "", ""},
-		"large ones vanish":          {used(returned(1, 32), Publish{QoS: 1, Size: 4096, Result: TimedOut, Sent: 4100}, Publish{QoS: 1, Size: 4096, Result: Returned, Small: true}, RoundTrips{Sent: 70, Answered: 70, Segments: 90, Retransmitted: 9}), cause.MTUBlackhole, "", ""},
+		"large ones vanish":          {used(returned(1, 32), Publish{QoS: 1, Size: 4096, Result: TimedOut, Sent: 4100}, Publish{QoS: 1, Size: 4096, Result: Returned, Small: true}, Publish{QoS: 1, Size: 4096, Result: TimedOut, Sent: 4100}, RoundTrips{Sent: 70, Answered: 70, Segments: 90}), cause.MTUBlackhole, "", ""},
+		"large ones are lost, too":   {used(returned(1, 32), Publish{QoS: 1, Size: 4096, Result: TimedOut, Sent: 4100}, RoundTrips{Sent: 70, Answered: 70, Segments: 90, Retransmitted: 9}), cause.LossyNetwork, "", ""},
+		"large ones were slow once":  {used(returned(1, 32), Publish{QoS: 1, Size: 4096, Result: TimedOut, Sent: 4100}, Publish{QoS: 1, Size: 4096, Result: Returned, Small: true}, returned(1, 4096), RoundTrips{Sent: 70, Answered: 70, Segments: 90}), "", "", ""},
 		"large ones do not arrive":   {used(returned(1, 32), Publish{QoS: 1, Size: 4096, Result: TimedOut, Sent: 4100}), cause.MTUBlackhole, "", ""},
 		"no retained messages":       {used(returned(1, 32), Announced{Retain: ptr(false)}, Publish{QoS: 1, Size: 32, Retain: true, Result: Unsent}), cause.RetainNotSupported, "", ""},
 		"QoS 2 is not there":         {used(returned(1, 32), Publish{QoS: 2, Size: 32, Result: Unsent}), cause.QoSNotSupported, "", ""},
@@ -176,6 +178,7 @@ func TestDiagnose(t *testing.T) {
 		"cut off during use":         {used(Publish{QoS: 1, Size: 32, Own: true, Result: Lost}, Ended{During: "use", How: WasClosed}), cause.ACLPublishDenied, cause.Use, ""},
 
 		// Staying.
+		"this machine wakes it late":  {used(returned(0, 32), RoundTrips{Sent: 70, Answered: 70, Min: 1, Median: 130, Max: 400, Jitter: 60, Late: 9, Network: 1, Segments: 90, Variation: 80, Busy: 25}), "", "", ""},
 		"far away":                    {used(returned(0, 32), RoundTrips{Sent: 50, Answered: 50, Min: 240, Median: 245, Max: 260, Jitter: 4, Network: 238, Segments: 60}), cause.FarAway, "", ""},
 		"far away, nothing known":     {used(returned(0, 32), RoundTrips{Sent: 50, Answered: 50, Min: 240, Median: 245, Max: 260, Jitter: 4}), cause.FarAway, "", ""},
 		"packets are lost":            {used(returned(0, 32), RoundTrips{Sent: 70, Answered: 70, Min: 10, Median: 12, Max: 230, Jitter: 20, Network: 9, Late: 3, Segments: 100, OutOfOrder: 4}), cause.LossyNetwork, "", ""},

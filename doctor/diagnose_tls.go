@@ -17,7 +17,7 @@ func (p *patient) tls() bool {
 	if len(plain) == 0 {
 		return false
 	}
-	h := plain[0]
+	h := plain[len(plain)-1]
 	if h.fact.Result == Done {
 		if len(h.fact.Problems) > 0 && !h.fact.Insecure {
 			for _, problem := range h.fact.Problems {

@@ -86,7 +86,7 @@ func (p *patient) small(b seen[Publish], subscribed bool) bool {
 		if !subscribed {
 			return false
 		}
-		if slices.ContainsFunc(p.trips, func(r seen[RoundTrips]) bool { return r.fact.Lossy() }) && f.QoS == 0 {
+		if p.lossy() && f.QoS == 0 {
 			return false // a bad network explains it
 		}
 		p.found(cause.ACLSilent, 85, at, set("topic", f.Topic), p.ownTopic(f.Own),
@@ -104,19 +104,17 @@ func (p *patient) small(b seen[Publish], subscribed bool) bool {
 	return false
 }
 
-// sizes: small messages pass; do large ones?
+// sizes: small messages pass; do large ones? What passes at the second try was only slow, or lost once.
 func (p *patient) sizes() {
 	largest := 0
 	for _, b := range p.publishes {
-		f := b.fact
-		if f.Retain || f.Small {
-			continue
-		}
-		if f.Result == Returned {
+		if f := b.fact; f.Result == Returned && !f.Retain && !f.Small {
 			largest = max(largest, f.Size)
-			continue
 		}
-		if f.Size <= plainSize {
+	}
+	for _, b := range p.publishes {
+		f := b.fact
+		if f.Retain || f.Small || f.Result == Returned || f.Size <= max(plainSize, largest) {
 			continue
 		}
 		p.size(b, largest)
@@ -130,6 +128,7 @@ func (p *patient) size(b seen[Publish], largest int) {
 	limit := means("%s pass, %s do not.", "%s 能通过，%s 不能。", sizeText(largest), sizeText(f.Size))
 	small := where(p.publishes, func(s Publish) bool { return s.Small && s.Result == Returned && s.Size == f.Size })
 	switch {
+	case p.lossy(): // it hits large messages first
 	case len(small) > 0:
 		p.found(cause.MTUBlackhole, 97, append(at, small[0].at),
 			means("In small packets the same message of %s passes: large packets vanish on the way.", "改用小包后，同样 %s 的消息就能通过：大包在途中丢失了。", sizeText(f.Size)),
@@ -159,6 +158,11 @@ func (p *patient) size(b seen[Publish], largest int) {
 	default:
 		p.found(cause.PayloadTooLarge, 85, at, limit, means("%s pass; %s are taken and thrown away without a word.", "%s 能通过；%s 被接收后又悄悄丢弃。", sizeText(largest), sizeText(f.Size)))
 	}
+}
+
+// lossy tells whether the round trips show that packets are lost.
+func (p *patient) lossy() bool {
+	return slices.ContainsFunc(p.trips, func(r seen[RoundTrips]) bool { return r.fact.Lossy() })
 }
 
 // retain: is a retained message kept?
@@ -234,7 +238,7 @@ func (p *patient) silentUse() bool {
 	if p.endedWith(lost[0].at) {
 		return true
 	}
-	if slices.ContainsFunc(p.trips, func(r seen[RoundTrips]) bool { return r.fact.Lossy() }) {
+	if p.lossy() {
 		return false // told by the round trips
 	}
 	evidence := append(places(lost), places(p.ends)...)
@@ -293,6 +297,10 @@ func (p *patient) roundTrips(r seen[RoundTrips]) {
 		if f.far() {
 			p.found(cause.CrossBorder, 60, at)
 		}
+	case f.Answered < f.Sent:
+		silent := means("%d of %d pings were not answered in time.", "%d / %d 次心跳没有及时得到应答。", f.Sent-f.Answered, f.Sent)
+		p.found(cause.LossyNetwork, 60, at, silent)
+		p.found(cause.Overloaded, 50, at, silent)
 	case f.slow():
 		p.found(cause.Overloaded, 78, at,
 			means("The network takes %v there and back, the broker's answers %v: it is the broker that is slow.", "网络往返只需 %v，而服务端的应答要 %v：慢在服务端。", f.Network, f.Median),

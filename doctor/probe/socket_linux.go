@@ -30,8 +30,10 @@ func socketState(conn net.Conn) (s state, ok bool) {
 			s = state{
 				roundTrip: time.Duration(i.Min_rtt) * time.Microsecond,
 				variation: time.Duration(i.Rttvar) * time.Microsecond, outOfOrder: int(i.Rcv_ooopack),
-				segments: int(i.Data_segs_out), retransmitted: int(i.Total_retrans),
-				sent: int(i.Bytes_sent - i.Bytes_retrans), unsent: int(i.Notsent_bytes), acknowledged: int(i.Bytes_acked),
+				segments: int(i.Data_segs_out),
+				// What came twice had not been lost, but was late.
+				retransmitted: max(int(i.Total_retrans)-int(i.Dsack_dups), 0),
+				sent:          int(i.Bytes_sent - i.Bytes_retrans), unsent: int(i.Notsent_bytes), acknowledged: int(i.Bytes_acked),
 			}
 			if i.Min_rtt == 0 || i.Min_rtt == math.MaxUint32 { // not measured yet
 				s.roundTrip = time.Duration(i.Rtt) * time.Microsecond

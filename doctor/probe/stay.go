@@ -37,7 +37,7 @@ func (p *prober) stay(ctx context.Context) bool {
 	if u != nil && u.alive() {
 		p.doing("measuring round trips", "正在测量往返时间")
 		f := u.roundTrips(ctx)
-		if f.Losses() == 1 && u.alive() { // chance, or the first of many?
+		if f.Losses() > 0 && !f.Lossy() && u.alive() { // chance, or the first of many?
 			f = u.roundTrips(ctx)
 		}
 		p.add(f)
@@ -63,6 +63,7 @@ func (p *prober) stay(ctx context.Context) bool {
 func (u *user) roundTrips(ctx context.Context) doctor.RoundTrips {
 	f := doctor.RoundTrips{}
 	var times []time.Duration
+	busy := watchScheduler()
 	for begun := time.Now(); f.Sent < tripsMax && (f.Sent < tripsMin || time.Since(begun) < tripsTime); {
 		one, cancel := context.WithTimeout(ctx, tripWait)
 		f.Sent++
@@ -79,11 +80,41 @@ func (u *user) roundTrips(ctx context.Context) doctor.RoundTrips {
 		f.Sent, f.Answered = f.Sent+sent, answered
 	}
 	f.Answered += len(times)
+	f.Busy = ms(busy())
 	if s, ok := socketState(u.conn.Conn); ok {
 		f.Network, f.Variation = max(ms(s.roundTrip), 0.1), ms(s.variation)
 		f.Segments, f.Retransmitted, f.OutOfOrder = s.segments, s.retransmitted, s.outOfOrder
 	}
 	return summarize(f, times)
+}
+
+// schedulerStep is how long one sleeps at a time to see how late one is woken.
+const schedulerStep = 5 * time.Millisecond
+
+// watchScheduler measures how late this machine wakes who sleeps, until the function that it returns is called, which gives the mean.
+func watchScheduler() (mean func() time.Duration) {
+	stop := make(chan struct{})
+	ended := make(chan struct{})
+	var late time.Duration
+	n := 0
+	go func() {
+		defer close(ended)
+		for {
+			start := time.Now()
+			select {
+			case <-time.After(schedulerStep):
+				late += time.Since(start) - schedulerStep
+				n++
+			case <-stop:
+				return
+			}
+		}
+	}()
+	return func() time.Duration {
+		close(stop)
+		<-ended
+		return late / time.Duration(max(n, 1))
+	}
 }
 
 // volley sends pings at a steady pace, whether answers are there or not.
@@ -121,7 +152,7 @@ func summarize(f doctor.RoundTrips, times []time.Duration) doctor.RoundTrips {
 		f.Jitter = ms(jitter / time.Duration(len(times)-1))
 	}
 	for _, d := range times {
-		if d-sorted[0] > doctor.LateMs*time.Millisecond {
+		if ms(d-sorted[0]) > doctor.LateMs+f.Excuse() {
 			f.Late++
 		}
 	}

@@ -56,6 +56,15 @@ func (p *prober) tls(ctx context.Context) bool {
 	p.doing("TLS handshake", "TLS 握手")
 	f := p.handshake(ctx, doctor.Plainly)
 	p.add(f)
+	if f.Result == doctor.TimedOut {
+		// In small packets; and what passes in the ordinary way after that was only slow.
+		small := p.handshake(ctx, doctor.SmallTLS)
+		p.add(small)
+		if small.Result == doctor.Done {
+			f = p.handshake(ctx, doctor.Plainly)
+			p.add(f)
+		}
+	}
 	if f.Result == doctor.Done {
 		if len(f.Problems) > 0 && !p.Insecure {
 			p.serverClock(ctx, f)
@@ -63,8 +72,8 @@ func (p *prober) tls(ctx context.Context) bool {
 		}
 		return true
 	}
-	if !p.listen(ctx) {
-		return false // other ways of TLS are not the question
+	if !p.listen(ctx) || f.Result == doctor.TimedOut {
+		return false // other ways of TLS are not the question, or each of them would wait as long
 	}
 	variants := []string{doctor.OldTLS, doctor.AllCiphers, doctor.NoName, doctor.OtherName}
 	if p.Certificate != nil {
@@ -74,9 +83,6 @@ func (p *prober) tls(ctx context.Context) bool {
 		variants = append(variants, doctor.NoALPN, doctor.HTTP2ALPN)
 	} else {
 		variants = append(variants, doctor.MQTTALPN)
-	}
-	if f.Result == doctor.TimedOut {
-		variants = []string{doctor.SmallTLS} // each of the others would wait as long
 	}
 	p.doing("trying other ways of TLS", "正在尝试其他 TLS 方式")
 	for _, v := range variants {

@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,7 +28,8 @@ type authority struct {
 	der  []byte
 }
 
-var serial int64
+// serial is the last serial number; tests that run beside each other take theirs from it.
+var serial atomic.Int64
 
 // issue makes a certificate; by nil it is self-signed. change may be nil.
 func issue(t *testing.T, by *authority, change func(*x509.Certificate)) *authority {
@@ -41,9 +43,8 @@ func issue(t *testing.T, by *authority, change func(*x509.Certificate)) *authori
 
 func issueFor(t *testing.T, by *authority, key crypto.Signer, change func(*x509.Certificate)) *authority {
 	t.Helper()
-	serial++
 	c := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
+		SerialNumber: big.NewInt(serial.Add(1)), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(90 * 24 * time.Hour),
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}

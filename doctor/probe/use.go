@@ -30,6 +30,8 @@ type user struct {
 	own   bool
 	v     string // version
 
+	stalled bool // a message did not come through
+
 	mu      sync.Mutex
 	waiting map[string]chan *client.Message // by the mark at the start of a payload
 	kept    chan struct{}                   // gets an element for a message that was retained
@@ -128,6 +130,9 @@ func (p *prober) use(ctx context.Context) bool {
 	}
 	if !u.alive() {
 		p.add(ended("use", u.v, u.c.Err(), time.Since(u.since)))
+	} else if u.stalled { // what waits to be sent holds up everything behind it
+		u.c.Close()
+		p.user = p.login(ctx, false)
 	}
 	return true // a slow network may be the reason for what has failed
 }
@@ -153,31 +158,42 @@ func (u *user) messages(ctx context.Context) {
 		f := u.publish(ctx, qos, false, n)
 		u.p.add(f)
 		if f.Result != doctor.Returned {
+			u.stalled = f.Result == doctor.TimedOut || f.Result == doctor.Swallow
 			u.smaller(ctx, f)
 			break
 		}
 	}
-	if u.own && u.alive() { // elsewhere it would replace what is retained there
+	if u.own && u.alive() && !u.stalled { // elsewhere it would replace what is retained there
 		f := u.retained(ctx, qos)
 		u.p.add(f)
 	}
 }
 
-// smaller repeats what did not come through on a connection of small packets, to find out whether it is the packets' size that matters.
+// smaller repeats what did not come through on a connection of small packets, to find out whether it is the packets' size that matters. When that
+// succeeds it is tried once more in the ordinary way: what passes now was only slow before.
 func (u *user) smaller(ctx context.Context, f doctor.Publish) {
 	if f.Result == doctor.Denied || f.Result == doctor.Unsent {
 		return
 	}
-	again := u.p.login(ctx, true)
+	if u.repeat(ctx, f, true) {
+		u.repeat(ctx, f, false)
+	}
+}
+
+// repeat publishes on a connection of its own, and tells whether the message came back.
+func (u *user) repeat(ctx context.Context, f doctor.Publish, smallPackets bool) bool {
+	again := u.p.login(ctx, smallPackets)
 	if again == nil {
-		return
+		return false
 	}
 	defer again.c.Disconnect(packet.NormalDisconnection, nil)
-	if again.subscribe(ctx).Result == doctor.Granted {
-		g := again.publish(ctx, f.QoS, false, f.Size)
-		g.Small = true
-		u.p.add(g)
+	if again.subscribe(ctx).Result != doctor.Granted {
+		return false
 	}
+	g := again.publish(ctx, f.QoS, false, f.Size)
+	g.Small = smallPackets
+	u.p.add(g)
+	return g.Result == doctor.Returned
 }
 
 func (u *user) subscribe(ctx context.Context) doctor.Subscribe {

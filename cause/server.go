@@ -13,7 +13,7 @@ var serverCauses = []Cause{
 			"`picket serve`, or `sudo systemctl enable --now mosquitto`; the reason it ended is in `journalctl -u mosquitto -n 50`.",
 			"运行 `picket serve`，或 `sudo systemctl enable --now mosquitto`；退出原因见 `journalctl -u mosquitto -n 50`。",
 		},
-		ConsequenceOf: []ID{ConfigErrorExit, KeyUnreadable, PortTaken, PrivilegedPort, BindBeforeNetwork, PersistenceCorrupt, MemoryLimitOOM},
+		ConsequenceOf: []ID{ConfigErrorExit, KeyUnreadable, PortTaken, PrivilegedPort, BindBeforeNetwork, PersistenceCorrupt, StoreInUse, StoreNewer, MemoryLimitOOM},
 	},
 	{
 		ID: LoopbackOnly, Severity: Error, Stage: Server,
@@ -237,12 +237,60 @@ var serverCauses = []Cause{
 		ID: PersistenceCorrupt, Severity: Error, Stage: Server,
 		Title: Text{"the stored state is damaged", "持久化数据损坏"},
 		Explain: Text{
-			"After a power cut the broker ends as soon as it reads {file}, and every port refuses.",
-			"断电之后，服务端一读取 {file} 就退出，所有端口都被拒绝。",
+			"A part of the stored sessions and messages cannot be read: a disk that forgets, a crash of the file system, a file that was cut off or changed. Picket starts all the same: it moves what can be read into a fresh store, leaves the damaged files in {file}, and logs what is lost. mosquitto ends as soon as it reads its file, and every port refuses.",
+			"存储的会话和消息有一部分读不出来：磁盘出错、文件系统崩溃、文件被截断或改动。Picket 仍会启动：把能读的移入新的存储，损坏的文件留在 {file}，并在日志中写明丢了什么。mosquitto 一读取该文件就退出，所有端口都被拒绝。",
 		},
 		Remedy: Text{
-			"Stop the broker, move the file aside (`sudo mv {file} {file}.bad`) and start it. Retained and queued messages are lost; mosquitto's `mosquitto_db_dump` may save some.",
-			"停止服务端，把文件移开（`sudo mv {file} {file}.bad`）再启动。保留消息和排队消息会丢失；mosquitto 的 `mosquitto_db_dump` 或许能救回一些。",
+			"Look at the disk first (`dmesg`, `smartctl -a`). `picket store verify DIR` checks a store; the damaged files can be removed when nobody misses anything. With mosquitto: stop it, move the file aside (`sudo mv {file} {file}.bad`) and start it.",
+			"先检查磁盘（`dmesg`、`smartctl -a`）。`picket store verify DIR` 可检查存储；确认没有缺失后可删除损坏的文件。若是 mosquitto：停止服务，把文件移开（`sudo mv {file} {file}.bad`）再启动。",
+		},
+	},
+	{
+		ID: StoreFailed, Severity: Error, Stage: Server,
+		Title: Text{"the store cannot be written", "存储无法写入"},
+		Explain: Text{
+			"Writing to {file} fails: a disk with errors, a network drive that is gone, a file system that has become read-only. Messages that would have to be stored are refused (0x83 in MQTT 5, no acknowledgement in 3.1.1); everything else goes on. Nothing that was acknowledged is lost. The broker tries again by itself, each minute at least.",
+			"写入 {file} 失败：磁盘出错、网络盘断开、文件系统变成只读。需要存储的消息被拒绝（MQTT 5 为 0x83，3.1.1 不回确认），其他一切照常。已确认的不会丢失。服务端会自动重试，至少每分钟一次。",
+		},
+		Remedy: Text{
+			"The log says what the system answered; `dmesg` often says why. When the disk is in order again, the broker goes on without a restart.",
+			"日志里有系统给出的错误，原因常在 `dmesg` 中。磁盘恢复后服务端自动继续，无需重启。",
+		},
+	},
+	{
+		ID: StoreInUse, Severity: Error, Stage: Server,
+		Title: Text{"another process has the store open", "存储正被另一个进程使用"},
+		Explain: Text{
+			"The store {file} belongs to one process at a time, and another one has it open: a second broker with the same `persistence_location`, or `picket store`.",
+			"存储 {file} 同一时间只能由一个进程打开，而另一个进程正在使用它：相同 `persistence_location` 的第二个服务端，或 `picket store` 命令。",
+		},
+		Remedy: Text{
+			"Stop the other process, or give each broker a `persistence_location` of its own. `picket store` works on a store whose broker is stopped.",
+			"停止另一个进程，或给每个服务端各自的 `persistence_location`。`picket store` 只能用于已停止的服务端的存储。",
+		},
+	},
+	{
+		ID: StoreNewer, Severity: Error, Stage: Server,
+		Title: Text{"the store was written by a newer version", "存储由更新的版本写入"},
+		Explain: Text{
+			"The store {file} has a format that this version does not know. It is left as it is.",
+			"存储 {file} 的格式本版本不认识。文件保持原样。",
+		},
+		Remedy: Text{
+			"Run the version that wrote it, or a later one; or give this one a directory of its own.",
+			"使用写入它的版本或更新的版本；或为本版本另设目录。",
+		},
+	},
+	{
+		ID: DiskFull, Severity: Error, Stage: Server,
+		Title: Text{"the disk is full", "磁盘已满"},
+		Explain: Text{
+			"Less than {limit} bytes are free where the store {file} lies. Messages that would have to be stored, and new sessions, are refused (0x97 in MQTT 5, no acknowledgement in 3.1.1); clients that take what waits for them make room. Nothing that was acknowledged is lost.",
+			"存储 {file} 所在的磁盘剩余不足 {limit} 字节。需要存储的消息和新会话被拒绝（MQTT 5 为 0x97，3.1.1 不回确认）；客户端取走排队的消息会腾出空间。已确认的不会丢失。",
+		},
+		Remedy: Text{
+			"Make room (`df -h`, `du -xh / | sort -h | tail`); the broker notices by itself. Let messages and sessions of clients that never return expire (`persistent_client_expiration`, `max_queued_messages`).",
+			"清理磁盘（`df -h`、`du -xh / | sort -h | tail`），服务端会自动恢复。让不再回来的客户端的消息和会话过期（`persistent_client_expiration`、`max_queued_messages`）。",
 		},
 	},
 	{

@@ -8,6 +8,7 @@ import "sync/atomic"
 // Message is an application message on its way through the broker. It is immutable once made, and shared by every session and
 // queue that refers to it.
 type Message struct {
+	ID      uint64 // unique as long as anything refers to the message; given by the store, 0 where there is none
 	Topic   string
 	Payload []byte
 	Props   []byte // MQTT 5 properties that are forwarded, raw: no alias, expiry or subscription identifier
@@ -17,6 +18,7 @@ type Message struct {
 	From    string // client identifier of the publisher; empty: the broker itself
 	User    string // user name of the publisher, for check_retain_source
 	Stored  uint64 // its place in the order in which messages were retained; 0 for one that was not, or not since the start
+	Single  bool   // one session alone wants it, and it is not retained: a hint for the store
 
 	held atomic.Int32 // queues that refer to it
 }

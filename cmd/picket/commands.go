@@ -21,6 +21,7 @@ type commands struct {
 	RR       rrCommand       `cmd:"" name:"rr" passthrough:"" help:"Publish a request and print the response."`
 	Sentinel sentinelCommand `cmd:"" help:"Watch Redis masters and promote a replica when one fails, as redis-sentinel does."`
 	Serve    serveCommand    `cmd:"" help:"Run the broker."`
+	Store    storeCommand    `cmd:"" help:"Look into a broker's store while the broker is stopped, and make one of mosquitto's file."`
 	Sub      subCommand      `cmd:"" passthrough:"" help:"Subscribe and print the messages that come."`
 	Version  versionCommand  `cmd:"" help:"Show the version."`
 

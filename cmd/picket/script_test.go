@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,6 +42,11 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireExplicitExec: true, RequireUniqueNames: true, UpdateScripts: *updateScripts,
 		Setup: func(e *testscript.Env) error {
+			sample, err := filepath.Abs("../../store/mosqdb/testdata/1.6.9.db")
+			if err != nil {
+				return err
+			}
+			e.Vars = append(e.Vars, "MOSQUITTO_DB="+sample)
 			e.Vars = append(e.Vars, "XDG_CONFIG_HOME="+e.WorkDir+"/config", "LANG=C.UTF-8", "TZ=UTC")
 			return nil
 		},

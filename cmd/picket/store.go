@@ -1,0 +1,413 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"picket/logging"
+	messages "picket/session" // the name session is taken by the clients
+	"picket/store"
+	"picket/store/local"
+	"picket/store/mosqdb"
+)
+
+// storeCommand is "picket store": it looks at a broker's store while the broker is stopped, and fills one.
+type storeCommand struct {
+	Verify storeVerify `cmd:"" help:"Read everything in a store and say what is wrong with it."`
+	Dump   storeDump   `cmd:"" help:"Print what is in a store."`
+	Import storeImport `cmd:"" help:"Make a store of mosquitto's file."`
+}
+
+// quietLog is a log for what the commands say themselves.
+func quietLog() (*logging.Logger, error) {
+	return logging.New(logging.Config{}, io.Discard, io.Discard)
+}
+
+// progressLine says on stderr how far something long is, once a second from the second second on, and only to a person.
+type progressLine struct {
+	e     *env
+	next  time.Time
+	shown bool
+}
+
+func newProgress(e *env) *progressLine { return &progressLine{e: e, next: time.Now().Add(time.Second)} }
+
+func (p *progressLine) show(format string, args ...any) {
+	if now := time.Now(); now.After(p.next) {
+		p.next = now.Add(time.Second)
+		p.shown = true
+		fmt.Fprintf(p.e.stderr, "picket: "+format+"\n", args...)
+	}
+}
+
+// inspect opens a store for reading.
+func inspect(e *env, dir string) (*local.Inspector, func(), error) {
+	log, err := quietLog()
+	if err != nil {
+		return nil, nil, err
+	}
+	i, err := local.Inspect(dir, local.Options{Log: log})
+	if err != nil {
+		log.Close()
+		return nil, nil, err
+	}
+	p := newProgress(e)
+	i.Progress = func(records int) { p.show("%d records so far", records) }
+	return i, func() {
+		_ = i.Close() // it was only read
+		log.Close()
+	}, nil
+}
+
+// storeVerify is "picket store verify".
+type storeVerify struct {
+	Dir  string `arg:"" type:"path" help:"Directory of the store."`
+	JSON bool   `name:"json" help:"Print the result as JSON."`
+}
+
+func (storeVerify) Help() string {
+	return `Reads every record and every checksum of a store whose broker is stopped, and changes nothing. The exit status is 1 when something
+is wrong: the next start of the broker then moves what can be read into a fresh store, and leaves the damaged files beside it.
+docs/storage.md describes the records.
+
+Examples:
+  picket store verify ~/.local/state/picket/store
+  picket store verify /var/lib/picket/store --json`
+}
+
+// Run prints what there is and what is wrong.
+func (c *storeVerify) Run(e *env) error {
+	i, done, err := inspect(e, c.Dir)
+	if err != nil {
+		return err
+	}
+	defer done()
+	counts, problems, err := i.Verify()
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		if problems == nil {
+			problems = []string{}
+		}
+		if err := writeJSONLine(e.stdout, struct {
+			local.Counts
+			Problems []string `json:"problems"`
+		}{counts, problems}); err != nil {
+			return err
+		}
+	} else {
+		for _, p := range problems {
+			if _, err := fmt.Fprintf(e.stdout, "%s: %s\n", c.Dir, p); err != nil {
+				return err
+			}
+		}
+		if _, err := fmt.Fprintf(e.stdout, "%s: format %d, %s with %s, %s, %s, %s: %s\n", c.Dir, counts.Format, plural(counts.Sessions, "session"),
+			plural(counts.Subscriptions, "subscription"), plural(counts.Queued, "queued message"), plural(counts.Retained, "retained message"),
+			sizeWords(counts.Disk), plural(len(problems), "problem")); err != nil {
+			return err
+		}
+	}
+	if len(problems) > 0 {
+		return &statusError{status: statusFailure}
+	}
+	return nil
+}
+
+// writeJSONLine writes a value as one line.
+func writeJSONLine(w io.Writer, v any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(v)
+}
+
+// sizeWords is a size for people.
+func sizeWords(n int64) string {
+	switch {
+	case n >= 10<<20:
+		return fmt.Sprintf("%d MiB", n>>20)
+	case n >= 10<<10:
+		return fmt.Sprintf("%d KiB", n>>10)
+	}
+	return plural(int(n), "byte")
+}
+
+// storeDump is "picket store dump".
+type storeDump struct {
+	Dir      string `arg:"" type:"path" help:"Directory of the store."`
+	JSON     bool   `name:"json" help:"Print one JSON object a line."`
+	Payloads bool   `help:"Print payloads too: messages may hold secrets. In JSON they are in base64."`
+}
+
+func (storeDump) Help() string {
+	return `Prints each session of a store whose broker is stopped, with its subscriptions and its queue, and the retained messages. Of payloads only the
+size is printed, unless --payloads asks for them.
+
+Examples:
+  picket store dump ~/.local/state/picket/store
+  picket store dump /var/lib/picket/store --json | jq 'select(.kind == "queued") | .topic'
+  picket store dump /var/lib/picket/store --payloads`
+}
+
+// dumped is one line of the dump.
+type dumped struct {
+	Kind        string     `json:"kind"` // session, subscription, received, queued, released, retained
+	Client      string     `json:"client,omitempty"`
+	User        string     `json:"user,omitempty"`
+	Expiry      *uint32    `json:"expiry,omitempty"`  // seconds; 4294967295: for ever
+	Offline     *time.Time `json:"offline,omitempty"` // since
+	Next        *uint64    `json:"next,omitempty"`
+	Sent        *uint64    `json:"sent,omitempty"`
+	Will        string     `json:"will,omitempty"` // its topic
+	Filter      string     `json:"filter,omitempty"`
+	QoS         *byte      `json:"qos,omitempty"`
+	NoLocal     bool       `json:"noLocal,omitempty"`
+	AsPublished bool       `json:"retainAsPublished,omitempty"`
+	IDs         []uint32   `json:"subscriptionIdentifiers,omitempty"`
+	Sequence    *uint64    `json:"sequence,omitempty"`
+	PacketID    uint16     `json:"packetIdentifier,omitempty"`
+	Topic       string     `json:"topic,omitempty"`
+	Retain      bool       `json:"retain,omitempty"`
+	From        string     `json:"from,omitempty"`
+	Expires     *time.Time `json:"expires,omitempty"`
+	Size        *int       `json:"size,omitempty"` // of the payload, in bytes
+	Payload     []byte     `json:"payload,omitempty"`
+}
+
+// Run prints everything.
+func (c *storeDump) Run(e *env) error {
+	i, done, err := inspect(e, c.Dir)
+	if err != nil {
+		return err
+	}
+	defer done()
+	out := bufio.NewWriterSize(e.stdout, 1<<16)
+	err = i.Dump(func(item local.Item) error {
+		if err := e.ctx.Err(); err != nil {
+			return err
+		}
+		d := describeItem(&item, c.Payloads)
+		if c.JSON {
+			return writeJSONLine(out, d)
+		}
+		_, err := fmt.Fprintln(out, d)
+		return err
+	})
+	return errors.Join(err, out.Flush())
+}
+
+func when(unix int64) *time.Time {
+	if unix == 0 {
+		return nil
+	}
+	t := time.Unix(unix, 0).UTC()
+	return &t
+}
+
+func describeItem(item *local.Item, payloads bool) *dumped {
+	d := &dumped{Client: item.ClientID}
+	switch {
+	case item.Record != nil:
+		r := item.Record
+		d.Kind, d.User, d.Expiry, d.Offline, d.Next, d.Sent = "session", r.User, &r.Expiry, when(r.Offline), &r.Next, &r.Sent
+		if r.Will != nil {
+			d.Will = r.Will.Message.Topic
+		}
+	case item.Sub != nil:
+		o := &item.Sub.Options
+		d.Kind, d.Filter, d.QoS, d.NoLocal, d.AsPublished = "subscription", item.Sub.Filter, &o.QoS, o.NoLocal, o.RetainAsPublished
+		if o.Identifier != 0 {
+			d.IDs = []uint32{o.Identifier}
+		}
+	case item.Entry != nil:
+		n := item.Entry
+		d.Kind, d.Sequence, d.QoS, d.Retain, d.IDs = "queued", &n.Seq, &n.QoS, n.Retain, n.IDs
+		if n.QoS > 0 {
+			d.PacketID = messages.PacketID(n.Seq)
+		}
+		if n.Released {
+			d.Kind = "released"
+		} else {
+			d.message(n.Message, payloads)
+		}
+	case item.Retained != nil:
+		d.Kind, d.QoS = "retained", &item.Retained.QoS
+		d.message(item.Retained, payloads)
+	default:
+		d.Kind, d.PacketID = "received", item.Received
+	}
+	return d
+}
+
+func (d *dumped) message(m *messages.Message, payloads bool) {
+	size := len(m.Payload)
+	d.Topic, d.From, d.Size, d.Expires = m.Topic, m.From, &size, when(m.Expires)
+	if d.User == "" {
+		d.User = m.User
+	}
+	if payloads {
+		d.Payload = m.Payload
+	}
+}
+
+// String is the line for people.
+func (d *dumped) String() string {
+	line := ""
+	add := func(format string, args ...any) { line += fmt.Sprintf(format, args...) }
+	switch d.Kind {
+	case "session":
+		add("session %q", d.Client)
+		if d.User != "" {
+			add(" user %q", d.User)
+		}
+		if *d.Expiry == 0xFFFFFFFF {
+			add(" does not expire")
+		} else {
+			add(" expires after %s", time.Duration(*d.Expiry)*time.Second)
+		}
+		if d.Offline != nil {
+			add(", offline since %s", d.Offline.Format(time.RFC3339))
+		}
+		add(", next number %d, sent up to %d", *d.Next, *d.Sent)
+		if d.Will != "" {
+			add(", will to %q", d.Will)
+		}
+		return line
+	case "subscription":
+		add("  subscription %q QoS %d", d.Filter, *d.QoS)
+		if d.NoLocal {
+			add(" no local")
+		}
+		if d.AsPublished {
+			add(" retain as published")
+		}
+		for _, id := range d.IDs {
+			add(" identifier %d", id)
+		}
+		return line
+	case "received":
+		return fmt.Sprintf("  received QoS 2 packet identifier %d, not released", d.PacketID)
+	case "released":
+		return fmt.Sprintf("  queued number %d packet identifier %d: waits for PUBCOMP", *d.Sequence, d.PacketID)
+	case "queued":
+		add("  queued number %d packet identifier %d QoS %d", *d.Sequence, d.PacketID, *d.QoS)
+	default:
+		add("retained QoS %d", *d.QoS)
+	}
+	add(" %q %s", d.Topic, plural(*d.Size, "byte"))
+	if d.From != "" {
+		add(" from %q", d.From)
+	}
+	if d.Expires != nil {
+		add(" expires %s", d.Expires.Format(time.RFC3339))
+	}
+	if d.Payload != nil {
+		add(" %s", strconv.Quote(string(d.Payload)))
+	}
+	return line
+}
+
+// storeImport is "picket store import".
+type storeImport struct {
+	File string `arg:"" type:"existingfile" help:"mosquitto's file, mosquitto.db."`
+	Dir  string `arg:"" type:"path" help:"Directory of the store: one that is empty, or not there yet."`
+}
+
+func (storeImport) Help() string {
+	return `Makes a store of the file in which mosquitto 1.6, 2.0 or 2.1 has kept its state: sessions with their subscriptions and queued messages, those in
+flight with their packet identifiers, QoS 2 messages received and not released, retained messages. Stop mosquitto first: it writes the file when it
+ends. mosquitto's file does not change. Not in it, and so not in the store: shared subscriptions and will messages.
+
+Examples:
+  systemctl stop mosquitto
+  picket store import /var/lib/mosquitto/mosquitto.db /var/lib/picket/store`
+}
+
+// Run reads the whole file before it writes anything.
+func (c *storeImport) Run(e *env) error {
+	in, err := os.Open(c.File)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	p := newProgress(e)
+	file, err := mosqdb.Read(in, func(offset int64) { p.show("%s of %s read", sizeWords(offset), c.File) })
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.File, err)
+	}
+	log, err := quietLog()
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	s, err := local.Open(c.Dir, local.Options{Log: log})
+	if err != nil {
+		return err
+	}
+	h := &importHandler{}
+	if err := s.Start(e.ctx, h); err != nil || h.used {
+		err = errors.Join(err, s.Close())
+		if h.used {
+			err = errors.Join(fmt.Errorf("%s holds sessions or retained messages already; give a directory that is empty", c.Dir), err)
+		}
+		return err
+	}
+	sum, err := mosqdb.Fill(e.ctx, file, s, time.Now().Unix(), func(clients int) {
+		p.show("%d of %s written", clients, plural(len(file.Clients), "session"))
+	})
+	if err = errors.Join(err, s.Close(), h.err()); err != nil {
+		return fmt.Errorf("%w; %s is not complete: remove it before you try again", err, filepath.Clean(c.Dir))
+	}
+	for _, line := range file.Skipped {
+		if _, err := fmt.Fprintf(e.stdout, "%s: left out: %s\n", c.File, line); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintf(e.stdout, "%s: %s with %s, %s for them (%d in flight), %s not released, %s; left out because they have expired: %s, %s\n", c.Dir,
+		plural(sum.Sessions, "session"), plural(sum.Subscriptions, "subscription"), plural(sum.Queued, "message"), sum.InFlight,
+		plural(sum.Received, "received message"), plural(sum.Retained, "retained message"), plural(sum.ExpiredSessions, "session"), plural(sum.ExpiredMessages, "message"))
+	return err
+}
+
+// importHandler is the broker of a store that is being filled.
+type importHandler struct {
+	used   bool
+	mu     sync.Mutex
+	failed error
+}
+
+// Session implements [store.Handler].
+func (h *importHandler) Session(*store.Session, store.State) { h.used = true }
+
+// Retained implements [store.Handler].
+func (h *importHandler) Retained(*messages.Message) { h.used = true }
+
+// Committed implements [store.Handler].
+func (*importHandler) Committed(store.Ticket) {}
+
+// Failed implements [store.Handler].
+func (h *importHandler) Failed(_ store.Ticket, _ *store.Batch, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.failed = err
+}
+
+func (h *importHandler) err() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.failed
+}
+
+// Room implements [store.Handler].
+func (*importHandler) Room() {}
+
+// Health implements [store.Handler].
+func (*importHandler) Health(error) {}

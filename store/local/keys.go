@@ -1,0 +1,90 @@
+package local
+
+import (
+	"encoding/binary"
+)
+
+// The first byte of a key says what the record is. docs/storage.md describes them all. Numbers are 8 bytes, big endian, so that keys sort as
+// what they stand for does.
+const (
+	keyBody         = 'b' // message number → message
+	keyExpiry       = 'e' // Unix seconds (4), what expires: its key → nothing
+	keyGroup        = 'g' // → number of the last group of batches
+	keyReceived     = 'i' // session, packet identifier (2) → nothing
+	keyEntry        = 'q' // session, sequence number → entry of the queue
+	keyRetained     = 'r' // topic name → message, or its number
+	keySession      = 's' // session → its record
+	keySubscription = 'u' // session, topic filter → its options
+	keyFormat       = 'v' // → version of the format
+)
+
+var (
+	groupKey  = []byte{keyGroup}
+	formatKey = []byte{keyFormat}
+)
+
+func numberKey(dst []byte, kind byte, number uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(dst, kind), number)
+}
+
+func bodyKey(dst []byte, number uint64) []byte { return numberKey(dst, keyBody, number) }
+
+func sessionKey(dst []byte, session uint64) []byte { return numberKey(dst, keySession, session) }
+
+func entryKey(dst []byte, session, seq uint64) []byte {
+	return binary.BigEndian.AppendUint64(numberKey(dst, keyEntry, session), seq)
+}
+
+func receivedKey(dst []byte, session uint64, id uint16) []byte {
+	return binary.BigEndian.AppendUint16(numberKey(dst, keyReceived, session), id)
+}
+
+func subscriptionKey(dst []byte, session uint64, filter string) []byte {
+	return append(numberKey(dst, keySubscription, session), filter...)
+}
+
+func retainedKey(dst []byte, topic string) []byte { return append(append(dst, keyRetained), topic...) }
+
+// expiryKey is for what has the key of.
+func expiryKey(dst []byte, second uint32, of []byte) []byte {
+	return append(binary.BigEndian.AppendUint32(append(dst, keyExpiry), second), of...)
+}
+
+// entryKeySize and the like are the lengths of keys of fixed length.
+const (
+	sessionKeySize  = 9
+	bodyKeySize     = 9
+	receivedKeySize = 11
+	entryKeySize    = 17
+	expiryHead      = 5
+)
+
+// number is the 8 bytes of a key after its first.
+func number(key []byte) uint64 { return binary.BigEndian.Uint64(key[1:]) }
+
+// sequence is the sequence number of an entry's key.
+func sequence(key []byte) uint64 { return binary.BigEndian.Uint64(key[sessionKeySize:]) }
+
+// wellFormed tells whether a key has the form that its first byte asks for.
+func wellFormed(key []byte) bool {
+	if len(key) == 0 {
+		return false
+	}
+	switch key[0] {
+	case keyBody, keySession:
+		return len(key) == sessionKeySize
+	case keyEntry:
+		return len(key) == entryKeySize
+	case keyReceived:
+		return len(key) == receivedKeySize
+	case keySubscription:
+		return len(key) > sessionKeySize
+	case keyRetained:
+		return len(key) > 1
+	case keyGroup, keyFormat:
+		return len(key) == 1
+	case keyExpiry:
+		return len(key) > expiryHead && (key[expiryHead] == keyEntry || key[expiryHead] == keyRetained) && wellFormed(key[expiryHead:])
+	}
+	return false
+}

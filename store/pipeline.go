@@ -1,0 +1,231 @@
+package store
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// Need says how soon what waits in a [Pipeline] is to be written.
+type Need byte
+
+// Needs, by rising urgency.
+const (
+	Nothing Need = iota
+	Later        // nobody waits: within a fraction of a second, so that it takes part in somebody else's fsync
+	Soon         // somebody waits, but it is likely to become unnecessary in a moment
+	Now
+)
+
+// Pipeline is the way of the batches from [Store.Commit] to the medium, which every implementation of [Store] has: they wait, are taken
+// in groups, and are reported in order. It bounds the bytes that wait. One goroutine of the implementation takes and settles;
+// all others commit.
+type Pipeline struct {
+	limit   int64
+	wake    chan struct{}
+	full    atomic.Bool
+	skipped atomic.Uint64
+
+	mu        sync.Mutex
+	queue     []*Batch // committed, not taken
+	waiting   []*Batch // those with tickets that are not settled, in order
+	urgent    int      // batches of the queue that somebody waits for, and that are unlikely to become unnecessary
+	last      Ticket   // given out last
+	committed Ticket   // everything up to here is settled
+	bytes     int64    // of everything committed and not settled
+	ticks     int
+	closed    bool
+}
+
+// NewPipeline returns a pipeline that is full when more than limit bytes wait.
+func NewPipeline(limit int64) *Pipeline {
+	return &Pipeline{limit: limit, wake: make(chan struct{}, 1)}
+}
+
+// Commit implements [Store.Commit].
+func (p *Pipeline) Commit(b *Batch) Ticket {
+	b.pipeline.Store(p)
+	if b.Empty() {
+		return 0
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return 0
+	}
+	b.tick = p.ticks
+	p.queue = append(p.queue, b)
+	if b.awaited.Load() > 0 {
+		p.last++
+		b.ticket.Store(uint64(p.last))
+		p.waiting = append(p.waiting, b)
+	}
+	if b.urgent {
+		p.urgent++
+	}
+	if p.bytes += b.bytes; p.bytes > p.limit {
+		p.full.Store(true)
+	}
+	if b.urgent || len(p.queue) == 1 || p.bytes > p.limit/2 {
+		p.signal()
+	}
+	return b.Ticket()
+}
+
+func (p *Pipeline) signal() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Full implements [Store.Full].
+func (p *Pipeline) Full() bool { return p.full.Load() }
+
+// Wake is readable when Need or Advance may say something new.
+func (p *Pipeline) Wake() <-chan struct{} { return p.wake }
+
+// Need says how soon a group is to be taken, and lets go of batches that have become empty. A pipeline that is half full does not wait, nor does
+// one with a batch that has had its moment, a number of ticks.
+func (p *Pipeline) Need(moment int) Need {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	need := Nothing
+	if p.urgent > 0 || p.bytes > p.limit/2 {
+		need = Now
+	}
+	kept := p.queue[:0]
+	for _, b := range p.queue {
+		switch {
+		case b.Empty():
+			p.bytes -= b.bytes
+			if b.urgent {
+				p.urgent--
+			}
+			continue
+		case b.awaited.Load() == 0:
+			need = max(need, Later)
+		case p.ticks-b.tick >= moment:
+			need = Now
+		default:
+			need = max(need, Soon)
+		}
+		kept = append(kept, b)
+	}
+	clear(p.queue[len(kept):])
+	if p.queue = kept; len(kept) == 0 {
+		p.queue = nil
+		return Nothing
+	}
+	return need
+}
+
+// Tick says that a tick has passed, the measure of how long a batch waits for becoming unnecessary.
+func (p *Pipeline) Tick() {
+	p.mu.Lock()
+	p.ticks++
+	p.mu.Unlock()
+}
+
+// Take takes batches off the queue, in order: all of them, or as many as have most bytes and at least one. What is in them is written from
+// then on, even if it is removed.
+func (p *Pipeline) Take(most int64) (group []*Batch) {
+	p.mu.Lock()
+	var size int64
+	n := 0
+	for n < len(p.queue) && (n == 0 || size+p.queue[n].bytes <= most) {
+		b := p.queue[n]
+		size += b.bytes
+		if b.urgent {
+			p.urgent--
+		}
+		n++
+	}
+	group = p.queue[:n:n]
+	if p.queue = p.queue[n:]; len(p.queue) == 0 {
+		p.queue = nil
+	}
+	p.mu.Unlock()
+	for _, b := range group {
+		b.eachSession(func(s *Session, op *Op) {
+			if op.Kind == Enqueue && op.state == waiting {
+				op.state = taken
+			}
+		})
+	}
+	return group
+}
+
+// Done says that a batch that was taken, or never committed, is durable, or has been refused.
+func (p *Pipeline) Done(b *Batch) {
+	b.eachSession(func(s *Session, op *Op) { s.settled(op) })
+	b.awaited.Store(0)
+	if b.pipeline.Load() == nil {
+		return
+	}
+	p.mu.Lock()
+	p.bytes -= b.bytes
+	p.mu.Unlock()
+}
+
+// Advance returns the ticket up to which everything is settled, or not worth writing any more, and whether it has risen.
+func (p *Pipeline) Advance() (upTo Ticket, risen bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for n < len(p.waiting) && p.waiting[n].awaited.Load() == 0 {
+		p.committed = p.waiting[n].Ticket()
+		p.waiting[n] = nil
+		n++
+	}
+	if p.waiting = p.waiting[n:]; len(p.waiting) == 0 {
+		p.waiting = nil
+	}
+	return p.committed, n > 0
+}
+
+// Room reports whether the pipeline was full and has room again; it says so once.
+func (p *Pipeline) Room() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.bytes <= p.limit/2 && p.full.Swap(false)
+}
+
+// Close has everything that is committed from now on dropped.
+func (p *Pipeline) Close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.signal()
+}
+
+// Stats fills in what the pipeline knows.
+func (p *Pipeline) Stats(s *Stats) {
+	s.Skipped = p.skipped.Load()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.Pending, s.Committed = p.bytes, p.committed
+}
+
+// eachSession calls do with every operation that belongs to a session, whose mutex is held meanwhile. Operations of one session often follow one another.
+func (b *Batch) eachSession(do func(s *Session, op *Op)) {
+	var held *Session
+	for _, slab := range b.slabs {
+		for i := range slab {
+			op := &slab[i]
+			if op.Session == nil {
+				continue
+			}
+			if op.Session != held {
+				if held != nil {
+					held.mu.Unlock()
+				}
+				held = op.Session
+				held.mu.Lock()
+			}
+			do(held, op)
+		}
+	}
+	if held != nil {
+		held.mu.Unlock()
+	}
+}

@@ -1,0 +1,228 @@
+// Package store is what a broker needs of something that keeps sessions, queued and retained messages beyond its own life: the
+// interface, the plain records, and the part of every implementation that has nothing to do with where the bytes go. store/local
+// keeps them in a directory of this machine.
+//
+// # How a broker uses it
+//
+// It opens a store, builds its state from [Store.Start], and from then on tells the store of every change. Changes are gathered in a
+// [Batch], whose operations become durable together or not at all, and handed over by [Store.Commit], which neither blocks nor does
+// input or output. Commit returns a [Ticket]; when [Handler.Committed] has been called with that ticket or a higher one, the
+// batch is durable. What the broker may say to a client only then (PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK, CONNACK) waits
+// in a queue beside the connection, in order, with its ticket. Ticket 0 means that there is nothing to wait for.
+//
+// One routed run of messages is one batch: [Batch.Enqueue] for each receiver whose session survives, and [Batch.Receive] for the
+// publisher's QoS 2 packet identifiers. Everything else is a small batch of its own.
+//
+// # Queues
+//
+// Every message that is queued for a session which survives its connection, sent at once or not, has the session's next sequence number;
+// the session counts them from 1. Its packet identifier follows from it ([session.PacketID]), so it needs no record, and is the same
+// after a restart (MQTT-4.4.0-1). Numbers that nothing was queued under are no matter.
+//
+// Enqueue returns a [Ref], and so does [Store.Read]. It is all that the window of messages in flight has to keep: with it
+// [Batch.Release] notes that PUBREC has come and PUBREL is due, and [Batch.Remove] that the message is done with. What is removed
+// while it still waits to be written is not written at all; a batch that is empty for that reason is reported as committed without touching the
+// disk. To give fast clients a chance for that, a message of QoS 1 for a client that is connected waits for one or two milliseconds.
+//
+// A message of QoS 2 must not be sent before its batch is committed; otherwise a crash in between would give it another packet
+// identifier. The others may go out at once.
+//
+// [Store.Read] reads a queue from some sequence number on, with what has not been written yet. It may block; a broker calls it on a
+// goroutine, in batches of some tens of KiB, and keeps no more of an online session's queue in memory, and nothing of an offline one's.
+//
+// # Order
+//
+// Operations on one entry of a queue take effect in the order of the calls that add them to their batches: it is enough that these are
+// made under the session's lock, and batches may be committed later, in any order. All other operations (records, subscriptions, received
+// identifiers, retained messages) take effect in the order of Commit: where two goroutines could change the same thing, Commit belongs
+// under the lock that orders the change in memory. Commit takes no lock of the broker's and calls nothing back, so that is always possible.
+// The retained message of a topic therefore is a batch of its own, committed under a lock that also covers the change of the
+// broker's tree; the publisher's acknowledgement waits for the higher ticket of the two.
+//
+// # When it cannot be written
+//
+// While the disk is full ([ErrFull]) or fails ([ErrFailed]), batches that add something are refused as a whole: [Handler.Failed] hands them
+// back, and [Batch.Ops] says what has to be undone. Nothing of them is kept. Batches that only remove or release never fail: they
+// go through on a reserve of space, or wait until the store works again, which it does by itself. [Handler.Health] tells when
+// that state changes.
+//
+// A store bounds what waits in its memory. While [Store.Full] is true, publishers have to be held back (by not reading from their connections);
+// [Handler.Room] tells when to go on.
+//
+// # Several nodes
+//
+// A store that many nodes share implements the same interface. Nothing here assumes that a read is cheap: the broker reads at the
+// start and by Read and Expired, all of which take a context, and everything that removes something brings along what has to be
+// known for that. Message numbers are given out by the store, so a node's can be told from another's, and a session has a fencing number in its
+// [Record], so that a store can refuse a batch of a node that does not own the session any more: it reports that one batch to
+// Failed, with an error of its own, and goes on with the others. [Pipeline] and [Batch] hold everything that such a store would
+// have to write again.
+package store
+
+import (
+	"context"
+	"errors"
+
+	"picket/session"
+	"picket/topic"
+)
+
+// Ticket numbers the batches that somebody may wait for, in the order of [Store.Commit], from 1. 0 stands for nothing to wait for.
+type Ticket uint64
+
+// Errors of [Handler.Failed] and [Handler.Health]. They wrap what the system said.
+var (
+	// ErrFull says that there is no space for more: 0x97 to a client of MQTT 5.0.
+	ErrFull = errors.New("the store has no space left")
+	// ErrFailed says that writing failed for another reason; the store tries to open itself again. 0x83 to a client of MQTT 5.0.
+	ErrFailed = errors.New("the store cannot write")
+	// ErrClosed says that [Store.Close] has been called.
+	ErrClosed = errors.New("the store is closed")
+)
+
+// Store keeps sessions and messages. All methods may be called by any goroutine.
+type Store interface {
+	// Start reads what there is and hands it to h, before it returns, on the caller's goroutine. It has to be called once, before anything
+	// else. Damage that is found does not make it fail: what cannot be read is moved aside and reported, and the rest is loaded.
+	Start(ctx context.Context, h Handler) error
+
+	// NewSession returns the handle of a new session, which the store knows from [Batch.Save] on. It does no input or output.
+	NewSession(clientID string) *Session
+
+	// NewMessageID returns the next number for [session.Message.ID]. Every message that is given to a batch must have one.
+	NewMessageID() uint64
+
+	// Commit hands a batch over. It never blocks. The batch belongs to the store from then on, and must not be added to.
+	Commit(b *Batch) Ticket
+
+	// Read appends to into the entries of a session's queue from sequence number from on, in order: at most limit.Entries of them, and no
+	// more once they hold limit.Bytes of payload. more tells whether there are further ones. It shows the queue as it was at some moment during the
+	// call. An entry whose batch has not been committed yet ends what is read, so that it is possible to get none and more.
+	Read(ctx context.Context, s *Session, from uint64, limit Limit, into []Entry) (entries []Entry, more bool, err error)
+
+	// Expired lists up to n messages whose expiry, in Unix seconds, is not after now, the oldest first. Each has to be answered: by Remove or, if
+	// it is on its way already, by Keep; if it is retained, by Unretain. Otherwise it is listed again.
+	Expired(ctx context.Context, now int64, n int) ([]Expired, error)
+
+	// Full tells whether so much waits to be written that publishers have to be held back.
+	Full() bool
+
+	// Sync returns when everything committed before is durable, whatever persistence_sync says.
+	Sync(ctx context.Context) error
+
+	// Stats returns what there is and what has been done.
+	Stats() Stats
+
+	// Close writes what waits and ends the store. Batches committed afterwards are dropped.
+	Close() error
+}
+
+// Handler is the broker as a store sees it. Session and Retained are called by [Store.Start] on its caller's goroutine, all others later, by one
+// goroutine of the store's at a time, which does nothing else meanwhile: they must not block, and must not call Sync or Close.
+type Handler interface {
+	// Session hands over a session, with all that belongs to it but its queue.
+	Session(s *Session, state State)
+	// Retained hands over the retained message of a topic, which is the message's own.
+	Retained(m *session.Message)
+
+	// Committed says that all batches up to and including this ticket are durable, but for those that were reported to Failed.
+	Committed(upTo Ticket)
+	// Failed hands a batch back that has not been kept. t is 0 if it had no ticket.
+	Failed(t Ticket, b *Batch, err error)
+	// Room says that Full has become false.
+	Room()
+	// Health says that writing has become impossible, and why (ErrFull, ErrFailed), or nil when it works again.
+	Health(err error)
+}
+
+// Limit bounds what one [Store.Read] returns.
+type Limit struct {
+	Entries int
+	Bytes   int // of payload
+}
+
+// State is what a store keeps of a session besides its queue.
+type State struct {
+	Record        Record
+	Subscriptions map[string]topic.Options // by filter
+	Received      []uint16                 // QoS 2 packet identifiers that wait for PUBREL, ascending
+	Backlog       Backlog
+}
+
+// Record is a session's own record.
+type Record struct {
+	Expiry    uint32 // seconds that it outlives its connection; 0xFFFFFFFF: for ever
+	Offline   int64  // Unix seconds since when it has no connection; 0: it had one when the record was written
+	Next      uint64 // a sequence number that is not lower than any given out before the record was written
+	Sent      uint64 // sequence numbers below may have been sent
+	User      string
+	Named     bool   // a user name was given
+	Certified bool   // it came from a client certificate
+	Listener  string // names the listener that the client came in by, to find its rules again
+	Mount     string // prefix of every topic of the client
+	Will      *Will
+	Fence     uint64 // rises with each change of the owner, where several nodes share the store
+}
+
+// Will is a will message that has not been published.
+type Will struct {
+	Message *session.Message // Expires is not set: its time runs from when it is published
+	Expiry  uint32           // its message expiry interval in seconds
+	Expires bool             // there is an expiry interval
+	Delay   uint32           // seconds after the end of the connection
+	Due     int64            // Unix seconds when it is to be published; 0: its client was connected
+}
+
+// Backlog sums up a session's queue.
+type Backlog struct {
+	First, Last uint64 // lowest and highest sequence number; undefined when there is no entry
+	Entries     int
+	Bytes       int64 // of payload
+	Released    int   // entries that wait for PUBCOMP only
+}
+
+// Ref names an entry of a queue, and is all that is needed to release or remove it.
+type Ref struct {
+	Seq     uint64
+	ID      uint64 // the number of its message, where that lies outside of the queue; else 0
+	Expires uint32 // Unix seconds; 0: never
+	Size    uint32 // bytes that the entry takes up in a store, near enough
+}
+
+// Entry is one entry of a session's queue.
+type Entry struct {
+	Ref              Ref
+	session.Delivery        // Message is nil if Released or Damaged; Seq is the reference's
+	Damaged          bool   // it cannot be read and can only be removed; the store has said so in the log
+	Ticket           Ticket // not 0: it is durable when this one is committed, and of QoS 2 it must not be sent before
+}
+
+// Expired is a message whose time is over: of a session's queue, or retained.
+type Expired struct {
+	Session *Session // nil: retained
+	Ref     Ref
+	Bytes   int    // of payload
+	Topic   string // of the retained message
+}
+
+// Subscription is a topic filter and its options.
+type Subscription struct {
+	Filter  string
+	Options topic.Options
+}
+
+// Stats is what a store holds and has done since it was opened.
+type Stats struct {
+	Sessions  int
+	Entries   int64 // in all queues
+	Bodies    int   // messages that lie outside of queues because several of them refer to it
+	Live      int64 // bytes of all records, near enough
+	Disk      int64 // bytes on disk
+	Pending   int64 // bytes that wait to be written
+	Groups    uint64
+	Written   uint64 // operations written
+	Skipped   uint64 // operations that did not have to be written any more
+	Syncs     uint64 // calls of fsync
+	Failed    uint64 // batches handed back
+	Committed Ticket
+}

@@ -36,6 +36,7 @@ type Client struct {
 	conn  *net.TCPConn
 	codec *codec
 	self  netip.AddrPort
+	ahead time.Duration
 	stop  func() bool // of what ends it with the context
 	wire  *wire       // for datagrams; nil until it is needed
 }
@@ -70,11 +71,14 @@ func (c *Client) greet(token []byte) error {
 		return err
 	}
 	c.codec = &codec{key: sessionKey(token, nonce, server), sends: fromClient, expects: fromServer, r: r, w: c.conn}
+	asked := time.Now()
 	body, err := c.ask(login, nil)
 	if err != nil {
 		return err
 	}
-	c.self, err = parseAddress(body)
+	now, self, err := parseWelcome(body)
+	c.self = self
+	c.ahead = asked.Add(time.Since(asked) / 2).Sub(now).Round(time.Millisecond)
 	return err
 }
 
@@ -112,6 +116,9 @@ func (c *Client) Local() netip.AddrPort { return door.Address(c.conn.LocalAddr()
 
 // Self is this machine's end of the connection, as the server sees it. It differs from Local behind a NAT.
 func (c *Client) Self() netip.AddrPort { return c.self }
+
+// ClockAhead is by how much this machine's clock is ahead of the server's, as exact as half a round trip.
+func (c *Client) ClockAhead() time.Duration { return c.ahead }
 
 // ask sends a request and reads its answer.
 func (c *Client) ask(k kind, body []byte) ([]byte, error) {

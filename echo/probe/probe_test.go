@@ -115,6 +115,9 @@ func TestReach(t *testing.T) {
 		}
 		shut.Close()
 		c := connect(t, address, port)
+		if ahead := c.ClockAhead(); ahead.Abs() > time.Second {
+			t.Errorf("one clock is %v ahead of itself", ahead)
+		}
 		if c.Self() != c.Local() {
 			t.Errorf("the server sees %s as %s", c.Local(), c.Self())
 		}
@@ -223,7 +226,7 @@ func TestFalseServer(t *testing.T) {
 		conn.Write(appendHello(nil, make([]byte, nonceSize)))
 		c := &codec{key: sessionKey([]byte("some other token, a long one"), nonce, make([]byte, nonceSize)), sends: fromServer, expects: fromClient, r: r, w: conn}
 		c.read()
-		c.write(login|answer, appendAddress(nil, netip.MustParseAddrPort("203.0.113.7:1")))
+		c.write(login|answer, appendWelcome(nil, time.Now(), netip.MustParseAddrPort("203.0.113.7:1")))
 	})
 	_, err = Dial(t.Context(), "tcp", "127.0.0.1", l.Addr().(*net.TCPAddr).Port, token)
 	wantCause(t, err, cause.ProbeTokenWrong)

@@ -208,7 +208,7 @@ func (c *session) run(ctx context.Context) error {
 	}
 	c.server.config.Log.Printf(logging.Notice, "Probe for %s began.", c.from)
 	_ = c.conn.SetDeadline(time.Now().Add(sessionLimit))
-	if err := c.codec.write(login|answer, appendAddress(nil, c.from)); err != nil {
+	if err := c.codec.write(login|answer, appendWelcome(nil, time.Now(), c.from)); err != nil {
 		return err
 	}
 	for range maxRequests {

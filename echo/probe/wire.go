@@ -36,7 +36,7 @@ const (
 type kind byte
 
 const (
-	login    kind = 1 // → the client's address as the server sees it
+	login    kind = 1 // → the server's time, and the client's address as it sees it
 	reach    kind = 2 // ports → an outcome for each
 	ping     kind = 3 // a body → the same body
 	bulk     kind = 4 // a body of any size that counts; no answer
@@ -265,6 +265,19 @@ func parseReached(b []byte) (all []Reached, err error) {
 		all = append(all, r)
 	}
 	return all, nil
+}
+
+// appendWelcome is the answer to a login.
+func appendWelcome(dst []byte, now time.Time, client netip.AddrPort) []byte {
+	return appendAddress(binary.BigEndian.AppendUint64(dst, uint64(now.UnixMilli())), client)
+}
+
+func parseWelcome(b []byte) (now time.Time, client netip.AddrPort, err error) {
+	if len(b) < 8 {
+		return now, client, errMalformed
+	}
+	client, err = parseAddress(b[8:])
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(b))), client, err
 }
 
 func appendAddress(dst []byte, a netip.AddrPort) []byte {

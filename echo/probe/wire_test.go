@@ -103,6 +103,9 @@ func FuzzBodies(f *testing.F) {
 		if a, err := parseAddress(b); err == nil && !bytes.Equal(appendAddress(nil, a), b) {
 			t.Errorf("address %v", a)
 		}
+		if now, a, err := parseWelcome(b); err == nil && !bytes.Equal(appendWelcome(nil, now, a), b) {
+			t.Errorf("welcome %v %v", now, a)
+		}
 		if tcp, err := parseTCP(b); err == nil && !bytes.Equal(appendTCP(nil, tcp), b) {
 			t.Errorf("TCP %+v", tcp)
 		}

@@ -1,0 +1,427 @@
+package firewall
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// hookPriorities are those of iptables' built-in tables, as nft names them.
+var hookPriorities = map[string]int{"raw": -300, "mangle": -150, "nat": -100, "filter": 0, "security": 50}
+
+// ParseIPTables reads what iptables-save prints or, with v6, ip6tables-save.
+func ParseIPTables(text []byte, v6 bool) (*Ruleset, error) {
+	s := newRuleset(iptablesLegacy)
+	family := "ip"
+	if v6 {
+		family = "ip6"
+	}
+	var table map[string]*chain
+	var name string
+	for i, line := range strings.Split(string(text), "\n") {
+		fail := func(what string) error { return fmt.Errorf("iptables-save, line %d: %s: %q", i+1, what, line) }
+		switch {
+		case strings.HasPrefix(line, "# Generated") && strings.Contains(line, "(nf_tables)"):
+			s.Source = iptables
+		case line == "", line[0] == '#', line == "COMMIT":
+		case line[0] == '*':
+			name = line[1:]
+			table = s.table(family, name)
+		case table == nil:
+			return nil, fail("no table has begun")
+		case line[0] == ':':
+			c, policy, ok := strings.Cut(line[1:], " ")
+			if !ok {
+				return nil, fail("a chain without a policy")
+			}
+			policy, _, _ = strings.Cut(policy, " ")
+			table[c] = newChain(name, c, policy, s.Source)
+		case strings.HasPrefix(line, "-A ") || strings.HasPrefix(line, "["):
+			if line[0] == '[' { // counters, with iptables-save -c
+				_, line, _ = strings.Cut(line, "] ")
+			}
+			words, err := split(line)
+			if err != nil || len(words) < 2 || words[0] != "-A" {
+				return nil, fail("no rule")
+			}
+			c := table[words[1]]
+			if c == nil {
+				return nil, fail("a rule of a chain that does not exist")
+			}
+			c.rules = append(c.rules, iptablesRule(line, words[2:], v6))
+		default:
+			return nil, fail("not understood")
+		}
+	}
+	return s, nil
+}
+
+func newChain(table, name, policy, source string) *chain {
+	c := &chain{name: fmt.Sprintf("%s %s %s", source, table, name), nat: table == "nat", policy: Accept}
+	if policy == "-" {
+		return c
+	}
+	c.hook, c.priority = strings.ToLower(name), hookPriorities[table]
+	if policy == "DROP" {
+		c.policy = Drop
+	}
+	return c
+}
+
+var errQuote = errors.New("a quotation mark is not closed")
+
+// split splits a line into words, which may be quoted.
+func split(line string) (words []string, err error) {
+	var word strings.Builder
+	inside, begun := false, false
+	for i := 0; i < len(line); i++ {
+		switch b := line[i]; {
+		case b == '\\' && inside && i+1 < len(line):
+			i++
+			word.WriteByte(line[i])
+		case b == '"':
+			inside, begun = !inside, true
+		case b == ' ' && !inside:
+			if begun {
+				words = append(words, word.String())
+				word.Reset()
+				begun = false
+			}
+		default:
+			word.WriteByte(b)
+			begun = true
+		}
+	}
+	if inside {
+		return nil, errQuote
+	}
+	if begun {
+		words = append(words, word.String())
+	}
+	return words, nil
+}
+
+// iptablesRule reads the words of a rule. A condition that it does not know is one that may hold.
+func iptablesRule(line string, words []string, v6 bool) rule {
+	r := rule{text: line}
+	p := &options{words: words}
+	for p.more() {
+		negated := false
+		word := p.next()
+		if word == "!" && p.more() {
+			negated = true
+			word = p.next()
+		}
+		m, known := r.option(word, p, v6)
+		switch {
+		case !known:
+			m = func(*packet) truth { return maybe }
+		case m == nil:
+			continue
+		}
+		if negated {
+			positive := m
+			m = func(k *packet) truth { return positive(k).not() }
+		}
+		r.matches = append(r.matches, m)
+	}
+	return r
+}
+
+// options are the words of a rule that are left.
+type options struct{ words []string }
+
+func (p *options) more() bool { return len(p.words) > 0 }
+
+func (p *options) next() (word string) {
+	if len(p.words) > 0 {
+		word, p.words = p.words[0], p.words[1:]
+	}
+	return word
+}
+
+// rest takes the values up to the next option.
+func (p *options) rest() (values []string) {
+	for len(p.words) > 0 && !strings.HasPrefix(p.words[0], "-") && p.words[0] != "!" {
+		values = append(values, p.next())
+	}
+	return values
+}
+
+func always(*packet) truth { return yes }
+
+// ephemeral is the client's own port, which is from this range on every system of today.
+var ephemeral = [2]uint16{1024, 65535}
+
+// option reads one option with its values. A nil match is one that says nothing about the packet.
+func (r *rule) option(word string, p *options, v6 bool) (m match, known bool) {
+	switch word {
+	case "-p", "--protocol":
+		proto := p.next()
+		return func(*packet) truth { return fact(proto == "tcp" || proto == "6" || proto == "all" || proto == "0") }, true
+	case "-s", "--source":
+		return addressMatch(p.next(), func(k *packet) netip.Addr { return k.From }), true
+	case "-d", "--destination":
+		return addressMatch(p.next(), func(k *packet) netip.Addr { return k.To }), true
+	case "-i", "--in-interface":
+		name := p.next()
+		return func(k *packet) truth { return interfaceMatch(name, "+", k.In) }, true
+	case "-o", "--out-interface":
+		name := p.next()
+		return func(k *packet) truth { return interfaceMatch(name, "+", k.out) }, true
+	case "--dport", "--dports", "--destination-port", "--destination-ports":
+		ports := p.next()
+		return func(k *packet) truth { return portMatch(ports, [2]uint16{k.Port, k.Port}) }, true
+	case "--sport", "--sports", "--source-port", "--source-ports":
+		ports := p.next()
+		return func(*packet) truth { return portMatch(ports, ephemeral) }, true
+	case "--syn":
+		return always, true
+	case "--tcp-flags":
+		mask, set := p.next(), p.next()
+		return func(*packet) truth { return fact(synMatches(mask, set)) }, true
+	case "--state", "--ctstate":
+		states := p.next()
+		return func(k *packet) truth { return stateMatch(strings.Split(states, ","), k) }, true
+	case "--dst-type":
+		kind := p.next()
+		return func(k *packet) truth { return fact(kind == "LOCAL" && k.local || kind == "UNICAST" && !k.local) }, true
+	case "--src-type":
+		kind := p.next()
+		return func(*packet) truth { return fact(kind == "UNICAST") }, true
+	case "--pkt-type":
+		kind := p.next()
+		return func(*packet) truth { return fact(kind == "unicast" || kind == "host") }, true
+	case "--icmp-type", "--icmpv6-type":
+		p.next()
+		return func(*packet) truth { return no }, true
+	case "--comment", "--limit", "--limit-burst":
+		p.next() // a limit lets the first packets through
+		return nil, true
+	case "-m", "--match":
+		return r.module(p.next(), p)
+	case "-j", "--jump":
+		return r.target(p.next(), p, v6)
+	case "-g", "--goto":
+		r.act = action{kind: goTo, target: p.next()}
+		return nil, true
+	case "-f", "--fragment":
+		return func(*packet) truth { return no }, true
+	case "-c": // counters of the rule
+		p.next()
+		p.next()
+		return nil, true
+	}
+	p.rest()
+	return nil, false
+}
+
+// module reads which extension the options that follow belong to. Of extensions that are not known here, nothing is.
+func (r *rule) module(name string, p *options) (m match, known bool) {
+	switch name {
+	case "tcp", "multiport", "conntrack", "state", "comment", "limit", "addrtype", "pkttype":
+		return nil, true
+	case "udp", "icmp", "icmp6", "sctp", "dccp", "rt", "frag", "hbh", "dst", "ah", "esp": // headers that the packet does not have
+		r.skip(p)
+		return func(*packet) truth { return no }, true
+	case "recent":
+		// --set always holds; the others look at what happened before.
+		set := false
+		for _, w := range p.words {
+			set = set || w == "--set"
+			if w == "-j" || w == "-g" {
+				break
+			}
+		}
+		r.skip(p)
+		if set {
+			return nil, true
+		}
+		return nil, false
+	}
+	r.skip(p)
+	return nil, false
+}
+
+// skip leaves out the options up to the next extension or target.
+func (r *rule) skip(p *options) {
+	for p.more() && p.words[0] != "-m" && p.words[0] != "-j" && p.words[0] != "-g" {
+		p.next()
+	}
+}
+
+// target reads what the rule does.
+func (r *rule) target(name string, p *options, v6 bool) (match, bool) {
+	switch name {
+	case "ACCEPT":
+		r.act = action{kind: decide, verdict: Accept}
+	case "DROP":
+		r.act = action{kind: decide, verdict: Drop}
+	case "REJECT":
+		r.act = action{kind: decide, verdict: Reject}
+		if p.more() && p.words[0] == "--reject-with" {
+			p.next()
+			r.act.reset = p.next() == "tcp-reset"
+		}
+	case "RETURN":
+		r.act = action{kind: giveBack}
+	case "QUEUE", "NFQUEUE", "TPROXY":
+		r.act = action{kind: decide, verdict: Unknown}
+	case "DNAT", "REDIRECT":
+		r.act = action{kind: translate}
+		if p.more() && (p.words[0] == "--to-destination" || p.words[0] == "--to-ports") {
+			p.next()
+			r.act.to = destination(p.next(), v6)
+		}
+	case "LOG", "NFLOG", "ULOG", "MARK", "CONNMARK", "CONNSECMARK", "SECMARK", "TCPMSS", "TOS", "DSCP", "TTL", "CT", "NOTRACK", "TRACE", "SET", "AUDIT", "CLASSIFY",
+		"MASQUERADE", "SNAT", "NETMAP", "CHECKSUM", "SYNPROXY", "TEE", "RATEEST", "IDLETIMER", "HL", "ECN":
+		// These change or note the packet and go on, or concern what leaves.
+	default:
+		r.act = action{kind: jump, target: name}
+	}
+	p.words = nil
+	return nil, true
+}
+
+// destination reads ADDRESS:PORT of a DNAT target, or the port of a REDIRECT; of a range, the first counts.
+func destination(s string, v6 bool) netip.AddrPort {
+	if port, err := strconv.ParseUint(firstOf(s), 10, 16); err == nil {
+		return netip.AddrPortFrom(netip.Addr{}, uint16(port))
+	}
+	host, port := s, ""
+	if i := strings.LastIndexByte(s, ':'); i >= 0 && (!v6 || strings.HasPrefix(s, "[")) {
+		host, port = s[:i], s[i+1:]
+	}
+	a, err := netip.ParseAddr(firstOf(strings.Trim(host, "[]")))
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	n, err := strconv.ParseUint(firstOf(port), 10, 16)
+	if err != nil {
+		n = 0 // the port stays
+	}
+	return netip.AddrPortFrom(a, uint16(n))
+}
+
+func firstOf(s string) string {
+	first, _, _ := strings.Cut(s, "-")
+	return first
+}
+
+// addressMatch is a condition on an address: ADDRESS, ADDRESS/BITS or ADDRESS/MASK. What cannot be read may hold.
+func addressMatch(s string, of func(*packet) netip.Addr) match {
+	network, err := netip.ParsePrefix(s)
+	if a, addrErr := netip.ParseAddr(s); addrErr == nil {
+		network, err = netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	if err != nil {
+		return func(*packet) truth { return maybe }
+	}
+	return func(k *packet) truth { return within(of(k), network) }
+}
+
+// within says whether an address is in a network; of an unknown sender that is known only for networks that nobody sends from, and for all.
+func within(a netip.Addr, network netip.Prefix) truth {
+	switch {
+	case a.IsValid():
+		return fact(network.Contains(a))
+	case network.Bits() == 0:
+		return yes
+	case network.Addr().IsLoopback(), network.Addr().IsMulticast():
+		return no
+	}
+	return maybe
+}
+
+// interfaceMatch compares an interface's name with one that may end with a wildcard.
+func interfaceMatch(pattern, wildcard, name string) truth {
+	prefix, wild := strings.CutSuffix(pattern, wildcard)
+	switch {
+	case wild && prefix == "":
+		return yes
+	case pattern == "lo":
+		return fact(name == "lo")
+	case name == "":
+		return maybe
+	case wild:
+		return fact(strings.HasPrefix(name, prefix))
+	}
+	return fact(pattern == name)
+}
+
+// portMatch compares ports, of which it is known that they are within a range, with a list such as 22,80,8000:8100.
+func portMatch(list string, within [2]uint16) truth {
+	result := no
+	for part := range strings.SplitSeq(list, ",") {
+		low, high, ranged := strings.Cut(part, ":")
+		if !ranged {
+			high = low
+		}
+		from, errFrom := strconv.ParseUint(low, 10, 16)
+		to, errTo := strconv.ParseUint(high, 10, 16)
+		if low == "" {
+			from, errFrom = 0, nil
+		}
+		if high == "" {
+			to, errTo = 65535, nil
+		}
+		if errFrom != nil || errTo != nil {
+			result = max(result, maybe)
+			continue
+		}
+		result = max(result, overlap(within, uint16(from), uint16(to)))
+	}
+	return result
+}
+
+// overlap says whether what is within one range is within another.
+func overlap(within [2]uint16, from, to uint16) truth {
+	switch {
+	case from <= within[0] && within[1] <= to:
+		return yes
+	case within[1] < from || to < within[0]:
+		return no
+	}
+	return maybe
+}
+
+// synMatches says whether of the flags in mask a first packet has those in set: SYN and no other.
+func synMatches(mask, set string) bool {
+	has := func(list, flag string) bool {
+		for f := range strings.SplitSeq(list, ",") {
+			if strings.EqualFold(f, flag) || f == "ALL" {
+				return true
+			}
+		}
+		return false
+	}
+	for _, flag := range []string{"FIN", "SYN", "RST", "PSH", "ACK", "URG"} {
+		if has(mask, flag) && has(set, flag) != (flag == "SYN") {
+			return false
+		}
+	}
+	return true
+}
+
+// stateMatch says whether a first packet is in one of the states.
+func stateMatch(states []string, k *packet) truth {
+	for _, s := range states {
+		switch strings.ToLower(s) {
+		case "new":
+			if !k.untracked {
+				return yes
+			}
+		case "invalid":
+			if k.untracked {
+				return yes
+			}
+		case "dnat":
+			if k.translated {
+				return yes
+			}
+		}
+	}
+	return no
+}

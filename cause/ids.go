@@ -29,6 +29,7 @@ const (
 	DockerPortNotPublished ID = "docker-port-not-published"
 	DockerDefaultConf      ID = "docker-default-conf"
 	SELinuxDenied          ID = "selinux-denied"
+	AppArmorDenied         ID = "apparmor-denied"
 	MemoryLimit            ID = "memory-limit"
 	MemoryLimitOOM         ID = "memory-limit-oom"
 	Overloaded             ID = "overloaded"

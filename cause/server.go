@@ -330,6 +330,18 @@ var serverCauses = []Cause{
 		},
 	},
 	{
+		ID: AppArmorDenied, Severity: Error, Stage: Server,
+		Title: Text{"AppArmor forbids it", "被 AppArmor 拦截"},
+		Explain: Text{
+			"On Ubuntu, SUSE and in snaps the broker cannot read a file or open a port although the permissions look right: its AppArmor profile does not allow it. `sudo dmesg | grep DENIED` names the profile, the operation and the file.",
+			"在 Ubuntu、SUSE 或 snap 中，权限看起来没问题，服务端却读不了文件或打不开端口：它的 AppArmor 配置文件不允许。`sudo dmesg | grep DENIED` 会写明配置文件、操作和路径。",
+		},
+		Remedy: Text{
+			"Allow it in the profile's local part (`/etc/apparmor.d/local/usr.sbin.mosquitto`, a line such as `/etc/letsencrypt/** r,`) and `sudo apparmor_parser -r /etc/apparmor.d/usr.sbin.mosquitto`; or move the file to where the profile allows it. A snap reads its own folders only (`/var/snap/mosquitto/common`).",
+			"在该配置的 local 部分放行（`/etc/apparmor.d/local/usr.sbin.mosquitto` 中加一行，如 `/etc/letsencrypt/** r,`），然后 `sudo apparmor_parser -r /etc/apparmor.d/usr.sbin.mosquitto`；或把文件移到允许的位置。snap 只能读自己的目录（`/var/snap/mosquitto/common`）。",
+		},
+	},
+	{
 		ID: MemoryLimit, Severity: Error, Stage: Server,
 		Title: Text{"the broker has reached its memory limit", "服务端内存达到上限"},
 		Explain: Text{

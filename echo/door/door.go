@@ -203,9 +203,15 @@ func DialBack(ctx context.Context, conn *net.TCPConn, port uint16, limit time.Du
 	return back.(*net.TCPConn), nil
 }
 
+// IsTimeout says whether an error is that of a time limit: a dialer's, a deadline's or the kernel's.
+func IsTimeout(err error) bool {
+	var n net.Error
+	return errors.As(err, &n) && n.Timeout()
+}
+
 // BareReason is what a network error says without its surroundings of a network error: "connection refused", "no route to host", "no answer".
 func BareReason(err error) string {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	if IsTimeout(err) {
 		return "no answer"
 	}
 	var call *os.SyscallError

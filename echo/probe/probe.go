@@ -206,19 +206,19 @@ func (c *Client) RoundTrips(n int) (RoundTrips, error) {
 	return r, nil
 }
 
-// bulkSize is what is sent each way to see whether full packets pass: more than a first window.
-const bulkSize = 128 << 10
+// bulkSize is what is sent each way to see whether full packets pass: more than twice a first window.
+const bulkSize = 32 << 10
 
-// bulkLimit is how long that may take: at 100 kbit/s it takes ten seconds.
-const bulkLimit = 15 * time.Second
+// bulkLimit is how long that may take: at 64 kbit/s it takes four seconds, and lost packets are sent again in the meantime.
+const bulkLimit = 8 * time.Second
 
 // Bulk is whether the largest packets of TCP pass.
 type Bulk struct {
-	Back, Out     time.Duration // how long 128 KiB took; 0 if they did not arrive
+	Back, Out     time.Duration // how long 32 KiB took; 0 if they did not arrive
 	Server, Local *TCP          // afterwards
 }
 
-// Bulk sends 128 KiB each way, in packets as large as TCP makes them. It is the last thing to do with a client: where they do not pass, the
+// Bulk sends 32 KiB each way, in packets as large as TCP makes them. It is the last thing to do with a client: where they do not pass, the
 // connection stands still. Then the figure of that direction is 0, and so is that of the next one.
 func (c *Client) Bulk() (Bulk, error) {
 	var b Bulk

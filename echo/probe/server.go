@@ -169,7 +169,7 @@ func (c *session) verdict(ctx context.Context, err error) (id cause.ID, text str
 		return refused.cause, "it asks for more than a diagnosis needs"
 	case errors.Is(err, errMAC) && c.codec.received == 0:
 		return cause.ProbeTokenWrong, "it does not hold the token"
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case door.IsTimeout(err):
 		return cause.EchoTimeLimit, "it took too long"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return "", ""
@@ -313,7 +313,7 @@ func outcome(err error) Outcome {
 		return Open
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET):
 		return Refused
-	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, syscall.ETIMEDOUT):
+	case door.IsTimeout(err):
 		return Timeout
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTDOWN):
 		return Unreachable

@@ -27,6 +27,14 @@ func Parse(path string) (*broker.Config, *Report) {
 	return c, p.report
 }
 
+// Read reads a configuration file for somebody who only wants to know what it says: the configuration is there even when the report has
+// errors, as far as it could be understood. A broker that has it may be mosquitto, which starts with what Picket refuses.
+func Read(path string) (*broker.Config, *Report) {
+	p := newParser(path)
+	p.readFile(path, 0, place{})
+	return p.finish(), p.report
+}
+
 // LocalOnly returns the configuration of a broker that was started with none, as mosquitto does it: port 1883 on the loopback
 // addresses, and nobody needs a password.
 func LocalOnly() *broker.Config { return ForPort([]int{1883}) }

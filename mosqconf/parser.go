@@ -161,6 +161,7 @@ func (p *parser) readFile(path string, level int, from place) {
 		unreadable(fmt.Sprintf("A configuration has at most %d bytes. Is it the right file?", maxFileSize), "Error: Config file %s is too large.", path)
 		return
 	}
+	p.report.Files = append(p.report.Files, path)
 	p.parse(path, string(data), level)
 }
 

@@ -57,6 +57,7 @@ func (f Finding) String() string {
 // Report is everything that was found in a configuration file and the files that it includes, in their order.
 type Report struct {
 	Path     string
+	Files    []string // that were read: the file and those that it includes
 	Findings []Finding
 }
 

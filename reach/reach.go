@@ -143,7 +143,7 @@ func addresses(l *listener.Config, m Host) (found []Address) {
 			case bound.IsValid() && !bound.IsUnspecified() && bound.WithZone("") != addr:
 				continue
 			}
-			found = append(found, Address{Addr: addr, Interface: i.Name, Scope: scope(i, addr), Outbound: addr == m.Outbound4 || addr == m.Outbound6})
+			found = append(found, Address{Addr: addr, Interface: i.Name, Scope: ScopeOf(i, addr), Outbound: addr == m.Outbound4 || addr == m.Outbound6})
 		}
 	}
 	slices.SortStableFunc(found, func(a, b Address) int { return cmp.Compare(rank(a), rank(b)) })
@@ -173,7 +173,8 @@ var reserved = []netip.Prefix{
 	netip.MustParsePrefix("2001:db8::/32"),
 }
 
-func scope(i Interface, addr netip.Addr) Scope {
+// ScopeOf says how far an address of an interface reaches.
+func ScopeOf(i Interface, addr netip.Addr) Scope {
 	switch {
 	case addr.IsLoopback():
 		return Machine

@@ -74,7 +74,7 @@ func TestScopesOfAddresses(t *testing.T) {
 		"100.64.0.1": Network, "192.0.2.2": Network, "2001:db8::1": Network,
 		"8.8.8.8": Internet, "172.32.0.1": Internet, "2a02::1": Internet,
 	} {
-		if got := scope(Interface{Name: "eth0"}, netip.MustParseAddr(addr)); got != want {
+		if got := ScopeOf(Interface{Name: "eth0"}, netip.MustParseAddr(addr)); got != want {
 			t.Errorf("%s: got scope %d, want %d", addr, got, want)
 		}
 	}

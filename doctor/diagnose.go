@@ -13,6 +13,7 @@ const maxFindings = 5
 // Beside a finding that is certain, one that fits worse than unlikely is not worth a word.
 const (
 	certain  = 90
+	likely   = 50 // beyond merely possible
 	unlikely = 40
 )
 

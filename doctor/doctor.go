@@ -104,7 +104,7 @@ const (
 var exitOrder = []cause.Stage{cause.Server, cause.Name, cause.TCP, cause.FirstBytes, cause.TLS, cause.Upgrade, cause.Connect, cause.Use, cause.Stay, cause.App}
 
 // ExitStatus is the exit status that tells a script about the report: 10 to 19 for the stage at which a client's way ends or, in a report that
-// follows no way, for the stage of its first error; ExitWarning when there is something else to look at; ExitHealthy.
+// follows no way, for the stage of its first error that is more than possible; ExitWarning when there is something else to look at; ExitHealthy.
 func (r *Report) ExitStatus() int {
 	if r.End != "" {
 		return stageStatus(r.End)
@@ -112,7 +112,7 @@ func (r *Report) ExitStatus() int {
 	status := ExitHealthy
 	for _, f := range r.Findings {
 		c, _ := cause.Lookup(f.Cause)
-		if c.Severity == cause.Error && !r.Way {
+		if c.Severity == cause.Error && !r.Way && f.Fit >= likely {
 			return stageStatus(c.Stage)
 		}
 		if c.Severity >= cause.Warning {

@@ -64,13 +64,14 @@ func TestExitStatus(t *testing.T) {
 		report Report
 		want   int
 	}{
-		"nothing":              {Report{}, 0},
-		"a remark":             {Report{Findings: []Finding{{Cause: cause.NoMatchingSubscribers}}}, 0},
-		"a warning":            {Report{Findings: []Finding{{Cause: cause.NoMatchingSubscribers}, {Cause: cause.NATIdleTimeout}}}, 3},
-		"no way, an error":     {Report{Findings: []Finding{{Cause: cause.TLSExpired}}}, 14},
-		"a way through, error": {Report{Way: true, Findings: []Finding{{Cause: cause.IPv4OnlyListener}}}, 3},
-		"the way ends":         {Report{End: cause.TCP, Findings: []Finding{{Cause: cause.LoopbackOnly}}}, 12},
-		"it ends for a remark": {Report{End: cause.Use, Findings: []Finding{{Cause: cause.NoMatchingSubscribers}}}, 17},
+		"nothing":                  {Report{}, 0},
+		"a remark":                 {Report{Findings: []Finding{{Cause: cause.NoMatchingSubscribers}}}, 0},
+		"a warning":                {Report{Findings: []Finding{{Cause: cause.NoMatchingSubscribers}, {Cause: cause.NATIdleTimeout}}}, 3},
+		"no way, an error":         {Report{Findings: []Finding{{Cause: cause.TLSExpired, Fit: 90}}}, 14},
+		"no way, a possible error": {Report{Findings: []Finding{{Cause: cause.TLSExpired, Fit: 40}}}, 3},
+		"a way through, error":     {Report{Way: true, Findings: []Finding{{Cause: cause.IPv4OnlyListener}}}, 3},
+		"the way ends":             {Report{End: cause.TCP, Findings: []Finding{{Cause: cause.LoopbackOnly}}}, 12},
+		"it ends for a remark":     {Report{End: cause.Use, Findings: []Finding{{Cause: cause.NoMatchingSubscribers}}}, 17},
 	} {
 		if got := c.report.ExitStatus(); got != c.want {
 			t.Errorf("%s: got %d, want %d", name, got, c.want)

@@ -75,12 +75,23 @@ func (p *Printer) mark(b *bytes.Buffer, f Fact) {
 func (p *Printer) Report(r *Report) error {
 	var b bytes.Buffer
 	b.WriteByte('\n')
+	var last cause.Text
 	for i := range r.Findings {
 		var err error
 		if i == 0 {
 			err = p.finding(&b, r, &r.Findings[0])
 		} else {
-			err = p.alternative(&b, &r.Findings[i], i == 1)
+			heading := words.others
+			if !r.Way && r.Findings[i].Fit >= likely { // a machine may have several troubles, which do not stand for each other
+				heading = words.also
+			}
+			if heading == last {
+				b.WriteByte('\n')
+			} else {
+				p.heading(&b, heading)
+			}
+			last = heading
+			err = p.alternative(&b, &r.Findings[i])
 		}
 		if err != nil {
 			return err
@@ -94,11 +105,12 @@ func (p *Printer) Report(r *Report) error {
 }
 
 // words are the printer's own.
-var words = struct{ evidence, meaning, neighbours, todo, others, more cause.Text }{
+var words = struct{ evidence, meaning, neighbours, todo, others, also, more cause.Text }{
 	evidence:   cause.Text{EN: "What speaks for it", ZH: "依据"},
 	meaning:    cause.Text{EN: "What it means", ZH: "说明"},
 	neighbours: cause.Text{EN: "Why not something else", ZH: "为什么不是别的原因"},
 	todo:       cause.Text{EN: "What to do", ZH: "处理办法"},
+	also:       cause.Text{EN: "Also found", ZH: "另外发现"},
 	others:     cause.Text{EN: "Also possible", ZH: "其他可能"},
 	more:       cause.Text{EN: "More: picket doctor explain ", ZH: "详见：picket doctor explain "},
 }
@@ -108,7 +120,7 @@ func FitText(fit int) cause.Text {
 	switch {
 	case fit >= certain:
 		return cause.Text{EN: "certain", ZH: "确定"}
-	case fit >= 50:
+	case fit >= likely:
 		return cause.Text{EN: "likely", ZH: "很可能"}
 	default:
 		return cause.Text{EN: "possible", ZH: "可能"}
@@ -174,16 +186,11 @@ func prose(line string) bool {
 	return strings.Contains(line, " → ") || strings.HasSuffix(line, ".") || strings.HasSuffix(line, ":") || strings.HasSuffix(line, "。") || strings.HasSuffix(line, "：")
 }
 
-func (p *Printer) alternative(b *bytes.Buffer, f *Finding, first bool) error {
+func (p *Printer) alternative(b *bytes.Buffer, f *Finding) error {
 	lang := p.style.Lang
 	t, err := f.texts(lang)
 	if err != nil {
 		return err
-	}
-	if first {
-		p.heading(b, words.others)
-	} else {
-		b.WriteByte('\n')
 	}
 	head := headings[severity(*f)]
 	p.paragraph(b, "  "+p.paint(head.color, head.sign)+" ", 4, capital(t.title, lang))

@@ -1,0 +1,343 @@
+package host
+
+import (
+	"strings"
+
+	"picket/cause"
+	"picket/doctor"
+)
+
+// Broker is a broker's process.
+type Broker struct {
+	PID     int    `json:"pid"`
+	Program string `json:"program"` // "picket", "mosquitto", "emqx", ...
+	User    string `json:"user"`
+	Started int64  `json:"started"`          // Unix seconds
+	Config  string `json:"config,omitempty"` // the file after -c
+	// Container says that it runs in a network of its own, such as a container's.
+	Container bool   `json:"container"`
+	Unit      string `json:"unit,omitempty"` // of systemd
+}
+
+// Kind implements doctor.Fact.
+func (Broker) Kind() string { return "broker" }
+
+// Stage implements doctor.Fact.
+func (Broker) Stage() cause.Stage { return cause.Server }
+
+// Outcome implements doctor.Fact.
+func (Broker) Outcome() doctor.Outcome { return doctor.Good }
+
+// Text implements doctor.Fact.
+func (b Broker) Text() cause.Text {
+	t := text("%s runs as process %d of the user %s", "%s 正在运行，进程 %d，用户 %s", b.Program, b.PID, b.User)
+	switch {
+	case b.Config != "":
+		t = join("", "", t, text(", with -c %s", "，配置文件 -c %s", b.Config))
+	case b.Program == "picket" || b.Program == "mosquitto":
+		t = join("", "", t, text(", without a configuration file", "，没有指定配置文件"))
+	}
+	if b.Container {
+		t = join("", "", t, text(", in a network of its own, such as a container's", "，在独立的网络里（例如容器）"))
+	}
+	return t
+}
+
+// NoBroker is that no broker's process was found.
+type NoBroker struct {
+	// Complete is false when other users' processes cannot be seen.
+	Complete bool `json:"complete"`
+}
+
+// Kind implements doctor.Fact.
+func (NoBroker) Kind() string { return "no-broker" }
+
+// Stage implements doctor.Fact.
+func (NoBroker) Stage() cause.Stage { return cause.Server }
+
+// Outcome implements doctor.Fact.
+func (NoBroker) Outcome() doctor.Outcome { return doctor.Bad }
+
+// Text implements doctor.Fact.
+func (NoBroker) Text() cause.Text {
+	return text("No broker's process (picket, mosquitto, emqx, …) was found", "没有发现服务端进程（picket、mosquitto、emqx 等）")
+}
+
+// Scope is how far a socket's address reaches.
+type Scope string
+
+// The scopes of sockets.
+const (
+	LoopbackScope Scope = "loopback" // this machine only
+	OneScope      Scope = "one"      // one address of this machine
+	AllScope      Scope = "all"      // all addresses of this machine
+)
+
+// Listen is a TCP socket that listens.
+type Listen struct {
+	Address string `json:"address"`
+	Port    int    `json:"port"`
+	Scope   Scope  `json:"scope"`
+	PID     int    `json:"pid,omitempty"` // 0: not known
+	Program string `json:"program,omitempty"`
+	Broker  bool   `json:"broker"` // its process is one of the Broker facts
+	// Container says that it is in a network of its own: its addresses are not this machine's.
+	Container bool `json:"container"`
+	// Waiting are connections that the process has not accepted yet.
+	Waiting int `json:"waiting"`
+}
+
+// Kind implements doctor.Fact.
+func (Listen) Kind() string { return "listen" }
+
+// Stage implements doctor.Fact.
+func (Listen) Stage() cause.Stage { return cause.Server }
+
+// Outcome implements doctor.Fact.
+func (l Listen) Outcome() doctor.Outcome {
+	if l.Scope == LoopbackScope {
+		return doctor.Note
+	}
+	return doctor.Good
+}
+
+// Text implements doctor.Fact.
+func (l Listen) Text() cause.Text {
+	where := map[Scope]cause.Text{
+		LoopbackScope: text("this machine only", "只限本机"),
+		OneScope:      text("this address only", "只限该地址"),
+		AllScope:      text("all addresses", "所有地址"),
+	}[l.Scope]
+	who := text("a process that is not known (run as root to see)", "未知进程（用 root 运行可见）")
+	if l.Program != "" {
+		who = text("%s (process %d)", "%s（进程 %d）", l.Program, l.PID)
+	}
+	t := join("", "", who, text(" listens on %s: ", " 监听 %s：", hostPort(l.Address, l.Port)), where)
+	if l.Container {
+		t = join("", "", t, text(", inside its own network", "，在它自己的网络里"))
+	}
+	if l.Waiting > 0 {
+		t = join("", "", t, text("; %d connections wait to be accepted", "；有 %d 个连接等待接受", l.Waiting))
+	}
+	return t
+}
+
+// NotListening is a port at which a client would knock, and nobody listens.
+type NotListening struct {
+	Port int `json:"port"`
+}
+
+// Kind implements doctor.Fact.
+func (NotListening) Kind() string { return "not-listening" }
+
+// Stage implements doctor.Fact.
+func (NotListening) Stage() cause.Stage { return cause.Server }
+
+// Outcome implements doctor.Fact.
+func (NotListening) Outcome() doctor.Outcome { return doctor.Bad }
+
+// Text implements doctor.Fact.
+func (n NotListening) Text() cause.Text {
+	return text("Nothing listens on port %d", "端口 %d 上没有程序监听", n.Port)
+}
+
+// Config is what a configuration file says, and whether the running broker has it.
+type Config struct {
+	File    string `json:"file"`
+	Program string `json:"program"`       // whose it is
+	PID     int    `json:"pid,omitempty"` // of the process that was started with it; 0: none was
+	Files   int    `json:"files"`         // with those that it includes
+	// Problems are what keeps the broker from starting with it, as picket check says it.
+	Problems  []Problem        `json:"problems,omitempty"`
+	Listeners []ConfigListener `json:"listeners"`
+	Users     int              `json:"users"` // in the password file
+	Changed   int64            `json:"changed"`
+	// Newer says that a file was changed after the process started.
+	Newer bool `json:"newer"`
+	// Reloaded says that the log has a reload after the change.
+	Reloaded bool `json:"reloaded"`
+	// NotIncluded are files beside it that look as if they were meant to be included, and are not.
+	NotIncluded []string `json:"not_included,omitempty"`
+	// Default says that the file is where the program's package puts it, and no process was started with it.
+	Default bool `json:"default"`
+}
+
+// Problem is an error in a configuration.
+type Problem struct {
+	File  string   `json:"file"`
+	Line  int      `json:"line"`
+	Text  string   `json:"text"`
+	Cause cause.ID `json:"cause"`
+}
+
+// ConfigListener is a listener that a configuration asks for.
+type ConfigListener struct {
+	Address   string `json:"address,omitempty"` // empty: all
+	Port      int    `json:"port"`
+	TLS       bool   `json:"tls"`
+	WebSocket bool   `json:"websocket"`
+	Loopback  bool   `json:"loopback"`
+	Anonymous bool   `json:"anonymous"` // everybody may come in without a password
+	Passwords bool   `json:"passwords"` // there is a way to log in
+	ACL       bool   `json:"acl"`
+	// Implied says that no line asks for it: it is the default.
+	Implied bool   `json:"implied"`
+	Source  string `json:"source,omitempty"` // FILE:LINE
+}
+
+// Kind implements doctor.Fact.
+func (Config) Kind() string { return "configuration" }
+
+// Stage implements doctor.Fact.
+func (Config) Stage() cause.Stage { return cause.Server }
+
+// Outcome implements doctor.Fact.
+func (c Config) Outcome() doctor.Outcome {
+	if len(c.Problems) > 0 || c.Default || c.Newer && !c.Reloaded || len(c.NotIncluded) > 0 {
+		return doctor.Bad
+	}
+	return doctor.Good
+}
+
+// Text implements doctor.Fact.
+func (c Config) Text() cause.Text {
+	parts := []cause.Text{text("%s", "%s", c.File)}
+	if c.implied() {
+		parts = append(parts, text("without a listener line (this machine only)", "没有 listener 行（只限本机）"))
+	} else {
+		var en, zh []string
+		for _, l := range c.Listeners {
+			t := c.listener(l)
+			en, zh = append(en, t.EN), append(zh, t.ZH)
+		}
+		parts = append(parts, cause.Text{EN: strings.Join(en, "; "), ZH: strings.Join(zh, "；")})
+	}
+	if len(c.Problems) > 0 {
+		p := c.Problems[0]
+		parts = append(parts, text("%d errors, the first at %s:%d: %s", "%d 个错误，第一个在 %s:%d：%s", len(c.Problems), p.File, p.Line, p.Text))
+	}
+	switch {
+	case c.Default:
+		parts = append(parts, text("no running broker was started with it", "没有正在运行的服务端使用它"))
+	case c.Newer && c.Reloaded:
+		parts = append(parts, text("changed after the broker started, and reloaded since", "在服务端启动后改过，之后已重载"))
+	case c.Newer:
+		parts = append(parts, text("changed after the broker started", "在服务端启动之后改过"))
+	}
+	if len(c.NotIncluded) > 0 {
+		parts = append(parts, text("not included: %s", "没有被包含：%s", strings.Join(c.NotIncluded, ", ")))
+	}
+	return join(", ", "，", parts...)
+}
+
+func (c Config) listener(l ConfigListener) cause.Text {
+	t := text("listener %d", "监听 %d", l.Port)
+	if l.Address != "" {
+		t = text("listener %s", "监听 %s", hostPort(l.Address, l.Port))
+	}
+	var kinds []cause.Text
+	switch {
+	case l.TLS && l.WebSocket:
+		kinds = append(kinds, text("WebSocket over TLS", "WebSocket（TLS）"))
+	case l.TLS:
+		kinds = append(kinds, text("TLS", "TLS"))
+	case l.WebSocket:
+		kinds = append(kinds, text("WebSocket", "WebSocket"))
+	}
+	switch {
+	case l.Anonymous:
+		kinds = append(kinds, text("no password needed", "无需密码"))
+	case l.Passwords:
+		kinds = append(kinds, text("password needed", "需要密码"))
+	default:
+		kinds = append(kinds, text("nobody can log in", "无人能登录"))
+	}
+	return join("", "", t, text(" (", "（"), join(", ", "，", kinds...), text(")", "）"))
+}
+
+// Service is what the service manager says of the broker's unit.
+type Service struct {
+	Unit     string `json:"unit"`
+	Active   string `json:"active"` // "active", "inactive", "failed", "activating"
+	Sub      string `json:"sub"`
+	Result   string `json:"result"`  // "success", "exit-code", "oom-kill", ...
+	Enabled  string `json:"enabled"` // "enabled", "disabled", ...
+	Restarts int    `json:"restarts"`
+	Status   int    `json:"status"` // of the last end
+	PID      int    `json:"pid"`
+}
+
+// Kind implements doctor.Fact.
+func (Service) Kind() string { return "service" }
+
+// Stage implements doctor.Fact.
+func (Service) Stage() cause.Stage { return cause.Server }
+
+// Outcome implements doctor.Fact.
+func (s Service) Outcome() doctor.Outcome {
+	switch s.Active {
+	case "active":
+		return doctor.Good
+	case "failed":
+		return doctor.Bad
+	}
+	return doctor.Note
+}
+
+// Text implements doctor.Fact.
+func (s Service) Text() cause.Text {
+	t := text("%s is %s (%s)", "%s：%s（%s）", s.Unit, s.Active, s.Sub)
+	if s.Result != "" && s.Result != "success" {
+		t = join("", "", t, text(", because of %s with status %d", "，原因 %s，退出状态 %d", s.Result, s.Status))
+	}
+	if s.Restarts > 0 {
+		t = join("", "", t, text(", restarted %d times", "，重启过 %d 次", s.Restarts))
+	}
+	if s.Enabled == "disabled" {
+		t = join("", "", t, text("; it does not start with the machine", "；不会随系统启动"))
+	}
+	return t
+}
+
+// Log is what the broker's log says of refusals and failures, the newest lines of it.
+type Log struct {
+	Source string  `json:"source"` // a file, or a unit of the journal
+	Lines  int     `json:"lines"`  // that were looked at
+	Entry  []Entry `json:"causes"` // the most frequent first
+	// Reloaded is when the configuration was last read again, in Unix seconds; 0: not in these lines.
+	Reloaded int64 `json:"reloaded,omitempty"`
+}
+
+// Entry is a cause in a log.
+type Entry struct {
+	Cause cause.ID `json:"cause"`
+	Count int      `json:"count"`
+	Last  string   `json:"last"`           // the last line of it
+	When  int64    `json:"when,omitempty"` // of it, in Unix seconds; 0: the line has no time
+	// Start says that it is about starting: the broker ended by it.
+	Start bool `json:"start"`
+}
+
+// Kind implements doctor.Fact.
+func (Log) Kind() string { return "log" }
+
+// Stage implements doctor.Fact.
+func (Log) Stage() cause.Stage { return cause.Server }
+
+// Outcome implements doctor.Fact.
+func (Log) Outcome() doctor.Outcome { return doctor.Note }
+
+// Text implements doctor.Fact.
+func (l Log) Text() cause.Text {
+	if len(l.Entry) == 0 {
+		return text("%s: no refusals in the last %d lines", "%s：最近 %d 行没有拒绝记录", l.Source, l.Lines)
+	}
+	var parts []string
+	for _, e := range l.Entry {
+		parts = append(parts, string(e.Cause)+" × "+itoa(e.Count))
+	}
+	return text("%s: in the last %d lines %s", "%s：最近 %d 行中 %s", l.Source, l.Lines, strings.Join(parts, ", "))
+}
+
+// PIDText is the process id as it stands in paths below /proc.
+func (b Broker) PIDText() string { return itoa(b.PID) }

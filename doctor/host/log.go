@@ -1,0 +1,166 @@
+package host
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"picket/cause"
+)
+
+// ReadLog finds the causes in the newest lines of a broker's log: those of Picket by the ids at their ends, in any of its forms, and those of
+// mosquitto by their words. Lines with a time before since (Unix seconds) do not count. What kept an earlier start from succeeding does not count
+// once a broker has started. unix reads a time in RFC 3339's form, which logs as text and JSON have.
+func ReadLog(source, log string, since int64, unix func(string) (int64, bool)) Log {
+	l := Log{Source: source}
+	found := make(map[cause.ID]*Entry)
+	var before string
+	for line := range strings.Lines(log) {
+		line = strings.TrimRight(line, "\r\n")
+		if line == "" {
+			continue
+		}
+		when, text := timeOf(line, unix)
+		if when != 0 && when < since {
+			continue
+		}
+		l.Lines++
+		switch {
+		case started.MatchString(text):
+			for id, e := range found {
+				if e.Start {
+					delete(found, id)
+				}
+			}
+		case strings.Contains(text, "Reloading config"), strings.Contains(text, "The new configuration is in force"):
+			if when != 0 {
+				l.Reloaded = when
+			}
+		}
+		id, start := causeOf(text)
+		if id != "" && !slices.Contains(remarks, id) {
+			e := found[id]
+			if e == nil {
+				e = &Entry{Cause: id, Start: start}
+				found[id] = e
+			}
+			e.Count++
+			e.Last, e.When = text, when
+			if id == cause.ConfigErrorExit && before != "" {
+				e.Last = before + " " + text // the reason stands in a line of its own
+			}
+		}
+		before = text
+	}
+	for _, e := range found {
+		l.Entry = append(l.Entry, *e)
+	}
+	slices.SortFunc(l.Entry, func(a, b Entry) int {
+		if a.Start != b.Start {
+			if a.Start {
+				return -1
+			}
+			return 1
+		}
+		if a.Count != b.Count {
+			return b.Count - a.Count
+		}
+		return strings.Compare(string(a.Cause), string(b.Cause))
+	})
+	return l
+}
+
+// remarks are told at every start, and refuse nothing.
+var remarks = []cause.ID{cause.LoopbackOnly, cause.OpenToEveryone}
+
+// started is the line of a broker that has opened everything.
+var started = regexp.MustCompile(`(mosquitto|picket) version \S+ running`)
+
+var (
+	stamped = regexp.MustCompile(`^(\d{9,11}): `)
+	// journal is what journalctl -o short-unix puts in front: seconds, host, program[pid].
+	journal = regexp.MustCompile(`^(\d{9,11})\.\d+ \S+ \S+: `)
+)
+
+// record is the time in a log as text or JSON.
+var record = regexp.MustCompile(`^(?:time=|\{"time":")([0-9T:.+Z-]+)`)
+
+// timeOf takes the time off a line: mosquitto's seconds, or the journal's with or without mosquitto's behind it. In a record it stays.
+func timeOf(line string, unix func(string) (int64, bool)) (when int64, text string) {
+	text = line
+	if m := record.FindStringSubmatch(line); m != nil {
+		when, _ = unix(m[1]) // 0 when it is none
+		return when, text
+	}
+	for _, form := range []*regexp.Regexp{journal, stamped} {
+		if m := form.FindStringSubmatch(text); m != nil {
+			when, _ = strconv.ParseInt(m[1], 10, 64) // at most eleven digits
+			text = text[len(m[0]):]
+		}
+	}
+	return when, text
+}
+
+var (
+	endingID  = regexp.MustCompile(`\[([a-z0-9]+(?:-[a-z0-9]+)*)\]$`)
+	attribute = regexp.MustCompile(`(?:"cause":"|\bcause=)([a-z0-9-]+)`)
+)
+
+// causeOf is the cause that a line speaks of, and whether it is about starting.
+func causeOf(text string) (id cause.ID, start bool) {
+	for _, form := range []*regexp.Regexp{endingID, attribute} {
+		if m := form.FindStringSubmatch(text); m != nil {
+			if _, known := cause.Lookup(cause.ID(m[1])); known {
+				id = cause.ID(m[1])
+				return id, slices.Contains(startFailures, id) && strings.Contains(text, "rror")
+			}
+		}
+	}
+	for _, w := range mosquittoWords {
+		if strings.Contains(text, w.words) {
+			return w.cause, w.start
+		}
+	}
+	return "", false
+}
+
+// mosquittoWords are parts of mosquitto's lines, versions 1.6 to 2.1, the more particular ones first.
+var mosquittoWords = []struct {
+	words string
+	cause cause.ID
+	start bool
+}{
+	{"Error found at ", cause.ConfigErrorExit, true},
+	{"Unable to open config file", cause.ConfigUnreadable, true},
+	{"Address already in use", cause.PortTaken, true},
+	{"Cannot assign requested address", cause.BindBeforeNetwork, true},
+	{"Unable to load server key", cause.KeyUnreadable, true},
+	{"Unable to load server certificate", cause.KeyUnreadable, true},
+	{"Unable to load CA certificates", cause.KeyUnreadable, true},
+	{"Unable to open pwfile", cause.ConfigUnreadable, true},
+	{"Unable to open acl_file", cause.ConfigUnreadable, true},
+	{"restoring persistent database", cause.PersistenceCorrupt, true},
+	{"Unable to restore persistent database", cause.PersistenceCorrupt, true},
+	{"system socket count has been exceeded", cause.FDLimit, false},
+	{"max_connections exceeded", cause.MaxConnections, false},
+	{"disconnected, not authorised", cause.BadCredentials, false},
+	{"has exceeded timeout, disconnecting", cause.KeepaliveMissed, false},
+	{"already connected, closing old connection", cause.SessionTakenOver, false},
+	{"due to oversize packet", cause.PacketTooLarge, false},
+	{"due to protocol error", cause.ProtocolViolation, false},
+	{"due to malformed packet", cause.MalformedPacket, false},
+	{"Invalid protocol version", cause.ProtocolVersion, false},
+	{"Denied PUBLISH", cause.ACLPublishDenied, false},
+	{"Denied SUBSCRIBE", cause.ACLSubscribeDenied, false},
+	{"wrong version number", cause.PlainToTLSPort, false},
+	{"http request", cause.PlainToTLSPort, false},
+	{"peer did not return a certificate", cause.ClientCertRequired, false},
+	{"certificate verify failed", cause.ClientCertRefused, false},
+	{"alert unknown ca", cause.TLSClientRejectedCertificate, false},
+	{"alert bad certificate", cause.TLSClientRejectedCertificate, false},
+	{"alert certificate unknown", cause.TLSClientRejectedCertificate, false},
+	{"alert certificate expired", cause.TLSClientRejectedCertificate, false},
+	{"no shared cipher", cause.TLSCiphers, false},
+	{"unsupported protocol", cause.TLSVersion, false},
+}

@@ -1,0 +1,437 @@
+package host
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"picket/cause"
+	"picket/doctor"
+	"picket/doctor/host/firewall"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// Addresses are the machine's own.
+type Addresses struct {
+	All       []Address `json:"all"`
+	Container bool      `json:"container"` // this very program runs in a container
+}
+
+// Address is one of them.
+type Address struct {
+	Address   string `json:"address"`
+	Interface string `json:"interface"`
+	// Reach is "machine", "guests" (containers and virtual machines), "vpn", "network" or "internet".
+	Reach    string `json:"reach"`
+	Outbound bool   `json:"outbound"` // the one that is used towards the internet
+}
+
+// Kind implements doctor.Fact.
+func (Addresses) Kind() string { return "addresses" }
+
+// Stage implements doctor.Fact.
+func (Addresses) Stage() cause.Stage { return cause.Name }
+
+// Outcome implements doctor.Fact.
+func (Addresses) Outcome() doctor.Outcome { return doctor.Note }
+
+// reaches names how far an address leads.
+var reaches = map[string]cause.Text{
+	"guests":   {EN: "containers", ZH: "容器"},
+	"vpn":      {EN: "VPN", ZH: "VPN"},
+	"network":  {EN: "private network", ZH: "内网"},
+	"internet": {EN: "internet", ZH: "公网"},
+}
+
+// Text implements doctor.Fact.
+func (a Addresses) Text() cause.Text {
+	var en, zh []string
+	for _, one := range a.All {
+		if r, ok := reaches[one.Reach]; ok {
+			en = append(en, one.Address+" ("+r.EN+", "+one.Interface+")")
+			zh = append(zh, one.Address+"（"+r.ZH+"，"+one.Interface+"）")
+		}
+	}
+	if len(en) == 0 {
+		return text("The machine has no address but its own (loopback)", "本机除回环地址外没有其他地址")
+	}
+	t := cause.Text{EN: "Addresses: " + strings.Join(en, ", "), ZH: "地址：" + strings.Join(zh, "，")}
+	if a.Container {
+		t = join("", "", t, text("; the doctor runs in a container and sees the container's", "；本程序在容器中运行，看到的是容器的地址"))
+	}
+	return t
+}
+
+// global are the addresses that lead to the internet; private those that others in the same network reach.
+func (a Addresses) reaching(reach string) (found []Address) {
+	for _, one := range a.All {
+		if one.Reach == reach {
+			found = append(found, one)
+		}
+	}
+	return found
+}
+
+// Cloud is the cloud that the machine runs in.
+type Cloud struct {
+	Name string `json:"name"` // "alibaba", "tencent", "huawei", "aws", "azure", "google", "oracle", or another one's name
+	By   string `json:"by"`   // what told: "DMI"
+	// Public are the public addresses that the metadata service names; Asked says that it was asked and answered.
+	Public []string `json:"public"`
+	Asked  bool     `json:"asked"`
+}
+
+// cloudNames are for people.
+var cloudNames = map[string]cause.Text{
+	"alibaba": {EN: "Alibaba Cloud", ZH: "阿里云"}, "tencent": {EN: "Tencent Cloud", ZH: "腾讯云"}, "huawei": {EN: "Huawei Cloud", ZH: "华为云"},
+	"aws": {EN: "AWS", ZH: "AWS"}, "azure": {EN: "Azure", ZH: "Azure"}, "google": {EN: "Google Cloud", ZH: "Google Cloud"}, "oracle": {EN: "Oracle Cloud", ZH: "Oracle Cloud"},
+}
+
+func cloudName(name string) cause.Text {
+	if t, ok := cloudNames[name]; ok {
+		return t
+	}
+	return cause.Text{EN: name, ZH: name}
+}
+
+// Kind implements doctor.Fact.
+func (Cloud) Kind() string { return "cloud" }
+
+// Stage implements doctor.Fact.
+func (Cloud) Stage() cause.Stage { return cause.Name }
+
+// Outcome implements doctor.Fact.
+func (Cloud) Outcome() doctor.Outcome { return doctor.Note }
+
+// Text implements doctor.Fact.
+func (c Cloud) Text() cause.Text {
+	t := join("", "", text("The machine runs in ", "运行在"), cloudName(c.Name))
+	switch {
+	case len(c.Public) > 0:
+		t = join("", "", t, text("; its public address is %s", "；公网地址 %s", strings.Join(c.Public, ", ")))
+	case c.Asked:
+		t = join("", "", t, text("; its metadata service names no public address", "；元数据服务没有给出公网地址"))
+	}
+	return t
+}
+
+// Named is what a name that clients use leads to.
+type Named struct {
+	Name      string   `json:"name"`
+	Addresses []string `json:"addresses"`
+	Mine      []string `json:"mine"`      // of them, those that are this machine's
+	Error     string   `json:"error"`     // of the resolver
+	NoMatch   bool     `json:"no_match"`  // none of them is known to be this machine's
+	Unsure    bool     `json:"unsure"`    // this machine's public address is not known
+	Private   bool     `json:"private"`   // all of them lead nowhere on the internet
+	HasIPv6   bool     `json:"has_ipv6"`  // there is an AAAA record
+	NotFound  bool     `json:"not_found"` // there is no such name
+}
+
+// Kind implements doctor.Fact.
+func (Named) Kind() string { return "name" }
+
+// Stage implements doctor.Fact.
+func (Named) Stage() cause.Stage { return cause.Name }
+
+// Outcome implements doctor.Fact.
+func (n Named) Outcome() doctor.Outcome {
+	switch {
+	case n.Error != "" || n.NoMatch && !n.Unsure:
+		return doctor.Bad
+	case n.Unsure && len(n.Mine) == 0:
+		return doctor.Note
+	}
+	return doctor.Good
+}
+
+// Text implements doctor.Fact.
+func (n Named) Text() cause.Text {
+	if n.Error != "" {
+		return text("The name %s leads nowhere: %s", "域名 %s 无法解析：%s", n.Name, n.Error)
+	}
+	t := text("The name %s leads to %s", "域名 %s 解析到 %s", n.Name, strings.Join(n.Addresses, ", "))
+	switch {
+	case len(n.Mine) == len(n.Addresses):
+		return join("", "", t, text(", which is this machine", "，是本机"))
+	case len(n.Mine) > 0:
+		return join("", "", t, text(", of which %s is this machine", "，其中 %s 是本机", strings.Join(n.Mine, ", ")))
+	case n.Unsure:
+		return join("", "", t, text("; whether that is this machine is not known", "；不确定是否为本机"))
+	}
+	return join("", "", t, text(", which is not this machine", "，不是本机"))
+}
+
+// Dial is a connection that was tried from the machine to itself.
+type Dial struct {
+	Address string  `json:"address"`
+	Port    int     `json:"port"`
+	Result  string  `json:"result"` // "open", "refused", "timeout", "unreachable", "closed", "failed"
+	Millis  float64 `json:"ms"`
+	Error   string  `json:"error,omitempty"`
+}
+
+// Kind implements doctor.Fact.
+func (Dial) Kind() string { return "dial-here" }
+
+// Stage implements doctor.Fact.
+func (Dial) Stage() cause.Stage { return cause.TCP }
+
+// Outcome implements doctor.Fact.
+func (d Dial) Outcome() doctor.Outcome { return outcome(d.Result == "open") }
+
+// outcomes are what became of a connection.
+var outcomes = map[string]cause.Text{
+	"open":        {EN: "open", ZH: "能连上"},
+	"refused":     {EN: "refused", ZH: "被拒绝"},
+	"timeout":     {EN: "no answer", ZH: "无响应（超时）"},
+	"unreachable": {EN: "rejected on the way (ICMP)", ZH: "途中被拒（ICMP）"},
+	"closed":      {EN: "opened, and closed at once", ZH: "连上后立即断开"},
+	"failed":      {EN: "could not be tried", ZH: "无法尝试"},
+}
+
+// Text implements doctor.Fact.
+func (d Dial) Text() cause.Text {
+	return join("", "", text("From this machine to %s: ", "从本机连 %s：", hostPort(d.Address, d.Port)), outcomes[d.Result])
+}
+
+// Firewall is what the machine's packet filter does with a connection from outside.
+type Firewall struct {
+	Address string `json:"address"`
+	Port    int    `json:"port"`
+	// Manager is who writes the rules: "ufw", "firewalld", "nftables" or "iptables"; empty: there are none.
+	Manager string `json:"manager,omitempty"`
+	Verdict string `json:"verdict"` // "accept", "drop", "reject" or "unknown"
+	Reset   bool   `json:"reset,omitempty"`
+	Where   string `json:"where,omitempty"`
+	Rule    string `json:"rule,omitempty"`
+	To      string `json:"to,omitempty"` // where the packet is sent on to
+	Accepts string `json:"accepts_for_some,omitempty"`
+	Rejects string `json:"rejects_for_some,omitempty"`
+	Panel   string `json:"panel,omitempty"` // a hosting panel that manages the rules
+}
+
+// NewFirewall makes the fact from a decision.
+func NewFirewall(address netip.Addr, port int, manager string, d firewall.Decision) Firewall {
+	f := Firewall{Address: address.String(), Port: port, Manager: manager, Verdict: d.Verdict.String(), Reset: d.Reset, Where: d.Where, Rule: d.Rule}
+	if d.To.IsValid() {
+		f.To = d.To.String()
+	}
+	for _, e := range d.Exceptions {
+		if e.Verdict == firewall.Accept && f.Accepts == "" {
+			f.Accepts = e.Rule
+		}
+		if e.Verdict != firewall.Accept && f.Rejects == "" {
+			f.Rejects = e.Rule
+		}
+	}
+	return f
+}
+
+// Kind implements doctor.Fact.
+func (Firewall) Kind() string { return "firewall" }
+
+// Stage implements doctor.Fact.
+func (Firewall) Stage() cause.Stage { return cause.TCP }
+
+// Outcome implements doctor.Fact.
+func (f Firewall) Outcome() doctor.Outcome {
+	switch f.Verdict {
+	case "accept":
+		return doctor.Good
+	case "unknown":
+		return doctor.Note
+	}
+	return doctor.Bad
+}
+
+// Text implements doctor.Fact.
+func (f Firewall) Text() cause.Text {
+	target := hostPort(f.Address, f.Port)
+	does := map[string]cause.Text{
+		"accept":  {EN: "accepts", ZH: "放行"},
+		"drop":    {EN: "drops", ZH: "丢弃"},
+		"reject":  {EN: "rejects", ZH: "拒绝"},
+		"unknown": {EN: "hands to another program", ZH: "交给其他程序处理"},
+	}[f.Verdict]
+	t := join("", "", text("The firewall (%s) ", "防火墙（%s）", f.Manager), does, text(" connections to %s", "到 %s 的连接", target))
+	switch {
+	case f.Rule != "":
+		t = join("", "", t, text(" by the rule «%s» in %s", "，规则 «%s»，位于 %s", f.Rule, f.Where))
+	case f.Where != "":
+		t = join("", "", t, text(" by the policy of %s: no rule speaks of it", "，由 %s 的默认策略决定：没有规则提到它", f.Where))
+	}
+	if f.To != "" {
+		t = join("", "", t, text(", sent on to %s", "，转发到 %s", f.To))
+	}
+	if f.Accepts != "" {
+		t = join("", "", t, text("; for some senders it has «%s»", "；对部分来源有 «%s»", f.Accepts))
+	}
+	if f.Rejects != "" {
+		t = join("", "", t, text("; for some senders it has «%s»", "；对部分来源有 «%s»", f.Rejects))
+	}
+	return t
+}
+
+// NoFirewall is that the machine has no packet filter in force.
+type NoFirewall struct{}
+
+// Kind implements doctor.Fact.
+func (NoFirewall) Kind() string { return "no-firewall" }
+
+// Stage implements doctor.Fact.
+func (NoFirewall) Stage() cause.Stage { return cause.TCP }
+
+// Outcome implements doctor.Fact.
+func (NoFirewall) Outcome() doctor.Outcome { return doctor.Good }
+
+// Text implements doctor.Fact.
+func (NoFirewall) Text() cause.Text {
+	return text("This machine's firewall has no rules: it lets everything in", "本机防火墙没有规则，一律放行")
+}
+
+// Published is a port of a container that the machine passes on.
+type Published struct {
+	Container string `json:"container"` // its name; empty: not known
+	Image     string `json:"image,omitempty"`
+	Address   string `json:"address"` // on this machine
+	Port      int    `json:"port"`    // on this machine
+	Target    string `json:"target"`  // address and port in the container
+	By        string `json:"by"`      // what told: "docker ps", "docker-proxy", "DNAT"
+}
+
+// Kind implements doctor.Fact.
+func (Published) Kind() string { return "published" }
+
+// Stage implements doctor.Fact.
+func (Published) Stage() cause.Stage { return cause.Server }
+
+// Outcome implements doctor.Fact.
+func (Published) Outcome() doctor.Outcome { return doctor.Note }
+
+// Text implements doctor.Fact.
+func (p Published) Text() cause.Text {
+	who := text("A container", "某个容器")
+	if p.Container != "" {
+		who = text("The container %s", "容器 %s", p.Container)
+	}
+	return join("", "", who, text("'s %s is published as %s (%s)", " 的 %s 映射为 %s（%s）", p.Target, hostPort(p.Address, p.Port), p.By))
+}
+
+// Container is a container with a broker that publishes none of its ports.
+type Container struct {
+	Name  string `json:"name"`
+	Image string `json:"image"`
+	Ports string `json:"ports"` // as docker ps shows them
+}
+
+// Kind implements doctor.Fact.
+func (Container) Kind() string { return "container" }
+
+// Stage implements doctor.Fact.
+func (Container) Stage() cause.Stage { return cause.Server }
+
+// Outcome implements doctor.Fact.
+func (Container) Outcome() doctor.Outcome { return doctor.Bad }
+
+// Text implements doctor.Fact.
+func (c Container) Text() cause.Text {
+	return text("The container %s (%s) publishes no port (docker ps: %q)", "容器 %s（%s）没有映射任何端口（docker ps：%q）", c.Name, c.Image, c.Ports)
+}
+
+// Outside is how a port looks from the probe's machine.
+type Outside struct {
+	From    string  `json:"from"`    // the probe's address
+	Address string  `json:"address"` // this machine's, as the probe sees it
+	Local   string  `json:"local"`   // this machine's own end of the same connection
+	Port    int     `json:"port"`
+	Result  string  `json:"result"` // as of Dial
+	Millis  float64 `json:"ms"`
+}
+
+// NAT says that the address that the probe sees is not the machine's own.
+func (o Outside) NAT() bool { return o.Address != o.Local }
+
+// Kind implements doctor.Fact.
+func (Outside) Kind() string { return "dial-from-outside" }
+
+// Stage implements doctor.Fact.
+func (Outside) Stage() cause.Stage { return cause.TCP }
+
+// Outcome implements doctor.Fact.
+func (o Outside) Outcome() doctor.Outcome { return outcome(o.Result == "open") }
+
+// Text implements doctor.Fact.
+func (o Outside) Text() cause.Text {
+	t := join("", "", text("From %s to %s: ", "从 %s 连 %s：", o.From, hostPort(o.Address, o.Port)), outcomes[o.Result])
+	if o.NAT() {
+		t = join("", "", t, text(" (this machine's own address is %s)", "（本机自己的地址是 %s）", o.Local))
+	}
+	return t
+}
+
+// Way is what the way between this machine and the probe's is like.
+type Way struct {
+	From     string  `json:"from"`
+	RTT      float64 `json:"rtt_ms"` // median
+	Jitter   float64 `json:"jitter_ms"`
+	Most     float64 `json:"rtt_most_ms"`
+	Measured bool    `json:"loss_measured"`     // by UDP; else by repeated segments of TCP
+	LossOut  float64 `json:"loss_out_percent"`  // from this machine to the probe
+	LossBack float64 `json:"loss_back_percent"` // from the probe to this machine
+	// MTUs are 0 when they were not measured.
+	MTUOut  int `json:"mtu_out"`
+	MTUBack int `json:"mtu_back"`
+	// Silent says that larger packets than MTUOut disappear without a word from a router; Full that TCP's full packets passed both ways.
+	Silent bool `json:"mtu_silent"`
+	Full   bool `json:"full_packets_pass"`
+	// Ahead is by how many seconds this machine's clock is ahead of the probe's.
+	Ahead float64 `json:"clock_ahead_s"`
+}
+
+// Kind implements doctor.Fact.
+func (Way) Kind() string { return "way" }
+
+// Stage implements doctor.Fact.
+func (Way) Stage() cause.Stage { return cause.TCP }
+
+// The limits beyond which a way is bad: what makes clients' usual time limits fail.
+const (
+	slowRTT  = 250 // milliseconds
+	badLoss  = 5   // percent
+	ethernet = 1500
+)
+
+// Outcome implements doctor.Fact.
+func (w Way) Outcome() doctor.Outcome {
+	return outcome(w.RTT < slowRTT && w.LossOut < badLoss && w.LossBack < badLoss && w.Full && !w.hole())
+}
+
+// hole says that large packets disappear.
+func (w Way) hole() bool { return w.MTUOut > 0 && w.MTUOut < ethernet && w.Silent }
+
+// Text implements doctor.Fact.
+func (w Way) Text() cause.Text {
+	t := text("The way to %s: round trip %.1f ms (jitter %.1f ms, at most %.1f ms)", "到 %s 的线路：往返 %.1f 毫秒（抖动 %.1f 毫秒，最大 %.1f 毫秒）", w.From, w.RTT, w.Jitter, w.Most)
+	if w.Measured {
+		t = join("", "", t, text(", loss %.1f %% out and %.1f %% back", "，丢包：去程 %.1f %%，回程 %.1f %%", w.LossOut, w.LossBack))
+	} else {
+		t = join("", "", t, text(", %.1f %% of TCP's segments repeated (UDP is blocked)", "，TCP 重传 %.1f %%（UDP 不通）", w.LossOut))
+	}
+	switch {
+	case w.MTUOut > 0:
+		t = join("", "", t, text(", packets up to %d bytes out and %d back", "，最大包长：去程 %d 字节，回程 %d 字节", w.MTUOut, w.MTUBack))
+	default:
+		t = join("", "", t, text(", largest packet not measured", "，未测最大包长"))
+	}
+	if w.hole() {
+		t = join("", "", t, text(", larger ones disappear without a word", "，更大的包被悄悄丢弃"))
+	}
+	if !w.Full {
+		t = join("", "", t, text("; 32 KiB over TCP did not come through", "；TCP 传输 32 KiB 没有完成"))
+	}
+	return t
+}
+
+func ftoa(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) }

@@ -1,0 +1,425 @@
+package host
+
+import (
+	"strconv"
+	"strings"
+
+	"picket/cause"
+	"picket/doctor"
+)
+
+// Fits of findings; see doctor.Finding.
+const (
+	certain  = 95
+	likely   = 75
+	possible = 40
+)
+
+// Diagnose turns facts into findings, best first. Outside says whether a probe looked from outside.
+func Diagnose(facts []doctor.Fact) []doctor.Finding {
+	d := &diagnosis{facts: facts}
+	d.running()
+	d.listening()
+	d.configured()
+	d.reachable()
+	d.named()
+	d.certified()
+	d.supplied()
+	d.logged()
+	return doctor.Rank(d.findings)
+}
+
+// FromOutside says whether some fact is the view from another machine.
+func FromOutside(all []doctor.Fact) bool {
+	_, at := facts[Outside](all)
+	return len(at) > 0
+}
+
+// diagnosis is the state of [Diagnose].
+type diagnosis struct {
+	facts    []doctor.Fact
+	findings []doctor.Finding
+}
+
+// find adds a finding. What is found of another port too is told once, with both ports.
+func (d *diagnosis) find(id cause.ID, fit int, values cause.Values, meaning cause.Text, evidence ...int) *doctor.Finding {
+	for i := range d.findings {
+		f := &d.findings[i]
+		if port := values["port"]; f.Cause == id && f.Fit >= fit && port != "" && f.Values["port"] != "" && f.Values["port"] != port {
+			f.Meaning = join(" ", "", f.Meaning, text("The same is true of port %s.", "端口 %s 也是如此。", port))
+			f.Evidence = append(f.Evidence, evidence...)
+			return &doctor.Finding{} // what the caller adds is there already
+		}
+	}
+	d.findings = append(d.findings, doctor.Finding{Cause: id, Fit: fit, Values: values, Meaning: meaning, Evidence: evidence})
+	return &d.findings[len(d.findings)-1]
+}
+
+// found says whether a cause has been found already.
+func (d *diagnosis) found(id cause.ID) bool {
+	for i := range d.findings {
+		if d.findings[i].Cause == id {
+			return true
+		}
+	}
+	return false
+}
+
+func port(n int) cause.Values { return cause.Values{"port": strconv.Itoa(n)} }
+
+// startFailures are causes in a log that say why a broker ended as it started.
+var startFailures = []cause.ID{cause.ConfigErrorExit, cause.ConfigUnreadable, cause.ConfigUnknownDirective, cause.ConfigInvalidValue, cause.ConfigUnsupported, cause.ConfigConflict,
+	cause.KeyUnreadable, cause.PortTaken, cause.PrivilegedPort, cause.BindBeforeNetwork, cause.PersistenceCorrupt}
+
+// running: is there a broker?
+func (d *diagnosis) running() {
+	none, at := facts[NoBroker](d.facts)
+	if len(none) == 0 {
+		return
+	}
+	listens, _ := facts[Listen](d.facts)
+	if len(listens) > 0 && !none[0].Complete {
+		return // somebody's sockets are there, and whose they are cannot be seen
+	}
+	fit := certain
+	if !none[0].Complete {
+		fit = likely
+	}
+	evidence := at
+	services, serviceAt := facts[Service](d.facts)
+	meaning := cause.Text{}
+	for i, s := range services {
+		evidence = append(evidence, serviceAt[i])
+		switch {
+		case s.Result == "oom-kill":
+			d.find(cause.MemoryLimitOOM, certain, nil, text("%s was killed for lack of memory.", "%s 因内存不足被杀死。", s.Unit), serviceAt[i])
+		case s.Active == "failed":
+			meaning = text("%s failed with status %d. The reason stands in its log: journalctl -u %s -n 50", "%s 启动失败，退出状态 %d。原因见日志：journalctl -u %s -n 50", s.Unit, s.Status, s.Unit)
+		case s.Active == "inactive":
+			meaning = text("%s is not started. To start it, now and with the machine: systemctl enable --now %s", "%s 没有启动。立即启动并设为开机自启：systemctl enable --now %s", s.Unit, s.Unit)
+		}
+	}
+	if other, otherAt := d.otherListener(); other != nil {
+		evidence = append(evidence, otherAt)
+	}
+	d.find(cause.BrokerNotRunning, fit, nil, meaning, evidence...)
+}
+
+// otherListener is a socket at a broker's port that belongs to no broker.
+func (d *diagnosis) otherListener() (*Listen, int) {
+	listens, at := facts[Listen](d.facts)
+	for i := range listens {
+		if !listens[i].Broker && listens[i].Program != "" && listens[i].Program != "docker-proxy" {
+			return &listens[i], at[i]
+		}
+	}
+	return nil, 0
+}
+
+// listening: do sockets reach beyond the machine?
+func (d *diagnosis) listening() {
+	listens, at := facts[Listen](d.facts)
+	brokers, _ := facts[Broker](d.facts)
+	for _, b := range brokers {
+		var own, ownAt []int
+		reaching, inContainer := false, false
+		var first Listen
+		for i, l := range listens {
+			if l.PID != b.PID {
+				continue
+			}
+			if len(own) == 0 {
+				first = l
+			}
+			own, ownAt = append(own, l.Port), append(ownAt, at[i])
+			reaching = reaching || l.Scope != LoopbackScope
+			inContainer = l.Container
+		}
+		if len(own) == 0 || reaching {
+			continue
+		}
+		if inContainer {
+			if !d.publishes(own) {
+				continue // nobody is meant to come in
+			}
+			d.find(cause.DockerDefaultConf, certain, port(first.Port),
+				text("In its container the broker listens on the loopback address only, so that published ports lead to nothing.", "服务端在容器内只监听回环地址，映射出来的端口什么也连不到。"), ownAt...)
+			continue
+		}
+		f := d.find(cause.LoopbackOnly, certain, port(first.Port),
+			text("%s listens on %s only; whatever the firewall lets in, no other machine gets an answer.", "%s 只监听 %s；无论防火墙是否放行，其他机器都得不到响应。", b.Program, hostPort(first.Address, first.Port)), ownAt...)
+		f.Steps = b.listenSteps(first.Port)
+	}
+	d.containers()
+	d.taken()
+}
+
+// publishes says whether one of a container's ports is passed on to it.
+func (d *diagnosis) publishes(ports []int) bool {
+	published, _ := facts[Published](d.facts)
+	for _, p := range published {
+		for _, own := range ports {
+			if strings.HasSuffix(p.Target, strconv.Itoa(own)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// listenSteps is how to let others in.
+func (b Broker) listenSteps(p int) []doctor.Step {
+	if b.Program != "mosquitto" {
+		return nil
+	}
+	file := "/etc/mosquitto/conf.d/remote.conf"
+	return []doctor.Step{{
+		Title: text("Listen for others, with passwords", "对外监听并启用密码"),
+		Lines: text("printf 'listener %d\\nallow_anonymous false\\npassword_file /etc/mosquitto/passwords\\n' | sudo tee %s\nsudo mosquitto_passwd -c /etc/mosquitto/passwords USER\nsudo chown mosquitto /etc/mosquitto/passwords && sudo chmod 0600 /etc/mosquitto/passwords\nsudo systemctl restart mosquitto    # a reload adds no listener",
+			"printf 'listener %d\\nallow_anonymous false\\npassword_file /etc/mosquitto/passwords\\n' | sudo tee %s\nsudo mosquitto_passwd -c /etc/mosquitto/passwords USER\nsudo chown mosquitto /etc/mosquitto/passwords && sudo chmod 0600 /etc/mosquitto/passwords\nsudo systemctl restart mosquitto    # 仅重载不会新增监听", p, file),
+	}}
+}
+
+// containers: are their ports published?
+func (d *diagnosis) containers() {
+	hidden, at := facts[Container](d.facts)
+	for i, c := range hidden {
+		d.find(cause.DockerPortNotPublished, certain, nil,
+			text("The broker in the container %s can be reached from its own network only.", "容器 %s 里的服务端只能从容器自己的网络访问。", c.Name), at[i])
+	}
+	published, at := facts[Published](d.facts)
+	for i, p := range published {
+		if isLoopback(p.Address) {
+			d.find(cause.DockerPortNotPublished, certain, port(p.Port),
+				text("The container's port is published on %s, which is this machine only.", "容器端口映射在 %s，只限本机访问。", hostPort(p.Address, p.Port)), at[i])
+		}
+	}
+}
+
+// taken: does another program have a port that the configuration asks for?
+func (d *diagnosis) taken() {
+	configs, configAt := facts[Config](d.facts)
+	listens, at := facts[Listen](d.facts)
+	brokers, _ := facts[Broker](d.facts)
+	for ci, c := range configs {
+		if c.Default && len(brokers) > 0 {
+			continue
+		}
+		for _, want := range c.Listeners {
+			for i, l := range listens {
+				if l.Port != want.Port || l.PID == 0 || l.PID == c.PID || l.Container || l.Program == "docker-proxy" {
+					continue
+				}
+				owned := false // by the broker too, on another address
+				for _, other := range listens {
+					owned = owned || other.Port == want.Port && other.PID == c.PID && c.PID != 0
+				}
+				if owned {
+					continue
+				}
+				d.find(cause.PortTaken, certain, port(want.Port),
+					text("%s asks for port %d, and %s (process %d) has it.", "%s 要监听端口 %d，但它已被 %s（进程 %d）占用。", c.File, want.Port, l.Program, l.PID), configAt[ci], at[i])
+			}
+		}
+	}
+}
+
+// configured: is what was written in force?
+func (d *diagnosis) configured() {
+	configs, at := facts[Config](d.facts)
+	listens, _ := facts[Listen](d.facts)
+	brokers, brokerAt := facts[Broker](d.facts)
+	for i, c := range configs {
+		values := cause.Values{"file": c.File}
+		for _, p := range c.Problems {
+			if c.PID == 0 && !c.Default {
+				break
+			}
+			d.find(p.Cause, likely, cause.Values{"file": p.File, "line": itoa(p.Line)},
+				text("%s:%d: %s The broker would not start again with it.", "%s:%d：%s 服务端若重启将无法使用该配置。", p.File, p.Line, p.Text), at[i])
+			break // the first is the one to correct; picket check shows all
+		}
+		switch missing := c.missing(listens); {
+		case c.Default && len(brokers) > 0 && !c.implied():
+			for bi, b := range brokers {
+				if b.Program == c.Program && b.Config == "" {
+					d.find(cause.ConfigNotLoaded, certain, values,
+						text("%s runs without a configuration file, and %s is there: it is not read. Start it with -c %s.", "%s 启动时没有指定配置文件，因此 %s 没有被读取。请用 -c %s 启动。", b.Program, c.File, c.File), brokerAt[bi], at[i])
+				}
+			}
+		case c.PID != 0 && len(missing) > 0 && c.Newer:
+			d.find(cause.ConfigNotLoaded, certain, values,
+				text("%s has a listener on port %s, which the running broker does not have; the file was changed after it started. Restart the broker; a reload adds no listener to mosquitto.",
+					"%s 配置了端口 %s 的监听，而运行中的服务端没有；文件是在它启动之后修改的。请重启服务端；mosquitto 重载不会新增监听。", c.File, portText(missing)), at[i])
+		case c.PID != 0 && len(missing) > 0 && !d.portTaken(missing):
+			d.find(cause.ConfigNotLoaded, likely, values,
+				text("%s has a listener on port %s, which the running broker does not have. Its log says why it could not be opened.", "%s 配置了端口 %s 的监听，而运行中的服务端没有。打不开的原因见日志。", c.File, portText(missing)), at[i])
+		case c.PID != 0 && c.Newer && !c.Reloaded:
+			d.find(cause.ConfigNotLoaded, possible, values,
+				text("%s was changed after the broker started. If it was not reloaded since (systemctl reload, or SIGHUP), the change is not in force.", "%s 在服务端启动之后改过。如果之后没有重载（systemctl reload 或 SIGHUP），改动就没有生效。", c.File), at[i])
+		}
+		if len(c.NotIncluded) > 0 && (c.PID != 0 || c.Default) {
+			d.find(cause.ConfigNotLoaded, likely, values,
+				text("%s are not read: %s has no include_dir line for their folder.", "%s 没有被读取：%s 里没有包含该目录的 include_dir 行。", list(c.NotIncluded), c.File), at[i])
+		}
+		d.open(c, at[i])
+	}
+}
+
+// implied says that a configuration asks for no listener.
+func (c Config) implied() bool {
+	for _, l := range c.Listeners {
+		if !l.Implied {
+			return false
+		}
+	}
+	return true
+}
+
+// missing are the ports of the configuration at which its broker does not listen.
+func (c Config) missing(listens []Listen) (ports []int) {
+	for _, want := range c.Listeners {
+		has := false
+		for _, l := range listens {
+			has = has || l.Port == want.Port && (l.PID == c.PID || l.PID == 0)
+		}
+		if !has && want.Port != 0 {
+			ports = append(ports, want.Port)
+		}
+	}
+	return unique(ports)
+}
+
+func (d *diagnosis) portTaken(ports []int) bool {
+	for i := range d.findings {
+		for _, p := range ports {
+			if d.findings[i].Cause == cause.PortTaken && d.findings[i].Values["port"] == itoa(p) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// open: may strangers do everything, or nobody anything?
+func (d *diagnosis) open(c Config, at int) {
+	if c.Default {
+		return
+	}
+	for _, l := range c.Listeners {
+		switch {
+		case l.Loopback || l.Port == 0:
+		case l.Anonymous && !l.ACL:
+			d.find(cause.OpenToEveryone, certain, cause.Values{"port": itoa(l.Port), "address": orAll(l.Address)},
+				text("The listener on port %d (%s) needs no password.", "端口 %d 的监听（%s）不需要密码。", l.Port, l.Source), at)
+		case !l.Anonymous && !l.Passwords:
+			d.find(cause.NoPasswordFile, certain, port(l.Port),
+				text("The listener on port %d (%s) refuses clients without a password, and there is no way to log in.", "端口 %d 的监听（%s）拒绝无密码的客户端，却没有任何登录方式。", l.Port, l.Source), at)
+		}
+	}
+}
+
+func orAll(address string) string {
+	if address == "" {
+		return "0.0.0.0"
+	}
+	return address
+}
+
+// supplied: does the machine give the broker what it needs?
+func (d *diagnosis) supplied() {
+	files, at := facts[Files](d.facts)
+	for i, f := range files {
+		if f.low() {
+			fd := d.find(cause.FDLimit, certain, cause.Values{"limit": itoa(int(min(f.Limit, 1<<31-1)))},
+				text("%s may open %d files and has %d open: there is room for %d more connections.", "%s 最多可打开 %d 个文件，已打开 %d 个：只能再容纳 %d 个连接。", f.Program, f.Limit, f.Open, f.Room()), at[i])
+			if f.Hard > f.Limit {
+				fd.Steps = []doctor.Step{{
+					Title: text("At once, until the next restart", "立即生效（重启后失效）"),
+					Lines: text("sudo prlimit --pid %d --nofile=%d:%d", "sudo prlimit --pid %d --nofile=%d:%d", f.PID, f.Hard, f.Hard),
+				}}
+			}
+		}
+	}
+	memory, at := facts[Memory](d.facts)
+	for i, m := range memory {
+		switch {
+		case m.KilledBroker != "":
+			d.find(cause.MemoryLimitOOM, certain, nil, text("The kernel's log has: %s", "内核日志：%s", m.KilledBroker), at[i])
+		case m.short():
+			d.find(cause.MemoryLimitOOM, possible, nil, text("%s of memory are free. When there is none, the kernel kills the largest process.", "可用内存仅 %s。耗尽时内核会杀死占用最大的进程。", size(m.Available)), at[i])
+		}
+	}
+	disks, at := facts[Disk](d.facts)
+	for i, disk := range disks {
+		if disk.short() {
+			d.find(cause.DiskFull, certain, cause.Values{"file": disk.Path, "limit": itoa(littleDisk)}, text("%s has %s left.", "%s 所在磁盘只剩 %s。", disk.Path, size(disk.Free)), at[i])
+		}
+	}
+	kernel, at := facts[Kernel](d.facts)
+	for i, k := range kernel {
+		if k.full() {
+			d.find(cause.ConntrackFull, certain, nil, text("%d of %d places are taken.", "%d / %d 已被占用。", k.Tracked, k.TrackedLimit), at[i])
+		}
+	}
+	listens, at := facts[Listen](d.facts)
+	for i, l := range listens {
+		if l.Waiting >= 100 && l.Broker {
+			d.find(cause.OverloadOrStorm, likely, nil, text("%d connections wait for the broker to accept them.", "有 %d 个连接在等服务端接受。", l.Waiting), at[i])
+		}
+	}
+	denials, at := facts[Denial](d.facts)
+	for i, denial := range denials {
+		if !denial.Enforced {
+			continue
+		}
+		id := cause.SELinuxDenied
+		if denial.By == "AppArmor" {
+			id = cause.AppArmorDenied
+		}
+		d.find(id, likely, nil, text("%d times: %s", "共 %d 次：%s", denial.Count, denial.Line), at[i])
+	}
+	ways, at := facts[Way](d.facts)
+	clocks, clockAt := facts[Clock](d.facts)
+	for i, w := range ways {
+		// Two machines that are a minute apart: the one that no time server keeps is likelier wrong. Certificates are checked by the minute.
+		if w.Ahead > 60 || w.Ahead < -60 {
+			fit, evidence := likely, []int{at[i]}
+			for ci, c := range clocks {
+				evidence = append(evidence, clockAt[ci])
+				if c.Synchronized {
+					fit = possible
+				}
+			}
+			d.find(cause.ClockSkew, fit, nil, text("This machine's clock is %.0f seconds ahead of the probe's.", "本机时钟比探测点快 %.0f 秒。", w.Ahead), evidence...)
+			break
+		}
+	}
+}
+
+// logged: what does the log tell of refusals?
+func (d *diagnosis) logged() {
+	_, none := facts[NoBroker](d.facts)
+	logs, at := facts[Log](d.facts)
+	for i, l := range logs {
+		for n, e := range l.Entry {
+			switch {
+			case e.Start && len(none) > 0: // found before or not: this is why there is no broker
+				d.find(e.Cause, certain+3, startValues(e), text("The last line of it: %s", "日志最后一条：%s", e.Last), at[i])
+			case e.Start || n >= 3 || d.found(e.Cause):
+				// An earlier start failed, and this one did not; or others come more often; or it is known already.
+			default:
+				d.find(e.Cause, possible-n, nil, text("%d times in the last lines of %s, the last one: %s", "在 %[2]s 的最近内容中出现 %[1]d 次，最后一条：%[3]s", e.Count, l.Source, e.Last), at[i])
+			}
+		}
+	}
+}
+
+// startValues takes what the texts need from a line about a failed start.
+func startValues(e Entry) cause.Values {
+	v := cause.Values{}
+	if file, line, ok := placeIn(e.Last); ok {
+		v["file"], v["line"] = file, line
+	}
+	return v
+}

@@ -1,0 +1,419 @@
+package host
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"picket/cause"
+	"picket/doctor"
+)
+
+func isLoopback(address string) bool {
+	a, err := netip.ParseAddr(address)
+	return err == nil && a.Unmap().IsLoopback()
+}
+
+func list(all []string) string { return strings.Join(all, ", ") }
+
+// placeIn finds FILE:LINE in a line such as "Error found at /etc/mosquitto/mosquitto.conf:7."
+func placeIn(line string) (file, number string, ok bool) {
+	_, rest, found := strings.Cut(line, "found at ")
+	if !found {
+		return "", "", false
+	}
+	rest = strings.TrimRight(rest, ". ")
+	i := strings.LastIndexByte(rest, ':')
+	if i <= 0 || i == len(rest)-1 || strings.Trim(rest[i+1:], "0123456789") != "" {
+		return "", "", false
+	}
+	return rest[:i], rest[i+1:], true
+}
+
+// view is everything that is known of one port at one of the machine's addresses.
+type view struct {
+	port       int
+	address    string    // the machine's own
+	firewall   *Firewall // nil: not known
+	firewallAt int
+	dial       *Dial // nil: not tried
+	dialAt     int
+	outside    *Outside // nil: nobody looked
+	outsideAt  int
+}
+
+// views gathers what is known, by the addresses that others can use.
+func (d *diagnosis) views() (all []*view) {
+	get := func(address string, port int) *view {
+		for _, v := range all {
+			if v.address == address && v.port == port {
+				return v
+			}
+		}
+		all = append(all, &view{port: port, address: address})
+		return all[len(all)-1]
+	}
+	none, noneAt := facts[NoFirewall](d.facts)
+	firewalls, at := facts[Firewall](d.facts)
+	for i := range firewalls {
+		v := get(firewalls[i].Address, firewalls[i].Port)
+		v.firewall, v.firewallAt = &firewalls[i], at[i]
+	}
+	outsides, at := facts[Outside](d.facts)
+	for i := range outsides {
+		v := get(outsides[i].Local, outsides[i].Port)
+		v.outside, v.outsideAt = &outsides[i], at[i]
+	}
+	dials, at := facts[Dial](d.facts)
+	for i := range dials {
+		if !isLoopback(dials[i].Address) {
+			v := get(dials[i].Address, dials[i].Port)
+			v.dial, v.dialAt = &dials[i], at[i]
+		}
+	}
+	if len(none) > 0 {
+		for _, v := range all {
+			v.firewall, v.firewallAt = &Firewall{Address: v.address, Port: v.port, Verdict: "accept"}, noneAt[0]
+		}
+	}
+	return all
+}
+
+func (v *view) evidence() (at []int) {
+	if v.dial != nil {
+		at = append(at, v.dialAt)
+	}
+	if v.firewall != nil {
+		at = append(at, v.firewallAt)
+	}
+	if v.outside != nil {
+		at = append(at, v.outsideAt)
+	}
+	return at
+}
+
+// listens says whether somebody answers at the address, as far as the machine itself sees.
+func (v *view) listens() bool { return v.dial == nil || v.dial.Result == "open" }
+
+// reachable: does a connection from outside get through?
+func (d *diagnosis) reachable() {
+	for _, v := range d.views() {
+		if !v.listens() || d.loopbackPort(v.port) {
+			continue // that nobody answers there has been found already
+		}
+		d.filtered(v)
+		if v.outside != nil && v.outside.Result != "open" {
+			d.closedOutside(v)
+		}
+	}
+	d.untried()
+	d.wayIs()
+}
+
+// loopbackPort says whether a port is served on the loopback address only.
+func (d *diagnosis) loopbackPort(port int) bool {
+	listens, _ := facts[Listen](d.facts)
+	some, reaching := false, false
+	for _, l := range listens {
+		if l.Port == port && !l.Container {
+			some = true
+			reaching = reaching || l.Scope != LoopbackScope
+		}
+	}
+	return some && !reaching
+}
+
+// filtered: does the machine's own firewall keep connections away?
+func (d *diagnosis) filtered(v *view) {
+	if v.firewall == nil || v.outside != nil && v.outside.Result == "open" {
+		return
+	}
+	f := v.firewall
+	values := cause.Values{"port": itoa(v.port), "address": v.address}
+	fit := certain
+	seen := cause.Text{}
+	if v.outside != nil {
+		fit = certain + 3
+		seen = join("", "", text(" Seen from outside: ", "从外部看："), outcomes[v.outside.Result], text(".", "。"))
+	}
+	if f.Accepts != "" {
+		seen = join("", "", seen, text(" Some senders are let in by «%s»: is it the right address, and the right rule?", "部分来源由 «%s» 放行：地址和规则写对了吗？", f.Accepts))
+	}
+	by := text("the policy of %s", "%s 的默认策略", f.Where)
+	if f.Rule != "" {
+		by = text("the rule «%s»", "规则 «%s»", f.Rule)
+	}
+	var id cause.ID
+	var meaning cause.Text
+	switch f.Verdict {
+	case "drop":
+		id = cause.HostFirewallDrop
+		meaning = join("", "", text("Connections to %s are dropped by ", "到 %s 的连接被丢弃，依据是 ", hostPort(v.address, v.port)), by, text(".", "。"), seen)
+	case "reject":
+		id = cause.HostFirewallReject
+		meaning = join("", "", text("Connections to %s are rejected by ", "到 %s 的连接被拒绝，依据是 ", hostPort(v.address, v.port)), by, text(".", "。"), seen)
+	default:
+		return
+	}
+	found := d.find(id, fit, values, meaning, v.evidence()...)
+	found.Recipes = recipesOf(f.Manager)
+	if f.Manager == "nftables" && f.Where != "" {
+		found.Recipes = []string{}
+		found.Steps = []doctor.Step{{
+			Title: text("nftables, in the chain that decides", "nftables，在做决定的链中放行"),
+			Lines: text("sudo nft insert rule %s tcp dport %d accept\n# then put the same rule into /etc/nftables.conf", "sudo nft insert rule %s tcp dport %d accept\n# 再把同样的规则写入 /etc/nftables.conf", f.Where, v.port),
+		}}
+	}
+	if f.Rule != "" && f.Verdict == "reject" && strings.HasPrefix(f.Manager, "iptables") {
+		found.Steps = []doctor.Step{{
+			Title: text("In front of the rule that rejects", "插到拒绝规则之前"),
+			Lines: text("sudo iptables -I INPUT 1 -p tcp --dport %d -j ACCEPT    # appended, it would never be reached", "sudo iptables -I INPUT 1 -p tcp --dport %d -j ACCEPT    # 追加到末尾则永远轮不到", v.port),
+		}}
+	}
+	if f.Panel != "" {
+		found.Steps = append(found.Steps, doctor.Step{
+			Title: text("In the panel, which writes these rules", "在面板中操作（规则由它写入）"),
+			Lines: text("%s → security → open port %d", "%s → 安全 → 放行端口 %d", f.Panel, v.port),
+		})
+	}
+	if v.outside != nil {
+		found.RuledOut = append(found.RuledOut, doctor.RuledOut{Cause: cause.SecurityGroupClosed,
+			Why: text("it may be closed too, but this firewall alone explains what is seen; open it first and look again", "也可能没有放行，但仅主机防火墙就足以解释；先放行主机防火墙再看")})
+	}
+}
+
+// recipesOf are the instructions for a firewall's manager.
+func recipesOf(manager string) []string {
+	switch manager {
+	case "ufw", "firewalld", "nftables", "iptables":
+		return []string{manager}
+	}
+	return nil
+}
+
+// closedOutside: the port is served here, and does not open from outside.
+func (d *diagnosis) closedOutside(v *view) {
+	values := cause.Values{"port": itoa(v.port), "address": v.address, "host": v.outside.Address}
+	open := v.firewall != nil && v.firewall.Verdict == "accept"
+	if v.firewall != nil && v.firewall.Verdict != "accept" && v.firewall.Verdict != "unknown" {
+		return // filtered has said it
+	}
+	notHere := doctor.RuledOut{Cause: cause.HostFirewallDrop, Why: text("the firewall's rules were read, and accept it", "已读取防火墙规则，是放行的")}
+	listensHere := doctor.RuledOut{Cause: cause.BrokerNotRunning, Why: text("it answers on this machine's own address %s", "在本机地址 %s 上有响应", v.address)}
+	ruledOut := func(f *doctor.Finding) {
+		if open {
+			f.RuledOut = append(f.RuledOut, notHere)
+		}
+		if v.dial != nil {
+			f.RuledOut = append(f.RuledOut, listensHere)
+		}
+	}
+	switch v.outside.Result {
+	case "timeout":
+		d.silentOutside(v, values, open, ruledOut)
+	case "unreachable":
+		fit := likely
+		if open {
+			fit = possible
+		}
+		ruledOut(d.find(cause.HostFirewallReject, fit, values,
+			text("From outside a router or firewall answers that the port may not be reached (ICMP).", "从外部访问时，途中的路由器或防火墙回应“不可达”（ICMP）。"), v.evidence()...))
+	case "refused":
+		if v.outside.NAT() {
+			ruledOut(d.find(cause.NATNoPortForward, likely, values,
+				text("From outside %s refuses, while this machine (%s) listens: what refuses is the router in between, which does not lead the port to this machine.",
+					"从外部访问 %s 被拒绝，而本机（%s）在监听：拒绝的是中间的路由器，它没有把端口转到本机。", hostPort(v.outside.Address, v.port), v.address), v.evidence()...))
+			return
+		}
+		ruledOut(d.find(cause.HostFirewallReject, possible, values,
+			text("From outside the port refuses, on the machine it opens: something between answers with a reset.", "从外部被拒绝，在本机能连上：中间有设备回应了重置。"), v.evidence()...))
+	case "closed":
+		if l := d.proxied(v.port); l != nil {
+			d.find(cause.DockerDefaultConf, certain, values,
+				text("The connection opens and is closed at once: Docker's proxy accepts it, and nothing in the container does.", "连接能建立但立刻断开：docker-proxy 接受了连接，容器内却没有程序接收。"), v.evidence()...)
+			return
+		}
+		d.find(cause.RateLimitOrBan, possible, values,
+			text("From outside the connection opens and is closed at once, on the machine it stays: the broker or something before it does not want the probe's address.", "从外部能连上但立刻断开，在本机则保持：服务端或其前面的程序拒绝了探测点的地址。"), v.evidence()...)
+	}
+}
+
+// proxied is Docker's proxy at a port.
+func (d *diagnosis) proxied(port int) *Listen {
+	listens, _ := facts[Listen](d.facts)
+	for i := range listens {
+		if listens[i].Port == port && listens[i].Program == "docker-proxy" {
+			return &listens[i]
+		}
+	}
+	return nil
+}
+
+// silentOutside: no answer from outside. What keeps silent is before the machine, if its own firewall accepts.
+func (d *diagnosis) silentOutside(v *view, values cause.Values, open bool, ruledOut func(*doctor.Finding)) {
+	clouds, cloudAt := facts[Cloud](d.facts)
+	evidence := v.evidence()
+	switch {
+	case !open && v.firewall == nil:
+		// The rules could not be read, so both are as likely.
+		ruledOut(d.find(cause.HostFirewallDrop, 60, values,
+			text("From outside nobody answers, on the machine the port opens. The firewall's rules cannot be read; run this as root to know.", "从外部无响应，在本机能连上。防火墙规则无法读取，请用 root 运行以确认。"), evidence...))
+		ruledOut(d.find(cause.SecurityGroupClosed, 55, values, cause.Text{}, evidence...))
+	case len(clouds) > 0:
+		c := clouds[0]
+		f := d.find(cause.SecurityGroupClosed, certain, values,
+			join("", "", text("Port %d opens on this machine and its firewall accepts it, but from %s nobody answers: ", "端口 %d 在本机能连上，防火墙也放行，但从 %s 无响应：", v.port, v.outside.From),
+				text("the security group in the console of ", "没有放行的是"), cloudName(c.Name), text(" is what does not let it in.", " 控制台里的安全组。")), append(evidence, cloudAt[0])...)
+		if _, ok := cause.LookupRecipe(c.Name); ok {
+			f.Recipes = []string{c.Name}
+			if _, light := cause.LookupRecipe(c.Name + "-light"); light {
+				f.Recipes = append(f.Recipes, c.Name+"-light")
+			}
+		}
+		ruledOut(f)
+	case d.shared(v.address):
+		ruledOut(d.find(cause.CGNAT, certain, values,
+			text("This machine's address %s is one that the provider shares (100.64.0.0/10); from outside it is %s.", "本机地址 %s 属于运营商级共享地址（100.64.0.0/10），从外部看到的是 %s。", v.address, v.outside.Address), evidence...))
+	case v.outside.NAT():
+		ruledOut(d.find(cause.NATNoPortForward, certain-5, values,
+			text("From outside this machine is %s, and its own address is %s: a router stands between, and leads port %d nowhere.", "从外部看本机是 %s，自己的地址是 %s：中间有路由器，没有转发端口 %d。", v.outside.Address, v.address, v.port), evidence...))
+		ruledOut(d.find(cause.CGNAT, possible, values, text("If the router's own address outside is not %s, the provider shares that one among customers.", "如果路由器的外网地址不是 %s，则是运营商级 NAT。", v.outside.Address), evidence...))
+	default:
+		ruledOut(d.find(cause.SecurityGroupClosed, likely, values,
+			text("The address is this machine's own and its firewall accepts the port: what drops it is a firewall of the provider.", "地址在本机网卡上，防火墙也放行：丢弃它的是服务商的防火墙。"), evidence...))
+		ruledOut(d.find(cause.VPCACL, possible, values, cause.Text{}, evidence...))
+	}
+}
+
+// shared says whether an address is of the providers' shared space (RFC 6598).
+func (d *diagnosis) shared(address string) bool {
+	a, err := netip.ParseAddr(address)
+	return err == nil && netip.MustParsePrefix("100.64.0.0/10").Contains(a)
+}
+
+// untried: what can be said when nobody looked from outside.
+func (d *diagnosis) untried() {
+	if FromOutside(d.facts) {
+		return
+	}
+	clouds, at := facts[Cloud](d.facts)
+	for i, c := range clouds {
+		if c.Asked && len(c.Public) == 0 && !d.global() {
+			d.find(cause.NoPublicIP, likely, nil, join("", "", cloudName(c.Name), text(" has given this machine no public address.", " 没有给本机分配公网地址。")), at[i])
+		}
+	}
+}
+
+// global says whether the machine itself has an address of the internet.
+func (d *diagnosis) global() bool {
+	addresses, _ := facts[Addresses](d.facts)
+	return slices.ContainsFunc(addresses, func(a Addresses) bool { return len(a.reaching("internet")) > 0 })
+}
+
+// wayIs: is the way good enough?
+func (d *diagnosis) wayIs() {
+	ways, at := facts[Way](d.facts)
+	for i, w := range ways {
+		switch {
+		case !w.Full:
+			d.find(cause.MTUBlackhole, certain, cause.Values{"host": w.From},
+				text("Small packets pass between here and %s, and full ones over TCP do not arrive.", "与 %s 之间小包能通，TCP 的满长包到不了。", w.From), at[i])
+		case w.hole():
+			d.find(cause.MTUBlackhole, 60, cause.Values{"host": w.From},
+				text("Packets above %d bytes disappear on the way to %s, and no router says so. TCP gets through with smaller ones for now.", "去往 %[2]s 的大于 %[1]d 字节的包消失，且没有路由器告知。目前 TCP 靠较小的包仍能通。", w.MTUOut, w.From), at[i])
+		}
+		if w.RTT >= slowRTT {
+			d.find(cause.FarAway, likely, cause.Values{"seconds": ftoa(w.RTT / 1000)}, text("A round trip to %s takes %.0f ms.", "到 %s 的往返需要 %.0f 毫秒。", w.From, w.RTT), at[i])
+		}
+		if w.LossOut >= badLoss || w.LossBack >= badLoss {
+			d.find(cause.LossyNetwork, likely, nil, text("%s %% get lost on the way to %s, %s %% on the way back.", "去往 %[2]s 丢包 %[1]s %%，回程 %[3]s %%。", ftoa(w.LossOut), w.From, ftoa(w.LossBack)), at[i])
+		}
+	}
+}
+
+// named: does the name that clients use lead here?
+func (d *diagnosis) named() {
+	names, at := facts[Named](d.facts)
+	for i, n := range names {
+		values := cause.Values{"host": n.Name}
+		switch {
+		case n.Error != "" && !n.NotFound:
+			d.find(cause.DNSNoAnswer, likely, values, text("From here the name server does not answer: %s.", "从本机查询 DNS 没有应答：%s。", n.Error), at[i])
+		case n.Error != "":
+			d.find(cause.DNSMissingOrStale, likely, values, text("The name cannot be resolved from here: %s.", "从本机无法解析该域名：%s。", n.Error), at[i])
+		case n.NoMatch && n.Private && !n.Unsure:
+			d.find(cause.PrivateIPUsed, likely, values, text("%s leads to %s, which is no address of the internet.", "%s 解析到 %s，不是公网地址。", n.Name, list(n.Addresses)), at[i])
+		case n.NoMatch && !n.Unsure:
+			d.find(cause.DNSMissingOrStale, likely, values, text("%s leads to %s, and this machine is elsewhere; or a CDN stands in front.", "%s 解析到 %s，而本机不在那里；或者前面有 CDN。", n.Name, list(n.Addresses)), at[i])
+		}
+		if n.HasIPv6 {
+			d.onlyIPv4(n, at[i])
+		}
+	}
+}
+
+// onlyIPv4: clients prefer IPv6 when the name has it.
+func (d *diagnosis) onlyIPv4(n Named, at int) {
+	dials, dialAt := facts[Dial](d.facts)
+	for i, one := range dials {
+		a, err := netip.ParseAddr(one.Address)
+		if err != nil || !a.Is6() || one.Result == "open" {
+			continue
+		}
+		for j, other := range dials {
+			b, err := netip.ParseAddr(other.Address)
+			if err == nil && b.Is4() && other.Port == one.Port && other.Result == "open" && a.IsLoopback() == b.IsLoopback() {
+				d.find(cause.IPv4OnlyListener, likely, cause.Values{"host": n.Name, "port": itoa(one.Port), "address": one.Address},
+					text("%s has an IPv6 address, and port %d opens on IPv4 only.", "%s 有 IPv6 地址，而端口 %d 只在 IPv4 上能连。", n.Name, one.Port), at, dialAt[i], dialAt[j])
+				return
+			}
+		}
+	}
+}
+
+// soon is how many days before its end a certificate should have been renewed; Let's Encrypt's clients renew thirty days before.
+const soon = 14
+
+// certified: are certificates as clients and the broker need them?
+func (d *diagnosis) certified() {
+	certificates, at := facts[Certificate](d.facts)
+	for i, c := range certificates {
+		values := cause.Values{"file": c.File, "port": itoa(c.Port)}
+		switch {
+		case c.Denied != "":
+			d.find(cause.KeyUnreadable, certain, cause.Values{"file": c.Denied},
+				text("The broker runs as %s, who may not read %s.", "服务端以用户 %s 运行，无权读取 %s。", c.User, c.Denied), at[i])
+		case c.Error != "" || c.KeyMismatch:
+			why := text("%s: %s", "%s：%s", c.File, c.Error)
+			if c.KeyMismatch {
+				why = text("%s is not the key of %s.", "%s 不是 %s 的私钥。", c.KeyFile, c.File)
+			}
+			d.find(cause.KeyUnreadable, likely, cause.Values{"file": c.File}, why, at[i])
+			continue
+		}
+		values["days"] = itoa(max(c.Days, -c.Days))
+		switch {
+		case c.Served && c.Other && c.ServedDays < 0 && c.Days >= 0:
+			values["days"] = itoa(-c.ServedDays)
+			f := d.find(cause.TLSExpired, certain, values,
+				text("The broker serves a certificate that expired %d days ago, and %s has a newer one: reload the broker.", "服务端仍在使用 %d 天前过期的证书，而 %s 里已有新的：请重载服务端。", -c.ServedDays, c.File), at[i])
+			f.Steps = []doctor.Step{{Title: text("Load the new certificate", "载入新证书"), Lines: text("sudo systemctl reload mosquitto    # or: kill -HUP PID", "sudo systemctl reload mosquitto    # 或：kill -HUP PID")}}
+		case c.Days < 0:
+			d.find(cause.TLSExpired, certain, values, text("%s expired %d days ago.", "%s 已过期 %d 天。", c.File, -c.Days), at[i])
+		case c.Future:
+			d.find(cause.TLSNotYetValid, certain, values, text("%s is not valid yet by this machine's clock: it was made with another one, or this one is wrong.", "按本机时钟 %s 尚未生效：签发时用了另一个时钟，或本机时钟不准。", c.File), at[i])
+		case c.Days < soon:
+			d.find(cause.TLSExpiresSoon, certain, values, text("%s expires in %d days, and nothing has renewed it yet.", "%s 还有 %d 天过期，尚未续期。", c.File, c.Days), at[i])
+		}
+		if c.Incomplete {
+			d.find(cause.TLSIncompleteChain, certain-3, values, text("%s was issued by %s, whose own certificate is not in the file.", "%s 由 %s 颁发，但文件里没有它的证书。", c.File, c.Issuer), at[i])
+		}
+		if c.WrongName != "" {
+			d.find(cause.TLSNameMismatch, certain, cause.Values{"host": c.WrongName, "port": itoa(c.Port)},
+				text("Clients use the name %s, and the certificate is for %s.", "客户端使用的名称是 %s，而证书用于 %s。", c.WrongName, list(c.Names)), at[i])
+		}
+		if c.KeyOpen {
+			d.find(cause.FilePermissions, certain, cause.Values{"file": c.KeyFile}, text("Its mode is %s.", "其权限为 %s。", c.KeyMode), at[i])
+		}
+	}
+}

@@ -2,9 +2,12 @@ package main
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"picket/echo/probe"
 )
 
 // commands are picket's own. Each is a struct with a method Run(*env) error, in a file of its name; its method Help holds the
@@ -54,6 +57,7 @@ func newParser(e *env) (*kong.Kong, error) {
 		kong.Name("picket"),
 		kong.Description(about),
 		kong.Vars(echoDefaults()),
+		kong.Vars{"probePort": strconv.Itoa(probe.DefaultPort)},
 		kong.Writers(e.stdout, e.stderr),
 		kong.NoDefaultHelp(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100, NoExpandSubcommands: true}),

@@ -17,7 +17,22 @@ type doctorCommand struct {
 	Check   doctorCheck   `cmd:"" default:"withargs" help:"Try to connect, and say what fails and why (this word may be left out)."`
 	Explain doctorExplain `cmd:"" help:"Explain a cause: what happens, and what to do."`
 	List    doctorList    `cmd:"" help:"List the causes that the doctor knows."`
+	Server  doctorServer  `cmd:"" help:"On the broker's machine: say what keeps clients from it; also written --server."`
 	Phone   doctorPhone   `cmd:"" help:"Show the address of the broker's page for a phone's browser, with its QR code; also written --phone."`
+}
+
+// doctorWords reads "doctor --server" and "doctor --phone" as "doctor server" and "doctor phone": what the doctor is asked about is written as
+// an option, because an address may stand in the same place.
+func doctorWords(args []string) []string {
+	if args[0] != "doctor" {
+		return args
+	}
+	for _, word := range []string{"server", "phone"} {
+		if i := slices.Index(args, "--"+word); i > 0 {
+			return slices.Concat([]string{"doctor", word}, args[1:i], args[i+1:])
+		}
+	}
+	return args
 }
 
 // doctorStyle are the options of everything that the doctor prints.

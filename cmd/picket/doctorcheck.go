@@ -101,10 +101,7 @@ func (c *doctorCheck) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	wait := &progress{to: e.stderr, lang: c.lang()}
-	if f, ok := e.stderr.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
-		wait.to = nil
-	}
+	wait := newWait(e, c.lang())
 	printer := c.printer(e)
 	var failed error
 	if !c.JSON {
@@ -243,6 +240,14 @@ type progress struct {
 	to    io.Writer // nil: nowhere
 	lang  cause.Lang
 	shown bool
+}
+
+// newWait shows on standard error, if that is a terminal.
+func newWait(e *env, lang cause.Lang) *progress {
+	if f, ok := e.stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return &progress{to: e.stderr, lang: lang}
+	}
+	return &progress{lang: lang}
 }
 
 func (p *progress) show(what cause.Text) {

@@ -12,7 +12,6 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -246,17 +245,4 @@ func (c *doctorPhone) Run(e *env) error {
 		return &statusError{status: statusFailure}
 	}
 	return err
-}
-
-// doctorWords reads "doctor --phone" as "doctor phone": what the doctor is asked about is written as an option, because an address may stand
-// in the same place.
-func doctorWords(args []string) []string {
-	if args[0] != "doctor" {
-		return args
-	}
-	i := slices.Index(args, "--phone")
-	if i < 0 {
-		return args
-	}
-	return slices.Concat([]string{"doctor", "phone"}, args[1:i], args[i+1:])
 }

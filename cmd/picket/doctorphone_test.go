@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"slices"
 	"testing"
 
 	"picket/cause"
@@ -52,20 +51,6 @@ func TestLookAt(t *testing.T) {
 		s.Close()
 		if p := elsewhere(t.Context(), u); p.Cause != cause.BrokerNotRunning || p.URL != "" {
 			t.Errorf("nothing there: %+v", p)
-		}
-	}
-}
-
-func TestDoctorWords(t *testing.T) {
-	for _, c := range []struct{ in, want []string }{
-		{[]string{"doctor", "--phone"}, []string{"doctor", "phone"}},
-		{[]string{"doctor", "--phone", "h:1"}, []string{"doctor", "phone", "h:1"}},
-		{[]string{"doctor", "--lang", "zh", "--phone"}, []string{"doctor", "phone", "--lang", "zh"}},
-		{[]string{"doctor", "list"}, []string{"doctor", "list"}},
-		{[]string{"pub", "--phone"}, []string{"pub", "--phone"}},
-	} {
-		if got := doctorWords(c.in); !slices.Equal(got, c.want) {
-			t.Errorf("%v: %v", c.in, got)
 		}
 	}
 }

@@ -40,7 +40,7 @@ type echoServe struct {
 	Idle           time.Duration `default:"${echoIdle}" help:"How long nothing may move on it (default ${default})."`
 
 	Probe     bool   `help:"Also answer those who hold the token what their own address looks like from here, for picket doctor --server --from."`
-	ProbePort int    `default:"2002" help:"Port of the probe, TCP and UDP (default ${default})."`
+	ProbePort int    `default:"${probePort}" help:"Port of the probe, TCP and UDP (default ${default})."`
 	TokenFile string `placeholder:"FILE" type:"path" help:"File with the probe's token (default: the environment's PICKET_PROBE_TOKEN)."`
 
 	LogFormat string `enum:"mosquitto,text,json" default:"mosquitto" placeholder:"FORM" help:"Form of the log: mosquitto, text or json."`

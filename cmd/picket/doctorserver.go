@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"picket/doctor"
+	"picket/doctor/host"
+	"picket/doctor/host/gather"
+	"picket/echo/probe"
+)
+
+// doctorServer is "picket doctor --server".
+type doctorServer struct {
+	Port      []int  `short:"p" placeholder:"PORT" help:"Port to look at; may be repeated (default: those of the broker)."`
+	Config    string `short:"c" placeholder:"FILE" type:"path" help:"The broker's configuration (default: the one that it was started with)."`
+	Name      string `placeholder:"HOST" help:"Name that clients use for this machine: does it lead here, and is the certificate for it?"`
+	From      string `placeholder:"HOST[:PORT]" help:"Have the ports tried from outside, by picket echo serve --probe on that machine (port ${probePort})."`
+	TokenFile string `placeholder:"FILE" type:"path" help:"File with the probe's token (default: the environment's PICKET_PROBE_TOKEN)."`
+
+	doctorStyle
+}
+
+func (doctorServer) Help() string {
+	return `On the broker's machine: why can clients not reach it? Looks at the broker's process and sockets, the firewall, addresses and cloud, Docker, the configuration
+and whether it is in use, certificates, limits, clock, memory, disk and log. It changes nothing; root sees more.
+
+What lies before the machine (a security group, a router) shows only from outside: run "picket echo serve --probe" on another machine and name it by --from.
+
+Exit status: 0 healthy, 3 with warnings, 10 to 19 by the stage of what is wrong, 2 for a wrong command line; docs/doctor.md has the list.
+
+Examples:
+  sudo picket doctor --server
+  sudo picket doctor --server --name mqtt.example.com --lang zh
+  sudo picket doctor --server --from echo.example.com --token-file probe.token
+  picket doctor --server --json`
+}
+
+// Run looks at the machine and prints what was found.
+func (c *doctorServer) Run(e *env) error {
+	options, err := c.options()
+	if err != nil {
+		return err
+	}
+	wait := newWait(e, c.lang())
+	printer := c.printer(e)
+	var failed error
+	if !c.JSON {
+		options.Fact = func(f doctor.Fact) {
+			wait.clear()
+			if err := printer.Fact(f); err != nil {
+				failed = err
+			}
+		}
+	}
+	options.Doing = wait.show
+	facts, err := gather.Gather(e.ctx, options)
+	wait.clear()
+	if errors.Is(err, context.Canceled) {
+		return errors.New("interrupted: no conclusion is drawn from a part of the facts")
+	}
+	if err != nil {
+		return err
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		name = "localhost"
+	}
+	report := &doctor.Report{Subject: name, Facts: facts, Findings: host.Diagnose(facts), Healthy: host.Healthy}
+	if !host.FromOutside(facts) {
+		report.Healthy = host.HealthyHereOnly
+	}
+	if c.JSON {
+		out, err := report.JSON(c.lang())
+		failed = c.print(e, out, err)
+	} else if failed == nil {
+		failed = printer.Report(report)
+	}
+	if failed != nil {
+		return failed
+	}
+	if status := report.ExitStatus(); status != doctor.ExitHealthy {
+		return &statusError{status: status}
+	}
+	return nil
+}
+
+// options turns the flags into what to look at.
+func (c *doctorServer) options() (o gather.Options, err error) {
+	o = gather.Options{Ports: c.Port, Config: c.Config, Name: strings.TrimSuffix(c.Name, ".")}
+	for _, p := range c.Port {
+		if err := checkPorts(portOption{"--port", p}); err != nil {
+			return o, err
+		}
+	}
+	if c.Config != "" {
+		if o.Config, err = filepath.Abs(c.Config); err != nil {
+			return o, err
+		}
+		if _, err := os.Stat(o.Config); err != nil {
+			return o, err
+		}
+	}
+	if c.From == "" {
+		if c.TokenFile != "" {
+			return o, &usageError{text: "--token-file belongs to --from"}
+		}
+		return o, nil
+	}
+	o.Probe = &gather.Probe{Host: c.From, Port: probe.DefaultPort}
+	if name, port, err := net.SplitHostPort(c.From); err == nil {
+		number, err := strconv.Atoi(port)
+		if err != nil || number < 1 || number > 65535 {
+			return o, &usageError{text: "--from: a port is a number from 1 to 65535"}
+		}
+		o.Probe.Host, o.Probe.Port = name, number
+	}
+	o.Probe.Host = strings.Trim(o.Probe.Host, "[]")
+	o.Probe.Token, err = probeToken(c.TokenFile)
+	return o, err
+}

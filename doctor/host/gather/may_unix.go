@@ -1,0 +1,25 @@
+//go:build unix
+
+package gather
+
+import (
+	"os"
+	"slices"
+	"syscall"
+)
+
+// may says whether the mode lets the reader do what a bit of the last three stands for: 1 to enter a folder, 4 to read.
+func (r reader) may(info os.FileInfo, bit os.FileMode) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return true
+	}
+	switch mode := info.Mode().Perm(); {
+	case int(stat.Uid) == r.uid:
+		return mode&(bit<<6) != 0
+	case slices.Contains(r.gids, int(stat.Gid)):
+		return mode&(bit<<3) != 0
+	default:
+		return mode&bit != 0
+	}
+}

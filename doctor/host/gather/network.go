@@ -1,0 +1,419 @@
+package gather
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"picket/doctor/host"
+	"picket/doctor/host/firewall"
+	"picket/echo/probe"
+	"picket/reach"
+)
+
+// outward is an address of the machine that others use.
+type outward struct {
+	addr  netip.Addr
+	iface string
+}
+
+func loopback(address string) bool {
+	a, err := netip.ParseAddr(address)
+	return err == nil && a.Unmap().IsLoopback()
+}
+
+// reaches are the words of host.Address.
+var reaches = map[reach.Scope]string{reach.Machine: "machine", reach.Guests: "guests", reach.VPN: "vpn", reach.Network: "network", reach.Internet: "internet"}
+
+// addresses tells which addresses the machine has, and chooses those that others use: the one towards the internet of each family, or
+// else the one that reaches furthest, and those by which the probe was reached.
+func (g *gatherer) addresses() {
+	this, err := reach.ThisHost()
+	if err != nil {
+		g.unread("addresses", err)
+		return
+	}
+	g.own.Container = this.Container
+	best := make(map[bool]outward) // by whether it is IPv4
+	bestScope := make(map[bool]reach.Scope)
+	for _, i := range this.Interfaces {
+		for _, a := range i.Addrs {
+			if a.IsLinkLocalUnicast() {
+				continue
+			}
+			scope := reach.ScopeOf(i, a)
+			outbound := a == this.Outbound4 || a == this.Outbound6
+			g.own.All = append(g.own.All, host.Address{Address: a.String(), Interface: i.Name, Reach: reaches[scope], Outbound: outbound})
+			if outbound {
+				scope = reach.Internet + 1
+			}
+			if scope > reach.Guests && scope > bestScope[a.Is4()] {
+				best[a.Is4()], bestScope[a.Is4()] = outward{a, i.Name}, scope
+			}
+		}
+	}
+	for _, is4 := range []bool{true, false} {
+		if o, ok := best[is4]; ok {
+			g.outward = append(g.outward, o)
+		}
+	}
+	g.interfaces = networks()
+	g.add(g.own)
+	g.connectProbes()
+}
+
+// networks are the machine's interfaces with the networks behind them.
+func networks() (all []firewall.Interface) {
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return nil
+	}
+	for _, i := range interfaces {
+		one := firewall.Interface{Name: i.Name}
+		addrs, err := i.Addrs()
+		if err != nil {
+			continue
+		}
+		for _, a := range addrs {
+			if p, err := netip.ParsePrefix(a.String()); err == nil {
+				one.Networks = append(one.Networks, p)
+			}
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// use adds an address that others use.
+func (g *gatherer) use(a netip.Addr) {
+	a = a.WithZone("")
+	if a.IsLoopback() || slices.ContainsFunc(g.outward, func(o outward) bool { return o.addr == a }) {
+		return
+	}
+	for _, i := range g.interfaces {
+		for _, n := range i.Networks {
+			if n.Addr() == a {
+				g.outward = append(g.outward, outward{a, i.Name})
+				return
+			}
+		}
+	}
+}
+
+// served are the ports at which somebody on the machine listens.
+func (g *gatherer) served() (ports []int) {
+	for _, p := range g.portsOf() {
+		if slices.ContainsFunc(g.listens, func(l host.Listen) bool { return l.Port == p && !l.Container }) {
+			ports = append(ports, p)
+		}
+	}
+	return ports
+}
+
+// dialLimit is how long a connection from the machine to itself may take; it takes microseconds, or a firewall drops it.
+const dialLimit = 3 * time.Second
+
+// dials connects to the broker's ports, on the loopback address and on those that others use, all at the same time.
+func (g *gatherer) dials() {
+	addresses := []netip.Addr{netip.MustParseAddr("127.0.0.1")}
+	for _, o := range g.outward {
+		addresses = append(addresses, o.addr)
+	}
+	ports := g.served()
+	found := make([]host.Dial, len(ports)*len(addresses))
+	var all sync.WaitGroup
+	for i, port := range ports {
+		for j, a := range addresses {
+			all.Go(func() { found[i*len(addresses)+j] = dial(g.ctx, a, port) })
+		}
+	}
+	all.Wait()
+	for _, d := range found {
+		g.add(d)
+	}
+}
+
+func dial(ctx context.Context, a netip.Addr, port int) host.Dial {
+	d := host.Dial{Address: a.String(), Port: port}
+	began := time.Now()
+	conn, err := (&net.Dialer{Timeout: dialLimit}).DialContext(ctx, "tcp", netip.AddrPortFrom(a, uint16(port)).String())
+	d.Millis = millis(time.Since(began))
+	if err == nil {
+		conn.Close()
+	} else {
+		d.Error = bareNet(err)
+	}
+	d.Result = result(err)
+	return d
+}
+
+func millis(t time.Duration) float64 { return float64(t.Microseconds()) / 1000 }
+
+func bareNet(err error) string {
+	var call *os.SyscallError
+	if errors.As(err, &call) {
+		return call.Err.Error()
+	}
+	return err.Error()
+}
+
+// result is what an error of connecting means.
+func result(err error) string {
+	var n net.Error
+	switch {
+	case err == nil:
+		return "open"
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET):
+		return "refused"
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EACCES):
+		return "unreachable"
+	case errors.As(err, &n) && n.Timeout():
+		return "timeout"
+	}
+	return "failed"
+}
+
+// firewall reads the packet filter and asks it about the broker's ports.
+func (g *gatherer) firewall() {
+	rules, err := g.rules()
+	if err != nil {
+		g.unread("firewall", err)
+		return
+	}
+	if rules.Empty() {
+		g.add(host.NoFirewall{})
+		return
+	}
+	manager := manager(rules)
+	panel := ""
+	for dir, name := range map[string]string{"/www/server/panel": "BT (宝塔)", "/opt/1panel": "1Panel"} {
+		if g.exists(dir) {
+			panel = name
+		}
+	}
+	for _, port := range g.portsOf() {
+		for _, o := range g.outward {
+			d := rules.Decide(firewall.Packet{To: o.addr, Port: uint16(port), In: o.iface}, g.interfaces)
+			f := host.NewFirewall(o.addr, port, manager, d)
+			f.Panel = panel
+			g.add(f)
+		}
+	}
+}
+
+// rules reads the filter with every program that is there.
+func (g *gatherer) rules() (*firewall.Ruleset, error) {
+	var parts []*firewall.Ruleset
+	var refused error
+	for _, program := range []struct {
+		name  string
+		args  []string
+		parse func([]byte) (*firewall.Ruleset, error)
+	}{
+		{"nft", []string{"-j", "list", "ruleset"}, firewall.ParseNFT},
+		{"iptables-save", nil, func(b []byte) (*firewall.Ruleset, error) { return firewall.ParseIPTables(b, false) }},
+		{"ip6tables-save", nil, func(b []byte) (*firewall.Ruleset, error) { return firewall.ParseIPTables(b, true) }},
+		{"iptables-legacy-save", nil, func(b []byte) (*firewall.Ruleset, error) { return firewall.ParseIPTables(b, false) }},
+		{"ip6tables-legacy-save", nil, func(b []byte) (*firewall.Ruleset, error) { return firewall.ParseIPTables(b, true) }},
+	} {
+		out, err := g.Run(g.ctx, program.name, program.args...)
+		switch {
+		case errors.Is(err, errMissing):
+			continue
+		case err != nil:
+			refused = err
+			continue
+		}
+		if len(strings.TrimSpace(string(out))) == 0 {
+			continue // a system without nftables' tables prints nothing
+		}
+		rules, err := program.parse(out)
+		if err != nil {
+			refused = err
+			continue
+		}
+		parts = append(parts, rules)
+	}
+	switch {
+	case refused != nil && len(parts) == 0:
+		return nil, refused
+	case len(parts) == 0 && !g.exists("/proc/net/ip_tables_names"):
+		return nil, errors.New("neither nft nor iptables-save is installed")
+	case refused != nil && os.Geteuid() != 0:
+		return nil, refused // a part would be taken for the whole
+	}
+	return firewall.Join(parts...), nil
+}
+
+// manager is the program that people change the filter with.
+func manager(rules *firewall.Ruleset) string {
+	switch {
+	case rules.HasChain("ufw-user-input"):
+		return "ufw"
+	case rules.HasTable("firewalld"), rules.HasChain("INPUT_ZONES"):
+		return "firewalld"
+	case strings.HasPrefix(rules.Source, "iptables"):
+		return "iptables"
+	}
+	return "nftables"
+}
+
+// resolveLimit is how long a name server may take: two tries of five seconds, the resolver's own default.
+const resolveLimit = 10 * time.Second
+
+// name looks the name up that clients use.
+func (g *gatherer) name() {
+	if g.Name == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(g.ctx, resolveLimit)
+	defer cancel()
+	n := host.Named{Name: g.Name}
+	g.doing("asking the name server", "查询 DNS")
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", g.Name)
+	if err != nil {
+		n.Error = err.Error()
+		var d *net.DNSError
+		if errors.As(err, &d) {
+			n.Error, n.NotFound = d.Err, d.IsNotFound
+		}
+		g.add(n)
+		return
+	}
+	mine := slices.Clone(g.public)
+	for _, a := range g.own.All {
+		mine = append(mine, a.Address)
+	}
+	n.Private = true
+	for _, a := range addresses {
+		a = a.Unmap().WithZone("")
+		n.Addresses = append(n.Addresses, a.String())
+		n.HasIPv6 = n.HasIPv6 || a.Is6()
+		n.Private = n.Private && (a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast())
+		if slices.Contains(mine, a.String()) {
+			n.Mine = append(n.Mine, a.String())
+		}
+	}
+	n.NoMatch = len(n.Mine) == 0
+	n.Unsure = len(g.public) == 0 && !slices.ContainsFunc(g.own.All, func(a host.Address) bool { return a.Reach == "internet" })
+	g.add(n)
+}
+
+// connectProbes connects to the probe in each family that it has, so that the addresses that it is reached by are looked at too.
+func (g *gatherer) connectProbes() {
+	if g.Probe == nil {
+		return
+	}
+	var first error
+	for _, network := range []string{"tcp4", "tcp6"} {
+		c, err := probe.Dial(g.ctx, network, g.Probe.Host, g.Probe.Port, g.Probe.Token)
+		if err != nil {
+			var none *net.AddrError
+			var dns *net.DNSError
+			if first == nil && !errors.As(err, &none) && !errors.As(err, &dns) && !errors.Is(err, syscall.ENETUNREACH) {
+				first = err
+			} else if errors.As(err, &dns) && network == "tcp4" {
+				first = err
+			}
+			continue
+		}
+		g.probes = append(g.probes, c)
+		g.use(c.Local().Addr())
+		if a := c.Self().Addr().String(); !slices.Contains(g.public, a) {
+			g.public = append(g.public, a)
+		}
+	}
+	if len(g.probes) == 0 {
+		if first == nil {
+			first = errors.New("it has no address that can be reached from here")
+		}
+		g.unread("vantage", first)
+	}
+}
+
+// outside has the probe look at the ports, and measures the way to it.
+func (g *gatherer) outside() {
+	defer func() {
+		for _, c := range g.probes {
+			c.Close()
+		}
+	}()
+	var ports []uint16
+	for _, p := range g.portsOf() {
+		ports = append(ports, uint16(p))
+	}
+	for i, c := range g.probes {
+		from := c.Server().Addr().String()
+		g.doing("having the ports tried from "+from, "请 "+from+" 测试端口")
+		all, err := c.Reach(ports)
+		if err != nil {
+			g.unread("vantage", err)
+			continue
+		}
+		for _, r := range all {
+			g.add(host.Outside{From: from, Address: c.Self().Addr().String(), Local: c.Local().Addr().WithZone("").String(),
+				Port: int(r.Port), Result: r.Outcome.String(), Millis: millis(r.Took)})
+		}
+		if i > 0 {
+			continue // the way has been measured
+		}
+		g.doing("measuring the way to "+from, "测量到 "+from+" 的线路")
+		w, err := measure(c)
+		if err != nil {
+			g.unread("vantage", err)
+			continue
+		}
+		w.From = from
+		g.add(w)
+	}
+}
+
+// roundTrips is how many are measured: enough for a median, and over in five seconds on the slowest way.
+const roundTrips = 20
+
+// measure measures the way to a probe.
+func measure(c *probe.Client) (w host.Way, err error) {
+	w.Ahead = c.ClockAhead().Seconds()
+	r, err := c.RoundTrips(roundTrips)
+	if err != nil {
+		return w, err
+	}
+	w.RTT, w.Jitter, w.Most = millis(r.Median), millis(r.Jitter), millis(r.Most)
+	l, err := c.Loss()
+	if err != nil {
+		return w, err
+	}
+	w.Measured, w.LossOut, w.LossBack = l.UDP, l.OutPercent(), l.BackPercent()
+	if l.UDP {
+		m, err := c.PathMTU()
+		if err != nil {
+			return w, err
+		}
+		w.MTUOut, w.MTUBack, w.Silent = m.Out, m.Back, m.Out > 0 && !m.Told && !m.Local
+	}
+	b, err := c.Bulk()
+	if err != nil {
+		return w, err
+	}
+	w.Full = b.Out > 0 && b.Back > 0
+	if t := b.Local; !l.UDP && t != nil {
+		w.LossOut = 0
+		if t.Segments > 0 {
+			w.LossOut = float64(1000*t.Repeated/t.Segments) / 10
+		}
+		if !w.Full {
+			w.MTUOut = 0
+		}
+	}
+	return w, nil
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

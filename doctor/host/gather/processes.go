@@ -1,0 +1,314 @@
+package gather
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/procfs"
+
+	"picket/doctor/host"
+)
+
+// process is a broker's process.
+type process struct {
+	fact   host.Broker
+	proc   procfs.Proc
+	args   []string
+	uid    int
+	gids   []int
+	inodes map[uint64]bool // of its sockets
+}
+
+// programs are the brokers that are recognized by their process.
+var programs = map[string]string{
+	"mosquitto": "mosquitto", "picket": "picket", "nanomq": "nanomq", "flashmq": "FlashMQ", "FlashMQ": "FlashMQ", "rmqttd": "rmqtt",
+	"vernemq": "VerneMQ", "emqx": "emqx", "hmq": "hmq", "comqtt": "comqtt", "bifromq": "BifroMQ", "hivemq": "HiveMQ",
+}
+
+// hosted are brokers that run inside another program (Erlang, Java), which have their name among its arguments.
+var hosted = map[string][]string{"beam.smp": {"emqx", "vernemq", "rabbitmq"}, "java": {"hivemq", "bifromq", "activemq"}}
+
+// recognize says which broker a command line is, if it is one.
+func recognize(args []string) (program string, ok bool) {
+	if len(args) == 0 {
+		return "", false
+	}
+	base := filepath.Base(args[0])
+	switch {
+	case base == "picket":
+		return "picket", len(args) > 1 && args[1] == "serve"
+	case programs[base] != "":
+		return programs[base], true
+	}
+	for _, name := range hosted[base] {
+		if strings.Contains(strings.ToLower(strings.Join(args[1:], " ")), name) {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+// processes finds brokers and sockets that listen.
+func (g *gatherer) processes() {
+	proc, err := procfs.NewFS(g.path("/proc"))
+	if err != nil {
+		g.unread("system", errors.New("there is no /proc; this part of the doctor knows Linux only"))
+		return
+	}
+	all, err := proc.AllProcs()
+	if err != nil {
+		g.unread("processes", err)
+		return
+	}
+	mine := g.namespaces("self")
+	var elsewhere []process
+	for _, p := range all {
+		args, err := p.CmdLine()
+		if err != nil {
+			continue // it has ended
+		}
+		if program, ok := recognize(args); ok && p.PID != os.Getpid() {
+			b := g.broker(p, program, args)
+			// One in a network of its own has nothing to do with this machine's ports, unless it is a container's, whose ports are passed on.
+			switch theirs := g.namespaces(strconv.Itoa(p.PID)); {
+			case theirs.net == "" || theirs.net == mine.net:
+				g.brokers = append(g.brokers, b)
+			case theirs.pid != mine.pid:
+				b.fact.Container = true
+				g.brokers = append(g.brokers, b)
+			default:
+				b.fact.Container = true
+				elsewhere = append(elsewhere, b)
+			}
+		}
+	}
+	if len(g.brokers) == 0 {
+		for _, b := range elsewhere { // told, and not looked into: whoever asks may have meant one of them
+			g.add(b.fact)
+		}
+	}
+	complete := os.Geteuid() == 0 || g.Root != ""
+	if len(g.brokers) == 0 {
+		g.add(host.NoBroker{Complete: complete || !g.hidden()})
+	}
+	for _, b := range g.brokers {
+		g.add(b.fact)
+	}
+	g.sockets(all)
+}
+
+// hidden says whether the system keeps other users' processes from us (hidepid).
+func (g *gatherer) hidden() bool {
+	_, err := os.Stat(g.path("/proc/1"))
+	return err != nil
+}
+
+// namespaces are what a process sees of the machine; empty where that may not be read.
+type namespaces struct{ net, pid string }
+
+func (g *gatherer) namespaces(pid string) (n namespaces) {
+	n.net, _ = os.Readlink(g.path("/proc/" + pid + "/ns/net")) // empty when it fails
+	n.pid, _ = os.Readlink(g.path("/proc/" + pid + "/ns/pid"))
+	return n
+}
+
+func (g *gatherer) broker(p procfs.Proc, program string, args []string) process {
+	b := process{proc: p, args: args, uid: -1, fact: host.Broker{PID: p.PID, Program: program}}
+	if stat, err := p.Stat(); err == nil {
+		if seconds, err := stat.StartTime(); err == nil {
+			b.fact.Started = int64(seconds)
+		}
+	}
+	b.identity(g.word("/proc/" + strconv.Itoa(p.PID) + "/status"))
+	b.fact.User = strconv.Itoa(b.uid)
+	if u, err := user.LookupId(b.fact.User); err == nil {
+		b.fact.User = u.Username
+	}
+	if file := option(args, "-c", "--config-file"); file != "" && (program == "mosquitto" || program == "picket") {
+		if !filepath.IsAbs(file) {
+			if cwd, err := p.Cwd(); err == nil {
+				file = filepath.Join(cwd, file)
+			}
+		}
+		b.fact.Config = file
+	}
+	if cgroups, err := p.Cgroups(); err == nil {
+		for _, c := range cgroups {
+			if name := filepath.Base(c.Path); strings.HasSuffix(name, ".service") {
+				b.fact.Unit = name
+			}
+		}
+	}
+	return b
+}
+
+// identity reads who the process is from /proc/PID/status.
+func (b *process) identity(status string) {
+	for line := range strings.Lines(status) {
+		name, value, _ := strings.Cut(line, ":")
+		fields := strings.Fields(value)
+		switch {
+		case name == "Uid" && len(fields) > 1:
+			b.uid, _ = strconv.Atoi(fields[1]) // the effective one
+		case name == "Gid" && len(fields) > 1:
+			if gid, err := strconv.Atoi(fields[1]); err == nil {
+				b.gids = append(b.gids, gid)
+			}
+		case name == "Groups":
+			for _, f := range fields {
+				if gid, err := strconv.Atoi(f); err == nil {
+					b.gids = append(b.gids, gid)
+				}
+			}
+		}
+	}
+}
+
+// option finds the value of an option in a command line: -c FILE, -cFILE or --config-file=FILE.
+func option(args []string, names ...string) string {
+	for i, a := range args {
+		for _, name := range names {
+			switch {
+			case a == name && i+1 < len(args):
+				return args[i+1]
+			case strings.HasPrefix(name, "--") && strings.HasPrefix(a, name+"="):
+				return a[len(name)+1:]
+			case !strings.HasPrefix(name, "--") && strings.HasPrefix(a, name) && len(a) > len(name):
+				return a[len(name):]
+			}
+		}
+	}
+	return ""
+}
+
+// sockets makes facts of the sockets of brokers, and of others at a broker's ports.
+func (g *gatherer) sockets(all procfs.Procs) {
+	sockets, err := g.listening("/proc")
+	if err != nil {
+		g.unread("processes", err)
+		return
+	}
+	for i := range g.brokers {
+		b := &g.brokers[i]
+		b.inodes = socketsOf(b.proc)
+		if b.fact.Container {
+			g.containerSockets(b)
+			continue
+		}
+		for _, s := range sockets {
+			if b.inodes[s.inode] {
+				g.listen(s, b.fact.PID, b.fact.Program, true, false)
+				g.ports = append(g.ports, s.port)
+			}
+		}
+	}
+	slices.Sort(g.ports)
+	g.ports = slices.Compact(g.ports)
+	for _, s := range sockets {
+		known := slices.ContainsFunc(g.brokers, func(b process) bool { return b.inodes[s.inode] })
+		if known || !g.interested(s.port) {
+			continue
+		}
+		pid, program := owner(all, s.inode)
+		if pid == 0 && os.Geteuid() != 0 {
+			g.unread("processes", fs.ErrPermission)
+		}
+		g.listen(s, pid, program, false, false)
+	}
+	for _, port := range g.portsOf() {
+		if !slices.ContainsFunc(g.listens, func(l host.Listen) bool { return l.Port == port && !l.Container }) {
+			g.add(host.NotListening{Port: port})
+		}
+	}
+}
+
+// containerSockets are those of a broker in a network of its own.
+func (g *gatherer) containerSockets(b *process) {
+	sockets, err := g.listening("/proc/" + b.fact.PIDText())
+	if err != nil {
+		return // it has ended
+	}
+	for _, s := range sockets {
+		if b.inodes[s.inode] || len(b.inodes) == 0 && g.interested(s.port) {
+			g.listen(s, b.fact.PID, b.fact.Program, true, true)
+		}
+	}
+}
+
+func (g *gatherer) listen(s socket, pid int, program string, isBroker, container bool) {
+	scope := host.OneScope
+	switch {
+	case s.addr.IsLoopback():
+		scope = host.LoopbackScope
+	case s.addr.IsUnspecified():
+		scope = host.AllScope
+	}
+	l := host.Listen{Address: s.addr.String(), Port: s.port, Scope: scope, PID: pid, Program: program, Broker: isBroker, Container: container, Waiting: s.waiting}
+	g.listens = append(g.listens, l)
+	g.add(l)
+}
+
+// socketsOf are the inodes of a process' sockets; none if they may not be read.
+func socketsOf(p procfs.Proc) map[uint64]bool {
+	targets, err := p.FileDescriptorTargets()
+	if err != nil {
+		return nil
+	}
+	inodes := make(map[uint64]bool)
+	for _, t := range targets {
+		if number, ok := strings.CutPrefix(t, "socket:["); ok {
+			if inode, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 64); err == nil {
+				inodes[inode] = true
+			}
+		}
+	}
+	return inodes
+}
+
+// owner is the process that has a socket, among those that may be looked into.
+func owner(all procfs.Procs, inode uint64) (pid int, program string) {
+	for _, p := range all {
+		if !socketsOf(p)[inode] {
+			continue
+		}
+		name, err := p.Comm()
+		if err != nil {
+			name = "?"
+		}
+		return p.PID, name
+	}
+	return 0, ""
+}
+
+// limits tells how many files the brokers may open.
+func (g *gatherer) limits() {
+	for _, b := range g.brokers {
+		limits, err := b.proc.Limits()
+		if err != nil {
+			g.unread("limits", err)
+			continue
+		}
+		open, err := b.proc.FileDescriptorsLen()
+		if err != nil {
+			g.unread("limits", err)
+			continue
+		}
+		f := host.Files{PID: b.fact.PID, Program: b.fact.Program, Open: open, Limit: limits.OpenFiles, Hard: limits.OpenFiles}
+		for line := range strings.Lines(g.word("/proc/" + strconv.Itoa(b.fact.PID) + "/limits")) {
+			if rest, ok := strings.CutPrefix(line, "Max open files"); ok {
+				if fields := strings.Fields(rest); len(fields) > 1 {
+					if hard, err := strconv.ParseUint(fields[1], 10, 64); err == nil {
+						f.Hard = hard
+					}
+				}
+			}
+		}
+		g.add(f)
+	}
+}

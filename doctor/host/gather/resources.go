@@ -1,0 +1,222 @@
+package gather
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/procfs"
+
+	"picket/doctor/host"
+	"picket/logging"
+)
+
+// resources tells of memory and disks.
+func (g *gatherer) resources() {
+	g.memory()
+	seen := make(map[string]bool)
+	look := func(what, dir string) {
+		if dir == "" || seen[dir] {
+			return
+		}
+		seen[dir] = true
+		if d, err := diskOf(dir); err == nil {
+			d.Path, d.What = strings.TrimPrefix(dir, g.Root), what
+			g.add(d)
+		}
+	}
+	for _, c := range g.configs {
+		for _, d := range c.config.Log.Dest {
+			if d.Kind == logging.File {
+				look("log", filepath.Dir(inside(c.root, d.Path)))
+			}
+		}
+	}
+	for _, dir := range []string{"/var/lib/mosquitto", "/var/lib/picket"} {
+		if g.exists(dir) {
+			look("data", g.path(dir))
+		}
+	}
+	if len(seen) == 0 && g.Root == "" {
+		look("data", string(filepath.Separator))
+	}
+}
+
+// outOfMemory is the kernel's line about a broker that it killed.
+var outOfMemory = regexp.MustCompile(`(?m)^.*(?:Out of memory|Memory cgroup out of memory): Killed process \d+ \((?:mosquitto|picket|beam\.smp|nanomq|flashmq)\).*$`)
+
+func (g *gatherer) memory() {
+	proc, err := procfs.NewFS(g.path("/proc"))
+	if err != nil {
+		return // told already
+	}
+	info, err := proc.Meminfo()
+	if err != nil || info.MemTotalBytes == nil || info.MemAvailableBytes == nil {
+		g.unread("resources", errors.New("/proc/meminfo does not tell"))
+		return
+	}
+	m := host.Memory{Total: *info.MemTotalBytes, Available: *info.MemAvailableBytes}
+	for line := range strings.Lines(g.word("/proc/vmstat")) {
+		if n, ok := strings.CutPrefix(line, "oom_kill "); ok {
+			m.Killed, _ = strconv.ParseUint(strings.TrimSpace(n), 10, 64) // the kernel's own number
+		}
+	}
+	if len(g.brokers) > 0 {
+		b := &g.brokers[0]
+		if status, err := b.proc.NewStatus(); err == nil {
+			m.Broker = status.VmRSS
+		}
+		if cgroups, err := b.proc.Cgroups(); err == nil {
+			for _, c := range cgroups {
+				if n, err := strconv.ParseUint(g.word("/sys/fs/cgroup"+c.Path+"/memory.max"), 10, 64); err == nil { // "max": no limit
+					m.Limit = n
+				}
+			}
+		}
+	}
+	if m.Killed > 0 {
+		if line := outOfMemory.FindString(g.kernelLog()); line != "" {
+			m.KilledBroker = strings.TrimSpace(line)
+		}
+	}
+	g.add(m)
+}
+
+// kernelLog is the kernel's log, from dmesg or from the file that a syslog writes.
+func (g *gatherer) kernelLog() string {
+	out, err := g.Run(g.ctx, "dmesg")
+	if err == nil {
+		return string(out)
+	}
+	for _, f := range []string{"/var/log/kern.log", "/var/log/messages"} {
+		if text, err := g.tail(g.path(f), maxRead); err == nil {
+			return text
+		}
+	}
+	if !errors.Is(err, errMissing) {
+		g.unread("kernel-log", err)
+	}
+	return ""
+}
+
+// kernel tells of connections that the kernel turned away.
+func (g *gatherer) kernel() {
+	text, err := g.read("/proc/net/netstat")
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			g.unread("kernel-figures", err)
+		}
+		return
+	}
+	figures := parseNetstat(text)
+	k := host.Kernel{Overflows: figures["ListenOverflows"], Drops: figures["ListenDrops"]}
+	k.Tracked, _ = strconv.ParseUint(g.word("/proc/sys/net/netfilter/nf_conntrack_count"), 10, 64)    // 0 without the table
+	k.TrackedLimit, _ = strconv.ParseUint(g.word("/proc/sys/net/netfilter/nf_conntrack_max"), 10, 64) // 0 without the table
+	if k.Overflows > 0 || k.TrackedLimit > 0 {
+		g.add(k)
+	}
+}
+
+// parseNetstat reads /proc/net/netstat: a line of names, and a line of figures, of each group.
+func parseNetstat(text string) map[string]uint64 {
+	figures := make(map[string]uint64)
+	var names []string
+	for line := range strings.Lines(text) {
+		fields := strings.Fields(line)
+		if len(fields) == 0 {
+			continue
+		}
+		if len(names) != len(fields) || names[0] != fields[0] {
+			names = fields
+			continue
+		}
+		for i := 1; i < len(fields); i++ {
+			if n, err := strconv.ParseUint(fields[i], 10, 64); err == nil {
+				figures[names[i]] = n
+			}
+		}
+		names = nil
+	}
+	return figures
+}
+
+// clock tells whether a time server keeps the clock.
+func (g *gatherer) clock() {
+	c, err := clockOf()
+	if err != nil {
+		g.unread("clock", err)
+		return
+	}
+	g.add(c)
+}
+
+// denied are brokers in an audit record.
+var denied = regexp.MustCompile(`comm="(?:mosquitto|picket|nanomq|beam\.smp|nginx|haproxy)"`)
+
+// denials looks for what SELinux and AppArmor forbade brokers.
+func (g *gatherer) denials() {
+	enforcing := g.word("/sys/fs/selinux/enforce")
+	apparmor := g.exists("/sys/kernel/security/apparmor") || g.word("/sys/module/apparmor/parameters/enabled") == "Y"
+	if enforcing == "" && !apparmor {
+		return
+	}
+	text, err := g.tail(g.path("/var/log/audit/audit.log"), maxRead)
+	if err != nil {
+		if errors.Is(err, os.ErrPermission) {
+			g.unread("denials", err)
+		}
+		text = g.kernelLog()
+	}
+	for _, d := range parseDenials(text) {
+		if d.By == "SELinux" {
+			d.Enforced = enforcing == "1"
+		}
+		g.add(d)
+	}
+}
+
+var (
+	avc      = regexp.MustCompile(`avc:\s+denied\s+\{ ([a-z_ ]+) \} for .*tclass=(\S+)`)
+	profile  = regexp.MustCompile(`apparmor="(DENIED|ALLOWED)" operation="([^"]*)"`)
+	avcName  = regexp.MustCompile(`(?:name|path|src|dest)="?([^" ]+)`)
+	fileName = regexp.MustCompile(` name="([^"]*)"`)
+)
+
+// parseDenials finds the records of an audit or kernel log about brokers, those of one kind together.
+func parseDenials(text string) (all []host.Denial) {
+	add := func(d host.Denial) {
+		for i := range all {
+			if all[i].By == d.By && all[i].What == d.What && all[i].Enforced == d.Enforced {
+				all[i].Count++
+				all[i].Line = d.Line
+				return
+			}
+		}
+		d.Count = 1
+		all = append(all, d)
+	}
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if !denied.MatchString(line) {
+			continue
+		}
+		if m := avc.FindStringSubmatch(line); m != nil {
+			d := host.Denial{By: "SELinux", What: m[1] + " " + m[2], Line: line, Enforced: true}
+			if n := avcName.FindStringSubmatch(line); n != nil {
+				d.What += " " + n[1]
+			}
+			add(d)
+		} else if m := profile.FindStringSubmatch(line); m != nil {
+			d := host.Denial{By: "AppArmor", What: m[2], Line: line, Enforced: m[1] == "DENIED"}
+			if n := fileName.FindStringSubmatch(line); n != nil {
+				d.What += " " + n[1]
+			}
+			add(d)
+		}
+	}
+	return all
+}

@@ -9,7 +9,7 @@ GOLANGCI_LINT = bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 # These packages test the built program from outside; the race detector would watch the tests alone.
 OUTSIDE = /conformance|/tests/
 
-.PHONY: run build page nopage test race check lint tools simulate bench bench-sentinel clean
+.PHONY: run build page nopage test race check lint tools simulate crash bench bench-sentinel clean
 
 run: build
 	bin/picket serve -v
@@ -61,6 +61,12 @@ $(GOLANGCI_LINT):
 SEEDS = 10000
 simulate:
 	go test -count=1 -timeout 0 ./sentinel/simulation -run TestChaos -v -seeds $(SEEDS) -progress
+
+# A broker that is killed while clients work with it: make crash KILLS=10000; the seed of a world that fails is printed, and rerun with
+# go test ./tests/crash -run TestKills -v -seed N
+KILLS = 1000
+crash:
+	go test -count=1 -timeout 0 ./tests/crash -run TestKills -v -kills $(KILLS) -progress
 
 # Picket and Debian's mosquitto side by side, and the benchmarks of the hot path.
 bench: build

@@ -22,6 +22,7 @@ import (
 	"picket/logging"
 	"picket/packet"
 	"picket/session"
+	"picket/store"
 	"picket/topic"
 )
 
@@ -69,7 +70,18 @@ type Broker struct {
 	gateMu    sync.Mutex                    // guards changes of gate, and due
 	due       bool                          // a reload has been announced and has not begun
 	stopping  chan struct{}
-	wait      sync.WaitGroup
+	context   context.Context // ends with the broker
+	end       context.CancelFunc
+
+	store    store.Store // nil: nothing is kept beyond the broker's life
+	promises promises
+	throttle throttle
+	retainMu sync.Mutex               // with a store: held while a retained message is replaced, in memory and there
+	readers  chan struct{}            // bounds how many queues are read at once
+	failures atomic.Uint64            // batches that the store has refused
+	ailing   atomic.Pointer[cause.ID] // why the store cannot be written; nil: it can
+
+	wait sync.WaitGroup
 }
 
 // settings is a configuration in force, with the rules read from its files. It never changes; a reload replaces it.
@@ -95,6 +107,9 @@ func Start(c Config, log *logging.Logger) (*Broker, error) {
 		hashing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)), stopping: make(chan struct{}), started: time.Now(),
 	}
 	b.strain.init()
+	b.promises.init()
+	b.store, b.readers = c.Store, make(chan struct{}, maxReaders)
+	b.context, b.end = context.WithCancel(context.Background())
 	b.workers.New = func() any { return b.newWorker() }
 	b.unix.Store(b.started.Unix())
 	t, err := b.prepare(c)
@@ -102,6 +117,11 @@ func Start(c Config, log *logging.Logger) (*Broker, error) {
 		return nil, err
 	}
 	b.install(t)
+	if b.store != nil {
+		if err := b.restore(); err != nil {
+			return nil, err
+		}
+	}
 	log.SetTopicSink(b.logTopic)
 	set, err := listener.Open(context.Background(), c.Listeners, b, b.options(&t.Config))
 	if err != nil {
@@ -110,6 +130,10 @@ func Start(c Config, log *logging.Logger) (*Broker, error) {
 	}
 	b.listeners = set
 	b.wait.Go(b.keepTime)
+	if b.store != nil {
+		b.wait.Go(b.keepPromises)
+		b.wait.Go(b.purge)
+	}
 	b.wait.Go(b.publishSys)
 	b.wait.Go(b.measure)
 	b.wait.Go(b.tellAttempts)
@@ -179,6 +203,7 @@ func (b *Broker) install(t *settings) {
 // Close ends the broker: listeners first, then the clients, told why where their version has words for it.
 func (b *Broker) Close() {
 	close(b.stopping)
+	b.end()
 	b.mu.Lock()
 	var all []*connection
 	for _, s := range b.sessions {

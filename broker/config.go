@@ -7,6 +7,7 @@ import (
 	"picket/access"
 	"picket/listener"
 	"picket/logging"
+	"picket/store"
 )
 
 // Config is the whole configuration of a broker. The zero value is not useful: start from [Defaults].
@@ -58,6 +59,13 @@ type Config struct {
 	// Page serves the phone's page; see [listener.Options]. nil: this build has none, or it is not wanted.
 	Page func(w http.ResponseWriter, r *http.Request) bool
 
+	// Persistence says where the store is. The broker does not open it.
+	Persistence Persistence
+
+	// Store keeps sessions that survive their connections, their messages and retained messages. nil: they are lost when the broker ends. A reload
+	// does not change it. Whoever opened it closes it, after [Broker.Close].
+	Store store.Store
+
 	// Loops is the number of event loops for plain connections; 0: chosen by the machine.
 	Loops int
 	// ConnectTimeout ends connections that have not sent a whole CONNECT. Default 10 s.
@@ -66,4 +74,13 @@ type Config struct {
 	MaxOutputBytes int
 	// MaxTotalOutputBytes bounds the same over all clients. Default: a quarter of the machine's memory.
 	MaxTotalOutputBytes int64
+}
+
+// Persistence is what a configuration says of the store.
+type Persistence struct {
+	On       bool
+	Store    string // directory of the store; empty: it stands beside mosquitto's file
+	Location string // directory of mosquitto's file; empty: the working directory
+	File     string // name of mosquitto's file. Default mosquitto.db
+	Sync     string // always, interval or never. Default always
 }

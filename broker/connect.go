@@ -12,6 +12,7 @@ import (
 	"picket/logging"
 	"picket/packet"
 	"picket/session"
+	"picket/store"
 	"picket/topic"
 )
 
@@ -402,6 +403,12 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 	}
 	s.out.Keep = s.out.Keep || expiry > 0
 	s.out.Limits = session.Limits{Window: window, WindowBytes: t.MaxInflightBytes, Messages: t.MaxQueuedMessages, Bytes: t.MaxQueuedBytes}
+	s.door = listenerKey(c.from)
+	if b.store != nil && expiry > 0 && !s.stored() {
+		s.kept, s.out.Stored = b.store.NewSession(s.id), true
+		s.kept.Owner = s
+	}
+	after := b.save(s)
 	ack := &packet.Connack{SessionPresent: present && c.version != packet.V31}
 	if c.v5() {
 		if info.Listener.MaxTopicAlias > 0 {
@@ -431,6 +438,34 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 		s.mu.Unlock()
 		return
 	}
+	s.mu.Unlock()
+	if b.settled(after) {
+		c.welcome(w, ack, message, after)
+	} else {
+		// The client may rely on what CONNACK says of its session, also after a crash.
+		c.elsewhere(w, func() { b.await(after.Ticket(), present) }, func(w *worker) { c.welcome(w, ack, message, after) })
+	}
+	w.publishWills()
+}
+
+// welcome answers a CONNECT that has been accepted, when the session is in the store: after is the batch, nil if it needs to be in none.
+func (c *connection) welcome(w *worker, ack *packet.Connack, message *will, after *store.Batch) {
+	b, s := c.b, c.s
+	if err := refusalOf(after); err != nil {
+		code := packet.ServerUnavailable
+		if c.v5() {
+			code = storeCode(err)
+		}
+		b.abandon(c)
+		c.refuse(w, refusal{code: code, id: storeCause(err), text: "the session cannot be stored: " + err.Error()})
+		return
+	}
+	s.mu.Lock()
+	if s.conn != c || c.closeAfter {
+		s.mu.Unlock()
+		c.end(w)
+		return
+	}
 	c.phase, c.greeted, c.attempt = connected, true, nil
 	b.logConnected(c, message)
 	b.debugf("Sending CONNACK to %s (%d, 0)", s.id, bit(ack.SessionPresent))
@@ -438,7 +473,6 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 	w.mark(c)
 	s.mu.Unlock()
 	b.watch(c)
-	w.publishWills()
 }
 
 func (b *Broker) logConnected(c *connection, m *will) {

@@ -44,6 +44,7 @@ type connection struct {
 	gone      bool        // guarded by s.mu: closed, by either side
 	stopped   atomic.Bool // nothing that arrives is looked at any more; set by any goroutine
 	quiet     atomic.Bool // the end has been logged already, or was asked for
+	throttled atomic.Bool // held back until the store has room
 	checking  atomic.Bool // CONNECT has come, and its password is being checked or waits for that
 	keepAlive uint16      // seconds; 0: off
 	lastRead  atomic.Uint32
@@ -57,15 +58,16 @@ type connection struct {
 
 	// Guarded by s.mu.
 	out        outgoing
-	greeted    bool // CONNECT or AUTH exchange has begun to be answered: DISCONNECT may be sent
-	dirty      bool // in a worker's list of connections to flush
-	writing    bool // some goroutine is in conn.Write; others append behind it
-	handedOver bool // a goroutine is about to write
-	blocked    bool // the transport took less than it was offered: Writable will come
-	woken      bool // Writable came while writing
-	closeAfter bool // close when everything has been written
-	dropping   bool // QoS 0 is being dropped; logged once until it drains
-	held       int  // bytes counted against the broker's output budget
+	owed       []reply // what waits for the store, in order
+	greeted    bool    // CONNACK has been sent: everything else may be
+	dirty      bool    // in a worker's list of connections to flush
+	writing    bool    // some goroutine is in conn.Write; others append behind it
+	handedOver bool    // a goroutine is about to write
+	blocked    bool    // the transport took less than it was offered: Writable will come
+	woken      bool    // Writable came while writing
+	closeAfter bool    // close when everything has been written
+	dropping   bool    // QoS 0 is being dropped; logged once until it drains
+	held       int     // bytes counted against the broker's output budget
 
 	// Place in one of the broker's chains, guarded by its listMu.
 	chain      *chain
@@ -162,7 +164,7 @@ func (c *connection) Read(lw listener.Worker, in []byte) (n, need int) {
 		if c.stopped.Load() {
 			return len(in), 0
 		}
-		if c.phase == authenticating {
+		if c.phase == authenticating || c.throttled.Load() {
 			return n, 0
 		}
 		rest := in[n:]
@@ -197,6 +199,15 @@ func (c *connection) Read(lw listener.Worker, in []byte) (n, need int) {
 			n += taken
 			continue
 		}
+		if total == 4 && c.phase == connected && acknowledges(rest[0]) {
+			taken, err := c.acknowledgements(w, rest)
+			if err != nil {
+				c.fail(w, err)
+				return len(in), 0
+			}
+			n += taken
+			continue
+		}
 		n += total
 		w.count.packetsIn++
 		if err := c.handle(w, rest[0], rest[head:total]); err != nil {
@@ -214,17 +225,6 @@ func (c *connection) handle(w *worker, first byte, body []byte) error {
 	switch {
 	case c.phase == exchanging && kind != packet.AUTH && kind != packet.DISCONNECT:
 		return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.1.2-30", Text: "only AUTH or DISCONNECT may follow while authentication goes on"}
-	}
-	// The acknowledgements of an unhurried client are the most frequent packets: no detour for their short form.
-	if c.phase == connected && len(body) == 2 && first&0x0F == flagsOf(kind) {
-		id := uint16(body[0])<<8 | uint16(body[1])
-		switch kind {
-		case packet.PUBACK, packet.PUBREC, packet.PUBREL, packet.PUBCOMP:
-			if id == 0 {
-				return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-2.2.1-3", Text: "packet identifier 0"}
-			}
-			return c.acknowledged(w, kind, id, packet.Success)
-		}
 	}
 	switch kind {
 	case packet.PINGREQ, packet.PINGRESP:
@@ -262,7 +262,8 @@ func (c *connection) handle(w *worker, first byte, body []byte) error {
 		}
 		return c.connect(w, p)
 	case *packet.Ack:
-		return c.acknowledged(w, p.Kind, p.ID, p.Code)
+		w.ids = append(w.ids[:0], p.ID)
+		return c.acknowledged(w, p.Kind, w.ids, p.Code)
 	case *packet.Subscribe:
 		return c.subscribe(w, p)
 	case *packet.Unsubscribe:

@@ -237,13 +237,14 @@ func (b *Broker) cancel(s *Session) {
 func (b *Broker) fall(now time.Time) {
 	for {
 		var wills []*will
+		var without []*Session // whose wills these are
 		b.mu.Lock()
 		for n := 0; n < 1000 && len(b.dues) > 0 && !b.dues[0].due.at.After(now); n++ {
 			s := b.dues[0]
 			s.mu.Lock()
 			expired := !s.due.expiry.IsZero() && !s.due.expiry.After(now)
 			if s.will != nil && (expired || !s.due.will.IsZero() && !s.due.will.After(now)) {
-				wills = append(wills, s.will)
+				wills, without = append(wills, s.will), append(without, s)
 				s.will = nil
 			}
 			s.due.will = time.Time{}
@@ -269,6 +270,9 @@ func (b *Broker) fall(now time.Time) {
 				w.wills = append(w.wills, wills...)
 				w.publishWills()
 			})
+			for _, s := range without {
+				b.saveOffline(s)
+			}
 		}
 		if !more {
 			return

@@ -102,6 +102,7 @@ func (w *worker) route() int {
 		w.retain()
 	}
 	rt := w.lookup(r.name)
+	r.single = len(rt.receivers) == 1 && len(rt.groups) == 0 && !r.retain
 	n := 0
 	for i := range rt.receivers {
 		to := &rt.receivers[i]
@@ -152,8 +153,8 @@ func (w *worker) deliver(to *receiver, i, j int) {
 	}
 	retain := to.rap && r.retain
 	c := s.conn
-	if c == nil || c.gone || c.closeAfter {
-		if qos > 0 && s.survives() || qos == 0 && t.QueueQoS0 && s.survives() {
+	if c == nil || c.gone || c.closeAfter || !c.greeted {
+		if (qos > 0 || t.QueueQoS0) && (s.survives() || c != nil && !c.greeted) {
 			w.enqueue(to, i, j, qos, retain)
 		}
 		return
@@ -162,7 +163,7 @@ func (w *worker) deliver(to *receiver, i, j int) {
 		w.dropped(s, cause.OutputFull, j-i)
 		return
 	}
-	if len(to.ids) > 0 && c.v5() || c.more != nil && (c.more.aliasMax > 0 || c.more.maxPacket > 0) || qos > 0 && s.out.KeepsBodies() {
+	if len(to.ids) > 0 && c.v5() || c.more != nil && (c.more.aliasMax > 0 || c.more.maxPacket > 0) || qos > 0 && s.out.KeepsBodies() || qos == 2 && s.stored() {
 		w.deliverSingly(to, c, i, j, qos, retain)
 		return
 	}
@@ -181,6 +182,9 @@ func (w *worker) deliver(to *receiver, i, j int) {
 			id := session.PacketID(first + uint64(k))
 			at := v.id[i+k]
 			v.buf[at], v.buf[at+1] = byte(id>>8), byte(id)
+			if s.stored() {
+				w.put(s, session.Delivery{Message: r.message(w.b, i+k), Seq: first + uint64(k), QoS: qos, Retain: retain, IDs: to.ids}, true, true)
+			}
 		}
 		w.emit(c, v, i, i+n)
 		w.logSent(c, i, i+n, first, qos, retain)
@@ -241,7 +245,7 @@ func (w *worker) enqueue(to *receiver, i, j int, qos byte, retain bool) {
 	s := to.s
 	for ; i < j; i++ {
 		d := session.Delivery{Message: w.run.message(w.b, i), QoS: qos, Retain: retain, IDs: to.ids}
-		if _, v := s.out.Offer(d, false); v != session.Queued {
+		if _, v := w.offer(s, d, false); v > session.Away {
 			w.dropped(s, verdictCause(v), j-i)
 			return
 		}
@@ -288,14 +292,12 @@ func (w *worker) deliverSingly(to *receiver, c *connection, i, j int, qos byte, 
 				w.enqueue(to, i, j, qos, retain)
 				return
 			}
-			if s.out.KeepsBodies() {
-				d := session.Delivery{Message: r.message(w.b, i), QoS: qos, Retain: retain, IDs: to.ids}
-				d, v := s.out.Offer(d, true)
-				if v == session.Queued {
-					continue
+			if s.out.KeepsBodies() || s.stored() {
+				d, v := w.offer(s, session.Delivery{Message: r.message(w.b, i), QoS: qos, Retain: retain, IDs: to.ids}, true)
+				if v > session.Away {
+					w.dropped(s, verdictCause(v), 1)
 				}
 				if v != session.Send {
-					w.dropped(s, verdictCause(v), 1)
 					continue
 				}
 				p.ID = session.PacketID(d.Seq)
@@ -381,7 +383,7 @@ const maxAliasesOut = 256
 // produced anything. The session's mutex is held.
 func (w *worker) pump(c *connection) bool {
 	s := c.s
-	if c.closeAfter || c.phase != connected && !c.greeted {
+	if c.closeAfter || !c.greeted {
 		return false
 	}
 	before := c.out.size
@@ -398,17 +400,25 @@ queue:
 		case outcome == session.Nothing:
 			break queue
 		case outcome == session.Expired:
+			w.done(s, d.Seq)
 			w.b.stats.drop(cause.MessageExpired, 1)
 		case d.Released:
-			w.answer(c, packet.PUBREL, session.PacketID(d.Seq))
+			w.ids = append(w.ids[:0], session.PacketID(d.Seq))
+			w.acknowledgeAll(c, packet.PUBREL, packet.Success, w.ids)
 		case s.acl != nil && !s.acl.Read(d.Message.Topic):
 			// Allowed when it was queued, and not any more.
 			w.b.stats.drop(cause.ACLReadDenied, 1)
 			s.out.Refuse(d.Seq)
+			w.done(s, d.Seq)
 		default:
 			w.deliverMessage(c, d)
+			if d.QoS == 0 {
+				w.done(s, d.Seq)
+			}
 		}
 	}
+	w.commit() // retained messages on their way to a stored session
+	w.readBehind(s)
 	if s.out.Waiting() == 0 {
 		s.dropLogged = false
 	}
@@ -443,6 +453,7 @@ func (w *worker) deliverMessage(c *connection, d session.Delivery) {
 	}
 	if !w.fits(c, &p) {
 		s.out.Refuse(d.Seq)
+		w.done(s, d.Seq)
 		return
 	}
 	w.publishTo(c, &p)

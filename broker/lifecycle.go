@@ -7,6 +7,7 @@ import (
 	"picket/cause"
 	"picket/logging"
 	"picket/packet"
+	"picket/store"
 	"picket/topic"
 )
 
@@ -50,12 +51,31 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 	old.will = nil // MQTT-3.1.3-9: the new connection is there before any delay has elapsed
 	old.conn = c
 	old.out.Rewind()
+	old.refs = nil
 	old.replay = nil
 	blank := c.s
 	c.s = old
 	blank.conn = nil
 	old.mu.Unlock()
 	return true
+}
+
+// abandon ends a session that could not be stored, unless another connection has it by now.
+func (b *Broker) abandon(c *connection) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := c.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn != c || s.over {
+		return
+	}
+	delete(b.sessions, s.id)
+	b.online.Add(-1)
+	s.will = nil
+	b.finish(s)
+	c.s = &Session{b: b, conn: c} // as before CONNECT
+	s.conn = nil
 }
 
 // takenOver says goodbye to a connection whose session another one takes. The mutexes of the broker and of the session are held.
@@ -77,7 +97,7 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 	b.mu.Lock()
 	s.mu.Lock()
 	c.gone = true
-	c.out = outgoing{}
+	c.out, c.owed = outgoing{}, nil
 	c.settle()
 	current := s.conn == c
 	if !current || s.id == "" {
@@ -86,7 +106,7 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 		b.logClosed(c, err)
 		return
 	}
-	s.conn = nil
+	s.conn, s.left = nil, b.now()
 	s.replay = nil
 	b.online.Add(-1)
 	b.logClosed(c, err)
@@ -114,6 +134,7 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 		b.finish(s)
 	default:
 		s.out.Rewind()
+		s.refs = nil
 		if s.expiry != neverExpires {
 			s.due.expiry = b.now().Add(time.Duration(s.expiry) * time.Second)
 		}
@@ -122,6 +143,7 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 	s.mu.Unlock()
 	b.mu.Unlock()
 	w.publishWills()
+	b.saveOffline(s) // behind the will, which must not be lost in between
 }
 
 func (b *Broker) logClosed(c *connection, err error) {
@@ -146,6 +168,12 @@ func (b *Broker) finish(s *Session) {
 	}
 	s.subs = nil
 	s.out.Clear()
+	s.refs = nil
+	if s.stored() {
+		batch := new(store.Batch)
+		batch.End(s.kept)
+		b.commit(batch)
+	}
 	s.replay = nil
 	b.cancel(s)
 }

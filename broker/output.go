@@ -166,6 +166,7 @@ func (w *worker) Flush() {
 		}
 		w.spare = batch[:0]
 	}
+	w.commitRemovals()
 	w.publishCounts()
 	for i, start := range w.later {
 		w.later[i] = nil

@@ -10,6 +10,7 @@ import (
 	"picket/logging"
 	"picket/packet"
 	"picket/session"
+	"picket/store"
 	"picket/topic"
 )
 
@@ -43,6 +44,7 @@ type run struct {
 	variants [6]variant
 	made     int // variants that hold this run
 	propsOut []byte
+	single   bool   // one session alone wants it
 	kept     []byte // payload keptAt, copied
 	keptAt   int
 	own      bool // raw is ours: a large packet that came alone
@@ -80,6 +82,9 @@ func (r *run) message(b *Broker, i int) *session.Message {
 		return m
 	}
 	m := &session.Message{Topic: string(r.name), Payload: r.keep(i), QoS: r.qos, Retain: r.retain, From: r.s.id, User: r.s.user}
+	if b.store != nil {
+		m.ID, m.Single = b.store.NewMessageID(), r.single
+	}
 	if i > 0 && r.messages[0] != nil {
 		m.Topic, m.Props = r.messages[0].Topic, r.messages[0].Props
 	} else if len(r.props) > 0 {
@@ -156,7 +161,7 @@ func (r *run) drop() {
 	r.raw, r.name, r.props, r.from, r.s = nil, nil, nil, nil, nil
 	clear(r.messages)
 	r.messages = r.messages[:0]
-	r.kept, r.own = nil, false
+	r.kept, r.own, r.single = nil, false, false
 }
 
 func (r *run) add(start, payload, end int, id uint16) {
@@ -276,28 +281,42 @@ func (c *connection) resolveAlias(p *packet.Publish) ([]byte, error) {
 
 // received judges the run, routes it and acknowledges it.
 func (w *worker) received(c *connection, b *Broker, t *settings, p *packet.Publish) error {
-	r := &w.run
+	r, s := &w.run, c.s
 	code, id := c.judge(r, t)
 	if code == packet.Success && r.qos == 2 {
-		c.s.mu.Lock()
-		fresh := c.s.in.Receive(r.ids[0])
-		for _, id := range r.ids[1:] {
-			c.s.in.Receive(id)
+		if b.store != nil {
+			s.receiving.Lock()
+			defer s.receiving.Unlock()
 		}
-		over := c.v5() && c.s.in.Len() > t.receiveMaximum
-		c.s.mu.Unlock()
+		s.mu.Lock()
+		if s.conn != c {
+			s.mu.Unlock()
+			return nil // taken over: its client sends it again on the new connection
+		}
+		fresh := s.in.Receive(r.ids[0])
+		for _, id := range r.ids[1:] {
+			s.in.Receive(id)
+		}
+		over := c.v5() && s.in.Len() > t.receiveMaximum
+		stored := s.stored()
+		s.mu.Unlock()
 		if over {
 			return &packet.Error{Code: packet.ReceiveMaximumExceeded, Clause: "MQTT-3.3.4-9", Text: "more than " + itoa(t.receiveMaximum) + " QoS 2 messages without PUBREL"}
 		}
 		if !fresh {
-			b.logPublish("Received", c.s.id, p.Dup, r.qos, r.retain, r.ids[0], r.name, len(r.body(0)))
+			b.logPublish("Received", s.id, p.Dup, r.qos, r.retain, r.ids[0], r.name, len(r.body(0)))
 			return c.repeated(w, r.ids[0])
+		}
+		if stored {
+			for _, id := range r.ids {
+				w.changes().Receive(s.kept, id)
+			}
 		}
 	}
 	debug := b.log.Enabled(logging.Debug)
 	if code != packet.Success {
 		w.refused(c, code, id, debug)
-		w.acknowledge(c, code)
+		w.acknowledge(c, code, nil, nil)
 		return nil
 	}
 	if debug {
@@ -306,20 +325,28 @@ func (w *worker) received(c *connection, b *Broker, t *settings, p *packet.Publi
 			if r.qos > 0 {
 				mid = r.ids[i]
 			}
-			b.logPublish("Received", c.s.id, p.Dup, r.qos, r.retain, mid, r.name, len(r.body(i)))
+			b.logPublish("Received", s.id, p.Dup, r.qos, r.retain, mid, r.name, len(r.body(i)))
 		}
 	}
-	if r.qos == 2 {
+	if b.store == nil && r.qos == 2 {
 		// The acknowledgement does not say whether anybody subscribes, so it need not wait for what routing finds out; clients that
 		// subscribe to their own topics see PUBREC before the message.
-		w.acknowledge(c, packet.Success)
+		w.acknowledge(c, packet.Success, nil, nil)
 		w.route()
 		return nil
 	}
-	if w.route() == 0 && r.qos > 0 && c.v5() {
+	if w.route() == 0 && r.qos == 1 && c.v5() {
 		code = packet.NoMatchingSubscribers
 	}
-	w.acknowledge(c, code)
+	after, also := w.commit(), w.retained
+	w.retained = nil
+	if r.qos == 2 && s.stored() {
+		s.lastReceive = after
+	}
+	w.acknowledge(c, code, after, also)
+	if b.store != nil {
+		b.holdBack(c)
+	}
 	return nil
 }
 
@@ -330,7 +357,7 @@ func (c *connection) repeated(w *worker, id uint16) error {
 		return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-4.4.0-1", Text: "a QoS 2 PUBLISH repeated over and over on one connection"}
 	}
 	c.lastRepeat = id
-	w.acknowledge(c, packet.Success)
+	w.acknowledge(c, packet.Success, c.s.lastReceive, nil)
 	return nil
 }
 
@@ -379,80 +406,168 @@ func (w *worker) refused(c *connection, code packet.Code, id cause.ID, debug boo
 	}
 }
 
-// acknowledge answers every packet of the run.
-func (w *worker) acknowledge(c *connection, code packet.Code) {
+// acknowledge answers every packet of the run, as soon as what that promises is in the store: after and also, which may be nil.
+func (w *worker) acknowledge(c *connection, code packet.Code, after, also *store.Batch) {
 	r := &w.run
 	if r.qos == 0 {
 		return
 	}
-	kind, word := packet.PUBACK, "PUBACK"
+	kind := packet.PUBACK
 	if r.qos == 2 {
-		kind, word = packet.PUBREC, "PUBREC"
+		kind = packet.PUBREC
 	}
-	debug := c.b.log.Enabled(logging.Debug)
 	s := c.s
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	w.owe(c, reply{after: after, also: also, kind: kind, code: code, ids: r.ids})
+	s.mu.Unlock()
+}
+
+// acknowledgeAll sends one kind of acknowledgement for many packets. The session's mutex is held.
+func (w *worker) acknowledgeAll(c *connection, kind packet.Type, code packet.Code, ids []uint16) {
 	if c.gone || c.closeAfter {
 		return
 	}
 	if code == packet.Success || !c.v5() {
-		c.out.room(&w.pool, 4*len(r.ids))
-		for _, id := range r.ids {
-			c.out.tail = append(c.out.tail, byte(kind)<<4, 2, byte(id>>8), byte(id))
+		c.out.room(&w.pool, 4*len(ids))
+		for _, id := range ids {
+			c.out.tail = append(c.out.tail, byte(kind)<<4|flagsOf(kind), 2, byte(id>>8), byte(id))
 		}
-		c.out.size += 4 * len(r.ids)
-		w.count.packetsOut += uint64(len(r.ids))
+		c.out.size += 4 * len(ids)
+		w.count.packetsOut += uint64(len(ids))
 		w.mark(c)
 	} else {
-		for _, id := range r.ids {
+		for _, id := range ids {
 			w.append(c, &packet.Ack{Kind: kind, ID: id, Code: code})
 		}
 	}
-	if debug {
-		for _, id := range r.ids {
-			c.b.log.Printf(logging.Debug, "Sending %s to %s (m%d, rc%d)", word, s.id, id, code)
+	if !c.b.log.Enabled(logging.Debug) {
+		return
+	}
+	for _, id := range ids {
+		if kind == packet.PUBACK || kind == packet.PUBREC {
+			c.b.debugf("Sending %s to %s (m%d, rc%d)", kind, c.s.id, id, code)
+		} else {
+			c.b.debugf("Sending %s to %s (m%d)", kind, c.s.id, id)
 		}
 	}
 }
 
-// acknowledged handles PUBACK, PUBREC, PUBREL and PUBCOMP.
-func (c *connection) acknowledged(w *worker, kind packet.Type, id uint16, code packet.Code) error {
+// acknowledges tells whether the first byte of a packet is that of PUBACK, PUBREC, PUBREL or PUBCOMP.
+func acknowledges(first byte) bool {
+	switch kind := packet.Type(first >> 4); kind {
+	case packet.PUBACK, packet.PUBREC, packet.PUBREL, packet.PUBCOMP:
+		return first&0x0F == flagsOf(kind)
+	}
+	return false
+}
+
+// acknowledgements handles the acknowledgement at the start of in, and those of the same kind behind it, all in their short form, and returns how
+// many bytes that was.
+func (c *connection) acknowledgements(w *worker, in []byte) (taken int, err error) {
+	w.ids = w.ids[:0]
+	for taken+4 <= len(in) && in[taken] == in[0] && in[taken+1] == 2 {
+		id := uint16(in[taken+2])<<8 | uint16(in[taken+3])
+		if id == 0 {
+			break
+		}
+		w.ids = append(w.ids, id)
+		taken += 4
+	}
+	if taken == 0 {
+		w.count.packetsIn++
+		return 0, &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-2.2.1-3", Text: "packet identifier 0"}
+	}
+	w.count.packetsIn += uint64(len(w.ids))
+	return taken, c.acknowledged(w, packet.Type(in[0]>>4), w.ids, packet.Success)
+}
+
+// acknowledged handles PUBACK, PUBREC, PUBREL or PUBCOMP for some packets, which are all answered alike.
+func (c *connection) acknowledged(w *worker, kind packet.Type, ids []uint16, code packet.Code) (err error) {
 	s, b := c.s, c.b
 	if b.log.Enabled(logging.Debug) {
-		c.logAcknowledged(kind, id, code)
+		for _, id := range ids {
+			c.logAcknowledged(kind, id, code)
+		}
+	}
+	if kind == packet.PUBREL && b.store != nil {
+		s.receiving.Lock()
+		defer s.receiving.Unlock()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn != c {
 		return nil
 	}
-	var fits session.Match
-	switch kind {
-	case packet.PUBACK:
-		_, fits = s.out.Ack(id)
-	case packet.PUBREC:
-		if _, fits = s.out.Rec(id, code.Failed()); fits != session.OutOfPlace && !code.Failed() {
-			w.answer(c, packet.PUBREL, id)
-		}
-	case packet.PUBCOMP:
-		_, fits = s.out.Comp(id)
-	case packet.PUBREL:
-		// An unknown identifier is one whose PUBCOMP was lost with the connection before (MQTT-4.3.3-11).
-		s.in.Release(id)
-		w.answer(c, packet.PUBCOMP, id)
+	if kind == packet.PUBREL {
+		c.released(w, ids)
 		return nil
 	}
-	switch fits {
-	case session.OutOfPlace:
-		return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-4.3.3-1", Text: kind.String() + " for a message that waits for another acknowledgement"}
-	case session.Unknown:
-		b.log.Cause(logging.Warning, cause.PacketIDUnknown, "Warning: Received %s from %s for an unknown packet identifier %d.", kind, s.id, id)
+	var batch *store.Batch // of what the answers promise
+	answered := ids[:0]
+	for _, id := range ids {
+		var seq uint64
+		var fits session.Match
+		switch kind {
+		case packet.PUBACK:
+			seq, fits = s.out.Ack(id)
+		case packet.PUBCOMP:
+			seq, fits = s.out.Comp(id)
+		default:
+			seq, fits = s.out.Rec(id, code.Failed())
+			if fits != session.OutOfPlace && !code.Failed() {
+				answered = append(answered, id)
+			}
+		}
+		switch {
+		case fits == session.OutOfPlace:
+			err = &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-4.3.3-1", Text: kind.String() + " for a message that waits for another acknowledgement"}
+		case fits == session.Unknown:
+			b.log.Cause(logging.Warning, cause.PacketIDUnknown, "Warning: Received %s from %s for an unknown packet identifier %d.", kind, s.id, id)
+		case fits != session.Fits || !s.stored():
+		case kind == packet.PUBREC && !code.Failed():
+			if ref := s.refs.find(seq); ref != nil {
+				if batch == nil {
+					batch = new(store.Batch)
+				}
+				batch.Release(s.kept, ref)
+			}
+		default:
+			w.done(s, seq)
+		}
+		if err != nil {
+			break
+		}
 	}
-	if s.out.Waiting() > 0 || len(s.replay) > 0 {
+	if batch != nil {
+		// After a crash that forgot the release, the message would be sent again, to a client that has forgotten its identifier by then.
+		batch = b.commit(batch)
+	}
+	if kind == packet.PUBREC && len(answered) > 0 {
+		w.owe(c, reply{after: batch, kind: packet.PUBREL, ids: answered})
+	}
+	if s.hasMore() {
 		w.mark(c) // the window has moved on
 	}
-	return nil
+	return err
+}
+
+// released answers PUBREL. An unknown identifier is one whose PUBCOMP was lost with the connection before (MQTT-4.3.3-11). The session's mutexes are held.
+func (c *connection) released(w *worker, ids []uint16) {
+	s, b := c.s, c.b
+	var batch *store.Batch
+	for _, id := range ids {
+		if s.in.Release(id) && s.stored() {
+			if batch == nil {
+				batch = new(store.Batch)
+			}
+			batch.Forget(s.kept, id)
+		}
+	}
+	if batch != nil {
+		// After a crash that forgot this, the next message under the identifier would be taken for a repetition.
+		batch = b.commit(batch)
+	}
+	w.owe(c, reply{after: batch, kind: packet.PUBCOMP, ids: ids})
 }
 
 func (c *connection) logAcknowledged(kind packet.Type, id uint16, code packet.Code) {
@@ -462,21 +577,6 @@ func (c *connection) logAcknowledged(kind packet.Type, id uint16, code packet.Co
 	default:
 		c.b.debugf("Received %s from %s (Mid: %d)", kind, c.s.id, id)
 	}
-}
-
-// answer adds PUBREL or PUBCOMP without a reason code. The session's mutex is held.
-func (w *worker) answer(c *connection, kind packet.Type, id uint16) {
-	if c.gone || c.closeAfter {
-		return
-	}
-	if w.b.log.Enabled(logging.Debug) {
-		w.b.debugf("Sending %s to %s (m%d)", kind, c.s.id, id)
-	}
-	c.out.room(&w.pool, 4)
-	c.out.tail = append(c.out.tail, byte(kind)<<4|flagsOf(kind), 2, byte(id>>8), byte(id))
-	c.out.size += 4
-	w.count.packetsOut++
-	w.mark(c)
 }
 
 // nameError is a bad topic name as a protocol error.

@@ -2,9 +2,11 @@ package broker
 
 import (
 	"sync"
+	"time"
 
 	"picket/access"
 	"picket/session"
+	"picket/store"
 	"picket/topic"
 )
 
@@ -31,6 +33,14 @@ type Session struct {
 	expiry    uint32                   // seconds that the session outlives its connection
 	will      *will
 	replay    []replay // retained messages on their way to a new subscription
+
+	kept        *store.Session // the session in the store; nil: it is not kept there, or there is none
+	refs        refs           // its messages in memory, as the store knows them
+	door        string         // names the listener that the client came in by
+	left        time.Time      // when its last connection ended
+	receiving   sync.Mutex     // held from when a QoS 2 packet identifier is received or released until the store has been told; taken before mu
+	lastReceive *store.Batch   // the one with the packet identifier received last; guarded by receiving
+	unclean     bool           // it came from the store, and the end of its last connection is not in there
 
 	over       bool // ended: nobody may add to it
 	dropLogged bool // the log has said that messages are being dropped

@@ -9,6 +9,7 @@ import (
 	"picket/logging"
 	"picket/packet"
 	"picket/session"
+	"picket/store"
 	"picket/topic"
 )
 
@@ -31,6 +32,15 @@ func (c *connection) subscribe(w *worker, p *packet.Subscribe) error {
 	codes := make([]packet.Code, len(p.Filters))
 	var why string
 	var replays []replay
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn != c {
+		return nil // taken over meanwhile: the answer would go nowhere
+	}
+	var batch *store.Batch
+	if s.stored() {
+		batch = new(store.Batch)
+	}
 	for i := range p.Filters {
 		f := &p.Filters[i]
 		o := topic.Options{QoS: min(f.QoS, c.from.MaxQoS), NoLocal: f.NoLocal, RetainAsPublished: f.RetainAsPublished,
@@ -56,7 +66,7 @@ func (c *connection) subscribe(w *worker, p *packet.Subscribe) error {
 				continue
 			}
 		}
-		existed, ok := c.addSubscription(filter, o)
+		existed, ok := c.addSubscription(filter, o, batch)
 		if !ok {
 			codes[i] = packet.QuotaExceeded
 			why = reason(cause.SubscriptionsFull, f.Filter)
@@ -82,8 +92,16 @@ func (c *connection) subscribe(w *worker, p *packet.Subscribe) error {
 		}
 	}
 	b.debugf("Sending SUBACK to %s", s.id)
-	s.mu.Lock()
-	w.append(c, ack)
+	if batch != nil {
+		batch = b.commit(batch)
+	}
+	w.owe(c, reply{after: batch, whole: ack, then: replays})
+	return nil
+}
+
+// replay has retained messages sent that subscriptions ask for. The session's mutex is held.
+func (w *worker) replay(c *connection, replays []replay) {
+	s := c.s
 	for _, r := range replays {
 		// The same filter again replaces what has not begun yet, so that a client which subscribes and does not read piles nothing up.
 		if i := slices.IndexFunc(s.replay, func(old replay) bool { return old.filter == r.filter && !old.begun }); i >= 0 {
@@ -92,8 +110,6 @@ func (c *connection) subscribe(w *worker, p *packet.Subscribe) error {
 			s.replay = append(s.replay, r)
 		}
 	}
-	s.mu.Unlock()
-	return nil
 }
 
 // checkFilter refuses what no client may send.
@@ -131,17 +147,19 @@ func (c *connection) mounted(filter string) string {
 	return c.s.mount + filter
 }
 
-func (c *connection) addSubscription(filter string, o topic.Options) (existed, ok bool) {
+// addSubscription makes a subscription, in batch too if that is not nil. The session's mutex is held.
+func (c *connection) addSubscription(filter string, o topic.Options, batch *store.Batch) (existed, ok bool) {
 	s := c.s
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.conn != c {
-		return false, true // taken over meanwhile: the answer goes nowhere
+	old, existed := s.subs[filter]
+	if !existed && len(s.subs) >= maxSubscriptions {
+		return false, false
 	}
-	if len(s.subs) >= maxSubscriptions {
-		if _, existed = s.subs[filter]; !existed {
-			return false, false
+	if batch != nil {
+		before := &old
+		if !existed {
+			before = nil
 		}
+		batch.Subscribe(s.kept, filter, o, before)
 	}
 	if s.subs == nil {
 		s.subs = make(map[string]topic.Options)
@@ -165,6 +183,7 @@ func (c *connection) unsubscribe(w *worker, p *packet.Unsubscribe) error {
 	if s.conn != c {
 		return nil
 	}
+	var batch *store.Batch
 	for i, f := range p.Filters {
 		if f == AttemptsTopic && b.attempts.unwatch(c) {
 			continue
@@ -177,13 +196,25 @@ func (c *connection) unsubscribe(w *worker, p *packet.Unsubscribe) error {
 		}
 		delete(s.subs, filter)
 		b.index.Unsubscribe(filter, s)
+		if s.stored() {
+			if batch == nil {
+				batch = new(store.Batch)
+			}
+			batch.Unsubscribe(s.kept, filter)
+		}
 		s.replay = slices.DeleteFunc(s.replay, func(r replay) bool { return r.filter == filter }) // MQTT-3.10.4-2
 		b.log.Printf(logging.Unsubscribe, "%s %s", s.id, filter)
 	}
 	b.debugf("Sending UNSUBACK to %s", s.id)
-	w.append(c, ack)
+	if batch != nil {
+		batch = b.commit(batch)
+	}
+	w.owe(c, reply{after: batch, whole: ack})
 	return nil
 }
+
+// replayAhead is how many retained messages of QoS 2 may wait for the store at a time.
+const replayAhead = 64
 
 // replayNext sends the next retained message that a subscription asked for, and reports whether it could. The session's mutex is held.
 func (w *worker) replayNext(c *connection) bool {
@@ -208,16 +239,24 @@ func (w *worker) replayNext(c *connection) bool {
 	}
 	if m.Stored <= rp.until && w.mayReplay(s, m) {
 		if d.QoS > 0 {
-			if s.out.Room() == 0 {
+			if s.out.Room() == 0 && !(s.stored() && d.QoS == 2 && s.out.Waiting() < replayAhead) {
 				return false
 			}
-			if s.out.KeepsBodies() {
-				d, _ = s.out.Offer(d, true)
+			if s.out.KeepsBodies() || s.stored() {
+				var v session.Verdict
+				if d, v = w.offer(s, d, true); v > session.Away {
+					return false
+				}
+				if v != session.Send {
+					d.Message = nil // it waits for the store
+				}
 			} else {
 				d.Seq, _ = s.out.Reserve(1, d.QoS)
 			}
 		}
-		w.deliverMessage(c, d)
+		if d.Message != nil {
+			w.deliverMessage(c, d)
+		}
 	}
 	rp.messages[0] = nil
 	rp.messages = rp.messages[1:]
@@ -247,7 +286,8 @@ func (w *worker) retain() {
 	r, b := &w.run, w.b
 	last := r.n - 1
 	if len(r.body(last)) == 0 {
-		if old, ok := b.retained.Delete(string(r.name)); ok {
+		old, after := b.keepRetained(string(r.name), nil)
+		if w.retained = after; old != nil {
 			b.retainedBytes.Add(-int64(old.Size()))
 		}
 		return
@@ -262,15 +302,26 @@ func (w *worker) retain() {
 		return
 	}
 	m.Stored = b.retainedSeq.Add(1)
-	if old, ok := b.retained.Set(m.Topic, m); ok {
+	old, after := b.keepRetained(m.Topic, m)
+	if w.retained = after; old != nil {
 		b.retainedBytes.Add(-int64(old.Size()))
 	}
 }
 
 // forget removes a retained message whose expiry interval has passed (MQTT-3.3.2-5), unless another has taken its place.
 func (b *Broker) forget(m *session.Message) {
+	stored := b.store != nil && !ownTopic(m.Topic)
+	if stored {
+		b.retainMu.Lock()
+		defer b.retainMu.Unlock()
+	}
 	if _, ok := b.retained.DeleteIf(m.Topic, func(now *session.Message) bool { return now == m }); !ok {
 		return
+	}
+	if stored {
+		batch := new(store.Batch)
+		batch.Unretain(m)
+		b.commit(batch)
 	}
 	b.retainedBytes.Add(-int64(m.Size()))
 	b.stats.drop(cause.MessageExpired, 1)

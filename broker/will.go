@@ -60,10 +60,15 @@ func (w *worker) publishMessage(m *session.Message, expiry uint32, expires bool)
 	r.version, r.qos, r.retain, r.name = packet.V5, m.QoS, m.Retain, w.name
 	r.first = byte(packet.PUBLISH)<<4 | m.QoS<<1 | bit(m.Retain)
 	r.props, r.plain, r.expiry, r.expires = m.Props, true, expiry, expires
+	if m.ID == 0 && w.b.store != nil {
+		m.ID = w.b.store.NewMessageID()
+	}
 	r.messages = append(r.messages, m)
 	r.n, r.bytes = 1, len(m.Payload)
 	if m.Retain && !w.b.settings.Load().RetainAvailable {
 		r.retain = false
 	}
 	w.route()
+	w.commit()
+	w.retained = nil
 }

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"picket/listener"
+	"picket/store"
 	"picket/topic"
 )
 
@@ -23,7 +24,12 @@ type worker struct {
 	matches    topic.Matches[*Session]
 	seen       map[*Session]int
 	count      counts
-	patient    bool     // nobody else waits for this worker
+	patient    bool         // nobody else waits for this worker
+	batch      *store.Batch // what the run changes in the store
+	removals   *store.Batch // what can go from the store, which nobody waits for
+	retained   *store.Batch // the run's retained message
+	held       []held       // messages of QoS 2 of this run that wait for batch
+	ids        []uint16
 	wills      []*will  // to be published when no mutex is held
 	later      []func() // to be started when the batch is over
 }

@@ -93,10 +93,11 @@ func init() {
 		// Persistence (global.go).
 		"persistence":          {boolean, (*parser).persistenceSwitch},
 		"retained_persistence": {boolean, (*parser).persistenceSwitch},
-		"autosave_interval":    {seconds, (*parser).persistenceOption},
-		"autosave_on_changes":  {boolean, (*parser).persistenceOption},
-		"persistence_file":     {"NAME", (*parser).persistenceOption},
-		"persistence_location": {folder, (*parser).persistenceOption},
+		"autosave_interval":    {seconds, (*parser).autosave},
+		"autosave_on_changes":  {boolean, (*parser).autosave},
+		"persistence_file":     {"NAME", (*parser).persistenceFile},
+		"persistence_location": {folder, (*parser).persistenceLocation},
+		"persistence_sync":     {"always|interval|never", (*parser).persistenceSync},
 
 		// Listeners (listeners.go).
 		"listener":                 {"PORT [ADDRESS], or: listener 0 PATH", (*parser).listener},

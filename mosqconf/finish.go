@@ -9,8 +9,12 @@ import (
 
 // finish puts the listeners and the security rules together once every line has been read.
 func (p *parser) finish() *broker.Config {
-	if !p.persistence {
-		for _, l := range p.whenPersisted {
+	if p.config.Persistence.On {
+		for _, l := range p.autosaves {
+			p.find(Notice, l, cause.ConfigNoEffect, "", "%s has no effect: everything is written at once, as persistence_sync says.", l.word)
+		}
+	} else {
+		for _, l := range append(p.whenPersisted, p.autosaves...) {
 			p.find(Notice, l, cause.ConfigNoEffect, "", "%s has no effect while persistence is false.", l.word)
 		}
 	}

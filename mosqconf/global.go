@@ -256,30 +256,47 @@ func (p *parser) websocketsLogLevel(_ *fileState, l line) {
 	}
 }
 
-// persistenceSwitch takes persistence and its alias. While there is no durable store, acknowledging what a restart
-// forgets would break the promise that the option makes, so that it stops the start.
+// persistenceSwitch takes persistence and its alias.
 func (p *parser) persistenceSwitch(_ *fileState, l line) {
-	p.persistence = false
-	p.bool(l, &p.persistence)
-	if p.persistence {
-		p.errorf(l, cause.ConfigUnsupported, "Write persistence false if a restart may forget sessions, queued and retained messages.",
-			"Error: %s true is not possible: this version of Picket keeps everything in memory.", l.word)
-	}
+	p.bool(l, &p.config.Persistence.On)
 }
 
-// persistenceOption checks an option that only matters with persistence.
-func (p *parser) persistenceOption(_ *fileState, l line) {
-	switch l.word {
-	case "autosave_interval":
+// autosave takes the options that say how often mosquitto writes its file. Here nothing that has been acknowledged is ever older than on the disk.
+func (p *parser) autosave(_ *fileState, l line) {
+	if l.word == "autosave_interval" {
 		if _, ok := p.atLeastZero(l); !ok {
 			return
 		}
-	case "autosave_on_changes":
+	} else {
 		p.bool(l, new(bool))
-	default:
-		if _, ok := p.string(l, p.seen); !ok {
-			return
-		}
 	}
-	p.whenPersisted = append(p.whenPersisted, l)
+	p.autosaves = append(p.autosaves, l)
+}
+
+func (p *parser) persistenceFile(_ *fileState, l line) {
+	if s, ok := p.string(l, p.seen); ok {
+		p.config.Persistence.File = s
+		p.whenPersisted = append(p.whenPersisted, l)
+	}
+}
+
+func (p *parser) persistenceLocation(_ *fileState, l line) {
+	if s, ok := p.string(l, p.seen); ok {
+		p.config.Persistence.Location = s
+		p.whenPersisted = append(p.whenPersisted, l)
+	}
+}
+
+func (p *parser) persistenceSync(_ *fileState, l line) {
+	value, ok := p.word(l)
+	if !ok {
+		return
+	}
+	switch value {
+	case "always", "interval", "never":
+		p.config.Persistence.Sync = value
+		p.whenPersisted = append(p.whenPersisted, l)
+	default:
+		p.invalid(l, value, "It is always, interval or never.")
+	}
 }

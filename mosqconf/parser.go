@@ -83,9 +83,9 @@ type parser struct {
 	blocks        []*block    // of listener lines; once finished, with the default listener
 	defaults      *block      // of the default listener
 	securities    []*security // once finished: where those of config.Security come from
-	persistence   bool
-	whenPersisted []line // options that only matter with persistence
-	logFile       bool   // a "log_dest file" was met
+	whenPersisted []line      // options that only matter with persistence
+	autosaves     []line      // options that say when mosquitto writes its file
+	logFile       bool        // a "log_dest file" was met
 	logDestSet    bool
 	logTypeSet    bool
 }

@@ -3,7 +3,7 @@ package session
 // Verdict is what became of a delivery that was offered to an [Outbox].
 type Verdict byte
 
-// Verdicts of [Outbox.Offer].
+// Verdicts of [Outbox.Offer]. From QueueFull on they say why the delivery was dropped.
 const (
 	Send       Verdict = iota // to be sent now
 	Queued                    // waits in memory for the window or the connection
@@ -288,10 +288,15 @@ func (o *Outbox) Read() (r Reading, ok bool) {
 	return Reading{After: o.loaded, UpTo: o.last, turn: o.read.turn}, true
 }
 
-// Fill ends a reading with what the store had, in order. With whole, that was all of it up to UpTo. What was read for a connection that has ended
-// meanwhile is of no use any more, and left out.
+// Reading tells whether a reading is under way.
+func (o *Outbox) Reading() bool { return o.read.open }
+
+// Wants tells whether a reading is the one under way: what was read for a connection that has ended meanwhile is of no use any more.
+func (o *Outbox) Wants(r Reading) bool { return o.read.open && r.turn == o.read.turn }
+
+// Fill ends a reading that is wanted with what the store had, in order. With whole, that was all of it up to UpTo.
 func (o *Outbox) Fill(r Reading, ds []Delivery, whole bool) {
-	if !o.read.open || r.turn != o.read.turn {
+	if !o.Wants(r) {
 		return
 	}
 	o.read.open = false

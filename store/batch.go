@@ -90,6 +90,7 @@ type Batch struct {
 	awaited  atomic.Int32 // those of them that somebody waits for
 	pipeline atomic.Pointer[Pipeline]
 	ticket   atomic.Uint64
+	refusal  atomic.Pointer[error]
 }
 
 // Empty tells whether there is nothing in it.
@@ -103,6 +104,17 @@ func (b *Batch) Awaited() bool { return b.awaited.Load() > 0 }
 
 // Ticket is what Commit returned for it.
 func (b *Batch) Ticket() Ticket { return Ticket(b.ticket.Load()) }
+
+// Refuse notes why a batch has not been kept. It is for implementations of [Store], before they call [Handler.Failed].
+func (b *Batch) Refuse(err error) { b.refusal.Store(&err) }
+
+// Err is why the batch has not been kept, once [Handler.Failed] has been called for it.
+func (b *Batch) Err() error {
+	if err := b.refusal.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
 
 // Ops yields the operations in the order in which they were added, but for those that need not be written any more.
 func (b *Batch) Ops() iter.Seq[*Op] {

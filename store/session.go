@@ -11,6 +11,7 @@ import (
 type Session struct {
 	Number   uint64 // never given to another session while anything of this one is left
 	ClientID string
+	Owner    any // for whoever uses the handle; the store does not look at it
 
 	mu    sync.Mutex
 	saved bool           // its record has been given to a batch

@@ -2,12 +2,14 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"picket/access"
 	"picket/admin"
@@ -107,13 +109,16 @@ func (s *serveCommand) Run(e *env) error {
 
 // server is a broker and what belongs to it.
 type server struct {
-	command   *serveCommand
-	stdout    io.Writer
-	broker    *broker.Broker
-	admin     *admin.Server // nil: none
-	log       *logging.Logger
-	poll      func() // see [broker.Config]
-	removePID func() error
+	command *serveCommand
+	stdout  io.Writer
+	broker  *broker.Broker
+	admin   *admin.Server // nil: none
+	kept    *kept         // nil: persistence is off
+
+	persistence broker.Persistence // as it was at the start
+	log         *logging.Logger
+	poll        func() // see [broker.Config]
+	removePID   func() error
 }
 
 // start makes the process what the configuration wants it to be, and then the broker, which calls poll before it judges a CONNECT.
@@ -158,7 +163,7 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 		}
 	}
 	config.Poll = poll
-	server := &server{command: s, stdout: e.stdout, log: log, poll: poll, removePID: func() error { return nil }}
+	server := &server{command: s, persistence: config.Persistence, stdout: e.stdout, log: log, poll: poll, removePID: func() error { return nil }}
 	if config.PIDFile != "" {
 		if server.removePID, err = process.WritePIDFile(config.PIDFile); err != nil {
 			return nil, failed(statusStart, logging.Error, "Error: Unable to write %v.", err)
@@ -179,6 +184,18 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 		log.Printf(logging.Warning, "Create a configuration file which defines a listener to allow remote access.")
 	}
 	broker.Version = buildVersion()
+	if server.kept, err = openStore(e.ctx, config.Persistence, log); err != nil {
+		_ = server.removePID() // it is the start's failure that counts
+		return nil, failed(statusStart, logging.Error, "Error: %v.", err)
+	}
+	if server.kept != nil {
+		config.Store = server.kept
+		defer func() {
+			if err != nil {
+				_ = server.kept.Close() // it is the start's failure that counts
+			}
+		}()
+	}
 	if server.broker, err = broker.Start(*config, log); err != nil {
 		_ = server.removePID() // it is the start's failure that counts
 		if file := (*access.FileError)(nil); errors.As(err, &file) {
@@ -208,6 +225,9 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 	log.Printf(logging.Info, "picket version %s running", buildVersion())
 	return server, nil
 }
+
+// storeName is the store's directory in the data directory.
+const storeName = "store"
 
 // localOnly is the Source of the listeners that mosqconf adds when nothing asks for others.
 const localOnly = "local only mode"
@@ -252,6 +272,7 @@ func (s *serveCommand) configuration() (config *broker.Config, own *setup.Result
 	}
 	if own != nil {
 		config.AdminSocket = filepath.Join(own.Dir, admin.SocketName)
+		config.Persistence = broker.Persistence{On: true, Store: filepath.Join(own.Dir, storeName)}
 	}
 	if s.AdminSocket != "" {
 		if config.AdminSocket = s.AdminSocket; s.AdminSocket == "none" {
@@ -326,7 +347,7 @@ func (s *server) act(r process.Request) {
 	case process.Reload:
 		s.reload()
 	case process.Save:
-		s.log.Printf(logging.Notice, "SIGUSR1: there is nothing to save, persistence is off.")
+		s.save()
 	case process.Dump:
 		if err := s.broker.WriteSubscriptions(s.stdout); err != nil {
 			s.log.Printf(logging.Warning, "Warning: The subscriptions cannot be written: %v.", err)
@@ -346,6 +367,9 @@ func (s *server) reload() {
 			return nil, errors.New("the configuration is wrong")
 		}
 		config.Poll = s.poll
+		if config.Persistence != s.persistence {
+			s.log.Cause(logging.Warning, cause.ConfigNoEffect, "Warning: what persistence and the options that belong to it say has changed; that takes a restart.")
+		}
 		return config, nil
 	})
 	if err != nil {
@@ -358,6 +382,21 @@ func (s *server) reload() {
 	s.log.Printf(logging.Info, "The new configuration is in force.")
 }
 
+// save has everything on the disk that is not there yet.
+func (s *server) save() {
+	if s.kept == nil {
+		s.log.Printf(logging.Notice, "SIGUSR1: there is nothing to save, persistence is off.")
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // a disk that takes longer is not going to
+	defer cancel()
+	if err := s.kept.Sync(ctx); err != nil {
+		s.log.Printf(logging.Error, "Error: not everything could be saved: %v.", err)
+		return
+	}
+	s.log.Printf(logging.Notice, "SIGUSR1: everything is on the disk.")
+}
+
 // stop ends the broker and removes its traces.
 func (s *server) stop() {
 	s.log.Printf(logging.Info, "picket version %s terminating", buildVersion())
@@ -365,6 +404,11 @@ func (s *server) stop() {
 		s.admin.Close()
 	}
 	s.broker.Close()
+	if s.kept != nil {
+		if err := s.kept.close(); err != nil {
+			s.log.Printf(logging.Error, "Error: %v.", err)
+		}
+	}
 	if err := s.removePID(); err != nil {
 		s.log.Printf(logging.Warning, "Warning: %v.", err)
 	}

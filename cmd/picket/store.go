@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -16,7 +14,6 @@ import (
 	messages "picket/session" // the name session is taken by the clients
 	"picket/store"
 	"picket/store/local"
-	"picket/store/mosqdb"
 )
 
 // storeCommand is "picket store": it looks at a broker's store while the broker is stopped, and fills one.
@@ -333,47 +330,17 @@ Examples:
 
 // Run reads the whole file before it writes anything.
 func (c *storeImport) Run(e *env) error {
-	in, err := os.Open(c.File)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
 	p := newProgress(e)
-	file, err := mosqdb.Read(in, func(offset int64) { p.show("%s of %s read", sizeWords(offset), c.File) })
-	if err != nil {
-		return fmt.Errorf("%s: %w", c.File, err)
-	}
-	log, err := quietLog()
+	file, sum, err := importFile(e.ctx, c.File, c.Dir, p.show)
 	if err != nil {
 		return err
-	}
-	defer log.Close()
-	s, err := local.Open(c.Dir, local.Options{Log: log})
-	if err != nil {
-		return err
-	}
-	h := &importHandler{}
-	if err := s.Start(e.ctx, h); err != nil || h.used {
-		err = errors.Join(err, s.Close())
-		if h.used {
-			err = errors.Join(fmt.Errorf("%s holds sessions or retained messages already; give a directory that is empty", c.Dir), err)
-		}
-		return err
-	}
-	sum, err := mosqdb.Fill(e.ctx, file, s, time.Now().Unix(), func(clients int) {
-		p.show("%d of %s written", clients, plural(len(file.Clients), "session"))
-	})
-	if err = errors.Join(err, s.Close(), h.err()); err != nil {
-		return fmt.Errorf("%w; %s is not complete: remove it before you try again", err, filepath.Clean(c.Dir))
 	}
 	for _, line := range file.Skipped {
 		if _, err := fmt.Fprintf(e.stdout, "%s: left out: %s\n", c.File, line); err != nil {
 			return err
 		}
 	}
-	_, err = fmt.Fprintf(e.stdout, "%s: %s with %s, %s for them (%d in flight), %s not released, %s; left out because they have expired: %s, %s\n", c.Dir,
-		plural(sum.Sessions, "session"), plural(sum.Subscriptions, "subscription"), plural(sum.Queued, "message"), sum.InFlight,
-		plural(sum.Received, "received message"), plural(sum.Retained, "retained message"), plural(sum.ExpiredSessions, "session"), plural(sum.ExpiredMessages, "message"))
+	_, err = fmt.Fprintf(e.stdout, "%s: %s\n", c.Dir, importSummary(sum))
 	return err
 }
 

@@ -236,6 +236,7 @@ func (s *Store) admit(group []*store.Batch) []*store.Batch {
 
 func (s *Store) refuse(b *store.Batch, err error) {
 	s.failures.Add(1)
+	b.Refuse(err)
 	s.handler.Failed(b.Ticket(), b, err)
 	s.Done(b)
 }

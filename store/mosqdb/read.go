@@ -86,7 +86,8 @@ type Error struct {
 
 func (e *Error) Error() string { return fmt.Sprintf("byte %d: %s", e.Offset, e.Want) }
 
-var magic = []byte{0x00, 0xB5, 0x00, 'm', 'o', 's', 'q', 'u', 'i', 't', 't', 'o', ' ', 'd', 'b'}
+// Magic is what the file begins with.
+const Magic = "\x00\xB5\x00mosquitto db"
 
 // Chunks.
 const (
@@ -145,25 +146,25 @@ func Read(in io.Reader, progress func(offset int64)) (*File, error) {
 }
 
 func (r *reader) header() error {
-	head := make([]byte, len(magic)+8)
+	head := make([]byte, len(Magic)+8)
 	n, err := io.ReadFull(r.in, head)
 	switch {
 	case err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
 		return err
 	case n == 0:
 		return &Error{0, "expected a mosquitto.db, found an empty file"}
-	case string(head[:min(n, len(magic))]) != string(magic[:min(n, len(magic))]):
+	case string(head[:min(n, len(Magic))]) != Magic[:min(n, len(Magic))]:
 		return &Error{0, "expected a mosquitto.db, which begins with \\x00\\xb5\\x00mosquitto db"}
 	case err != nil:
 		return &Error{int64(n), "expected the version of the file, found its end"}
 	}
 	r.at = int64(n)
-	version := binary.BigEndian.Uint32(head[len(magic)+4:])
+	version := binary.BigEndian.Uint32(head[len(Magic)+4:])
 	switch {
 	case version < 5:
-		return &Error{int64(len(magic)) + 4, fmt.Sprintf("expected version 5 or 6, found %d, of mosquitto 1.5 or older; start and stop mosquitto 2.0 with this file once, and it writes version 6", version)}
+		return &Error{int64(len(Magic)) + 4, fmt.Sprintf("expected version 5 or 6, found %d, of mosquitto 1.5 or older; start and stop mosquitto 2.0 with this file once, and it writes version 6", version)}
 	case version > 6:
-		return &Error{int64(len(magic)) + 4, fmt.Sprintf("expected version 5 or 6, found %d, which is not known", version)}
+		return &Error{int64(len(Magic)) + 4, fmt.Sprintf("expected version 5 or 6, found %d, which is not known", version)}
 	}
 	r.file.Version = int(version)
 	return nil

@@ -1,0 +1,181 @@
+package broker
+
+import (
+	"errors"
+	"time"
+
+	"picket/cause"
+	"picket/session"
+	"picket/store"
+)
+
+// readAtOnce bounds what is read of a session's queue at a time, and so what of it is in memory.
+var readAtOnce = store.Limit{Entries: 256, Bytes: 64 << 10}
+
+// maxReaders is how many goroutines read queues from the store at once.
+const maxReaders = 8
+
+// readBehind brings what waits for the client in the store only, when its turn has come. The session's mutex is held.
+func (w *worker) readBehind(s *Session) {
+	if !s.stored() {
+		return
+	}
+	r, ok := s.out.Read()
+	if !ok {
+		return
+	}
+	b := w.b
+	w.later = append(w.later, func() {
+		b.wait.Go(func() {
+			select {
+			case b.readers <- struct{}{}:
+			case <-b.stopping:
+				return
+			}
+			defer func() { <-b.readers }()
+			b.readQueue(s, r)
+		})
+	})
+}
+
+// readQueue reads a piece of a session's queue and puts it into its outbox.
+func (b *Broker) readQueue(s *Session, r session.Reading) {
+	for {
+		failures := b.failures.Load()
+		entries, more, err := b.store.Read(b.context, s.kept, r.After+1, readAtOnce, nil)
+		switch {
+		case errors.Is(err, store.ErrClosed) || b.context.Err() != nil:
+			return
+		case err != nil:
+			if !b.pause(time.Second) { // the store says in the log what is wrong
+				return
+			}
+			s.mu.Lock()
+			wanted := s.out.Wants(r)
+			s.mu.Unlock()
+			if !wanted {
+				return
+			}
+			continue
+		}
+		n := 0
+		var last store.Ticket
+		for n < len(entries) && entries[n].Seq <= r.UpTo {
+			last = max(last, entries[n].Ticket)
+			n++
+		}
+		whole := n < len(entries) || !more
+		if n == 0 && !whole {
+			// The next one is in a batch that a worker is about to hand over.
+			if !b.pause(time.Millisecond) {
+				return
+			}
+			continue
+		}
+		// What is not in the store yet may still be refused, and a message of QoS 2 must not be sent before.
+		b.await(last, false)
+		if b.fill(s, r, entries[:n], whole, failures) {
+			return
+		}
+	}
+}
+
+// fill puts what was read into the session's outbox, unless something was refused meanwhile, which may have been among it.
+func (b *Broker) fill(s *Session, r session.Reading, entries []store.Entry, whole bool, failures uint64) (filled bool) {
+	filled = true
+	b.do(func(w *worker) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.over || !s.out.Wants(r) {
+			return
+		}
+		if filled = b.failures.Load() == failures; !filled {
+			return
+		}
+		var ds []session.Delivery
+		for i := range entries {
+			e := &entries[i]
+			s.refs.add(e.Ref)
+			if e.Damaged {
+				s.out.Drop(e.Seq, 0)
+				w.done(s, e.Seq)
+				b.stats.drop(cause.PersistenceCorrupt, 1)
+				continue
+			}
+			ds = append(ds, e.Delivery)
+		}
+		s.out.Fill(r, ds, whole)
+		if s.conn != nil {
+			w.mark(s.conn)
+		}
+	})
+	return filled
+}
+
+// pause waits, and reports whether the broker goes on.
+func (b *Broker) pause(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-b.stopping:
+		return false
+	}
+}
+
+// expiryStep is how many expired messages are taken out of the store at a time.
+const expiryStep = 1000
+
+// purge runs until the broker stops: each second, it removes the stored messages whose expiry interval has passed (MQTT-3.3.2-5).
+func (b *Broker) purge() {
+	for b.pause(time.Second) {
+		for {
+			expired, err := b.store.Expired(b.context, b.unix.Load(), expiryStep)
+			if err != nil || len(expired) == 0 {
+				break // the store says in the log what is wrong
+			}
+			b.do(func(w *worker) {
+				for i := range expired {
+					w.expire(&expired[i])
+				}
+			})
+			if len(expired) < expiryStep {
+				break
+			}
+			if err := b.store.Sync(b.context); err != nil { // what has been answered is not listed again
+				break
+			}
+		}
+	}
+}
+
+// expire removes an expired message, unless it is on its way to its client already.
+func (w *worker) expire(e *store.Expired) {
+	b := w.b
+	if e.Session == nil {
+		if m, ok := b.retained.Get(e.Topic); ok && m.Expired(b.unix.Load()) {
+			b.forget(m)
+		}
+		return
+	}
+	s, ok := e.Session.Owner.(*Session)
+	if !ok {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over || s.out.Reading() {
+		return // it will be listed again
+	}
+	if w.removals == nil {
+		w.removals = new(store.Batch)
+	}
+	if s.refs.find(e.Ref.Seq) != nil {
+		w.removals.Keep(s.kept, e.Ref) // the outbox drops it when its turn comes, or it has been sent
+		return
+	}
+	s.out.Drop(e.Ref.Seq, e.Bytes)
+	w.removals.Remove(s.kept, e.Ref)
+	b.stats.drop(cause.MessageExpired, 1)
+}

@@ -1,0 +1,262 @@
+package broker
+
+import (
+	"slices"
+	"sort"
+	"strings"
+
+	"picket/packet"
+	"picket/session"
+	"picket/store"
+)
+
+// refs are the entries in the store of those messages of a session that are in memory or in flight, by rising sequence number.
+type refs []store.Ref
+
+// add appends the entry of a message that is newer than all others.
+func (r *refs) add(ref store.Ref) { *r = append(*r, ref) }
+
+// find returns the entry under a sequence number, or nil.
+func (r refs) find(seq uint64) *store.Ref {
+	i := sort.Search(len(r), func(i int) bool { return r[i].Seq >= seq })
+	if i == len(r) || r[i].Seq != seq || r[i].Size == 0 {
+		return nil
+	}
+	return &r[i]
+}
+
+// take takes the entry under a sequence number out.
+func (r *refs) take(seq uint64) (ref store.Ref, ok bool) {
+	e := r.find(seq)
+	if e == nil {
+		return store.Ref{}, false
+	}
+	ref = *e
+	e.Size = 0 // no entry is as small: it is gone
+	n := 0
+	for n < len(*r) && (*r)[n].Size == 0 {
+		n++
+	}
+	if *r = (*r)[n:]; len(*r) == 0 {
+		*r = nil
+	}
+	return ref, true
+}
+
+// stored tells whether the session's messages are in a store.
+func (s *Session) stored() bool { return s.kept != nil }
+
+// offer hands a delivery to a session, whose mutex is held, and to the store where the session is kept in one. online says that it may be sent at
+// once.
+func (w *worker) offer(s *Session, d session.Delivery, online bool) (session.Delivery, session.Verdict) {
+	// Before it is in the store, a message of QoS 2 must not be sent: after a crash its publisher repeats it, and it would come under another packet identifier.
+	d.Held = s.stored() && d.QoS == 2 && online
+	d, v := s.out.Offer(d, online)
+	if !s.stored() || v > session.Away {
+		return d, v
+	}
+	w.put(s, d, online, v != session.Away)
+	if d.Held && v == session.Queued {
+		w.hold(s, d.Seq)
+	}
+	return d, v
+}
+
+// put writes a delivery that has its sequence number into the store, with the run's batch.
+func (w *worker) put(s *Session, d session.Delivery, online, inMemory bool) {
+	d.Held, d.Dup = false, false
+	ref := w.changes().Enqueue(s.kept, d, online)
+	if inMemory {
+		s.refs.add(ref)
+	}
+}
+
+// done takes a message that needs no further sending out of the store. Nobody waits for that. The session's mutex is held.
+func (w *worker) done(s *Session, seq uint64) {
+	if !s.stored() {
+		return
+	}
+	if ref, ok := s.refs.take(seq); ok {
+		if w.removals == nil {
+			w.removals = new(store.Batch)
+		}
+		w.removals.Remove(s.kept, ref)
+	}
+}
+
+// changes is the batch of what is being routed.
+func (w *worker) changes() *store.Batch {
+	if w.batch == nil {
+		w.batch = new(store.Batch)
+	}
+	return w.batch
+}
+
+// commit hands over what has been routed, and returns what an acknowledgement has to wait for: nil for nothing.
+func (w *worker) commit() *store.Batch {
+	batch := w.batch
+	if batch == nil {
+		return nil
+	}
+	w.batch = nil
+	batch = w.b.commit(batch)
+	if len(w.held) > 0 {
+		for i := range w.held {
+			w.held[i].after = batch
+		}
+		w.b.promises.hold(w.held)
+		clear(w.held)
+		w.held = w.held[:0]
+	}
+	return batch
+}
+
+// commit hands a batch over to the store and returns it, or nil if there is nothing to wait for.
+func (b *Broker) commit(batch *store.Batch) *store.Batch {
+	if b.store.Commit(batch) == 0 {
+		return nil
+	}
+	return batch
+}
+
+// commitRemovals hands over what nobody waits for.
+func (w *worker) commitRemovals() {
+	if w.removals != nil {
+		w.b.store.Commit(w.removals)
+		w.removals = nil
+	}
+}
+
+// save writes the session's record; its mutex is held. It returns what has to be waited for.
+func (b *Broker) save(s *Session) *store.Batch {
+	if !s.stored() {
+		return nil
+	}
+	batch := new(store.Batch)
+	batch.Save(s.kept, b.record(s))
+	return b.commit(batch)
+}
+
+// saveOffline writes the record of a session without a connection.
+func (b *Broker) saveOffline(s *Session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.over && s.conn == nil {
+		b.save(s)
+	}
+}
+
+// record is what the store keeps of the session beside its subscriptions and its queue. Its mutex is held.
+func (b *Broker) record(s *Session) store.Record {
+	last, sent := s.out.Marks()
+	r := store.Record{Expiry: s.expiry, Next: last + 1, Sent: sent + 1, User: s.user, Named: s.named, Certified: s.certified, Listener: s.door, Mount: s.mount}
+	if s.conn == nil {
+		r.Offline = s.left.Unix()
+	}
+	if w := s.will; w != nil {
+		if w.message.ID == 0 {
+			w.message.ID = b.store.NewMessageID()
+		}
+		r.Will = &store.Will{Message: w.message, Expiry: w.expiry, Expires: w.expires, Delay: w.delay}
+		if !s.due.will.IsZero() {
+			r.Will.Due = s.due.will.Unix()
+		}
+	}
+	return r
+}
+
+// keepRetained puts m in the place of the topic's retained message, or nothing if m is nil, in memory and in the store. It returns the message
+// before, and what has to be waited for.
+func (b *Broker) keepRetained(name string, m *session.Message) (old *session.Message, after *store.Batch) {
+	stored := b.store != nil && !ownTopic(name)
+	if stored {
+		b.retainMu.Lock() // both change in the same order
+		defer b.retainMu.Unlock()
+	}
+	if m != nil {
+		old, _ = b.retained.Set(name, m)
+	} else {
+		old, _ = b.retained.Delete(name)
+	}
+	if !stored || m == nil && old == nil {
+		return old, nil
+	}
+	batch := new(store.Batch)
+	if m != nil {
+		batch.Retain(m, old)
+	} else {
+		batch.Unretain(old)
+	}
+	return old, b.commit(batch)
+}
+
+// ownTopic tells whether a topic is the broker's own: what it retains there is about this very life of it.
+func ownTopic(name string) bool { return strings.HasPrefix(name, "$SYS/") }
+
+// reply is a packet for a client that has to wait until something is in the store, or for its turn behind others that have to.
+type reply struct {
+	after *store.Batch // nil: nothing
+	also  *store.Batch // another one to wait for; nil: none
+	kind  packet.Type  // PUBACK, PUBREC, PUBREL or PUBCOMP
+	code  packet.Code
+	ids   []uint16
+	whole packet.Packet // SUBACK or UNSUBACK, in place of the fields above
+	then  []replay      // retained messages to send behind it
+}
+
+// settled tells whether the store has kept the batch, or refused it.
+func (b *Broker) settled(batch *store.Batch) bool {
+	return batch == nil || batch.Ticket() <= b.promises.settled()
+}
+
+// owe sends an answer as soon as what it promises is in the store, and what was owed before has been sent (MQTT-4.6.0-2 to -4). The session's
+// mutex is held.
+func (w *worker) owe(c *connection, a reply) {
+	if c.gone || c.closeAfter {
+		return
+	}
+	if len(c.owed) == 0 && w.b.settled(a.after) && w.b.settled(a.also) {
+		w.give(c, &a)
+		return
+	}
+	a.ids = slices.Clone(a.ids)
+	if c.owed = append(c.owed, a); len(c.owed) == 1 {
+		w.b.promises.owe(c)
+	}
+}
+
+// give sends an answer whose time has come, or what became of it where the store has refused. The session's mutex is held.
+func (w *worker) give(c *connection, a *reply) {
+	err := refusalOf(a.after)
+	if err == nil {
+		err = refusalOf(a.also)
+	}
+	if a.whole != nil {
+		if ack, ok := a.whole.(*packet.Suback); ok && err != nil {
+			for i := range ack.Codes {
+				if !ack.Codes[i].Failed() {
+					ack.Codes[i] = storeCode(err)
+				}
+			}
+			a.then = nil
+		}
+		w.append(c, a.whole)
+		w.replay(c, a.then)
+		return
+	}
+	if err != nil {
+		// Without a reason code, the client keeps the message and sends it again on its next connection.
+		if c.v5() {
+			w.acknowledgeAll(c, a.kind, storeCode(err), a.ids)
+		}
+		return
+	}
+	w.acknowledgeAll(c, a.kind, a.code, a.ids)
+}
+
+func refusalOf(batch *store.Batch) error {
+	if batch == nil {
+		return nil
+	}
+	return batch.Err()
+}

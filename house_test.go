@@ -32,7 +32,7 @@ var mayImport = map[string]string{
 	"access":        "cause logging topic",
 	"admin":         "access broker cause listener",
 	"bench":         "packet",
-	"broker":        "access cause listener logging packet session topic",
+	"broker":        "access cause listener logging packet session store topic",
 	"client":        "packet",
 	"client/format": "client packet",
 	"doctor":        "cause",

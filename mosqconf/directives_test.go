@@ -53,6 +53,7 @@ var inForce = map[string]string{
 	// Picket's own.
 	"admin_socket": "/run/picket/admin.sock", "global_max_connections": "9", "phone_page": "false",
 	"acl_subscribe_unchecked": "true", "connect_timeout": "3", "event_loops": "2", "log_format": "json", "max_output_bytes": "100000", "reason_strings": "true",
+	"persistence": "true", "retained_persistence": "1", "persistence_file": "x.db", "persistence_location": "/var/lib/x/", "persistence_sync": "never",
 	"max_total_output_bytes": "10000000", "proxy_from": "10.0.0.0/8 ::1", "sni_certificate": "/c3 /k3",
 }
 
@@ -96,7 +97,7 @@ func TestInForce(t *testing.T) {
 
 // These stop the start, each with a reason and a way out.
 var notInForce = map[string]string{
-	"persistence": "true", "retained_persistence": "1", "psk_file": "/p", "psk_hint": "h", "plugin": "/p.so", "auth_plugin": "/p.so",
+	"psk_file": "/p", "psk_hint": "h", "plugin": "/p.so", "auth_plugin": "/p.so",
 	"plugin_opt_file": "/x", "auth_opt_file": "/x", "auth_plugin_deny_special_chars": "true", "dhparamfile": "/dh",
 	"tls_engine": "e", "tls_engine_kpass_sha1": "00", "tls_keyform": "engine", "websockets_log_level": "255",
 	"connection": "b", "address": "h", "addresses": "h", "topic": "# both", "bridge_attempt_unsubscribe": "true",
@@ -127,7 +128,7 @@ func TestNotInForce(t *testing.T) {
 
 // The rest say by a notice or a warning that they change nothing, each for a reason of its own.
 var withoutEffect = map[string]string{
-	"autosave_interval": "10", "autosave_on_changes": "true", "persistence_file": "x.db", "persistence_location": "/var/lib/x/",
+	"autosave_interval": "10", "autosave_on_changes": "true",
 	"retry_interval": "20",
 }
 

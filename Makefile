@@ -9,7 +9,7 @@ GOLANGCI_LINT = bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 # These packages test the built program from outside; the race detector would watch the tests alone.
 OUTSIDE = /conformance|/tests/
 
-.PHONY: run build page nopage test race check lint tools simulate crash bench bench-sentinel clean
+.PHONY: run build page nopage test race check lint tools simulate lab crash bench bench-sentinel clean
 
 run: build
 	bin/picket serve -v
@@ -67,6 +67,11 @@ simulate:
 KILLS = 1000
 crash:
 	go test -count=1 -timeout 0 ./tests/crash -run TestKills -v -kills $(KILLS) -progress
+
+# The doctor among real faults, in network namespaces (root; iproute2 and nftables): some two minutes. It prints what it names for each of them, and
+# writes the table of docs/doctor.md with LAB=-update.
+lab: build
+	cd tests/lab && go test -count=1 -timeout 20m -table $(LAB)
 
 # Picket and Debian's mosquitto side by side, and the benchmarks of the hot path.
 bench: build

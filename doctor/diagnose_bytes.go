@@ -32,6 +32,8 @@ func (p *patient) port() (r port) {
 			switch f.Heard {
 			case HearMQTT, HearWebSocket, HearTLS:
 				r.proxy = append(r.proxy, o.at)
+			case HearSSH, HearOther: // it answers to lines, such as that of version 1
+				r.other = append(r.other, o)
 			case HearSilence:
 				r.silent++
 			}

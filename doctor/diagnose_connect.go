@@ -199,6 +199,13 @@ func (p *patient) refusedConnect(own []seen[Connect]) {
 			return
 		}
 	}
+	// With TLS 1.3 an alert races with the end of the connection; one that has arrived tells about all.
+	for _, c := range p.connects {
+		if c.fact.Result == Alerted {
+			p.lateAlert(c.fact.Alert, []int{c.at})
+			return
+		}
+	}
 	// MQTT 5 has the finer codes.
 	best := own[0]
 	for _, c := range own {
@@ -210,8 +217,6 @@ func (p *patient) refusedConnect(own []seen[Connect]) {
 	switch best.fact.Result {
 	case Refused:
 		p.code(best, evidence)
-	case Alerted:
-		p.lateAlert(best.fact.Alert, evidence)
 	case TimedOut:
 		if !p.mismatch(evidence) {
 			p.mute(best, evidence)

@@ -131,6 +131,7 @@ func TestDiagnose(t *testing.T) {
 		"weak suites alone":            {secure(failed(Alerted, 40), variant(AllCiphers, "TLS 1.2")), cause.TLSCiphers, cause.TLS, ""},
 		"a certificate is wanted":      {secure(func() Handshake { h := failed(Alerted, 40); h.Wanted = true; return h }()), cause.ClientCertRequired, cause.TLS, ""},
 		"a certificate was revoked":    {secure(func() Handshake { h := failed(Alerted, 44); h.Wanted, h.Given = true, true; return h }()), cause.ClientCertRevoked, cause.TLS, ""},
+		"an alert, lost at first":      {secure(func() Handshake { h := good; h.Wanted, h.Given = true, true; return h }(), Connect{Version: "3.1.1", Result: WasReset}, Connect{Version: "3.1.1", Trial: true, Result: Alerted, Alert: 44}), cause.ClientCertRevoked, cause.TLS, ""},
 		"a certificate, after TLS 1.3": {secure(func() Handshake { h := good; h.Wanted = true; return h }(), Connect{Version: "3.1.1", Result: Alerted, Alert: 116}), cause.ClientCertRequired, cause.TLS, ""},
 		"unrecognized name":            {secure(failed(Alerted, 112)), cause.SNIALPN, cause.TLS, ""},
 		"silence, but not in small":    {secure(failed(TimedOut, 0), variant(SmallTLS, "TLS 1.3")), cause.MTUBlackhole, cause.TLS, ""},
@@ -156,6 +157,7 @@ func TestDiagnose(t *testing.T) {
 		"3.1.1 is refused":          {way(numbered, inside, dial("192.168.7.5", 1883, Open), refused("3.1.1", 1), accepted("5.0")), cause.ProtocolVersion, "", ""},
 		"3.1 is refused":            {way(numbered, inside, dial("192.168.7.5", 1883, Open), accepted("3.1.1"), accepted("5.0"), refused("3.1", 1)), "", "", ""},
 		"a slow login":              {way(numbered, inside, dial("192.168.7.5", 1883, Open), Connect{Version: "3.1.1", Result: Accepted, Ms: 4000, ConnectMs: 2}), cause.Overloaded, "", ""},
+		"Redis waits for a line":    {way(numbered, inside, dial("192.168.7.5", 1883, Open), Connect{Version: "3.1.1", Result: TimedOut}, hears(1883, SayMQTT, HearSilence), hears(1883, SayHTTP, HearClosed), Opening{Port: 1883, Said: SayProxyV1, Heard: HearOther, Name: "Redis"}), cause.PortTaken, cause.FirstBytes, ""},
 		"silence after CONNECT":     {way(numbered, inside, dial("192.168.7.5", 1883, Open), Connect{Version: "3.1.1", Result: TimedOut}, hears(1883, SayNothing, HearSilence), hears(1883, SayMQTT, HearSilence)), cause.BrokerSilent, cause.FirstBytes, ""},
 
 		// Use.
@@ -184,6 +186,7 @@ func TestDiagnose(t *testing.T) {
 		"packets are lost":            {used(returned(0, 32), RoundTrips{Sent: 70, Answered: 70, Min: 10, Median: 12, Max: 230, Jitter: 20, Network: 9, Late: 3, Segments: 100, OutOfOrder: 4}), cause.LossyNetwork, "", ""},
 		"one packet is lost":          {used(returned(0, 32), RoundTrips{Sent: 70, Answered: 70, Min: 10, Median: 12, Max: 230, Jitter: 8, Network: 9, Segments: 100, Retransmitted: 1}), "", "", ""},
 		"the times scatter":           {used(returned(0, 32), RoundTrips{Sent: 70, Answered: 70, Min: 20, Median: 120, Max: 400, Jitter: 90, Network: 20, Variation: 60, Segments: 100}), cause.LossyNetwork, "", ""},
+		"the times scatter, far away": {used(returned(0, 32), RoundTrips{Sent: 50, Answered: 50, Min: 168, Median: 286, P95: 380, Max: 390, Jitter: 50, Network: 120, Variation: 50, Segments: 100}), cause.LossyNetwork, "", ""},
 		"this machine is busy":        {used(returned(0, 32), RoundTrips{Sent: 70, Answered: 70, Min: 1, Median: 5, Max: 400, Jitter: 60, Network: 1, Variation: 2, Late: 4, Segments: 100}), "", "", ""},
 		"the broker is slow":          {used(returned(0, 32), RoundTrips{Sent: 70, Answered: 70, Min: 200, Median: 400, Max: 900, Jitter: 60, Network: 3, Variation: 1, Segments: 100}), cause.Overloaded, "", ""},
 		"somebody else has the name":  {used(returned(0, 32), calm, Ended{During: "takeover", How: Disconnected, Code: 0x8E}, Takeover{ID: "x", Held: 8, Times: 3, Random: true}), cause.IDTakeoverLoop, cause.Stay, ""},

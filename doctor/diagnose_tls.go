@@ -32,6 +32,10 @@ func (p *patient) tls() bool {
 		}
 		return false
 	}
+	if h.fact.Result == Alerted && h.fact.Wanted { // it came as far as the client's certificate: there is TLS
+		p.alert(h)
+		return true
+	}
 	failed := []int{h.at}
 	if p.mismatch(failed) {
 		return true

@@ -40,7 +40,7 @@ const (
 	Quotes      Mistake = "quotes"        // quotation marks or brackets around the address
 	SchemeTwice Mistake = "scheme-twice"  // mqtt://mqtt://host
 	Slashes     Mistake = "slashes"       // mqtt:/host, mqtt//host or backslashes
-	WebScheme   Mistake = "web-scheme"    // http:// in place of ws://
+	WebScheme   Mistake = "web-scheme"    // http:// in place of mqtt:// or ws://
 	EmptyPort   Mistake = "empty-port"    // host: without a port
 	Separator   Mistake = "separator"     // host 1883 or host,1883
 	NeedlessEnd Mistake = "needless-path" // a path behind an address without WebSocket
@@ -56,7 +56,7 @@ var mistakeTexts = map[Mistake]cause.Text{
 	Quotes:      {EN: "quotation marks or brackets", ZH: "引号或括号"},
 	SchemeTwice: {EN: "the scheme twice", ZH: "协议头写了两次"},
 	Slashes:     {EN: "wrong slashes after the scheme", ZH: "协议头后面的斜杠不对"},
-	WebScheme:   {EN: "http instead of ws", ZH: "把 ws 写成了 http"},
+	WebScheme:   {EN: "http instead of mqtt or ws", ZH: "把 mqtt 或 ws 写成了 http"},
 	EmptyPort:   {EN: "a colon without a port", ZH: "冒号后面没有端口"},
 	Separator:   {EN: "no colon before the port", ZH: "端口前面没有冒号"},
 	NeedlessEnd: {EN: "a path, which only WebSocket has", ZH: "多余的路径（只有 WebSocket 才有路径）"},

@@ -241,9 +241,12 @@ func (r RoundTrips) Lossy() bool {
 // manyLosses are too many for chance on a connection of some hundred packets; fewer count when they have delayed answers.
 const manyLosses = 3
 
-// jittery: neighbouring pings differ by more than 30 ms and by more than a quarter of the round trip, and the network is to blame for that.
+// jittery: neighbouring pings differ by more than 30 ms and by more than a quarter of the round trip, or the slow ones take much longer than the
+// quickest; and the network is to blame for that.
 func (r RoundTrips) jittery() bool {
-	return r.Jitter > 30+r.Excuse() && r.Jitter > r.Median/4 && (r.Segments == 0 || r.Variation > 20)
+	near := r.Jitter > 30+r.Excuse() && r.Jitter > r.Median/4 && (r.Segments == 0 || r.Variation > 20)
+	spread := r.P95-r.Min > 120+r.Excuse() && r.P95 > 3*r.Min/2 && r.Jitter > 20+r.Excuse() && r.Variation > 30
+	return near || spread
 }
 
 // far: the network alone takes more than 150 ms there and back.

@@ -51,6 +51,12 @@ func UsualScheme(port int) string {
 	return "mqtt"
 }
 
+// webPort tells whether a port is one for WebSocket, or none that says anything.
+func webPort(port int) bool {
+	s, known := usualSchemes[port]
+	return !known || s == "ws" || s == "wss"
+}
+
 // maxTarget bounds a target in bytes: enough for a long name and path.
 const maxTarget = 2048
 
@@ -80,6 +86,9 @@ func ParseTarget(given string) (Target, error) {
 	}
 	if !strings.HasPrefix(path, "/") {
 		path = "/" + path
+	}
+	if slices.Contains(t.Mistakes, WebScheme) && path == "/" && !webPort(t.Port) {
+		t.Scheme = UsualScheme(t.Port) // the port says more than a word that people put before every address
 	}
 	switch {
 	case t.Scheme == "ws" || t.Scheme == "wss":

@@ -15,12 +15,14 @@ import (
 )
 
 // Round trips are measured one after the other: a server whose TCP waits for an acknowledgement before it sends the next small segment (Nagle) would
-// delay its answers to pings that overtake each other. A volley of pings follows, in which a lost segment shows by those that come
+// delay its answers to pings that overtake each other. There is a gap between them, lest a broker that is busy from time to time answers all of them
+// in one free moment. A volley of pings follows, in which a lost segment shows by those that come
 // after it.
 const (
 	tripsMin  = 10
 	tripsMax  = 30
 	tripsTime = 2 * time.Second // after which tripsMin are enough
+	tripsGap  = 25 * time.Millisecond
 	volley    = 40
 	volleyGap = 15 * time.Millisecond
 	tripWait  = 5 * time.Second // for the last answers
@@ -74,6 +76,7 @@ func (u *user) roundTrips(ctx context.Context) doctor.RoundTrips {
 			break // the others would wait as long
 		}
 		times = append(times, time.Since(start))
+		sleep(ctx, tripsGap)
 	}
 	if len(times) == f.Sent {
 		sent, answered := u.volley(ctx)

@@ -72,6 +72,9 @@ func (p *prober) tls(ctx context.Context) bool {
 		}
 		return true
 	}
+	if f.Result == doctor.Alerted && f.Wanted {
+		return false // it is about the client's certificate
+	}
 	if !p.listen(ctx) || f.Result == doctor.TimedOut {
 		return false // other ways of TLS are not the question, or each of them would wait as long
 	}
@@ -138,7 +141,27 @@ func (p *prober) handshake(ctx context.Context, variant string) doctor.Handshake
 	f.Now = now.Unix()
 	f.Chain = describe(s.PeerCertificates)
 	f.Problems = judge(s.PeerCertificates, p.target.Host, p.Roots, now)
+	if f.Wanted && s.Version == tls.VersionTLS13 && (len(f.Problems) == 0 || p.Insecure) { // clients judge the server first
+		if err := lateAlert(secure, min(lateAlertWait, p.Limit)); err != nil {
+			p.failure(&f, err)
+		}
+	}
 	return f
+}
+
+// lateAlertWait is how long a server has to say that it does not like a client's certificate. In TLS 1.3 it says so after the client's end of the handshake,
+// and who sends something meanwhile may get a reset in place of the alert.
+const lateAlertWait = 700 * time.Millisecond
+
+// lateAlert is the alert that comes after a handshake, nil if none does.
+func lateAlert(conn *tls.Conn, wait time.Duration) error {
+	_ = conn.SetReadDeadline(time.Now().Add(wait))
+	if _, err := conn.Read(make([]byte, 1)); err != nil {
+		if _, alerted := remoteAlert(err); alerted {
+			return err
+		}
+	}
+	return nil
 }
 
 // variant is the configuration of a handshake.

@@ -39,6 +39,9 @@ func (p *prober) opening(ctx context.Context, a netip.Addr, port int, said strin
 	start := time.Now()
 	conn, dialled := p.dial(ctx, a, port, doctor.Again, limit)
 	if conn == nil {
+		if dialled.Result == doctor.WasReset { // it was open, and cut off before we came to say anything
+			f.Heard = doctor.HearReset
+		}
 		f.Ms = dialled.Ms
 		return f
 	}

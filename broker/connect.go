@@ -369,7 +369,7 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 	}
 	var message *will
 	if p.Will != nil {
-		message = willOf(p.Will, info.Listener.MountPoint, &a.login)
+		message = willOf(p.Will, info.Listener.MountPoint, listenerKey(c.from), &a.login)
 	}
 	window := t.window
 	if p.Props.Has(packet.ReceiveMaximum) {

@@ -82,6 +82,9 @@ func (r *run) message(b *Broker, i int) *session.Message {
 		return m
 	}
 	m := &session.Message{Topic: string(r.name), Payload: r.keep(i), QoS: r.qos, Retain: r.retain, From: r.s.id, User: r.s.user}
+	if r.retain {
+		m.Door = r.s.door
+	}
 	if b.store != nil {
 		m.ID, m.Single = b.store.NewMessageID(), r.single
 	}

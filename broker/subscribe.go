@@ -273,7 +273,8 @@ func (w *worker) mayReplay(s *Session, m *session.Message) bool {
 		b.stats.drop(cause.ACLReadDenied, 1)
 		return false
 	case b.settings.Load().CheckRetainSource && m.From != "" && s.policy != nil:
-		if acl := s.policy.ACL(m.User, m.From); acl != nil && !acl.Write(m.Topic) {
+		t := b.settings.Load()
+		if acl := t.policies[b.securityOf(t, m.Door)].ACL(m.User, m.From); acl != nil && !acl.Write(m.Topic) {
 			b.stats.drop(cause.ACLPublishDenied, 1)
 			return false
 		}

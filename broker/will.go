@@ -17,8 +17,11 @@ type will struct {
 	acl     *access.ACL
 }
 
-func willOf(w *packet.Will, mount string, l *access.Login) *will {
+func willOf(w *packet.Will, mount, door string, l *access.Login) *will {
 	m := &session.Message{Topic: mount + w.Topic, Payload: w.Payload, QoS: w.QoS, Retain: w.Retain, From: l.ClientID, User: l.Username}
+	if w.Retain {
+		m.Door = door
+	}
 	if len(w.RawProps) > 0 {
 		m.Props = packet.AppendForward(nil, w.RawProps)
 	}

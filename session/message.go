@@ -17,6 +17,7 @@ type Message struct {
 	Expires int64  // Unix seconds after which it is not sent any more (MQTT-3.3.2-5); 0: never
 	From    string // client identifier of the publisher; empty: the broker itself
 	User    string // user name of the publisher, for check_retain_source
+	Door    string // names the listener that the publisher came in by, for check_retain_source; only of a message that is to be retained
 	Stored  uint64 // its place in the order in which messages were retained; 0 for one that was not, or not since the start
 	Single  bool   // one session alone wants it, and it is not retained: a hint for the store
 

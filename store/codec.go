@@ -122,6 +122,7 @@ const (
 	flagRetain   = 1 << 2
 	flagReleased = 1 << 3
 	flagShared   = 1 << 4
+	flagDoor     = 1 << 3 // of a message
 
 	flagNoLocal      = 1 << 2
 	flagAsPublished  = 1 << 3
@@ -143,11 +144,14 @@ func bit(b bool, flag byte) byte {
 
 // appendMessage adds a message without its number.
 func appendMessage(dst []byte, m *session.Message) []byte {
-	dst = append(dst, m.QoS|bit(m.Retain, flagRetain))
+	dst = append(dst, m.QoS|bit(m.Retain, flagRetain)|bit(m.Door != "", flagDoor))
 	dst = binary.AppendUvarint(dst, uint64(max(m.Expires, 0)))
 	dst = appendBytes(dst, m.Topic)
 	dst = appendBytes(dst, m.From)
 	dst = appendBytes(dst, m.User)
+	if m.Door != "" {
+		dst = appendBytes(dst, m.Door)
+	}
 	dst = appendBytes(dst, m.Props)
 	return appendBytes(dst, m.Payload)
 }
@@ -156,6 +160,9 @@ func appendMessage(dst []byte, m *session.Message) []byte {
 func MessageSize(m *session.Message) int {
 	n := 1 + varintSize(uint64(max(m.Expires, 0)))
 	for _, l := range [...]int{len(m.Topic), len(m.From), len(m.User), len(m.Props), len(m.Payload)} {
+		n += varintSize(uint64(l)) + l
+	}
+	if l := len(m.Door); l > 0 {
 		n += varintSize(uint64(l)) + l
 	}
 	return n
@@ -184,12 +191,17 @@ func RefTo(seq uint64, m *session.Message) Ref {
 
 // message reads what appendMessage has added. The message owns its memory.
 func (r *reader) message() *session.Message {
-	f := r.flags(flagQoS | flagRetain)
+	f := r.flags(flagQoS | flagRetain | flagDoor)
 	m := &session.Message{QoS: r.qos(f), Retain: f&flagRetain != 0}
 	m.Expires = int64(r.number(maxTime, "the expiry in Unix seconds"))
 	m.Topic = string(r.bytes(maxLength, "the topic name"))
 	m.From = string(r.bytes(maxLength, "the publisher's client identifier"))
 	m.User = string(r.bytes(maxLength, "the publisher's user name"))
+	if f&flagDoor != 0 {
+		if m.Door = string(r.bytes(maxLength, "the publisher's listener")); m.Door == "" {
+			r.fail(r.at, "the publisher's listener")
+		}
+	}
 	props := r.bytes(maxLength, "the properties")
 	payload := r.bytes(maxLength, "the payload")
 	if r.err != nil {

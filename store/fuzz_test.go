@@ -64,7 +64,7 @@ func FuzzRecords(f *testing.F) {
 }
 
 func TestRecordsComeBackAsTheyWere(t *testing.T) {
-	m := &session.Message{ID: 7, Topic: "a/b", Payload: []byte("hello"), Props: []byte{1, 1}, QoS: 2, Retain: true, Expires: 1 << 31, From: "p", User: "u"}
+	m := &session.Message{ID: 7, Topic: "a/b", Payload: []byte("hello"), Props: []byte{1, 1}, QoS: 2, Retain: true, Expires: 1 << 31, From: "p", User: "u", Door: "||1883"}
 	want := Entry{Ref: RefTo(3, m), Delivery: session.Delivery{Seq: 3, Message: m, QoS: 1, Retain: true, IDs: []uint32{1, 300}}}
 	h, err := DecodeEntryHead(AppendEntry(nil, &want), 3)
 	if err != nil {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"picket/broker"
 	"picket/logging"
 	"picket/store/local"
@@ -26,7 +28,7 @@ type kept struct {
 
 // openStore opens the store that a configuration asks for, or returns nil. Where mosquitto has left its file and there is no store yet, the store is
 // made of the file.
-func openStore(ctx context.Context, p broker.Persistence, log *logging.Logger) (*kept, error) {
+func openStore(ctx context.Context, p broker.Persistence, asMosquitto bool, log *logging.Logger) (*kept, error) {
 	if !p.On {
 		return nil, nil
 	}
@@ -39,8 +41,10 @@ func openStore(ctx context.Context, p broker.Persistence, log *logging.Logger) (
 		k.file = filepath.Join(p.Location, cmp.Or(p.File, "mosquitto.db"))
 		k.dir = strings.TrimSuffix(k.file, ".db") + ".store"
 	}
-	if err := k.moveFromMosquitto(ctx, log); err != nil {
-		return nil, err
+	if k.file != "" {
+		if err := k.prepare(ctx, asMosquitto, log); err != nil {
+			return nil, err
+		}
 	}
 	if k.Store, err = local.Open(k.dir, local.Options{Sync: mode, Log: log}); err != nil {
 		return nil, err
@@ -48,21 +52,47 @@ func openStore(ctx context.Context, p broker.Persistence, log *logging.Logger) (
 	return k, nil
 }
 
-// importedSuffix is what mosquitto's file gets when it has been read.
-const importedSuffix = ".imported"
+// Suffixes of what is put aside.
+const (
+	importedSuffix = ".imported" // mosquitto's file, when it has been read
+	oldSuffix      = ".old"      // a store whose file is gone
+)
 
-// moveFromMosquitto fills the store with what mosquitto's file holds, if there is one and no store yet.
-func (k *kept) moveFromMosquitto(ctx context.Context, log *logging.Logger) error {
-	if k.file == "" {
+// prepare makes the place of mosquitto's file and the store fit each other.
+func (k *kept) prepare(ctx context.Context, asMosquitto bool, log *logging.Logger) error {
+	_, err := os.Stat(k.dir)
+	stored := err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	_, err = os.Stat(k.file)
+	switch {
+	case err == nil && stored:
 		return nil
-	}
-	if _, err := os.Stat(k.dir); err == nil || !errors.Is(err, fs.ErrNotExist) {
+	case err == nil:
+		if isMosquittos, err := beginsAsMosquittos(k.file); err != nil || !isMosquittos {
+			return err
+		}
+		if err := k.moveFromMosquitto(ctx, log); err != nil {
+			return err
+		}
+	case !errors.Is(err, fs.ErrNotExist):
 		return err
+	case stored && asMosquitto:
+		// This is how people have mosquitto forget everything.
+		log.Printf(logging.Notice, "%s has been removed: the broker begins with nothing. What was stored is in %s.", k.file, k.dir+oldSuffix)
+		if err := os.RemoveAll(k.dir + oldSuffix); err != nil {
+			return err
+		}
+		if err := os.Rename(k.dir, k.dir+oldSuffix); err != nil {
+			return err
+		}
 	}
-	isMosquitto, err := beginsAsMosquittos(k.file)
-	if err != nil || !isMosquitto {
-		return err
-	}
+	return k.point()
+}
+
+// moveFromMosquitto fills a new store with what mosquitto's file holds.
+func (k *kept) moveFromMosquitto(ctx context.Context, log *logging.Logger) error {
 	log.Printf(logging.Notice, "Moving what mosquitto has kept in %s to %s.", k.file, k.dir)
 	fresh := k.dir + ".new"
 	if err := os.RemoveAll(fresh); err != nil { // left by a start that was interrupted
@@ -76,10 +106,33 @@ func (k *kept) moveFromMosquitto(ctx context.Context, log *logging.Logger) error
 		log.Printf(logging.Warning, "Warning: %s: left out: %s.", k.file, line)
 	}
 	log.Printf(logging.Notice, "%s.", importSummary(sum))
+	// In this order: whenever the machine stops, there is one or the other.
 	if err := os.Rename(fresh, k.dir); err != nil {
 		return err
 	}
+	if err := syncDirectory(filepath.Dir(k.dir)); err != nil {
+		return err
+	}
 	return os.Rename(k.file, k.file+importedSuffix)
+}
+
+// syncDirectory has the names in a directory on the disk.
+func syncDirectory(dir string) error {
+	d, err := vfs.Default.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// point writes the file that says, at the place of mosquitto's, where everything is.
+func (k *kept) point() error {
+	f, err := os.OpenFile(k.file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(f, "What Picket keeps is in the directory %s; \"picket store dump %s\" shows it.\n", k.dir, k.dir)
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // beginsAsMosquittos tells whether a file is one of mosquitto's.
@@ -95,19 +148,6 @@ func beginsAsMosquittos(name string) (bool, error) {
 	head := make([]byte, len(mosqdb.Magic))
 	n, _ := f.Read(head) // what is shorter is none
 	return string(head[:n]) == mosqdb.Magic, nil
-}
-
-// close ends the store, and says at the place of mosquitto's file where everything is.
-func (k *kept) close() error {
-	err := k.Close()
-	if k.file == "" {
-		return err
-	}
-	if _, statErr := os.Stat(k.file); !errors.Is(statErr, fs.ErrNotExist) {
-		return err
-	}
-	text := fmt.Sprintf("What Picket keeps is in the directory %s; \"picket store dump %s\" shows it.\n", k.dir, k.dir)
-	return errors.Join(err, os.WriteFile(k.file, []byte(text), 0o600))
 }
 
 // importFile makes a store in dir of mosquitto's file.

@@ -184,7 +184,7 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 		log.Printf(logging.Warning, "Create a configuration file which defines a listener to allow remote access.")
 	}
 	broker.Version = buildVersion()
-	if server.kept, err = openStore(e.ctx, config.Persistence, log); err != nil {
+	if server.kept, err = openStore(e.ctx, config.Persistence, s.Mosquitto, log); err != nil {
 		_ = server.removePID() // it is the start's failure that counts
 		return nil, failed(statusStart, logging.Error, "Error: %v.", err)
 	}
@@ -405,7 +405,7 @@ func (s *server) stop() {
 	}
 	s.broker.Close()
 	if s.kept != nil {
-		if err := s.kept.close(); err != nil {
+		if err := s.kept.Close(); err != nil {
 			s.log.Printf(logging.Error, "Error: %v.", err)
 		}
 	}

@@ -376,7 +376,7 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 		window = min(window, int(p.Props.ReceiveMaximum))
 	}
 	b.unlist(c)
-	present := b.claim(w, c, a.login.ClientID, p.CleanStart)
+	present, ended := b.claim(w, c, a.login.ClientID, p.CleanStart)
 	s := c.s
 	s.mu.Lock()
 	if m := b.maintained.Load(); s.conn != c || c.outdated(a) || m != nil && !m.admits(c) {
@@ -409,6 +409,9 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 		s.kept.Owner = s
 	}
 	after := b.save(s)
+	if after == nil {
+		after = ended
+	}
 	ack := &packet.Connack{SessionPresent: present && c.version != packet.V31}
 	if c.v5() {
 		if info.Listener.MaxTopicAlias > 0 {
@@ -442,7 +445,7 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 	if b.settled(after) {
 		c.welcome(w, ack, message, after)
 	} else {
-		// The client may rely on what CONNACK says of its session, also after a crash.
+		// The client may rely on what CONNACK says of its session, and of the one before it, also after a crash.
 		c.elsewhere(w, func() { b.await(after.Ticket(), present) }, func(w *worker) { c.welcome(w, ack, message, after) })
 	}
 	w.publishWills()

@@ -12,9 +12,9 @@ import (
 )
 
 // claim makes the connection the owner of the session known under the client identifier, ends the connection that had it
-// (MQTT-3.1.4-3), and reports whether a session was there to go on with (MQTT-3.1.2-4, -5). It is the one place that decides who
-// owns a session.
-func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present bool) {
+// (MQTT-3.1.4-3), and reports whether a session was there to go on with (MQTT-3.1.2-4, -5), and otherwise when the end of the one before is in the store. It is
+// the one place that decides who owns a session.
+func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present bool, ended *store.Batch) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	old := b.sessions[id]
@@ -24,7 +24,7 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 		c.s.mu.Unlock()
 		b.sessions[id] = c.s
 		b.online.Add(1)
-		return false
+		return false, nil
 	}
 	old.mu.Lock()
 	previous := old.conn
@@ -40,13 +40,13 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 			old.will = nil
 		}
 		old.conn = nil
-		b.finish(old)
+		ended = b.finish(old)
 		old.mu.Unlock()
 		c.s.mu.Lock()
 		c.s.id = id
 		c.s.mu.Unlock()
 		b.sessions[id] = c.s
-		return false
+		return false, ended
 	}
 	old.will = nil // MQTT-3.1.3-9: the new connection is there before any delay has elapsed
 	old.conn = c
@@ -57,7 +57,7 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 	c.s = old
 	blank.conn = nil
 	old.mu.Unlock()
-	return true
+	return true, nil
 }
 
 // abandon ends a session that could not be stored, unless another connection has it by now.
@@ -158,8 +158,9 @@ func (b *Broker) logClosed(c *connection, err error) {
 	}
 }
 
-// finish ends a session: its subscriptions and its queue go. The caller takes it out of the table; both mutexes are held.
-func (b *Broker) finish(s *Session) {
+// finish ends a session: its subscriptions and its queue go. The caller takes it out of the table; both mutexes are held. It returns when its end
+// is in the store.
+func (b *Broker) finish(s *Session) (ended *store.Batch) {
 	s.over = true
 	if subs := s.subs; len(subs) > manySubscriptions {
 		b.wait.Go(func() { b.unsubscribeAll(s, subs) })
@@ -172,10 +173,11 @@ func (b *Broker) finish(s *Session) {
 	if s.stored() {
 		batch := new(store.Batch)
 		batch.End(s.kept)
-		b.commit(batch)
+		ended = b.commit(batch)
 	}
 	s.replay = nil
 	b.cancel(s)
+	return ended
 }
 
 // manySubscriptions is from how many subscriptions on their removal would hold up everybody else. A session that is over gets nothing any

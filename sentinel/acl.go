@@ -65,7 +65,7 @@ func hashPassword(p string) string {
 var (
 	errACLCommand  = errors.New("Unknown command or category name in ACL")                                                                                                                                 //nolint:staticcheck // Redis' text
 	errACLSyntax   = errors.New("Syntax error")                                                                                                                                                            //nolint:staticcheck // as above
-	errACLHash     = errors.New("The provided password hash must be exactly 64 characters and contain only lowercase hexadecimal characters")                                                              //nolint:staticcheck // as above
+	errACLHash     = errors.New("The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters")                                                                       //nolint:staticcheck // as above
 	errACLPassword = errors.New("The password you are trying to remove from the user does not exist")                                                                                                      //nolint:staticcheck // as above
 	errACLAllKeys  = errors.New("Adding a pattern after the * pattern (or the 'allkeys' flag) is not valid and does not have any effect. Try 'resetkeys' to start with an empty list of patterns")         //nolint:staticcheck // as above
 	errACLAllChans = errors.New("Adding a pattern after the * pattern (or the 'allchannels' flag) is not valid and does not have any effect. Try 'resetchannels' to start with an empty list of channels") //nolint:staticcheck // as above

@@ -145,7 +145,7 @@ func aclDelUser(c *client, args []string) resp.Value {
 func aclGetUser(c *client, args []string) resp.Value {
 	u := c.s.acl.get(args[2])
 	if u == nil {
-		return resp.Value{Kind: resp.Null, Int: 1}
+		return resp.Value{Kind: resp.Null}
 	}
 	flags := []string{"off"}
 	if u.on {

@@ -156,7 +156,7 @@ func ckQuorum(c *client, args []string) resp.Value {
 	case !majority:
 		return resp.Err("NOQUORUM " + head + "The majority cannot be reached, so no leader can be elected." + why)
 	}
-	return resp.Value{Kind: resp.Simple, Str: "OK " + head + "Quorum and failover authorization can be reached." + why}
+	return resp.Value{Kind: resp.Simple, Str: "OK " + head + "Quorum and failover authorization can be reached" + why}
 }
 
 func failover(c *client, args []string) resp.Value {

@@ -61,7 +61,7 @@ func commandInfo(c *client, args []string) resp.Value {
 		if cmd := findCommand(n); cmd != nil {
 			v.Elems = append(v.Elems, cmd.info())
 		} else {
-			v.Elems = append(v.Elems, resp.NullArray)
+			v.Elems = append(v.Elems, resp.Value{Kind: resp.Null})
 		}
 	}
 	return v

@@ -140,7 +140,7 @@ func TestReconnections(t *testing.T) {
 	}
 	known := func(port int) bool {
 		v, err := ask(port, "SENTINEL", "CKQUORUM", "m")
-		if err != nil || v.Str != "OK 2 usable Sentinels. Quorum and failover authorization can be reached." {
+		if err != nil || v.Str != "OK 2 usable Sentinels. Quorum and failover authorization can be reached" {
 			return false
 		}
 		v, err = ask(port, "SENTINEL", "REPLICAS", "m")

@@ -93,7 +93,7 @@ func TestRedisCLI(t *testing.T) {
 		{"sentinel get-primary-addr-by-name mymaster", "127.0.0.1\n" + strconv.Itoa(g.servers[0].port)},
 		{"sentinel get-master-addr-by-name nobody", ""},
 		{"sentinel master nobody", "ERR No such master with that name"},
-		{"sentinel ckquorum mymaster", "OK 1 usable Sentinels. Quorum and failover authorization can be reached."},
+		{"sentinel ckquorum mymaster", "OK 1 usable Sentinels. Quorum and failover authorization can be reached"},
 		{"sentinel nonsense", "ERR unknown subcommand 'nonsense'. Try SENTINEL HELP."},
 		{"sentinel", "ERR wrong number of arguments for 'sentinel' command"},
 		{"sentinel set mymaster quorum", "ERR wrong number of arguments for 'sentinel|set' command"},

@@ -40,7 +40,7 @@ func (m *Machine) Hello(msg string) (taken bool) {
 	configEpoch, err4 := strconv.ParseInt(f[7], 10, 64)
 	runID := f[2]
 	if ms == nil || err1 != nil || err2 != nil || err3 != nil || err4 != nil || runID == m.myID ||
-		!validRunID(runID) || port <= 0 || port > 65535 || masterPort <= 0 || masterPort > 65535 || epoch < 0 || configEpoch < 0 {
+		!validRunID(runID) || port <= 0 || port > 65535 || masterPort <= 0 || masterPort > 65535 || !m.credible(epoch) || !m.credible(configEpoch) {
 		return false
 	}
 	// Its address first.
@@ -64,6 +64,12 @@ func (m *Machine) Hello(msg string) (taken bool) {
 	}
 	return true
 }
+
+// maxLeap is how far ahead of ours an epoch may be. Each attempt takes the next one, so that no group ever gets there; but a single message could
+// take us to the last number there is, after which nobody could be elected any more.
+const maxLeap = 1 << 32
+
+func (m *Machine) credible(epoch int64) bool { return epoch >= 0 && epoch-m.epoch <= maxLeap }
 
 // validRunID accepts what can stand in the configuration file and in events without breaking their form.
 func validRunID(id string) bool {

@@ -39,7 +39,7 @@ func (m *Machine) infoAnswered(n *node, text string) {
 			n.masterLinkUp = value == "up"
 		case "master_link_down_since_seconds":
 			if s, err := strconv.ParseInt(value, 10, 64); err == nil {
-				linkDown = max(s, 0)*1000 + 1
+				linkDown = min(max(s, 0), 1<<32)*1000 + 1
 			}
 		case "slave_priority":
 			n.priority, _ = strconv.Atoi(value)

@@ -40,6 +40,8 @@ func BenchmarkFailover(b *testing.B) {
 					} else {
 						m.signal(syscall.SIGCONT)
 					}
+					// As the sentinels would, only sooner.
+					m.ok("REPLICAOF", "127.0.0.1", strconv.Itoa(g.current().port))
 					g.agreed()
 				}
 				for name, d := range map[string][]time.Duration{"first": first, "all": all} {

@@ -209,7 +209,7 @@ func startOnce(file, text string) (*instance, error) {
 	if strings.Contains(text, websocket) {
 		wanted = append(wanted, b.websocket)
 	}
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(patience)
 	for len(wanted) > 0 {
 		conn, err := net.Dial("tcp", wanted[0])
 		if err == nil {
@@ -250,9 +250,9 @@ func (b *instance) stop() error {
 	select {
 	case <-b.done:
 		return b.err
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		b.cmd.Process.Kill()
 		<-b.done
-		return errors.New("does not end within 10 s of SIGTERM")
+		return fmt.Errorf("does not end within %v of SIGTERM", patience)
 	}
 }

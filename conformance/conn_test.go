@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long a test waits for what has to come. Nothing waits that long for what must not come: see conn.quiet.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // env is what one test works with: a version, and names of its own on brokers that all tests share.
 type env struct {

@@ -122,6 +122,83 @@ func TestDocumentIsComplete(t *testing.T) {
 	}
 }
 
+// statements are the numbered normative statements of the two standards (their appendices B): section and highest number. No other number is
+// left out than that of MQTT-2.2.1-1 of MQTT 5.0, which does not exist.
+var statements = map[string]string{
+	"3.1.1": `1.5.3:3 2.2.2:2 2.3.1:7 3.1.0:2 3.1.2:24 3.1.3:11 3.1.4:5 3.2.0:1 3.2.2:6 3.3.1:12 3.3.2:3 3.3.4:1 3.3.5:2 3.6.1:1 3.8.1:1 3.8.3:4
+		3.8.4:6 3.9.3:2 3.10.1:1 3.10.3:2 3.10.4:6 3.12.4:1 3.14.1:1 3.14.4:3 4.1.0:2 4.3.1:1 4.3.2:2 4.3.3:2 4.4.0:1 4.5.0:2 4.6.0:6 4.7.1:3
+		4.7.2:1 4.7.3:4 4.8.0:2 6.0.0:4 7.0.0:2 7.1.1:1 7.1.2:1`,
+	"5.0": `1.5.4:3 1.5.5:1 1.5.7:1 2.1.3:1 2.2.1:6 2.2.2:1 3.1.0:2 3.1.2:30 3.1.3:12 3.1.4:6 3.2.0:2 3.2.2:22 3.3.1:13 3.3.2:20 3.3.4:10 3.4.2:3
+		3.5.2:3 3.6.1:1 3.6.2:3 3.7.2:3 3.8.1:1 3.8.3:5 3.8.4:8 3.9.2:2 3.9.3:2 3.10.1:1 3.10.3:2 3.10.4:6 3.11.2:2 3.11.3:2 3.12.4:1 3.14.0:1
+		3.14.1:1 3.14.2:4 3.14.4:3 3.15.1:1 3.15.2:3 4.1.0:2 4.2:1 4.3.1:1 4.3.2:5 4.3.3:13 4.4.0:2 4.5.0:2 4.6.0:6 4.7.0:1 4.7.1:2 4.7.2:1
+		4.7.3:4 4.8.2:6 4.9.0:3 4.12.0:7 4.12.1:2 4.13.1:1 4.13.2:1 6.0.0:4`,
+}
+
+var (
+	countPattern   = regexp.MustCompile(`Of ([0-9]+) statements ([0-9]+) bind a server`)
+	leftOutPattern = regexp.MustCompile(`\b([0-9]+\.[0-9.]+)-([0-9]+)(?: to -([0-9]+))?`)
+)
+
+// TestDocumentNamesStatements checks that each statement of the standards has its row, or is named above the table as one that is left out, and that
+// the numbers given there are right.
+func TestDocumentNamesStatements(t *testing.T) {
+	text, err := os.ReadFile(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := readDocument(t)
+	for version, sections := range statements {
+		_, chapter, _ := strings.Cut(string(text), "## MQTT "+version+"\n")
+		above, _, _ := strings.Cut(chapter, "\n| clause |")
+		place := map[string]int{} // how often a statement has a row or is left out
+		for _, m := range leftOutPattern.FindAllStringSubmatch(above, -1) {
+			first, _ := strconv.Atoi(m[2])
+			last, err := strconv.Atoi(m[3])
+			if err != nil {
+				last = first
+			}
+			for n := first; n <= last; n++ {
+				place["MQTT-"+m[1]+"-"+strconv.Itoa(n)]++
+			}
+		}
+		bind, missing := 0, 0
+		for _, r := range rows {
+			if r.version == version {
+				bind++
+				place[r.clause]++
+			}
+			if r.version == version && r.test == "missing" {
+				missing++
+			}
+		}
+		all := 0
+		for _, section := range strings.Fields(sections) {
+			name, highest, _ := strings.Cut(section, ":")
+			last, err := strconv.Atoi(highest)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for n := 1; n <= last; n++ {
+				id := "MQTT-" + name + "-" + strconv.Itoa(n)
+				if version == "5.0" && id == "MQTT-2.2.1-1" {
+					continue
+				}
+				if all++; place[id] != 1 {
+					t.Errorf("%s of MQTT %s has a row or is left out %d times, want once", id, version, place[id])
+				}
+				delete(place, id)
+			}
+		}
+		for id := range place {
+			t.Errorf("MQTT %s has no %s", version, id)
+		}
+		if m := countPattern.FindStringSubmatch(above); m == nil || m[1] != strconv.Itoa(all) || m[2] != strconv.Itoa(bind) {
+			t.Errorf("MQTT %s: the page says %q; there are %d statements and %d rows", version, m, all, bind)
+		}
+		t.Logf("MQTT %s: %d statements, %d bind a server, %d of them have a test, %d are missing", version, all, bind, bind-missing, missing)
+	}
+}
+
 // source is what the _test.go files of a package contain.
 type source struct{ functions, strings map[string]bool }
 

@@ -1,12 +1,12 @@
 package listener
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"io"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -167,7 +167,7 @@ func (k *echoClient) flush() {
 	}
 	if n < len(k.out) {
 		k.blocked = true
-		k.out = append([]byte(nil), k.out[n:]...)
+		k.out = k.out[n:]
 		return
 	}
 	k.out = k.out[:0]
@@ -230,7 +230,7 @@ func dial(t testing.TB, addr string) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(patience))
 	return c
 }
 
@@ -250,7 +250,7 @@ func roundTrip(t testing.TB, c io.ReadWriter, payload []byte) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(got, f) {
+	if !bytes.Equal(got, f) {
 		t.Fatal("other bytes came back")
 	}
 }
@@ -260,8 +260,8 @@ func next[T any](t testing.TB, c <-chan T) T {
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(20 * time.Second):
-		t.Fatal("nothing within 20 s")
+	case <-time.After(patience):
+		t.Fatal("nothing within ", patience)
 		panic("not reached")
 	}
 }

@@ -13,7 +13,7 @@ func TestLag(t *testing.T) {
 	}
 	defer s.Close()
 	until := func(what string, good func(time.Duration) bool) {
-		for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 			lag := s.Lag()
 			if good(lag) {
 				return

@@ -113,7 +113,7 @@ func TestFewDescriptors(t *testing.T) {
 			for _, c := range conns {
 				c.Close()
 			}
-			for end := time.Now().Add(20 * time.Second); ; {
+			for end := time.Now().Add(patience); ; {
 				c := dial(t, addr)
 				c.Write([]byte{0x10})
 				c.SetReadDeadline(time.Now().Add(200 * time.Millisecond))

@@ -4,9 +4,14 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
+
+// patience is how long a test waits for what has to come; only a failing test waits so long. A machine that tests many packages at once can stand
+// still for many seconds.
+const patience = 2 * time.Minute
 
 // child is what the test's program does instead of testing, if the environment says so.
 var child func() (ran bool, err error)

@@ -278,7 +278,7 @@ func TestSlowOpening(t *testing.T) {
 			if took := time.Since(start); took < limit/2 {
 				t.Errorf("ended after %v", took)
 			}
-			c.SetDeadline(time.Now().Add(20 * time.Second))
+			c.SetDeadline(time.Now().Add(patience))
 			if _, err := io.ReadAll(c); err != nil {
 				t.Error(err)
 			}

@@ -196,7 +196,7 @@ func eachTransport(t *testing.T, test func(t *testing.T, e *echo, s *Set, dial f
 			s := opened(t, e, tr.opt, tr.cfg(t, a))
 			test(t, e, s, func() net.Conn {
 				c := tr.dial(t, s, a)
-				c.SetDeadline(time.Now().Add(30 * time.Second))
+				c.SetDeadline(time.Now().Add(patience))
 				return c
 			})
 		})
@@ -252,15 +252,15 @@ func TestByteByByte(t *testing.T) {
 
 // A large packet is presented again only when it is there, and echoed to a reader that is slower than the writer.
 func TestLarge(t *testing.T) {
+	payload := make([]byte, 4<<20) // well above what one read takes, and what a socket holds
+	for i := range payload {
+		payload[i] = byte(i * 7)
+	}
 	eachTransport(t, func(t *testing.T, e *echo, s *Set, dial func() net.Conn) {
 		c := dial()
 		roundTrip(t, c, nil)
 		k := next(t, e.accepted)
 		before := k.reads.Load()
-		payload := make([]byte, 8<<20)
-		for i := range payload {
-			payload[i] = byte(i * 7)
-		}
 		roundTrip(t, c, payload)
 		if n := k.reads.Load() - before; n > 20 {
 			t.Errorf("presented %d times", n)
@@ -287,7 +287,7 @@ func TestSlowReader(t *testing.T) {
 			}
 			wrote <- nil
 		}()
-		deadline := time.Now().Add(20 * time.Second)
+		deadline := time.Now().Add(patience)
 		for blocked := false; !blocked && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 			k.mu.Lock()
 			blocked = k.blocked

@@ -118,7 +118,7 @@ type result struct {
 // execute runs a program with a file of its own for defaults.
 func execute(t *testing.T, path, stdin string, args []string) result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 12*patience) // for a process that hangs, not for one that is slow
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience) // for a process that hangs, not for one that is slow
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME=/nonexistent", "TZ=UTC")

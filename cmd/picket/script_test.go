@@ -57,7 +57,7 @@ func TestScripts(t *testing.T) {
 }
 
 // patience bounds every wait of a script.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 func freePorts(ts *testscript.TestScript, neg bool, args []string) {
 	for _, name := range args {

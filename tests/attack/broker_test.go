@@ -122,7 +122,7 @@ func start(t testing.TB, more string, files int) *broker {
 	}
 	go func() { b.exit <- b.cmd.Wait() }()
 	t.Cleanup(b.stop)
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		conn, err := net.Dial("tcp", b.addr)
 		if err == nil {
@@ -136,7 +136,7 @@ func start(t testing.TB, more string, files int) *broker {
 		case <-time.After(20 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("the broker does not listen after 20 s: %v\n%s", err, b.logged())
+			t.Fatalf("the broker does not listen after %v: %v\n%s", patience, err, b.logged())
 		}
 	}
 }
@@ -173,8 +173,8 @@ func (b *broker) stop() {
 		if err != nil {
 			b.t.Errorf("the broker ended with %v", err)
 		}
-	case <-time.After(20 * time.Second):
-		b.t.Errorf("the broker does not end within 20 s of SIGTERM")
+	case <-time.After(patience):
+		b.t.Errorf("the broker does not end within %v of SIGTERM", patience)
 		_ = b.cmd.Process.Kill()
 		<-b.exit
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // patience is how long a client waits for an answer before the test fails.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // client is one connection, with nothing automatic: a test may be as rude as it likes.
 type client struct {

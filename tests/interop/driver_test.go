@@ -14,7 +14,7 @@ import (
 
 // timeout bounds everything that a client is asked to do and every message that is waited for. It is long, since it says
 // only when to give up.
-const timeout = 30 * time.Second
+const timeout = time.Minute
 
 // message is a message as a client sees it.
 type message struct {

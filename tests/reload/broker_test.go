@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long anything may take before a test fails.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // broker is a process that serves the file picket.conf in a folder of its own, and the ports it may use.
 type broker struct {

@@ -11,4 +11,4 @@ import (
 func permissionWarnings(string, fs.FileInfo) []string { return nil }
 
 // keepOwner does nothing: the system has no Unix owners.
-func keepOwner(*os.File, fs.FileInfo) {}
+func keepOwner(*os.File, fs.FileInfo) error { return nil }

@@ -3,6 +3,7 @@
 package access
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -40,9 +41,11 @@ func permissionWarnings(path string, info fs.FileInfo) (texts []string) {
 	return texts
 }
 
-// keepOwner gives a new file the owner of the old one, as far as the system lets us.
-func keepOwner(f *os.File, old fs.FileInfo) {
-	if stat, ok := old.Sys().(*syscall.Stat_t); ok {
-		_ = f.Chown(int(stat.Uid), int(stat.Gid))
+// keepOwner gives a new file the owner of the old one.
+func keepOwner(f *os.File, old fs.FileInfo) error {
+	stat, ok := old.Sys().(*syscall.Stat_t)
+	if !ok {
+		return errors.ErrUnsupported
 	}
+	return f.Chown(int(stat.Uid), int(stat.Gid))
 }

@@ -156,8 +156,8 @@ func (f *PasswordFile) HashPlain(kind HashKind, iterations int) (n int, err erro
 	return n, nil
 }
 
-// WriteFile writes the file at once: readers see the old one or the new one, never a part. The mode is 0600; the owner of a
-// file that was there stays as far as the system allows.
+// WriteFile writes the file at once: readers see the old one or the new one, never a part. The owner and the mode of a
+// file that was there stay, since the broker may read it as another user; where the system does not let the owner stay, and for a new file, the mode is 0600.
 func (f *PasswordFile) WriteFile(path string) (err error) {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target // keep a symbolic link, replace what it points to
@@ -172,11 +172,12 @@ func (f *PasswordFile) WriteFile(path string) (err error) {
 			os.Remove(tmp.Name())
 		}
 	}()
-	if err := tmp.Chmod(0o600); err != nil {
-		return err
+	mode := os.FileMode(0o600)
+	if old, err := os.Stat(path); err == nil && keepOwner(tmp, old) == nil {
+		mode = old.Mode().Perm()
 	}
-	if old, err := os.Stat(path); err == nil {
-		keepOwner(tmp, old)
+	if err := tmp.Chmod(mode); err != nil {
+		return err
 	}
 	var b bytes.Buffer
 	for _, line := range f.lines {

@@ -31,6 +31,16 @@ const (
 // Scenarios lists them all.
 var Scenarios = []Scenario{Pair, FanIn, FanOut, Idle, Connects}
 
+// Sessions is what becomes of the subscribers' sessions.
+type Sessions string
+
+// The sessions.
+const (
+	Clean      Sessions = "clean"      // they end with their connections
+	Persistent Sessions = "persistent" // they survive; the subscribers are connected nevertheless
+	Offline    Sessions = "offline"    // they survive, and their clients are away until all has been published
+)
+
 // ErrConfig is wrapped by every error about a Config that cannot be run.
 var ErrConfig = errors.New("bench: bad configuration")
 
@@ -57,6 +67,10 @@ type Config struct {
 	// Connections is how many to hold with Idle (default 1000), and how many to work on at a time with Connects
 	// (default 50).
 	Connections int
+
+	// Sessions is what becomes of the subscribers' sessions; default Clean. With Offline, what is measured is publishing until it is
+	// acknowledged; the messages are fetched and counted in the end, and all sessions are removed.
+	Sessions Sessions
 
 	// PID is the broker's process on this machine, whose processor time and memory are to be read. 0: looked for by its
 	// listening port when Address is one of this machine.
@@ -124,6 +138,9 @@ func (c Config) withDefaults() (Config, error) {
 	default:
 		return c, fmt.Errorf("%w: scenario %q: expected one of %s", ErrConfig, c.Scenario, scenarioNames())
 	}
+	if c.Sessions == "" {
+		c.Sessions = Clean
+	}
 	set(&c.Topics, 1)
 	set(&c.Size, 64)
 	set(&c.Window, 1000)
@@ -142,6 +159,12 @@ func (c *Config) check() error {
 	switch {
 	case c.Version != packet.V31 && c.Version != packet.V311 && c.Version != packet.V5:
 		return fmt.Errorf("%w: protocol version %d: expected 3 (MQTT 3.1), 4 (3.1.1) or 5", ErrConfig, c.Version)
+	case c.Sessions != Clean && c.Sessions != Persistent && c.Sessions != Offline:
+		return fmt.Errorf("%w: sessions %q: expected %s, %s or %s", ErrConfig, c.Sessions, Clean, Persistent, Offline)
+	case c.Sessions == Offline && c.QoS == 0:
+		return fmt.Errorf("%w: brokers keep nothing of QoS 0 for clients that are away: use QoS 1 or 2", ErrConfig)
+	case c.Sessions == Offline && c.Backlog > 0:
+		return fmt.Errorf("%w: a backlog cannot be bounded while the subscribers are away", ErrConfig)
 	case c.QoS > 2:
 		return fmt.Errorf("%w: QoS %d: expected 0, 1 or 2", ErrConfig, c.QoS)
 	case c.Rate < 0:

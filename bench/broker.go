@@ -50,14 +50,14 @@ func startBroker(ctx context.Context, who Contender, parent string) (*brokerProc
 		return nil, fmt.Errorf("bench: %w", err)
 	}
 	b := &brokerProcess{name: who.Name, dir: dir, output: filepath.Join(dir, "output"), exited: make(chan struct{})}
-	if err := b.start(ctx, who.Command); err != nil {
+	if err := b.start(ctx, who); err != nil {
 		os.RemoveAll(dir)
 		return nil, err
 	}
 	return b, nil
 }
 
-func (b *brokerProcess) start(ctx context.Context, command string) error {
+func (b *brokerProcess) start(ctx context.Context, who Contender) error {
 	// Brokers may give up their privileges before they open files.
 	if err := os.Chmod(b.dir, 0o777); err != nil {
 		return fmt.Errorf("bench: %w", err)
@@ -68,7 +68,8 @@ func (b *brokerProcess) start(ctx context.Context, command string) error {
 	}
 	b.address = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	conf := filepath.Join(b.dir, "mosquitto.conf")
-	if err := os.WriteFile(conf, fmt.Appendf(nil, sharedConf, port), 0o644); err != nil {
+	names := strings.NewReplacer("{conf}", conf, "{port}", strconv.Itoa(port), "{dir}", b.dir)
+	if err := os.WriteFile(conf, fmt.Appendf(nil, sharedConf+"%s\n", port, names.Replace(who.Config)), 0o644); err != nil {
 		return fmt.Errorf("bench: %w", err)
 	}
 	out, err := os.Create(b.output)
@@ -76,9 +77,8 @@ func (b *brokerProcess) start(ctx context.Context, command string) error {
 		return fmt.Errorf("bench: %w", err)
 	}
 	defer out.Close()
-	command = strings.NewReplacer("{conf}", conf, "{port}", strconv.Itoa(port), "{dir}", b.dir).Replace(command)
 	// Thousands of connections need more than the usual soft limit of files, and not every broker raises it.
-	b.cmd = exec.Command("/bin/sh", "-c", `ulimit -n "$(ulimit -Hn)"; exec `+command)
+	b.cmd = exec.Command("/bin/sh", "-c", `ulimit -n "$(ulimit -Hn)"; exec `+names.Replace(who.Command))
 	b.cmd.Stdout, b.cmd.Stderr, b.cmd.Dir = out, out, b.dir
 	if err := b.cmd.Start(); err != nil {
 		return fmt.Errorf("bench: %s: %w", b.name, err)

@@ -16,6 +16,8 @@ type Contender struct {
 	// Command starts the broker in the foreground; the shell runs it. {conf} is replaced by the path of a mosquitto.conf,
 	// {port} by the port to listen on, {dir} by a directory for what it writes.
 	Command string
+	// Config is added to the mosquitto.conf; {dir} is replaced in it, too.
+	Config string
 }
 
 // Row is one line of the comparison: a load, and what of its result counts.
@@ -49,6 +51,19 @@ var (
 		}
 		return r.Broker.PerConnection, true
 	}}
+	sending  = Metric{Name: "throughput", Unit: "messages/s", value: func(r *Result) (float64, bool) { return r.SentPerSecond, true }}
+	answered = Metric{Name: "acknowledgement", Unit: "p99 in ms", LowerIsBetter: true, value: func(r *Result) (float64, bool) {
+		if r.Acknowledged == nil {
+			return 0, false
+		}
+		return round(float64(r.Acknowledged.P99)/1e6, 2), true
+	}}
+	delivered = Metric{Name: "delivery", Unit: "p99 in ms", LowerIsBetter: true, value: func(r *Result) (float64, bool) {
+		if r.Latency == nil {
+			return 0, false
+		}
+		return round(float64(r.Latency.P99)/1e6, 2), true
+	}}
 	accepted = Metric{Name: "connects", Unit: "connections/s", value: func(r *Result) (float64, bool) { return r.ConnectsPerSecond, true }}
 )
 
@@ -70,6 +85,28 @@ func Rows() []Row {
 	add("pair QoS 0, 1,000 topics", Config{Scenario: Pair, Topics: 1000}, throughput, processor)
 	add("idle connection", Config{Scenario: Idle, Connections: 8000}, memory)
 	add("connects", Config{Scenario: Connects}, accepted, processor)
+	return rows
+}
+
+// StorageRows are the loads that show what it costs to keep messages: to sessions that survive, whose clients are away or connected. p99 is
+// taken at a rate that every broker keeps up with, and throughput without one, from one publisher and from fifty.
+func StorageRows() []Row {
+	var rows []Row
+	for _, sessions := range []Sessions{Offline, Persistent} {
+		for qos := byte(1); qos <= 2; qos++ {
+			add := func(name string, c Config, m ...Metric) {
+				c.Scenario, c.QoS, c.Sessions, c.Drain = Pair, qos, sessions, time.Minute
+				rows = append(rows, Row{Name: fmt.Sprintf("QoS %d, %s, %s", qos, sessions, name), Config: c, Metrics: m})
+			}
+			add("1 publisher", Config{}, sending, processor)
+			add("50 publishers", Config{Publishers: 50}, sending, processor)
+			latencies := []Metric{answered}
+			if sessions == Persistent {
+				latencies = append(latencies, delivered)
+			}
+			add("1,000 messages/s", Config{Publishers: 10, Rate: 1000}, latencies...)
+		}
+	}
 	return rows
 }
 
@@ -161,7 +198,7 @@ func (c *CompareConfig) runOne(ctx context.Context, row Row, who Contender) (*Re
 	config := row.Config
 	config.Address, config.PID = b.address, b.pid()
 	config.Warmup, config.Duration, config.Version = c.Warmup, c.Duration, c.Version
-	if config.Backlog == 0 {
+	if config.Backlog == 0 && config.Sessions != Offline {
 		config.Backlog = compareBacklog
 	}
 	if config.Size == 0 {

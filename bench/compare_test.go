@@ -18,7 +18,7 @@ func TestCompare(t *testing.T) {
 	var steps []string
 	var failures int
 	out, err := Compare(t.Context(), CompareConfig{
-		Contenders: []Contender{{"one", "mosquitto -c {conf}"}, {"two", "mosquitto -p {port}"}, {"none", "echo no broker here; exit 3"}},
+		Contenders: []Contender{{Name: "one", Command: "mosquitto -c {conf}"}, {Name: "two", Command: "mosquitto -p {port}"}, {Name: "none", Command: "echo no broker here; exit 3"}},
 		Rows: []Row{
 			{Name: "pair", Config: Config{QoS: 1}, Metrics: []Metric{throughput, processor}},
 			{Name: "idle", Config: Config{Scenario: Idle, Connections: 100}, Metrics: []Metric{memory}},

@@ -80,25 +80,39 @@ func (d *dialer) dial(ctx context.Context) (*net.TCPConn, error) {
 	return conn.(*net.TCPConn), nil
 }
 
-// connect makes a connection and sends CONNECT; a CONNACK that is a refusal is an error.
+// connect makes a connection and sends CONNECT; a CONNACK that is a refusal is an error. The session ends with the connection.
 func (d *dialer) connect(ctx context.Context, id string, keepAlive uint16) (*client, error) {
+	return d.greet(ctx, &packet.Connect{CleanStart: true, KeepAlive: keepAlive, ClientID: id})
+}
+
+// resume is connect with a session that may have been there before and survives the connection.
+func (d *dialer) resume(ctx context.Context, id string) (*client, error) {
+	hello := &packet.Connect{ClientID: id}
+	if d.config.Version == packet.V5 {
+		hello.Props = (&packet.Properties{SessionExpiry: sessionExpiry}).Set(packet.SessionExpiryInterval)
+	}
+	return d.greet(ctx, hello)
+}
+
+// sessionExpiry is how many seconds MQTT 5.0 keeps a session that a run has left behind because it was broken off.
+const sessionExpiry = 3600
+
+func (d *dialer) greet(ctx context.Context, hello *packet.Connect) (*client, error) {
 	conn, err := d.dial(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
-	cl := &client{Conn: conn, id: id, version: d.config.Version, receiveMax: 65535}
-	if err := cl.connect(d.config, keepAlive); err != nil {
+	cl := &client{Conn: conn, id: hello.ClientID, version: d.config.Version, receiveMax: 65535}
+	if err := cl.connect(d.config, hello); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return cl, nil
 }
 
-func (cl *client) connect(c *Config, keepAlive uint16) error {
-	hello := &packet.Connect{
-		Version: c.Version, CleanStart: true, KeepAlive: keepAlive, ClientID: cl.id,
-		HasUsername: c.Username != "", Username: c.Username,
-		HasPassword: c.Password != "", Password: []byte(c.Password),
-	}
+func (cl *client) connect(c *Config, hello *packet.Connect) error {
+	hello.Version = c.Version
+	hello.HasUsername, hello.Username = c.Username != "", c.Username
+	hello.HasPassword, hello.Password = c.Password != "", []byte(c.Password)
 	p, err := cl.ask(hello.Append(nil, c.Version))
 	if err != nil {
 		return err

@@ -8,7 +8,7 @@ import (
 )
 
 // Latency sums up how long messages took from when they were due to when a subscriber had read them; with Connects, how
-// long a connection took from the first SYN to CONNACK.
+// long a connection took from the first SYN to CONNACK. As Result.Acknowledged, how long it took from when a message was due to the end of its handshake.
 type Latency struct {
 	Count int64         `json:"count"` // with a rate every message, else a sample: the first of each read
 	Mean  time.Duration `json:"mean_ns"`

@@ -21,6 +21,7 @@ type publisher struct {
 	in    []byte // acknowledgements, from inAt on not yet looked at
 	inLen int
 	out   []byte
+	late  [1]time.Duration
 }
 
 func newPublisher(r *run, cl *client, number int) (*publisher, error) {
@@ -94,7 +95,9 @@ func (p *publisher) sendWindow(n int, due, interval time.Duration) (int, error) 
 		}
 		b := p.batch.take(got)
 		p.batch.identify(b, ids[:got])
-		if err := p.send(b, due+time.Duration(sent)*interval, interval); err != nil {
+		first := due + time.Duration(sent)*interval
+		p.window.sent(ids[:got], first, interval)
+		if err := p.send(b, first, interval); err != nil {
 			return sent, err
 		}
 		sent += got
@@ -144,6 +147,10 @@ func (p *publisher) readAcks() error {
 	}
 	if taken == 0 && p.inLen == len(p.in) {
 		return fmt.Errorf("bench: %s: the broker sent a packet of more than %d bytes to a client without subscriptions", p.id, len(p.in))
+	}
+	if due, ok := p.window.sample(); ok {
+		p.late[0] = p.run.now() - due
+		p.run.acks.record(p.late[:])
 	}
 	p.inLen = copy(p.in, p.in[taken:p.inLen])
 	if len(out) > 0 {

@@ -23,6 +23,7 @@ type Result struct {
 	Window      int            `json:"window,omitempty"`
 	Backlog     int            `json:"backlog,omitempty"`
 	Connections int            `json:"connections,omitempty"`
+	Sessions    Sessions       `json:"sessions,omitempty"`
 	Measured    float64        `json:"measured_seconds"`
 
 	// Of the time that was measured.
@@ -30,6 +31,7 @@ type Result struct {
 	ReceivedPerSecond float64  `json:"received_per_second,omitempty"`
 	ConnectsPerSecond float64  `json:"connects_per_second,omitempty"`
 	Latency           *Latency `json:"latency,omitempty"`
+	Acknowledged      *Latency `json:"acknowledged,omitempty"` // a sample of the times until PUBACK or PUBCOMP
 
 	// Of the whole run, warm-up and end included.
 	Sent      uint64 `json:"sent,omitempty"`
@@ -49,7 +51,7 @@ type Result struct {
 type Usage struct {
 	PID           int     `json:"pid"`
 	CPUSeconds    float64 `json:"cpu_seconds"`               // while measured
-	CPUPerMillion float64 `json:"cpu_per_million,omitempty"` // seconds for a million deliveries, or connections
+	CPUPerMillion float64 `json:"cpu_per_million,omitempty"` // seconds for a million deliveries, connections, or with Offline messages sent
 	RSS           int64   `json:"rss_bytes"`                 // in the end, with everything connected
 	PerConnection float64 `json:"bytes_per_connection"`      // Idle: how much RSS has grown, by connection
 }
@@ -67,7 +69,7 @@ func (res *Result) WriteText(w io.Writer) error {
 		line("scenario", "%s: %d at a time to %s", res.Scenario, res.Connections, res.Address)
 		line("connects", "%s/s in %.1f s", si(res.ConnectsPerSecond), res.Measured)
 	default:
-		line("scenario", "%s: %d publishers, %d subscribers, %d topics each, QoS %d, %d bytes, to %s", res.Scenario, res.Publishers, res.Subscribers, res.Topics, res.QoS, res.Size, res.Address)
+		line("scenario", "%s: %d publishers, %d subscribers, %d topics each, QoS %d, %d bytes, %s sessions, to %s", res.Scenario, res.Publishers, res.Subscribers, res.Topics, res.QoS, res.Size, res.Sessions, res.Address)
 		line("sent", "%s/s in %.1f s", si(res.SentPerSecond), res.Measured)
 		line("received", "%s/s", si(res.ReceivedPerSecond))
 		line("in all", "%d sent, %d to receive, %d received, %d lost", res.Sent, res.Expected, res.Received, res.Lost)
@@ -78,8 +80,13 @@ func (res *Result) WriteText(w io.Writer) error {
 			line("unsettled", "%d sent without an acknowledgement", res.Unsettled)
 		}
 	}
-	if l := res.Latency; l != nil {
-		line("latency", "p50 %s  p90 %s  p99 %s  p99.9 %s  max %s", short3(l.P50), short3(l.P90), short3(l.P99), short3(l.P999), short3(l.Max))
+	for _, l := range []struct {
+		name string
+		*Latency
+	}{{"latency", res.Latency}, {"acknowledged", res.Acknowledged}} {
+		if l.Latency != nil {
+			line(l.name, "p50 %s  p90 %s  p99 %s  p99.9 %s  max %s", short3(l.P50), short3(l.P90), short3(l.P99), short3(l.P999), short3(l.Max))
+		}
 	}
 	if u := res.Broker; u != nil {
 		switch res.Scenario {

@@ -28,6 +28,7 @@ type run struct {
 	dialer  *dialer
 	pid     int
 	latency *recorder
+	acks    *recorder // times from writing a message to the end of its handshake
 	backlog *backlog
 
 	stop    atomic.Bool   // publishers are to end
@@ -57,7 +58,7 @@ func start(ctx context.Context, c Config) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{config: c, name: "bench-" + rand.Text()[:8], base: time.Now(), latency: newRecorder(), stopped: make(chan struct{})}
+	r := &run{config: c, name: "bench-" + rand.Text()[:8], base: time.Now(), latency: newRecorder(), acks: newRecorder(), stopped: make(chan struct{})}
 	r.backlog = newBacklog(r)
 	if r.dialer, err = newDialer(ctx, &r.config); err != nil {
 		return nil, err
@@ -84,7 +85,7 @@ func (r *run) result() *Result {
 	c := &r.config
 	return &Result{
 		Scenario: c.Scenario, Address: c.Address, Version: c.Version, Publishers: c.Publishers, Subscribers: c.Subscribers,
-		Topics: c.Topics, QoS: c.QoS, Size: c.Size, Rate: c.Rate, Window: c.Window, Backlog: c.Backlog, Connections: c.Connections,
+		Topics: c.Topics, QoS: c.QoS, Size: c.Size, Rate: c.Rate, Window: c.Window, Backlog: c.Backlog, Connections: c.Connections, Sessions: c.Sessions,
 	}
 }
 
@@ -107,7 +108,7 @@ func (r *run) connectLoad(ctx context.Context) error {
 	c := &r.config
 	r.subscribers, r.publishers = make([]*subscriber, c.Subscribers), make([]*publisher, c.Publishers)
 	if err := inParallel(ctx, c.Subscribers, func(ctx context.Context, i int) error {
-		cl, err := r.dialer.connect(ctx, fmt.Sprintf("%s-s%d", r.name, i), 0)
+		cl, err := r.subscriber(ctx, i)
 		if err != nil {
 			return err
 		}
@@ -115,6 +116,11 @@ func (r *run) connectLoad(ctx context.Context) error {
 		return cl.subscribe(r.filter(i), c.QoS)
 	}); err != nil {
 		return err
+	}
+	if c.Sessions == Offline {
+		for _, s := range r.subscribers {
+			s.goodbye()
+		}
 	}
 	return inParallel(ctx, c.Publishers, func(ctx context.Context, i int) error {
 		cl, err := r.dialer.connect(ctx, fmt.Sprintf("%s-p%d", r.name, i), 0)
@@ -125,6 +131,35 @@ func (r *run) connectLoad(ctx context.Context) error {
 			cl.Close()
 		}
 		return err
+	})
+}
+
+// subscriber connects as subscriber i.
+func (r *run) subscriber(ctx context.Context, i int) (*client, error) {
+	id := fmt.Sprintf("%s-s%d", r.name, i)
+	if r.config.Sessions == Clean {
+		return r.dialer.connect(ctx, id, 0)
+	}
+	return r.dialer.resume(ctx, id)
+}
+
+// fetch connects subscribers that were away.
+func (r *run) fetch(ctx context.Context) error {
+	return inParallel(ctx, len(r.subscribers), func(ctx context.Context, i int) (err error) {
+		r.subscribers[i].client, err = r.subscriber(ctx, i)
+		return err
+	})
+}
+
+// forget removes the sessions that survive their connections.
+func (r *run) forget(ctx context.Context) error {
+	return inParallel(ctx, len(r.subscribers), func(ctx context.Context, i int) error {
+		cl, err := r.dialer.connect(ctx, r.subscribers[i].id, 0)
+		if err != nil {
+			return fmt.Errorf("removing a session: %w", err)
+		}
+		cl.goodbye()
+		return nil
 	})
 }
 
@@ -213,8 +248,13 @@ func (r *run) messages(ctx context.Context) (*Result, error) {
 		}
 	}
 	var receiving, publishing sync.WaitGroup
-	for _, s := range r.subscribers {
-		receiving.Go(func() { fail(s.receive()) })
+	receive := func() {
+		for _, s := range r.subscribers {
+			receiving.Go(func() { fail(s.receive()) })
+		}
+	}
+	if r.config.Sessions != Offline {
+		receive()
 	}
 	for _, p := range r.publishers {
 		publishing.Go(func() { fail(p.publish()) })
@@ -246,6 +286,7 @@ func (r *run) messages(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	r.latency.reset()
+	r.acks.reset()
 	progress.phase("measuring")
 	first := r.moment()
 	if err := wait(r.config.Duration); err != nil {
@@ -254,10 +295,25 @@ func (r *run) messages(ctx context.Context) (*Result, error) {
 	last := r.moment()
 	res := r.result()
 	res.measure(first, last, r.pid)
-	res.Latency = r.latency.summary()
+	res.Latency, res.Acknowledged = r.latency.summary(), r.acks.summary()
 
 	progress.phase("draining")
 	r.stopPublishing()
+	if r.config.Sessions == Offline {
+		res.Latency = nil
+		select {
+		case <-published:
+		case err := <-failed:
+			return nil, err
+		case <-time.After(r.config.Drain): // what is not acknowledged by now is counted below
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if err := r.fetch(ctx); err != nil {
+			return nil, err
+		}
+		receive()
+	}
 	if err := r.drain(ctx, published, failed); err != nil {
 		return nil, err
 	}
@@ -273,6 +329,10 @@ func (r *run) messages(ctx context.Context) (*Result, error) {
 	}
 	res.Lost = int64(res.Expected) - int64(res.Received)
 	polite = true
+	if r.config.Sessions != Clean {
+		r.closeLoad(polite)
+		return res, r.forget(ctx)
+	}
 	return res, nil
 }
 
@@ -328,6 +388,9 @@ func (res *Result) measure(first, last moment, pid int) {
 	}
 	cpu := (last.broker.cpu - first.broker.cpu).Seconds()
 	res.Broker = &Usage{PID: pid, CPUSeconds: round(cpu, 2), RSS: last.broker.rss}
+	if res.Sessions == Offline {
+		received = float64(last.sent - first.sent)
+	}
 	if received > 0 {
 		res.Broker.CPUPerMillion = round(cpu/received*1e6, 4)
 	}

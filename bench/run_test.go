@@ -33,11 +33,7 @@ func mosquitto(t *testing.T, lines string) *brokerProcess {
 			t.Fatal(err)
 		}
 	}
-	command := "mosquitto -c {conf}"
-	if lines != "" {
-		command = fmt.Sprintf("sh -c 'printf %%b %q >>{conf} && exec mosquitto -c {conf}'", lines)
-	}
-	b, err := startBroker(t.Context(), Contender{Name: "mosquitto", Command: command}, dir)
+	b, err := startBroker(t.Context(), Contender{Name: "mosquitto", Command: "mosquitto -c {conf}", Config: lines}, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,6 +77,32 @@ func TestRunMessages(t *testing.T) {
 			}
 			if res.Broker == nil || res.Broker.RSS < 1<<20 {
 				t.Errorf("broker's process: %+v", res.Broker)
+			}
+		})
+	}
+}
+
+// Sessions that survive get everything, whether their clients are there or come later.
+func TestRunWithSessions(t *testing.T) {
+	b := mosquitto(t, "max_inflight_messages 100")
+	for _, c := range []Config{
+		{Sessions: Persistent, QoS: 1},
+		{Sessions: Persistent, QoS: 2, Version: packet.V5, Publishers: 3},
+		{Sessions: Offline, QoS: 1, Version: packet.V5},
+		{Sessions: Offline, QoS: 2, Publishers: 3, Rate: 1000},
+		{Sessions: Offline, QoS: 1, Scenario: FanOut, Subscribers: 4},
+	} {
+		t.Run(fmt.Sprintf("%s V%d QoS %d", c.Sessions, c.Version, c.QoS), func(t *testing.T) {
+			c.Drain = time.Minute // a busy machine takes its time
+			res, err := runUntil(t, brief(c, b), func(res *Result) bool { return res.SentPerSecond > 0 && res.Acknowledged != nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if res.Lost != 0 || res.Received == 0 || res.Unsettled != 0 || res.Refused != 0 {
+				t.Errorf("%d lost, %d received, %d unsettled, %d refused of %d sent", res.Lost, res.Received, res.Unsettled, res.Refused, res.Sent)
+			}
+			if res.Acknowledged == nil || res.Acknowledged.P99 <= 0 || (res.Latency == nil) != (c.Sessions == Offline) {
+				t.Errorf("acknowledged %+v, latency %+v", res.Acknowledged, res.Latency)
 			}
 		})
 	}
@@ -172,7 +194,7 @@ func TestRunSaysWhyNot(t *testing.T) {
 		}
 	})
 	t.Run("refused", func(t *testing.T) {
-		b := mosquitto(t, `allow_anonymous false\n`)
+		b := mosquitto(t, "allow_anonymous false")
 		_, err := Run(t.Context(), brief(Config{Version: packet.V5}, b))
 		if err == nil || !strings.Contains(err.Error(), "the broker refused the connection") {
 			t.Fatal(err)
@@ -236,6 +258,9 @@ func TestConfigErrors(t *testing.T) {
 		"topics 99999999":      {Topics: 99999999},
 		"backlog -1":           {Backlog: -1},
 		"times cannot be":      {Duration: -1},
+		"expected clean":       {Sessions: "short"},
+		"nothing of QoS 0":     {Sessions: Offline},
+		"cannot be bounded":    {Sessions: Offline, QoS: 1, Backlog: 5},
 	} {
 		if _, err := Run(t.Context(), c); !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want ErrConfig with %q", err, want)

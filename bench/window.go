@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"sync"
+	"time"
 
 	"picket/packet"
 )
@@ -13,12 +14,14 @@ import (
 type window struct {
 	mu      sync.Mutex
 	qos     byte
-	state   []byte   // by identifier: idle, published or released
-	free    []uint16 // a ring of identifiers that may be used
-	head    int      // of the ring
-	n       int      // how many are free
-	refused uint64   // negative acknowledgements
-	done    uint64   // handshakes completed
+	state   []byte          // by identifier: idle, published or released
+	free    []uint16        // a ring of identifiers that may be used
+	head    int             // of the ring
+	n       int             // how many are free
+	refused uint64          // negative acknowledgements
+	done    uint64          // handshakes completed
+	due     []time.Duration // by identifier: when its message was due
+	last    uint16          // whose handshake was completed last; 0: none since sample was called
 	freed   chan struct{}
 }
 
@@ -29,7 +32,7 @@ const (
 )
 
 func newWindow(size int, qos byte) *window {
-	w := &window{qos: qos, state: make([]byte, size+1), free: make([]uint16, size), n: size, freed: make(chan struct{}, 1)}
+	w := &window{qos: qos, state: make([]byte, size+1), due: make([]time.Duration, size+1), free: make([]uint16, size), n: size, freed: make(chan struct{}, 1)}
 	for i := range w.free {
 		w.free[i] = uint16(i + 1)
 	}
@@ -58,6 +61,25 @@ func (w *window) take(ids []uint16) int {
 	}
 	w.n -= n
 	return n
+}
+
+// sent notes when messages were due, the first of them and each following one interval later.
+func (w *window) sent(ids []uint16, due, interval time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range ids {
+		w.due[id] = due
+		due += interval
+	}
+}
+
+// sample is when the message was due whose handshake was completed last; false if there was none since the last call.
+func (w *window) sample() (due time.Duration, ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	due, ok = w.due[w.last], w.last != 0
+	w.last = 0
+	return due, ok
 }
 
 // absorb takes the acknowledgements at the start of b and appends the PUBREL packets that they ask for to dst. other is
@@ -128,5 +150,6 @@ func (w *window) acknowledge(dst []byte, kind packet.Type, body []byte) ([]byte,
 	w.free[tail] = id
 	w.n++
 	w.done++
+	w.last = id
 	return dst, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -115,6 +116,7 @@ type benchMessages struct {
 	Size        int           `default:"64" help:"Bytes of payload; 16 and more allow latencies (default ${default})."`
 	Rate        float64       `short:"r" help:"Messages per second of all publishers together (default: as many as go through)."`
 	Window      int           `short:"w" default:"1000" help:"Messages in flight per publisher at QoS 1 and 2 (default ${default})."`
+	Sessions    string        `default:"clean" enum:"clean,persistent,offline" help:"Subscribers' sessions: clean (default), persistent: they survive their connections, or offline: besides, their clients are away until everything has been published."`
 	Backlog     int           `short:"b" help:"Without a rate: publishers wait while more deliveries than this are on their way (default: they never wait, and at QoS 0 brokers drop messages)."`
 	Drain       time.Duration `default:"10s" help:"Longest wait for what is still on its way in the end (default ${default})."`
 }
@@ -124,6 +126,7 @@ func (b *benchMessages) Run(e *env, parsed *kong.Context) error {
 	c := b.config(bench.Scenario(parsed.Selected().Name))
 	c.Publishers, c.Subscribers, c.Topics = b.Publishers, b.Subscribers, b.Topics
 	c.QoS, c.Size, c.Rate, c.Window, c.Backlog, c.Drain = b.QoS, b.Size, b.Rate, b.Window, b.Backlog, b.Drain
+	c.Sessions = bench.Sessions(b.Sessions)
 	return b.run(e, c)
 }
 
@@ -154,6 +157,8 @@ func (b *benchConnects) Run(e *env) error {
 // benchCompare is "picket bench compare".
 type benchCompare struct {
 	Broker   []string      `required:"" placeholder:"NAME=COMMAND" help:"Broker to start, once for each; the first is what the others are compared with. In COMMAND, {conf} stands for a mosquitto.conf that is made for the run, {port} for the port to listen on, {dir} for a directory to write to." sep:"none"`
+	Config   []string      `placeholder:"NAME=LINES" help:"Lines for the configuration of the broker NAME, with semicolons between them and {dir} as in COMMAND." sep:"none"`
+	Storage  bool          `help:"Compare what it costs to keep messages for sessions that survive, in place of the usual loads."`
 	Rounds   int           `default:"3" help:"Rounds; the medians count (default ${default})."`
 	Only     string        `help:"Only the loads whose name contains this, such as 'pair' or 'QoS 1'."`
 	Protocol string        `short:"V" default:"mqttv311" enum:"mqttv31,mqttv311,mqttv5,31,311,5" help:"Protocol version: mqttv31, mqttv311 (default) or mqttv5."`
@@ -168,6 +173,7 @@ func (benchCompare) Help() string {
 
 Examples:
   picket bench compare --broker 'picket=picket serve -c {conf}' --broker 'mosquitto=mosquitto -c {conf}'
+  picket bench compare --storage --broker 'picket=picket serve -c {conf}' --config 'picket=persistence true; persistence_location {dir}'
   picket bench compare --only pair --rounds 5 --broker 'a=./old serve -c {conf}' --broker 'b=./new serve -c {conf}'`
 }
 
@@ -188,13 +194,17 @@ func (b *benchCompare) Run(e *env) error {
 			fmt.Fprintf(e.stderr, "%s: %s: %v\n", contender, row, err)
 		},
 	}
-	for _, row := range bench.Rows() {
+	rows := bench.Rows()
+	if b.Storage {
+		rows = bench.StorageRows()
+	}
+	for _, row := range rows {
 		if strings.Contains(row.Name, b.Only) {
 			c.Rows = append(c.Rows, row)
 		}
 	}
 	if len(c.Rows) == 0 {
-		return &usageError{text: fmt.Sprintf("--only %q names no load; they are called %s", b.Only, rowNames()), help: "picket bench compare --help"}
+		return &usageError{text: fmt.Sprintf("--only %q names no load; they are called %s", b.Only, rowNames(rows)), help: "picket bench compare --help"}
 	}
 	for _, arg := range b.Broker {
 		name, command, ok := strings.Cut(arg, "=")
@@ -202,6 +212,16 @@ func (b *benchCompare) Run(e *env) error {
 			return &usageError{text: fmt.Sprintf("--broker %q: expected NAME=COMMAND", arg), help: "picket bench compare --help"}
 		}
 		c.Contenders = append(c.Contenders, bench.Contender{Name: name, Command: command})
+	}
+	for _, arg := range b.Config {
+		name, lines, ok := strings.Cut(arg, "=")
+		i := slices.IndexFunc(c.Contenders, func(who bench.Contender) bool { return who.Name == name })
+		if !ok || i < 0 {
+			return &usageError{text: fmt.Sprintf("--config %q: expected NAME=LINES with the NAME of a --broker", arg), help: "picket bench compare --help"}
+		}
+		for line := range strings.SplitSeq(lines, ";") {
+			c.Contenders[i].Config += strings.TrimSpace(line) + "\n"
+		}
 	}
 	out, err := bench.Compare(e.ctx, c)
 	line.clear()
@@ -216,9 +236,9 @@ func (b *benchCompare) Run(e *env) error {
 	return out.WriteMarkdown(e.stdout)
 }
 
-func rowNames() string {
+func rowNames(rows []bench.Row) string {
 	var names []string
-	for _, row := range bench.Rows() {
+	for _, row := range rows {
 		names = append(names, fmt.Sprintf("%q", row.Name))
 	}
 	return strings.Join(names, ", ")

@@ -57,7 +57,7 @@ func (l *link) empty() bool { return l.start == l.end }
 
 // role is what a client does with packets. All methods are called with the client's lock held.
 type role interface {
-	connected(present bool) // CONNACK has come
+	begin(present bool) // CONNACK has come
 	received(first byte, body []byte) error
 	disconnected() // nothing of what was not written will be
 }
@@ -141,7 +141,7 @@ func (c *client) connect() error {
 	if !c.w.resting.Load() && c.rng.IntN(2) == 0 {
 		c.lag = c.rng.IntN(maxLag)
 	}
-	c.role.connected(ack.SessionPresent)
+	c.role.begin(ack.SessionPresent)
 	c.flush(c.lag)
 	go c.read(l, c.ended)
 	return nil
@@ -318,15 +318,21 @@ func (c *client) packetID(used func(uint16) bool) uint16 {
 	}
 }
 
-// persist connects, again and again until the life is over.
+// persist has the client connected, however often it has to try until the life is over.
 func (c *client) persist(l *life) bool {
-	for {
-		err := c.connect()
-		if err == nil {
+	for !c.connected() {
+		if c.connect() == nil {
 			return true
 		}
 		if !l.pause(5 * time.Millisecond) {
 			return false
 		}
 	}
+	return true
+}
+
+func (c *client) connected() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.link != nil
 }

@@ -20,12 +20,16 @@ var (
 	seed     = flag.Uint64("seed", 0, "the `number` of one world to run again (default: worlds of new numbers)")
 	kills    = flag.Int("kills", 100, "how often TestKills kills a broker, over all worlds")
 	parallel = flag.Int("worlds", 3, "how many worlds run at a time")
+	other    = flag.String("binary", "", "a `program` to test in place of the picket of this tree")
 	progress = flag.Bool("progress", false, "prints how far TestKills is")
 )
 
 func TestMain(m *testing.M) {
 	flag.Parse()
 	os.Exit(func() int {
+		if binary = *other; binary != "" {
+			return m.Run()
+		}
 		dir, err := os.MkdirTemp("", "picket-crash")
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -52,7 +56,7 @@ const killsPerWorld = 25
 
 // TestKills is the promise of the README: what is acknowledged is kept.
 func TestKills(t *testing.T) {
-	if !storage {
+	if !storage && *other == "" {
 		b, err := newBroker(picket("persistence true\n"), t.TempDir())
 		if err != nil {
 			t.Fatal(err)

@@ -129,6 +129,13 @@ func TestLedgerJudges(t *testing.T) {
 			st.arrive(n)
 			st.arrive(m)
 		}, map[fault]int{disordered: 1}},
+		{"a lower one that was sent before SUBACK", func(st *story) {
+			m := st.publish(false)
+			st.subscribe()
+			st.arrive(st.publish(true))
+			st.accept(m)
+			st.arrive(m)
+		}, nil},
 		{"another QoS", func(st *story) {
 			st.subscribe()
 			st.b.arrived(st.publish(true), &packet.Publish{QoS: 0})

@@ -176,6 +176,13 @@ func (l *ledger) accept(m *message) {
 	l.news++
 }
 
+// accepted tells whether a message has been acknowledged to its publisher.
+func (l *ledger) accepted(m *message) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return m.acked != 0
+}
+
 // complete enters that PUBCOMP has come.
 func (l *ledger) complete(m *message) {
 	l.mu.Lock()
@@ -283,12 +290,15 @@ func (b *inbox) owed(m *message) bool {
 	if m.acked == 0 || m.clear {
 		return false
 	}
-	for _, i := range b.intervals[m.stream.group] {
-		if i.granted != 0 && i.granted < m.sent && (i.leaving == 0 || i.leaving > m.acked) {
-			return true
-		}
-	}
-	return false
+	return b.steady(m)
+}
+
+// steady tells whether the session was subscribed when the message was first sent, and still is or was when it was acknowledged. Otherwise a repetition
+// of the publisher's may bring it to a session that had no right to the first one, behind others. b.mu is held.
+func (b *inbox) steady(m *message) bool {
+	return slices.ContainsFunc(b.intervals[m.stream.group], func(i *interval) bool {
+		return i.granted != 0 && i.granted < m.sent && (i.leaving == 0 || m.acked != 0 && i.leaving > m.acked)
+	})
 }
 
 // allowed tells whether the session may get a message. b.mu is held.
@@ -361,7 +371,7 @@ func (b *inbox) arrived(m *message, p *packet.Publish) {
 	}
 	a.first[i] = at
 	if m.number < a.highest {
-		if !a.missed[i] {
+		if !a.missed[i] && b.steady(m) {
 			b.failed(disordered, "%s got %s after number %d; %s", b.name, b.known(m), a.highest, b.subscription(m.stream.group))
 		}
 		return

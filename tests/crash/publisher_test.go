@@ -42,7 +42,7 @@ func (w *world) newPublisher(n int, version packet.Version, clean bool) *publish
 	return p
 }
 
-func (p *publisher) connected(present bool) {
+func (p *publisher) begin(present bool) {
 	for i := 0; i < len(p.flight); i++ {
 		f := p.flight[i]
 		f.waiting = false

@@ -65,7 +65,7 @@ func (w *world) newSubscriber(n int, version packet.Version, m manner) *subscrib
 	return s
 }
 
-func (s *subscriber) connected(present bool) {
+func (s *subscriber) begin(present bool) {
 	s.pending, s.busy = map[uint16]func(){}, map[string]bool{}
 	if !present {
 		clear(s.open)
@@ -83,7 +83,11 @@ func (s *subscriber) connected(present bool) {
 
 func (s *subscriber) disconnected() {
 	for id, m := range s.held {
-		s.again[id] = m
+		// A broker may deliver QoS 1 before it has stored the message and acknowledged it to the publisher. If it dies then, it knows
+		// nothing of that; the publisher sends again, and the receiver takes no notice of identifiers at QoS 1.
+		if s.w.ledger.accepted(m) {
+			s.again[id] = m
+		}
 	}
 	clear(s.held)
 }
@@ -234,7 +238,7 @@ func (s *subscriber) confused(p *packet.Publish, m, before *message, why string)
 	l := s.w.ledger
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.failed(unacknowledged, "%s got packet %d with %s, DUP %v; %s %s", s.id, p.ID, l.known(m), p.Dup, l.known(before), why)
+	l.failed(unacknowledged, "%s got packet %d (QoS %d, DUP %v) with %s; %s %s", s.id, p.ID, p.QoS, p.Dup, l.known(m), l.known(before), why)
 }
 
 // released takes a PUBREL.

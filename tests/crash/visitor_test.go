@@ -20,7 +20,7 @@ func (w *world) newVisitor(n int, version packet.Version) *visitor {
 	return v
 }
 
-func (v *visitor) connected(present bool) {
+func (v *visitor) begin(present bool) {
 	if present {
 		return
 	}

@@ -336,14 +336,7 @@ func (w *world) settle(l *life) string {
 
 // stay has the client connected and everything answered.
 func (c *client) stay(l *life) {
-	select {
-	case <-c.over():
-		c.persist(l)
-	default:
-		if c.over() == nil {
-			c.persist(l)
-		}
-	}
+	c.persist(l)
 	c.hurry()
 }
 

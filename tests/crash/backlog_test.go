@@ -36,9 +36,6 @@ const ownMessages, sharedMessages = 50, 50
 
 // Queued messages lie on the disk and not in memory, survive kill -9, come in order, and leave the disk when they have been fetched.
 func TestBacklog(t *testing.T) {
-	if !storage && *other == "" {
-		t.Skip("picket has no durable storage yet (constant storage): there is nothing to be measured; TestKills fails when there is")
-	}
 	b, err := newBroker(picket("persistence true\nmax_inflight_messages 100\nconnection_messages false\n"), t.TempDir())
 	if err != nil {
 		t.Fatal(err)

@@ -3,7 +3,6 @@
 package crash
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -47,26 +46,11 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// storage tells whether picket keeps anything yet. As long as its store is not a part of the broker, persistence true is refused, and TestKills
-// holds it to that; TestForgetfulBrokerIsFoundOut does not depend on it.
-const storage = false
-
 // killsPerWorld is how many kills one directory sees.
 const killsPerWorld = 25
 
 // TestKills is the promise of the README: what is acknowledged is kept.
 func TestKills(t *testing.T) {
-	if !storage && *other == "" {
-		b, err := newBroker(picket("persistence true\n"), t.TempDir())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := errors.Join(b.start(), b.ready()); err == nil || !strings.Contains(b.said(), "persistence") {
-			t.Errorf("picket takes persistence true: it can be held to it, set the constant storage\n%s", b.said())
-		}
-		t.Logf("picket keeps nothing yet, and says so:\n%s", b.said())
-		return
-	}
 	worlds := max(1, (*kills+killsPerWorld-1)/killsPerWorld)
 	first := *seed
 	if first == 0 {

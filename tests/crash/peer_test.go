@@ -27,12 +27,8 @@ func TestPeer(t *testing.T) {
 		mosquitto(t, "persistence true\n"),
 		mosquitto(t, "persistence true\nautosave_on_changes true\nautosave_interval 1\n"),
 	}
-	if storage {
-		for _, sync := range []string{"always", "interval", "never"} {
-			programs = append(programs, picket("persistence true\npersistence_sync "+sync+"\n"))
-		}
-	} else {
-		programs = append(programs, picket("persistence false\n"))
+	for _, sync := range []string{"always", "interval", "never"} {
+		programs = append(programs, picket("persistence true\npersistence_sync "+sync+"\n"))
 	}
 	first := *seed
 	if first == 0 {

@@ -56,7 +56,7 @@ var mayImport = map[string]string{
 
 	"doctor/host":          "cause doctor doctor/host/firewall",
 	"doctor/host/firewall": "",
-	"doctor/host/gather":   "access broker cause doctor doctor/host doctor/host/firewall echo/probe listener logging mosqconf reach",
+	"doctor/host/gather":   "access broker cause doctor doctor/host doctor/host/firewall echo/probe listener logging mosqconf reach setup",
 
 	// The command ties all of them together; nobody imports it.
 	"cmd/picket": "access admin bench broker cause client client/format doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page process reach sentinel session setup store store/local store/mosqdb topic",

@@ -79,6 +79,17 @@ func DefaultDir(getenv func(string) string, uid int) (string, error) {
 	return filepath.Join(home, ".local", "state", "picket"), nil
 }
 
+// Files names the files of a data directory, whether they are there or not.
+func Files(dir string) *Result {
+	return &Result{
+		Dir:          dir,
+		PasswordFile: filepath.Join(dir, passwordFile),
+		CAFile:       filepath.Join(dir, caFile),
+		CertFile:     filepath.Join(dir, serverFile),
+		KeyFile:      filepath.Join(dir, serverFile),
+	}
+}
+
 // Prepare makes what the data directory lacks and renews a server certificate that nears its end or lacks an address. It may
 // be called at every start and every reload, also by several processes at once. Every file is written whole or not at all.
 func Prepare(o Options) (r *Result, err error) {
@@ -101,13 +112,7 @@ func Prepare(o Options) (r *Result, err error) {
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 
-	r = &Result{
-		Dir:          dir,
-		PasswordFile: filepath.Join(dir, passwordFile),
-		CAFile:       filepath.Join(dir, caFile),
-		CertFile:     filepath.Join(dir, serverFile),
-		KeyFile:      filepath.Join(dir, serverFile),
-	}
+	r = Files(dir)
 	if err := r.prepareCertificates(o); err != nil {
 		return nil, err
 	}

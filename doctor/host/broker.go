@@ -80,7 +80,8 @@ type Listen struct {
 	Scope   Scope  `json:"scope"`
 	PID     int    `json:"pid,omitempty"` // 0: not known
 	Program string `json:"program,omitempty"`
-	Broker  bool   `json:"broker"` // its process is one of the Broker facts
+	User    string `json:"user,omitempty"` // of the process, where that is all that may be known
+	Broker  bool   `json:"broker"`         // its process is one of the Broker facts
 	// Container says that it is in a network of its own: its addresses are not this machine's.
 	Container bool `json:"container"`
 	// Waiting are connections that the process has not accepted yet.
@@ -108,11 +109,16 @@ func (l Listen) Text() cause.Text {
 		OneScope:      text("this address only", "只限该地址"),
 		AllScope:      text("all addresses", "所有地址"),
 	}[l.Scope]
-	who := text("a process that is not known (run as root to see)", "未知进程（用 root 运行可见）")
-	if l.Program != "" {
+	who := text("A process that root alone can name", "某个只有 root 能查明的进程")
+	switch {
+	case l.Program != "" && l.User != "":
+		who = text("%s (process %d), to judge by the user %s,", "%s（进程 %d，由用户 %s 推断）", l.Program, l.PID, l.User)
+	case l.Program != "":
 		who = text("%s (process %d)", "%s（进程 %d）", l.Program, l.PID)
+	case l.User != "":
+		who = text("A process of the user %s", "用户 %s 的某个进程", l.User)
 	}
-	t := join("", "", who, text(" listens on %s: ", " 监听 %s：", hostPort(l.Address, l.Port)), where)
+	t := join("", "", who, text(" listens on %s: ", "监听 %s：", hostPort(l.Address, l.Port)), where)
 	if l.Container {
 		t = join("", "", t, text(", inside its own network", "，在它自己的网络里"))
 	}
@@ -143,14 +149,13 @@ func (n NotListening) Text() cause.Text {
 
 // Config is what a configuration file says, and whether the running broker has it.
 type Config struct {
-	File    string `json:"file"`
+	File    string `json:"file"`          // or the data directory of a Picket without one
 	Program string `json:"program"`       // whose it is
 	PID     int    `json:"pid,omitempty"` // of the process that was started with it; 0: none was
 	Files   int    `json:"files"`         // with those that it includes
 	// Problems are what keeps the broker from starting with it, as picket check says it.
 	Problems  []Problem        `json:"problems,omitempty"`
 	Listeners []ConfigListener `json:"listeners"`
-	Users     int              `json:"users"` // in the password file
 	Changed   int64            `json:"changed"`
 	// Newer says that a file was changed after the process started.
 	Newer bool `json:"newer"`
@@ -176,9 +181,12 @@ type ConfigListener struct {
 	Port      int    `json:"port"`
 	TLS       bool   `json:"tls"`
 	WebSocket bool   `json:"websocket"`
+	Auto      bool   `json:"auto"` // what a client speaks is told by its first bytes
 	Loopback  bool   `json:"loopback"`
 	Anonymous bool   `json:"anonymous"` // everybody may come in without a password
 	Passwords bool   `json:"passwords"` // there is a way to log in
+	Local     bool   `json:"local"`     // clients on this machine need no password
+	Users     int    `json:"users"`     // in the password file, if it can be read
 	ACL       bool   `json:"acl"`
 	// Implied says that no line asks for it: it is the default.
 	Implied bool   `json:"implied"`
@@ -237,6 +245,10 @@ func (c Config) listener(l ConfigListener) cause.Text {
 	}
 	var kinds []cause.Text
 	switch {
+	case l.Auto && l.TLS:
+		kinds = append(kinds, text("MQTT, WebSocket and TLS", "MQTT、WebSocket、TLS"))
+	case l.Auto:
+		kinds = append(kinds, text("MQTT and WebSocket", "MQTT、WebSocket"))
 	case l.TLS && l.WebSocket:
 		kinds = append(kinds, text("WebSocket over TLS", "WebSocket（TLS）"))
 	case l.TLS:
@@ -247,10 +259,18 @@ func (c Config) listener(l ConfigListener) cause.Text {
 	switch {
 	case l.Anonymous:
 		kinds = append(kinds, text("no password needed", "无需密码"))
+	case l.Local && l.Passwords:
+		kinds = append(kinds, text("password needed from other machines", "其他机器需要密码"))
 	case l.Passwords:
 		kinds = append(kinds, text("password needed", "需要密码"))
 	default:
 		kinds = append(kinds, text("nobody can log in", "无人能登录"))
+	}
+	if l.Passwords && l.Users > 0 {
+		kinds = append(kinds, text("users: %d", "%d 个用户", l.Users))
+	}
+	if l.ACL {
+		kinds = append(kinds, text("ACL", "有 ACL"))
 	}
 	return join("", "", t, text(" (", "（"), join(", ", "，", kinds...), text(")", "）"))
 }

@@ -68,8 +68,13 @@ func (Unread) Kind() string { return "unread" }
 
 // Stage implements doctor.Fact.
 func (u Unread) Stage() cause.Stage {
-	if u.What == "firewall" {
+	switch u.What {
+	case "metadata", "addresses", "vantage":
+		return cause.Name
+	case "firewall", "vantage-way", "kernel-figures":
 		return cause.TCP
+	case "certificates":
+		return cause.TLS
 	}
 	return cause.Server
 }
@@ -90,8 +95,9 @@ var whats = map[string]cause.Text{
 	"clock":          {EN: "The clock's state", ZH: "时钟状态"},
 	"limits":         {EN: "The broker's limits", ZH: "服务端进程的限制"},
 	"configuration":  {EN: "The broker's configuration", ZH: "服务端配置"},
+	"passwords":      {EN: "The broker's password file", ZH: "服务端的密码文件"},
 	"vantage":        {EN: "The view from outside", ZH: "外部视角"},
-	"vantage-udp":    {EN: "Loss and packet sizes to the probe", ZH: "到探测点的丢包与包长"},
+	"vantage-way":    {EN: "The ports from outside, and the way to the probe,", ZH: "从外部看到的端口和到探测点的线路"},
 	"denials":        {EN: "The audit log", ZH: "审计日志"},
 	"resources":      {EN: "Memory and disk", ZH: "内存与磁盘"},
 	"addresses":      {EN: "The machine's addresses", ZH: "本机地址"},

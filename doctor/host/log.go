@@ -72,7 +72,7 @@ func ReadLog(source, log string, since int64, unix func(string) (int64, bool)) L
 }
 
 // remarks are told at every start, and refuse nothing.
-var remarks = []cause.ID{cause.LoopbackOnly, cause.OpenToEveryone}
+var remarks = []cause.ID{cause.LoopbackOnly, cause.OpenToEveryone, cause.PageNotBuilt}
 
 // started is the line of a broker that has opened everything.
 var started = regexp.MustCompile(`(mosquitto|picket) version \S+ running`)

@@ -274,6 +274,26 @@ func (f Firewall) Text() cause.Text {
 	return t
 }
 
+// FirewallTool is a program that is known to filter, when its rules cannot be read.
+type FirewallTool struct {
+	Name string `json:"name"` // "ufw" or "firewalld"
+	By   string `json:"by"`   // what told
+}
+
+// Kind implements doctor.Fact.
+func (FirewallTool) Kind() string { return "firewall-tool" }
+
+// Stage implements doctor.Fact.
+func (FirewallTool) Stage() cause.Stage { return cause.TCP }
+
+// Outcome implements doctor.Fact.
+func (FirewallTool) Outcome() doctor.Outcome { return doctor.Note }
+
+// Text implements doctor.Fact.
+func (t FirewallTool) Text() cause.Text {
+	return text("%s is switched on (%s): what no rule of it allows does not come in", "%s 已启用（%s）：没有规则放行的连接进不来", t.Name, t.By)
+}
+
 // NoFirewall is that the machine has no packet filter in force.
 type NoFirewall struct{}
 
@@ -340,6 +360,51 @@ func (c Container) Text() cause.Text {
 	return text("The container %s (%s) publishes no port (docker ps: %q)", "容器 %s（%s）没有映射任何端口（docker ps：%q）", c.Name, c.Image, c.Ports)
 }
 
+// Seen is the address that the machine has for the probe.
+type Seen struct {
+	From    string `json:"from"`    // the probe's address
+	Address string `json:"address"` // this machine's, as the probe sees it
+	Local   string `json:"local"`   // this machine's own end of the same connection
+}
+
+// NAT says that the address that the probe sees is not the machine's own.
+func (s Seen) NAT() bool { return s.Address != s.Local }
+
+// Kind implements doctor.Fact.
+func (Seen) Kind() string { return "seen-from-outside" }
+
+// Stage implements doctor.Fact.
+func (Seen) Stage() cause.Stage { return cause.Name }
+
+// Outcome implements doctor.Fact.
+func (Seen) Outcome() doctor.Outcome { return doctor.Note }
+
+// Text implements doctor.Fact.
+func (s Seen) Text() cause.Text {
+	t := text("%s sees this machine as %s", "%s 看到的本机地址是 %s", s.From, s.Address)
+	if s.NAT() {
+		return join("", "", t, text(": on the way its own address %s is translated (NAT)", "：途中做了地址转换（NAT），本机自己的地址是 %s", s.Local))
+	}
+	return join("", "", t, text(", its own address: nothing on the way translates it", "，就是本机自己的地址：途中没有地址转换（NAT）"))
+}
+
+// PublicUnknown is that nothing has told the machine's address on the internet.
+type PublicUnknown struct{}
+
+// Kind implements doctor.Fact.
+func (PublicUnknown) Kind() string { return "public-address-unknown" }
+
+// Stage implements doctor.Fact.
+func (PublicUnknown) Stage() cause.Stage { return cause.Name }
+
+// Outcome implements doctor.Fact.
+func (PublicUnknown) Outcome() doctor.Outcome { return doctor.Note }
+
+// Text implements doctor.Fact.
+func (PublicUnknown) Text() cause.Text {
+	return text("Its public address, if it has one, is not known: no interface has it, no cloud tells it, and no probe was named (--from)", "公网地址（如果有）未知：网卡上没有，没有云平台告知，也没有指定探测点（--from）")
+}
+
 // Outside is how a port looks from the probe's machine.
 type Outside struct {
 	From    string  `json:"from"`    // the probe's address
@@ -364,11 +429,7 @@ func (o Outside) Outcome() doctor.Outcome { return outcome(o.Result == "open") }
 
 // Text implements doctor.Fact.
 func (o Outside) Text() cause.Text {
-	t := join("", "", text("From %s to %s: ", "从 %s 连 %s：", o.From, hostPort(o.Address, o.Port)), outcomes[o.Result])
-	if o.NAT() {
-		t = join("", "", t, text(" (this machine's own address is %s)", "（本机自己的地址是 %s）", o.Local))
-	}
-	return t
+	return join("", "", text("From %s to %s: ", "从 %s 连 %s：", o.From, hostPort(o.Address, o.Port)), outcomes[o.Result])
 }
 
 // Way is what the way between this machine and the probe's is like.

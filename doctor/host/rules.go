@@ -1,6 +1,7 @@
 package host
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,7 +16,7 @@ const (
 	possible = 40
 )
 
-// Diagnose turns facts into findings, best first. Outside says whether a probe looked from outside.
+// Diagnose turns facts into findings: first what keeps clients away, best first, then what should be looked at, then what is merely possible.
 func Diagnose(facts []doctor.Fact) []doctor.Finding {
 	d := &diagnosis{facts: facts}
 	d.running()
@@ -26,7 +27,21 @@ func Diagnose(facts []doctor.Fact) []doctor.Finding {
 	d.certified()
 	d.supplied()
 	d.logged()
-	return doctor.Rank(d.findings)
+	ranked := doctor.Rank(d.findings)
+	slices.SortStableFunc(ranked, func(a, b doctor.Finding) int { return class(a) - class(b) })
+	return ranked
+}
+
+// class is 0 for what keeps clients away, 1 for what else is so, and 2 for what may be.
+func class(f doctor.Finding) int {
+	c, _ := cause.Lookup(f.Cause)
+	switch {
+	case f.Fit <= possible:
+		return 2
+	case c.Severity < cause.Error:
+		return 1
+	}
+	return 0
 }
 
 // FromOutside says whether some fact is the view from another machine.
@@ -41,15 +56,20 @@ type diagnosis struct {
 	findings []doctor.Finding
 }
 
-// find adds a finding. What is found of another port too is told once, with both ports.
+// find adds a finding. What is found of another port too is told once, with all ports.
 func (d *diagnosis) find(id cause.ID, fit int, values cause.Values, meaning cause.Text, evidence ...int) *doctor.Finding {
 	for i := range d.findings {
 		f := &d.findings[i]
-		if port := values["port"]; f.Cause == id && f.Fit >= fit && port != "" && f.Values["port"] != "" && f.Values["port"] != port {
-			f.Meaning = join(" ", "", f.Meaning, text("The same is true of port %s.", "端口 %s 也是如此。", port))
-			f.Evidence = append(f.Evidence, evidence...)
-			return &doctor.Finding{} // what the caller adds is there already
+		port := values["port"]
+		if f.Cause != id || f.Fit < fit || port == "" || f.Values["port"] == "" {
+			continue
 		}
+		same := text("The same is true of port %s.", "端口 %s 也是如此。", port)
+		if f.Values["port"] != port && !strings.Contains(f.Meaning.EN, same.EN) {
+			f.Meaning = join(" ", "", f.Meaning, same)
+		}
+		f.Evidence = unique(append(f.Evidence, evidence...))
+		return &doctor.Finding{} // what the caller adds is there already
 	}
 	d.findings = append(d.findings, doctor.Finding{Cause: id, Fit: fit, Values: values, Meaning: meaning, Evidence: evidence})
 	return &d.findings[len(d.findings)-1]
@@ -147,8 +167,12 @@ func (d *diagnosis) listening() {
 			continue
 		}
 		f := d.find(cause.LoopbackOnly, certain, port(first.Port),
-			text("%s listens on %s only; whatever the firewall lets in, no other machine gets an answer.", "%s 只监听 %s；无论防火墙是否放行，其他机器都得不到响应。", b.Program, hostPort(first.Address, first.Port)), ownAt...)
+			text("%s listens on %s only; whatever the firewall lets in, no other machine gets an answer.", "%s 只监听 %s；无论防火墙是否放行，其他机器都得不到响应。", b.Program, hostPort(first.Address, first.Port)), append(ownAt, d.refusals(first.Port)...)...)
 		f.Steps = b.listenSteps(first.Port)
+		if outsides, _ := facts[Outside](d.facts); slices.ContainsFunc(outsides, func(o Outside) bool { return o.Port == first.Port && o.Result == "refused" && !o.NAT() }) {
+			f.RuledOut = append(f.RuledOut, doctor.RuledOut{Cause: cause.SecurityGroupClosed,
+				Why: text("the probe's connection was refused by this machine itself; a security group would have kept silent", "探测点的连接是被本机拒绝的；安全组未放行则不会有任何回应")})
+		}
 	}
 	d.containers()
 	d.taken()
@@ -167,17 +191,44 @@ func (d *diagnosis) publishes(ports []int) bool {
 	return false
 }
 
+// refusals are the facts of connections to a port, from here or from outside, that were refused.
+func (d *diagnosis) refusals(p int) (at []int) {
+	for i, f := range d.facts {
+		switch f := f.(type) {
+		case Dial:
+			if f.Port == p && f.Result == "refused" {
+				at = append(at, i)
+			}
+		case Outside:
+			if f.Port == p && f.Result == "refused" {
+				at = append(at, i)
+			}
+		}
+	}
+	return at
+}
+
+// mosquittoConf is where mosquitto's package has its configuration, which includes the folder conf.d.
+const mosquittoConf = "/etc/mosquitto/mosquitto.conf"
+
 // listenSteps is how to let others in.
 func (b Broker) listenSteps(p int) []doctor.Step {
 	if b.Program != "mosquitto" {
 		return nil
 	}
-	file := "/etc/mosquitto/conf.d/remote.conf"
-	return []doctor.Step{{
-		Title: text("Listen for others, with passwords", "对外监听并启用密码"),
-		Lines: text("printf 'listener %d\\nallow_anonymous false\\npassword_file /etc/mosquitto/passwords\\n' | sudo tee %s\nsudo mosquitto_passwd -c /etc/mosquitto/passwords USER\nsudo chown mosquitto /etc/mosquitto/passwords && sudo chmod 0600 /etc/mosquitto/passwords\nsudo systemctl restart mosquitto    # a reload adds no listener",
-			"printf 'listener %d\\nallow_anonymous false\\npassword_file /etc/mosquitto/passwords\\n' | sudo tee %s\nsudo mosquitto_passwd -c /etc/mosquitto/passwords USER\nsudo chown mosquitto /etc/mosquitto/passwords && sudo chmod 0600 /etc/mosquitto/passwords\nsudo systemctl restart mosquitto    # 仅重载不会新增监听", p, file),
-	}}
+	file, start := b.Config, text("sudo kill %d && mosquitto -c %s -d    # a reload adds no listener", "sudo kill %d && mosquitto -c %s -d    # 仅重载不会新增监听", b.PID, b.Config)
+	if b.Config == "" || b.Config == mosquittoConf {
+		file = "/etc/mosquitto/conf.d/remote.conf"
+		start = text("sudo systemctl restart mosquitto    # a reload adds no listener", "sudo systemctl restart mosquitto    # 仅重载不会新增监听")
+	}
+	if b.Unit != "" {
+		start = text("sudo systemctl restart %s    # a reload adds no listener", "sudo systemctl restart %s    # 仅重载不会新增监听", b.Unit)
+	} else if b.Config == "" {
+		start = text("sudo kill %d && sudo mosquitto -c %s -d    # it runs without -c, and so without any file", "sudo kill %d && sudo mosquitto -c %s -d    # 现在没有 -c，任何配置文件都不会被读取", b.PID, mosquittoConf)
+	}
+	write := text("printf 'listener %d\\nallow_anonymous false\\npassword_file /etc/mosquitto/passwords\\n' | sudo tee -a %s\nsudo mosquitto_passwd -c /etc/mosquitto/passwords USER\nsudo chown mosquitto /etc/mosquitto/passwords && sudo chmod 0600 /etc/mosquitto/passwords",
+		"printf 'listener %d\\nallow_anonymous false\\npassword_file /etc/mosquitto/passwords\\n' | sudo tee -a %s\nsudo mosquitto_passwd -c /etc/mosquitto/passwords USER\nsudo chown mosquitto /etc/mosquitto/passwords && sudo chmod 0600 /etc/mosquitto/passwords", p, file)
+	return []doctor.Step{{Title: text("Listen for others, with passwords", "对外监听并启用密码"), Lines: join("\n", "\n", write, start)}}
 }
 
 // containers: are their ports published?
@@ -231,13 +282,13 @@ func (d *diagnosis) configured() {
 	brokers, brokerAt := facts[Broker](d.facts)
 	for i, c := range configs {
 		values := cause.Values{"file": c.File}
-		for _, p := range c.Problems {
-			if c.PID == 0 && !c.Default {
-				break
+		if len(c.Problems) > 0 && !(c.Default && len(brokers) > 0) {
+			p := c.Problems[0] // the one to correct first; picket check shows all
+			fit, effect := likely, text("The broker would not start again with it.", "服务端若重启将无法使用该配置。")
+			if len(brokers) == 0 {
+				fit, effect = certain, text("No broker starts with it.", "服务端无法用它启动。")
 			}
-			d.find(p.Cause, likely, cause.Values{"file": p.File, "line": itoa(p.Line)},
-				text("%s:%d: %s The broker would not start again with it.", "%s:%d：%s 服务端若重启将无法使用该配置。", p.File, p.Line, p.Text), at[i])
-			break // the first is the one to correct; picket check shows all
+			d.find(p.Cause, fit, cause.Values{"file": p.File, "line": itoa(p.Line)}, join(" ", "", text("%s:%d: %s", "%s:%d：%s", p.File, p.Line, p.Text), effect), at[i])
 		}
 		switch missing := c.missing(listens); {
 		case c.Default && len(brokers) > 0 && !c.implied():

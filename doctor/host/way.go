@@ -98,7 +98,7 @@ func (v *view) listens() bool { return v.dial == nil || v.dial.Result == "open" 
 // reachable: does a connection from outside get through?
 func (d *diagnosis) reachable() {
 	for _, v := range d.views() {
-		if !v.listens() || d.loopbackPort(v.port) {
+		if !v.listens() || d.loopbackPort(v.port) || d.nobodyAt(v.port) {
 			continue // that nobody answers there has been found already
 		}
 		d.filtered(v)
@@ -108,6 +108,12 @@ func (d *diagnosis) reachable() {
 	}
 	d.untried()
 	d.wayIs()
+}
+
+// nobodyAt says whether nobody listens on a port.
+func (d *diagnosis) nobodyAt(port int) bool {
+	none, _ := facts[NotListening](d.facts)
+	return slices.Contains(none, NotListening{port})
 }
 
 // loopbackPort says whether a port is served on the loopback address only.
@@ -161,13 +167,13 @@ func (d *diagnosis) filtered(v *view) {
 		found.Recipes = []string{}
 		found.Steps = []doctor.Step{{
 			Title: text("nftables, in the chain that decides", "nftables，在做决定的链中放行"),
-			Lines: text("sudo nft insert rule %s tcp dport %d accept\n# then put the same rule into /etc/nftables.conf", "sudo nft insert rule %s tcp dport %d accept\n# 再把同样的规则写入 /etc/nftables.conf", f.Where, v.port),
+			Lines: text("sudo nft insert rule %s tcp dport %s accept\n# then put the same rule into /etc/nftables.conf", "sudo nft insert rule %s tcp dport %s accept\n# 再把同样的规则写入 /etc/nftables.conf", f.Where, set(d.alike(f))),
 		}}
 	}
 	if f.Rule != "" && f.Verdict == "reject" && strings.HasPrefix(f.Manager, "iptables") {
 		found.Steps = []doctor.Step{{
 			Title: text("In front of the rule that rejects", "插到拒绝规则之前"),
-			Lines: text("sudo iptables -I INPUT 1 -p tcp --dport %d -j ACCEPT    # appended, it would never be reached", "sudo iptables -I INPUT 1 -p tcp --dport %d -j ACCEPT    # 追加到末尾则永远轮不到", v.port),
+			Lines: text("sudo iptables -I INPUT 1 -p tcp -m multiport --dports %s -j ACCEPT    # appended, it would never be reached", "sudo iptables -I INPUT 1 -p tcp -m multiport --dports %s -j ACCEPT    # 追加到末尾则永远轮不到", strings.ReplaceAll(portText(d.alike(f)), " ", "")),
 		}}
 	}
 	if f.Panel != "" {
@@ -180,6 +186,26 @@ func (d *diagnosis) filtered(v *view) {
 		found.RuledOut = append(found.RuledOut, doctor.RuledOut{Cause: cause.SecurityGroupClosed,
 			Why: text("it may be closed too, but this firewall alone explains what is seen; open it first and look again", "也可能没有放行，但仅主机防火墙就足以解释；先放行主机防火墙再看")})
 	}
+}
+
+// alike are the ports with which the firewall does the same in the same place.
+func (d *diagnosis) alike(f *Firewall) (ports []int) {
+	all, _ := facts[Firewall](d.facts)
+	for _, one := range all {
+		if one.Verdict == f.Verdict && one.Where == f.Where {
+			ports = append(ports, one.Port)
+		}
+	}
+	slices.Sort(ports)
+	return slices.Compact(ports)
+}
+
+// set is a set of ports in nft's words.
+func set(ports []int) string {
+	if len(ports) == 1 {
+		return itoa(ports[0])
+	}
+	return "{ " + portText(ports) + " }"
 }
 
 // recipesOf are the instructions for a firewall's manager.
@@ -256,9 +282,13 @@ func (d *diagnosis) silentOutside(v *view, values cause.Values, open bool, ruled
 	switch {
 	case !open && v.firewall == nil:
 		// The rules could not be read, so both are as likely.
-		ruledOut(d.find(cause.HostFirewallDrop, 60, values,
-			text("From outside nobody answers, on the machine the port opens. The firewall's rules cannot be read; run this as root to know.", "从外部无响应，在本机能连上。防火墙规则无法读取，请用 root 运行以确认。"), evidence...))
-		ruledOut(d.find(cause.SecurityGroupClosed, 55, values, cause.Text{}, evidence...))
+		f := d.find(cause.HostFirewallDrop, 60, values,
+			text("From outside nobody answers, on the machine the port opens. The firewall's rules cannot be read; run this as root to know.", "从外部无响应，在本机能连上。防火墙规则无法读取，请用 root 运行以确认。"), evidence...)
+		if tools, toolAt := facts[FirewallTool](d.facts); len(tools) > 0 {
+			f.Fit, f.Evidence, f.Recipes = likely, append(f.Evidence, toolAt[0]), recipesOf(tools[0].Name)
+		}
+		ruledOut(f)
+		ruledOut(d.find(cause.SecurityGroupClosed, 55, values, text("If the machine is a cloud's, its security group may be what keeps silent.", "如果是云服务器，也可能是安全组没有放行。"), evidence...))
 	case len(clouds) > 0:
 		c := clouds[0]
 		f := d.find(cause.SecurityGroupClosed, certain, values,

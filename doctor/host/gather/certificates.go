@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,27 +21,15 @@ import (
 	"picket/listener"
 )
 
-// certificates looks at those of the configurations, in the files and as they are served, and at what a Picket without a configuration
-// serves.
+// certificates looks at those of the configurations, in the files and as they are served.
 func (g *gatherer) certificates() {
 	for i := range g.configs {
 		c := &g.configs[i]
 		for _, l := range c.config.Listeners {
-			if l.TLS.CertFile == "" || l.Port == 0 {
+			if l.TLS.CertFile == "" || l.Port == 0 || len(g.Ports) > 0 && !slices.Contains(g.Ports, l.Port) {
 				continue
 			}
 			g.certificate(c, l)
-		}
-	}
-	for _, b := range g.brokers {
-		if b.fact.Program != "picket" || b.fact.Config != "" || b.fact.Container {
-			continue
-		}
-		for _, l := range g.listens {
-			if l.PID == b.fact.PID {
-				g.servedOnly(l)
-				break // one port has them all
-			}
 		}
 	}
 }
@@ -86,6 +75,7 @@ func (g *gatherer) certificate(c *configuration, l *listener.Config) {
 	chain, err := readChain(certFile)
 	if errors.Is(err, os.ErrPermission) {
 		g.unread("certificates", err)
+		g.servedOnly(l.Port, l.Address)
 		return
 	}
 	if err != nil {
@@ -244,9 +234,6 @@ const serveLimit = 5 * time.Second
 
 // serve sees which certificate a connection to the port gets.
 func (g *gatherer) serve(f *host.Certificate, address string, leaf *x509.Certificate) {
-	if address == "" || address == "0.0.0.0" || address == "::" {
-		address = "127.0.0.1"
-	}
 	served, err := g.servedBy(address, f.Port)
 	if err != nil {
 		return // that the port does not answer, other facts tell
@@ -254,7 +241,22 @@ func (g *gatherer) serve(f *host.Certificate, address string, leaf *x509.Certifi
 	f.Served, f.Other, f.ServedDays = true, !served.Equal(leaf), g.days(served)
 }
 
+// servedOnly looks at a certificate whose file cannot be read.
+func (g *gatherer) servedOnly(port int, address string) {
+	served, err := g.servedBy(address, port)
+	if err != nil {
+		return
+	}
+	f := host.Certificate{Port: port, Served: true, ServedDays: g.days(served)}
+	g.describe(&f, []*x509.Certificate{served}, nil)
+	f.Incomplete = false // the others that were served are not looked at
+	g.add(f)
+}
+
 func (g *gatherer) servedBy(address string, port int) (*x509.Certificate, error) {
+	if address == "" || address == "0.0.0.0" || address == "::" {
+		address = "127.0.0.1"
+	}
 	ctx, cancel := context.WithTimeout(g.ctx, serveLimit)
 	defer cancel()
 	// Nothing is sent and nothing believed: it is only looked at.
@@ -269,19 +271,4 @@ func (g *gatherer) servedBy(address string, port int) (*x509.Certificate, error)
 		return nil, errors.New("no certificate was served")
 	}
 	return chain[0], nil
-}
-
-// servedOnly looks at a certificate whose file is not known.
-func (g *gatherer) servedOnly(l host.Listen) {
-	address := l.Address
-	if l.Scope == host.AllScope {
-		address = "127.0.0.1"
-	}
-	served, err := g.servedBy(address, l.Port)
-	if err != nil {
-		return // it serves none
-	}
-	f := host.Certificate{Port: l.Port, Served: true, ServedDays: g.days(served)}
-	g.describe(&f, []*x509.Certificate{served}, nil)
-	g.add(f)
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"picket/doctor"
 	"picket/doctor/host"
 )
 
@@ -62,6 +63,15 @@ func (g *gatherer) cloud() {
 		}
 		g.add(c)
 		return
+	}
+}
+
+// publicKnown says so when nothing tells the machine's address on the internet.
+func (g *gatherer) publicKnown() {
+	asked := slices.ContainsFunc(g.facts, func(f doctor.Fact) bool { c, ok := f.(host.Cloud); return ok && c.Asked })
+	own := slices.ContainsFunc(g.own.All, func(a host.Address) bool { return a.Reach == "internet" })
+	if !asked && !own && len(g.public) == 0 {
+		g.add(host.PublicUnknown{})
 	}
 }
 

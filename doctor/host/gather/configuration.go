@@ -15,6 +15,7 @@ import (
 	"picket/listener"
 	"picket/logging"
 	"picket/mosqconf"
+	"picket/setup"
 )
 
 // packaged are the files that packages put their configuration into.
@@ -25,6 +26,7 @@ func (g *gatherer) configurations() {
 	used := make(map[string]bool)
 	for _, b := range g.brokers {
 		if b.fact.Config == "" {
+			g.dataDir(&b)
 			continue
 		}
 		used[b.fact.Config] = true
@@ -35,7 +37,11 @@ func (g *gatherer) configurations() {
 		g.configuration(b.fact.Program, b.fact.Config, root, &b)
 	}
 	if g.Config != "" && !used[g.Config] {
-		g.configuration("picket", g.Config, g.Root, nil)
+		program := "picket"
+		if strings.Contains(g.Config, "mosquitto") {
+			program = "mosquitto"
+		}
+		g.configuration(program, g.Config, g.Root, nil)
 		return
 	}
 	for _, program := range []string{"mosquitto", "picket"} {
@@ -67,7 +73,7 @@ func (g *gatherer) configuration(program, file, root string, b *process) {
 		return
 	}
 	fact := host.Config{File: file, Program: program, Files: len(report.Files), Default: b == nil && g.Config == ""}
-	c := configuration{config: config, root: root, user: config.User}
+	c := configuration{config: config, root: root, user: config.User, data: persistenceOf(report.Files)}
 	if b != nil {
 		fact.PID, c.pid = b.fact.PID, b.fact.PID
 	}
@@ -78,15 +84,6 @@ func (g *gatherer) configuration(program, file, root string, b *process) {
 		fact.Problems = append(fact.Problems, host.Problem{File: f.File, Line: f.Line, Text: strings.TrimPrefix(f.Text, "Error: "), Cause: f.Cause})
 	}
 	fact.Listeners = g.listenersOf(config, root)
-	users := make(map[string]bool)
-	for _, s := range config.Security {
-		if passwords, err := access.ReadPasswordFile(inside(root, s.PasswordFile)); s.PasswordFile != "" && err == nil {
-			for _, name := range passwords.Users() {
-				users[name] = true
-			}
-		}
-	}
-	fact.Users = len(users)
 	for _, f := range report.Files {
 		if info, err := os.Stat(f); err == nil {
 			fact.Changed = max(fact.Changed, info.ModTime().Unix())
@@ -106,11 +103,26 @@ func (g *gatherer) configuration(program, file, root string, b *process) {
 	g.configs = append(g.configs, c) // told once the log is known, which may have a reload in it
 	for _, l := range fact.Listeners {
 		// What no process uses says nothing about a broker that runs.
-		if l.Port != 0 && (b != nil && !b.fact.Container || b == nil && (len(g.brokers) == 0 || g.Config != "")) && !slices.Contains(g.ports, l.Port) {
-			g.ports = append(g.ports, l.Port)
+		if l.Port != 0 && (b != nil && !b.fact.Container || b == nil && (len(g.brokers) == 0 || g.Config != "")) {
+			g.look(l.Port)
 		}
 	}
-	slices.Sort(g.ports)
+}
+
+// persistenceOf is the folder that a configuration names for what is kept; empty: none.
+func persistenceOf(files []string) (dir string) {
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			continue // it was there a moment ago
+		}
+		for line := range strings.Lines(string(text)) {
+			if fields := strings.Fields(line); len(fields) == 2 && fields[0] == "persistence_location" {
+				dir = fields[1]
+			}
+		}
+	}
+	return dir
 }
 
 // inside puts the root before an absolute path of a configuration.
@@ -124,15 +136,80 @@ func inside(root, path string) string {
 func (g *gatherer) listenersOf(c *broker.Config, root string) (all []host.ConfigListener) {
 	for _, l := range c.Listeners {
 		s := c.Security[l.Security]
-		all = append(all, host.ConfigListener{
-			Address: l.Address, Port: l.Port, TLS: l.TLS.CertFile != "", WebSocket: l.Protocol == listener.WebSocket,
+		one := host.ConfigListener{
+			Address: l.Address, Port: l.Port, TLS: l.TLS.CertFile != "", WebSocket: l.Protocol == listener.WebSocket, Auto: l.Protocol == listener.Auto,
 			Loopback:  l.Path != "" || l.Address == "localhost" || l.Interface == "lo" || loopback(l.Address),
-			Anonymous: s.Anonymous == access.AnonymousAlways && !l.TLS.RequireCertificate, ACL: s.ACLFile != "",
+			Anonymous: s.Anonymous == access.AnonymousAlways && !l.TLS.RequireCertificate, Local: s.Anonymous == access.AnonymousLocal, ACL: s.ACLFile != "",
 			Passwords: s.PasswordFile != "" || l.TLS.IdentityAsUsername || l.TLS.SubjectAsUsername,
 			Implied:   strings.HasSuffix(l.Source, "mode"), Source: strings.TrimPrefix(l.Source, root),
-		})
+		}
+		if s.PasswordFile != "" {
+			passwords, err := access.ReadPasswordFile(inside(root, s.PasswordFile))
+			switch {
+			case errors.Is(err, os.ErrPermission):
+				g.unread("passwords", err)
+			case err == nil: // what is wrong with it, the broker's log says
+				one.Users = len(passwords.Users())
+			}
+		}
+		all = append(all, one)
 	}
 	return all
+}
+
+// dataDir looks at the data directory of a Picket that was started without a configuration.
+func (g *gatherer) dataDir(b *process) {
+	if b.fact.Program != "picket" || b.fact.Container {
+		return
+	}
+	dir := option(b.args, "--data")
+	ports := options(b.args, "-p", "--port")
+	if dir == "" && len(ports) > 0 || slices.Contains(b.args, "--mosquitto") {
+		return // this machine only, and no directory
+	}
+	if len(ports) == 0 {
+		ports = []int{1883}
+	}
+	if dir == "" {
+		dir = g.defaultDataDir(b)
+	}
+	if !filepath.IsAbs(dir) {
+		if cwd, err := b.proc.Cwd(); err == nil {
+			dir = filepath.Join(cwd, dir)
+		}
+	}
+	if _, err := os.Stat(g.path(dir)); err != nil {
+		g.unread("configuration", err)
+		return
+	}
+	files := setup.Files(dir)
+	config := mosqconf.Open(ports, files.PasswordFile, files.CertFile, files.KeyFile)
+	fact := host.Config{File: dir, Program: "picket", PID: b.fact.PID, Listeners: g.listenersOf(config, g.Root)}
+	g.configs = append(g.configs, configuration{fact: fact, config: config, root: g.Root, user: config.User, pid: b.fact.PID, data: dir})
+	for _, l := range config.Listeners {
+		g.look(l.Port)
+	}
+}
+
+// defaultDataDir is the data directory of a Picket that was started without --data: that of root, if root started it, or that of its user.
+func (g *gatherer) defaultDataDir(b *process) string {
+	environment, err := b.proc.Environ()
+	if err != nil {
+		environment = nil // another user's: then its home is not known
+	}
+	getenv := func(name string) string {
+		for _, e := range environment {
+			if value, ok := strings.CutPrefix(e, name+"="); ok {
+				return value
+			}
+		}
+		return ""
+	}
+	root, err := setup.DefaultDir(getenv, 0)
+	if own, ownErr := setup.DefaultDir(getenv, b.uid); ownErr == nil && (err != nil || !g.exists(root) || g.exists(own)) {
+		return own
+	}
+	return root
 }
 
 // logSize is how much of the end of a log is looked at.

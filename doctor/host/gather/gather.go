@@ -18,6 +18,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/procfs"
+
 	"picket/broker"
 	"picket/cause"
 	"picket/doctor"
@@ -56,8 +58,8 @@ func Gather(ctx context.Context, o Options) ([]doctor.Fact, error) {
 		g.Run = run
 	}
 	for _, look := range []func(){
-		g.processes, g.services, g.configurations, g.log, g.docker, g.limits, g.resources, g.clock, g.denials, // the broker and its machine
-		g.addresses, g.cloud, g.name,
+		g.processes, g.services, g.configurations, g.sockets, g.docker, g.log, g.limits, g.resources, g.clock, g.denials, // the broker and its machine
+		g.addresses, g.cloud, g.publicKnown, g.name,
 		g.kernel, g.dials, g.firewall, g.outside,
 		g.certificates,
 	} {
@@ -77,6 +79,7 @@ type gatherer struct {
 	facts []doctor.Fact
 
 	unreadable map[string]bool // what an Unread fact has told of
+	running    procfs.Procs    // every process
 	brokers    []process
 	listens    []host.Listen
 	configs    []configuration
@@ -95,6 +98,7 @@ type configuration struct {
 	root   string // before the paths in it: a container's files
 	user   string // who the broker becomes
 	pid    int
+	data   string // the folder for what is kept; empty: not known
 }
 
 func (g *gatherer) add(f doctor.Fact) {
@@ -242,7 +246,7 @@ func (g *gatherer) interested(port int) bool {
 	if len(g.Ports) > 0 {
 		return slices.Contains(g.Ports, port)
 	}
-	return slices.Contains(usualPorts, port)
+	return slices.Contains(usualPorts, port) || slices.Contains(g.ports, port)
 }
 
 // usualPorts are where people look for a broker: MQTT, MQTT over TLS, and WebSocket of mosquitto and of EMQX.

@@ -156,7 +156,7 @@ func TestRecordedMachine(t *testing.T) {
 		t.Fatalf("configurations: %+v", configs)
 	}
 	own := configs[0]
-	if own.File != "/etc/mosquitto/mosquitto.conf" || own.PID != 100 || own.Users != 2 || len(own.Problems) != 0 || len(own.Listeners) != 2 || !own.Listeners[0].Passwords || !own.Listeners[1].Loopback ||
+	if own.File != "/etc/mosquitto/mosquitto.conf" || own.PID != 100 || own.Listeners[0].Users != 2 || len(own.Problems) != 0 || len(own.Listeners) != 2 || !own.Listeners[0].Passwords || !own.Listeners[1].Loopback ||
 		own.Listeners[0].Source != "/etc/mosquitto/mosquitto.conf:4" || !reflect.DeepEqual(own.NotIncluded, []string{"/etc/mosquitto/conf.d/forgotten.conf"}) || !own.Newer {
 		t.Errorf("configuration: %+v", own)
 	}
@@ -185,9 +185,19 @@ func TestRecordedMachine(t *testing.T) {
 
 // A system without /proc, and programs that refuse, are told as they are.
 func TestUnreadable(t *testing.T) {
-	facts, err := Gather(t.Context(), Options{Root: t.TempDir(), Run: answers{
+	root := t.TempDir()
+	for name, text := range map[string]string{dockerSocket: "", "/etc/ufw/ufw.conf": "# /etc/ufw/ufw.conf\nENABLED=yes\nLOGLEVEL=low\n"} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	facts, err := Gather(t.Context(), Options{Root: root, Run: answers{
 		"nft -j list ruleset":                      "error: nft: Operation not permitted (you must be root)",
 		"docker ps --no-trunc --format {{json .}}": "error: docker: permission denied while trying to connect to the Docker daemon socket",
+		"systemctl is-active firewalld":            "active\n",
 	}.run})
 	if err != nil {
 		t.Fatal(err)
@@ -203,6 +213,9 @@ func TestUnreadable(t *testing.T) {
 		if !slices.Contains(what, want) {
 			t.Errorf("nothing says that %s cannot be read: %v", want, what)
 		}
+	}
+	if tools := all[host.FirewallTool](facts); len(tools) != 2 || tools[0].Name != "ufw" || tools[1].Name != "firewalld" {
+		t.Errorf("firewalls: %+v", tools)
 	}
 	if len(host.Diagnose(facts)) > 0 {
 		t.Errorf("from nothing follows %+v", host.Diagnose(facts))

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -186,6 +187,7 @@ func (g *gatherer) firewall() {
 	rules, err := g.rules()
 	if err != nil {
 		g.unread("firewall", err)
+		g.firewallTools()
 		return
 	}
 	if rules.Empty() {
@@ -229,7 +231,9 @@ func (g *gatherer) rules() (*firewall.Ruleset, error) {
 		case errors.Is(err, errMissing):
 			continue
 		case err != nil:
-			refused = err
+			if refused == nil {
+				refused = err
+			}
 			continue
 		}
 		if len(strings.TrimSpace(string(out))) == 0 {
@@ -252,6 +256,18 @@ func (g *gatherer) rules() (*firewall.Ruleset, error) {
 	}
 	return firewall.Join(parts...), nil
 }
+
+// firewallTools tells what everybody may know of a firewall whose rules cannot be read.
+func (g *gatherer) firewallTools() {
+	if text, err := g.read("/etc/ufw/ufw.conf"); err == nil && ufwEnabled.MatchString(text) {
+		g.add(host.FirewallTool{Name: "ufw", By: "/etc/ufw/ufw.conf"})
+	}
+	if out, err := g.Run(g.ctx, "systemctl", "is-active", "firewalld"); err == nil && strings.TrimSpace(string(out)) == "active" {
+		g.add(host.FirewallTool{Name: "firewalld", By: "systemctl is-active firewalld"})
+	}
+}
+
+var ufwEnabled = regexp.MustCompile(`(?m)^\s*ENABLED\s*=\s*"?yes\b`)
 
 // manager is the program that people change the filter with.
 func manager(rules *firewall.Ruleset) string {
@@ -327,8 +343,10 @@ func (g *gatherer) connectProbes() {
 		}
 		g.probes = append(g.probes, c)
 		g.use(c.Local().Addr())
-		if a := c.Self().Addr().String(); !slices.Contains(g.public, a) {
-			g.public = append(g.public, a)
+		seen := host.Seen{From: c.Server().Addr().String(), Address: c.Self().Addr().String(), Local: c.Local().Addr().WithZone("").String()}
+		g.add(seen)
+		if !slices.Contains(g.public, seen.Address) {
+			g.public = append(g.public, seen.Address)
 		}
 	}
 	if len(g.probes) == 0 {
@@ -355,7 +373,7 @@ func (g *gatherer) outside() {
 		g.doing("having the ports tried from "+from, "请 "+from+" 测试端口")
 		all, err := c.Reach(ports)
 		if err != nil {
-			g.unread("vantage", err)
+			g.unread("vantage-way", err)
 			continue
 		}
 		for _, r := range all {
@@ -368,7 +386,7 @@ func (g *gatherer) outside() {
 		g.doing("measuring the way to "+from, "测量到 "+from+" 的线路")
 		w, err := measure(c)
 		if err != nil {
-			g.unread("vantage", err)
+			g.unread("vantage-way", err)
 			continue
 		}
 		w.From = from

@@ -88,6 +88,7 @@ func (g *gatherer) processes() {
 			}
 		}
 	}
+	g.brokers = g.meant(g.brokers)
 	if len(g.brokers) == 0 {
 		for _, b := range elsewhere { // told, and not looked into: whoever asks may have meant one of them
 			g.add(b.fact)
@@ -100,7 +101,25 @@ func (g *gatherer) processes() {
 	for _, b := range g.brokers {
 		g.add(b.fact)
 	}
-	g.sockets(all)
+	g.running = all
+}
+
+// meant are, of several brokers, those that were started with the configuration or have a port that was asked for, if there are any.
+func (g *gatherer) meant(all []process) []process {
+	keep := func(is func(process) bool) {
+		if slices.ContainsFunc(all, is) {
+			all = slices.DeleteFunc(all, func(b process) bool { return !is(b) && !b.fact.Container })
+		}
+	}
+	if g.Config != "" {
+		keep(func(b process) bool { return b.fact.Config == g.Config })
+	}
+	if sockets, err := g.listening("/proc"); err == nil && len(g.Ports) > 0 {
+		keep(func(b process) bool {
+			return slices.ContainsFunc(sockets, func(s socket) bool { return b.inodes[s.inode] && slices.Contains(g.Ports, s.port) })
+		})
+	}
+	return all
 }
 
 // hidden says whether the system keeps other users' processes from us (hidepid).
@@ -119,17 +138,14 @@ func (g *gatherer) namespaces(pid string) (n namespaces) {
 }
 
 func (g *gatherer) broker(p procfs.Proc, program string, args []string) process {
-	b := process{proc: p, args: args, uid: -1, fact: host.Broker{PID: p.PID, Program: program}}
+	b := process{proc: p, args: args, uid: -1, inodes: socketsOf(p), fact: host.Broker{PID: p.PID, Program: program}}
 	if stat, err := p.Stat(); err == nil {
 		if seconds, err := stat.StartTime(); err == nil {
 			b.fact.Started = int64(seconds)
 		}
 	}
 	b.identity(g.word("/proc/" + strconv.Itoa(p.PID) + "/status"))
-	b.fact.User = strconv.Itoa(b.uid)
-	if u, err := user.LookupId(b.fact.User); err == nil {
-		b.fact.User = u.Username
-	}
+	b.fact.User = userName(b.uid)
 	if file := option(args, "-c", "--config-file"); file != "" && (program == "mosquitto" || program == "picket") {
 		if !filepath.IsAbs(file) {
 			if cwd, err := p.Cwd(); err == nil {
@@ -170,62 +186,113 @@ func (b *process) identity(status string) {
 	}
 }
 
-// option finds the value of an option in a command line: -c FILE, -cFILE or --config-file=FILE.
+// option finds the value of an option in a command line: -c FILE, -cFILE, --config-file FILE or --config-file=FILE.
 func option(args []string, names ...string) string {
-	for i, a := range args {
-		for _, name := range names {
-			switch {
-			case a == name && i+1 < len(args):
-				return args[i+1]
-			case strings.HasPrefix(name, "--") && strings.HasPrefix(a, name+"="):
-				return a[len(name)+1:]
-			case !strings.HasPrefix(name, "--") && strings.HasPrefix(a, name) && len(a) > len(name):
-				return a[len(name):]
-			}
+	for i := range args {
+		if value := optionAt(args, i, names); value != "" {
+			return value
+		}
+	}
+	return ""
+}
+
+// options finds the numbers of an option that may be repeated.
+func options(args []string, names ...string) (all []int) {
+	for i := range args {
+		if n, err := strconv.Atoi(optionAt(args, i, names)); err == nil {
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
+func optionAt(args []string, i int, names []string) string {
+	a := args[i]
+	for _, name := range names {
+		long := strings.HasPrefix(name, "--")
+		switch {
+		case a == name && i+1 < len(args):
+			return args[i+1]
+		case long && strings.HasPrefix(a, name+"="):
+			return a[len(name)+1:]
+		case !long && strings.HasPrefix(a, name) && len(a) > len(name):
+			return a[len(name):]
 		}
 	}
 	return ""
 }
 
 // sockets makes facts of the sockets of brokers, and of others at a broker's ports.
-func (g *gatherer) sockets(all procfs.Procs) {
+func (g *gatherer) sockets() {
 	sockets, err := g.listening("/proc")
 	if err != nil {
-		g.unread("processes", err)
+		if g.running != nil {
+			g.unread("processes", err)
+		}
 		return
 	}
 	for i := range g.brokers {
 		b := &g.brokers[i]
-		b.inodes = socketsOf(b.proc)
 		if b.fact.Container {
 			g.containerSockets(b)
 			continue
 		}
 		for _, s := range sockets {
 			if b.inodes[s.inode] {
-				g.listen(s, b.fact.PID, b.fact.Program, true, false)
-				g.ports = append(g.ports, s.port)
+				g.listen(s, host.Listen{PID: b.fact.PID, Program: b.fact.Program, Broker: true})
+				g.look(s.port)
 			}
 		}
 	}
-	slices.Sort(g.ports)
-	g.ports = slices.Compact(g.ports)
 	for _, s := range sockets {
 		known := slices.ContainsFunc(g.brokers, func(b process) bool { return b.inodes[s.inode] })
 		if known || !g.interested(s.port) {
 			continue
 		}
-		pid, program := owner(all, s.inode)
-		if pid == 0 && os.Geteuid() != 0 {
-			g.unread("processes", fs.ErrPermission)
-		}
-		g.listen(s, pid, program, false, false)
+		g.listen(s, g.ownerOf(s))
 	}
 	for _, port := range g.portsOf() {
 		if !slices.ContainsFunc(g.listens, func(l host.Listen) bool { return l.Port == port && !l.Container }) {
 			g.add(host.NotListening{Port: port})
 		}
 	}
+}
+
+// look adds a port to those that are looked at.
+func (g *gatherer) look(port int) {
+	if i, there := slices.BinarySearch(g.ports, port); !there {
+		g.ports = slices.Insert(g.ports, i, port)
+	}
+}
+
+// ownerOf says whose a socket is: as far as that may be seen, the process', else the only broker that runs as the socket's user, else the user.
+func (g *gatherer) ownerOf(s socket) host.Listen {
+	if pid, program := owner(g.running, s.inode); pid != 0 {
+		return host.Listen{PID: pid, Program: program}
+	}
+	if os.Geteuid() != 0 {
+		g.unread("processes", fs.ErrPermission)
+	}
+	l := host.Listen{User: userName(s.uid)}
+	for _, b := range g.brokers {
+		if b.uid != s.uid || b.fact.Container || b.inodes != nil {
+			continue
+		}
+		if l.PID != 0 {
+			return host.Listen{User: l.User} // it may be the one or the other
+		}
+		l.PID, l.Program, l.Broker = b.fact.PID, b.fact.Program, true
+	}
+	return l
+}
+
+// userName is the name of a user, or the number where there is no name.
+func userName(uid int) string {
+	number := strconv.Itoa(uid)
+	if u, err := user.LookupId(number); err == nil {
+		return u.Username
+	}
+	return number
 }
 
 // containerSockets are those of a broker in a network of its own.
@@ -236,20 +303,20 @@ func (g *gatherer) containerSockets(b *process) {
 	}
 	for _, s := range sockets {
 		if b.inodes[s.inode] || len(b.inodes) == 0 && g.interested(s.port) {
-			g.listen(s, b.fact.PID, b.fact.Program, true, true)
+			g.listen(s, host.Listen{PID: b.fact.PID, Program: b.fact.Program, Broker: true, Container: true})
 		}
 	}
 }
 
-func (g *gatherer) listen(s socket, pid int, program string, isBroker, container bool) {
-	scope := host.OneScope
+// listen tells of a socket, of which l says whose it is.
+func (g *gatherer) listen(s socket, l host.Listen) {
+	l.Address, l.Port, l.Waiting, l.Scope = s.addr.String(), s.port, s.waiting, host.OneScope
 	switch {
 	case s.addr.IsLoopback():
-		scope = host.LoopbackScope
+		l.Scope = host.LoopbackScope
 	case s.addr.IsUnspecified():
-		scope = host.AllScope
+		l.Scope = host.AllScope
 	}
-	l := host.Listen{Address: s.addr.String(), Port: s.port, Scope: scope, PID: pid, Program: program, Broker: isBroker, Container: container, Waiting: s.waiting}
 	g.listens = append(g.listens, l)
 	g.add(l)
 }

@@ -36,9 +36,9 @@ func (g *gatherer) resources() {
 			}
 		}
 	}
-	for _, dir := range []string{"/var/lib/mosquitto", "/var/lib/picket"} {
-		if g.exists(dir) {
-			look("data", g.path(dir))
+	for _, c := range g.configs {
+		if c.data != "" {
+			look("data", inside(c.root, c.data))
 		}
 	}
 	if len(seen) == 0 && g.Root == "" {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -71,8 +72,14 @@ func parseShow(unit, text string) (s host.Service, ok bool) {
 // images are parts of the names of images with a broker.
 var images = []string{"mosquitto", "emqx", "hivemq", "nanomq", "vernemq", "picket", "rmqtt", "mqtt"}
 
+// dockerSocket is where Docker answers, unless its environment says something else.
+const dockerSocket = "/var/run/docker.sock"
+
 // docker asks Docker for containers with a broker, and looks for its proxies.
 func (g *gatherer) docker() {
+	if os.Getenv("DOCKER_HOST") == "" && !g.exists(dockerSocket) {
+		return // it does not run, and passes nothing on
+	}
 	g.doing("asking Docker", "查询 Docker")
 	out, err := g.Run(g.ctx, "docker", "ps", "--no-trunc", "--format", "{{json .}}")
 	if err != nil && !errors.Is(err, errMissing) && strings.Contains(err.Error(), "ermission denied") {
@@ -105,10 +112,7 @@ func (g *gatherer) publish(p host.Published, known map[string]bool) {
 		return
 	}
 	known[key] = true
-	if !slices.Contains(g.ports, p.Port) {
-		g.ports = append(g.ports, p.Port)
-		slices.Sort(g.ports)
-	}
+	g.look(p.Port)
 	g.add(p)
 }
 

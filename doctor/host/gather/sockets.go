@@ -14,6 +14,7 @@ import (
 type socket struct {
 	addr    netip.Addr
 	port    int
+	uid     int // of who made it
 	inode   uint64
 	waiting int // connections that nobody has accepted yet
 }
@@ -56,7 +57,11 @@ func parseSockets(text string) (all []socket) {
 		if err != nil {
 			waiting = 0
 		}
-		all = append(all, socket{a, int(number), inode, int(waiting)})
+		uid, err := strconv.Atoi(f[7])
+		if err != nil {
+			continue
+		}
+		all = append(all, socket{a, int(number), uid, inode, int(waiting)})
 	}
 	return all
 }

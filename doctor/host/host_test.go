@@ -56,7 +56,7 @@ func TestRules(t *testing.T) {
 			with(config, func(c *Config) {
 				c.PID, c.Default = 0, true
 				c.Problems = []Problem{{"/etc/mosquitto/mosquitto.conf", 7, "Unknown configuration variable \"listner\".", cause.ConfigUnknownDirective}}
-			})}, "config-error-exit config-unknown-directive"},
+			})}, "config-unknown-directive"},
 		{"somebody's sockets, which may not be looked into", []doctor.Fact{NoBroker{}, Unread{What: "processes", Why: "permission denied", Root: true}, Listen{Address: "0.0.0.0", Port: 1883, Scope: AllScope}}, ""},
 
 		{"loopback only", []doctor.Fact{mosquitto, Listen{Address: "127.0.0.1", Port: 1883, Scope: LoopbackScope, PID: 100, Program: "mosquitto", Broker: true}, public,

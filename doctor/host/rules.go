@@ -280,13 +280,14 @@ func (d *diagnosis) configured() {
 	configs, at := facts[Config](d.facts)
 	listens, _ := facts[Listen](d.facts)
 	brokers, brokerAt := facts[Broker](d.facts)
+	none, _ := facts[NoBroker](d.facts)
 	for i, c := range configs {
 		values := cause.Values{"file": c.File}
-		if len(c.Problems) > 0 && !(c.Default && len(brokers) > 0) {
+		if len(c.Problems) > 0 && !(c.Default && len(none) == 0) {
 			p := c.Problems[0] // the one to correct first; picket check shows all
 			fit, effect := likely, text("The broker would not start again with it.", "服务端若重启将无法使用该配置。")
-			if len(brokers) == 0 {
-				fit, effect = certain, text("No broker starts with it.", "服务端无法用它启动。")
+			if len(none) > 0 {
+				fit, effect = certain+3, text("No broker starts with it.", "服务端无法用它启动。")
 			}
 			d.find(p.Cause, fit, cause.Values{"file": p.File, "line": itoa(p.Line)}, join(" ", "", text("%s:%d: %s", "%s:%d：%s", p.File, p.Line, p.Text), effect), at[i])
 		}

@@ -73,7 +73,7 @@ func (g *gatherer) configuration(program, file, root string, b *process) {
 		return
 	}
 	fact := host.Config{File: file, Program: program, Files: len(report.Files), Default: b == nil && g.Config == ""}
-	c := configuration{config: config, root: root, user: config.User, data: persistenceOf(report.Files)}
+	c := configuration{config: config, root: root, user: config.User, data: config.Persistence.Location}
 	if b != nil {
 		fact.PID, c.pid = b.fact.PID, b.fact.PID
 	}
@@ -107,22 +107,6 @@ func (g *gatherer) configuration(program, file, root string, b *process) {
 			g.look(l.Port)
 		}
 	}
-}
-
-// persistenceOf is the folder that a configuration names for what is kept; empty: none.
-func persistenceOf(files []string) (dir string) {
-	for _, f := range files {
-		text, err := os.ReadFile(f)
-		if err != nil {
-			continue // it was there a moment ago
-		}
-		for line := range strings.Lines(string(text)) {
-			if fields := strings.Fields(line); len(fields) == 2 && fields[0] == "persistence_location" {
-				dir = fields[1]
-			}
-		}
-	}
-	return dir
 }
 
 // inside puts the root before an absolute path of a configuration.

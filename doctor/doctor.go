@@ -88,12 +88,16 @@ type Report struct {
 	End cause.Stage
 	// Healthy is what to say when there is no finding; it may be empty.
 	Healthy cause.Text
+	// Failed says that something that was asked for could not be done: a report that finds nothing wrong is then no success.
+	Failed bool
 }
 
 // Exit statuses of a doctor; 1 and 2 are the program's own: it could not do what was asked, or did not understand it.
 const (
 	// ExitHealthy: nothing was found, or nothing but remarks.
 	ExitHealthy = 0
+	// ExitFailed: see Report.Failed.
+	ExitFailed = 1
 	// ExitWarning: it works, and something should be looked at.
 	ExitWarning = 3
 	// exitStages is where the statuses begin that name the stage at which it fails.
@@ -104,7 +108,8 @@ const (
 var exitOrder = []cause.Stage{cause.Server, cause.Name, cause.TCP, cause.FirstBytes, cause.TLS, cause.Upgrade, cause.Connect, cause.Use, cause.Stay, cause.App}
 
 // ExitStatus is the exit status that tells a script about the report: 10 to 19 for the stage at which a client's way ends or, in a report that
-// follows no way, for the stage of its first error that is more than possible; ExitWarning when there is something else to look at; ExitHealthy.
+// follows no way, for the stage of its first error that is more than possible; ExitFailed when it lacks what was asked for; ExitWarning when there
+// is something else to look at; ExitHealthy.
 func (r *Report) ExitStatus() int {
 	if r.End != "" {
 		return stageStatus(r.End)
@@ -118,6 +123,9 @@ func (r *Report) ExitStatus() int {
 		if c.Severity >= cause.Warning {
 			status = ExitWarning
 		}
+	}
+	if r.Failed {
+		return ExitFailed
 	}
 	return status
 }

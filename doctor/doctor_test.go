@@ -69,6 +69,8 @@ func TestExitStatus(t *testing.T) {
 		"a warning":                {Report{Findings: []Finding{{Cause: cause.NoMatchingSubscribers}, {Cause: cause.NATIdleTimeout}}}, 3},
 		"no way, an error":         {Report{Findings: []Finding{{Cause: cause.TLSExpired, Fit: 90}}}, 14},
 		"no way, a possible error": {Report{Findings: []Finding{{Cause: cause.TLSExpired, Fit: 40}}}, 3},
+		"not done":                 {Report{Failed: true}, 1},
+		"not done, and an error":   {Report{Failed: true, Findings: []Finding{{Cause: cause.TLSExpired, Fit: 90}}}, 14},
 		"a way through, error":     {Report{Way: true, Findings: []Finding{{Cause: cause.IPv4OnlyListener}}}, 3},
 		"the way ends":             {Report{End: cause.TCP, Findings: []Finding{{Cause: cause.LoopbackOnly}}}, 12},
 		"it ends for a remark":     {Report{End: cause.Use, Findings: []Finding{{Cause: cause.NoMatchingSubscribers}}}, 17},

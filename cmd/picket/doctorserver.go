@@ -32,7 +32,8 @@ and whether it is in use, certificates, limits, clock, memory, disk and log. It 
 
 What lies before the machine (a security group, a router) shows only from outside: run "picket echo serve --probe" on another machine and name it by --from.
 
-Exit status: 0 healthy, 3 with warnings, 10 to 19 by the stage of what is wrong, 2 for a wrong command line; docs/doctor.md has the list.
+Exit status: 0 healthy, 3 with warnings, 10 to 19 by the stage of what is wrong, 1 when nothing is and the ports could not be tried from outside,
+2 for a wrong command line; docs/doctor.md has the list.
 
 Examples:
   sudo picket doctor --server
@@ -72,7 +73,10 @@ func (c *doctorServer) Run(e *env) error {
 		name = "localhost"
 	}
 	report := &doctor.Report{Subject: name, Facts: facts, Findings: host.Diagnose(facts), Healthy: host.Healthy}
-	if !host.FromOutside(facts) {
+	switch outside := host.FromOutside(facts); {
+	case !outside && c.From != "":
+		report.Healthy, report.Failed = host.HealthyNoVantage, true
+	case !outside:
 		report.Healthy = host.HealthyHereOnly
 	}
 	if c.JSON {

@@ -29,6 +29,12 @@ var HealthyHereOnly = cause.Text{
 	ZH: "本机上没有发现妨碍客户端连接的问题。路上是否有阻挡（云安全组、路由器）从本机看不到：在另一台机器上运行 `picket echo serve --probe`，再用 `picket doctor --server --from 那台机器`。",
 }
 
+// HealthyNoVantage is what to say when nothing was found, and the view from outside that was asked for failed.
+var HealthyNoVantage = cause.Text{
+	EN: "Nothing on this machine keeps clients from the broker, seen from here. The ports could not be tried from outside; the reason stands above.",
+	ZH: "从本机看，没有发现妨碍客户端连接的问题。未能从外部测试端口，原因见上。",
+}
+
 func text(en, zh string, args ...any) cause.Text {
 	if len(args) == 0 {
 		return cause.Text{EN: en, ZH: zh}
@@ -112,6 +118,9 @@ func (u Unread) Text() cause.Text {
 		what = cause.Text{EN: u.What, ZH: u.What}
 	}
 	t := join("", "", what, text(" cannot be read: %s", "无法读取：%s", u.Why))
+	if strings.HasPrefix(u.What, "vantage") {
+		t = join("", "", what, text(" cannot be had: %s", "无法获得：%s", u.Why))
+	}
 	if u.Root {
 		t = join("", "", t, text("; run this as root (sudo) to see them", "；请用 root（sudo）运行"))
 	}

@@ -251,8 +251,8 @@ func TestVantageRefused(t *testing.T) {
 	here.serving()
 	file := filepath.Join(here.dir(), "token")
 	write(t, file, "another token, of which the server knows nothing\n", 0o600)
-	here.doctor("--from", there4, "--token-file", file).want(t, "", 0, [2]string{"unread", "token"})
-	here.doctor("--from", there4+":2003").want(t, "", 0, [2]string{"unread", "connection refused"})
+	here.doctor("--from", there4, "--token-file", file).want(t, "", 1, [2]string{"unread", "probe-token-wrong"})
+	here.doctor("--from", there4+":2003").want(t, "", 1, [2]string{"unread", "connection refused"})
 }
 
 func TestPicket(t *testing.T) {

@@ -16,7 +16,15 @@ import (
 	"picket/packet"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// An engine of the store that cannot write any more is given up with its goroutines: it has no other way to stop.
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("picket/store/local.(*files).halt"),
+		goleak.IgnoreAnyFunction("picket/store/local.(*engine).run"),
+		goleak.IgnoreAnyFunction("github.com/cockroachdb/pebble/v2.(*cleanupManager).mainLoop"),
+		goleak.IgnoreAnyFunction("github.com/cockroachdb/pebble/v2.(*ConcurrencyLimitScheduler).periodicGranter"),
+		goleak.IgnoreAnyFunction("github.com/cockroachdb/pebble/v2/internal/genericcache.(*shard[...]).releaseLoop"))
+}
 
 // sink is a connection that takes everything, so that what is measured is the broker and not the kernel. With full set it takes nothing.
 type sink struct {

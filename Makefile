@@ -87,7 +87,7 @@ bench-storage: build
 		--broker 'mosquitto, off=mosquitto -c {conf}' --config 'mosquitto, off=user root; persistence false' \
 		--broker 'mosquitto, default=mosquitto -c {conf}' --config 'mosquitto, default=user root; persistence true; persistence_location {dir}/' \
 		--broker 'mosquitto, strict=mosquitto -c {conf}' --config 'mosquitto, strict=user root; persistence true; persistence_location {dir}/; autosave_on_changes true; autosave_interval 1'
-	go test -count=1 -timeout 60m ./tests/crash -run 'TestPeer|TestBacklog' -v -peer mosquitto -queued 1000000
+	go test -count=1 -timeout 60m ./tests/crash -run 'TestPeer|TestBacklog' -v -peer mosquitto -queued 1000000 -bench Syncs -benchtime 1x
 
 # Failovers, and what watching 100 masters costs, side by side with Debian's redis-sentinel: some ten minutes.
 bench-sentinel:

@@ -84,6 +84,17 @@ func (t *sysTopics) publishOwn(set func(topic, value string)) {
 		closed = m.reason()
 	}
 	set("picket/maintenance", closed)
+	if b.store != nil {
+		st := b.store.Stats()
+		number("store/queued", st.Entries)
+		number("store/live/bytes", st.Live)
+		number("store/disk/bytes", st.Disk)
+		number("store/pending/bytes", st.Pending)
+		number("store/written", int64(st.Written))
+		number("store/skipped", int64(st.Skipped))
+		number("store/syncs", int64(st.Syncs))
+		number("store/refused", int64(st.Failed))
+	}
 	for id, n := range b.Causes() {
 		number("causes/"+string(id), int64(n))
 	}

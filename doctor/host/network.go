@@ -402,7 +402,7 @@ func (PublicUnknown) Outcome() doctor.Outcome { return doctor.Note }
 
 // Text implements doctor.Fact.
 func (PublicUnknown) Text() cause.Text {
-	return text("Its public address, if it has one, is not known: no interface has it, no cloud tells it, and no probe was named (--from)", "公网地址（如果有）未知：网卡上没有，没有云平台告知，也没有指定探测点（--from）")
+	return text("Its public address, if it has one, is not known: no interface has it, and neither a cloud nor a probe (--from) tells it", "公网地址（如果有）未知：网卡上没有，云平台和探测点（--from）也没有告知")
 }
 
 // Outside is how a port looks from the probe's machine.

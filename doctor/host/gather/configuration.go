@@ -2,6 +2,7 @@ package gather
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,6 +31,10 @@ func (g *gatherer) configurations() {
 			continue
 		}
 		used[b.fact.Config] = true
+		if !filepath.IsAbs(b.fact.Config) {
+			g.unread("configuration", fmt.Errorf("%s stands in the folder that process %d was started in: %w", b.fact.Config, b.fact.PID, os.ErrPermission))
+			continue
+		}
 		root := g.Root
 		if b.fact.Container {
 			root = g.path("/proc/" + b.fact.PIDText() + "/root")

@@ -66,7 +66,6 @@ func (g *gatherer) processes() {
 		g.unread("processes", err)
 		return
 	}
-	mine := g.namespaces("self")
 	var elsewhere []process
 	for _, p := range all {
 		args, err := p.CmdLine()
@@ -76,10 +75,10 @@ func (g *gatherer) processes() {
 		if program, ok := recognize(args); ok && p.PID != os.Getpid() {
 			b := g.broker(p, program, args)
 			// One in a network of its own has nothing to do with this machine's ports, unless it is a container's, whose ports are passed on.
-			switch theirs := g.namespaces(strconv.Itoa(p.PID)); {
-			case theirs.net == "" || theirs.net == mine.net:
+			switch ours, container := g.place(p.PID); {
+			case ours:
 				g.brokers = append(g.brokers, b)
-			case theirs.pid != mine.pid:
+			case container:
 				b.fact.Container = true
 				g.brokers = append(g.brokers, b)
 			default:
@@ -128,13 +127,25 @@ func (g *gatherer) hidden() bool {
 	return err != nil
 }
 
-// namespaces are what a process sees of the machine; empty where that may not be read.
-type namespaces struct{ net, pid string }
-
-func (g *gatherer) namespaces(pid string) (n namespaces) {
-	n.net, _ = os.Readlink(g.path("/proc/" + pid + "/ns/net")) // empty when it fails
-	n.pid, _ = os.Readlink(g.path("/proc/" + pid + "/ns/pid"))
-	return n
+// place says whether a process has this machine's network, and whether it has process numbers of its own, as those in containers do.
+func (g *gatherer) place(pid int) (ours, container bool) {
+	dir := "/proc/" + strconv.Itoa(pid)
+	net, err := os.Readlink(g.path(dir + "/ns/net"))
+	if err == nil {
+		own, ownErr := os.Readlink(g.path("/proc/self/ns/net"))
+		theirs, theirsErr := os.Readlink(g.path(dir + "/ns/pid"))
+		mine, mineErr := os.Readlink(g.path("/proc/self/ns/pid"))
+		return ownErr != nil || net == own, theirsErr == nil && mineErr == nil && theirs != mine
+	}
+	// Other users' namespaces may not be read. But each network has files of its own below /proc, and NSpid has a number for each nested namespace.
+	own, ownErr := os.Stat(g.path("/proc/self/net/tcp"))
+	its, itsErr := os.Stat(g.path(dir + "/net/tcp"))
+	for line := range strings.Lines(g.word(dir + "/status")) {
+		if numbers, found := strings.CutPrefix(line, "NSpid:"); found {
+			container = len(strings.Fields(numbers)) > 1
+		}
+	}
+	return ownErr != nil || itsErr != nil || os.SameFile(own, its), container
 }
 
 func (g *gatherer) broker(p procfs.Proc, program string, args []string) process {

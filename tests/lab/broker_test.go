@@ -59,6 +59,12 @@ func connectFaults() []fault {
 		}},
 		{name: "Picket: maintenance", want: cause.Maintenance, make: maintained("--message", "a new disk")},
 		{name: "Picket: maintenance, and another server", want: cause.Maintenance, make: maintained("--server-reference", "other.test:1883")},
+		{name: "Picket: overloaded, and says so", want: cause.Overloaded, make: func(w *world) []string {
+			broker := w.picket(open)
+			pulse(w, broker.pid, 2500*time.Millisecond, 200*time.Millisecond)
+			w.wait("the broker finds itself overloaded", func() bool { return broker.said("[overloaded]") })
+			return []string{url4("mqtt", 1883)}
+		}},
 		{name: "what checks the passwords does not answer", want: cause.AuthBackendDown, make: func(w *world) []string {
 			w.mosquitto("listener 1884 127.0.0.1\nallow_anonymous true\n")
 			w.listen(serverSide, server4+":1883", w.holdsBackConnack("127.0.0.1:1884"))
@@ -141,7 +147,7 @@ func stayFaults() []fault {
 			return w.byName("mqtts", 8883, "")
 		}},
 		{name: "mosquitto has too much to do", want: cause.Overloaded, make: func(w *world) []string {
-			pulse(w, w.mosquitto(open).Process.Pid, 300*time.Millisecond, 20*time.Millisecond)
+			pulse(w, w.mosquitto(open).pid, 300*time.Millisecond, 20*time.Millisecond)
 			return []string{url4("mqtt", 1883)}
 		}},
 		{name: "large packets vanish (MTU), TLS", want: cause.MTUBlackhole, make: func(w *world) []string {
@@ -165,9 +171,9 @@ func stayFaults() []fault {
 	}
 }
 
-// pulse lets a process work for a while from time to time only.
+// pulse lets a process work for a while from time to time only, until the test ends.
 func pulse(w *world, pid int, rest, work time.Duration) {
-	over := make(chan struct{})
+	stop := make(chan struct{})
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -178,7 +184,7 @@ func pulse(w *world, pid int, rest, work time.Duration) {
 			}{{syscall.SIGSTOP, rest}, {syscall.SIGCONT, work}} {
 				_ = syscall.Kill(pid, step.signal)
 				select {
-				case <-over:
+				case <-stop:
 					_ = syscall.Kill(pid, syscall.SIGCONT)
 					return
 				case <-time.After(step.wait):
@@ -186,5 +192,5 @@ func pulse(w *world, pid int, rest, work time.Duration) {
 			}
 		}
 	}()
-	w.t.Cleanup(func() { close(over); <-ended })
+	w.t.Cleanup(func() { close(stop); <-ended })
 }

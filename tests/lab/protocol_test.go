@@ -86,12 +86,12 @@ func byteFaults() []fault {
 			return []string{url4("mqtt", 1883)}
 		}},
 		{name: "mosquitto hangs", want: cause.BrokerSilent, make: func(w *world) []string {
-			stop(w, w.mosquitto(open).Process.Pid)
+			stop(w, w.mosquitto(open).pid)
 			return []string{url4("mqtt", 1883)}
 		}},
 		{name: "Picket hangs, with TLS", want: cause.BrokerSilent, make: func(w *world) []string {
 			w.good()
-			stop(w, w.picket("listener 8883\nallow_anonymous true\n"+secured).Process.Pid)
+			stop(w, w.picket("listener 8883\nallow_anonymous true\n"+secured).pid)
 			return w.byName("mqtts", 8883, "")
 		}},
 	}

@@ -198,35 +198,52 @@ func (w *world) file(name, content string) string {
 	return path
 }
 
+// program is a process of the world, which writes what it says into a file.
+type program struct {
+	pid int
+	log string
+}
+
+// said tells whether it has said something.
+func (p *program) said(text string) bool {
+	data, err := os.ReadFile(p.log)
+	return err == nil && bytes.Contains(data, []byte(text))
+}
+
 // start runs a program on a machine until the test ends. ports are those that it has to listen on before the test goes on.
-func (w *world) start(machine string, ports []int, args ...string) *exec.Cmd {
+func (w *world) start(machine string, ports []int, args ...string) *program {
 	w.t.Helper()
 	cmd := exec.Command("ip", append([]string{"netns", "exec", w.ns(machine)}, args...)...)
-	log := &bytes.Buffer{}
-	cmd.Stdout, cmd.Stderr = log, log
+	file, err := os.CreateTemp(w.dir, "log")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	cmd.Stdout, cmd.Stderr = file, file
 	if err := cmd.Start(); err != nil {
 		w.t.Fatal(err)
 	}
+	_ = file.Close()
+	log := func() string { data, _ := os.ReadFile(file.Name()); return string(data) }
 	ended := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(ended) }()
 	w.t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		<-ended
 		if w.t.Failed() {
-			w.t.Logf("%s:\n%s", strings.Join(args, " "), log)
+			w.t.Logf("%s:\n%s", strings.Join(args, " "), log())
 		}
 	})
 	for end := time.Now().Add(patience); !w.listens(machine, ports); time.Sleep(20 * time.Millisecond) {
 		select {
 		case <-ended:
-			w.t.Fatalf("%s has ended:\n%s", strings.Join(args, " "), log)
+			w.t.Fatalf("%s has ended:\n%s", strings.Join(args, " "), log())
 		default:
 		}
 		if time.Now().After(end) {
 			w.t.Fatalf("%s does not listen on %v", strings.Join(args, " "), ports)
 		}
 	}
-	return cmd
+	return &program{cmd.Process.Pid, file.Name()}
 }
 
 // listens tells whether somebody listens on all of the ports of a machine. No connection is made for that.
@@ -276,24 +293,34 @@ func listeners(conf string) (ports []int) {
 
 // mosquitto runs Debian's broker on the server. {dir} in the configuration is the world's folder. It has a listener more, for its own machine: without
 // one of plain MQTT it does not start.
-func (w *world) mosquitto(conf string) *exec.Cmd {
+func (w *world) mosquitto(conf string) *program {
 	w.t.Helper()
 	return w.mosquittoWith(conf, "")
 }
 
 // mosquittoWith is mosquitto with a configuration of OpenSSL's, which can do what mosquitto's own does not offer.
-func (w *world) mosquittoWith(conf, openssl string) *exec.Cmd {
+func (w *world) mosquittoWith(conf, openssl string) *program {
 	w.t.Helper()
 	conf = "user root\n" + strings.ReplaceAll(conf, "{dir}", w.dir) + "listener 1999 127.0.0.1\n"
 	return w.start(serverSide, listeners(conf), "env", "OPENSSL_CONF="+w.file("openssl.cnf", openssl), "mosquitto", "-c", w.file("mosquitto.conf", conf))
 }
 
 // picket runs our broker on the server, with an admin socket.
-func (w *world) picket(conf string) *exec.Cmd {
+func (w *world) picket(conf string) *program {
 	w.t.Helper()
 	conf = "user root\nadmin_socket {dir}/admin.sock\n" + conf
 	conf = strings.ReplaceAll(conf, "{dir}", w.dir)
 	return w.start(serverSide, listeners(conf), binary, "serve", "-c", w.file("picket.conf", conf))
+}
+
+// wait waits for something to come true.
+func (w *world) wait(what string, is func() bool) {
+	w.t.Helper()
+	for end := time.Now().Add(2 * patience); !is(); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			w.t.Fatalf("%s: not within %v", what, 2*patience)
+		}
+	}
 }
 
 // run runs a program on a machine to its end.

@@ -166,7 +166,7 @@ func (p *patient) partly(own, accepted []seen[Connect]) {
 		switch {
 		case c.fact.User == "" && p.internet() && c.fact.Version != "3.1":
 			p.found(cause.OpenToEveryone, 90, []int{c.at}, means("The broker at this public address lets in clients without a user name.", "这个公网地址上的服务端允许匿名客户端登录。"))
-		case c.fact.Ms > slowConnack && c.fact.Ms > 10*c.fact.ConnectMs:
+		case c.fact.slow() && c.fact.Ms > 10*c.fact.ConnectMs:
 			p.found(cause.Overloaded, 60, []int{c.at}, means("The login took %v, while the network needs %v there and back: the broker itself is slow.", "登录用了 %v，而网络往返只需 %v：是服务端自己慢。", c.fact.Ms, c.fact.ConnectMs))
 			p.found(cause.AuthBackendDown, 45, []int{c.at})
 		}
@@ -182,9 +182,6 @@ func (p *patient) longestKeepAlive() int {
 	}
 	return 0
 }
-
-// slowConnack is a login, in milliseconds, that is slower than checking a password in any usual way.
-const slowConnack = 2000
 
 // internet tells whether the target is at a public address.
 func (p *patient) internet() bool {
@@ -261,7 +258,7 @@ func (p *patient) code(c seen[Connect], evidence []int) {
 		f.Code = map[int]int{1: 0x84, 2: 0x85, 3: 0x88, 4: 0x86, 5: 0x87}[f.Code]
 	}
 	notNetwork := not(cause.HostFirewallDrop, "the broker itself has answered", "是服务端自己作出了应答")
-	slow := f.Ms > slowConnack && f.Ms > 5*f.ConnectMs
+	slow := f.slow() && f.Ms > 5*f.ConnectMs
 	switch f.Code {
 	case 0x84:
 		p.found(cause.ProtocolVersion, 90, evidence, notNetwork)

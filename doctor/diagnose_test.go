@@ -158,6 +158,7 @@ func TestDiagnose(t *testing.T) {
 		"3.1 is refused":            {way(numbered, inside, dial("192.168.7.5", 1883, Open), accepted("3.1.1"), accepted("5.0"), refused("3.1", 1)), "", "", ""},
 		"a slow login":              {way(numbered, inside, dial("192.168.7.5", 1883, Open), Connect{Version: "3.1.1", Result: Accepted, Ms: 4000, ConnectMs: 2}), cause.Overloaded, "", ""},
 		"Redis waits for a line":    {way(numbered, inside, dial("192.168.7.5", 1883, Open), Connect{Version: "3.1.1", Result: TimedOut}, hears(1883, SayMQTT, HearSilence), hears(1883, SayHTTP, HearClosed), Opening{Port: 1883, Said: SayProxyV1, Heard: HearOther, Name: "Redis"}), cause.PortTaken, cause.FirstBytes, ""},
+		"a slow login, here busy":   {way(numbered, inside, dial("192.168.7.5", 1883, Open), Connect{Version: "3.1.1", Result: Accepted, Ms: 2900, ConnectMs: 2, Busy: 55}), "", "", ""},
 		"silence after CONNECT":     {way(numbered, inside, dial("192.168.7.5", 1883, Open), Connect{Version: "3.1.1", Result: TimedOut}, hears(1883, SayNothing, HearSilence), hears(1883, SayMQTT, HearSilence)), cause.BrokerSilent, cause.FirstBytes, ""},
 
 		// Use.

@@ -155,6 +155,9 @@ func (p *patient) size(b seen[Publish], largest int) {
 	case f.Sent > 0 && f.Acknowledged < f.Sent && f.Result == TimedOut:
 		p.found(cause.MTUBlackhole, 70, at, means("%d of %d bytes have not arrived.", "%d / %d 字节没有到达。", f.Sent-f.Acknowledged, f.Sent))
 		p.found(cause.LossyNetwork, 45, at)
+	case f.Result == TimedOut:
+		p.found(cause.PayloadTooLarge, 60, at, means("%s pass; %s are not acknowledged within %v.", "%s 能通过；%s 在 %v 内没有得到确认。", sizeText(largest), sizeText(f.Size), f.Ms))
+		p.found(cause.Overloaded, 50, at)
 	default:
 		p.found(cause.PayloadTooLarge, 85, at, limit, means("%s pass; %s are taken and thrown away without a word.", "%s 能通过；%s 被接收后又悄悄丢弃。", sizeText(largest), sizeText(f.Size)))
 	}

@@ -124,7 +124,12 @@ type Connect struct {
 	Alert     int          `json:"alert,omitempty"`      // TLS alert
 	Ms        Milliseconds `json:"ms"`                   // from CONNECT to the answer
 	ConnectMs Milliseconds `json:"connect_ms,omitempty"` // how long TCP took before, about one round trip
+	Busy      Milliseconds `json:"busy_ms,omitempty"`    // how late this machine woke the doctor meanwhile, on average
 }
+
+// slow tells whether the answer took longer than checking a password does in any usual way: two seconds, and more where this machine is busy itself,
+// with some twenty steps of the programs on it.
+func (c Connect) slow() bool { return c.Ms > 2000+20*c.Busy }
 
 func (Connect) Kind() string       { return "connect" }
 func (Connect) Stage() cause.Stage { return cause.Connect }

@@ -105,8 +105,9 @@ func (p *prober) try(ctx context.Context, a attempt) (*client.Client, *tapped, d
 			sent = time.Now()
 		}
 	}
+	busy := watchScheduler()
 	c, err := client.Dial(ctx, o)
-	f.ConnectMs = ms(tcp)
+	f.ConnectMs, f.Busy = ms(tcp), ms(busy())
 	if !sent.IsZero() {
 		f.Ms = since(sent)
 	}

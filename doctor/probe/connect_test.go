@@ -112,7 +112,7 @@ func TestWebSocket(t *testing.T) {
 			t.Parallel()
 			end := cause.Upgrade
 			if c.want == "" {
-				end = ""
+				end, c.o.Limit = "", patience
 			}
 			expect(t, examine(t, webServer(t, m.at[1], c.handle)+c.path, c.o), c.want, end)
 		})
@@ -231,13 +231,13 @@ func TestLogin(t *testing.T) {
 	}
 	m := startMosquitto(t, "listener {1}\nallow_anonymous false\npassword_file {dir}/passwords\n", map[string]string{"passwords": string(passwords)})
 	target := "mqtt://" + m.at[0]
-	right := Options{User: "picket", Password: []byte("secret"), HasPassword: true}
+	right := Options{User: "picket", Password: []byte("secret"), HasPassword: true, Limit: patience}
 	expect(t, examine(t, target, right), "", "")
 	wrong := right
 	wrong.Password = []byte("wrong")
 	expect(t, examine(t, target, wrong), cause.BadCredentials, cause.Connect)
 	expect(t, examine(t, target, Options{}), cause.AnonymousRefused, cause.Connect)
-	r := examine(t, "mqtt://picket:secret@"+m.at[0], Options{})
+	r := examine(t, "mqtt://picket:secret@"+m.at[0], Options{Limit: patience})
 	expect(t, r, "", "")
 	if out, err := r.JSON(cause.English); err != nil || strings.Contains(string(out), "secret") {
 		t.Errorf("the password is in the report: %v", err)
@@ -264,8 +264,8 @@ func TestKeepAliveIsTooLong(t *testing.T) {
 		}
 		forwards(m.at[0])(&buffered{c, in})
 	})
-	expect(t, examine(t, "mqtt://"+strict, Options{KeepAlive: 15}), "", "")
-	expect(t, examine(t, "mqtt://"+strict, Options{KeepAlive: 600}), cause.KeepaliveRefused, "")
+	expect(t, examine(t, "mqtt://"+strict, Options{KeepAlive: 15, Limit: patience}), "", "")
+	expect(t, examine(t, "mqtt://"+strict, Options{KeepAlive: 600, Limit: patience}), cause.KeepaliveRefused, "")
 	// Without version 5, nothing is announced.
 	old := listen(t, func(c net.Conn) {
 		in := bufio.NewReader(c)
@@ -352,7 +352,7 @@ func TestLoginHangs(t *testing.T) {
 			silent(c)
 		}
 	})
-	expect(t, examine(t, "mqtt://"+address, Options{Limit: time.Second}), cause.AuthBackendDown, cause.Connect)
+	expect(t, examine(t, "mqtt://"+address, Options{Limit: brief}), cause.AuthBackendDown, cause.Connect)
 }
 
 // Somebody else uses the same identifier and comes back as often as he is thrown out.
@@ -380,7 +380,7 @@ func TestTakeover(t *testing.T) {
 	})
 	defer wait.Wait()
 	defer cancel()
-	r := examine(t, "mqtt://"+m.at[0], Options{ID: "fountain"})
+	r := examine(t, "mqtt://"+m.at[0], Options{ID: "fountain", Limit: patience})
 	expect(t, r, cause.IDTakeoverLoop, cause.Stay)
-	expect(t, examine(t, "mqtt://"+m.at[0], Options{ID: "alone"}), "", "")
+	expect(t, examine(t, "mqtt://"+m.at[0], Options{ID: "alone", Limit: patience}), "", "")
 }

@@ -126,6 +126,8 @@ func TestTLS(t *testing.T) {
 	}
 	with := serverConfig
 	trust := Options{Roots: pool(root), RootsFile: "ca.crt"}
+	long := trust
+	long.Limit = patience
 	for name, c := range map[string]struct {
 		server *tls.Config
 		o      Options
@@ -164,6 +166,9 @@ func TestTLS(t *testing.T) {
 			if scheme == "" {
 				scheme = "mqtts"
 			}
+			if c.want == "" {
+				c.o.Limit = patience
+			}
 			expect(t, examine(t, at(scheme, withTLS(t, c.server, m.at[0])), c.o), c.want, c.end)
 		})
 	}
@@ -181,11 +186,11 @@ func TestTLS(t *testing.T) {
 	})
 	t.Run("secure WebSocket", func(t *testing.T) {
 		t.Parallel()
-		expect(t, examine(t, at("wss", withTLS(t, with(good), m.at[1]))+"/mqtt", trust), "", "")
+		expect(t, examine(t, at("wss", withTLS(t, with(good), m.at[1]))+"/mqtt", long), "", "")
 	})
 	t.Run("no scheme", func(t *testing.T) {
 		t.Parallel()
-		r := examine(t, strings.TrimPrefix(at("", withTLS(t, with(good), m.at[0])), "://"), trust)
+		r := examine(t, strings.TrimPrefix(at("", withTLS(t, with(good), m.at[0])), "://"), long)
 		expect(t, r, "", "")
 		if !strings.HasPrefix(r.Subject, "mqtts://") {
 			t.Errorf("the port was taken for %s", r.Subject)

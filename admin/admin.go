@@ -37,8 +37,18 @@ type Status struct {
 	Load          Load                `json:"load"`
 	GlobalMax     int                 `json:"global_max_connections,omitempty"`
 	Listeners     []Listener          `json:"listeners"`
+	Store         *Store              `json:"store,omitempty"`       // absent: persistence is off
 	Maintenance   *Maintenance        `json:"maintenance,omitempty"` // absent: the broker is open
 	Causes        map[cause.ID]uint64 `json:"causes"`
+}
+
+// Store is what the broker keeps beyond its life.
+type Store struct {
+	Messages int64    `json:"messages"` // in the queues of sessions
+	Disk     int64    `json:"disk_bytes"`
+	Waiting  int64    `json:"waiting_bytes"` // to be written
+	Syncs    uint64   `json:"fsyncs"`
+	Failing  cause.ID `json:"failing,omitempty"` // why nothing can be stored; absent: it can
 }
 
 // Load is how busy the broker is.

@@ -143,6 +143,9 @@ func (s *Server) read() Status {
 			Domain: c.Domain, Protocol: protocols[c.Protocol], TLS: c.TLS.CertFile != "", Page: l.Page && s.about.Page, Anonymous: anonymous[l.Anonymous], Limited: l.Limited,
 			Connections: l.Connections, MaxConnections: c.MaxConnections})
 	}
+	if k := b.Store; k != nil {
+		st.Store = &Store{Messages: k.Entries, Disk: k.Disk, Waiting: k.Pending, Syncs: k.Syncs, Failing: k.Ailing}
+	}
 	if m, ok := s.broker.Maintenance(); ok {
 		st.Maintenance = &Maintenance{Since: m.Since, Until: m.Until, Message: m.Message, ServerReference: m.ServerReference, Moved: m.Moved,
 			Grace: m.Grace.Seconds(), ExceptLocal: m.ExceptLocal, Allow: m.Allow}

@@ -14,6 +14,7 @@ import (
 // words are the texts of one language.
 type words struct {
 	head, config, clients, memory, lag, connections, room      string
+	stored, unstored, failing                                  string
 	overloaded, calm, open, closed, until, byHand, since, grac string
 	reference, moved, excepts, local, message, socket, unlim   string
 	listeners, causes, none, page, nopage                      string
@@ -24,6 +25,7 @@ var texts = map[cause.Lang]words{
 		head:        "Picket %s, process %d, running for %s\n",
 		config:      "configuration  %s\n",
 		clients:     "clients        %d connected, %d sessions, %d subscriptions, %d retained messages, %s waiting\n",
+		stored:      "storage        %d queued messages, %s on the disk, %d fsyncs\n", unstored: "storage        off: what is in memory ends with the broker\n", failing: "storage        nothing can be stored  [%s]\n",
 		memory:      "memory         %s of %s\n",
 		lag:         "event loops    %d ms late; passwords waited %d ms to be checked\n",
 		connections: "connections    %d, limit %s\n",
@@ -41,6 +43,7 @@ var texts = map[cause.Lang]words{
 		head:        "Picket %s，进程 %d，已运行 %s\n",
 		config:      "配置文件    %s\n",
 		clients:     "客户端      已连接 %d，会话 %d，订阅 %d，保留消息 %d，待发送 %s\n",
+		stored:      "存储        排队消息 %d，磁盘占用 %s，fsync %d 次\n", unstored: "存储        已关闭：服务端停止后内存里的内容都会丢失\n", failing: "存储        现在什么都存不了  [%s]\n",
 		memory:      "内存        %s / %s\n",
 		lag:         "事件循环    延迟 %d 毫秒；密码校验最长等待 %d 毫秒\n",
 		connections: "连接        %d，上限 %s\n",
@@ -68,6 +71,14 @@ func (s *Status) Text(lang cause.Lang) string {
 		fmt.Fprintf(&b, w.config, s.Config)
 	}
 	fmt.Fprintf(&b, w.clients, s.Clients, s.Sessions, s.Subscriptions, s.Retained, size(s.Waiting))
+	if k := s.Store; k == nil {
+		b.WriteString(w.unstored)
+	} else {
+		if k.Failing != "" {
+			fmt.Fprintf(&b, w.failing, k.Failing)
+		}
+		fmt.Fprintf(&b, w.stored, k.Messages, size(k.Disk), k.Syncs)
+	}
 	limit := w.unlim
 	switch {
 	case s.GlobalMax > 0 && int64(s.GlobalMax) < s.Load.ConnectionLimit:

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"picket/access"
+	"picket/cause"
 	"picket/listener"
+	"picket/store"
 )
 
 // Status is what the broker does at the moment.
@@ -21,6 +23,13 @@ type Status struct {
 	Load          Load
 	GlobalMax     int // global_max_connections; 0: no limit
 	Listeners     []ListenerStatus
+	Store         *StoreStatus // nil: persistence is off
+}
+
+// StoreStatus is what is kept beyond the broker's life.
+type StoreStatus struct {
+	store.Stats
+	Ailing cause.ID // why nothing can be stored; empty: it can
 }
 
 // ListenerStatus is a listener and how busy it is.
@@ -45,6 +54,12 @@ func (b *Broker) Status() Status {
 	b.mu.Unlock()
 	s.Clients = min(b.online.Load(), s.Sessions)
 	s.Subscriptions, _ = b.index.Len()
+	if b.store != nil {
+		s.Store = &StoreStatus{Stats: b.store.Stats()}
+		if id := b.ailing.Load(); id != nil {
+			s.Store.Ailing = *id
+		}
+	}
 	sockets := b.listeners.Sockets()
 	for _, l := range t.Listeners {
 		rules := t.policies[l.Security].Config()
@@ -94,6 +109,21 @@ func (t *sysTopics) publishOwn(set func(topic, value string)) {
 		number("store/skipped", int64(st.Skipped))
 		number("store/syncs", int64(st.Syncs))
 		number("store/refused", int64(st.Failed))
+	}
+	if b.store != nil {
+		st := b.store.Stats()
+		number("store/messages", st.Entries)
+		number("store/disk/bytes", st.Disk)
+		number("store/waiting/bytes", st.Pending)
+		number("store/syncs", int64(st.Syncs))
+		number("store/groups", int64(st.Groups))
+		number("store/operations/written", int64(st.Written))
+		number("store/operations/skipped", int64(st.Skipped))
+		ailing := "no"
+		if id := b.ailing.Load(); id != nil {
+			ailing = string(*id)
+		}
+		set("picket/store/failing", ailing)
 	}
 	for id, n := range b.Causes() {
 		number("causes/"+string(id), int64(n))

@@ -60,6 +60,9 @@ func (l *link) pass(from, to *os.File) {
 // tun makes an interface whose packets go through a file.
 func (w *world) tun(machine, name string) (f *os.File) {
 	w.t.Helper()
+	if _, err := os.Stat("/dev/net/tun"); err != nil {
+		w.t.Skipf("this kernel has no interfaces whose packets a program passes on: %v", err)
+	}
 	w.inside(machine, func() error {
 		fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 		if err != nil {

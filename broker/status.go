@@ -109,16 +109,6 @@ func (t *sysTopics) publishOwn(set func(topic, value string)) {
 		number("store/skipped", int64(st.Skipped))
 		number("store/syncs", int64(st.Syncs))
 		number("store/refused", int64(st.Failed))
-	}
-	if b.store != nil {
-		st := b.store.Stats()
-		number("store/messages", st.Entries)
-		number("store/disk/bytes", st.Disk)
-		number("store/waiting/bytes", st.Pending)
-		number("store/syncs", int64(st.Syncs))
-		number("store/groups", int64(st.Groups))
-		number("store/operations/written", int64(st.Written))
-		number("store/operations/skipped", int64(st.Skipped))
 		ailing := "no"
 		if id := b.ailing.Load(); id != nil {
 			ailing = string(*id)

@@ -106,6 +106,11 @@ func TestRules(t *testing.T) {
 		{"a container that nobody reaches", []doctor.Fact{Broker{PID: 200, Program: "mosquitto", Container: true},
 			Listen{Address: "0.0.0.0", Port: 1883, Scope: AllScope, PID: 200, Program: "mosquitto", Broker: true, Container: true}, NotListening{1883},
 			Container{Name: "mqtt", Image: "eclipse-mosquitto:2"}}, "docker-port-not-published"},
+		{"a container, and no Docker that tells", []doctor.Fact{Broker{PID: 200, Program: "mosquitto", Container: true},
+			Listen{Address: "0.0.0.0", Port: 1883, Scope: AllScope, PID: 200, Program: "mosquitto", Broker: true, Container: true}, NotListening{1883}, NoFirewall{}}, "docker-port-not-published"},
+		{"a container to which the firewall sends", []doctor.Fact{Broker{PID: 200, Program: "mosquitto", Container: true},
+			Listen{Address: "0.0.0.0", Port: 1883, Scope: AllScope, PID: 200, Program: "mosquitto", Broker: true, Container: true}, NotListening{1883},
+			Firewall{Address: "203.0.113.10", Port: 1883, Manager: "iptables", Verdict: "accept", To: "172.17.0.2:1883"}}, ""},
 		{"published for this machine only", []doctor.Fact{mosquitto, listening, config, Published{Container: "mqtt", Address: "127.0.0.1", Port: 1883, Target: "1883"}}, "docker-port-not-published"},
 
 		{"few files", []doctor.Fact{mosquitto, listening, config, Files{PID: 100, Program: "mosquitto", Open: 1010, Limit: 1024, Hard: 524288}}, "fd-limit"},

@@ -231,8 +231,34 @@ func (b Broker) listenSteps(p int) []doctor.Step {
 	return []doctor.Step{{Title: text("Listen for others, with passwords", "对外监听并启用密码"), Lines: join("\n", "\n", write, start)}}
 }
 
+// enclosed: does the port of a broker in a network of its own lead out of it, where Docker does not tell?
+func (d *diagnosis) enclosed() {
+	none, noneAt := facts[NotListening](d.facts)
+	listens, at := facts[Listen](d.facts)
+	_, hidden := facts[Container](d.facts)
+	_, published := facts[Published](d.facts)
+	firewalls, _ := facts[Firewall](d.facts)
+	if len(hidden) > 0 || len(published) > 0 || slices.ContainsFunc(firewalls, func(f Firewall) bool { return f.To != "" }) {
+		return
+	}
+	fit := likely
+	unread, _ := facts[Unread](d.facts)
+	if slices.ContainsFunc(unread, func(u Unread) bool { return u.What == "docker" || u.What == "firewall" }) {
+		fit = possible // what cannot be read may pass it on
+	}
+	for i, l := range listens {
+		n := slices.Index(none, NotListening{l.Port})
+		if !l.Container || !l.Broker || n < 0 || d.found(cause.DockerPortNotPublished) {
+			continue
+		}
+		d.find(cause.DockerPortNotPublished, fit, port(l.Port),
+			text("%s listens on port %d inside a network of its own, such as a container's, and nothing on this machine passes the port on to it.", "%s 在独立的网络（例如容器）里监听端口 %d，本机没有任何程序把该端口转进去。", l.Program, l.Port), at[i], noneAt[n])
+	}
+}
+
 // containers: are their ports published?
 func (d *diagnosis) containers() {
+	d.enclosed()
 	hidden, at := facts[Container](d.facts)
 	for i, c := range hidden {
 		d.find(cause.DockerPortNotPublished, certain, nil,

@@ -89,7 +89,7 @@ bench-storage: build
 		--broker 'mosquitto, strict=mosquitto -c {conf}' --config 'mosquitto, strict=user root; persistence true; persistence_location {dir}/; autosave_on_changes true; autosave_interval 1'
 	go test -count=1 -timeout 60m ./tests/crash -run 'TestPeer|TestBacklog' -v -peer mosquitto -queued 1000000 -bench Syncs -benchtime 1x
 
-# Failovers, and what watching 100 masters costs, side by side with Debian's redis-sentinel: some ten minutes.
+# Failovers, and what watching 100 masters costs, side by side with Debian's redis-sentinel: some twenty minutes.
 bench-sentinel:
 	go test -run '^$$' -bench . -benchtime 20x -timeout 60m ./tests/sentinel
 

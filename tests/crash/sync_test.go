@@ -104,11 +104,9 @@ func (b *broker) measure() (map[string]int64, error) {
 		if err := p.Decode(c.version, first, body); err != nil {
 			return nil, err
 		}
-		n, err := strconv.ParseInt(string(p.Payload), 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", p.Topic, err)
+		if n, err := strconv.ParseInt(string(p.Payload), 10, 64); err == nil { // one topic says yes or no
+			values[strings.TrimPrefix(string(p.Topic), prefix)] = n
 		}
-		values[strings.TrimPrefix(string(p.Topic), prefix)] = n
 	}
 	if len(values) == 0 {
 		return nil, fmt.Errorf("nothing is published below %s", prefix)

@@ -128,12 +128,14 @@ type CompareConfig struct {
 
 // Comparison is the outcome.
 type Comparison struct {
-	When       time.Time     `json:"when"`
-	Machine    string        `json:"machine"`
-	Rounds     int           `json:"rounds"`
-	Duration   float64       `json:"seconds_each"`
-	Contenders []string      `json:"contenders"`
-	Rows       []ComparedRow `json:"rows"`
+	When     time.Time `json:"when"`
+	Machine  string    `json:"machine"`
+	Rounds   int       `json:"rounds"`
+	Duration float64   `json:"seconds_each"`
+	// Interrupted says that the context ended first: what was measured until then counts.
+	Interrupted bool          `json:"interrupted,omitempty"`
+	Contenders  []string      `json:"contenders"`
+	Rows        []ComparedRow `json:"rows"`
 }
 
 // ComparedRow is one metric of one row.
@@ -152,7 +154,8 @@ type Cell struct {
 	Errors []string  `json:"errors,omitempty"`
 }
 
-// Compare runs every row against every contender in turn, round after round, each on a broker that has just been started.
+// Compare runs every row against every contender in turn, round after round, each on a broker that has just been started. When ctx ends before the
+// comparison does, the error is ctx's, and what was measured until then is returned with it.
 func Compare(ctx context.Context, c CompareConfig) (*Comparison, error) {
 	if len(c.Contenders) == 0 {
 		return nil, fmt.Errorf("%w: no broker to compare", ErrConfig)
@@ -175,7 +178,9 @@ func Compare(ctx context.Context, c CompareConfig) (*Comparison, error) {
 				}
 				res, err := c.runOne(ctx, row, who)
 				if ctx.Err() != nil {
-					return nil, ctx.Err()
+					out.Interrupted = true
+					out.finish()
+					return out, ctx.Err()
 				}
 				if err != nil && c.Failed != nil {
 					c.Failed(row.Name, who.Name, err)

@@ -2,7 +2,9 @@ package bench
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -67,6 +69,30 @@ func TestCompare(t *testing.T) {
 	}
 	if b, err := json.Marshal(out); err != nil || !bytes.Contains(b, []byte(`"lower_is_better":true`)) {
 		t.Errorf("%s: %v", b, err)
+	}
+}
+
+func TestInterruptedComparisonKeepsWhatItHas(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	row := Row{Name: "idle", Config: Config{Scenario: Idle, Connections: 10}, Metrics: []Metric{memory}}
+	out, err := Compare(ctx, CompareConfig{
+		Contenders: []Contender{{"one", "mosquitto -c {conf}"}}, Rows: []Row{row}, Rounds: 5, Warmup: time.Millisecond, Duration: time.Millisecond, Dir: dir,
+		Step: func(round, _ int, _, _ string) {
+			if round == 3 {
+				cancel()
+			}
+		},
+	})
+	if !errors.Is(err, context.Canceled) || out == nil || !out.Interrupted || len(out.Rows[0].Cells["one"].Values) != 2 {
+		t.Fatalf("%v, %+v", err, out)
+	}
+	var text bytes.Buffer
+	if err := out.WriteMarkdown(&text); err != nil || !strings.Contains(text.String(), "It was interrupted") {
+		t.Errorf("%v\n%s", err, text.String())
 	}
 }
 

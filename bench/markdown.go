@@ -11,6 +11,9 @@ func (out *Comparison) WriteMarkdown(w io.Writer) error {
 	var b strings.Builder
 	first, others := out.Contenders[0], out.Contenders[1:]
 	fmt.Fprintf(&b, "%s; %s; medians of %d rounds of %g s.\n\n", out.When.Format("2006-01-02 15:04 UTC"), out.Machine, out.Rounds, out.Duration)
+	if out.Interrupted {
+		b.WriteString("It was interrupted: the medians are those of the rounds that each load had until then.\n\n")
+	}
 	if len(others) > 0 {
 		fmt.Fprintf(&b, "× is how many times better %s is. A share in parentheses is what was lost.\n\n", first)
 	}

@@ -225,7 +225,7 @@ func (b *benchCompare) Run(e *env) error {
 	}
 	out, err := bench.Compare(e.ctx, c)
 	line.clear()
-	if err != nil {
+	if out == nil {
 		return benchError(err)
 	}
 	if b.JSON != "" {
@@ -233,7 +233,10 @@ func (b *benchCompare) Run(e *env) error {
 			return err
 		}
 	}
-	return out.WriteMarkdown(e.stdout)
+	if err := out.WriteMarkdown(e.stdout); err != nil {
+		return err
+	}
+	return err // the comparison was interrupted, or nil
 }
 
 func rowNames(rows []bench.Row) string {

@@ -95,6 +95,7 @@ func (s *serveCommand) Run(e *env) error {
 	if err := process.Ready(); err != nil {
 		return err
 	}
+	process.Started()
 	for {
 		select {
 		case <-e.ctx.Done():

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package process
+
+// Started does nothing here.
+func Started() {}

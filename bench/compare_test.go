@@ -80,7 +80,7 @@ func TestInterruptedComparisonKeepsWhatItHas(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	row := Row{Name: "idle", Config: Config{Scenario: Idle, Connections: 10}, Metrics: []Metric{memory}}
 	out, err := Compare(ctx, CompareConfig{
-		Contenders: []Contender{{"one", "mosquitto -c {conf}"}}, Rows: []Row{row}, Rounds: 5, Warmup: time.Millisecond, Duration: time.Millisecond, Dir: dir,
+		Contenders: []Contender{{Name: "one", Command: "mosquitto -c {conf}"}}, Rows: []Row{row}, Rounds: 5, Warmup: time.Millisecond, Duration: time.Millisecond, Dir: dir,
 		Step: func(round, _ int, _, _ string) {
 			if round == 3 {
 				cancel()

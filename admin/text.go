@@ -22,10 +22,10 @@ type words struct {
 
 var texts = map[cause.Lang]words{
 	cause.English: {
-		head:        "Picket %s, process %d, running for %s\n",
-		config:      "configuration  %s\n",
-		clients:     "clients        %d connected, %d sessions, %d subscriptions, %d retained messages, %s waiting\n",
-		stored:      "storage        %d queued messages, %s on the disk, %d fsyncs\n", unstored: "storage        off: what is in memory ends with the broker\n", failing: "storage        nothing can be stored  [%s]\n",
+		head:    "Picket %s, process %d, running for %s\n",
+		config:  "configuration  %s\n",
+		clients: "clients        %d connected, %d sessions, %d subscriptions, %d retained messages, %s waiting\n",
+		stored:  "storage        %d queued messages, %s on the disk, %d fsyncs\n", unstored: "storage        off: what is in memory ends with the broker\n", failing: "storage        nothing can be stored  [%s]\n",
 		memory:      "memory         %s of %s\n",
 		lag:         "event loops    %d ms late; passwords waited %d ms to be checked\n",
 		connections: "connections    %d, limit %s\n",
@@ -40,10 +40,10 @@ var texts = map[cause.Lang]words{
 		page: "page for phones", nopage: "page           none in this build: it needs node and npm (make build)  [page-not-built]\n",
 	},
 	cause.Chinese: {
-		head:        "Picket %s，进程 %d，已运行 %s\n",
-		config:      "配置文件    %s\n",
-		clients:     "客户端      已连接 %d，会话 %d，订阅 %d，保留消息 %d，待发送 %s\n",
-		stored:      "存储        排队消息 %d，磁盘占用 %s，fsync %d 次\n", unstored: "存储        已关闭：服务端停止后内存里的内容都会丢失\n", failing: "存储        现在什么都存不了  [%s]\n",
+		head:    "Picket %s，进程 %d，已运行 %s\n",
+		config:  "配置文件    %s\n",
+		clients: "客户端      已连接 %d，会话 %d，订阅 %d，保留消息 %d，待发送 %s\n",
+		stored:  "存储        排队消息 %d，磁盘占用 %s，fsync %d 次\n", unstored: "存储        已关闭：服务端停止后内存里的内容都会丢失\n", failing: "存储        现在什么都存不了  [%s]\n",
 		memory:      "内存        %s / %s\n",
 		lag:         "事件循环    延迟 %d 毫秒；密码校验最长等待 %d 毫秒\n",
 		connections: "连接        %d，上限 %s\n",

@@ -73,7 +73,9 @@ func (b *Broker) readQueue(s *Session, r session.Reading) {
 			continue
 		}
 		// What is not in the store yet may still be refused, and a message of QoS 2 must not be sent before.
-		b.await(last, false)
+		if b.await(last, false); b.context.Err() != nil {
+			return
+		}
 		if b.fill(s, r, entries[:n], whole, failures) {
 			return
 		}

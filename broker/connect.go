@@ -454,6 +454,10 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 // welcome answers a CONNECT that has been accepted, when the session is in the store: after is the batch, nil if it needs to be in none.
 func (c *connection) welcome(w *worker, ack *packet.Connack, message *will, after *store.Batch) {
 	b, s := c.b, c.s
+	if b.context.Err() != nil {
+		c.end(w) // the broker is being stopped, and nothing is known of the store
+		return
+	}
 	if err := refusalOf(after); err != nil {
 		code := packet.ServerUnavailable
 		if c.v5() {

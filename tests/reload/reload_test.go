@@ -210,7 +210,7 @@ func TestMistakes(t *testing.T) {
 	for _, c := range []struct{ config, want string }{
 		{"listener PORT0\nnonsense true\n", `Error: Unknown configuration variable "nonsense".`},
 		{"listener PORT0\nmax_qos 7\n", "Error: max_qos must be between 0 and 2 inclusive."},
-		{"listener PORT0\npersistence true\n", "Error: persistence true is not possible"},
+		{"listener PORT0\npersistence_sync sometimes\n", "Error: Invalid persistence_sync value (sometimes)"},
 		{"listener PORT0\npassword_file DIR/missing\n", `Unable to open pwfile "`},
 		{"listener PORT0\ncertfile DIR/missing\nkeyfile DIR/missing\n", "certfile"},
 		{"listener 0\n", "Error: A listener with port 0 must provide a Unix socket path."},

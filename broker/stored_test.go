@@ -402,3 +402,71 @@ func TestQueuesSpillToTheStore(t *testing.T) {
 	away.leave()
 	pub.leave()
 }
+
+// TestWillsSurvive has the machine lose power while a client with a will is connected, and while another one's will waits for its delay.
+func TestWillsSurvive(t *testing.T) {
+	fs := vfs.NewCrashableMem()
+	x := newStored(t, fs)
+	willing := func(id string) *packet.Connect {
+		p := persistent(id)
+		p.Will = &packet.Will{Topic: "will/" + id, Payload: []byte("gone"), QoS: 1, Retain: true, Props: (&packet.Properties{WillDelay: 1}).Set(packet.WillDelayInterval)}
+		return p
+	}
+	connected, waiting := x.connect(t, packet.V5, willing("connected")), x.connect(t, packet.V5, willing("waiting"))
+	connected.expect()
+	waiting.expect()
+	waiting.leave()
+	if err := x.b.store.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	after := newStored(t, fs.CrashClone(vfs.CrashCloneCfg{}))
+	within(t, "both wills are published", func() bool {
+		_, one := after.b.retained.Get("will/connected")
+		_, other := after.b.retained.Get("will/waiting")
+		return one && other
+	})
+	connected.leave()
+}
+
+// TestExpiryPurgesTheStore lets messages, retained messages and sessions expire: nothing of them stays in the store.
+func TestExpiryPurgesTheStore(t *testing.T) {
+	x := newStored(t, vfs.NewMem())
+	stays := persistent("stays")
+	goes := &packet.Connect{ClientID: "goes", Props: (&packet.Properties{SessionExpiry: 1}).Set(packet.SessionExpiryInterval)}
+	for _, p := range []*packet.Connect{stays, goes} {
+		away := x.connect(t, packet.V5, p)
+		away.expect()
+		away.send(subscribeTo("a", 1))
+		away.expect()
+		away.leave()
+	}
+	pub := x.connect(t, packet.V5, &packet.Connect{ClientID: "pub", CleanStart: true})
+	pub.expect()
+	for i := range 50 {
+		body := []byte(strings.Repeat("x", i*100))
+		expiry := packet.AppendExpiry(nil, 1)
+		pub.send(&packet.Publish{Topic: []byte("a"), QoS: 1, ID: uint16(2*i + 1), Payload: body, Props: expiry},
+			&packet.Publish{Topic: []byte("r/" + itoa(i)), QoS: 1, ID: uint16(2*i + 2), Payload: append(body, 'y'), Props: expiry, Retain: true})
+		pub.expect()
+		pub.expect()
+	}
+	if st := x.b.store.Stats(); st.Sessions != 2 || st.Entries == 0 {
+		t.Fatalf("%+v", st)
+	}
+	within(t, "all that has expired is gone", func() bool {
+		st := x.b.store.Stats()
+		return st.Sessions == 1 && st.Entries == 0 && st.Bodies == 0 && st.Live < 1000 && x.b.retained.Len() == 0
+	})
+	// What is left goes on.
+	pub.send(&packet.Publish{Topic: []byte("a"), QoS: 1, ID: 1000, Payload: []byte("new")})
+	pub.expect()
+	away := x.connect(t, packet.V5, stays)
+	if ack, ok := away.expect().(*packet.Connack); !ok || !ack.SessionPresent {
+		t.Fatalf("%+v", ack)
+	}
+	if m, ok := away.expect().(*packet.Publish); !ok || string(m.Payload) != "new" {
+		t.Fatalf("%+v", m)
+	}
+	away.leave()
+	pub.leave()
+}

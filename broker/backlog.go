@@ -42,7 +42,7 @@ func (w *worker) readBehind(s *Session) {
 func (b *Broker) readQueue(s *Session, r session.Reading) {
 	for {
 		failures := b.failures.Load()
-		entries, more, err := b.store.Read(b.context, s.kept, r.After+1, readAtOnce, nil)
+		entries, more, err := b.store.Read(b.context, s.kept.handle, r.After+1, readAtOnce, nil)
 		switch {
 		case errors.Is(err, store.ErrClosed) || b.context.Err() != nil:
 			return
@@ -97,7 +97,7 @@ func (b *Broker) fill(s *Session, r session.Reading, entries []store.Entry, whol
 		var ds []session.Delivery
 		for i := range entries {
 			e := &entries[i]
-			s.refs.add(e.Ref)
+			s.kept.refs.add(e.Ref)
 			if e.Damaged {
 				s.out.Drop(e.Seq, 0)
 				w.done(s, e.Seq)
@@ -173,11 +173,11 @@ func (w *worker) expire(e *store.Expired) {
 	if w.removals == nil {
 		w.removals = new(store.Batch)
 	}
-	if s.refs.find(e.Ref.Seq) != nil {
-		w.removals.Keep(s.kept, e.Ref) // the outbox drops it when its turn comes, or it has been sent
+	if s.kept.refs.find(e.Ref.Seq) != nil {
+		w.removals.Keep(s.kept.handle, e.Ref) // the outbox drops it when its turn comes, or it has been sent
 		return
 	}
 	s.out.Drop(e.Ref.Seq, e.Bytes)
-	w.removals.Remove(s.kept, e.Ref)
+	w.removals.Remove(s.kept.handle, e.Ref)
 	b.stats.drop(cause.MessageExpired, 1)
 }

@@ -403,10 +403,12 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 	}
 	s.out.Keep = s.out.Keep || expiry > 0
 	s.out.Limits = session.Limits{Window: window, WindowBytes: t.MaxInflightBytes, Messages: t.MaxQueuedMessages, Bytes: t.MaxQueuedBytes}
-	s.door = listenerKey(c.from)
 	if b.store != nil && expiry > 0 && !s.stored() {
-		s.kept, s.out.Stored = b.store.NewSession(s.id), true
-		s.kept.Owner = s
+		s.kept, s.out.Stored = &kept{handle: b.store.NewSession(s.id)}, true
+		s.kept.handle.Owner = s
+	}
+	if s.stored() {
+		s.kept.door = listenerKey(c.from)
 	}
 	after := b.save(s)
 	if after == nil {

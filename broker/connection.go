@@ -58,16 +58,16 @@ type connection struct {
 
 	// Guarded by s.mu.
 	out        outgoing
-	owed       []reply // what waits for the store, in order
-	greeted    bool    // CONNACK has been sent: everything else may be
-	dirty      bool    // in a worker's list of connections to flush
-	writing    bool    // some goroutine is in conn.Write; others append behind it
-	handedOver bool    // a goroutine is about to write
-	blocked    bool    // the transport took less than it was offered: Writable will come
-	woken      bool    // Writable came while writing
-	closeAfter bool    // close when everything has been written
-	dropping   bool    // QoS 0 is being dropped; logged once until it drains
-	held       int     // bytes counted against the broker's output budget
+	owed       *[]reply // what waits for the store, in order; nil: nothing
+	greeted    bool     // CONNACK has been sent: everything else may be
+	dirty      bool     // in a worker's list of connections to flush
+	writing    bool     // some goroutine is in conn.Write; others append behind it
+	handedOver bool     // a goroutine is about to write
+	blocked    bool     // the transport took less than it was offered: Writable will come
+	woken      bool     // Writable came while writing
+	closeAfter bool     // close when everything has been written
+	dropping   bool     // QoS 0 is being dropped; logged once until it drains
+	held       int      // bytes counted against the broker's output budget
 
 	// Place in one of the broker's chains, guarded by its listMu.
 	chain      *chain

@@ -46,6 +46,21 @@ func (r *refs) take(seq uint64) (ref store.Ref, ok bool) {
 // stored tells whether the session's messages are in a store.
 func (s *Session) stored() bool { return s.kept != nil }
 
+// door names the listener that a stored session's client came in by; empty for others.
+func (s *Session) door() string {
+	if !s.stored() {
+		return ""
+	}
+	return s.kept.door
+}
+
+// forgetRefs is for when nothing of the session's queue is in memory any more.
+func (s *Session) forgetRefs() {
+	if s.stored() {
+		s.kept.refs = nil
+	}
+}
+
 // offer hands a delivery to a session, whose mutex is held, and to the store where the session is kept in one. online says that it may be sent at
 // once.
 func (w *worker) offer(s *Session, d session.Delivery, online bool) (session.Delivery, session.Verdict) {
@@ -65,9 +80,9 @@ func (w *worker) offer(s *Session, d session.Delivery, online bool) (session.Del
 // put writes a delivery that has its sequence number into the store, with the run's batch.
 func (w *worker) put(s *Session, d session.Delivery, online, inMemory bool) {
 	d.Held, d.Dup = false, false
-	ref := w.changes().Enqueue(s.kept, d, online)
+	ref := w.changes().Enqueue(s.kept.handle, d, online)
 	if inMemory {
-		s.refs.add(ref)
+		s.kept.refs.add(ref)
 	}
 }
 
@@ -76,11 +91,11 @@ func (w *worker) done(s *Session, seq uint64) {
 	if !s.stored() {
 		return
 	}
-	if ref, ok := s.refs.take(seq); ok {
+	if ref, ok := s.kept.refs.take(seq); ok {
 		if w.removals == nil {
 			w.removals = new(store.Batch)
 		}
-		w.removals.Remove(s.kept, ref)
+		w.removals.Remove(s.kept.handle, ref)
 	}
 }
 
@@ -133,7 +148,7 @@ func (b *Broker) save(s *Session) *store.Batch {
 		return nil
 	}
 	batch := new(store.Batch)
-	batch.Save(s.kept, b.record(s))
+	batch.Save(s.kept.handle, b.record(s))
 	return b.commit(batch)
 }
 
@@ -149,9 +164,9 @@ func (b *Broker) saveOffline(s *Session) {
 // record is what the store keeps of the session beside its subscriptions and its queue. Its mutex is held.
 func (b *Broker) record(s *Session) store.Record {
 	last, sent := s.out.Marks()
-	r := store.Record{Expiry: s.expiry, Next: last + 1, Sent: sent + 1, User: s.user, Named: s.named, Certified: s.certified, Listener: s.door, Mount: s.mount}
+	r := store.Record{Expiry: s.expiry, Next: last + 1, Sent: sent + 1, User: s.user, Named: s.named, Certified: s.certified, Listener: s.kept.door, Mount: s.mount}
 	if s.conn == nil {
-		r.Offline = s.left.Unix()
+		r.Offline = s.kept.left.Unix()
 	}
 	if w := s.will; w != nil {
 		if w.message.ID == 0 {
@@ -215,14 +230,17 @@ func (w *worker) owe(c *connection, a reply) {
 	if c.gone || c.closeAfter {
 		return
 	}
-	if len(c.owed) == 0 && w.b.settled(a.after) && w.b.settled(a.also) {
+	if c.owed == nil && w.b.settled(a.after) && w.b.settled(a.also) {
 		w.give(c, &a)
 		return
 	}
 	a.ids = slices.Clone(a.ids)
-	if c.owed = append(c.owed, a); len(c.owed) == 1 {
-		w.b.promises.owe(c)
+	if c.owed != nil {
+		*c.owed = append(*c.owed, a)
+		return
 	}
+	c.owed = &[]reply{a}
+	w.b.promises.owe(c)
 }
 
 // give sends an answer whose time has come, or what became of it where the store has refused. The session's mutex is held.

@@ -51,7 +51,7 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 	old.will = nil // MQTT-3.1.3-9: the new connection is there before any delay has elapsed
 	old.conn = c
 	old.out.Rewind()
-	old.refs = nil
+	old.forgetRefs()
 	old.replay = nil
 	blank := c.s
 	c.s = old
@@ -106,7 +106,10 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 		b.logClosed(c, err)
 		return
 	}
-	s.conn, s.left = nil, b.now()
+	s.conn = nil
+	if s.stored() {
+		s.kept.left = b.now()
+	}
 	s.replay = nil
 	b.online.Add(-1)
 	b.logClosed(c, err)
@@ -134,7 +137,7 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 		b.finish(s)
 	default:
 		s.out.Rewind()
-		s.refs = nil
+		s.forgetRefs()
 		if s.expiry != neverExpires {
 			s.due.expiry = b.now().Add(time.Duration(s.expiry) * time.Second)
 		}
@@ -169,10 +172,10 @@ func (b *Broker) finish(s *Session) (ended *store.Batch) {
 	}
 	s.subs = nil
 	s.out.Clear()
-	s.refs = nil
+	s.forgetRefs()
 	if s.stored() {
 		batch := new(store.Batch)
-		batch.End(s.kept)
+		batch.End(s.kept.handle)
 		ended = b.commit(batch)
 	}
 	s.replay = nil

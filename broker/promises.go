@@ -141,17 +141,7 @@ func (w *worker) settle() {
 	for _, c := range owing {
 		s := c.s
 		s.mu.Lock()
-		n := 0
-		for n < len(c.owed) && w.b.settled(c.owed[n].after) && w.b.settled(c.owed[n].also) {
-			if !c.gone && !c.closeAfter {
-				w.give(c, &c.owed[n])
-			}
-			c.owed[n] = reply{}
-			n++
-		}
-		if c.owed = c.owed[n:]; len(c.owed) == 0 {
-			c.owed = nil
-		} else {
+		if w.giveSettled(c) {
 			still = append(still, c)
 		}
 		s.mu.Unlock()
@@ -161,6 +151,25 @@ func (w *worker) settle() {
 		p.owing, p.held = append(still, p.owing...), append(left, p.held...)
 		p.mu.Unlock()
 	}
+}
+
+// giveSettled sends what is owed to a client and has been settled, and reports whether more is owed. The session's mutex is held.
+func (w *worker) giveSettled(c *connection) (more bool) {
+	if c.owed == nil {
+		return false // it is gone
+	}
+	owed := *c.owed
+	for len(owed) > 0 && w.b.settled(owed[0].after) && w.b.settled(owed[0].also) {
+		if !c.gone && !c.closeAfter {
+			w.give(c, &owed[0])
+		}
+		owed[0] = reply{}
+		owed = owed[1:]
+	}
+	if *c.owed = owed; len(owed) == 0 {
+		c.owed = nil
+	}
+	return len(owed) > 0
 }
 
 // storeCode is the reason code for what the store has refused.
@@ -215,7 +224,7 @@ func (k keeper) Failed(_ store.Ticket, batch *store.Batch, err error) {
 			switch op.Kind {
 			case store.Enqueue:
 				n++
-				s.refs.take(op.Ref.Seq)
+				s.kept.refs.take(op.Ref.Seq)
 				size := 0
 				if m := op.Delivery.Message; m != nil {
 					size = len(m.Payload)

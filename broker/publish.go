@@ -82,8 +82,8 @@ func (r *run) message(b *Broker, i int) *session.Message {
 		return m
 	}
 	m := &session.Message{Topic: string(r.name), Payload: r.keep(i), QoS: r.qos, Retain: r.retain, From: r.s.id, User: r.s.user}
-	if r.retain {
-		m.Door = r.s.door
+	if r.retain && b.settings.Load().CheckRetainSource {
+		m.Door = listenerKey(r.from.from)
 	}
 	if b.store != nil {
 		m.ID, m.Single = b.store.NewMessageID(), r.single
@@ -287,9 +287,9 @@ func (w *worker) received(c *connection, b *Broker, t *settings, p *packet.Publi
 	r, s := &w.run, c.s
 	code, id := c.judge(r, t)
 	if code == packet.Success && r.qos == 2 {
-		if b.store != nil {
-			s.receiving.Lock()
-			defer s.receiving.Unlock()
+		if s.stored() {
+			s.kept.receiving.Lock()
+			defer s.kept.receiving.Unlock()
 		}
 		s.mu.Lock()
 		if s.conn != c {
@@ -312,7 +312,7 @@ func (w *worker) received(c *connection, b *Broker, t *settings, p *packet.Publi
 		}
 		if stored {
 			for _, id := range r.ids {
-				w.changes().Receive(s.kept, id)
+				w.changes().Receive(s.kept.handle, id)
 			}
 		}
 	}
@@ -344,7 +344,7 @@ func (w *worker) received(c *connection, b *Broker, t *settings, p *packet.Publi
 	after, also := w.commit(), w.retained
 	w.retained = nil
 	if r.qos == 2 && s.stored() {
-		s.lastReceive = after
+		s.kept.lastReceive = after
 	}
 	w.acknowledge(c, code, after, also)
 	if b.store != nil {
@@ -360,7 +360,11 @@ func (c *connection) repeated(w *worker, id uint16) error {
 		return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-4.4.0-1", Text: "a QoS 2 PUBLISH repeated over and over on one connection"}
 	}
 	c.lastRepeat = id
-	w.acknowledge(c, packet.Success, c.s.lastReceive, nil)
+	var after *store.Batch
+	if c.s.stored() {
+		after = c.s.kept.lastReceive
+	}
+	w.acknowledge(c, packet.Success, after, nil)
 	return nil
 }
 
@@ -492,9 +496,9 @@ func (c *connection) acknowledged(w *worker, kind packet.Type, ids []uint16, cod
 			c.logAcknowledged(kind, id, code)
 		}
 	}
-	if kind == packet.PUBREL && b.store != nil {
-		s.receiving.Lock()
-		defer s.receiving.Unlock()
+	if kind == packet.PUBREL && s.stored() {
+		s.kept.receiving.Lock()
+		defer s.kept.receiving.Unlock()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -528,11 +532,11 @@ func (c *connection) acknowledged(w *worker, kind packet.Type, ids []uint16, cod
 			b.log.Cause(logging.Warning, cause.PacketIDUnknown, "Warning: Received %s from %s for an unknown packet identifier %d.", kind, s.id, id)
 		case fits != session.Fits || !s.stored():
 		case kind == packet.PUBREC && !code.Failed():
-			if ref := s.refs.find(seq); ref != nil {
+			if ref := s.kept.refs.find(seq); ref != nil {
 				if batch == nil {
 					batch = new(store.Batch)
 				}
-				batch.Release(s.kept, ref)
+				batch.Release(s.kept.handle, ref)
 			}
 		default:
 			w.done(s, seq)
@@ -563,7 +567,7 @@ func (c *connection) released(w *worker, ids []uint16) {
 			if batch == nil {
 				batch = new(store.Batch)
 			}
-			batch.Forget(s.kept, id)
+			batch.Forget(s.kept.handle, id)
 		}
 	}
 	if batch != nil {

@@ -109,7 +109,7 @@ func (b *Broker) recheck(before, now *settings, changes listener.Changes) {
 			switch {
 			case s.over || s.policy == nil:
 			case c == nil:
-				s.policy = now.policies[b.securityOf(now, s.door)]
+				s.policy = now.policies[b.securityOf(now, s.door())]
 				s.acl = s.policy.ACL(s.user, s.id)
 			case removed[c.from]:
 				b.dismiss(w, c, packet.ServerShuttingDown, cause.ListenerRemoved, "its listener was removed from the configuration")

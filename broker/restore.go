@@ -14,7 +14,7 @@ func (b *Broker) restore() error {
 	var unclean []*Session
 	n := 0
 	load := &loader{keeper: keeper{b}, session: func(s *Session) {
-		if s.unclean {
+		if s.kept.unclean {
 			unclean = append(unclean, s)
 		}
 		if n++; time.Since(told) > progressEvery {
@@ -49,27 +49,27 @@ type loader struct {
 }
 
 // Session implements [store.Handler].
-func (l *loader) Session(kept *store.Session, state store.State) {
+func (l *loader) Session(handle *store.Session, state store.State) {
 	b, r := l.b, &state.Record
 	t := b.settings.Load()
 	now := b.now()
-	s := &Session{b: b, id: kept.ClientID, user: r.User, named: r.Named, certified: r.Certified, mount: r.Mount, door: r.Listener,
-		expiry: r.Expiry, kept: kept, subs: state.Subscriptions, left: time.Unix(r.Offline, 0), unclean: r.Offline == 0}
-	kept.Owner = s
+	s := &Session{b: b, id: handle.ClientID, user: r.User, named: r.Named, certified: r.Certified, mount: r.Mount,
+		expiry: r.Expiry, subs: state.Subscriptions, kept: &kept{handle: handle, door: r.Listener, left: time.Unix(r.Offline, 0), unclean: r.Offline == 0}}
+	handle.Owner = s
 	last := max(r.Next, 1) - 1
 	if state.Backlog.Entries > 0 {
 		last = max(last, state.Backlog.Last)
 	}
 	k := session.Kept{Messages: state.Backlog.Entries, Bytes: int(state.Backlog.Bytes), First: state.Backlog.First, Last: last, Sent: max(r.Sent, 1) - 1}
-	if s.unclean {
-		s.left = now
+	if s.kept.unclean {
+		s.kept.left = now
 		k.Sent = last // anything may have been sent
 	}
 	s.out = session.Restore(k, session.Limits{Window: t.window, WindowBytes: t.MaxInflightBytes, Messages: t.MaxQueuedMessages, Bytes: t.MaxQueuedBytes}, &b.queued)
 	for _, id := range state.Received {
 		s.in.Receive(id)
 	}
-	s.policy = t.policies[b.securityOf(t, s.door)]
+	s.policy = t.policies[b.securityOf(t, s.door())]
 	s.acl = s.policy.ACL(s.user, s.id)
 	for filter, o := range s.subs {
 		b.index.Subscribe(filter, s, o)
@@ -82,11 +82,11 @@ func (l *loader) Session(kept *store.Session, state store.State) {
 		if w.Due != 0 {
 			s.due.will = time.Unix(w.Due, 0)
 		} else {
-			s.due.will = s.left.Add(time.Duration(min(w.Delay, s.expiry)) * time.Second)
+			s.due.will = s.kept.left.Add(time.Duration(min(w.Delay, s.expiry)) * time.Second)
 		}
 	}
 	if s.expiry != neverExpires {
-		s.due.expiry = s.left.Add(time.Duration(s.expiry) * time.Second)
+		s.due.expiry = s.kept.left.Add(time.Duration(s.expiry) * time.Second)
 	}
 	b.schedule(s)
 	s.mu.Unlock()

@@ -34,17 +34,23 @@ type Session struct {
 	will      *will
 	replay    []replay // retained messages on their way to a new subscription
 
-	kept        *store.Session // the session in the store; nil: it is not kept there, or there is none
-	refs        refs           // its messages in memory, as the store knows them
-	door        string         // names the listener that the client came in by
-	left        time.Time      // when its last connection ended
-	receiving   sync.Mutex     // held from when a QoS 2 packet identifier is received or released until the store has been told; taken before mu
-	lastReceive *store.Batch   // the one with the packet identifier received last; guarded by receiving
-	unclean     bool           // it came from the store, and the end of its last connection is not in there
+	kept *kept // the session in the store; nil: it is not kept there, or there is none
 
 	over       bool // ended: nobody may add to it
 	dropLogged bool // the log has said that messages are being dropped
 	due        due  // what is to happen to it while it is offline
+}
+
+// kept is the part of a session that only stored ones have. Its fields are guarded by the session's mutex but for those that say otherwise.
+type kept struct {
+	handle  *store.Session
+	refs    refs      // its messages in memory, as the store knows them
+	door    string    // names the listener that the client came in by
+	left    time.Time // when its last connection ended
+	unclean bool      // it came from the store, and the end of its last connection is not in there
+
+	receiving   sync.Mutex   // held from when a QoS 2 packet identifier is received or released until the store has been told; taken before the session's
+	lastReceive *store.Batch // the one with the packet identifier received last; guarded by receiving
 }
 
 // replay is the retained messages that a subscription asked for. They are looked up when their turn comes.

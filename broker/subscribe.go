@@ -159,7 +159,7 @@ func (c *connection) addSubscription(filter string, o topic.Options, batch *stor
 		if !existed {
 			before = nil
 		}
-		batch.Subscribe(s.kept, filter, o, before)
+		batch.Subscribe(s.kept.handle, filter, o, before)
 	}
 	if s.subs == nil {
 		s.subs = make(map[string]topic.Options)
@@ -200,7 +200,7 @@ func (c *connection) unsubscribe(w *worker, p *packet.Unsubscribe) error {
 			if batch == nil {
 				batch = new(store.Batch)
 			}
-			batch.Unsubscribe(s.kept, filter)
+			batch.Unsubscribe(s.kept.handle, filter)
 		}
 		s.replay = slices.DeleteFunc(s.replay, func(r replay) bool { return r.filter == filter }) // MQTT-3.10.4-2
 		b.log.Printf(logging.Unsubscribe, "%s %s", s.id, filter)

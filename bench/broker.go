@@ -79,7 +79,7 @@ func (b *brokerProcess) start(ctx context.Context, who Contender) error {
 	defer out.Close()
 	// Thousands of connections need more than the usual soft limit of files, and not every broker raises it.
 	b.cmd = exec.Command("/bin/sh", "-c", `ulimit -n "$(ulimit -Hn)"; exec `+names.Replace(who.Command))
-	b.cmd.Stdout, b.cmd.Stderr, b.cmd.Dir = out, out, b.dir
+	b.cmd.Stdout, b.cmd.Stderr = out, out
 	if err := b.cmd.Start(); err != nil {
 		return fmt.Errorf("bench: %s: %w", b.name, err)
 	}

@@ -32,6 +32,10 @@
 //	make crash KILLS=10000                                 any number
 //	go test ./tests/crash -run TestKills -v -seed 42       one world again: the same clients, topics and kinds of ends
 //	go test ./tests/crash -run TestPeer -v -peer mosquitto lost and doubled messages of Debian's mosquitto
+//	go test ./tests/crash -run TestBacklog -v -queued 1000000  memory, disk and restart with a million queued messages
+//	go test ./tests/crash -run '^$' -bench Syncs -benchtime 1x  how many messages share one fsync
+//
+// With -binary PROGRAM another picket is tested.
 //
 // What the scheduler does is not in the seed, so a failure may need some repetitions: -count 20. The directory of a world that failed is kept,
 // with the broker's log.

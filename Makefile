@@ -83,7 +83,7 @@ bench: build
 ROUNDS = 3
 bench-storage: build
 	bin/picket bench compare --storage --rounds $(ROUNDS) \
-		--broker 'picket=bin/picket serve -c {conf}' --config 'picket=user root; persistence true; persistence_location {dir}/store/' \
+		--broker 'picket=bin/picket serve -c {conf}' --config 'picket=user root; persistence true; persistence_location {dir}/' \
 		--broker 'mosquitto, off=mosquitto -c {conf}' --config 'mosquitto, off=user root; persistence false' \
 		--broker 'mosquitto, default=mosquitto -c {conf}' --config 'mosquitto, default=user root; persistence true; persistence_location {dir}/' \
 		--broker 'mosquitto, strict=mosquitto -c {conf}' --config 'mosquitto, strict=user root; persistence true; persistence_location {dir}/; autosave_on_changes true; autosave_interval 1'

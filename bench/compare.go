@@ -52,13 +52,13 @@ var (
 		return r.Broker.PerConnection, true
 	}}
 	sending  = Metric{Name: "throughput", Unit: "messages/s", value: func(r *Result) (float64, bool) { return r.SentPerSecond, true }}
-	answered = Metric{Name: "acknowledgement", Unit: "p99 in ms", LowerIsBetter: true, value: func(r *Result) (float64, bool) {
+	answered = Metric{Name: "acknowledgement", Unit: "acknowledged: p99 in ms", LowerIsBetter: true, value: func(r *Result) (float64, bool) {
 		if r.Acknowledged == nil {
 			return 0, false
 		}
 		return round(float64(r.Acknowledged.P99)/1e6, 2), true
 	}}
-	delivered = Metric{Name: "delivery", Unit: "p99 in ms", LowerIsBetter: true, value: func(r *Result) (float64, bool) {
+	delivered = Metric{Name: "delivery", Unit: "delivered: p99 in ms", LowerIsBetter: true, value: func(r *Result) (float64, bool) {
 		if r.Latency == nil {
 			return 0, false
 		}
@@ -99,7 +99,7 @@ func StorageRows() []Row {
 				rows = append(rows, Row{Name: fmt.Sprintf("QoS %d, %s, %s", qos, sessions, name), Config: c, Metrics: m})
 			}
 			add("1 publisher", Config{}, sending, processor)
-			add("50 publishers", Config{Publishers: 50}, sending, processor)
+			add("50 publishers", Config{Publishers: 50, Window: 100}, sending, processor)
 			latencies := []Metric{answered}
 			if sessions == Persistent {
 				latencies = append(latencies, delivered)

@@ -55,9 +55,10 @@ func TestFullDisk(t *testing.T) {
 	refused := new(store.Batch)
 	refused.Retain(&session.Message{ID: s.NewMessageID(), Topic: "full", QoS: 1}, nil)
 	w.commit(refused, edit{key: retainedName("full"), value: "never"})
-	r.wait(func() bool { return len(r.failed) > 0 })
-	if !errors.Is(r.errs[0], store.ErrFull) || len(r.health) != 1 || !errors.Is(r.health[0], store.ErrFull) {
-		t.Fatalf("errors %v, health %v", r.errs, r.health)
+	var errs, health []error
+	r.wait(func() bool { errs, health = slices.Clone(r.errs), slices.Clone(r.health); return len(errs) > 0 })
+	if !errors.Is(errs[0], store.ErrFull) || len(health) != 1 || !errors.Is(health[0], store.ErrFull) {
+		t.Fatalf("errors %v, health %v", errs, health)
 	}
 	if _, err := fs.Stat("/store/" + reserveName); err == nil {
 		t.Error("the reserve is still there")
@@ -206,6 +207,8 @@ func TestExpiry(t *testing.T) {
 		t.Fatal(err)
 	}
 	verify(t, fs, "/store")
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if len(r.failed) > 0 {
 		t.Error(r.errs)
 	}

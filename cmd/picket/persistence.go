@@ -42,6 +42,9 @@ func openStore(ctx context.Context, p broker.Persistence, asMosquitto bool, log 
 		k.dir = strings.TrimSuffix(k.file, ".db") + ".store"
 	}
 	if k.file != "" {
+		if _, err := os.Stat(filepath.Dir(k.file)); err != nil {
+			return nil, fmt.Errorf("persistence_location: %w. Make the directory, writable for the user that the broker runs as", err)
+		}
 		if err := k.prepare(ctx, asMosquitto, log); err != nil {
 			return nil, err
 		}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -63,6 +65,43 @@ func (s doctorStyle) printer(e *env) *doctor.Printer {
 		style.Width = columns
 	}
 	return doctor.NewPrinter(e.stdout, style)
+}
+
+// examine has facts gathered, prints them as they come, and then the report: with --json that alone. look is told whom to tell of each fact, which may be
+// nil, and of what takes a while.
+func (s doctorStyle) examine(e *env, look func(fact func(doctor.Fact), doing func(cause.Text)) (*doctor.Report, error)) error {
+	wait := newWait(e, s.lang())
+	printer := s.printer(e)
+	var failed error
+	var fact func(doctor.Fact)
+	if !s.JSON {
+		fact = func(f doctor.Fact) {
+			wait.clear()
+			if err := printer.Fact(f); err != nil {
+				failed = err
+			}
+		}
+	}
+	report, err := look(fact, wait.show)
+	wait.clear()
+	switch {
+	case errors.Is(err, context.Canceled):
+		return errors.New("interrupted: no conclusion is drawn from a part of the facts")
+	case err != nil:
+		return err
+	case s.JSON:
+		out, err := report.JSON(s.lang())
+		failed = s.print(e, out, err)
+	case failed == nil:
+		failed = printer.Report(report)
+	}
+	if failed != nil {
+		return failed
+	}
+	if status := report.ExitStatus(); status != doctor.ExitHealthy {
+		return &statusError{status: status}
+	}
+	return nil
 }
 
 // doctorExplain is "picket doctor explain".

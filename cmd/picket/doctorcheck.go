@@ -2,10 +2,8 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -101,40 +99,14 @@ func (c *doctorCheck) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	wait := newWait(e, c.lang())
-	printer := c.printer(e)
-	var failed error
-	if !c.JSON {
-		options.Fact = func(f doctor.Fact) {
-			wait.clear()
-			if err := printer.Fact(f); err != nil {
-				failed = err
-			}
+	return c.examine(e, func(fact func(doctor.Fact), doing func(cause.Text)) (*doctor.Report, error) {
+		options.Fact, options.Doing = fact, doing
+		facts, err := probe.Run(e.ctx, options)
+		if err != nil {
+			return nil, err
 		}
-	}
-	options.Doing = wait.show
-	facts, err := probe.Run(e.ctx, options)
-	wait.clear()
-	if err != nil {
-		if errors.Is(err, context.Canceled) {
-			return errors.New("interrupted: no conclusion is drawn from a part of the facts")
-		}
-		return err
-	}
-	report := doctor.NewReport(probe.Target(options.Target, facts), facts)
-	if c.JSON {
-		out, err := report.JSON(c.lang())
-		failed = c.print(e, out, err)
-	} else if failed == nil {
-		failed = printer.Report(report)
-	}
-	if failed != nil {
-		return failed
-	}
-	if status := report.ExitStatus(); status != doctor.ExitHealthy {
-		return &statusError{status: status}
-	}
-	return nil
+		return doctor.NewReport(probe.Target(options.Target, facts), facts), nil
+	})
 }
 
 // options turns the flags into what the probes need.

@@ -1,14 +1,13 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
+	"picket/cause"
 	"picket/doctor"
 	"picket/doctor/host"
 	"picket/doctor/host/gather"
@@ -48,26 +47,18 @@ func (c *doctorServer) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	wait := newWait(e, c.lang())
-	printer := c.printer(e)
-	var failed error
-	if !c.JSON {
-		options.Fact = func(f doctor.Fact) {
-			wait.clear()
-			if err := printer.Fact(f); err != nil {
-				failed = err
-			}
+	return c.examine(e, func(fact func(doctor.Fact), doing func(cause.Text)) (*doctor.Report, error) {
+		options.Fact, options.Doing = fact, doing
+		facts, err := gather.Gather(e.ctx, options)
+		if err != nil {
+			return nil, err
 		}
-	}
-	options.Doing = wait.show
-	facts, err := gather.Gather(e.ctx, options)
-	wait.clear()
-	if errors.Is(err, context.Canceled) {
-		return errors.New("interrupted: no conclusion is drawn from a part of the facts")
-	}
-	if err != nil {
-		return err
-	}
+		return c.report(facts), nil
+	})
+}
+
+// report draws the conclusions from what was seen.
+func (c *doctorServer) report(facts []doctor.Fact) *doctor.Report {
 	name, err := os.Hostname()
 	if err != nil {
 		name = "localhost"
@@ -79,19 +70,7 @@ func (c *doctorServer) Run(e *env) error {
 	case !outside:
 		report.Healthy = host.HealthyHereOnly
 	}
-	if c.JSON {
-		out, err := report.JSON(c.lang())
-		failed = c.print(e, out, err)
-	} else if failed == nil {
-		failed = printer.Report(report)
-	}
-	if failed != nil {
-		return failed
-	}
-	if status := report.ExitStatus(); status != doctor.ExitHealthy {
-		return &statusError{status: status}
-	}
-	return nil
+	return report
 }
 
 // options turns the flags into what to look at.

@@ -170,14 +170,11 @@ func (w *worker) expire(e *store.Expired) {
 	if s.over || s.out.Reading() {
 		return // it will be listed again
 	}
-	if w.removals == nil {
-		w.removals = new(store.Batch)
-	}
 	if s.kept.refs.find(e.Ref.Seq) != nil {
-		w.removals.Keep(s.kept.handle, e.Ref) // the outbox drops it when its turn comes, or it has been sent
+		w.leftovers().Keep(s.kept.handle, e.Ref) // the outbox drops it when its turn comes, or it has been sent
 		return
 	}
 	s.out.Drop(e.Ref.Seq, e.Bytes)
-	w.removals.Remove(s.kept.handle, e.Ref)
+	w.leftovers().Remove(s.kept.handle, e.Ref)
 	b.stats.drop(cause.MessageExpired, 1)
 }

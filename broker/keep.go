@@ -92,11 +92,16 @@ func (w *worker) done(s *Session, seq uint64) {
 		return
 	}
 	if ref, ok := s.kept.refs.take(seq); ok {
-		if w.removals == nil {
-			w.removals = new(store.Batch)
-		}
-		w.removals.Remove(s.kept.handle, ref)
+		w.leftovers().Remove(s.kept.handle, ref)
 	}
+}
+
+// leftovers is the batch of what can go from the store, which nobody waits for.
+func (w *worker) leftovers() *store.Batch {
+	if w.removals == nil {
+		w.removals = new(store.Batch)
+	}
+	return w.removals
 }
 
 // changes is the batch of what is being routed.

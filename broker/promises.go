@@ -189,7 +189,16 @@ func storeCause(err error) cause.ID {
 }
 
 // keeper is the broker as its store sees it.
-type keeper struct{ b *Broker }
+type keeper struct {
+	b *Broker
+	// refused are retained messages that could not be stored and had been replaced by then, each with what was there before: what has replaced it, and is
+	// refused too, has to give way to that. Only the store's goroutine looks at it.
+	refused map[*session.Message]*session.Message
+}
+
+func newKeeper(b *Broker) keeper {
+	return keeper{b: b, refused: make(map[*session.Message]*session.Message)}
+}
 
 // Committed implements [store.Handler].
 func (k keeper) Committed(upTo store.Ticket) { k.b.promises.rise(upTo) }
@@ -201,6 +210,7 @@ func (k keeper) Room() { k.b.throttle.release() }
 func (k keeper) Health(err error) {
 	if err == nil {
 		k.b.ailing.Store(nil)
+		clear(k.refused) // what replaced them has been settled by now
 		return
 	}
 	id := storeCause(err)
@@ -238,7 +248,7 @@ func (k keeper) Failed(_ store.Ticket, batch *store.Batch, err error) {
 			s.mu.Unlock()
 		case store.Retain:
 			n++
-			b.unretained(op)
+			k.unretained(op.Message, op.Old)
 		}
 	}
 	if n > 0 {
@@ -261,18 +271,23 @@ func (b *Broker) unsubscribed(s *Session, op *store.Op) {
 	b.index.Unsubscribe(filter, s)
 }
 
-// unretained undoes a retained message that could not be stored, unless another has taken its place.
-func (b *Broker) unretained(op *store.Op) {
+// unretained undoes a retained message that could not be stored, unless another has taken its place. old is the one that it had replaced, or nil.
+func (k keeper) unretained(m, old *session.Message) {
+	b := k.b
+	if before, ok := k.refused[old]; ok {
+		delete(k.refused, old)
+		old = before
+	}
 	b.retainMu.Lock()
 	defer b.retainMu.Unlock()
-	m := op.Message
 	if _, ok := b.retained.DeleteIf(m.Topic, func(now *session.Message) bool { return now == m }); !ok {
+		k.refused[m] = old
 		return
 	}
 	b.retainedBytes.Add(-int64(m.Size()))
-	if op.Old != nil {
-		b.retained.Set(m.Topic, op.Old)
-		b.retainedBytes.Add(int64(op.Old.Size()))
+	if old != nil {
+		b.retained.Set(m.Topic, old)
+		b.retainedBytes.Add(int64(old.Size()))
 	}
 }
 
@@ -282,7 +297,7 @@ type throttle struct {
 	back []*connection
 }
 
-// hold stops reading from a connection until there is room, if the store is full.
+// holdBack stops reading from a connection until there is room, if the store is full.
 func (b *Broker) holdBack(c *connection) {
 	if !b.store.Full() {
 		return

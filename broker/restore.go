@@ -13,7 +13,7 @@ func (b *Broker) restore() error {
 	began, told := time.Now(), time.Now()
 	var unclean []*Session
 	n := 0
-	load := &loader{keeper: keeper{b}, session: func(s *Session) {
+	load := &loader{keeper: newKeeper(b), session: func(s *Session) {
 		if s.kept.unclean {
 			unclean = append(unclean, s)
 		}

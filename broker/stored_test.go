@@ -288,6 +288,17 @@ func testRefusals(t *testing.T, x *bench, code packet.Code, breaks, heals func()
 			t.Fatalf("%s QoS %d: %+v, want code %d", m.Topic, m.QoS, ack, code)
 		}
 	}
+	// Two that replace one another before the first is refused.
+	pub.send(&packet.Publish{Topic: []byte("r"), QoS: 1, ID: 4, Retain: true, Payload: []byte("nor")},
+		&packet.Publish{Topic: []byte("r"), QoS: 2, ID: 5, Retain: true, Payload: []byte("this")})
+	for range 2 {
+		if ack, ok := pub.expect().(*packet.Ack); !ok || ack.Code != code {
+			t.Fatalf("%+v, want code %d", ack, code)
+		}
+	}
+	if m, ok := x.b.retained.Get("r"); ok {
+		t.Errorf("%q was refused and is retained", m.Payload)
+	}
 	pub.send(subscribeTo("b", 1))
 	if ack, ok := pub.expect().(*packet.Suback); !ok || ack.Codes[0] != code {
 		t.Fatalf("%+v", ack)

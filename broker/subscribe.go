@@ -264,7 +264,7 @@ func (w *worker) replayNext(c *connection) bool {
 }
 
 func (w *worker) mayReplay(s *Session, m *session.Message) bool {
-	b := w.b
+	b, t := w.b, w.b.settings.Load()
 	switch {
 	case m.Expired(b.unix.Load()):
 		b.forget(m)
@@ -272,8 +272,7 @@ func (w *worker) mayReplay(s *Session, m *session.Message) bool {
 	case s.acl != nil && !s.acl.Read(m.Topic):
 		b.stats.drop(cause.ACLReadDenied, 1)
 		return false
-	case b.settings.Load().CheckRetainSource && m.From != "" && s.policy != nil:
-		t := b.settings.Load()
+	case t.CheckRetainSource && m.From != "" && s.policy != nil:
 		if acl := t.policies[b.securityOf(t, m.Door)].ACL(m.User, m.From); acl != nil && !acl.Write(m.Topic) {
 			b.stats.drop(cause.ACLPublishDenied, 1)
 			return false

@@ -74,8 +74,8 @@ lab: build
 	cd tests/lab && go test -count=1 -timeout 20m -table $(LAB)
 
 # Picket and Debian's mosquitto side by side, and the benchmarks of the hot path.
-bench: build
-	bin/picket bench compare --broker 'picket=bin/picket serve -c {conf}' --broker 'mosquitto=mosquitto -c {conf}'
+bench:
+	bench/compare
 	go test -run '^$$' -bench . -benchmem ./packet ./topic ./session ./broker
 
 # What it costs to keep messages, and what a killed broker loses, side by side with Debian's mosquitto in three settings; and a million queued

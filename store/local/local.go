@@ -162,6 +162,7 @@ func (s *Store) openDatabase(first bool) error {
 		var e *engine
 		err := s.check()
 		if err == nil {
+			s.suspect.Store(false) // before the engine works: from then on it may find damage at any moment
 			e = newEngine(s.base, &s.syncs)
 			e.flushed = s.noteFlush
 			e.damaged = s.noteDamage
@@ -207,7 +208,6 @@ func (s *Store) install(e *engine) error {
 	s.committer.ledger = c.ledger
 	s.registry.Store(c.ledger.alive)
 	s.publish()
-	s.suspect.Store(false)
 	return nil
 }
 

@@ -53,6 +53,18 @@ func (c *camera) MaybeError(op errorfs.Op) error {
 	return nil
 }
 
+// cloneable is a file system that can be cloned at any moment. [vfs.MemFS] takes a lock for reading twice in ReuseForWrite, and stands still for ever when a
+// clone is asked for in between.
+type cloneable struct{ *vfs.MemFS }
+
+// ReuseForWrite implements [vfs.FS].
+func (c cloneable) ReuseForWrite(old, name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if err := c.Rename(old, name); err != nil {
+		return nil, err
+	}
+	return c.OpenReadWrite(name, category)
+}
+
 // TestPowerLoss lets the power fail at many moments while two clients publish at QoS 1 and 2 to one that is away, and to retained topics. On what is left of
 // the disk, the broker goes on with everything that it had acknowledged, nothing of QoS 2 comes twice, and the order is kept.
 func TestPowerLoss(t *testing.T) {
@@ -78,7 +90,7 @@ func TestPowerLoss(t *testing.T) {
 func live(t *testing.T, seed uint64) []image {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	cam := &camera{fs: vfs.NewCrashableMem(), rng: rand.New(rand.NewPCG(seed, 2))}
-	x := newStored(t, errorfs.Wrap(cam.fs, cam))
+	x := newStored(t, errorfs.Wrap(cloneable{cam.fs}, cam))
 	away := x.connect(t, packet.V5, persistent("away"))
 	away.expect()
 	away.send(subscribeTo("m/#", 2))

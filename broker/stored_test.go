@@ -417,7 +417,7 @@ func TestQueuesSpillToTheStore(t *testing.T) {
 // TestWillsSurvive has the machine lose power while a client with a will is connected, and while another one's will waits for its delay.
 func TestWillsSurvive(t *testing.T) {
 	fs := vfs.NewCrashableMem()
-	x := newStored(t, fs)
+	x := newStored(t, cloneable{fs})
 	willing := func(id string) *packet.Connect {
 		p := persistent(id)
 		p.Will = &packet.Will{Topic: "will/" + id, Payload: []byte("gone"), QoS: 1, Retain: true, Props: (&packet.Properties{WillDelay: 1}).Set(packet.WillDelayInterval)}

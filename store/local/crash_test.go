@@ -119,7 +119,7 @@ func powerLoss(t *testing.T, seed uint64) {
 		_, o.n = w.committedNow()
 		outages = append(outages, o)
 	}
-	s, r := start(t, syncPoints{fs, cut}, "/store", Options{})
+	s, r := start(t, syncPoints{cloneable{fs}, cut}, "/store", Options{})
 	mu.Lock()
 	w = newWorld(t, rng, s, r)
 	mu.Unlock()
@@ -153,7 +153,7 @@ func powerLoss(t *testing.T, seed uint64) {
 
 // syncPoints is a file system that calls cut before and after each sync.
 type syncPoints struct {
-	*vfs.MemFS
+	cloneable
 	cut func()
 }
 
@@ -173,7 +173,7 @@ func (p syncPoints) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...
 }
 
 func (p syncPoints) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return p.wrap(p.MemFS.ReuseForWrite(old, name, c))
+	return p.wrap(p.cloneable.ReuseForWrite(old, name, c))
 }
 
 func (p syncPoints) OpenDir(name string) (vfs.File, error) { return p.wrap(p.MemFS.OpenDir(name)) }

@@ -232,7 +232,7 @@ func TestPowerLossWhileItIsPutInOrder(t *testing.T) {
 		defer mu.Unlock()
 		outages = append(outages, fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rng}))
 	}
-	s, r = start(t, syncPoints{fs, cut}, "/store", Options{})
+	s, r = start(t, syncPoints{cloneable{fs}, cut}, "/store", Options{})
 	if len(s.Damage()) == 0 {
 		t.Fatal("no damage was found")
 	}

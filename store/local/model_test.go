@@ -90,9 +90,24 @@ func (r *recorder) wait(condition func() bool) {
 	}
 }
 
+// cloneable is a file system that can be cloned at any moment. [vfs.MemFS] takes a lock for reading twice in ReuseForWrite, and stands still for ever when a
+// clone is asked for in between.
+type cloneable struct{ *vfs.MemFS }
+
+// ReuseForWrite implements [vfs.FS].
+func (c cloneable) ReuseForWrite(old, name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if err := c.Rename(old, name); err != nil {
+		return nil, err
+	}
+	return c.OpenReadWrite(name, category)
+}
+
 // start opens a store and starts it.
 func start(t testing.TB, fs vfs.FS, dir string, o Options) (*Store, *recorder) {
 	t.Helper()
+	if m, ok := fs.(*vfs.MemFS); ok {
+		fs = cloneable{m}
+	}
 	o.FS, o.Log = fs, newLog(t)
 	s, err := Open(dir, o)
 	if err != nil {
@@ -226,6 +241,7 @@ type edit struct {
 	prefix     bool   // everything whose key begins with key
 	only       bool   // only if it is there
 	dropped    *bool  // set when it was taken back before it was written
+	early      *bool  // set when it was released before it was written, so that its batch writes that
 	over       *bool  // set when its session was ended, so that it may not have been written
 }
 
@@ -259,6 +275,7 @@ type queued struct {
 	qos      byte
 	released bool
 	dropped  *bool
+	early    *bool
 }
 
 // newWorld begins with what a store holds.
@@ -279,7 +296,7 @@ func newWorld(t testing.TB, rng *rand.Rand, s *Store, r *recorder) *world {
 		}
 		for _, e := range entries {
 			c.next = max(c.next, e.Seq+1)
-			c.queue[e.Seq] = &queued{ref: e.Ref, qos: e.QoS, released: e.Released, dropped: new(bool)}
+			c.queue[e.Seq] = &queued{ref: e.Ref, qos: e.QoS, released: e.Released, dropped: new(bool), early: new(bool)}
 		}
 		w.clients[id] = c
 	}
@@ -364,6 +381,8 @@ func (e *edit) apply(s state) {
 		maps.DeleteFunc(i, func(k, _ string) bool { return k == strings.TrimSpace(e.key) || strings.HasPrefix(k, e.key) })
 	case e.value == "":
 		delete(i, e.key)
+	case e.early != nil && *e.early:
+		i[e.key] = "released"
 	default:
 		i[e.key] = e.value
 	}
@@ -448,11 +467,11 @@ func (w *world) publish() {
 			if w.pick(3) == 0 {
 				d.IDs = []uint32{7, 9}
 			}
-			q := &queued{qos: d.QoS, dropped: new(bool)}
+			q := &queued{qos: d.QoS, dropped: new(bool), early: new(bool)}
 			d.Seq = c.next
 			q.ref = b.Enqueue(c.s, d, w.pick(2) == 0)
 			c.queue[c.next] = q
-			edits = append(edits, edit{key: entryName(id, c.next), value: describeEntry(store.Entry{Delivery: d}), dropped: q.dropped, over: c.over})
+			edits = append(edits, edit{key: entryName(id, c.next), value: describeEntry(store.Entry{Delivery: d}), dropped: q.dropped, early: q.early, over: c.over})
 			c.next += 1 + uint64(w.pick(2))
 		}
 	}
@@ -479,7 +498,9 @@ func (w *world) acknowledge() {
 		}
 		if q.qos == 2 && !q.released && w.pick(2) == 0 {
 			q.released = true
+			before := operations(b)
 			b.Release(c.s, &q.ref)
+			*q.early = operations(b) == before && !c.s.Over()
 			edits = append(edits, edit{key: entryName(c.id, seq), value: "released", only: true, dropped: q.dropped})
 			continue
 		}

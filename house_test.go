@@ -50,6 +50,9 @@ var mayImport = map[string]string{
 	"store/local":   "cause logging session store topic",
 	"store/mosqdb":  "packet session store topic",
 
+	// Only tests import it.
+	"internal/testbed": "packet",
+
 	"sentinel":            "cause resp sentinel/machine",
 	"sentinel/machine":    "cause resp",
 	"sentinel/simulation": "resp sentinel/machine",

@@ -1,3 +1,5 @@
+//go:build unix
+
 package conformance
 
 import (
@@ -102,8 +104,8 @@ func authWithinMaximum(e *env) {
 	const limit = 180
 	c := e.authenticated(maximumPacketSize(limit))
 	c.reauthenticate("looking-glass")
-	if a := want[*packet.Auth](c); len(c.raw) > limit {
-		e.Errorf("%s of %d bytes", describe(a), len(c.raw))
+	if a := want[*packet.Auth](c); len(c.Raw) > limit {
+		e.Errorf("%s of %d bytes", describe(a), len(c.Raw))
 	}
 }
 

@@ -1,23 +1,23 @@
+//go:build unix
+
 package conformance
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
+	"picket/internal/testbed"
 	"picket/packet"
 )
 
 // patience is how long a test waits for what has to come. Nothing waits that long for what must not come: see conn.quiet.
-const patience = time.Minute
+const patience = testbed.Patience
 
 // env is what one test works with: a version, and names of its own on brokers that all tests share.
 type env struct {
@@ -41,13 +41,11 @@ func (e *env) topic(s string) string { return e.name + "/" + s }
 // conn is a connection to a broker. Its methods end the test when something is not as it has to be.
 type conn struct {
 	*env
-	net.Conn
-	r       *bufio.Reader
+	*testbed.Client
 	id      string
 	ack     *packet.Connack
 	waiting []packet.Packet // read, but not asked for yet
 	nextID  uint16
-	raw     []byte // the last packet as it came
 }
 
 // settings are the fields of a CONNECT and where to send it.
@@ -117,12 +115,7 @@ func maximumPacketSize(n uint32) option {
 // dial opens a connection to the broker with a configuration and sends nothing.
 func (e *env) dial(config string) *conn {
 	e.Helper()
-	c, err := net.Dial("tcp", e.broker(config).addr)
-	if err != nil {
-		e.Fatal(err)
-	}
-	e.Cleanup(func() { c.Close() })
-	return &conn{env: e, Conn: c, r: bufio.NewReader(c)}
+	return &conn{env: e, Client: testbed.Dial(e, e.broker(config).Addr(e, "PORT"), e.v)}
 }
 
 // greet opens a connection and sends CONNECT. Without options: a clean session under a name of its own, on "open".
@@ -153,44 +146,15 @@ func (e *env) connect(opts ...option) *conn {
 
 func (c *conn) send(ps ...packet.Packet) {
 	c.Helper()
-	var b []byte
-	for _, p := range ps {
-		b = p.Append(b, c.v)
+	if err := c.Send(ps...); err != nil {
+		c.Fatalf("write: %v", err)
 	}
-	c.sendRaw(b)
 }
 
 func (c *conn) sendRaw(b []byte) {
 	c.Helper()
 	if _, err := c.Write(b); err != nil {
 		c.Fatalf("write: %v", err)
-	}
-}
-
-// read takes one packet off the connection.
-func (c *conn) read() (packet.Packet, error) {
-	c.SetReadDeadline(time.Now().Add(patience))
-	for n := 2; ; n++ {
-		b, err := c.r.Peek(n)
-		if err != nil {
-			return nil, err
-		}
-		head, remaining, err := packet.Header(b)
-		if err != nil {
-			return nil, err
-		}
-		if head == 0 {
-			continue
-		}
-		c.raw = make([]byte, head+remaining)
-		if _, err := io.ReadFull(c.r, c.raw); err != nil {
-			return nil, err
-		}
-		p, err := packet.Decode(c.v, c.raw[0], c.raw[head:])
-		if err != nil {
-			return nil, fmt.Errorf("the broker sent % x: %w", c.raw[:min(len(c.raw), 40)], err)
-		}
-		return p, nil
 	}
 }
 
@@ -202,7 +166,7 @@ func (c *conn) next() packet.Packet {
 		c.waiting = c.waiting[1:]
 		return p
 	}
-	p, err := c.read()
+	p, err := c.Next()
 	if err != nil {
 		c.Fatalf("waiting for a packet: %v", err)
 	}
@@ -247,7 +211,7 @@ func describe(p packet.Packet) string {
 func until[T packet.Packet](c *conn) T {
 	c.Helper()
 	for {
-		p, err := c.read()
+		p, err := c.Next()
 		if err != nil {
 			var none T
 			c.Fatalf("waiting for %T: %v", none, err)
@@ -274,7 +238,7 @@ func (c *conn) end() []packet.Packet {
 	c.Helper()
 	ps := slices.Clone(c.waiting)
 	for {
-		p, err := c.read()
+		p, err := c.Next()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			c.Fatalf("the broker has not closed the connection within %v", patience)
 		}
@@ -327,8 +291,7 @@ func (c *conn) rejected(codes ...packet.Code) {
 func (c *conn) drop() {
 	c.Helper()
 	c.Conn.(*net.TCPConn).CloseWrite()
-	c.SetReadDeadline(time.Now().Add(patience))
-	if _, err := io.Copy(io.Discard, c.r); errors.Is(err, os.ErrDeadlineExceeded) {
+	if err := c.Rest(patience); errors.Is(err, os.ErrDeadlineExceeded) {
 		c.Fatal("the broker keeps a connection that its client has ended")
 	}
 	c.Close()

@@ -1,3 +1,5 @@
+//go:build unix
+
 package conformance
 
 import (
@@ -39,7 +41,7 @@ func protocolLevel(e *env) {
 		c := e.dial("open")
 		c.sendRaw(bytesOf(0x10, "MQTT", level, 2, uint16(60), e.noProps(), e.name))
 		c.SetReadDeadline(time.Now().Add(patience))
-		b, err := io.ReadAll(c.r)
+		b, err := io.ReadAll(c.Reader)
 		if err != nil {
 			e.Fatalf("level %d: the connection was not closed: %v", level, err)
 		}
@@ -185,8 +187,8 @@ func connackRefusal(e *env) {
 	if len(ps) != 1 {
 		e.Fatalf("%d packets", len(ps))
 	}
-	if a := ps[0].(*packet.Connack); !a.Code.Failed() || c.raw[2] != 0 {
-		e.Errorf("CONNACK % x", c.raw)
+	if a := ps[0].(*packet.Connack); !a.Code.Failed() || c.Raw[2] != 0 {
+		e.Errorf("CONNACK % x", c.Raw)
 	}
 }
 
@@ -245,12 +247,12 @@ func connackOnce(e *env) {
 
 func connackFlags(e *env) {
 	c := e.connect(lasting)
-	if c.raw[2] != 0 {
-		e.Errorf("CONNACK % x", c.raw)
+	if c.Raw[2] != 0 {
+		e.Errorf("CONNACK % x", c.Raw)
 	}
 	c.drop()
-	if c = e.connect(lasting, withID(c.id)); c.raw[2] != 1 {
-		e.Errorf("CONNACK % x", c.raw)
+	if c = e.connect(lasting, withID(c.id)); c.Raw[2] != 1 {
+		e.Errorf("CONNACK % x", c.Raw)
 	}
 }
 
@@ -320,8 +322,8 @@ func willRetainNotSupported(e *env) {
 func connackWithinMaximum(e *env) {
 	c := e.greet(on("guarded"), login("alice", "wrong"), maximumPacketSize(12))
 	for _, p := range c.end() {
-		if len(c.raw) > 12 {
-			e.Errorf("%s of %d bytes", describe(p), len(c.raw))
+		if len(c.Raw) > 12 {
+			e.Errorf("%s of %d bytes", describe(p), len(c.Raw))
 		}
 	}
 }
@@ -399,15 +401,15 @@ func disconnectWithinMaximum(e *env) {
 	c := e.connect(maximumPacketSize(20))
 	c.sendRaw(bytesOf(0x30, strings.Repeat("long/", 20)+"#", 0))
 	for {
-		p, err := c.read()
+		p, err := c.Next()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			e.Fatal("the connection was not closed")
 		}
 		if err != nil {
 			return
 		}
-		if len(c.raw) > 20 {
-			e.Errorf("%s of %d bytes", describe(p), len(c.raw))
+		if len(c.Raw) > 20 {
+			e.Errorf("%s of %d bytes", describe(p), len(c.Raw))
 		}
 	}
 }

@@ -1,3 +1,5 @@
+//go:build unix
+
 package conformance
 
 import (
@@ -546,8 +548,8 @@ func smallAnswers(e *env) {
 	c := e.connect(on("guarded"), alice, maximumPacketSize(20))
 	step := func(p packet.Packet) {
 		c.send(p)
-		if got := c.next(); len(c.raw) > 20 {
-			e.Errorf("%s of %d bytes", describe(got), len(c.raw))
+		if got := c.next(); len(c.Raw) > 20 {
+			e.Errorf("%s of %d bytes", describe(got), len(c.Raw))
 		}
 	}
 	step(&packet.Publish{Topic: []byte("forbidden"), QoS: 1, ID: 1})

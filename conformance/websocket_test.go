@@ -1,7 +1,8 @@
+//go:build unix
+
 package conformance
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -12,13 +13,14 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
 
+	"picket/internal/testbed"
 	"picket/packet"
 )
 
 // dialWebSocket opens a connection to the broker's WebSocket listener.
 func (e *env) dialWebSocket() net.Conn {
 	e.Helper()
-	addr := e.broker("open").websocket
+	addr := e.broker("open").Addr(e, "PORT_WS")
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	d := ws.Dialer{Protocols: []string{"mqtt"}}
@@ -93,7 +95,8 @@ func websocketFrames(e *env) {
 		e.Fatal(err)
 	}
 	stream := &frames{conn: c}
-	answers := &conn{env: e, Conn: c, r: bufio.NewReader(stream)}
+	answers := &conn{env: e, Client: testbed.NewClient(c, e.v)}
+	answers.Reader.Reset(stream)
 	want[*packet.Connack](answers)
 	want[packet.Pingresp](answers)
 	answers.wantAck(packet.PUBACK, 9)

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"text/tabwriter"
 	"time"
+
+	"picket/internal/testbed"
 )
 
 // attack is one way to hurt a broker.
@@ -56,6 +58,9 @@ func TestUnderAttack(t *testing.T) {
 			r, usual := other.end(), control.end()
 			more := b.status("VmHWM") - idle
 			fmt.Fprintf(w, "%s\t%v\t%v\t%.0f\t%.0f\t%d\t%.1f\t%s\n", a.name, r, usual, float64(idle)/mib, float64(more)/mib, a.memory/mib, took.Seconds(), note)
+			if testbed.Race {
+				return // this run looks for races; the figures are those of another program
+			}
 			if more > a.memory {
 				t.Errorf("the broker grew by %d MiB; %d MiB are allowed: %s", more/mib, a.memory/mib, a.because)
 			}

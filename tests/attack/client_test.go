@@ -3,28 +3,23 @@
 package attack
 
 import (
-	"bufio"
 	"errors"
-	"fmt"
-	"io"
 	"net"
 	"os"
 	"testing"
 	"time"
 
+	"picket/internal/testbed"
 	"picket/packet"
 )
 
 // patience is how long a client waits for an answer before the test fails.
-const patience = time.Minute
+const patience = testbed.Patience
 
-// client is one connection, with nothing automatic: a test may be as rude as it likes.
+// client is one connection, with nothing automatic.
 type client struct {
-	net.Conn
-	t    testing.TB
-	v    packet.Version
-	r    *bufio.Reader
-	body []byte
+	*testbed.Client
+	t testing.TB
 }
 
 // dial opens a connection and sends nothing.
@@ -42,7 +37,7 @@ func (b *broker) tryDial(addr string) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &client{Conn: conn, t: b.t, v: packet.V311, r: bufio.NewReaderSize(conn, 4096)}, nil
+	return &client{testbed.NewClient(conn, packet.V311), b.t}, nil
 }
 
 // connect opens a connection, sends CONNECT and reads the CONNACK. Without a client identifier the session is clean.
@@ -58,100 +53,31 @@ func (b *broker) connect(p *packet.Connect) *client {
 }
 
 func (c *client) handshake(p *packet.Connect) error {
-	if p.Version == 0 {
-		p.Version = packet.V311
+	if p.Version != 0 {
+		c.Version = p.Version
 	}
 	if p.ClientID == "" {
 		p.CleanStart = true
 	}
-	c.v = p.Version
-	if err := c.send(p); err != nil {
-		return err
-	}
-	got, err := c.next()
-	if err != nil {
-		return fmt.Errorf("CONNECT was answered by %w", err)
-	}
-	if ack, ok := got.(*packet.Connack); !ok || ack.Code != packet.Success {
-		return fmt.Errorf("CONNECT was answered by %+v", got)
-	}
-	return nil
-}
-
-func (c *client) send(p packet.Packet) error {
-	_, err := c.Write(p.Append(nil, c.v))
+	_, err := c.Connect(p)
 	return err
 }
 
 func (c *client) mustSend(p packet.Packet) {
 	c.t.Helper()
-	if err := c.send(p); err != nil {
+	if err := c.Send(p); err != nil {
 		c.t.Fatal(err)
 	}
-}
-
-// header reads a fixed header.
-func (c *client) header() (first byte, length int, err error) {
-	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		return 0, 0, err
-	}
-	if first, err = c.r.ReadByte(); err != nil {
-		return 0, 0, err
-	}
-	for shift := 0; shift < 28; shift += 7 {
-		b, err := c.r.ReadByte()
-		if err != nil {
-			return 0, 0, err
-		}
-		length |= int(b&0x7f) << shift
-		if b < 0x80 {
-			return first, length, nil
-		}
-	}
-	return 0, 0, errors.New("remaining length of more than four bytes")
-}
-
-// next reads a packet. A Publish is valid until the next call.
-func (c *client) next() (packet.Packet, error) {
-	first, length, err := c.header()
-	if err != nil {
-		return nil, err
-	}
-	if cap(c.body) < length {
-		c.body = make([]byte, length)
-	}
-	c.body = c.body[:length]
-	if _, err := io.ReadFull(c.r, c.body); err != nil {
-		return nil, err
-	}
-	if packet.Type(first>>4) == packet.PUBLISH {
-		p := new(packet.Publish)
-		return p, p.Decode(c.v, first, c.body)
-	}
-	return packet.Decode(c.v, first, c.body)
 }
 
 // must reads packets until one is a P; others are passed over.
 func must[P packet.Packet](c *client) P {
 	c.t.Helper()
-	p, err := until[P](c)
+	p, err := testbed.Until[P](c.Client)
 	if err != nil {
-		c.t.Fatalf("waiting for a %T: %v", p, err)
+		c.t.Fatal(err)
 	}
 	return p
-}
-
-func until[P packet.Packet](c *client) (P, error) {
-	for {
-		got, err := c.next()
-		if err != nil {
-			var none P
-			return none, err
-		}
-		if p, ok := got.(P); ok {
-			return p, nil
-		}
-	}
 }
 
 // subscribe subscribes and checks that every filter is granted.
@@ -179,7 +105,5 @@ func (c *client) settle() {
 
 // ended waits until the broker closes the connection and reports whether it did so within d.
 func (c *client) ended(d time.Duration) bool {
-	_ = c.SetReadDeadline(time.Now().Add(d))
-	_, err := io.Copy(io.Discard, c.r)
-	return !errors.Is(err, os.ErrDeadlineExceeded)
+	return !errors.Is(c.Rest(d), os.ErrDeadlineExceeded)
 }

@@ -58,7 +58,7 @@ func trickle(t *testing.T, b *broker, says map[string][]byte, n int) string {
 			_, err := s.Write(s.text[i : i+1])
 			if err == nil {
 				_ = s.SetReadDeadline(time.Now().Add(time.Microsecond))
-				_, err = s.r.ReadByte()
+				_, err = s.Reader.ReadByte()
 			}
 			return err != nil && !os.IsTimeout(err)
 		})
@@ -236,7 +236,7 @@ func outOfFiles(t *testing.T, b *broker) string {
 }
 
 func read(c *client, b []byte) bool {
-	_, err := io.ReadFull(c.r, b)
+	_, err := io.ReadFull(c.Reader, b)
 	return err == nil
 }
 
@@ -259,7 +259,7 @@ func takeoverLoop(t *testing.T, b *broker) string {
 					connected.Add(1)
 				}
 				_ = c.SetReadDeadline(deadline)
-				_, _ = io.Copy(io.Discard, c.r)
+				_, _ = io.Copy(io.Discard, c.Reader)
 				c.Close()
 			}
 		})

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"picket/internal/testbed"
 	"picket/packet"
 )
 
@@ -25,7 +26,7 @@ func unreadQoS0(t *testing.T, b *broker) string {
 		p := packet.Publish{Topic: []byte("unread/x"), Payload: make([]byte, size)}
 		var run []byte
 		for len(run) < 256*kib {
-			run = p.Append(run, c.v)
+			run = p.Append(run, c.Version)
 		}
 		for sent := 0; sent < gib/2; sent += len(run) {
 			if _, err := c.Write(run); err != nil {
@@ -61,7 +62,7 @@ func unreadByMany(t *testing.T, b *broker) string {
 	c := b.connect(&packet.Connect{})
 	publishAcknowledged(c, "unread/x", 1, make([]byte, 64*kib), 200)
 	p := packet.Publish{Topic: []byte("unread/x"), Payload: make([]byte, 16*kib)}
-	run := p.Append(nil, c.v)
+	run := p.Append(nil, c.Version)
 	for range 500 {
 		if _, err := c.Write(run); err != nil {
 			t.Fatal(err)
@@ -78,7 +79,7 @@ func publishAcknowledged(c *client, topic string, qos byte, payload []byte, n in
 	var reading sync.WaitGroup
 	reading.Go(func() {
 		for range n {
-			if _, err := until[*packet.Ack](c); err != nil {
+			if _, err := testbed.Until[*packet.Ack](c.Client); err != nil {
 				c.t.Errorf("waiting for a PUBACK: %v", err)
 				c.Close()
 				for range window { // lets the writer go on to its error
@@ -90,7 +91,7 @@ func publishAcknowledged(c *client, topic string, qos byte, payload []byte, n in
 	})
 	for i := range n {
 		window <- struct{}{}
-		if err := c.send(&packet.Publish{QoS: qos, ID: uint16(i%60000 + 1), Topic: []byte(topic), Payload: payload}); err != nil {
+		if err := c.Send(&packet.Publish{QoS: qos, ID: uint16(i%60000 + 1), Topic: []byte(topic), Payload: payload}); err != nil {
 			c.t.Error(err)
 			break
 		}
@@ -109,14 +110,14 @@ func unreleased(t *testing.T, b *broker) string {
 		writing.Go(func() {
 			payload := make([]byte, 4*kib)
 			for i := range 10_000 {
-				if c.send(&packet.Publish{QoS: 2, ID: uint16(i + 1), Topic: []byte("held"), Payload: payload}) != nil {
+				if c.Send(&packet.Publish{QoS: 2, ID: uint16(i + 1), Topic: []byte("held"), Payload: payload}) != nil {
 					return // the broker has ended the connection; the reader below says how
 				}
 			}
 		})
 		received, verdict := 0, ""
 		for received < 10_000 && verdict == "" {
-			p, err := c.next()
+			p, err := c.Next()
 			switch p := p.(type) {
 			case *packet.Ack:
 				received++
@@ -148,7 +149,7 @@ func unanswered(t *testing.T, b *broker) string {
 		c.subscribe(2, "held")
 		go func() {
 			for {
-				if _, err := until[*packet.Publish](c); err != nil {
+				if _, err := testbed.Until[*packet.Publish](c.Client); err != nil {
 					return
 				}
 				arrived[i].Add(1)
@@ -185,11 +186,11 @@ func hugePayload(t *testing.T, b *broker) string {
 	})
 	defer sending.Wait()
 	began := time.Now()
-	_, length, err := receiver.header()
+	_, length, err := receiver.Header()
 	if err != nil || length != 2+len("huge")+size {
 		t.Fatalf("got a packet of %d bytes, want %d; %v", length, 2+len("huge")+size, err)
 	}
-	if _, err := receiver.r.Discard(2 + len("huge")); err != nil {
+	if _, err := receiver.Reader.Discard(2 + len("huge")); err != nil {
 		t.Fatal(err)
 	}
 	got := make([]byte, mib)
@@ -197,7 +198,7 @@ func hugePayload(t *testing.T, b *broker) string {
 		if err := receiver.SetReadDeadline(time.Now().Add(patience)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.ReadFull(receiver.r, got); err != nil {
+		if _, err := io.ReadFull(receiver.Reader, got); err != nil {
 			t.Fatalf("after %d of 255 MiB: %v", i, err)
 		}
 		if !bytes.Equal(got, block) {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"picket/internal/testbed"
 	"picket/packet"
 )
 
@@ -35,12 +36,12 @@ func (b *broker) probe() *probe {
 		for {
 			select {
 			case <-p.stop:
-				p.err = p.c.send(&packet.Publish{Topic: []byte("probe"), Payload: []byte("last")})
+				p.err = p.c.Send(&packet.Publish{Topic: []byte("probe"), Payload: []byte("last")})
 				return
 			case <-time.After(time.Until(began.Add(time.Duration(p.sent) * probeEvery))):
 			}
 			due := binary.BigEndian.AppendUint64(nil, uint64(p.sent)*uint64(probeEvery))
-			if p.err = p.c.send(&packet.Publish{Topic: []byte("probe"), Payload: due}); p.err != nil {
+			if p.err = p.c.Send(&packet.Publish{Topic: []byte("probe"), Payload: due}); p.err != nil {
 				return
 			}
 			p.sent++
@@ -48,7 +49,7 @@ func (b *broker) probe() *probe {
 	})
 	p.done.Go(func() {
 		for {
-			m, err := until[*packet.Publish](p.c)
+			m, err := testbed.Until[*packet.Publish](p.c.Client)
 			if err != nil || string(m.Payload) == "last" {
 				if err != nil {
 					p.c.t.Errorf("the other client lost its connection: %v", err)

@@ -53,9 +53,9 @@ var attacks = []attack{
 
 // handshakes is a configuration with more than one way in.
 const handshakes = `
-listener ${TLS} 127.0.0.1
+listener ${PORT_TLS} 127.0.0.1
 certfile ${CERT}
 keyfile ${KEY}
-listener ${WS} 127.0.0.1
+listener ${PORT_WS} 127.0.0.1
 protocol websockets
 `

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"picket/internal/testbed"
 	"picket/packet"
 )
 
@@ -24,7 +25,7 @@ func retainedTopics(t *testing.T, b *broker) string {
 	reader.mustSend(&packet.Subscribe{ID: 1, Filters: []packet.Subscription{{Filter: "kept/#"}}})
 	seen := make(map[string]bool, retained)
 	for len(seen) < retained {
-		p, err := until[*packet.Publish](reader)
+		p, err := testbed.Until[*packet.Publish](reader.Client)
 		if err != nil {
 			t.Fatalf("after %d of %d retained messages: %v", len(seen), retained, err)
 		}
@@ -46,7 +47,7 @@ func (b *broker) retain(n int) {
 	var run []byte
 	for i := range n {
 		p := packet.Publish{Retain: true, Topic: fmt.Appendf(nil, "kept/%d/%d", i/1000, i%1000), Payload: payload}
-		run = p.Append(run, c.v)
+		run = p.Append(run, c.Version)
 		if len(run) > 64*kib || i == n-1 {
 			if _, err := c.Write(run); err != nil {
 				b.t.Fatal(err)
@@ -95,7 +96,7 @@ func longTopics(t *testing.T, b *broker) string {
 	for i := range 20_000 {
 		copy(topic, fmt.Appendf(nil, "%05d", i))
 		p := packet.Publish{Topic: topic, Payload: []byte("x")}
-		if _, err := c.Write(p.Append(run[:0], c.v)); err != nil {
+		if _, err := c.Write(p.Append(run[:0], c.Version)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -120,11 +121,11 @@ func slashes(t *testing.T, b *broker) string {
 			for range 250 {
 				c := b.dial()
 				if kind == "will" {
-					c.v = v
+					c.Version = v
 				} else if err := c.handshake(&packet.Connect{Version: v}); err != nil {
 					t.Fatal(err)
 				}
-				if err := c.send(p); err != nil {
+				if err := c.Send(p); err != nil {
 					t.Fatal(err)
 				}
 				if granted(c, kind) {
@@ -146,11 +147,11 @@ func slashes(t *testing.T, b *broker) string {
 // granted sends a PINGREQ after what c has sent and reports whether the broker has answered that with a success. A
 // PUBLISH at QoS 0 has no answer but the end of the connection.
 func granted(c *client, kind string) bool {
-	if err := c.send(packet.Pingreq{}); err != nil {
+	if err := c.Send(packet.Pingreq{}); err != nil {
 		return false
 	}
 	for {
-		p, err := c.next()
+		p, err := c.Next()
 		if err != nil {
 			return false
 		}
@@ -201,8 +202,8 @@ func overlappingFilters(t *testing.T, b *broker) string {
 				return
 			case <-time.After(time.Millisecond):
 			}
-			if churn.send(&packet.Subscribe{ID: id | 1, Filters: []packet.Subscription{{Filter: "a/b/c/#"}}}) != nil ||
-				churn.send(&packet.Unsubscribe{ID: id | 1, Filters: []string{"a/b/c/#"}}) != nil {
+			if churn.Send(&packet.Subscribe{ID: id | 1, Filters: []packet.Subscription{{Filter: "a/b/c/#"}}}) != nil ||
+				churn.Send(&packet.Unsubscribe{ID: id | 1, Filters: []string{"a/b/c/#"}}) != nil {
 				t.Error("the client that comes and goes was thrown out")
 				return
 			}

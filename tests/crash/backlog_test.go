@@ -36,7 +36,7 @@ const ownMessages, sharedMessages = 50, 50
 
 // Queued messages lie on the disk and not in memory, survive kill -9, come in order, and leave the disk when they have been fetched.
 func TestBacklog(t *testing.T) {
-	b, err := newBroker(picket("persistence true\nmax_inflight_messages 100\nconnection_messages false\nsys_interval 1\n"), t.TempDir())
+	b, err := newBroker(picket(t, "persistence true\nmax_inflight_messages 100\nconnection_messages false\nsys_interval 1\n"), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,15 +51,17 @@ func TestBacklog(t *testing.T) {
 		return time.Since(began)
 	}
 	start()
-	t.Cleanup(func() {
-		b.kill()
-		<-b.exit
-	})
+	kill := func() {
+		if err := b.Kill(); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(kill)
 	backlog := &backlog{b: b, sessions: max(1, *queued/(ownMessages+sharedMessages))}
 	step := func(what string, do func() error) time.Duration {
 		began := time.Now()
 		if err := do(); err != nil {
-			t.Fatalf("%s: %v\n%s", what, err, b.said())
+			t.Fatalf("%s: %v\n%s", what, err, b.End())
 		}
 		return time.Since(began)
 	}
@@ -82,8 +84,7 @@ func TestBacklog(t *testing.T) {
 		t.Errorf("the broker says that it keeps %d bytes, fewer than the %d of all topics and payloads", store["live/bytes"], backlog.bytes)
 	}
 
-	b.kill()
-	<-b.exit
+	kill()
 	restart := start()
 	check("after the restart")
 	t.Logf("restart after SIGKILL in %v; peak memory %d MiB", restart.Round(time.Millisecond), b.peak(t)>>20)
@@ -294,7 +295,7 @@ func (b *broker) settled(t *testing.T, want func(map[string]int64) bool) map[str
 // peak is the largest amount of memory that the process has had, in bytes.
 func (b *broker) peak(t *testing.T) int64 {
 	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", b.cmd.Process.Pid))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", b.Cmd.Process.Pid))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -22,29 +20,6 @@ var (
 	other    = flag.String("binary", "", "a `program` to test in place of the picket of this tree")
 	progress = flag.Bool("progress", false, "prints how far TestKills is")
 )
-
-func TestMain(m *testing.M) {
-	flag.Parse()
-	os.Exit(func() int {
-		if binary = *other; binary != "" {
-			return m.Run()
-		}
-		dir, err := os.MkdirTemp("", "picket-crash")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer os.RemoveAll(dir)
-		binary = filepath.Join(dir, "picket")
-		build := exec.Command("go", "build", "-trimpath", "-o", binary, "picket/cmd/picket")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "go build picket/cmd/picket: %v\n%s", err, out)
-			return 1
-		}
-		return m.Run()
-	}())
-}
 
 // killsPerWorld is how many kills one directory sees.
 const killsPerWorld = 25
@@ -91,7 +66,7 @@ func runWorld(t *testing.T, seed uint64, kills int, total *summary) *world {
 		t.Error(err)
 		return nil
 	}
-	w, err := newWorld(seed, picket("persistence true\n"), dir, "persistence_sync always\n", "persistence_sync always\n", "persistence_sync interval\n", "persistence_sync never\n")
+	w, err := newWorld(seed, picket(t, "persistence true\n"), dir, "persistence_sync always\n", "persistence_sync always\n", "persistence_sync interval\n", "persistence_sync never\n")
 	if err != nil {
 		t.Error(err)
 		return nil
@@ -171,7 +146,7 @@ func (s *summary) step(kills int, seed uint64) {
 
 // The tester tested: a broker that keeps nothing must not get away with it.
 func TestForgetfulBrokerIsFoundOut(t *testing.T) {
-	w, err := newWorld(1, picket("persistence false\n"), t.TempDir())
+	w, err := newWorld(1, picket(t, "persistence false\n"), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func TestPeer(t *testing.T) {
 		mosquitto(t, "persistence true\nautosave_on_changes true\nautosave_interval 1\n"),
 	}
 	for _, sync := range []string{"always", "interval", "never"} {
-		programs = append(programs, picket("persistence true\npersistence_sync "+sync+"\n"))
+		programs = append(programs, picket(t, "persistence true\npersistence_sync "+sync+"\n"))
 	}
 	first := *seed
 	if first == 0 {

@@ -38,7 +38,7 @@ func BenchmarkSyncs(b *testing.B) {
 }
 
 func benchmarkSyncs(b *testing.B, c bench.Config) {
-	p, err := newBroker(picket("persistence true\nmax_inflight_messages 0\nsys_interval 1\n"), b.TempDir())
+	p, err := newBroker(picket(b, "persistence true\nmax_inflight_messages 0\nsys_interval 1\n"), b.TempDir())
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -48,12 +48,12 @@ func benchmarkSyncs(b *testing.B, c bench.Config) {
 	if err := p.ready(); err != nil {
 		b.Fatal(err)
 	}
-	defer p.terminate()
+	defer p.Stop()
 	before, err := p.measure()
 	if err != nil {
 		b.Fatal(err)
 	}
-	c.Address, c.PID, c.Drain = p.addr, p.cmd.Process.Pid, time.Minute
+	c.Address, c.PID, c.Drain = p.addr, p.Cmd.Process.Pid, time.Minute
 	if c.Sessions != bench.Offline {
 		c.Backlog = 1 << 16
 	}

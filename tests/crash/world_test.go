@@ -101,7 +101,7 @@ func newWorld(seed uint64, p program, dir string, choices ...string) (*world, er
 // happened tells that a client has read a packet: the moment in which the broker may have to die.
 func (w *world) happened(kind packet.Type) {
 	if packet.Type(w.watched.Load()) == kind && w.counter.Add(-1) == 0 {
-		w.broker.kill()
+		w.broker.Signal(syscall.SIGKILL)
 	}
 }
 
@@ -231,7 +231,7 @@ func (w *world) live(e end) bool {
 		clients.Go(func() { v.live(l) })
 	}
 	select {
-	case <-w.broker.exit: // killed by what happened
+	case <-w.broker.Done(): // killed by what happened
 	case <-time.After(e.after):
 	}
 	w.watched.Store(0)
@@ -242,14 +242,13 @@ func (w *world) live(e end) bool {
 func (w *world) finish(l *life, politely bool, clients *sync.WaitGroup) bool {
 	var err error
 	if politely {
-		err = w.broker.terminate()
+		err = w.broker.Stop()
 		w.terms++
 	} else {
-		w.broker.kill()
-		<-w.broker.exit
+		err = w.broker.Kill()
 		w.kills++
-		if s := w.broker.cmd.ProcessState.Sys().(syscall.WaitStatus); !s.Signaled() || s.Signal() != syscall.SIGKILL {
-			err = fmt.Errorf("the broker ended by itself: %v\n%s", w.broker.cmd.ProcessState, w.broker.said())
+		if s := w.broker.Cmd.ProcessState.Sys().(syscall.WaitStatus); !s.Signaled() || s.Signal() != syscall.SIGKILL {
+			err = fmt.Errorf("the broker ended by itself: %v\n%s", w.broker.Cmd.ProcessState, w.broker.End())
 		}
 	}
 	close(l.over)

@@ -7,5 +7,5 @@
 //
 // MQTT.js is installed from package-lock.json by the test itself. The same scenario against another broker:
 //
-//	go test ./tests/interop -broker 'mosquitto -c {conf}'
+//	go test ./tests/interop -broker 'mosquitto -c ${CONF}'
 package interop

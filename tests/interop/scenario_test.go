@@ -1,3 +1,5 @@
+//go:build unix
+
 package interop
 
 import (
@@ -69,12 +71,10 @@ type scenario struct {
 }
 
 func TestScenario(t *testing.T) {
-	if err := watchSources(); err != nil {
-		t.Fatal(err)
-	}
+	startBroker(t)
 	t.Run("install", func(t *testing.T) {
 		if _, err := exec.LookPath("npm"); err != nil {
-			t.Fatal("npm is missing: apt-get install nodejs npm")
+			t.Fatal("npm is missing: make setup installs it (Debian's package npm)")
 		}
 		installMQTTjs(t)
 	})
@@ -104,7 +104,7 @@ func (s scenario) step(name string, f func(scenario)) {
 	s.Run(name, func(t *testing.T) {
 		defer func() {
 			if t.Failed() {
-				t.Log(brokerLog())
+				t.Log(broker.End())
 			}
 		}()
 		s.T = t
@@ -115,7 +115,7 @@ func (s scenario) step(name string, f func(scenario)) {
 
 func (s scenario) options(scheme string) options {
 	o := options{
-		URL: fmt.Sprintf("%s://127.0.0.1:%d", scheme, broker.ports[scheme]), ClientID: fmt.Sprintf("%s-%d", s.prefix, s.count.Add(1)),
+		URL: scheme + "://" + broker.Addr(s, ports[scheme]), ClientID: fmt.Sprintf("%s-%d", s.prefix, s.count.Add(1)),
 		Username: username, Password: password, Version: s.version,
 	}
 	// MQTT 3.1 allows no more than 23 characters.
@@ -124,7 +124,7 @@ func (s scenario) options(scheme string) options {
 		o.URL += "/mqtt"
 	}
 	if scheme == "mqtts" || scheme == "wss" {
-		o.CA = broker.ca
+		o.CA = broker.Path("ca.pem")
 	}
 	return o
 }

@@ -1,3 +1,5 @@
+//go:build unix
+
 package page
 
 import (
@@ -13,11 +15,8 @@ import (
 	"picket/cause"
 )
 
-// program is the path of the picket under test, chrome the browser's driver.
-var (
-	program string
-	chrome  *browser
-)
+// chrome is the browser's driver.
+var chrome *browser
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -26,16 +25,8 @@ func run(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
 		return 1
 	}
-	dir, err := os.MkdirTemp("", "picket-page")
-	if err != nil {
-		return fail(err, nil)
-	}
-	defer os.RemoveAll(dir)
-	program = filepath.Join(dir, "picket")
-	for _, command := range [][]string{{"make", "-C", "../..", "page"}, {"go", "build", "-o", program, "picket/cmd/picket"}} {
-		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
-			return fail(fmt.Errorf("%s: %w", strings.Join(command, " "), err), out)
-		}
+	if out, err := exec.Command("make", "-C", "../..", "page").CombinedOutput(); err != nil { // the page is a part of the program
+		return fail(fmt.Errorf("make page: %w", err), out)
 	}
 	if _, err := os.Stat("node_modules"); err != nil {
 		if out, err := exec.Command("npm", "ci", "--no-audit", "--no-fund").CombinedOutput(); err != nil {
@@ -44,7 +35,7 @@ func run(m *testing.M) int {
 	}
 	chromium, err := exec.LookPath("chromium")
 	if err != nil {
-		return fail(fmt.Errorf("%w (apt-get install chromium)", err), nil)
+		return fail(fmt.Errorf("%w (make setup installs Debian's package chromium)\n", err), nil)
 	}
 	var stop func()
 	if chrome, stop, err = startBrowser(chromium, os.Stderr); err != nil {
@@ -145,7 +136,9 @@ func (tb *tab) look(b *broker, name string) {
 }
 
 // faultsScript finds what is wider than the screen, too small for a finger, or too pale to read (WCAG 2, 1.4.3: 4.5 to 1).
+// Colours that are in motion are looked at where they come to rest.
 const faultsScript = `(() => {
+	for (const a of document.getAnimations()) try { a.finish(); } catch (endless) { a.cancel(); }
 	const faults = [], visible = e => e.offsetParent !== null;
 	const inside = (e, selector) => { for (; e; e = e.parentElement) if (e.matches(selector)) return true; return false; };
 	const name = e => e.tagName + (e.id ? '#' + e.id : '.' + e.className);
@@ -290,7 +283,7 @@ func TestACL(t *testing.T) {
 			for _, p := range looks {
 				t.Run(p.name, func(t *testing.T) {
 					t.Parallel()
-					b := start(t, "acl_file DIR/acl", func(b *broker) { b.write("acl", "user "+user+"\n"+c.rules+"\n") })
+					b := start(t, "acl_file ${DIR}/acl", func(b *broker) { b.Write(t, "acl", "user "+user+"\n"+c.rules+"\n") })
 					p.URL = b.url()
 					tb := chrome.open(t, p.phone)
 					tb.login(user, password)
@@ -305,7 +298,7 @@ func TestACL(t *testing.T) {
 
 // With a topic that the user may use, the test goes through.
 func TestAnotherTopic(t *testing.T) {
-	b := start(t, "acl_file DIR/acl", func(b *broker) { b.write("acl", "user "+user+"\ntopic readwrite home/#\n") })
+	b := start(t, "acl_file ${DIR}/acl", func(b *broker) { b.Write(t, "acl", "user "+user+"\ntopic readwrite home/#\n") })
 	tb := chrome.open(t, phone{URL: b.url(), Width: 360, Height: 640, Lang: "en-GB"})
 	tb.tap("#options")
 	tb.fill("#topic", "home/phone")
@@ -334,15 +327,19 @@ func TestBrokerEndsAndReturns(t *testing.T) {
 	each(t, "", func(t *testing.T, b *broker, tb *tab, l cause.Lang) {
 		tb.login(user, password)
 		tb.healthy()
-		b.kill()
+		if err := b.Kill(); err != nil {
+			t.Error(err)
+		}
 		tb.failed(l, "stay", cause.BrokerNotRunning, map[cause.Lang]string{cause.English: "nothing answers", cause.Chinese: "没有任何应答"}[l])
 		tb.wait("#again", "")
 		tb.look(b, "killed")
-		b.run()
+		b.Run(t)
 		tb.healthy()
-		b.stop()
+		if err := b.Stop(); err != nil {
+			t.Error(err)
+		}
 		tb.failed(l, "stay", cause.ServerShuttingDown, "the broker is being stopped")
-		b.run()
+		b.Run(t)
 		tb.healthy()
 	})
 }
@@ -366,7 +363,7 @@ func TestOtherApps(t *testing.T) {
 		tb.wait("#attempts li", "before-t…")
 		similar := map[cause.Lang]string{cause.English: "your user name but for capital letters or blanks", cause.Chinese: "用户名与你的只差大小写或空格"}[l]
 		tb.wait("#attempts li", similar)
-		conn, err := tls.Dial("tcp", "127.0.0.1:"+b.port, &tls.Config{InsecureSkipVerify: true})
+		conn, err := tls.Dial("tcp", b.Addr(t, "PORT"), &tls.Config{InsecureSkipVerify: true})
 		if err == nil {
 			conn.Close()
 			t.Fatal("there is no certificate, and TLS works")
@@ -389,8 +386,8 @@ func TestOtherApps(t *testing.T) {
 
 // http_dir and phone_page false have their way.
 func TestNoPage(t *testing.T) {
-	for config, want := range map[string]string{"phone_page false": "This port speaks MQTT over WebSocket", "http_dir DIR": "my own page"} {
-		b := start(t, config, func(b *broker) { b.write("index.html", "my own page") })
+	for config, want := range map[string]string{"phone_page false": "This port speaks MQTT over WebSocket", "http_dir ${DIR}": "my own page"} {
+		b := start(t, config, func(b *broker) { b.Write(t, "index.html", "my own page") })
 		out, err := exec.Command("curl", "-s", b.url()).CombinedOutput()
 		if err != nil || !strings.Contains(string(out), want) {
 			t.Errorf("%s: %v, %s", config, err, out)

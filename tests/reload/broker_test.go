@@ -6,10 +6,6 @@ package reload
 import (
 	"context"
 	"fmt"
-	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,146 +13,62 @@ import (
 
 	"picket/access"
 	"picket/client"
+	"picket/internal/testbed"
 	"picket/packet"
 )
 
-// binary is the program under test.
-var binary string
-
-func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "picket-reload")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer os.RemoveAll(dir)
-		binary = filepath.Join(dir, "picket")
-		if out, err := exec.Command("go", "build", "-o", binary, "picket/cmd/picket").CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "go build picket/cmd/picket: %v\n%s", err, out)
-			return 1
-		}
-		return m.Run()
-	}())
-}
-
 // patience is how long anything may take before a test fails.
-const patience = time.Minute
+const patience = testbed.Patience
 
-// broker is a process that serves the file picket.conf in a folder of its own, and the ports it may use.
+// broker is a process that serves the file broker.conf in a folder of its own.
 type broker struct {
-	t     *testing.T
-	dir   string
-	ports [3]int
-	cmd   *exec.Cmd
-
+	*testbed.Broker
+	t       *testing.T
 	entries map[string]string // of the password file
 }
 
-// start runs a broker with a configuration, in which PORT0 to PORT2 and DIR stand for its ports and its folder. prepare, unless
-// nil, makes the files that the configuration names.
+// start runs a broker with a configuration. prepare, unless nil, makes the files that the configuration names.
 func start(t *testing.T, prepare func(b *broker), config string) *broker {
 	t.Helper()
-	b := &broker{t: t, dir: t.TempDir(), entries: make(map[string]string), ports: freePorts(t)}
-	if prepare != nil {
-		prepare(b)
-	}
-	b.configure(config)
-	b.run()
+	b := &broker{t: t, entries: make(map[string]string)}
+	testbed.Start(t, testbed.Options{
+		Conf:    told + config,
+		Program: []string{testbed.Picket(t), "serve", "-c", "${CONF}", "--user", "root", "-v"},
+		Ready:   " running",
+		Prepare: func(bed *testbed.Broker) {
+			if b.Broker = bed; prepare != nil {
+				prepare(b)
+			}
+		},
+	})
 	return b
 }
 
-// freePorts finds ports that nobody uses, all held until each is found so that they differ.
-func freePorts(t *testing.T) (ports [3]int) {
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		ports[i] = l.Addr().(*net.TCPAddr).Port
-	}
-	return ports
-}
-
-func (b *broker) run() {
-	log, err := os.Create(b.path("log"))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	defer log.Close()
-	b.cmd = exec.Command(binary, "serve", "-c", b.path("picket.conf"), "--user", "root", "-v")
-	b.cmd.Stdout, b.cmd.Stderr = log, log
-	b.cmd.Dir = b.dir
-	if err := b.cmd.Start(); err != nil {
-		b.t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- b.cmd.Wait() }()
-	b.t.Cleanup(func() {
-		_ = b.cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case err := <-ended:
-			if err != nil {
-				b.t.Errorf("the broker ended with %v\n%s", err, b.log())
-			}
-		case <-time.After(patience):
-			_ = b.cmd.Process.Kill()
-			b.t.Errorf("the broker does not end\n%s", b.log())
-		}
-	})
-	b.waitForLog(" running", 1)
-}
-
-func (b *broker) path(name string) string { return filepath.Join(b.dir, name) }
-
-func (b *broker) log() string {
-	data, err := os.ReadFile(b.path("log"))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return string(data)
-}
+// addr is where ${PORT0}, ${PORT1} ... listen.
+func (b *broker) addr(port int) string { return b.Addr(b.t, fmt.Sprintf("PORT%d", port)) }
 
 // waitForLog waits until a text stands in the log as often as given.
 func (b *broker) waitForLog(text string, times int) {
 	b.t.Helper()
-	b.eventually(func() error {
-		if n := strings.Count(b.log(), text); n < times {
-			return fmt.Errorf("%q is in the log %d times, not %d:\n%s", text, n, times, b.log())
+	testbed.Eventually(b.t, func() error {
+		if n := strings.Count(b.Said(), text); n < times {
+			return fmt.Errorf("%q is in the log %d times, not %d:\n%s", text, n, times, b.Said())
 		}
 		return nil
 	})
 }
 
-// eventually waits until a condition holds.
-func (b *broker) eventually(condition func() error) {
-	b.t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
-		err := condition()
-		if err == nil {
-			return
-		}
-		if time.Now().After(end) {
-			b.t.Fatal(err)
-		}
-	}
-}
-
-// write writes a file into the broker's folder; placeholders are replaced.
+// write writes a file into the broker's folder; variables are replaced.
 func (b *broker) write(name, text string) {
 	b.t.Helper()
-	replace := []string{"DIR", b.dir}
-	for i, port := range b.ports {
-		replace = append(replace, fmt.Sprintf("PORT%d", i), fmt.Sprintf("%d 127.0.0.1", port))
-	}
-	if err := os.WriteFile(b.path(name), []byte(strings.NewReplacer(replace...).Replace(text)), 0o600); err != nil {
-		b.t.Fatal(err)
-	}
+	b.Write(b.t, name, text)
 }
 
-// configure writes the configuration for the next reload. Clients are told the causes.
-func (b *broker) configure(text string) { b.write("picket.conf", "reason_strings true\n"+text) }
+// told has clients be told the causes.
+const told = "reason_strings true\n"
+
+// configure writes the configuration for the next reload.
+func (b *broker) configure(text string) { b.write("broker.conf", told+text) }
 
 // passwords writes the password file: users whose password is their name. A user's entry is the same each time.
 func (b *broker) passwords(users ...string) {
@@ -170,7 +82,7 @@ func (b *broker) passwords(users ...string) {
 			b.t.Fatal(err)
 		}
 	}
-	if err := f.WriteFile(b.path("passwords")); err != nil {
+	if err := f.WriteFile(b.Path("passwords")); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -194,10 +106,8 @@ const (
 // reload sends SIGHUP and waits until the broker has said what became of it.
 func (b *broker) reload(outcome string) {
 	b.t.Helper()
-	before := strings.Count(b.log(), outcome)
-	if err := b.cmd.Process.Signal(syscall.SIGHUP); err != nil {
-		b.t.Fatal(err)
-	}
+	before := strings.Count(b.Said(), outcome)
+	b.Signal(syscall.SIGHUP)
 	b.waitForLog(outcome, before+1)
 }
 
@@ -211,7 +121,7 @@ type user struct {
 
 // options are those of an MQTT 5.0 client with a name (none: anonymous) that is its password too.
 func (b *broker) options(port int, id, name string) client.Options {
-	o := client.Options{Transport: client.Transport{URL: fmt.Sprintf("mqtt://127.0.0.1:%d", b.ports[port])}}
+	o := client.Options{Transport: client.Transport{URL: "mqtt://" + b.addr(port)}}
 	o.Connect = packet.Connect{Version: packet.V5, ClientID: id, CleanStart: true, KeepAlive: 60}
 	if name != "" {
 		o.Connect.HasUsername, o.Connect.Username = true, name
@@ -241,7 +151,7 @@ func (b *broker) connect(o client.Options) *user {
 	b.t.Helper()
 	u, err := b.dial(o)
 	if err != nil {
-		b.t.Fatalf("%s: %v\n%s", o.Connect.ClientID, err, b.log())
+		b.t.Fatalf("%s: %v\n%s", o.Connect.ClientID, err, b.Said())
 	}
 	return u
 }
@@ -263,7 +173,7 @@ func (u *user) dismissed(code packet.Code, reason string) {
 	select {
 	case <-u.Done():
 	case <-time.After(patience):
-		u.b.t.Fatalf("%s is still connected\n%s", u.id, u.b.log())
+		u.b.t.Fatalf("%s is still connected\n%s", u.id, u.b.Said())
 	}
 	said, ok := u.Err().(*client.DisconnectError)
 	if !ok || said.Code != code || said.Props == nil || !strings.Contains(said.Props.ReasonString, reason) {
@@ -290,7 +200,7 @@ func (u *user) next() string {
 	case m := <-u.messages:
 		return m.Topic
 	case <-time.After(patience):
-		u.b.t.Fatalf("%s gets no message\n%s", u.id, u.b.log())
+		u.b.t.Fatalf("%s gets no message\n%s", u.id, u.b.Said())
 		return ""
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"picket/client"
+	"picket/internal/testbed"
 	"picket/packet"
 )
 
@@ -34,7 +35,7 @@ func (b *broker) refusal(o client.Options, code packet.Code) {
 }
 
 func TestUsers(t *testing.T) {
-	const config = "listener PORT0\npassword_file DIR/passwords\n"
+	const config = "listener ${PORT0} 127.0.0.1\npassword_file ${DIR}/passwords\n"
 	b := start(t, func(b *broker) { b.passwords("ann", "bob", "carl") }, config)
 	ann, bob, carl := b.connect(b.options(0, "a", "ann")), b.connect(b.options(0, "b", "bob")), b.connect(b.options(0, "c", "carl"))
 	scram := b.options(0, "s", "")
@@ -66,23 +67,23 @@ func TestUsers(t *testing.T) {
 }
 
 func TestAnonymous(t *testing.T) {
-	b := start(t, func(b *broker) { b.passwords("ann") }, "listener PORT0\npassword_file DIR/passwords\nallow_anonymous true\n")
+	b := start(t, func(b *broker) { b.passwords("ann") }, "listener ${PORT0} 127.0.0.1\npassword_file ${DIR}/passwords\nallow_anonymous true\n")
 	nobody, ann := b.connect(b.options(0, "n", "")), b.connect(b.options(0, "a", "ann"))
-	b.configure("listener PORT0\npassword_file DIR/passwords\nallow_anonymous false\n")
+	b.configure("listener ${PORT0} 127.0.0.1\npassword_file ${DIR}/passwords\nallow_anonymous false\n")
 	b.reload(inForce)
 	nobody.dismissed(packet.NotAuthorized, "anonymous-refused")
 	ann.stays("x")
 	b.refusal(b.options(0, "n", ""), packet.NotAuthorized)
 	// Local clients may again: the test is one.
-	b.configure("listener PORT0\npassword_file DIR/passwords\nallow_anonymous local\n")
+	b.configure("listener ${PORT0} 127.0.0.1\npassword_file ${DIR}/passwords\nallow_anonymous local\n")
 	b.reload(inForce)
 	b.connect(b.options(0, "n", "")).stays("x")
 }
 
 func TestClientIDPrefixes(t *testing.T) {
-	b := start(t, nil, "listener PORT0\nallow_anonymous true\n")
+	b := start(t, nil, "listener ${PORT0} 127.0.0.1\nallow_anonymous true\n")
 	in, out := b.connect(b.options(0, "dev-1", "")), b.connect(b.options(0, "pc", ""))
-	b.configure("listener PORT0\nallow_anonymous true\nclientid_prefixes dev-\n")
+	b.configure("listener ${PORT0} 127.0.0.1\nallow_anonymous true\nclientid_prefixes dev-\n")
 	b.reload(inForce)
 	out.dismissed(packet.NotAuthorized, "client-id-prefix")
 	in.stays("x")
@@ -90,7 +91,7 @@ func TestClientIDPrefixes(t *testing.T) {
 
 // Rules count for connected clients at once, in both directions and for subscriptions that exist.
 func TestRules(t *testing.T) {
-	const config = "listener PORT0\nallow_anonymous true\nacl_file DIR/acl\n"
+	const config = "listener ${PORT0} 127.0.0.1\nallow_anonymous true\nacl_file ${DIR}/acl\n"
 	b := start(t, func(b *broker) { b.write("acl", "topic read a/#\ntopic read b/#\ntopic write #\n") }, config)
 	reader, writer := b.connect(b.options(0, "r", "")), b.connect(b.options(0, "w", ""))
 	for _, filter := range []string{"a/#", "b/#"} {
@@ -138,7 +139,7 @@ func TestRules(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	// Without the file everything is allowed again.
-	b.configure("listener PORT0\nallow_anonymous true\n")
+	b.configure("listener ${PORT0} 127.0.0.1\nallow_anonymous true\n")
 	b.reload(inForce)
 	writer.stays("a/4")
 	if got := reader.next(); got != "a/4" {
@@ -149,7 +150,7 @@ func TestRules(t *testing.T) {
 // Limits count for new connections; what a client was promised at CONNECT stays until it comes back. mosquitto forgets
 // max_qos and max_topic_alias of a listener at SIGHUP.
 func TestLimits(t *testing.T) {
-	const first = "listener PORT0\nallow_anonymous true\nmax_qos 1\nmax_topic_alias 5\n"
+	const first = "listener ${PORT0} 127.0.0.1\nallow_anonymous true\nmax_qos 1\nmax_topic_alias 5\n"
 	b := start(t, nil, first+"max_packet_size 1000\nmax_inflight_messages 7\nmax_keepalive 100\n")
 	check := func(u *user, qos byte, aliases, receive uint16, size uint32) {
 		t.Helper()
@@ -163,7 +164,7 @@ func TestLimits(t *testing.T) {
 	b.reload(inForce) // the same again
 	again := b.connect(b.options(0, "again", ""))
 	check(again, 1, 5, 7, 1000)
-	b.configure("listener PORT0\nallow_anonymous true\nmax_topic_alias 3\nmax_packet_size 2000\nmax_inflight_messages 9\nretain_available false\n")
+	b.configure("listener ${PORT0} 127.0.0.1\nallow_anonymous true\nmax_topic_alias 3\nmax_packet_size 2000\nmax_inflight_messages 9\nretain_available false\n")
 	b.reload(inForce)
 	old.stays("x")
 	u := b.connect(b.options(0, "third", ""))
@@ -175,9 +176,9 @@ func TestLimits(t *testing.T) {
 
 // Listeners come and go; mosquitto refuses the reload.
 func TestListeners(t *testing.T) {
-	b := start(t, nil, "allow_anonymous true\nlistener PORT0\nlistener PORT1\n")
+	b := start(t, nil, "allow_anonymous true\nlistener ${PORT0} 127.0.0.1\nlistener ${PORT1} 127.0.0.1\n")
 	kept, removed := b.connect(b.options(0, "kept", "")), b.connect(b.options(1, "removed", ""))
-	b.configure("allow_anonymous true\nlistener PORT2\nlistener PORT0\nmount_point m/\n")
+	b.configure("allow_anonymous true\nlistener ${PORT2} 127.0.0.1\nlistener ${PORT0} 127.0.0.1\nmount_point m/\n")
 	b.reload(inForce)
 	removed.dismissed(packet.ServerShuttingDown, "listener-removed")
 	kept.stays("x")
@@ -187,12 +188,12 @@ func TestListeners(t *testing.T) {
 	}
 
 	// A port that somebody else has: nothing changes.
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", b.ports[1]))
+	l, err := net.Listen("tcp", b.addr(1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	b.configure("allow_anonymous true\nlistener PORT2\nlistener PORT1\n")
+	b.configure("allow_anonymous true\nlistener ${PORT2} 127.0.0.1\nlistener ${PORT1} 127.0.0.1\n")
 	b.reload(refused)
 	kept.stays("x")
 	b.connect(b.options(0, "as before", "")).stays("x")
@@ -204,25 +205,25 @@ func TestListeners(t *testing.T) {
 
 // Whatever is wrong, the old configuration stays, the log says what it is, and the next reload works.
 func TestMistakes(t *testing.T) {
-	const good = "listener PORT0\npassword_file DIR/passwords\n"
+	const good = "listener ${PORT0} 127.0.0.1\npassword_file ${DIR}/passwords\n"
 	b := start(t, func(b *broker) { b.passwords("ann") }, good)
 	ann := b.connect(b.options(0, "a", "ann"))
 	for _, c := range []struct{ config, want string }{
-		{"listener PORT0\nnonsense true\n", `Error: Unknown configuration variable "nonsense".`},
-		{"listener PORT0\nmax_qos 7\n", "Error: max_qos must be between 0 and 2 inclusive."},
-		{"listener PORT0\npersistence_sync sometimes\n", "Error: Invalid persistence_sync value (sometimes)"},
-		{"listener PORT0\npassword_file DIR/missing\n", `Unable to open pwfile "`},
-		{"listener PORT0\ncertfile DIR/missing\nkeyfile DIR/missing\n", "certfile"},
+		{"listener ${PORT0} 127.0.0.1\nnonsense true\n", `Error: Unknown configuration variable "nonsense".`},
+		{"listener ${PORT0} 127.0.0.1\nmax_qos 7\n", "Error: max_qos must be between 0 and 2 inclusive."},
+		{"listener ${PORT0} 127.0.0.1\npersistence_sync sometimes\n", "Error: Invalid persistence_sync value (sometimes)"},
+		{"listener ${PORT0} 127.0.0.1\npassword_file ${DIR}/missing\n", `Unable to open pwfile "`},
+		{"listener ${PORT0} 127.0.0.1\ncertfile ${DIR}/missing\nkeyfile ${DIR}/missing\n", "certfile"},
 		{"listener 0\n", "Error: A listener with port 0 must provide a Unix socket path."},
 	} {
 		b.configure(c.config)
-		before := strings.Count(b.log(), c.want)
+		before := strings.Count(b.Said(), c.want)
 		b.reload(refused)
 		b.waitForLog(c.want, before+1)
 		ann.stays("x")
 		b.refusal(b.options(0, "n", ""), packet.NotAuthorized)
 	}
-	if err := os.Remove(b.path("picket.conf")); err != nil {
+	if err := os.Remove(b.Path("broker.conf")); err != nil {
 		t.Fatal(err)
 	}
 	b.reload(refused)
@@ -234,17 +235,17 @@ func TestMistakes(t *testing.T) {
 
 // SIGHUP opens the log file again, as logrotate expects, and follows a new destination.
 func TestLog(t *testing.T) {
-	const config = "listener PORT0\nallow_anonymous true\n"
-	b := start(t, nil, config+"log_dest stderr\nlog_dest file DIR/first.log\n")
-	if err := os.Rename(b.path("first.log"), b.path("first.log.1")); err != nil {
+	const config = "listener ${PORT0} 127.0.0.1\nallow_anonymous true\n"
+	b := start(t, nil, config+"log_dest stderr\nlog_dest file ${DIR}/first.log\n")
+	if err := os.Rename(b.Path("first.log"), b.Path("first.log.1")); err != nil {
 		t.Fatal(err)
 	}
 	b.reload(inForce)
 	b.connect(b.options(0, "rotated", ""))
 	contains := func(name, text string) {
 		t.Helper()
-		b.eventually(func() error {
-			data, err := os.ReadFile(b.path(name))
+		testbed.Eventually(t, func() error {
+			data, err := os.ReadFile(b.Path(name))
 			if err == nil && !strings.Contains(string(data), text) {
 				err = fmt.Errorf("%s does not have %q:\n%s", name, text, data)
 			}
@@ -252,21 +253,21 @@ func TestLog(t *testing.T) {
 		})
 	}
 	contains("first.log", "as rotated")
-	b.configure(config + "log_dest stderr\nlog_dest file DIR/second.log\nlog_format json\n")
+	b.configure(config + "log_dest stderr\nlog_dest file ${DIR}/second.log\nlog_format json\n")
 	b.reload(inForce)
 	b.connect(b.options(0, "moved", ""))
 	contains("second.log", "as moved")
-	if data, _ := os.ReadFile(b.path("second.log")); !strings.HasPrefix(string(data), "{") {
+	if data, _ := os.ReadFile(b.Path("second.log")); !strings.HasPrefix(string(data), "{") {
 		t.Errorf("not JSON: %.100s", data)
 	}
-	if data, _ := os.ReadFile(b.path("first.log")); strings.Contains(string(data), "as moved") {
+	if data, _ := os.ReadFile(b.Path("first.log")); strings.Contains(string(data), "as moved") {
 		t.Error("the old file is still written to")
 	}
 }
 
 // Messages are not lost while the configuration is read again and again.
 func TestTraffic(t *testing.T) {
-	const config = "listener PORT0\nallow_anonymous true\nacl_file DIR/acl\n"
+	const config = "listener ${PORT0} 127.0.0.1\nallow_anonymous true\nacl_file ${DIR}/acl\n"
 	b := start(t, func(b *broker) { b.write("acl", "topic readwrite t/#\n") }, config)
 	reader, writer := b.connect(b.options(0, "r", "")), b.connect(b.options(0, "w", ""))
 	if code := reader.subscribe("t/+"); code.Failed() {
@@ -310,7 +311,7 @@ func TestTraffic(t *testing.T) {
 
 // max_connections is still in force after a reload, where mosquitto forgets it, and a new one counts.
 func TestMaxConnections(t *testing.T) {
-	const config = "allow_anonymous true\nlistener PORT0\nmax_connections "
+	const config = "allow_anonymous true\nlistener ${PORT0} 127.0.0.1\nmax_connections "
 	b := start(t, nil, config+"2\n")
 	for _, id := range []string{"first", "second"} {
 		b.connect(b.options(0, id, ""))
@@ -330,14 +331,12 @@ func TestMaxConnections(t *testing.T) {
 // Whoever connects after SIGHUP has been sent is judged by the new configuration. Should a client come in before, because a thread was interrupted
 // just when it took the signal from the kernel, the reload has to find it.
 func TestConnectingMeanwhile(t *testing.T) {
-	b := start(t, func(b *broker) { b.passwords("ann", "bob") }, "listener PORT0\npassword_file DIR/passwords\n")
+	b := start(t, func(b *broker) { b.passwords("ann", "bob") }, "listener ${PORT0} 127.0.0.1\npassword_file ${DIR}/passwords\n")
 	early := 0
 	for i := range 20 {
 		b.passwords("ann")
-		before := strings.Count(b.log(), inForce)
-		if err := b.cmd.Process.Signal(syscall.SIGHUP); err != nil {
-			t.Fatal(err)
-		}
+		before := strings.Count(b.Said(), inForce)
+		b.Signal(syscall.SIGHUP)
 		u, err := b.dial(b.options(0, fmt.Sprint("b", i), "bob"))
 		b.waitForLog(inForce, before+1)
 		if err == nil {

@@ -36,6 +36,7 @@ const (
 	OverloadOrStorm        ID = "overload-or-storm"
 	ConntrackFull          ID = "conntrack-full"
 	LogLinesLost           ID = "log-lines-lost"
+	Unexplained            ID = "unexplained"
 )
 
 // From a host name to an address.

@@ -414,4 +414,16 @@ var serverCauses = []Cause{
 			"清理磁盘，或让读取日志的程序继续；减少日志类型（`log_type`）。",
 		},
 	},
+	{
+		ID: Unexplained, Severity: Error, Stage: Server,
+		Title: Text{"something is wrong here, and what was seen does not tell why", "确实有异常，但现有迹象不足以判断原因"},
+		Explain: Text{
+			"What is marked with ✗ should not be so, and none of the causes that the doctor knows explains it. That is no proof that clients are kept away, and none that they are not.",
+			"标有 ✗ 的结果不应该出现，而诊断工具已知的原因都无法解释它。这不能证明客户端一定连不上，也不能说明一切正常。",
+		},
+		Remedy: Text{
+			"Run the same command once more, and from another network; on the broker's machine run `sudo picket doctor --server`, and look at the broker's log at the time of the test. If it stays, the output with `--json` is what somebody who helps needs to see.",
+			"把同样的命令再运行一次，并换一个网络再试；在服务端所在的机器上运行 `sudo picket doctor --server`，并查看测试时刻的服务端日志。如果问题依旧，请把带 `--json` 的输出交给协助排查的人。",
+		},
+	},
 }

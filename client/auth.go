@@ -79,7 +79,7 @@ func (c *Client) handshake(in *input) error {
 		return lost(err)
 	}
 	for {
-		first, body, err := in.next(packet.MaxRemaining + 5)
+		first, body, err := in.next(c.o.maxPacket())
 		if err != nil {
 			return err
 		}

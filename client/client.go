@@ -37,6 +37,9 @@ type Options struct {
 	// MaxInflight bounds how many of the client's own QoS 1 and 2 messages are under way at a time. 0 leaves it to the
 	// server's Receive Maximum, which is never exceeded (MQTT-3.3.4-9).
 	MaxInflight int
+	// MaxPacket bounds what is taken from the server, in bytes of a whole packet: a longer one ends the connection before memory is
+	// given to it. 0 is the protocol's own bound, 256 MiB. In MQTT 5 the server is told by the CONNECT's Maximum Packet Size alone.
+	MaxPacket int
 	// Auth does enhanced authentication (MQTT 5.0, 4.12).
 	Auth Authenticator
 	// Session holds what earlier connections left unfinished; nil begins with nothing.

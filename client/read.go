@@ -70,11 +70,19 @@ func (in *input) fill() error {
 	return err
 }
 
+// maxPacket is the length of a packet, in bytes, above which nothing is taken.
+func (o *Options) maxPacket() int {
+	if o.MaxPacket > 0 {
+		return o.MaxPacket
+	}
+	return packet.MaxRemaining + 5
+}
+
 // read acts on what the server sends until the connection ends.
 func (c *Client) read(in *input) error {
-	limit := packet.MaxRemaining + 5
+	limit := c.o.maxPacket()
 	if p := c.o.Connect.Props; p.Has(packet.MaximumPacketSize) {
-		limit = int(p.MaximumPacketSize)
+		limit = min(limit, int(p.MaximumPacketSize))
 	}
 	for {
 		first, body, err := in.next(limit)

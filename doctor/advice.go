@@ -28,12 +28,15 @@ func (f *Finding) texts(lang cause.Lang) (filled, error) {
 	if err != nil {
 		return filled{}, err
 	}
-	t.meaning = f.Meaning.In(lang)
+	t.explain, t.remedy, t.meaning = clean(t.explain), clean(t.remedy), clean(f.Meaning.In(lang))
 	own := make([]filledStep, 0, len(f.Steps)+len(t.steps))
 	for _, s := range f.Steps {
 		own = append(own, filledStep{s.Title.In(lang), s.Lines.In(lang)})
 	}
 	t.steps = append(own, t.steps...)
+	for i := range t.steps {
+		t.steps[i].Title, t.steps[i].Lines = clean(t.steps[i].Title), clean(t.steps[i].Lines)
+	}
 	return t, nil
 }
 

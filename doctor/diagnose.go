@@ -10,37 +10,30 @@ import (
 // maxFindings is how many findings a diagnosis gives: what is less likely than so many others does not help.
 const maxFindings = 5
 
-// Beside a finding that is certain, one that fits worse than unlikely is not worth a word.
-const (
-	certain  = 90
-	likely   = 50 // beyond merely possible
-	unlikely = 40
-)
-
 // Diagnose turns the facts of the client's side into findings, the best first, and says at which stage the way ends: empty when it goes
 // through. It is pure: the same facts give the same findings.
 func Diagnose(facts []Fact) (findings []Finding, end cause.Stage) {
 	p := newPatient(facts)
-	for _, s := range []struct {
-		stage   cause.Stage
-		examine func(*patient) (ends bool)
-	}{
-		{cause.Name, (*patient).name}, {cause.TCP, (*patient).tcp}, {cause.TLS, (*patient).tls}, {cause.Upgrade, (*patient).upgrade},
-		{cause.Connect, (*patient).connect}, {cause.Use, (*patient).use}, {cause.Stay, (*patient).stay},
-	} {
-		if s.examine(p) {
-			if end = s.stage; p.end != "" {
-				end = p.end
-			}
-			break
-		}
+	if end = Apply(facts, p, clientRules); end != "" && p.end != "" {
+		end = p.end
 	}
 	p.form(end)
-	ranked := Rank(p.findings)
+	ranked := p.Conclude(end)
 	if len(ranked) > 0 && ranked[0].Fit >= certain {
 		ranked = slices.DeleteFunc(ranked, func(f Finding) bool { return f.Fit < unlikely })
 	}
 	return ranked[:min(len(ranked), maxFindings)], end
+}
+
+// clientRules are those about the client's way, in the order of the way.
+var clientRules = []Rule[*patient]{
+	{cause.Name, []string{"lookup", "address"}, (*patient).name},
+	{cause.TCP, []string{"dial"}, (*patient).tcp},
+	{cause.TLS, []string{"handshake"}, (*patient).tls},
+	{cause.Upgrade, []string{"upgrade"}, (*patient).upgrade},
+	{cause.Connect, []string{"connect"}, (*patient).connect},
+	{cause.Use, []string{"subscribe", "publish"}, (*patient).use},
+	{cause.Stay, nil, (*patient).stay},
 }
 
 // NewReport is the report about a target.
@@ -48,6 +41,14 @@ func NewReport(t Target, facts []Fact) *Report {
 	r := &Report{Subject: t.URL(), Facts: facts, Way: true}
 	r.Findings, r.End = Diagnose(facts)
 	form := t.Form()
+	if slices.ContainsFunc(facts, func(f Fact) bool { _, is := f.(Unfinished); return is }) {
+		r.Failed = true
+		r.Healthy = cause.Text{
+			EN: "No fault was found in what could be tried; not everything could be tried in time.",
+			ZH: "已完成的测试没有发现故障；但有些测试没能在时限内进行。",
+		}
+		return r
+	}
 	r.Healthy = cause.Text{
 		EN: "No fault was found: a client with these settings connects, publishes and receives.\n" + form.EN,
 		ZH: "没有发现故障：使用以下设置的客户端可以连接、发布和接收消息。\n" + form.ZH,
@@ -113,13 +114,13 @@ type patient struct {
 	takeovers  []seen[Takeover]
 	idles      []seen[Idle]
 
-	findings []Finding
-	end      cause.Stage // where the way ends, when that is another stage than the one at which it shows
+	*Case
+	end cause.Stage // where the way ends, when that is another stage than the one at which it shows
 }
 
 func newPatient(facts []Fact) *patient {
 	p := &patient{
-		targetAt: -1, lookups: of[Lookup](facts), addresses: of[Address](facts), dials: of[Dial](facts), around: of[Neighbours](facts), pings: of[Ping](facts), openings: of[Opening](facts),
+		Case: &Case{Facts: facts}, targetAt: -1, lookups: of[Lookup](facts), addresses: of[Address](facts), dials: of[Dial](facts), around: of[Neighbours](facts), pings: of[Ping](facts), openings: of[Opening](facts),
 		handshakes: of[Handshake](facts), clocks: of[Clock](facts), upgrades: of[Upgrade](facts), connects: of[Connect](facts),
 		announced: of[Announced](facts), subscribes: of[Subscribe](facts), publishes: of[Publish](facts), ends: of[Ended](facts),
 		trips: of[RoundTrips](facts), takeovers: of[Takeover](facts), idles: of[Idle](facts),
@@ -153,9 +154,7 @@ func (p *patient) found(id cause.ID, fit int, evidence []int, more ...detail) {
 	for _, add := range more {
 		add(&f)
 	}
-	slices.Sort(f.Evidence)
-	f.Evidence = slices.Compact(f.Evidence)
-	p.findings = append(p.findings, f)
+	p.Add(f)
 }
 
 // detail adds something to a finding.
@@ -165,7 +164,7 @@ type detail func(*Finding)
 func meaning(t cause.Text) detail { return func(f *Finding) { f.Meaning = t } }
 
 // means is meaning with the same arguments in both languages.
-func means(en, zh string, args ...any) detail { return meaning(say(en, zh, args...)) }
+func means(en, zh string, args ...any) detail { return meaning(Say(en, zh, args...)) }
 
 // not says why a neighbour is not the cause.
 func not(id cause.ID, en, zh string) detail {

@@ -156,8 +156,9 @@ func (p *patient) partly(own, accepted []seen[Connect]) {
 				means("The broker's longest keep alive is %d seconds. MQTT 5 clients are told so and keep it; this one asked for %d and is refused.", "服务端允许的 keepalive 最长 %d 秒。MQTT 5 客户端会得到通知并遵守；而这里请求的是 %d 秒，因此被拒绝。", longest, c.fact.KeepAlive))
 			continue
 		}
-		if c.fact.Result == Refused && c.fact.Code != 1 && c.fact.Code != 0x84 {
-			continue // refused for another reason, such as a limit that was just reached
+		if c.fact.Result == Failed || c.fact.Result == Refused && slices.Contains([]int{3, 0x88, 0x89, 0x97, 0x9F}, c.fact.Code) {
+			p.oneOfSeveral(c, accepted[0])
+			continue
 		}
 		p.found(cause.ProtocolVersion, 88, []int{c.at, accepted[0].at},
 			means("MQTT %s is refused and MQTT %s is accepted.", "MQTT %s 被拒绝，MQTT %s 被接受。", c.fact.Version, accepted[0].fact.Version))
@@ -171,6 +172,20 @@ func (p *patient) partly(own, accepted []seen[Connect]) {
 			p.found(cause.AuthBackendDown, 45, []int{c.at})
 		}
 	}
+}
+
+// oneOfSeveral: of logins one after the other, one came to nothing for a reason that is not its own.
+func (p *patient) oneOfSeveral(c, works seen[Connect]) {
+	at := []int{c.at, works.at}
+	if c.fact.Result == Failed {
+		p.found(cause.RateLimitOrBan, 78, at,
+			means("One login was accepted, and for the next no connection came about: somebody counts connections by time, or takes only so many.", "前一次登录成功，紧接着的一次却连接不上：有设备在按时间限制连接次数，或连接数有上限。"))
+		p.found(cause.MaxConnections, 55, at)
+		return
+	}
+	p.found(cause.ServerFull, 70, at, means("One login was accepted, and another refused for lack of room.", "有的登录成功，有的因没有空位被拒绝。"))
+	p.found(cause.RateLimitOrBan, 55, at)
+	p.found(cause.Overloaded, 52, at)
 }
 
 // longestKeepAlive is the keep alive that the broker has announced, in seconds; 0 if it has not.
@@ -242,6 +257,14 @@ func (p *patient) mute(c seen[Connect], evidence []int) {
 // hungUp: the connection ends upon CONNECT.
 func (p *patient) hungUp(own []seen[Connect], evidence []int) {
 	trials := where(p.connects, func(c Connect) bool { return c.Trial && c.Result == Accepted })
+	if len(trials) > 0 && trials[0].fact.Rested {
+		p.found(cause.RateLimitOrBan, 86, append(evidence, places(trials)...),
+			means("Attempts shortly one after the other are all closed; after five seconds in which nothing was tried the next one is let in: somebody counts this address's connections by time.",
+				"接连的尝试全部被断开；停顿五秒之后再试就能连上：有设备在按时间限制本地址的连接次数。"),
+			not(cause.MaxConnections, "where all places are taken, a pause does not help", "如果是连接数已满，停顿并没有用"))
+		p.found(cause.MaxConnections, 45, evidence)
+		return
+	}
 	if len(trials) > 0 {
 		p.found(cause.MaxConnections, 80, append(evidence, places(trials)...),
 			means("One attempt is accepted and another is closed without an answer: from time to time there is room.", "有的尝试被接受，有的没有应答就被关闭：时而有空位，时而没有。"))

@@ -69,7 +69,13 @@ func (p *patient) tcp() bool {
 		p.someAddresses(asked, open)
 		return false
 	}
-	if len(asked) == 0 || len(p.handshakes)+len(p.upgrades)+len(p.connects) > 0 { // it was open, and cut off at once
+	if len(asked) == 0 {
+		return false
+	}
+	if len(p.handshakes)+len(p.upgrades)+len(p.connects) > 0 { // it was open, and cut off at once, or opened later
+		if late := where(p.dials, func(d Dial) bool { return d.Purpose == Again && d.Result == Open }); len(late) > 0 {
+			p.fromTimeToTime(asked, late)
+		}
 		return false
 	}
 	// IPv4 is what nearly everyone uses; IPv6 counts where it was possible at all.
@@ -99,12 +105,23 @@ func (p *patient) tcp() bool {
 	return true
 }
 
+// fromTimeToTime: the first attempt got no answer, and a later one did.
+func (p *patient) fromTimeToTime(asked, late []seen[Dial]) {
+	evidence := append(places(asked), places(late)...)
+	p.found(cause.RateLimitOrBan, 68, evidence,
+		means("The first attempt got no answer, and some seconds later the port opened: somebody lets in only so many connections in a time.", "第一次连接没有应答，几秒之后端口又能打开：有设备限制单位时间内的连接次数。"),
+		not(cause.HostFirewallDrop, "a rule that drops the port drops it every time", "丢弃该端口的规则每次都会丢弃"))
+	p.found(cause.LossyNetwork, 58, evidence)
+	p.found(cause.ConntrackFull, 52, evidence)
+}
+
 func isIPv6(address string) bool { return strings.Contains(address, ":") }
 
 // someAddresses: some addresses of a name work and others do not, which is a matter of luck for clients.
 func (p *patient) someAddresses(asked, open []seen[Dial]) {
 	for _, d := range asked {
 		if d.fact.Result == Open || d.fact.Result == NetUnreachable {
+			p.Settle(d.at) // a machine without IPv6 loses nothing by an address of IPv6
 			continue
 		}
 		works := open[0].fact.Address

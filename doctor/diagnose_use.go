@@ -114,7 +114,13 @@ func (p *patient) sizes() {
 	}
 	for _, b := range p.publishes {
 		f := b.fact
-		if f.Retain || f.Small || f.Result == Returned || f.Size <= max(plainSize, largest) {
+		if f.Retain || f.Small || f.Result == Returned {
+			continue
+		}
+		if f.Size <= max(plainSize, largest) {
+			if f.Size > plainSize {
+				p.Settle(b.at) // it came back at the second try
+			}
 			continue
 		}
 		p.size(b, largest)
@@ -261,6 +267,7 @@ func (p *patient) stay() (ends bool) {
 	for _, r := range p.trips {
 		p.roundTrips(r)
 	}
+	p.distance()
 	for _, e := range p.ends {
 		if e.fact.During == "round-trips" {
 			ends = true
@@ -281,12 +288,40 @@ func (p *patient) stay() (ends bool) {
 	return ends
 }
 
+// distance: where no round trips were measured, opening connections tells how long one takes.
+func (p *patient) distance() {
+	if len(p.trips) > 0 {
+		return
+	}
+	var least Milliseconds
+	var at []int
+	count := func(place int, ms Milliseconds) {
+		if ms > 0 {
+			at = append(at, place)
+			if least == 0 || ms < least {
+				least = ms
+			}
+		}
+	}
+	for _, d := range where(p.dials, func(d Dial) bool { return d.Result == Open }) {
+		count(d.at, d.fact.Ms)
+	}
+	for _, c := range p.connects {
+		count(c.at, c.fact.ConnectMs)
+	}
+	if len(at) < 2 || least < farMs {
+		return
+	}
+	p.found(cause.FarAway, 90, at, set("seconds", fmt.Sprintf("%.2f", float64(least)/1000)),
+		means("To open a connection takes at least %v, which is one round trip.", "建立连接至少需要 %v，这就是一次往返的时间。", least))
+}
+
 // roundTrips tells the everyday reasons of slowness apart.
 func (p *patient) roundTrips(r seen[RoundTrips]) {
 	at := []int{r.at}
 	f := r.fact
 	distant := func(d *Finding) {
-		d.RuledOut = append(d.RuledOut, RuledOut{cause.FarAway, say("the quickest answer comes after %v", "最快的一次应答只用了 %v", f.Min)})
+		d.RuledOut = append(d.RuledOut, RuledOut{cause.FarAway, Say("the quickest answer comes after %v", "最快的一次应答只用了 %v", f.Min)})
 	}
 	switch {
 	case f.Lossy():

@@ -61,8 +61,19 @@ type Finding struct {
 	RuledOut []RuledOut
 	// Steps are instructions for this very case; they are shown before the catalogue's recipes.
 	Steps []Step
+	// stage is where an unexplained finding belongs; empty: that of the catalogue.
+	stage cause.Stage
 	// Recipes names the recipes of the catalogue to show. Nil: those that the catalogue has for the cause. Empty: none.
 	Recipes []string
+}
+
+// Stage is the stage that the finding belongs to.
+func (f *Finding) Stage() cause.Stage {
+	if f.stage != "" {
+		return f.stage
+	}
+	c, _ := cause.Lookup(f.Cause)
+	return c.Stage
 }
 
 // RuledOut is a cause that looks like the one that was found, and is not it.
@@ -118,7 +129,7 @@ func (r *Report) ExitStatus() int {
 	for _, f := range r.Findings {
 		c, _ := cause.Lookup(f.Cause)
 		if c.Severity == cause.Error && !r.Way && f.Fit >= likely {
-			return stageStatus(c.Stage)
+			return stageStatus(f.Stage())
 		}
 		if c.Severity >= cause.Warning {
 			status = ExitWarning

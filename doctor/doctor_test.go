@@ -3,8 +3,10 @@ package doctor
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"picket/cause"
 )
@@ -266,5 +268,63 @@ func TestCatalogueCanBeExplained(t *testing.T) {
 		if out, err := CatalogueJSON(lang, cause.All()...); err != nil || !json.Valid(out) {
 			t.Errorf("the catalogue as JSON: %v", err)
 		}
+	}
+}
+
+// What a stranger sends reaches neither a terminal nor JSON as something that a terminal obeys.
+func TestStrangersCharacters(t *testing.T) {
+	hostile := "a\x1b[31mb\u202Ec\u200Bd\u0085e\x7Ff\u2066g\U000E0041h"
+	if got := Printable(hostile, 100); got != "a[31mbcdefgh" {
+		t.Errorf("Printable gives %q", got)
+	}
+	for _, lang := range []cause.Lang{cause.English, cause.Chinese} {
+		facts := way(numbered, inside, dial("192.168.7.5", 1883, Open), Connect{Version: "5.0", Result: Refused, Code: 0x87, Reason: hostile, User: hostile})
+		report := NewReport(Target{Scheme: "mqtt", Host: "192.168.7.5", Port: 1883}, facts)
+		out := show(t, report, Style{Lang: lang})
+		b, err := report.JSON(lang)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !json.Valid(b) {
+			t.Errorf("the JSON is broken: %s", b)
+		}
+		for name, text := range map[string]string{"text": out, "JSON": string(b)} {
+			if i := strings.IndexFunc(text, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }); i >= 0 {
+				t.Errorf("in %s the %s has %q", lang, name, text[i:min(i+4, len(text))])
+			}
+		}
+	}
+}
+
+// No status 0 over something bad that nobody has explained.
+func TestUnexplained(t *testing.T) {
+	facts := way(numbered, inside, dial("192.168.7.5", 1883, Open), Connect{Version: "3.1.1", ID: RandomID, KeepAlive: 60, Result: Accepted},
+		heard{at: cause.Use, what: Bad, text: cause.Text{EN: "something", ZH: "某事"}})
+	r := NewReport(Target{Scheme: "mqtt", Host: "192.168.7.5", Port: 1883}, facts)
+	if len(r.Findings) != 1 || r.Findings[0].Cause != cause.Unexplained || r.Findings[0].Stage() != cause.Use || r.ExitStatus() == ExitHealthy {
+		t.Errorf("got %+v, status %d", r.Findings, r.ExitStatus())
+	}
+	facts = append(facts, Unfinished{Seconds: 30})
+	if r := NewReport(Target{}, facts[:len(facts)-2]); r.ExitStatus() != ExitHealthy {
+		t.Errorf("without anything bad the status is %d", r.ExitStatus())
+	}
+	if r := NewReport(Target{}, append(slices.Clone(facts[:len(facts)-2]), Unfinished{Seconds: 30})); r.ExitStatus() != ExitFailed {
+		t.Errorf("when not everything could be tried the status is %d", r.ExitStatus())
+	}
+}
+
+// Two causes with the same evidence are not certain both.
+func TestCertaintyIsEarned(t *testing.T) {
+	c := &Case{}
+	c.Add(Finding{Cause: cause.HostFirewallDrop, Fit: 92, Evidence: []int{1}})
+	c.Add(Finding{Cause: cause.SecurityGroupClosed, Fit: 80, Evidence: []int{1}})
+	if got := c.Conclude(cause.TCP); got[0].Fit >= certain {
+		t.Errorf("got %+v", got)
+	}
+	// A message that came back at another QoS contradicts what the access list is said to do.
+	c = &Case{Facts: []Fact{Publish{Topic: "t", QoS: 1, Result: Returned}}}
+	c.Add(Finding{Cause: cause.ACLSilent, Fit: 85, Values: cause.Values{"topic": "t"}})
+	if got := c.Conclude(""); len(got) != 0 {
+		t.Errorf("got %+v", got)
 	}
 }

@@ -113,7 +113,9 @@ type Connect struct {
 	Password  bool   `json:"password,omitempty"` // a password was sent
 	KeepAlive int    `json:"keep_alive"`         // seconds
 	// Trial: it was not what the user's client would send, but a question that tells causes apart.
-	Trial  bool   `json:"trial,omitempty"`
+	Trial bool `json:"trial,omitempty"`
+	// Rested: for some seconds before it nothing was tried.
+	Rested bool   `json:"rested,omitempty"`
 	Result string `json:"result"`
 	// Code is the reason code of MQTT 5, or the return code of the older versions.
 	Code      int          `json:"code,omitempty"`
@@ -162,6 +164,10 @@ func (c Connect) who() cause.Text {
 	case EmptyID:
 		t.EN += " and an empty client identifier"
 		t.ZH += "，clientId 为空"
+	}
+	if c.Rested {
+		t.EN += ", after a pause of five seconds"
+		t.ZH += "，停顿五秒之后"
 	}
 	if c.KeepAlive != defaultKeepAlive {
 		t.EN += fmt.Sprintf(", keep alive %d s", c.KeepAlive)

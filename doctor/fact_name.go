@@ -24,8 +24,11 @@ func (ms Milliseconds) String() string {
 	}
 }
 
-// say is a text whose two languages take the same arguments, in the same order.
-func say(en, zh string, args ...any) cause.Text {
+// Say is a text whose two languages take the same arguments, in the same order.
+func Say(en, zh string, args ...any) cause.Text {
+	if len(args) == 0 {
+		return cause.Text{EN: en, ZH: zh}
+	}
 	return cause.Text{EN: fmt.Sprintf(en, args...), ZH: fmt.Sprintf(zh, args...)}
 }
 
@@ -89,7 +92,7 @@ func (e Entered) Outcome() Outcome {
 
 func (e Entered) Text() cause.Text {
 	if len(e.Mistakes) == 0 {
-		return say("the address is %s", "地址为 %s", e.URL)
+		return Say("the address is %s", "地址为 %s", e.URL)
 	}
 	var en, zh []string
 	for _, m := range e.Mistakes {
@@ -146,6 +149,23 @@ func (c Client) Text() cause.Text {
 	return t
 }
 
+// Unfinished is that the time for the whole examination was over before everything had been tried.
+type Unfinished struct {
+	Seconds int        `json:"seconds"`
+	During  cause.Text `json:"during"` // what was being tried
+}
+
+func (Unfinished) Kind() string       { return "unfinished" }
+func (Unfinished) Stage() cause.Stage { return cause.Stay }
+func (Unfinished) Outcome() Outcome   { return Note }
+
+func (u Unfinished) Text() cause.Text {
+	return cause.Text{
+		EN: fmt.Sprintf("the %d seconds for all tests are over (%s); what was not tried by then is left out. --limit 2m gives more time", u.Seconds, u.During.EN),
+		ZH: fmt.Sprintf("全部测试的 %d 秒时限已到（%s）；尚未进行的测试已略过。用 --limit 2m 可延长", u.Seconds, u.During.ZH),
+	}
+}
+
 // Results of a Lookup.
 const (
 	Found    = "found"
@@ -182,13 +202,13 @@ func (l Lookup) Text() cause.Text {
 	family := map[string]string{"A": "IPv4", "AAAA": "IPv6"}[l.Record]
 	switch l.Result {
 	case Found:
-		return say("%s (%s): %s, after %v", "%s（%s）：%s，用时 %v", l.Host, l.Record, strings.Join(l.Addresses, ", "), l.Ms)
+		return Say("%s (%s): %s, after %v", "%s（%s）：%s，用时 %v", l.Host, l.Record, strings.Join(l.Addresses, ", "), l.Ms)
 	case None:
-		return say("%s has no %s address (no %s record)", "%s 没有 %s 地址（没有 %s 记录）", l.Host, family, l.Record)
+		return Say("%s has no %s address (no %s record)", "%s 没有 %s 地址（没有 %s 记录）", l.Host, family, l.Record)
 	case TimedOut:
-		return say("the name server has not answered about %s (%s) within %v", "名称服务器没有回答 %s（%s），已等待 %v", l.Host, l.Record, l.Ms)
+		return Say("the name server has not answered about %s (%s) within %v", "名称服务器没有回答 %s（%s），已等待 %v", l.Host, l.Record, l.Ms)
 	}
-	return say("the name server cannot tell about %s (%s): %s", "名称服务器无法解析 %s（%s）：%s", l.Host, l.Record, l.Error)
+	return Say("the name server cannot tell about %s (%s): %s", "名称服务器无法解析 %s（%s）：%s", l.Host, l.Record, l.Error)
 }
 
 // Classes of addresses.

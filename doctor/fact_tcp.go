@@ -71,8 +71,8 @@ var dialTexts = map[string]cause.Text{
 func (d Dial) Text() cause.Text {
 	result := dialTexts[d.Result]
 	t := cause.Text{
-		EN: fmt.Sprintf("%s: %s after %v", hostPort(d.Address, d.Port), result.EN, d.Ms),
-		ZH: fmt.Sprintf("%s：%s，用时 %v", hostPort(d.Address, d.Port), result.ZH, d.Ms),
+		EN: fmt.Sprintf("%s: %s after %v", HostPort(d.Address, d.Port), result.EN, d.Ms),
+		ZH: fmt.Sprintf("%s：%s，用时 %v", HostPort(d.Address, d.Port), result.ZH, d.Ms),
 	}
 	if d.Result == Failed {
 		t.EN += " (" + d.Error + ")"
@@ -85,8 +85,8 @@ func (d Dial) Text() cause.Text {
 	return t
 }
 
-// hostPort joins an address and a port as people write them.
-func hostPort(address string, port int) string {
+// HostPort joins an address and a port as people write them.
+func HostPort(address string, port int) string {
 	for _, r := range address {
 		if r == ':' {
 			return fmt.Sprintf("[%s]:%d", address, port)
@@ -146,9 +146,9 @@ func (Ping) Outcome() Outcome   { return Note }
 
 func (p Ping) Text() cause.Text {
 	if p.Received == 0 {
-		return say("%s answers no ping (%d sent)", "%s 不应答 ping（已发 %d 个）", p.Address, p.Sent)
+		return Say("%s answers no ping (%d sent)", "%s 不应答 ping（已发 %d 个）", p.Address, p.Sent)
 	}
-	return say("%s answers %d of %d pings, within %v", "%s 应答了 %d / %d 个 ping，用时 %v", p.Address, p.Received, p.Sent, p.Median)
+	return Say("%s answers %d of %d pings, within %v", "%s 应答了 %d / %d 个 ping，用时 %v", p.Address, p.Received, p.Sent, p.Median)
 }
 
 // What an Opening says, and what it is answered.

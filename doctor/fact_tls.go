@@ -226,7 +226,7 @@ func (c Clock) Text() cause.Text {
 	if !c.off() {
 		return cause.Text{EN: "the server's clock and this machine's agree", ZH: "服务器与本机的时钟一致"}
 	}
-	return say("this machine's clock is %d minutes away from the server's", "本机时钟与服务器相差 %d 分钟", abs(c.Local-c.Time)/60)
+	return Say("this machine's clock is %d minutes away from the server's", "本机时钟与服务器相差 %d 分钟", abs(c.Local-c.Time)/60)
 }
 
 func abs(n int64) int64 { return max(n, -n) }

@@ -41,7 +41,7 @@ func (s Subscribe) Outcome() Outcome {
 func (s Subscribe) Text() cause.Text {
 	switch s.Result {
 	case Granted:
-		t := say("subscribed to %s after %v", "已订阅 %s，用时 %v", s.Topic, s.Ms)
+		t := Say("subscribed to %s after %v", "已订阅 %s，用时 %v", s.Topic, s.Ms)
 		if s.Code < 2 {
 			t.EN += fmt.Sprintf(", at QoS %d only", s.Code)
 			t.ZH += fmt.Sprintf("，但只给 QoS %d", s.Code)
@@ -52,9 +52,9 @@ func (s Subscribe) Text() cause.Text {
 		t := cause.Text{EN: fmt.Sprintf("the subscription to %s is refused with %s", s.Topic, code.EN), ZH: fmt.Sprintf("订阅 %s 被拒绝，%s", s.Topic, code.ZH)}
 		return withReason(t, s.Reason)
 	case Lost:
-		return say("the connection ends upon the subscription to %s", "订阅 %s 时连接断开", s.Topic)
+		return Say("the connection ends upon the subscription to %s", "订阅 %s 时连接断开", s.Topic)
 	}
-	return say("the subscription to %s is not answered within %v", "订阅 %s 没有应答，已等待 %v", s.Topic, s.Ms)
+	return Say("the subscription to %s is not answered within %v", "订阅 %s 没有应答，已等待 %v", s.Topic, s.Ms)
 }
 
 func withReason(t cause.Text, reason string) cause.Text {
@@ -98,7 +98,7 @@ func (p Publish) Outcome() Outcome {
 }
 
 func (p Publish) what() cause.Text {
-	t := say("%s, QoS %d", "%s，QoS %d", sizeText(p.Size), p.QoS)
+	t := Say("%s, QoS %d", "%s，QoS %d", sizeText(p.Size), p.QoS)
 	if p.Retain {
 		t.EN += ", retained"
 		t.ZH += "，保留消息"
@@ -175,9 +175,9 @@ func (e Ended) Text() cause.Text {
 		}
 		return t
 	case WasReset:
-		return say("the connection is reset after %v", "%v 后连接被重置", e.Ms)
+		return Say("the connection is reset after %v", "%v 后连接被重置", e.Ms)
 	}
-	return say("the connection is closed after %v", "%v 后连接被关闭", e.Ms)
+	return Say("the connection is closed after %v", "%v 后连接被关闭", e.Ms)
 }
 
 // RoundTrips are pings of MQTT on one connection, and what the system knows about the same connection. The times are those of pings that were
@@ -229,9 +229,14 @@ func (r RoundTrips) Losses() int {
 		return r.Late + r.Sent - r.Answered
 	case r.OutOfOrder > 0:
 		return r.Retransmitted + max(r.Late, 1)
+	case r.trip() > firstResend: // the system sends again before an answer can be there, until it has learnt how long that takes
+		return max(r.Retransmitted-2, 0)
 	}
 	return r.Retransmitted
 }
+
+// firstResend is how many milliseconds a system waits for an answer from somewhere unknown (RFC 6298, 2.1), less what it needs itself.
+const firstResend = 900
 
 // Lossy tells whether the network loses packets or lets them wait.
 func (r RoundTrips) Lossy() bool {
@@ -273,9 +278,9 @@ const busyMs = 5
 
 func (r RoundTrips) Text() cause.Text {
 	if r.Answered == 0 {
-		return say("none of %d pings is answered", "%d 次心跳都没有应答", r.Sent)
+		return Say("none of %d pings is answered", "%d 次心跳都没有应答", r.Sent)
 	}
-	t := say("round trip %v (%v to %v, jitter %v), %d of %d pings answered", "往返 %v（%v 到 %v，抖动 %v），心跳应答 %d/%d",
+	t := Say("round trip %v (%v to %v, jitter %v), %d of %d pings answered", "往返 %v（%v 到 %v，抖动 %v），心跳应答 %d/%d",
 		r.Median, r.Min, r.Max, r.Jitter, r.Answered, r.Sent)
 	if r.Late > 0 || r.Retransmitted > 0 {
 		t.EN += fmt.Sprintf(", %d late", r.Late)
@@ -331,18 +336,18 @@ func (i Idle) Outcome() Outcome {
 func (i Idle) Text() cause.Text {
 	switch i.Result {
 	case Alive:
-		return say("quiet for %d s: still connected", "静默 %d 秒：连接仍在", i.Seconds)
+		return Say("quiet for %d s: still connected", "静默 %d 秒：连接仍在", i.Seconds)
 	case Untested:
-		return say("quiet for %d s: not tested; the keep alive that the broker allows is %d s", "静默 %d 秒：未测试；服务端允许的 keepalive 为 %d 秒", i.Seconds, i.KeepAlive)
+		return Say("quiet for %d s: not tested; the keep alive that the broker allows is %d s", "静默 %d 秒：未测试；服务端允许的 keepalive 为 %d 秒", i.Seconds, i.KeepAlive)
 	case TimedOut:
-		return say("quiet for %d s: the connection is dead, and nobody has said so", "静默 %d 秒：连接已失效，却没有任何通知", i.Seconds)
+		return Say("quiet for %d s: the connection is dead, and nobody has said so", "静默 %d 秒：连接已失效，却没有任何通知", i.Seconds)
 	case Disconnected:
 		code := codeName("5.0", i.Code)
 		return withReason(cause.Text{EN: fmt.Sprintf("quiet: the broker disconnects after %.1f s with %s", i.Lasted, code.EN), ZH: fmt.Sprintf("静默：%.1f 秒后服务端主动断开，%s", i.Lasted, code.ZH)}, i.Reason)
 	case WasReset:
-		return say("quiet: the connection is reset after %.1f s", "静默：%.1f 秒后连接被重置", i.Lasted)
+		return Say("quiet: the connection is reset after %.1f s", "静默：%.1f 秒后连接被重置", i.Lasted)
 	}
-	return say("quiet: the connection is closed after %.1f s", "静默：%.1f 秒后连接被关闭", i.Lasted)
+	return Say("quiet: the connection is closed after %.1f s", "静默：%.1f 秒后连接被关闭", i.Lasted)
 }
 
 // Takeover is what became of a connection with the client identifier that the user has given, while one with a random identifier was open too.
@@ -365,7 +370,7 @@ func (k Takeover) Outcome() Outcome {
 
 func (k Takeover) Text() cause.Text {
 	if k.Times == 0 {
-		return say("the client identifier %s stays connected for %.0f s", "clientId %s 稳定连接了 %.0f 秒", k.ID, k.Held)
+		return Say("the client identifier %s stays connected for %.0f s", "clientId %s 稳定连接了 %.0f 秒", k.ID, k.Held)
 	}
 	t := cause.Text{
 		EN: fmt.Sprintf("the client identifier %s is thrown out %d times within %.0f s", k.ID, k.Times, k.Held),

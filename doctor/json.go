@@ -54,7 +54,7 @@ func (r *Report) JSON(lang cause.Lang) ([]byte, error) {
 		Facts: make([]jsonFact, 0, len(r.Facts)), Findings: make([]jsonFinding, 0, len(r.Findings)),
 	}
 	for _, f := range r.Facts {
-		out.Facts = append(out.Facts, jsonFact{f.Kind(), f.Stage(), f.Outcome().String(), f.Text().In(lang), f})
+		out.Facts = append(out.Facts, jsonFact{f.Kind(), f.Stage(), f.Outcome().String(), clean(f.Text().In(lang)), f})
 	}
 	for i := range r.Findings {
 		f := &r.Findings[i]
@@ -64,13 +64,14 @@ func (r *Report) JSON(lang cause.Lang) ([]byte, error) {
 		}
 		c, _ := cause.Lookup(f.Cause)
 		j := jsonFinding{
-			Cause: f.Cause, Severity: c.Severity.String(), Stage: c.Stage, Fit: f.Fit, Title: t.title, Meaning: t.meaning, Explain: t.explain,
+			Cause: f.Cause, Severity: c.Severity.String(), Stage: f.Stage(), Fit: f.Fit, Title: t.title, Meaning: t.meaning, Explain: t.explain,
 			Remedy: t.remedy, Evidence: append([]int{}, f.Evidence...), RuledOut: []jsonRuledOut{}, Steps: append([]filledStep{}, t.steps...),
 		}
 		for _, n := range f.RuledOut {
-			j.RuledOut = append(j.RuledOut, jsonRuledOut{n.Cause, n.Why.In(lang)})
+			j.RuledOut = append(j.RuledOut, jsonRuledOut{n.Cause, clean(n.Why.In(lang))})
 		}
 		out.Findings = append(out.Findings, j)
 	}
-	return json.MarshalIndent(out, "", "  ")
+	b, err := json.MarshalIndent(out, "", "  ")
+	return escaped(b), err
 }

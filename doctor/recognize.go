@@ -2,8 +2,11 @@ package doctor
 
 import (
 	"bytes"
+	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -82,13 +85,46 @@ func statusLine(b []byte) (status int, location string) {
 	return status, location
 }
 
-// Printable makes text that a stranger has sent fit to be shown on a terminal: no control characters, and at most n bytes.
+// Printable makes text that a stranger has sent fit to be shown on a terminal, and to stand in JSON: one line of at most n bytes, without control
+// characters, signs that cannot be seen, or such as turn the direction of what follows (U+202E and its kin).
 func Printable(s string, n int) string {
 	s = s[:min(len(s), n)]
 	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r == 0x7F || r >= 0x80 && r < 0xA0 || r == utf8.RuneError {
+		switch {
+		case unicode.Is(unicode.Zs, r), r == '\t':
+			return ' '
+		case r == utf8.RuneError, !unicode.IsPrint(r):
 			return -1
 		}
 		return r
 	}, s)
+}
+
+// clean is Printable for texts of several lines and any length: the last look at what goes to a terminal.
+func clean(s string) string {
+	if !strings.ContainsFunc(s, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }) {
+		return s
+	}
+	var lines []string
+	for line := range strings.SplitSeq(s, "\n") {
+		lines = append(lines, Printable(line, len(line)))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// escaped is JSON without characters that a terminal would obey or not show: they are written as \\uXXXX.
+func escaped(b []byte) []byte {
+	var out bytes.Buffer
+	for _, r := range string(b) {
+		switch {
+		case r == '\n', r != utf8.RuneError && unicode.IsPrint(r):
+			out.WriteRune(r)
+		case r > 0xFFFF:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&out, "\\u%04x\\u%04x", high, low)
+		default:
+			fmt.Fprintf(&out, "\\u%04x", r)
+		}
+	}
+	return out.Bytes()
 }

@@ -361,7 +361,7 @@ func (t *Target) setHost(host string) error {
 
 // URL is the target in full, without user and password. A scheme or a port that was not given must have been chosen before.
 func (t *Target) URL() string {
-	s := t.Scheme + "://" + hostPort(t.Host, t.Port)
+	s := t.Scheme + "://" + HostPort(t.Host, t.Port)
 	if t.Scheme == "ws" || t.Scheme == "wss" {
 		s += t.Path
 	}

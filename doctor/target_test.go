@@ -86,7 +86,7 @@ func itoa(n int) string {
 	if n == 0 {
 		return "0"
 	}
-	return strings.TrimPrefix(hostPort("", n), ":")
+	return strings.TrimPrefix(HostPort("", n), ":")
 }
 
 func TestParseTargetRefuses(t *testing.T) {

@@ -68,7 +68,7 @@ func (p *Printer) Fact(f Fact) error {
 
 func (p *Printer) mark(b *bytes.Buffer, f Fact) {
 	mark := marks[f.Outcome()]
-	p.paragraph(b, "  "+p.paint(mark.color, mark.sign)+" ", 4, f.Text().In(p.style.Lang))
+	p.paragraph(b, "  "+p.paint(mark.color, mark.sign)+" ", 4, clean(f.Text().In(p.style.Lang)))
 }
 
 // Report prints what follows from the facts: the first finding at length, the others in short.
@@ -157,7 +157,7 @@ func (p *Printer) finding(b *bytes.Buffer, r *Report, f *Finding) error {
 	if len(f.RuledOut) > 0 {
 		p.heading(b, words.neighbours)
 		for _, n := range f.RuledOut {
-			p.paragraph(b, "  • ", 4, string(n.Cause)+colon(lang)+n.Why.In(lang))
+			p.paragraph(b, "  • ", 4, string(n.Cause)+colon(lang)+clean(n.Why.In(lang)))
 		}
 	}
 	p.heading(b, words.todo)

@@ -37,7 +37,8 @@ type doctorCheck struct {
 	KeepAlive int           `default:"60" placeholder:"SECONDS" help:"Keep alive (default ${default})."`
 	Size      int           `placeholder:"BYTES" help:"Largest message to try (default: 65536 on a random topic, small ones on --topic)."`
 	Stay      stayFlag      `placeholder:"[DURATION]" help:"Also test how long quiet connections last: up to DURATION (default 310s) with steps at 30, 70, 150 and 310 seconds."`
-	Timeout   time.Duration `default:"5s" help:"Limit of each step (default ${default})."`
+	Timeout   time.Duration `default:"5s" help:"Limit of each step (default ${default}); it grows where the way is slow."`
+	Limit     time.Duration `default:"30s" help:"Limit of everything but --stay (default ${default})."`
 
 	doctorStyle
 }
@@ -122,6 +123,8 @@ func (c *doctorCheck) options(e *env) (o probe.Options, err error) {
 		return o, &usageError{text: "--size: expected 0 to 67108864 bytes"}
 	case c.Timeout < 100*time.Millisecond || c.Timeout > time.Hour:
 		return o, &usageError{text: "--timeout: expected 100ms to 1h"}
+	case c.Limit < time.Second || c.Limit > time.Hour:
+		return o, &usageError{text: "--limit: expected 1s to 1h"}
 	case (c.Cert == "") != (c.Key == ""):
 		return o, &usageError{text: "--cert and --key belong together"}
 	case len(c.ID) > 65535 || len(c.Topic) > 65535:
@@ -137,7 +140,7 @@ func (c *doctorCheck) options(e *env) (o probe.Options, err error) {
 	}
 	o = probe.Options{
 		Target: target, User: c.User, Insecure: c.Insecure, ID: c.ID, Topic: c.Topic, Origin: c.Origin, KeepAlive: c.KeepAlive, Size: c.Size,
-		Stay: time.Duration(c.Stay), Limit: c.Timeout,
+		Stay: time.Duration(c.Stay), Limit: c.Timeout, Whole: c.Limit,
 	}
 	if err := c.password(e, &o); err != nil {
 		return o, err

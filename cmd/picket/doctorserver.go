@@ -63,14 +63,7 @@ func (c *doctorServer) report(facts []doctor.Fact) *doctor.Report {
 	if err != nil {
 		name = "localhost"
 	}
-	report := &doctor.Report{Subject: name, Facts: facts, Findings: host.Diagnose(facts), Healthy: host.Healthy}
-	switch outside := host.FromOutside(facts); {
-	case !outside && c.From != "":
-		report.Healthy, report.Failed = host.HealthyNoVantage, true
-	case !outside:
-		report.Healthy = host.HealthyHereOnly
-	}
-	return report
+	return host.NewReport(name, facts, c.From != "")
 }
 
 // options turns the flags into what to look at.

@@ -19,26 +19,22 @@ type Broker struct {
 	Unit      string `json:"unit,omitempty"` // of systemd
 }
 
-// Kind implements doctor.Fact.
 func (Broker) Kind() string { return "broker" }
 
-// Stage implements doctor.Fact.
 func (Broker) Stage() cause.Stage { return cause.Server }
 
-// Outcome implements doctor.Fact.
 func (Broker) Outcome() doctor.Outcome { return doctor.Good }
 
-// Text implements doctor.Fact.
 func (b Broker) Text() cause.Text {
-	t := text("%s runs as process %d of the user %s", "%s 正在运行，进程 %d，用户 %s", b.Program, b.PID, b.User)
+	t := doctor.Say("%s runs as process %d of the user %s", "%s 正在运行，进程 %d，用户 %s", b.Program, b.PID, b.User)
 	switch {
 	case b.Config != "":
-		t = join("", "", t, text(", with -c %s", "，配置文件 -c %s", b.Config))
+		t = join("", "", t, doctor.Say(", with -c %s", "，配置文件 -c %s", b.Config))
 	case b.Program == "picket" || b.Program == "mosquitto":
-		t = join("", "", t, text(", without a configuration file", "，没有指定配置文件"))
+		t = join("", "", t, doctor.Say(", without a configuration file", "，没有指定配置文件"))
 	}
 	if b.Container {
-		t = join("", "", t, text(", in a network of its own, such as a container's", "，在独立的网络里（例如容器）"))
+		t = join("", "", t, doctor.Say(", in a network of its own, such as a container's", "，在独立的网络里（例如容器）"))
 	}
 	return t
 }
@@ -49,18 +45,14 @@ type NoBroker struct {
 	Complete bool `json:"complete"`
 }
 
-// Kind implements doctor.Fact.
 func (NoBroker) Kind() string { return "no-broker" }
 
-// Stage implements doctor.Fact.
 func (NoBroker) Stage() cause.Stage { return cause.Server }
 
-// Outcome implements doctor.Fact.
 func (NoBroker) Outcome() doctor.Outcome { return doctor.Bad }
 
-// Text implements doctor.Fact.
 func (NoBroker) Text() cause.Text {
-	return text("No broker's process (picket, mosquitto, emqx, …) was found", "没有发现服务端进程（picket、mosquitto、emqx 等）")
+	return doctor.Say("No broker's process (picket, mosquitto, emqx, …) was found", "没有发现服务端进程（picket、mosquitto、emqx 等）")
 }
 
 // Scope is how far a socket's address reaches.
@@ -88,13 +80,10 @@ type Listen struct {
 	Waiting int `json:"waiting"`
 }
 
-// Kind implements doctor.Fact.
 func (Listen) Kind() string { return "listen" }
 
-// Stage implements doctor.Fact.
 func (Listen) Stage() cause.Stage { return cause.Server }
 
-// Outcome implements doctor.Fact.
 func (l Listen) Outcome() doctor.Outcome {
 	if l.Scope == LoopbackScope {
 		return doctor.Note
@@ -102,28 +91,27 @@ func (l Listen) Outcome() doctor.Outcome {
 	return doctor.Good
 }
 
-// Text implements doctor.Fact.
 func (l Listen) Text() cause.Text {
 	where := map[Scope]cause.Text{
-		LoopbackScope: text("this machine only", "只限本机"),
-		OneScope:      text("this address only", "只限该地址"),
-		AllScope:      text("all addresses", "所有地址"),
+		LoopbackScope: doctor.Say("this machine only", "只限本机"),
+		OneScope:      doctor.Say("this address only", "只限该地址"),
+		AllScope:      doctor.Say("all addresses", "所有地址"),
 	}[l.Scope]
-	who := text("A process that root alone can name", "某个只有 root 能查明的进程")
+	who := doctor.Say("A process that root alone can name", "某个只有 root 能查明的进程")
 	switch {
 	case l.Program != "" && l.User != "":
-		who = text("%s (process %d), to judge by the user %s,", "%s（进程 %d，由用户 %s 推断）", l.Program, l.PID, l.User)
+		who = doctor.Say("%s (process %d), to judge by the user %s,", "%s（进程 %d，由用户 %s 推断）", l.Program, l.PID, l.User)
 	case l.Program != "":
-		who = text("%s (process %d)", "%s（进程 %d）", l.Program, l.PID)
+		who = doctor.Say("%s (process %d)", "%s（进程 %d）", l.Program, l.PID)
 	case l.User != "":
-		who = text("A process of the user %s", "用户 %s 的某个进程", l.User)
+		who = doctor.Say("A process of the user %s", "用户 %s 的某个进程", l.User)
 	}
-	t := join("", "", who, text(" listens on %s: ", "监听 %s：", hostPort(l.Address, l.Port)), where)
+	t := join("", "", who, doctor.Say(" listens on %s: ", "监听 %s：", doctor.HostPort(l.Address, l.Port)), where)
 	if l.Container {
-		t = join("", "", t, text(", inside its own network", "，在它自己的网络里"))
+		t = join("", "", t, doctor.Say(", inside its own network", "，在它自己的网络里"))
 	}
 	if l.Waiting > 0 {
-		t = join("", "", t, text("; %d connections wait to be accepted", "；有 %d 个连接等待接受", l.Waiting))
+		t = join("", "", t, doctor.Say("; %d connections wait to be accepted", "；有 %d 个连接等待接受", l.Waiting))
 	}
 	return t
 }
@@ -133,18 +121,14 @@ type NotListening struct {
 	Port int `json:"port"`
 }
 
-// Kind implements doctor.Fact.
 func (NotListening) Kind() string { return "not-listening" }
 
-// Stage implements doctor.Fact.
 func (NotListening) Stage() cause.Stage { return cause.Server }
 
-// Outcome implements doctor.Fact.
 func (NotListening) Outcome() doctor.Outcome { return doctor.Bad }
 
-// Text implements doctor.Fact.
 func (n NotListening) Text() cause.Text {
-	return text("Nothing listens on port %d", "端口 %d 上没有程序监听", n.Port)
+	return doctor.Say("Nothing listens on port %d", "端口 %d 上没有程序监听", n.Port)
 }
 
 // Config is what a configuration file says, and whether the running broker has it.
@@ -193,13 +177,10 @@ type ConfigListener struct {
 	Source  string `json:"source,omitempty"` // FILE:LINE
 }
 
-// Kind implements doctor.Fact.
 func (Config) Kind() string { return "configuration" }
 
-// Stage implements doctor.Fact.
 func (Config) Stage() cause.Stage { return cause.Server }
 
-// Outcome implements doctor.Fact.
 func (c Config) Outcome() doctor.Outcome {
 	if len(c.Problems) > 0 || c.Default || c.Newer && !c.Reloaded || len(c.NotIncluded) > 0 {
 		return doctor.Bad
@@ -207,11 +188,10 @@ func (c Config) Outcome() doctor.Outcome {
 	return doctor.Good
 }
 
-// Text implements doctor.Fact.
 func (c Config) Text() cause.Text {
-	parts := []cause.Text{text("%s", "%s", c.File)}
+	parts := []cause.Text{doctor.Say("%s", "%s", c.File)}
 	if c.implied() {
-		parts = append(parts, text("without a listener line (this machine only)", "没有 listener 行（只限本机）"))
+		parts = append(parts, doctor.Say("without a listener line (this machine only)", "没有 listener 行（只限本机）"))
 	} else {
 		var en, zh []string
 		for _, l := range c.Listeners {
@@ -222,57 +202,57 @@ func (c Config) Text() cause.Text {
 	}
 	if len(c.Problems) > 0 {
 		p := c.Problems[0]
-		parts = append(parts, text("%d errors, the first at %s:%d: %s", "%d 个错误，第一个在 %s:%d：%s", len(c.Problems), p.File, p.Line, p.Text))
+		parts = append(parts, doctor.Say("%d errors, the first at %s:%d: %s", "%d 个错误，第一个在 %s:%d：%s", len(c.Problems), p.File, p.Line, p.Text))
 	}
 	switch {
 	case c.Default:
-		parts = append(parts, text("no running broker was started with it", "没有正在运行的服务端使用它"))
+		parts = append(parts, doctor.Say("no running broker was started with it", "没有正在运行的服务端使用它"))
 	case c.Newer && c.Reloaded:
-		parts = append(parts, text("changed after the broker started, and reloaded since", "在服务端启动后改过，之后已重载"))
+		parts = append(parts, doctor.Say("changed after the broker started, and reloaded since", "在服务端启动后改过，之后已重载"))
 	case c.Newer:
-		parts = append(parts, text("changed after the broker started", "在服务端启动之后改过"))
+		parts = append(parts, doctor.Say("changed after the broker started", "在服务端启动之后改过"))
 	}
 	if len(c.NotIncluded) > 0 {
-		parts = append(parts, text("not included: %s", "没有被包含：%s", strings.Join(c.NotIncluded, ", ")))
+		parts = append(parts, doctor.Say("not included: %s", "没有被包含：%s", strings.Join(c.NotIncluded, ", ")))
 	}
 	return join(", ", "，", parts...)
 }
 
 func (c Config) listener(l ConfigListener) cause.Text {
-	t := text("listener %d", "监听 %d", l.Port)
+	t := doctor.Say("listener %d", "监听 %d", l.Port)
 	if l.Address != "" {
-		t = text("listener %s", "监听 %s", hostPort(l.Address, l.Port))
+		t = doctor.Say("listener %s", "监听 %s", doctor.HostPort(l.Address, l.Port))
 	}
 	var kinds []cause.Text
 	switch {
 	case l.Auto && l.TLS:
-		kinds = append(kinds, text("MQTT, WebSocket and TLS", "MQTT、WebSocket、TLS"))
+		kinds = append(kinds, doctor.Say("MQTT, WebSocket and TLS", "MQTT、WebSocket、TLS"))
 	case l.Auto:
-		kinds = append(kinds, text("MQTT and WebSocket", "MQTT、WebSocket"))
+		kinds = append(kinds, doctor.Say("MQTT and WebSocket", "MQTT、WebSocket"))
 	case l.TLS && l.WebSocket:
-		kinds = append(kinds, text("WebSocket over TLS", "WebSocket（TLS）"))
+		kinds = append(kinds, doctor.Say("WebSocket over TLS", "WebSocket（TLS）"))
 	case l.TLS:
-		kinds = append(kinds, text("TLS", "TLS"))
+		kinds = append(kinds, doctor.Say("TLS", "TLS"))
 	case l.WebSocket:
-		kinds = append(kinds, text("WebSocket", "WebSocket"))
+		kinds = append(kinds, doctor.Say("WebSocket", "WebSocket"))
 	}
 	switch {
 	case l.Anonymous:
-		kinds = append(kinds, text("no password needed", "无需密码"))
+		kinds = append(kinds, doctor.Say("no password needed", "无需密码"))
 	case l.Local && l.Passwords:
-		kinds = append(kinds, text("password needed from other machines", "其他机器需要密码"))
+		kinds = append(kinds, doctor.Say("password needed from other machines", "其他机器需要密码"))
 	case l.Passwords:
-		kinds = append(kinds, text("password needed", "需要密码"))
+		kinds = append(kinds, doctor.Say("password needed", "需要密码"))
 	default:
-		kinds = append(kinds, text("nobody can log in", "无人能登录"))
+		kinds = append(kinds, doctor.Say("nobody can log in", "无人能登录"))
 	}
 	if l.Passwords && l.Users > 0 {
-		kinds = append(kinds, text("users: %d", "%d 个用户", l.Users))
+		kinds = append(kinds, doctor.Say("users: %d", "%d 个用户", l.Users))
 	}
 	if l.ACL {
-		kinds = append(kinds, text("ACL", "有 ACL"))
+		kinds = append(kinds, doctor.Say("ACL", "有 ACL"))
 	}
-	return join("", "", t, text(" (", "（"), join(", ", "，", kinds...), text(")", "）"))
+	return join("", "", t, doctor.Say(" (", "（"), join(", ", "，", kinds...), doctor.Say(")", "）"))
 }
 
 // Service is what the service manager says of the broker's unit.
@@ -287,13 +267,10 @@ type Service struct {
 	PID      int    `json:"pid"`
 }
 
-// Kind implements doctor.Fact.
 func (Service) Kind() string { return "service" }
 
-// Stage implements doctor.Fact.
 func (Service) Stage() cause.Stage { return cause.Server }
 
-// Outcome implements doctor.Fact.
 func (s Service) Outcome() doctor.Outcome {
 	switch s.Active {
 	case "active":
@@ -304,17 +281,16 @@ func (s Service) Outcome() doctor.Outcome {
 	return doctor.Note
 }
 
-// Text implements doctor.Fact.
 func (s Service) Text() cause.Text {
-	t := text("%s is %s (%s)", "%s：%s（%s）", s.Unit, s.Active, s.Sub)
+	t := doctor.Say("%s is %s (%s)", "%s：%s（%s）", s.Unit, s.Active, s.Sub)
 	if s.Result != "" && s.Result != "success" {
-		t = join("", "", t, text(", because of %s with status %d", "，原因 %s，退出状态 %d", s.Result, s.Status))
+		t = join("", "", t, doctor.Say(", because of %s with status %d", "，原因 %s，退出状态 %d", s.Result, s.Status))
 	}
 	if s.Restarts > 0 {
-		t = join("", "", t, text(", restarted %d times", "，重启过 %d 次", s.Restarts))
+		t = join("", "", t, doctor.Say(", restarted %d times", "，重启过 %d 次", s.Restarts))
 	}
 	if s.Enabled == "disabled" {
-		t = join("", "", t, text("; it does not start with the machine", "；不会随系统启动"))
+		t = join("", "", t, doctor.Say("; it does not start with the machine", "；不会随系统启动"))
 	}
 	return t
 }
@@ -338,25 +314,21 @@ type Entry struct {
 	Start bool `json:"start"`
 }
 
-// Kind implements doctor.Fact.
 func (Log) Kind() string { return "log" }
 
-// Stage implements doctor.Fact.
 func (Log) Stage() cause.Stage { return cause.Server }
 
-// Outcome implements doctor.Fact.
 func (Log) Outcome() doctor.Outcome { return doctor.Note }
 
-// Text implements doctor.Fact.
 func (l Log) Text() cause.Text {
 	if len(l.Entry) == 0 {
-		return text("%s: no refusals in the last %d lines", "%s：最近 %d 行没有拒绝记录", l.Source, l.Lines)
+		return doctor.Say("%s: no refusals in the last %d lines", "%s：最近 %d 行没有拒绝记录", l.Source, l.Lines)
 	}
 	var parts []string
 	for _, e := range l.Entry {
 		parts = append(parts, string(e.Cause)+" × "+itoa(e.Count))
 	}
-	return text("%s: in the last %d lines %s", "%s：最近 %d 行中 %s", l.Source, l.Lines, strings.Join(parts, ", "))
+	return doctor.Say("%s: in the last %d lines %s", "%s：最近 %d 行中 %s", l.Source, l.Lines, strings.Join(parts, ", "))
 }
 
 // PIDText is the process id as it stands in paths below /proc.

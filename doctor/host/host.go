@@ -7,8 +7,6 @@
 package host
 
 import (
-	"fmt"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,13 +31,6 @@ var HealthyHereOnly = cause.Text{
 var HealthyNoVantage = cause.Text{
 	EN: "Nothing on this machine keeps clients from the broker, seen from here. The ports could not be tried from outside; the reason stands above.",
 	ZH: "从本机看，没有发现妨碍客户端连接的问题。未能从外部测试端口，原因见上。",
-}
-
-func text(en, zh string, args ...any) cause.Text {
-	if len(args) == 0 {
-		return cause.Text{EN: en, ZH: zh}
-	}
-	return cause.Text{EN: fmt.Sprintf(en, args...), ZH: fmt.Sprintf(zh, args...)}
 }
 
 // join puts texts one behind the other, each language with its own separator.
@@ -69,10 +60,8 @@ type Unread struct {
 	Root bool `json:"root"`
 }
 
-// Kind implements doctor.Fact.
 func (Unread) Kind() string { return "unread" }
 
-// Stage implements doctor.Fact.
 func (u Unread) Stage() cause.Stage {
 	switch u.What {
 	case "metadata", "addresses", "vantage":
@@ -85,11 +74,11 @@ func (u Unread) Stage() cause.Stage {
 	return cause.Server
 }
 
-// Outcome implements doctor.Fact.
 func (Unread) Outcome() doctor.Outcome { return doctor.Note }
 
 // whats names what can be unread.
 var whats = map[string]cause.Text{
+	"rest":           {EN: "What is left", ZH: "其余部分"},
 	"firewall":       {EN: "The firewall's rules", ZH: "防火墙规则"},
 	"processes":      {EN: "Other users' processes and their sockets", ZH: "其他用户的进程及其套接字"},
 	"system":         {EN: "This system's sockets and processes", ZH: "本系统的套接字和进程"},
@@ -111,18 +100,17 @@ var whats = map[string]cause.Text{
 	"kernel-figures": {EN: "The kernel's figures", ZH: "内核统计"},
 }
 
-// Text implements doctor.Fact.
 func (u Unread) Text() cause.Text {
 	what, ok := whats[u.What]
 	if !ok {
 		what = cause.Text{EN: u.What, ZH: u.What}
 	}
-	t := join("", "", what, text(" cannot be read: %s", "无法读取：%s", u.Why))
+	t := join("", "", what, doctor.Say(" cannot be read: %s", "无法读取：%s", u.Why))
 	if strings.HasPrefix(u.What, "vantage") {
-		t = join("", "", what, text(" cannot be had: %s", "无法获得：%s", u.Why))
+		t = join("", "", what, doctor.Say(" cannot be had: %s", "无法获得：%s", u.Why))
 	}
 	if u.Root {
-		t = join("", "", t, text("; run this as root (sudo) to see them", "；请用 root（sudo）运行"))
+		t = join("", "", t, doctor.Say("; run this as root (sudo) to see them", "；请用 root（sudo）运行"))
 	}
 	return t
 }
@@ -155,10 +143,18 @@ func unique[T comparable](all []T) (kept []T) {
 	return kept
 }
 
-// hostPort is an address as people write it.
-func hostPort(address string, port int) string {
-	if a, err := netip.ParseAddr(address); err == nil {
-		return netip.AddrPortFrom(a, uint16(port)).String()
+// NewReport is the report about a machine. vantage says that the view from outside was asked for.
+func NewReport(name string, all []doctor.Fact, vantage bool) *doctor.Report {
+	r := &doctor.Report{Subject: name, Facts: all, Findings: Diagnose(all), Healthy: Healthy}
+	unread, _ := facts[Unread](all)
+	if slices.ContainsFunc(unread, func(u Unread) bool { return u.What == "rest" }) {
+		r.Failed = true
 	}
-	return address + ":" + strconv.Itoa(port)
+	switch outside := FromOutside(all); {
+	case !outside && vantage:
+		r.Healthy, r.Failed = HealthyNoVantage, true
+	case !outside:
+		r.Healthy = HealthyHereOnly
+	}
+	return r
 }

@@ -35,57 +35,53 @@ type Certificate struct {
 	User       string `json:"user"` // who has to read the key
 }
 
-// Kind implements doctor.Fact.
 func (Certificate) Kind() string { return "certificate" }
 
-// Stage implements doctor.Fact.
 func (Certificate) Stage() cause.Stage { return cause.TLS }
 
-// Outcome implements doctor.Fact.
 func (c Certificate) Outcome() doctor.Outcome {
 	bad := c.Error != "" || c.Denied != "" || c.Days < 0 || c.Future || c.Incomplete || c.KeyMismatch || c.KeyOpen || c.WrongName != "" || c.Served && (c.Other || c.ServedDays < 0)
 	return outcome(!bad)
 }
 
-// Text implements doctor.Fact.
 func (c Certificate) Text() cause.Text {
 	if c.Error != "" {
-		return text("The certificate %s (port %d) cannot be used: %s", "证书 %s（端口 %d）无法使用：%s", c.File, c.Port, c.Error)
+		return doctor.Say("The certificate %s (port %d) cannot be used: %s", "证书 %s（端口 %d）无法使用：%s", c.File, c.Port, c.Error)
 	}
-	t := text("The certificate %s (port %d) is for %s, issued by %s", "证书 %s（端口 %d）用于 %s，由 %s 颁发", c.File, c.Port, strings.Join(c.Names, ", "), c.Issuer)
+	t := doctor.Say("The certificate %s (port %d) is for %s, issued by %s", "证书 %s（端口 %d）用于 %s，由 %s 颁发", c.File, c.Port, strings.Join(c.Names, ", "), c.Issuer)
 	if c.File == "" {
-		t = text("The certificate served at port %d is for %s, issued by %s", "端口 %d 提供的证书用于 %s，由 %s 颁发", c.Port, strings.Join(c.Names, ", "), c.Issuer)
+		t = doctor.Say("The certificate served at port %d is for %s, issued by %s", "端口 %d 提供的证书用于 %s，由 %s 颁发", c.Port, strings.Join(c.Names, ", "), c.Issuer)
 	}
 	parts := []cause.Text{t}
 	switch {
 	case c.Future:
-		parts = append(parts, text("not valid yet", "尚未生效"))
+		parts = append(parts, doctor.Say("not valid yet", "尚未生效"))
 	case c.Days < 0:
-		parts = append(parts, text("expired %d days ago", "已过期 %d 天", -c.Days))
+		parts = append(parts, doctor.Say("expired %d days ago", "已过期 %d 天", -c.Days))
 	default:
-		parts = append(parts, text("valid for %d more days", "还有 %d 天有效", c.Days))
+		parts = append(parts, doctor.Say("valid for %d more days", "还有 %d 天有效", c.Days))
 	}
 	if c.Incomplete {
-		parts = append(parts, text("without its intermediate certificates", "缺少中间证书"))
+		parts = append(parts, doctor.Say("without its intermediate certificates", "缺少中间证书"))
 	}
 	if c.WrongName != "" {
-		parts = append(parts, text("not for %s", "不适用于 %s", c.WrongName))
+		parts = append(parts, doctor.Say("not for %s", "不适用于 %s", c.WrongName))
 	}
 	switch {
 	case c.Denied != "":
-		parts = append(parts, text("but %s may not read %s", "但用户 %s 无权读取 %s", c.User, c.Denied))
+		parts = append(parts, doctor.Say("but %s may not read %s", "但用户 %s 无权读取 %s", c.User, c.Denied))
 	case c.KeyMismatch:
-		parts = append(parts, text("but %s is another certificate's key", "但 %s 是另一张证书的私钥", c.KeyFile))
+		parts = append(parts, doctor.Say("but %s is another certificate's key", "但 %s 是另一张证书的私钥", c.KeyFile))
 	case c.KeyOpen:
-		parts = append(parts, text("its key can be read by every user (%s)", "私钥所有用户可读（%s）", c.KeyMode))
+		parts = append(parts, doctor.Say("its key can be read by every user (%s)", "私钥所有用户可读（%s）", c.KeyMode))
 	}
 	switch {
 	case c.Served && c.Other && c.ServedDays < 0:
-		parts = append(parts, text("the broker serves an older one that has expired", "服务端仍在使用已过期的旧证书"))
+		parts = append(parts, doctor.Say("the broker serves an older one that has expired", "服务端仍在使用已过期的旧证书"))
 	case c.Served && c.Other:
-		parts = append(parts, text("the broker serves another one", "服务端实际提供的是另一张"))
+		parts = append(parts, doctor.Say("the broker serves another one", "服务端实际提供的是另一张"))
 	case c.Served && c.File != "":
-		parts = append(parts, text("served as it is", "与实际提供的一致"))
+		parts = append(parts, doctor.Say("served as it is", "与实际提供的一致"))
 	}
 	return join(", ", "，", parts...)
 }
@@ -99,10 +95,8 @@ type Files struct {
 	Hard    uint64 `json:"hard"`
 }
 
-// Kind implements doctor.Fact.
 func (Files) Kind() string { return "files" }
 
-// Stage implements doctor.Fact.
 func (Files) Stage() cause.Stage { return cause.Server }
 
 // Room is how many more connections there is room for.
@@ -113,12 +107,10 @@ const fewFiles = 128
 
 func (f Files) low() bool { return uint64(f.Open)*10 >= f.Limit*9 || f.Limit < fewFiles }
 
-// Outcome implements doctor.Fact.
 func (f Files) Outcome() doctor.Outcome { return outcome(!f.low()) }
 
-// Text implements doctor.Fact.
 func (f Files) Text() cause.Text {
-	return text("%s (process %d) has %d of %d files open: room for %d more connections", "%s（进程 %d）已打开 %d 个文件，上限 %d：还能容纳 %d 个连接", f.Program, f.PID, f.Open, f.Limit, f.Room())
+	return doctor.Say("%s (process %d) has %d of %d files open: room for %d more connections", "%s（进程 %d）已打开 %d 个文件，上限 %d：还能容纳 %d 个连接", f.Program, f.PID, f.Open, f.Limit, f.Room())
 }
 
 // Clock is whether the machine's clock is kept by a time server.
@@ -128,13 +120,10 @@ type Clock struct {
 	By           string  `json:"by"`          // what told: "adjtimex" or "timedatectl"
 }
 
-// Kind implements doctor.Fact.
 func (Clock) Kind() string { return "clock" }
 
-// Stage implements doctor.Fact.
 func (Clock) Stage() cause.Stage { return cause.Server }
 
-// Outcome implements doctor.Fact.
 func (c Clock) Outcome() doctor.Outcome {
 	if c.Synchronized {
 		return doctor.Good
@@ -142,12 +131,11 @@ func (c Clock) Outcome() doctor.Outcome {
 	return doctor.Note
 }
 
-// Text implements doctor.Fact.
 func (c Clock) Text() cause.Text {
 	if c.Synchronized {
-		return text("The clock is kept by a time server", "时钟已与时间服务器同步")
+		return doctor.Say("The clock is kept by a time server", "时钟已与时间服务器同步")
 	}
-	return text("The clock is not kept by a time server, as far as the kernel knows", "内核认为时钟没有与时间服务器同步")
+	return doctor.Say("The clock is not kept by a time server, as far as the kernel knows", "内核认为时钟没有与时间服务器同步")
 }
 
 // Memory is that of the machine, and of the broker's share in it.
@@ -163,32 +151,28 @@ type Memory struct {
 	KilledBroker string `json:"killed_broker,omitempty"`
 }
 
-// Kind implements doctor.Fact.
 func (Memory) Kind() string { return "memory" }
 
-// Stage implements doctor.Fact.
 func (Memory) Stage() cause.Stage { return cause.Server }
 
 func (m Memory) short() bool {
 	return m.Total > 0 && m.Available*20 < m.Total || m.Limit > 0 && m.Broker*10 > m.Limit*9
 }
 
-// Outcome implements doctor.Fact.
 func (m Memory) Outcome() doctor.Outcome { return outcome(!m.short() && m.KilledBroker == "") }
 
-// Text implements doctor.Fact.
 func (m Memory) Text() cause.Text {
-	t := text("Memory: %s of %s free", "内存：共 %[2]s，可用 %[1]s", size(m.Available), size(m.Total))
+	t := doctor.Say("Memory: %s of %s free", "内存：共 %[2]s，可用 %[1]s", size(m.Available), size(m.Total))
 	if m.Broker > 0 {
-		t = join("", "", t, text("; the broker has %s", "；服务端占用 %s", size(m.Broker)))
+		t = join("", "", t, doctor.Say("; the broker has %s", "；服务端占用 %s", size(m.Broker)))
 	}
 	if m.Limit > 0 {
-		t = join("", "", t, text(" of %s that it may have", "，其上限 %s", size(m.Limit)))
+		t = join("", "", t, doctor.Say(" of %s that it may have", "，其上限 %s", size(m.Limit)))
 	}
 	if m.KilledBroker != "" {
-		t = join("", "", t, text("; the kernel killed a broker: %s", "；内核曾杀死服务端：%s", m.KilledBroker))
+		t = join("", "", t, doctor.Say("; the kernel killed a broker: %s", "；内核曾杀死服务端：%s", m.KilledBroker))
 	} else if m.Killed > 0 {
-		t = join("", "", t, text("; the kernel has killed %d processes for lack of it", "；内核因内存不足杀死过 %d 个进程", m.Killed))
+		t = join("", "", t, doctor.Say("; the kernel has killed %d processes for lack of it", "；内核因内存不足杀死过 %d 个进程", m.Killed))
 	}
 	return t
 }
@@ -214,10 +198,8 @@ type Disk struct {
 	Inodes uint64 `json:"inodes_free"`
 }
 
-// Kind implements doctor.Fact.
 func (Disk) Kind() string { return "disk" }
 
-// Stage implements doctor.Fact.
 func (Disk) Stage() cause.Stage { return cause.Server }
 
 // littleDisk is what a broker's log or data may need within a day.
@@ -225,14 +207,12 @@ const littleDisk = 64 << 20
 
 func (d Disk) short() bool { return d.Free < littleDisk || d.Inodes == 0 }
 
-// Outcome implements doctor.Fact.
 func (d Disk) Outcome() doctor.Outcome { return outcome(!d.short()) }
 
-// Text implements doctor.Fact.
 func (d Disk) Text() cause.Text {
-	t := text("Disk of %s: %s of %s free", "%s 所在磁盘：共 %[3]s，可用 %[2]s", d.Path, size(d.Free), size(d.Total))
+	t := doctor.Say("Disk of %s: %s of %s free", "%s 所在磁盘：共 %[3]s，可用 %[2]s", d.Path, size(d.Free), size(d.Total))
 	if d.Inodes == 0 {
-		t = join("", "", t, text(", and no more files can be made", "，且无法再新建文件"))
+		t = join("", "", t, doctor.Say(", and no more files can be made", "，且无法再新建文件"))
 	}
 	return t
 }
@@ -245,15 +225,12 @@ type Kernel struct {
 	TrackedLimit uint64 `json:"tracked_limit"`
 }
 
-// Kind implements doctor.Fact.
 func (Kernel) Kind() string { return "kernel" }
 
-// Stage implements doctor.Fact.
 func (Kernel) Stage() cause.Stage { return cause.TCP }
 
 func (k Kernel) full() bool { return k.TrackedLimit > 0 && k.Tracked*20 >= k.TrackedLimit*19 }
 
-// Outcome implements doctor.Fact.
 func (k Kernel) Outcome() doctor.Outcome {
 	if k.full() {
 		return doctor.Bad
@@ -261,14 +238,13 @@ func (k Kernel) Outcome() doctor.Outcome {
 	return doctor.Note
 }
 
-// Text implements doctor.Fact.
 func (k Kernel) Text() cause.Text {
 	var parts []cause.Text
 	if k.Overflows > 0 {
-		parts = append(parts, text("Since the start the kernel has turned %d connections away, because a program did not take them in time", "自启动以来，内核因程序来不及接受而丢弃了 %d 个连接", k.Overflows))
+		parts = append(parts, doctor.Say("Since the start the kernel has turned %d connections away, because a program did not take them in time", "自启动以来，内核因程序来不及接受而丢弃了 %d 个连接", k.Overflows))
 	}
 	if k.TrackedLimit > 0 {
-		parts = append(parts, text("The kernel's table of connections holds %d of %d", "内核连接跟踪表：%d / %d", k.Tracked, k.TrackedLimit))
+		parts = append(parts, doctor.Say("The kernel's table of connections holds %d of %d", "内核连接跟踪表：%d / %d", k.Tracked, k.TrackedLimit))
 	}
 	return join("; ", "；", parts...)
 }
@@ -283,13 +259,10 @@ type Denial struct {
 	Count    int  `json:"count"`
 }
 
-// Kind implements doctor.Fact.
 func (Denial) Kind() string { return "denial" }
 
-// Stage implements doctor.Fact.
 func (Denial) Stage() cause.Stage { return cause.Server }
 
-// Outcome implements doctor.Fact.
 func (d Denial) Outcome() doctor.Outcome {
 	if d.Enforced {
 		return doctor.Bad
@@ -297,11 +270,10 @@ func (d Denial) Outcome() doctor.Outcome {
 	return doctor.Note
 }
 
-// Text implements doctor.Fact.
 func (d Denial) Text() cause.Text {
-	t := text("%s forbade the broker %s, %d times", "%s 禁止了服务端的 %s，共 %d 次", d.By, d.What, d.Count)
+	t := doctor.Say("%s forbade the broker %s, %d times", "%s 禁止了服务端的 %s，共 %d 次", d.By, d.What, d.Count)
 	if !d.Enforced {
-		t = join("", "", t, text(" (noted only)", "（仅记录）"))
+		t = join("", "", t, doctor.Say(" (noted only)", "（仅记录）"))
 	}
 	return t
 }

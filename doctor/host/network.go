@@ -27,13 +27,10 @@ type Address struct {
 	Outbound bool   `json:"outbound"` // the one that is used towards the internet
 }
 
-// Kind implements doctor.Fact.
 func (Addresses) Kind() string { return "addresses" }
 
-// Stage implements doctor.Fact.
 func (Addresses) Stage() cause.Stage { return cause.Name }
 
-// Outcome implements doctor.Fact.
 func (Addresses) Outcome() doctor.Outcome { return doctor.Note }
 
 // reaches names how far an address leads.
@@ -44,7 +41,6 @@ var reaches = map[string]cause.Text{
 	"internet": {EN: "internet", ZH: "公网"},
 }
 
-// Text implements doctor.Fact.
 func (a Addresses) Text() cause.Text {
 	var en, zh []string
 	for _, one := range a.All {
@@ -54,11 +50,11 @@ func (a Addresses) Text() cause.Text {
 		}
 	}
 	if len(en) == 0 {
-		return text("The machine has no address but its own (loopback)", "本机除回环地址外没有其他地址")
+		return doctor.Say("The machine has no address but its own (loopback)", "本机除回环地址外没有其他地址")
 	}
 	t := cause.Text{EN: "Addresses: " + strings.Join(en, ", "), ZH: "地址：" + strings.Join(zh, "，")}
 	if a.Container {
-		t = join("", "", t, text("; the doctor runs in a container and sees the container's", "；本程序在容器中运行，看到的是容器的地址"))
+		t = join("", "", t, doctor.Say("; the doctor runs in a container and sees the container's", "；本程序在容器中运行，看到的是容器的地址"))
 	}
 	return t
 }
@@ -95,23 +91,19 @@ func cloudName(name string) cause.Text {
 	return cause.Text{EN: name, ZH: name}
 }
 
-// Kind implements doctor.Fact.
 func (Cloud) Kind() string { return "cloud" }
 
-// Stage implements doctor.Fact.
 func (Cloud) Stage() cause.Stage { return cause.Name }
 
-// Outcome implements doctor.Fact.
 func (Cloud) Outcome() doctor.Outcome { return doctor.Note }
 
-// Text implements doctor.Fact.
 func (c Cloud) Text() cause.Text {
-	t := join("", "", text("The machine runs in ", "运行在"), cloudName(c.Name))
+	t := join("", "", doctor.Say("The machine runs in ", "运行在"), cloudName(c.Name))
 	switch {
 	case len(c.Public) > 0:
-		t = join("", "", t, text("; its public address is %s", "；公网地址 %s", strings.Join(c.Public, ", ")))
+		t = join("", "", t, doctor.Say("; its public address is %s", "；公网地址 %s", strings.Join(c.Public, ", ")))
 	case c.Asked:
-		t = join("", "", t, text("; its metadata service names no public address", "；元数据服务没有给出公网地址"))
+		t = join("", "", t, doctor.Say("; its metadata service names no public address", "；元数据服务没有给出公网地址"))
 	}
 	return t
 }
@@ -129,13 +121,10 @@ type Named struct {
 	NotFound  bool     `json:"not_found"` // there is no such name
 }
 
-// Kind implements doctor.Fact.
 func (Named) Kind() string { return "name" }
 
-// Stage implements doctor.Fact.
 func (Named) Stage() cause.Stage { return cause.Name }
 
-// Outcome implements doctor.Fact.
 func (n Named) Outcome() doctor.Outcome {
 	switch {
 	case n.Error != "" || n.NoMatch && !n.Unsure:
@@ -146,21 +135,20 @@ func (n Named) Outcome() doctor.Outcome {
 	return doctor.Good
 }
 
-// Text implements doctor.Fact.
 func (n Named) Text() cause.Text {
 	if n.Error != "" {
-		return text("The name %s leads nowhere: %s", "域名 %s 无法解析：%s", n.Name, n.Error)
+		return doctor.Say("The name %s leads nowhere: %s", "域名 %s 无法解析：%s", n.Name, n.Error)
 	}
-	t := text("The name %s leads to %s", "域名 %s 解析到 %s", n.Name, strings.Join(n.Addresses, ", "))
+	t := doctor.Say("The name %s leads to %s", "域名 %s 解析到 %s", n.Name, strings.Join(n.Addresses, ", "))
 	switch {
 	case len(n.Mine) == len(n.Addresses):
-		return join("", "", t, text(", which is this machine", "，是本机"))
+		return join("", "", t, doctor.Say(", which is this machine", "，是本机"))
 	case len(n.Mine) > 0:
-		return join("", "", t, text(", of which %s is this machine", "，其中 %s 是本机", strings.Join(n.Mine, ", ")))
+		return join("", "", t, doctor.Say(", of which %s is this machine", "，其中 %s 是本机", strings.Join(n.Mine, ", ")))
 	case n.Unsure:
-		return join("", "", t, text("; whether that is this machine is not known", "；不确定是否为本机"))
+		return join("", "", t, doctor.Say("; whether that is this machine is not known", "；不确定是否为本机"))
 	}
-	return join("", "", t, text(", which is not this machine", "，不是本机"))
+	return join("", "", t, doctor.Say(", which is not this machine", "，不是本机"))
 }
 
 // Dial is a connection that was tried from the machine to itself.
@@ -172,13 +160,10 @@ type Dial struct {
 	Error   string  `json:"error,omitempty"`
 }
 
-// Kind implements doctor.Fact.
 func (Dial) Kind() string { return "dial-here" }
 
-// Stage implements doctor.Fact.
 func (Dial) Stage() cause.Stage { return cause.TCP }
 
-// Outcome implements doctor.Fact.
 func (d Dial) Outcome() doctor.Outcome { return outcome(d.Result == "open") }
 
 // outcomes are what became of a connection.
@@ -191,9 +176,8 @@ var outcomes = map[string]cause.Text{
 	"failed":      {EN: "could not be tried", ZH: "无法尝试"},
 }
 
-// Text implements doctor.Fact.
 func (d Dial) Text() cause.Text {
-	return join("", "", text("From this machine to %s: ", "从本机连 %s：", hostPort(d.Address, d.Port)), outcomes[d.Result])
+	return join("", "", doctor.Say("From this machine to %s: ", "从本机连 %s：", doctor.HostPort(d.Address, d.Port)), outcomes[d.Result])
 }
 
 // Firewall is what the machine's packet filter does with a connection from outside.
@@ -229,13 +213,10 @@ func NewFirewall(address netip.Addr, port int, manager string, d firewall.Decisi
 	return f
 }
 
-// Kind implements doctor.Fact.
 func (Firewall) Kind() string { return "firewall" }
 
-// Stage implements doctor.Fact.
 func (Firewall) Stage() cause.Stage { return cause.TCP }
 
-// Outcome implements doctor.Fact.
 func (f Firewall) Outcome() doctor.Outcome {
 	switch f.Verdict {
 	case "accept":
@@ -246,30 +227,29 @@ func (f Firewall) Outcome() doctor.Outcome {
 	return doctor.Bad
 }
 
-// Text implements doctor.Fact.
 func (f Firewall) Text() cause.Text {
-	target := hostPort(f.Address, f.Port)
+	target := doctor.HostPort(f.Address, f.Port)
 	does := map[string]cause.Text{
 		"accept":  {EN: "accepts", ZH: "放行"},
 		"drop":    {EN: "drops", ZH: "丢弃"},
 		"reject":  {EN: "rejects", ZH: "拒绝"},
 		"unknown": {EN: "hands to another program", ZH: "交给其他程序处理"},
 	}[f.Verdict]
-	t := join("", "", text("The firewall (%s) ", "防火墙（%s）", f.Manager), does, text(" connections to %s", "到 %s 的连接", target))
+	t := join("", "", doctor.Say("The firewall (%s) ", "防火墙（%s）", f.Manager), does, doctor.Say(" connections to %s", "到 %s 的连接", target))
 	switch {
 	case f.Rule != "":
-		t = join("", "", t, text(" by the rule «%s» in %s", "，规则 «%s»，位于 %s", f.Rule, f.Where))
+		t = join("", "", t, doctor.Say(" by the rule «%s» in %s", "，规则 «%s»，位于 %s", f.Rule, f.Where))
 	case f.Where != "":
-		t = join("", "", t, text(" by the policy of %s: no rule speaks of it", "，由 %s 的默认策略决定：没有规则提到它", f.Where))
+		t = join("", "", t, doctor.Say(" by the policy of %s: no rule speaks of it", "，由 %s 的默认策略决定：没有规则提到它", f.Where))
 	}
 	if f.To != "" {
-		t = join("", "", t, text(", sent on to %s", "，转发到 %s", f.To))
+		t = join("", "", t, doctor.Say(", sent on to %s", "，转发到 %s", f.To))
 	}
 	if f.Accepts != "" {
-		t = join("", "", t, text("; for some senders it has «%s»", "；对部分来源有 «%s»", f.Accepts))
+		t = join("", "", t, doctor.Say("; for some senders it has «%s»", "；对部分来源有 «%s»", f.Accepts))
 	}
 	if f.Rejects != "" {
-		t = join("", "", t, text("; for some senders it has «%s»", "；对部分来源有 «%s»", f.Rejects))
+		t = join("", "", t, doctor.Say("; for some senders it has «%s»", "；对部分来源有 «%s»", f.Rejects))
 	}
 	return t
 }
@@ -280,35 +260,27 @@ type FirewallTool struct {
 	By   string `json:"by"`   // what told
 }
 
-// Kind implements doctor.Fact.
 func (FirewallTool) Kind() string { return "firewall-tool" }
 
-// Stage implements doctor.Fact.
 func (FirewallTool) Stage() cause.Stage { return cause.TCP }
 
-// Outcome implements doctor.Fact.
 func (FirewallTool) Outcome() doctor.Outcome { return doctor.Note }
 
-// Text implements doctor.Fact.
 func (t FirewallTool) Text() cause.Text {
-	return text("%s is switched on (%s): what no rule of it allows does not come in", "%s 已启用（%s）：没有规则放行的连接进不来", t.Name, t.By)
+	return doctor.Say("%s is switched on (%s): what no rule of it allows does not come in", "%s 已启用（%s）：没有规则放行的连接进不来", t.Name, t.By)
 }
 
 // NoFirewall is that the machine has no packet filter in force.
 type NoFirewall struct{}
 
-// Kind implements doctor.Fact.
 func (NoFirewall) Kind() string { return "no-firewall" }
 
-// Stage implements doctor.Fact.
 func (NoFirewall) Stage() cause.Stage { return cause.TCP }
 
-// Outcome implements doctor.Fact.
 func (NoFirewall) Outcome() doctor.Outcome { return doctor.Good }
 
-// Text implements doctor.Fact.
 func (NoFirewall) Text() cause.Text {
-	return text("This machine's firewall has no rules: it lets everything in", "本机防火墙没有规则，一律放行")
+	return doctor.Say("This machine's firewall has no rules: it lets everything in", "本机防火墙没有规则，一律放行")
 }
 
 // Published is a port of a container that the machine passes on.
@@ -321,22 +293,18 @@ type Published struct {
 	By        string `json:"by"`      // what told: "docker ps", "docker-proxy", "DNAT"
 }
 
-// Kind implements doctor.Fact.
 func (Published) Kind() string { return "published" }
 
-// Stage implements doctor.Fact.
 func (Published) Stage() cause.Stage { return cause.Server }
 
-// Outcome implements doctor.Fact.
 func (Published) Outcome() doctor.Outcome { return doctor.Note }
 
-// Text implements doctor.Fact.
 func (p Published) Text() cause.Text {
-	who := text("A container", "某个容器")
+	who := doctor.Say("A container", "某个容器")
 	if p.Container != "" {
-		who = text("The container %s", "容器 %s", p.Container)
+		who = doctor.Say("The container %s", "容器 %s", p.Container)
 	}
-	return join("", "", who, text("'s %s is published as %s (%s)", " 的 %s 映射为 %s（%s）", p.Target, hostPort(p.Address, p.Port), p.By))
+	return join("", "", who, doctor.Say("'s %s is published as %s (%s)", " 的 %s 映射为 %s（%s）", p.Target, doctor.HostPort(p.Address, p.Port), p.By))
 }
 
 // Container is a container with a broker that publishes none of its ports.
@@ -346,18 +314,14 @@ type Container struct {
 	Ports string `json:"ports"` // as docker ps shows them
 }
 
-// Kind implements doctor.Fact.
 func (Container) Kind() string { return "container" }
 
-// Stage implements doctor.Fact.
 func (Container) Stage() cause.Stage { return cause.Server }
 
-// Outcome implements doctor.Fact.
 func (Container) Outcome() doctor.Outcome { return doctor.Bad }
 
-// Text implements doctor.Fact.
 func (c Container) Text() cause.Text {
-	return text("The container %s (%s) publishes no port (docker ps: %q)", "容器 %s（%s）没有映射任何端口（docker ps：%q）", c.Name, c.Image, c.Ports)
+	return doctor.Say("The container %s (%s) publishes no port (docker ps: %q)", "容器 %s（%s）没有映射任何端口（docker ps：%q）", c.Name, c.Image, c.Ports)
 }
 
 // Seen is the address that the machine has for the probe.
@@ -370,39 +334,31 @@ type Seen struct {
 // NAT says that the address that the probe sees is not the machine's own.
 func (s Seen) NAT() bool { return s.Address != s.Local }
 
-// Kind implements doctor.Fact.
 func (Seen) Kind() string { return "seen-from-outside" }
 
-// Stage implements doctor.Fact.
 func (Seen) Stage() cause.Stage { return cause.Name }
 
-// Outcome implements doctor.Fact.
 func (Seen) Outcome() doctor.Outcome { return doctor.Note }
 
-// Text implements doctor.Fact.
 func (s Seen) Text() cause.Text {
-	t := text("%s sees this machine as %s", "%s 看到的本机地址是 %s", s.From, s.Address)
+	t := doctor.Say("%s sees this machine as %s", "%s 看到的本机地址是 %s", s.From, s.Address)
 	if s.NAT() {
-		return join("", "", t, text(": on the way its own address %s is translated (NAT)", "：途中做了地址转换（NAT），本机自己的地址是 %s", s.Local))
+		return join("", "", t, doctor.Say(": on the way its own address %s is translated (NAT)", "：途中做了地址转换（NAT），本机自己的地址是 %s", s.Local))
 	}
-	return join("", "", t, text(", its own address: nothing on the way translates it", "，就是本机自己的地址：途中没有地址转换（NAT）"))
+	return join("", "", t, doctor.Say(", its own address: nothing on the way translates it", "，就是本机自己的地址：途中没有地址转换（NAT）"))
 }
 
 // PublicUnknown is that nothing has told the machine's address on the internet.
 type PublicUnknown struct{}
 
-// Kind implements doctor.Fact.
 func (PublicUnknown) Kind() string { return "public-address-unknown" }
 
-// Stage implements doctor.Fact.
 func (PublicUnknown) Stage() cause.Stage { return cause.Name }
 
-// Outcome implements doctor.Fact.
 func (PublicUnknown) Outcome() doctor.Outcome { return doctor.Note }
 
-// Text implements doctor.Fact.
 func (PublicUnknown) Text() cause.Text {
-	return text("Its public address, if it has one, is not known: no interface has it, and neither a cloud nor a probe (--from) tells it", "公网地址（如果有）未知：网卡上没有，云平台和探测点（--from）也没有告知")
+	return doctor.Say("Its public address, if it has one, is not known: no interface has it, and neither a cloud nor a probe (--from) tells it", "公网地址（如果有）未知：网卡上没有，云平台和探测点（--from）也没有告知")
 }
 
 // Outside is how a port looks from the probe's machine.
@@ -418,18 +374,14 @@ type Outside struct {
 // NAT says that the address that the probe sees is not the machine's own.
 func (o Outside) NAT() bool { return o.Address != o.Local }
 
-// Kind implements doctor.Fact.
 func (Outside) Kind() string { return "dial-from-outside" }
 
-// Stage implements doctor.Fact.
 func (Outside) Stage() cause.Stage { return cause.TCP }
 
-// Outcome implements doctor.Fact.
 func (o Outside) Outcome() doctor.Outcome { return outcome(o.Result == "open") }
 
-// Text implements doctor.Fact.
 func (o Outside) Text() cause.Text {
-	return join("", "", text("From %s to %s: ", "从 %s 连 %s：", o.From, hostPort(o.Address, o.Port)), outcomes[o.Result])
+	return join("", "", doctor.Say("From %s to %s: ", "从 %s 连 %s：", o.From, doctor.HostPort(o.Address, o.Port)), outcomes[o.Result])
 }
 
 // Way is what the way between this machine and the probe's is like.
@@ -451,10 +403,8 @@ type Way struct {
 	Ahead float64 `json:"clock_ahead_s"`
 }
 
-// Kind implements doctor.Fact.
 func (Way) Kind() string { return "way" }
 
-// Stage implements doctor.Fact.
 func (Way) Stage() cause.Stage { return cause.TCP }
 
 // The limits beyond which a way is bad: what makes clients' usual time limits fail.
@@ -464,7 +414,6 @@ const (
 	ethernet = 1500
 )
 
-// Outcome implements doctor.Fact.
 func (w Way) Outcome() doctor.Outcome {
 	return outcome(w.RTT < slowRTT && w.LossOut < badLoss && w.LossBack < badLoss && w.Full && !w.hole())
 }
@@ -472,25 +421,24 @@ func (w Way) Outcome() doctor.Outcome {
 // hole says that large packets disappear.
 func (w Way) hole() bool { return w.MTUOut > 0 && w.MTUOut < ethernet && w.Silent }
 
-// Text implements doctor.Fact.
 func (w Way) Text() cause.Text {
-	t := text("The way to %s: round trip %.1f ms (jitter %.1f ms, at most %.1f ms)", "到 %s 的线路：往返 %.1f 毫秒（抖动 %.1f 毫秒，最大 %.1f 毫秒）", w.From, w.RTT, w.Jitter, w.Most)
+	t := doctor.Say("The way to %s: round trip %.1f ms (jitter %.1f ms, at most %.1f ms)", "到 %s 的线路：往返 %.1f 毫秒（抖动 %.1f 毫秒，最大 %.1f 毫秒）", w.From, w.RTT, w.Jitter, w.Most)
 	if w.Measured {
-		t = join("", "", t, text(", loss %.1f %% out and %.1f %% back", "，丢包：去程 %.1f %%，回程 %.1f %%", w.LossOut, w.LossBack))
+		t = join("", "", t, doctor.Say(", loss %.1f %% out and %.1f %% back", "，丢包：去程 %.1f %%，回程 %.1f %%", w.LossOut, w.LossBack))
 	} else {
-		t = join("", "", t, text(", %.1f %% of TCP's segments repeated (UDP is blocked)", "，TCP 重传 %.1f %%（UDP 不通）", w.LossOut))
+		t = join("", "", t, doctor.Say(", %.1f %% of TCP's segments repeated (UDP is blocked)", "，TCP 重传 %.1f %%（UDP 不通）", w.LossOut))
 	}
 	switch {
 	case w.MTUOut > 0:
-		t = join("", "", t, text(", packets up to %d bytes out and %d back", "，最大包长：去程 %d 字节，回程 %d 字节", w.MTUOut, w.MTUBack))
+		t = join("", "", t, doctor.Say(", packets up to %d bytes out and %d back", "，最大包长：去程 %d 字节，回程 %d 字节", w.MTUOut, w.MTUBack))
 	default:
-		t = join("", "", t, text(", largest packet not measured", "，未测最大包长"))
+		t = join("", "", t, doctor.Say(", largest packet not measured", "，未测最大包长"))
 	}
 	if w.hole() {
-		t = join("", "", t, text(", larger ones disappear without a word", "，更大的包被悄悄丢弃"))
+		t = join("", "", t, doctor.Say(", larger ones disappear without a word", "，更大的包被悄悄丢弃"))
 	}
 	if !w.Full {
-		t = join("", "", t, text("; 32 KiB over TCP did not come through", "；TCP 传输 32 KiB 没有完成"))
+		t = join("", "", t, doctor.Say("; 32 KiB over TCP did not come through", "；TCP 传输 32 KiB 没有完成"))
 	}
 	return t
 }

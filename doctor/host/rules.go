@@ -9,34 +9,37 @@ import (
 	"picket/doctor"
 )
 
-// Fits of findings; see doctor.Finding.
-const (
-	certain  = 95
-	likely   = 75
-	possible = 40
-)
-
 // Diagnose turns facts into findings: first what keeps clients away, best first, then what should be looked at, then what is merely possible.
 func Diagnose(facts []doctor.Fact) []doctor.Finding {
-	d := &diagnosis{facts: facts}
-	d.running()
-	d.listening()
-	d.configured()
-	d.reachable()
-	d.named()
-	d.certified()
-	d.supplied()
-	d.logged()
-	ranked := doctor.Rank(d.findings)
+	d := &diagnosis{&doctor.Case{Facts: facts}}
+	doctor.Apply(facts, d, rules)
+	ranked := d.Conclude("")
 	slices.SortStableFunc(ranked, func(a, b doctor.Finding) int { return class(a) - class(b) })
 	return ranked
+}
+
+// rules are those about the broker's machine. No client's way ends here, so that each is asked.
+var rules = []doctor.Rule[*diagnosis]{
+	always(cause.Server, (*diagnosis).running, "no-broker"),
+	always(cause.Server, (*diagnosis).listening, "broker", "listen", "published", "container", "configuration"),
+	always(cause.Server, (*diagnosis).configured, "configuration"),
+	always(cause.TCP, (*diagnosis).reachable),
+	always(cause.Name, (*diagnosis).named, "name"),
+	always(cause.TLS, (*diagnosis).certified, "certificate"),
+	always(cause.Server, (*diagnosis).supplied),
+	always(cause.Server, (*diagnosis).logged, "log"),
+}
+
+// always is a rule after which the others are asked all the same.
+func always(stage cause.Stage, draw func(*diagnosis), needs ...string) doctor.Rule[*diagnosis] {
+	return doctor.Rule[*diagnosis]{Stage: stage, Needs: needs, Draw: func(d *diagnosis) bool { draw(d); return false }}
 }
 
 // class is 0 for what keeps clients away, 1 for what else is so, and 2 for what may be.
 func class(f doctor.Finding) int {
 	c, _ := cause.Lookup(f.Cause)
 	switch {
-	case f.Fit <= possible:
+	case f.Fit <= doctor.Possible:
 		return 2
 	case c.Severity < cause.Error:
 		return 1
@@ -50,40 +53,28 @@ func FromOutside(all []doctor.Fact) bool {
 	return len(at) > 0
 }
 
-// diagnosis is the state of [Diagnose].
-type diagnosis struct {
-	facts    []doctor.Fact
-	findings []doctor.Finding
-}
+// diagnosis is the examination of a machine.
+type diagnosis struct{ *doctor.Case }
 
 // find adds a finding. What is found of another port too is told once, with all ports.
 func (d *diagnosis) find(id cause.ID, fit int, values cause.Values, meaning cause.Text, evidence ...int) *doctor.Finding {
-	for i := range d.findings {
-		f := &d.findings[i]
+	for _, f := range d.Findings() {
 		port := values["port"]
 		if f.Cause != id || f.Fit < fit || port == "" || f.Values["port"] == "" {
 			continue
 		}
-		same := text("The same is true of port %s.", "端口 %s 也是如此。", port)
+		same := doctor.Say("The same is true of port %s.", "端口 %s 也是如此。", port)
 		if f.Values["port"] != port && !strings.Contains(f.Meaning.EN, same.EN) {
 			f.Meaning = join(" ", "", f.Meaning, same)
 		}
 		f.Evidence = unique(append(f.Evidence, evidence...))
-		return &doctor.Finding{} // what the caller adds is there already
+		return new(doctor.Finding) // what the caller adds is there already
 	}
-	d.findings = append(d.findings, doctor.Finding{Cause: id, Fit: fit, Values: values, Meaning: meaning, Evidence: evidence})
-	return &d.findings[len(d.findings)-1]
+	return d.Add(doctor.Finding{Cause: id, Fit: fit, Values: values, Meaning: meaning, Evidence: evidence})
 }
 
 // found says whether a cause has been found already.
-func (d *diagnosis) found(id cause.ID) bool {
-	for i := range d.findings {
-		if d.findings[i].Cause == id {
-			return true
-		}
-	}
-	return false
-}
+func (d *diagnosis) found(id cause.ID) bool { return d.Found(id) != nil }
 
 func port(n int) cause.Values { return cause.Values{"port": strconv.Itoa(n)} }
 
@@ -93,30 +84,31 @@ var startFailures = []cause.ID{cause.ConfigErrorExit, cause.ConfigUnreadable, ca
 
 // running: is there a broker?
 func (d *diagnosis) running() {
-	none, at := facts[NoBroker](d.facts)
+	none, at := facts[NoBroker](d.Facts)
 	if len(none) == 0 {
 		return
 	}
-	listens, _ := facts[Listen](d.facts)
+	listens, _ := facts[Listen](d.Facts)
 	if len(listens) > 0 && !none[0].Complete {
+		d.Settle(at...)
 		return // somebody's sockets are there, and whose they are cannot be seen
 	}
-	fit := certain
+	fit := doctor.Sure
 	if !none[0].Complete {
-		fit = likely
+		fit = doctor.Probable
 	}
 	evidence := at
-	services, serviceAt := facts[Service](d.facts)
+	services, serviceAt := facts[Service](d.Facts)
 	meaning := cause.Text{}
 	for i, s := range services {
 		evidence = append(evidence, serviceAt[i])
 		switch {
 		case s.Result == "oom-kill":
-			d.find(cause.MemoryLimitOOM, certain, nil, text("%s was killed for lack of memory.", "%s 因内存不足被杀死。", s.Unit), serviceAt[i])
+			d.find(cause.MemoryLimitOOM, doctor.Sure, nil, doctor.Say("%s was killed for lack of memory.", "%s 因内存不足被杀死。", s.Unit), serviceAt[i])
 		case s.Active == "failed":
-			meaning = text("%s failed with status %d. The reason stands in its log: journalctl -u %s -n 50", "%s 启动失败，退出状态 %d。原因见日志：journalctl -u %s -n 50", s.Unit, s.Status, s.Unit)
+			meaning = doctor.Say("%s failed with status %d. The reason stands in its log: journalctl -u %s -n 50", "%s 启动失败，退出状态 %d。原因见日志：journalctl -u %s -n 50", s.Unit, s.Status, s.Unit)
 		case s.Active == "inactive":
-			meaning = text("%s is not started. To start it, now and with the machine: systemctl enable --now %s", "%s 没有启动。立即启动并设为开机自启：systemctl enable --now %s", s.Unit, s.Unit)
+			meaning = doctor.Say("%s is not started. To start it, now and with the machine: systemctl enable --now %s", "%s 没有启动。立即启动并设为开机自启：systemctl enable --now %s", s.Unit, s.Unit)
 		}
 	}
 	if other, otherAt := d.otherListener(); other != nil {
@@ -127,7 +119,7 @@ func (d *diagnosis) running() {
 
 // otherListener is a socket at a broker's port that belongs to no broker.
 func (d *diagnosis) otherListener() (*Listen, int) {
-	listens, at := facts[Listen](d.facts)
+	listens, at := facts[Listen](d.Facts)
 	for i := range listens {
 		if !listens[i].Broker && listens[i].Program != "" && listens[i].Program != "docker-proxy" {
 			return &listens[i], at[i]
@@ -138,8 +130,8 @@ func (d *diagnosis) otherListener() (*Listen, int) {
 
 // listening: do sockets reach beyond the machine?
 func (d *diagnosis) listening() {
-	listens, at := facts[Listen](d.facts)
-	brokers, _ := facts[Broker](d.facts)
+	listens, at := facts[Listen](d.Facts)
+	brokers, _ := facts[Broker](d.Facts)
 	for _, b := range brokers {
 		var own, ownAt []int
 		reaching, inContainer := false, false
@@ -162,16 +154,16 @@ func (d *diagnosis) listening() {
 			if !d.publishes(own) {
 				continue // nobody is meant to come in
 			}
-			d.find(cause.DockerDefaultConf, certain, port(first.Port),
-				text("In its container the broker listens on the loopback address only, so that published ports lead to nothing.", "服务端在容器内只监听回环地址，映射出来的端口什么也连不到。"), ownAt...)
+			d.find(cause.DockerDefaultConf, doctor.Sure, port(first.Port),
+				doctor.Say("In its container the broker listens on the loopback address only, so that published ports lead to nothing.", "服务端在容器内只监听回环地址，映射出来的端口什么也连不到。"), ownAt...)
 			continue
 		}
-		f := d.find(cause.LoopbackOnly, certain, port(first.Port),
-			text("%s listens on %s only; whatever the firewall lets in, no other machine gets an answer.", "%s 只监听 %s；无论防火墙是否放行，其他机器都得不到响应。", b.Program, hostPort(first.Address, first.Port)), append(ownAt, d.refusals(first.Port)...)...)
+		f := d.find(cause.LoopbackOnly, doctor.Sure, port(first.Port),
+			doctor.Say("%s listens on %s only; whatever the firewall lets in, no other machine gets an answer.", "%s 只监听 %s；无论防火墙是否放行，其他机器都得不到响应。", b.Program, doctor.HostPort(first.Address, first.Port)), append(ownAt, d.refusals(first.Port)...)...)
 		f.Steps = b.listenSteps(first.Port)
-		if outsides, _ := facts[Outside](d.facts); slices.ContainsFunc(outsides, func(o Outside) bool { return o.Port == first.Port && o.Result == "refused" && !o.NAT() }) {
+		if outsides, _ := facts[Outside](d.Facts); slices.ContainsFunc(outsides, func(o Outside) bool { return o.Port == first.Port && o.Result == "refused" && !o.NAT() }) {
 			f.RuledOut = append(f.RuledOut, doctor.RuledOut{Cause: cause.SecurityGroupClosed,
-				Why: text("the probe's connection was refused by this machine itself; a security group would have kept silent", "探测点的连接是被本机拒绝的；安全组未放行则不会有任何回应")})
+				Why: doctor.Say("the probe's connection was refused by this machine itself; a security group would have kept silent", "探测点的连接是被本机拒绝的；安全组未放行则不会有任何回应")})
 		}
 	}
 	d.containers()
@@ -180,7 +172,7 @@ func (d *diagnosis) listening() {
 
 // publishes says whether one of a container's ports is passed on to it.
 func (d *diagnosis) publishes(ports []int) bool {
-	published, _ := facts[Published](d.facts)
+	published, _ := facts[Published](d.Facts)
 	for _, p := range published {
 		for _, own := range ports {
 			if strings.HasSuffix(p.Target, strconv.Itoa(own)) {
@@ -193,7 +185,7 @@ func (d *diagnosis) publishes(ports []int) bool {
 
 // refusals are the facts of connections to a port, from here or from outside, that were refused.
 func (d *diagnosis) refusals(p int) (at []int) {
-	for i, f := range d.facts {
+	for i, f := range d.Facts {
 		switch f := f.(type) {
 		case Dial:
 			if f.Port == p && f.Result == "refused" {
@@ -216,35 +208,40 @@ func (b Broker) listenSteps(p int) []doctor.Step {
 	if b.Program != "mosquitto" {
 		return nil
 	}
-	file, start := b.Config, text("sudo kill %d && mosquitto -c %s -d    # a reload adds no listener", "sudo kill %d && mosquitto -c %s -d    # 仅重载不会新增监听", b.PID, b.Config)
+	file, start := b.Config, doctor.Say("sudo kill %d && mosquitto -c %s -d    # a reload adds no listener", "sudo kill %d && mosquitto -c %s -d    # 仅重载不会新增监听", b.PID, b.Config)
 	if b.Config == "" || b.Config == mosquittoConf {
 		file = "/etc/mosquitto/conf.d/remote.conf"
-		start = text("sudo systemctl restart mosquitto    # a reload adds no listener", "sudo systemctl restart mosquitto    # 仅重载不会新增监听")
+		start = doctor.Say("sudo systemctl restart mosquitto    # a reload adds no listener", "sudo systemctl restart mosquitto    # 仅重载不会新增监听")
 	}
 	if b.Unit != "" {
-		start = text("sudo systemctl restart %s    # a reload adds no listener", "sudo systemctl restart %s    # 仅重载不会新增监听", b.Unit)
+		start = doctor.Say("sudo systemctl restart %s    # a reload adds no listener", "sudo systemctl restart %s    # 仅重载不会新增监听", b.Unit)
 	} else if b.Config == "" {
-		start = text("sudo kill %d && sudo mosquitto -c %s -d    # it runs without -c, and so without any file", "sudo kill %d && sudo mosquitto -c %s -d    # 现在没有 -c，任何配置文件都不会被读取", b.PID, mosquittoConf)
+		start = doctor.Say("sudo kill %d && sudo mosquitto -c %s -d    # it runs without -c, and so without any file", "sudo kill %d && sudo mosquitto -c %s -d    # 现在没有 -c，任何配置文件都不会被读取", b.PID, mosquittoConf)
 	}
-	write := text("printf 'listener %d\\nallow_anonymous false\\npassword_file /etc/mosquitto/passwords\\n' | sudo tee -a %s\nsudo mosquitto_passwd -c /etc/mosquitto/passwords USER\nsudo chown mosquitto /etc/mosquitto/passwords && sudo chmod 0600 /etc/mosquitto/passwords",
+	write := doctor.Say("printf 'listener %d\\nallow_anonymous false\\npassword_file /etc/mosquitto/passwords\\n' | sudo tee -a %s\nsudo mosquitto_passwd -c /etc/mosquitto/passwords USER\nsudo chown mosquitto /etc/mosquitto/passwords && sudo chmod 0600 /etc/mosquitto/passwords",
 		"printf 'listener %d\\nallow_anonymous false\\npassword_file /etc/mosquitto/passwords\\n' | sudo tee -a %s\nsudo mosquitto_passwd -c /etc/mosquitto/passwords USER\nsudo chown mosquitto /etc/mosquitto/passwords && sudo chmod 0600 /etc/mosquitto/passwords", p, file)
-	return []doctor.Step{{Title: text("Listen for others, with passwords", "对外监听并启用密码"), Lines: join("\n", "\n", write, start)}}
+	return []doctor.Step{{Title: doctor.Say("Listen for others, with passwords", "对外监听并启用密码"), Lines: join("\n", "\n", write, start)}}
 }
 
 // enclosed: does the port of a broker in a network of its own lead out of it, where Docker does not tell?
 func (d *diagnosis) enclosed() {
-	none, noneAt := facts[NotListening](d.facts)
-	listens, at := facts[Listen](d.facts)
-	_, hidden := facts[Container](d.facts)
-	_, published := facts[Published](d.facts)
-	firewalls, _ := facts[Firewall](d.facts)
+	none, noneAt := facts[NotListening](d.Facts)
+	listens, at := facts[Listen](d.Facts)
+	_, hidden := facts[Container](d.Facts)
+	_, published := facts[Published](d.Facts)
+	firewalls, _ := facts[Firewall](d.Facts)
+	for i, n := range none {
+		if slices.ContainsFunc(firewalls, func(f Firewall) bool { return f.Port == n.Port && f.To != "" }) {
+			d.Settle(noneAt[i]) // the filter sends it on to who listens
+		}
+	}
 	if len(hidden) > 0 || len(published) > 0 || slices.ContainsFunc(firewalls, func(f Firewall) bool { return f.To != "" }) {
 		return
 	}
-	fit := likely
-	unread, _ := facts[Unread](d.facts)
+	fit := doctor.Probable
+	unread, _ := facts[Unread](d.Facts)
 	if slices.ContainsFunc(unread, func(u Unread) bool { return u.What == "docker" || u.What == "firewall" }) {
-		fit = possible // what cannot be read may pass it on
+		fit = doctor.Possible // what cannot be read may pass it on
 	}
 	for i, l := range listens {
 		n := slices.Index(none, NotListening{l.Port})
@@ -252,32 +249,32 @@ func (d *diagnosis) enclosed() {
 			continue
 		}
 		d.find(cause.DockerPortNotPublished, fit, port(l.Port),
-			text("%s listens on port %d inside a network of its own, such as a container's, and nothing on this machine passes the port on to it.", "%s 在独立的网络（例如容器）里监听端口 %d，本机没有任何程序把该端口转进去。", l.Program, l.Port), at[i], noneAt[n])
+			doctor.Say("%s listens on port %d inside a network of its own, such as a container's, and nothing on this machine passes the port on to it.", "%s 在独立的网络（例如容器）里监听端口 %d，本机没有任何程序把该端口转进去。", l.Program, l.Port), at[i], noneAt[n])
 	}
 }
 
 // containers: are their ports published?
 func (d *diagnosis) containers() {
 	d.enclosed()
-	hidden, at := facts[Container](d.facts)
+	hidden, at := facts[Container](d.Facts)
 	for i, c := range hidden {
-		d.find(cause.DockerPortNotPublished, certain, nil,
-			text("The broker in the container %s can be reached from its own network only.", "容器 %s 里的服务端只能从容器自己的网络访问。", c.Name), at[i])
+		d.find(cause.DockerPortNotPublished, doctor.Sure, nil,
+			doctor.Say("The broker in the container %s can be reached from its own network only.", "容器 %s 里的服务端只能从容器自己的网络访问。", c.Name), at[i])
 	}
-	published, at := facts[Published](d.facts)
+	published, at := facts[Published](d.Facts)
 	for i, p := range published {
 		if isLoopback(p.Address) {
-			d.find(cause.DockerPortNotPublished, certain, port(p.Port),
-				text("The container's port is published on %s, which is this machine only.", "容器端口映射在 %s，只限本机访问。", hostPort(p.Address, p.Port)), at[i])
+			d.find(cause.DockerPortNotPublished, doctor.Sure, port(p.Port),
+				doctor.Say("The container's port is published on %s, which is this machine only.", "容器端口映射在 %s，只限本机访问。", doctor.HostPort(p.Address, p.Port)), at[i])
 		}
 	}
 }
 
 // taken: does another program have a port that the configuration asks for?
 func (d *diagnosis) taken() {
-	configs, configAt := facts[Config](d.facts)
-	listens, at := facts[Listen](d.facts)
-	brokers, _ := facts[Broker](d.facts)
+	configs, configAt := facts[Config](d.Facts)
+	listens, at := facts[Listen](d.Facts)
+	brokers, _ := facts[Broker](d.Facts)
 	for ci, c := range configs {
 		if c.Default && len(brokers) > 0 {
 			continue
@@ -294,8 +291,8 @@ func (d *diagnosis) taken() {
 				if owned {
 					continue
 				}
-				d.find(cause.PortTaken, certain, port(want.Port),
-					text("%s asks for port %d, and %s (process %d) has it.", "%s 要监听端口 %d，但它已被 %s（进程 %d）占用。", c.File, want.Port, l.Program, l.PID), configAt[ci], at[i])
+				d.find(cause.PortTaken, doctor.Sure, port(want.Port),
+					doctor.Say("%s asks for port %d, and %s (process %d) has it.", "%s 要监听端口 %d，但它已被 %s（进程 %d）占用。", c.File, want.Port, l.Program, l.PID), configAt[ci], at[i])
 			}
 		}
 	}
@@ -303,42 +300,42 @@ func (d *diagnosis) taken() {
 
 // configured: is what was written in force?
 func (d *diagnosis) configured() {
-	configs, at := facts[Config](d.facts)
-	listens, _ := facts[Listen](d.facts)
-	brokers, brokerAt := facts[Broker](d.facts)
-	none, _ := facts[NoBroker](d.facts)
+	configs, at := facts[Config](d.Facts)
+	listens, _ := facts[Listen](d.Facts)
+	brokers, brokerAt := facts[Broker](d.Facts)
+	none, _ := facts[NoBroker](d.Facts)
 	for i, c := range configs {
 		values := cause.Values{"file": c.File}
 		if len(c.Problems) > 0 && !(c.Default && len(none) == 0) {
 			p := c.Problems[0] // the one to correct first; picket check shows all
-			fit, effect := likely, text("The broker would not start again with it.", "服务端若重启将无法使用该配置。")
+			fit, effect := doctor.Probable, doctor.Say("The broker would not start again with it.", "服务端若重启将无法使用该配置。")
 			if len(none) > 0 {
-				fit, effect = certain+3, text("No broker starts with it.", "服务端无法用它启动。")
+				fit, effect = doctor.Sure+3, doctor.Say("No broker starts with it.", "服务端无法用它启动。")
 			}
-			d.find(p.Cause, fit, cause.Values{"file": p.File, "line": itoa(p.Line)}, join(" ", "", text("%s:%d: %s", "%s:%d：%s", p.File, p.Line, p.Text), effect), at[i])
+			d.find(p.Cause, fit, cause.Values{"file": p.File, "line": itoa(p.Line)}, join(" ", "", doctor.Say("%s:%d: %s", "%s:%d：%s", p.File, p.Line, p.Text), effect), at[i])
 		}
 		switch missing := c.missing(listens); {
 		case c.Default && len(brokers) > 0 && !c.implied():
 			for bi, b := range brokers {
 				if b.Program == c.Program && b.Config == "" {
-					d.find(cause.ConfigNotLoaded, certain, values,
-						text("%s runs without a configuration file, and %s is there: it is not read. Start it with -c %s.", "%s 启动时没有指定配置文件，因此 %s 没有被读取。请用 -c %s 启动。", b.Program, c.File, c.File), brokerAt[bi], at[i])
+					d.find(cause.ConfigNotLoaded, doctor.Sure, values,
+						doctor.Say("%s runs without a configuration file, and %s is there: it is not read. Start it with -c %s.", "%s 启动时没有指定配置文件，因此 %s 没有被读取。请用 -c %s 启动。", b.Program, c.File, c.File), brokerAt[bi], at[i])
 				}
 			}
 		case c.PID != 0 && len(missing) > 0 && c.Newer:
-			d.find(cause.ConfigNotLoaded, certain, values,
-				text("%s has a listener on port %s, which the running broker does not have; the file was changed after it started. Restart the broker; a reload adds no listener to mosquitto.",
+			d.find(cause.ConfigNotLoaded, doctor.Sure, values,
+				doctor.Say("%s has a listener on port %s, which the running broker does not have; the file was changed after it started. Restart the broker; a reload adds no listener to mosquitto.",
 					"%s 配置了端口 %s 的监听，而运行中的服务端没有；文件是在它启动之后修改的。请重启服务端；mosquitto 重载不会新增监听。", c.File, portText(missing)), at[i])
 		case c.PID != 0 && len(missing) > 0 && !d.portTaken(missing):
-			d.find(cause.ConfigNotLoaded, likely, values,
-				text("%s has a listener on port %s, which the running broker does not have. Its log says why it could not be opened.", "%s 配置了端口 %s 的监听，而运行中的服务端没有。打不开的原因见日志。", c.File, portText(missing)), at[i])
+			d.find(cause.ConfigNotLoaded, doctor.Probable, values,
+				doctor.Say("%s has a listener on port %s, which the running broker does not have. Its log says why it could not be opened.", "%s 配置了端口 %s 的监听，而运行中的服务端没有。打不开的原因见日志。", c.File, portText(missing)), at[i])
 		case c.PID != 0 && c.Newer && !c.Reloaded:
-			d.find(cause.ConfigNotLoaded, possible, values,
-				text("%s was changed after the broker started. If it was not reloaded since (systemctl reload, or SIGHUP), the change is not in force.", "%s 在服务端启动之后改过。如果之后没有重载（systemctl reload 或 SIGHUP），改动就没有生效。", c.File), at[i])
+			d.find(cause.ConfigNotLoaded, doctor.Possible, values,
+				doctor.Say("%s was changed after the broker started. If it was not reloaded since (systemctl reload, or SIGHUP), the change is not in force.", "%s 在服务端启动之后改过。如果之后没有重载（systemctl reload 或 SIGHUP），改动就没有生效。", c.File), at[i])
 		}
 		if len(c.NotIncluded) > 0 && (c.PID != 0 || c.Default) {
-			d.find(cause.ConfigNotLoaded, likely, values,
-				text("%s are not read: %s has no include_dir line for their folder.", "%s 没有被读取：%s 里没有包含该目录的 include_dir 行。", list(c.NotIncluded), c.File), at[i])
+			d.find(cause.ConfigNotLoaded, doctor.Probable, values,
+				doctor.Say("%s are not read: %s has no include_dir line for their folder.", "%s 没有被读取：%s 里没有包含该目录的 include_dir 行。", list(c.NotIncluded), c.File), at[i])
 		}
 		d.open(c, at[i])
 	}
@@ -369,9 +366,9 @@ func (c Config) missing(listens []Listen) (ports []int) {
 }
 
 func (d *diagnosis) portTaken(ports []int) bool {
-	for i := range d.findings {
+	for _, f := range d.Findings() {
 		for _, p := range ports {
-			if d.findings[i].Cause == cause.PortTaken && d.findings[i].Values["port"] == itoa(p) {
+			if f.Cause == cause.PortTaken && f.Values["port"] == itoa(p) {
 				return true
 			}
 		}
@@ -388,11 +385,11 @@ func (d *diagnosis) open(c Config, at int) {
 		switch {
 		case l.Loopback || l.Port == 0:
 		case l.Anonymous && !l.ACL:
-			d.find(cause.OpenToEveryone, certain, cause.Values{"port": itoa(l.Port), "address": orAll(l.Address)},
-				text("The listener on port %d (%s) needs no password.", "端口 %d 的监听（%s）不需要密码。", l.Port, l.Source), at)
+			d.find(cause.OpenToEveryone, doctor.Sure, cause.Values{"port": itoa(l.Port), "address": orAll(l.Address)},
+				doctor.Say("The listener on port %d (%s) needs no password.", "端口 %d 的监听（%s）不需要密码。", l.Port, l.Source), at)
 		case !l.Anonymous && !l.Passwords:
-			d.find(cause.NoPasswordFile, certain, port(l.Port),
-				text("The listener on port %d (%s) refuses clients without a password, and there is no way to log in.", "端口 %d 的监听（%s）拒绝无密码的客户端，却没有任何登录方式。", l.Port, l.Source), at)
+			d.find(cause.NoPasswordFile, doctor.Sure, port(l.Port),
+				doctor.Say("The listener on port %d (%s) refuses clients without a password, and there is no way to log in.", "端口 %d 的监听（%s）拒绝无密码的客户端，却没有任何登录方式。", l.Port, l.Source), at)
 		}
 	}
 }
@@ -406,47 +403,47 @@ func orAll(address string) string {
 
 // supplied: does the machine give the broker what it needs?
 func (d *diagnosis) supplied() {
-	files, at := facts[Files](d.facts)
+	files, at := facts[Files](d.Facts)
 	for i, f := range files {
 		if f.low() {
-			fd := d.find(cause.FDLimit, certain, cause.Values{"limit": itoa(int(min(f.Limit, 1<<31-1)))},
-				text("%s may open %d files and has %d open: there is room for %d more connections.", "%s 最多可打开 %d 个文件，已打开 %d 个：只能再容纳 %d 个连接。", f.Program, f.Limit, f.Open, f.Room()), at[i])
+			fd := d.find(cause.FDLimit, doctor.Sure, cause.Values{"limit": itoa(int(min(f.Limit, 1<<31-1)))},
+				doctor.Say("%s may open %d files and has %d open: there is room for %d more connections.", "%s 最多可打开 %d 个文件，已打开 %d 个：只能再容纳 %d 个连接。", f.Program, f.Limit, f.Open, f.Room()), at[i])
 			if f.Hard > f.Limit {
 				fd.Steps = []doctor.Step{{
-					Title: text("At once, until the next restart", "立即生效（重启后失效）"),
-					Lines: text("sudo prlimit --pid %d --nofile=%d:%d", "sudo prlimit --pid %d --nofile=%d:%d", f.PID, f.Hard, f.Hard),
+					Title: doctor.Say("At once, until the next restart", "立即生效（重启后失效）"),
+					Lines: doctor.Say("sudo prlimit --pid %d --nofile=%d:%d", "sudo prlimit --pid %d --nofile=%d:%d", f.PID, f.Hard, f.Hard),
 				}}
 			}
 		}
 	}
-	memory, at := facts[Memory](d.facts)
+	memory, at := facts[Memory](d.Facts)
 	for i, m := range memory {
 		switch {
 		case m.KilledBroker != "":
-			d.find(cause.MemoryLimitOOM, certain, nil, text("The kernel's log has: %s", "内核日志：%s", m.KilledBroker), at[i])
+			d.find(cause.MemoryLimitOOM, doctor.Sure, nil, doctor.Say("The kernel's log has: %s", "内核日志：%s", m.KilledBroker), at[i])
 		case m.short():
-			d.find(cause.MemoryLimitOOM, possible, nil, text("%s of memory are free. When there is none, the kernel kills the largest process.", "可用内存仅 %s。耗尽时内核会杀死占用最大的进程。", size(m.Available)), at[i])
+			d.find(cause.MemoryLimitOOM, doctor.Possible, nil, doctor.Say("%s of memory are free. When there is none, the kernel kills the largest process.", "可用内存仅 %s。耗尽时内核会杀死占用最大的进程。", size(m.Available)), at[i])
 		}
 	}
-	disks, at := facts[Disk](d.facts)
+	disks, at := facts[Disk](d.Facts)
 	for i, disk := range disks {
 		if disk.short() {
-			d.find(cause.DiskFull, certain, cause.Values{"file": disk.Path, "limit": itoa(littleDisk)}, text("%s has %s left.", "%s 所在磁盘只剩 %s。", disk.Path, size(disk.Free)), at[i])
+			d.find(cause.DiskFull, doctor.Sure, cause.Values{"file": disk.Path, "limit": itoa(littleDisk)}, doctor.Say("%s has %s left.", "%s 所在磁盘只剩 %s。", disk.Path, size(disk.Free)), at[i])
 		}
 	}
-	kernel, at := facts[Kernel](d.facts)
+	kernel, at := facts[Kernel](d.Facts)
 	for i, k := range kernel {
 		if k.full() {
-			d.find(cause.ConntrackFull, certain, nil, text("%d of %d places are taken.", "%d / %d 已被占用。", k.Tracked, k.TrackedLimit), at[i])
+			d.find(cause.ConntrackFull, doctor.Sure, nil, doctor.Say("%d of %d places are taken.", "%d / %d 已被占用。", k.Tracked, k.TrackedLimit), at[i])
 		}
 	}
-	listens, at := facts[Listen](d.facts)
+	listens, at := facts[Listen](d.Facts)
 	for i, l := range listens {
 		if l.Waiting >= 100 && l.Broker {
-			d.find(cause.OverloadOrStorm, likely, nil, text("%d connections wait for the broker to accept them.", "有 %d 个连接在等服务端接受。", l.Waiting), at[i])
+			d.find(cause.OverloadOrStorm, doctor.Probable, nil, doctor.Say("%d connections wait for the broker to accept them.", "有 %d 个连接在等服务端接受。", l.Waiting), at[i])
 		}
 	}
-	denials, at := facts[Denial](d.facts)
+	denials, at := facts[Denial](d.Facts)
 	for i, denial := range denials {
 		if !denial.Enforced {
 			continue
@@ -455,21 +452,21 @@ func (d *diagnosis) supplied() {
 		if denial.By == "AppArmor" {
 			id = cause.AppArmorDenied
 		}
-		d.find(id, likely, nil, text("%d times: %s", "共 %d 次：%s", denial.Count, denial.Line), at[i])
+		d.find(id, doctor.Probable, nil, doctor.Say("%d times: %s", "共 %d 次：%s", denial.Count, denial.Line), at[i])
 	}
-	ways, at := facts[Way](d.facts)
-	clocks, clockAt := facts[Clock](d.facts)
+	ways, at := facts[Way](d.Facts)
+	clocks, clockAt := facts[Clock](d.Facts)
 	for i, w := range ways {
 		// Two machines that are a minute apart: the one that no time server keeps is likelier wrong. Certificates are checked by the minute.
 		if w.Ahead > 60 || w.Ahead < -60 {
-			fit, evidence := likely, []int{at[i]}
+			fit, evidence := doctor.Probable, []int{at[i]}
 			for ci, c := range clocks {
 				evidence = append(evidence, clockAt[ci])
 				if c.Synchronized {
-					fit = possible
+					fit = doctor.Possible
 				}
 			}
-			d.find(cause.ClockSkew, fit, nil, text("This machine's clock is %.0f seconds ahead of the probe's.", "本机时钟比探测点快 %.0f 秒。", w.Ahead), evidence...)
+			d.find(cause.ClockSkew, fit, nil, doctor.Say("This machine's clock is %.0f seconds ahead of the probe's.", "本机时钟比探测点快 %.0f 秒。", w.Ahead), evidence...)
 			break
 		}
 	}
@@ -477,17 +474,17 @@ func (d *diagnosis) supplied() {
 
 // logged: what does the log tell of refusals?
 func (d *diagnosis) logged() {
-	_, none := facts[NoBroker](d.facts)
-	logs, at := facts[Log](d.facts)
+	_, none := facts[NoBroker](d.Facts)
+	logs, at := facts[Log](d.Facts)
 	for i, l := range logs {
 		for n, e := range l.Entry {
 			switch {
 			case e.Start && len(none) > 0: // found before or not: this is why there is no broker
-				d.find(e.Cause, certain+3, startValues(e), text("The last line of it: %s", "日志最后一条：%s", e.Last), at[i])
+				d.find(e.Cause, doctor.Sure+3, startValues(e), doctor.Say("The last line of it: %s", "日志最后一条：%s", e.Last), at[i])
 			case e.Start || n >= 3 || d.found(e.Cause):
 				// An earlier start failed, and this one did not; or others come more often; or it is known already.
 			default:
-				d.find(e.Cause, possible-n, nil, text("%d times in the last lines of %s, the last one: %s", "在 %[2]s 的最近内容中出现 %[1]d 次，最后一条：%[3]s", e.Count, l.Source, e.Last), at[i])
+				d.find(e.Cause, doctor.Possible-n, nil, doctor.Say("%d times in the last lines of %s, the last one: %s", "在 %[2]s 的最近内容中出现 %[1]d 次，最后一条：%[3]s", e.Count, l.Source, e.Last), at[i])
 			}
 		}
 	}

@@ -53,18 +53,18 @@ func (d *diagnosis) views() (all []*view) {
 		all = append(all, &view{port: port, address: address})
 		return all[len(all)-1]
 	}
-	none, noneAt := facts[NoFirewall](d.facts)
-	firewalls, at := facts[Firewall](d.facts)
+	none, noneAt := facts[NoFirewall](d.Facts)
+	firewalls, at := facts[Firewall](d.Facts)
 	for i := range firewalls {
 		v := get(firewalls[i].Address, firewalls[i].Port)
 		v.firewall, v.firewallAt = &firewalls[i], at[i]
 	}
-	outsides, at := facts[Outside](d.facts)
+	outsides, at := facts[Outside](d.Facts)
 	for i := range outsides {
 		v := get(outsides[i].Local, outsides[i].Port)
 		v.outside, v.outsideAt = &outsides[i], at[i]
 	}
-	dials, at := facts[Dial](d.facts)
+	dials, at := facts[Dial](d.Facts)
 	for i := range dials {
 		if !isLoopback(dials[i].Address) {
 			v := get(dials[i].Address, dials[i].Port)
@@ -112,13 +112,13 @@ func (d *diagnosis) reachable() {
 
 // nobodyAt says whether nobody listens on a port.
 func (d *diagnosis) nobodyAt(port int) bool {
-	none, _ := facts[NotListening](d.facts)
+	none, _ := facts[NotListening](d.Facts)
 	return slices.Contains(none, NotListening{port})
 }
 
 // loopbackPort says whether a port is served on the loopback address only.
 func (d *diagnosis) loopbackPort(port int) bool {
-	listens, _ := facts[Listen](d.facts)
+	listens, _ := facts[Listen](d.Facts)
 	some, reaching := false, false
 	for _, l := range listens {
 		if l.Port == port && !l.Container {
@@ -131,33 +131,37 @@ func (d *diagnosis) loopbackPort(port int) bool {
 
 // filtered: does the machine's own firewall keep connections away?
 func (d *diagnosis) filtered(v *view) {
-	if v.firewall == nil || v.outside != nil && v.outside.Result == "open" {
+	if v.firewall == nil {
+		return
+	}
+	if v.outside != nil && v.outside.Result == "open" {
+		d.Settle(v.firewallAt) // it comes in all the same: the rules were read as stricter than they are
 		return
 	}
 	f := v.firewall
 	values := cause.Values{"port": itoa(v.port), "address": v.address}
-	fit := certain
+	fit := doctor.Sure
 	seen := cause.Text{}
 	if v.outside != nil {
-		fit = certain + 3
-		seen = join("", "", text(" Seen from outside: ", "从外部看："), outcomes[v.outside.Result], text(".", "。"))
+		fit = doctor.Sure + 3
+		seen = join("", "", doctor.Say(" Seen from outside: ", "从外部看："), outcomes[v.outside.Result], doctor.Say(".", "。"))
 	}
 	if f.Accepts != "" {
-		seen = join("", "", seen, text(" Some senders are let in by «%s»: is it the right address, and the right rule?", "部分来源由 «%s» 放行：地址和规则写对了吗？", f.Accepts))
+		seen = join("", "", seen, doctor.Say(" Some senders are let in by «%s»: is it the right address, and the right rule?", "部分来源由 «%s» 放行：地址和规则写对了吗？", f.Accepts))
 	}
-	by := text("the policy of %s", "%s 的默认策略", f.Where)
+	by := doctor.Say("the policy of %s", "%s 的默认策略", f.Where)
 	if f.Rule != "" {
-		by = text("the rule «%s»", "规则 «%s»", f.Rule)
+		by = doctor.Say("the rule «%s»", "规则 «%s»", f.Rule)
 	}
 	var id cause.ID
 	var meaning cause.Text
 	switch f.Verdict {
 	case "drop":
 		id = cause.HostFirewallDrop
-		meaning = join("", "", text("Connections to %s are dropped by ", "到 %s 的连接被丢弃，依据是 ", hostPort(v.address, v.port)), by, text(".", "。"), seen)
+		meaning = join("", "", doctor.Say("Connections to %s are dropped by ", "到 %s 的连接被丢弃，依据是 ", doctor.HostPort(v.address, v.port)), by, doctor.Say(".", "。"), seen)
 	case "reject":
 		id = cause.HostFirewallReject
-		meaning = join("", "", text("Connections to %s are rejected by ", "到 %s 的连接被拒绝，依据是 ", hostPort(v.address, v.port)), by, text(".", "。"), seen)
+		meaning = join("", "", doctor.Say("Connections to %s are rejected by ", "到 %s 的连接被拒绝，依据是 ", doctor.HostPort(v.address, v.port)), by, doctor.Say(".", "。"), seen)
 	default:
 		return
 	}
@@ -166,31 +170,31 @@ func (d *diagnosis) filtered(v *view) {
 	if f.Manager == "nftables" && f.Where != "" {
 		found.Recipes = []string{}
 		found.Steps = []doctor.Step{{
-			Title: text("nftables, in the chain that decides", "nftables，在做决定的链中放行"),
-			Lines: text("sudo nft insert rule %s tcp dport %s accept\n# then put the same rule into /etc/nftables.conf", "sudo nft insert rule %s tcp dport %s accept\n# 再把同样的规则写入 /etc/nftables.conf", f.Where, set(d.alike(f))),
+			Title: doctor.Say("nftables, in the chain that decides", "nftables，在做决定的链中放行"),
+			Lines: doctor.Say("sudo nft insert rule %s tcp dport %s accept\n# then put the same rule into /etc/nftables.conf", "sudo nft insert rule %s tcp dport %s accept\n# 再把同样的规则写入 /etc/nftables.conf", f.Where, set(d.alike(f))),
 		}}
 	}
 	if f.Rule != "" && f.Verdict == "reject" && strings.HasPrefix(f.Manager, "iptables") {
 		found.Steps = []doctor.Step{{
-			Title: text("In front of the rule that rejects", "插到拒绝规则之前"),
-			Lines: text("sudo iptables -I INPUT 1 -p tcp -m multiport --dports %s -j ACCEPT    # appended, it would never be reached", "sudo iptables -I INPUT 1 -p tcp -m multiport --dports %s -j ACCEPT    # 追加到末尾则永远轮不到", strings.ReplaceAll(portText(d.alike(f)), " ", "")),
+			Title: doctor.Say("In front of the rule that rejects", "插到拒绝规则之前"),
+			Lines: doctor.Say("sudo iptables -I INPUT 1 -p tcp -m multiport --dports %s -j ACCEPT    # appended, it would never be reached", "sudo iptables -I INPUT 1 -p tcp -m multiport --dports %s -j ACCEPT    # 追加到末尾则永远轮不到", strings.ReplaceAll(portText(d.alike(f)), " ", "")),
 		}}
 	}
 	if f.Panel != "" {
 		found.Steps = append(found.Steps, doctor.Step{
-			Title: text("In the panel, which writes these rules", "在面板中操作（规则由它写入）"),
-			Lines: text("%s → security → open port %d", "%s → 安全 → 放行端口 %d", f.Panel, v.port),
+			Title: doctor.Say("In the panel, which writes these rules", "在面板中操作（规则由它写入）"),
+			Lines: doctor.Say("%s → security → open port %d", "%s → 安全 → 放行端口 %d", f.Panel, v.port),
 		})
 	}
 	if v.outside != nil {
 		found.RuledOut = append(found.RuledOut, doctor.RuledOut{Cause: cause.SecurityGroupClosed,
-			Why: text("it may be closed too, but this firewall alone explains what is seen; open it first and look again", "也可能没有放行，但仅主机防火墙就足以解释；先放行主机防火墙再看")})
+			Why: doctor.Say("it may be closed too, but this firewall alone explains what is seen; open it first and look again", "也可能没有放行，但仅主机防火墙就足以解释；先放行主机防火墙再看")})
 	}
 }
 
 // alike are the ports with which the firewall does the same in the same place.
 func (d *diagnosis) alike(f *Firewall) (ports []int) {
-	all, _ := facts[Firewall](d.facts)
+	all, _ := facts[Firewall](d.Facts)
 	for _, one := range all {
 		if one.Verdict == f.Verdict && one.Where == f.Where {
 			ports = append(ports, one.Port)
@@ -224,8 +228,8 @@ func (d *diagnosis) closedOutside(v *view) {
 	if v.firewall != nil && v.firewall.Verdict != "accept" && v.firewall.Verdict != "unknown" {
 		return // filtered has said it
 	}
-	notHere := doctor.RuledOut{Cause: cause.HostFirewallDrop, Why: text("the firewall's rules were read, and accept it", "已读取防火墙规则，是放行的")}
-	listensHere := doctor.RuledOut{Cause: cause.BrokerNotRunning, Why: text("it answers on this machine's own address %s", "在本机地址 %s 上有响应", v.address)}
+	notHere := doctor.RuledOut{Cause: cause.HostFirewallDrop, Why: doctor.Say("the firewall's rules were read, and accept it", "已读取防火墙规则，是放行的")}
+	listensHere := doctor.RuledOut{Cause: cause.BrokerNotRunning, Why: doctor.Say("it answers on this machine's own address %s", "在本机地址 %s 上有响应", v.address)}
 	ruledOut := func(f *doctor.Finding) {
 		if open {
 			f.RuledOut = append(f.RuledOut, notHere)
@@ -238,35 +242,35 @@ func (d *diagnosis) closedOutside(v *view) {
 	case "timeout":
 		d.silentOutside(v, values, open, ruledOut)
 	case "unreachable":
-		fit := likely
+		fit := doctor.Probable
 		if open {
-			fit = possible
+			fit = doctor.Possible
 		}
 		ruledOut(d.find(cause.HostFirewallReject, fit, values,
-			text("From outside a router or firewall answers that the port may not be reached (ICMP).", "从外部访问时，途中的路由器或防火墙回应“不可达”（ICMP）。"), v.evidence()...))
+			doctor.Say("From outside a router or firewall answers that the port may not be reached (ICMP).", "从外部访问时，途中的路由器或防火墙回应“不可达”（ICMP）。"), v.evidence()...))
 	case "refused":
 		if v.outside.NAT() {
-			ruledOut(d.find(cause.NATNoPortForward, likely, values,
-				text("From outside %s refuses, while this machine (%s) listens: what refuses is the router in between, which does not lead the port to this machine.",
-					"从外部访问 %s 被拒绝，而本机（%s）在监听：拒绝的是中间的路由器，它没有把端口转到本机。", hostPort(v.outside.Address, v.port), v.address), v.evidence()...))
+			ruledOut(d.find(cause.NATNoPortForward, doctor.Probable, values,
+				doctor.Say("From outside %s refuses, while this machine (%s) listens: what refuses is the router in between, which does not lead the port to this machine.",
+					"从外部访问 %s 被拒绝，而本机（%s）在监听：拒绝的是中间的路由器，它没有把端口转到本机。", doctor.HostPort(v.outside.Address, v.port), v.address), v.evidence()...))
 			return
 		}
-		ruledOut(d.find(cause.HostFirewallReject, possible, values,
-			text("From outside the port refuses, on the machine it opens: something between answers with a reset.", "从外部被拒绝，在本机能连上：中间有设备回应了重置。"), v.evidence()...))
+		ruledOut(d.find(cause.HostFirewallReject, doctor.Possible, values,
+			doctor.Say("From outside the port refuses, on the machine it opens: something between answers with a reset.", "从外部被拒绝，在本机能连上：中间有设备回应了重置。"), v.evidence()...))
 	case "closed":
 		if l := d.proxied(v.port); l != nil {
-			d.find(cause.DockerDefaultConf, certain, values,
-				text("The connection opens and is closed at once: Docker's proxy accepts it, and nothing in the container does.", "连接能建立但立刻断开：docker-proxy 接受了连接，容器内却没有程序接收。"), v.evidence()...)
+			d.find(cause.DockerDefaultConf, doctor.Sure, values,
+				doctor.Say("The connection opens and is closed at once: Docker's proxy accepts it, and nothing in the container does.", "连接能建立但立刻断开：docker-proxy 接受了连接，容器内却没有程序接收。"), v.evidence()...)
 			return
 		}
-		d.find(cause.RateLimitOrBan, possible, values,
-			text("From outside the connection opens and is closed at once, on the machine it stays: the broker or something before it does not want the probe's address.", "从外部能连上但立刻断开，在本机则保持：服务端或其前面的程序拒绝了探测点的地址。"), v.evidence()...)
+		d.find(cause.RateLimitOrBan, doctor.Possible, values,
+			doctor.Say("From outside the connection opens and is closed at once, on the machine it stays: the broker or something before it does not want the probe's address.", "从外部能连上但立刻断开，在本机则保持：服务端或其前面的程序拒绝了探测点的地址。"), v.evidence()...)
 	}
 }
 
 // proxied is Docker's proxy at a port.
 func (d *diagnosis) proxied(port int) *Listen {
-	listens, _ := facts[Listen](d.facts)
+	listens, _ := facts[Listen](d.Facts)
 	for i := range listens {
 		if listens[i].Port == port && listens[i].Program == "docker-proxy" {
 			return &listens[i]
@@ -277,23 +281,23 @@ func (d *diagnosis) proxied(port int) *Listen {
 
 // silentOutside: no answer from outside. What keeps silent is before the machine, if its own firewall accepts.
 func (d *diagnosis) silentOutside(v *view, values cause.Values, open bool, ruledOut func(*doctor.Finding)) {
-	clouds, cloudAt := facts[Cloud](d.facts)
+	clouds, cloudAt := facts[Cloud](d.Facts)
 	evidence := v.evidence()
 	switch {
 	case !open && v.firewall == nil:
 		// The rules could not be read, so both are as likely.
 		f := d.find(cause.HostFirewallDrop, 60, values,
-			text("From outside nobody answers, on the machine the port opens. The firewall's rules cannot be read; run this as root to know.", "从外部无响应，在本机能连上。防火墙规则无法读取，请用 root 运行以确认。"), evidence...)
-		if tools, toolAt := facts[FirewallTool](d.facts); len(tools) > 0 {
-			f.Fit, f.Evidence, f.Recipes = likely, append(f.Evidence, toolAt[0]), recipesOf(tools[0].Name)
+			doctor.Say("From outside nobody answers, on the machine the port opens. The firewall's rules cannot be read; run this as root to know.", "从外部无响应，在本机能连上。防火墙规则无法读取，请用 root 运行以确认。"), evidence...)
+		if tools, toolAt := facts[FirewallTool](d.Facts); len(tools) > 0 {
+			f.Fit, f.Evidence, f.Recipes = doctor.Probable, append(f.Evidence, toolAt[0]), recipesOf(tools[0].Name)
 		}
 		ruledOut(f)
-		ruledOut(d.find(cause.SecurityGroupClosed, 55, values, text("If the machine is a cloud's, its security group may be what keeps silent.", "如果是云服务器，也可能是安全组没有放行。"), evidence...))
+		ruledOut(d.find(cause.SecurityGroupClosed, 55, values, doctor.Say("If the machine is a cloud's, its security group may be what keeps silent.", "如果是云服务器，也可能是安全组没有放行。"), evidence...))
 	case len(clouds) > 0:
 		c := clouds[0]
-		f := d.find(cause.SecurityGroupClosed, certain, values,
-			join("", "", text("Port %d opens on this machine and its firewall accepts it, but from %s nobody answers: ", "端口 %d 在本机能连上，防火墙也放行，但从 %s 无响应：", v.port, v.outside.From),
-				text("the security group in the console of ", "没有放行的是"), cloudName(c.Name), text(" is what does not let it in.", " 控制台里的安全组。")), append(evidence, cloudAt[0])...)
+		f := d.find(cause.SecurityGroupClosed, doctor.Sure, values,
+			join("", "", doctor.Say("Port %d opens on this machine and its firewall accepts it, but from %s nobody answers: ", "端口 %d 在本机能连上，防火墙也放行，但从 %s 无响应：", v.port, v.outside.From),
+				doctor.Say("the security group in the console of ", "没有放行的是"), cloudName(c.Name), doctor.Say(" is what does not let it in.", " 控制台里的安全组。")), append(evidence, cloudAt[0])...)
 		if _, ok := cause.LookupRecipe(c.Name); ok {
 			f.Recipes = []string{c.Name}
 			if _, light := cause.LookupRecipe(c.Name + "-light"); light {
@@ -302,16 +306,16 @@ func (d *diagnosis) silentOutside(v *view, values cause.Values, open bool, ruled
 		}
 		ruledOut(f)
 	case d.shared(v.address):
-		ruledOut(d.find(cause.CGNAT, certain, values,
-			text("This machine's address %s is one that the provider shares (100.64.0.0/10); from outside it is %s.", "本机地址 %s 属于运营商级共享地址（100.64.0.0/10），从外部看到的是 %s。", v.address, v.outside.Address), evidence...))
+		ruledOut(d.find(cause.CGNAT, doctor.Sure, values,
+			doctor.Say("This machine's address %s is one that the provider shares (100.64.0.0/10); from outside it is %s.", "本机地址 %s 属于运营商级共享地址（100.64.0.0/10），从外部看到的是 %s。", v.address, v.outside.Address), evidence...))
 	case v.outside.NAT():
-		ruledOut(d.find(cause.NATNoPortForward, certain-5, values,
-			text("From outside this machine is %s, and its own address is %s: a router stands between, and leads port %d nowhere.", "从外部看本机是 %s，自己的地址是 %s：中间有路由器，没有转发端口 %d。", v.outside.Address, v.address, v.port), evidence...))
-		ruledOut(d.find(cause.CGNAT, possible, values, text("If the router's own address outside is not %s, the provider shares that one among customers.", "如果路由器的外网地址不是 %s，则是运营商级 NAT。", v.outside.Address), evidence...))
+		ruledOut(d.find(cause.NATNoPortForward, doctor.Sure-5, values,
+			doctor.Say("From outside this machine is %s, and its own address is %s: a router stands between, and leads port %d nowhere.", "从外部看本机是 %s，自己的地址是 %s：中间有路由器，没有转发端口 %d。", v.outside.Address, v.address, v.port), evidence...))
+		ruledOut(d.find(cause.CGNAT, doctor.Possible, values, doctor.Say("If the router's own address outside is not %s, the provider shares that one among customers.", "如果路由器的外网地址不是 %s，则是运营商级 NAT。", v.outside.Address), evidence...))
 	default:
-		ruledOut(d.find(cause.SecurityGroupClosed, likely, values,
-			text("The address is this machine's own and its firewall accepts the port: what drops it is a firewall of the provider.", "地址在本机网卡上，防火墙也放行：丢弃它的是服务商的防火墙。"), evidence...))
-		ruledOut(d.find(cause.VPCACL, possible, values, cause.Text{}, evidence...))
+		ruledOut(d.find(cause.SecurityGroupClosed, doctor.Probable, values,
+			doctor.Say("The address is this machine's own and its firewall accepts the port: what drops it is a firewall of the provider.", "地址在本机网卡上，防火墙也放行：丢弃它的是服务商的防火墙。"), evidence...))
+		ruledOut(d.find(cause.VPCACL, doctor.Possible, values, cause.Text{}, evidence...))
 	}
 }
 
@@ -323,58 +327,58 @@ func (d *diagnosis) shared(address string) bool {
 
 // untried: what can be said when nobody looked from outside.
 func (d *diagnosis) untried() {
-	if FromOutside(d.facts) {
+	if FromOutside(d.Facts) {
 		return
 	}
-	clouds, at := facts[Cloud](d.facts)
+	clouds, at := facts[Cloud](d.Facts)
 	for i, c := range clouds {
 		if c.Asked && len(c.Public) == 0 && !d.global() {
-			d.find(cause.NoPublicIP, likely, nil, join("", "", cloudName(c.Name), text(" has given this machine no public address.", " 没有给本机分配公网地址。")), at[i])
+			d.find(cause.NoPublicIP, doctor.Probable, nil, join("", "", cloudName(c.Name), doctor.Say(" has given this machine no public address.", " 没有给本机分配公网地址。")), at[i])
 		}
 	}
 }
 
 // global says whether the machine itself has an address of the internet.
 func (d *diagnosis) global() bool {
-	addresses, _ := facts[Addresses](d.facts)
+	addresses, _ := facts[Addresses](d.Facts)
 	return slices.ContainsFunc(addresses, func(a Addresses) bool { return len(a.reaching("internet")) > 0 })
 }
 
 // wayIs: is the way good enough?
 func (d *diagnosis) wayIs() {
-	ways, at := facts[Way](d.facts)
+	ways, at := facts[Way](d.Facts)
 	for i, w := range ways {
 		switch {
 		case !w.Full:
-			d.find(cause.MTUBlackhole, certain, cause.Values{"host": w.From},
-				text("Small packets pass between here and %s, and full ones over TCP do not arrive.", "与 %s 之间小包能通，TCP 的满长包到不了。", w.From), at[i])
+			d.find(cause.MTUBlackhole, doctor.Sure, cause.Values{"host": w.From},
+				doctor.Say("Small packets pass between here and %s, and full ones over TCP do not arrive.", "与 %s 之间小包能通，TCP 的满长包到不了。", w.From), at[i])
 		case w.hole():
 			d.find(cause.MTUBlackhole, 60, cause.Values{"host": w.From},
-				text("Packets above %d bytes disappear on the way to %s, and no router says so. TCP gets through with smaller ones for now.", "去往 %[2]s 的大于 %[1]d 字节的包消失，且没有路由器告知。目前 TCP 靠较小的包仍能通。", w.MTUOut, w.From), at[i])
+				doctor.Say("Packets above %d bytes disappear on the way to %s, and no router says so. TCP gets through with smaller ones for now.", "去往 %[2]s 的大于 %[1]d 字节的包消失，且没有路由器告知。目前 TCP 靠较小的包仍能通。", w.MTUOut, w.From), at[i])
 		}
 		if w.RTT >= slowRTT {
-			d.find(cause.FarAway, likely, cause.Values{"seconds": ftoa(w.RTT / 1000)}, text("A round trip to %s takes %.0f ms.", "到 %s 的往返需要 %.0f 毫秒。", w.From, w.RTT), at[i])
+			d.find(cause.FarAway, doctor.Probable, cause.Values{"seconds": ftoa(w.RTT / 1000)}, doctor.Say("A round trip to %s takes %.0f ms.", "到 %s 的往返需要 %.0f 毫秒。", w.From, w.RTT), at[i])
 		}
 		if w.LossOut >= badLoss || w.LossBack >= badLoss {
-			d.find(cause.LossyNetwork, likely, nil, text("%s %% get lost on the way to %s, %s %% on the way back.", "去往 %[2]s 丢包 %[1]s %%，回程 %[3]s %%。", ftoa(w.LossOut), w.From, ftoa(w.LossBack)), at[i])
+			d.find(cause.LossyNetwork, doctor.Probable, nil, doctor.Say("%s %% get lost on the way to %s, %s %% on the way back.", "去往 %[2]s 丢包 %[1]s %%，回程 %[3]s %%。", ftoa(w.LossOut), w.From, ftoa(w.LossBack)), at[i])
 		}
 	}
 }
 
 // named: does the name that clients use lead here?
 func (d *diagnosis) named() {
-	names, at := facts[Named](d.facts)
+	names, at := facts[Named](d.Facts)
 	for i, n := range names {
 		values := cause.Values{"host": n.Name}
 		switch {
 		case n.Error != "" && !n.NotFound:
-			d.find(cause.DNSNoAnswer, likely, values, text("From here the name server does not answer: %s.", "从本机查询 DNS 没有应答：%s。", n.Error), at[i])
+			d.find(cause.DNSNoAnswer, doctor.Probable, values, doctor.Say("From here the name server does not answer: %s.", "从本机查询 DNS 没有应答：%s。", n.Error), at[i])
 		case n.Error != "":
-			d.find(cause.DNSMissingOrStale, likely, values, text("The name cannot be resolved from here: %s.", "从本机无法解析该域名：%s。", n.Error), at[i])
+			d.find(cause.DNSMissingOrStale, doctor.Probable, values, doctor.Say("The name cannot be resolved from here: %s.", "从本机无法解析该域名：%s。", n.Error), at[i])
 		case n.NoMatch && n.Private && !n.Unsure:
-			d.find(cause.PrivateIPUsed, likely, values, text("%s leads to %s, which is no address of the internet.", "%s 解析到 %s，不是公网地址。", n.Name, list(n.Addresses)), at[i])
+			d.find(cause.PrivateIPUsed, doctor.Probable, values, doctor.Say("%s leads to %s, which is no address of the internet.", "%s 解析到 %s，不是公网地址。", n.Name, list(n.Addresses)), at[i])
 		case n.NoMatch && !n.Unsure:
-			d.find(cause.DNSMissingOrStale, likely, values, text("%s leads to %s, and this machine is elsewhere; or a CDN stands in front.", "%s 解析到 %s，而本机不在那里；或者前面有 CDN。", n.Name, list(n.Addresses)), at[i])
+			d.find(cause.DNSMissingOrStale, doctor.Probable, values, doctor.Say("%s leads to %s, and this machine is elsewhere; or a CDN stands in front.", "%s 解析到 %s，而本机不在那里；或者前面有 CDN。", n.Name, list(n.Addresses)), at[i])
 		}
 		if n.HasIPv6 {
 			d.onlyIPv4(n, at[i])
@@ -384,7 +388,7 @@ func (d *diagnosis) named() {
 
 // onlyIPv4: clients prefer IPv6 when the name has it.
 func (d *diagnosis) onlyIPv4(n Named, at int) {
-	dials, dialAt := facts[Dial](d.facts)
+	dials, dialAt := facts[Dial](d.Facts)
 	for i, one := range dials {
 		a, err := netip.ParseAddr(one.Address)
 		if err != nil || !a.Is6() || one.Result == "open" {
@@ -393,8 +397,8 @@ func (d *diagnosis) onlyIPv4(n Named, at int) {
 		for j, other := range dials {
 			b, err := netip.ParseAddr(other.Address)
 			if err == nil && b.Is4() && other.Port == one.Port && other.Result == "open" && a.IsLoopback() == b.IsLoopback() {
-				d.find(cause.IPv4OnlyListener, likely, cause.Values{"host": n.Name, "port": itoa(one.Port), "address": one.Address},
-					text("%s has an IPv6 address, and port %d opens on IPv4 only.", "%s 有 IPv6 地址，而端口 %d 只在 IPv4 上能连。", n.Name, one.Port), at, dialAt[i], dialAt[j])
+				d.find(cause.IPv4OnlyListener, doctor.Probable, cause.Values{"host": n.Name, "port": itoa(one.Port), "address": one.Address},
+					doctor.Say("%s has an IPv6 address, and port %d opens on IPv4 only.", "%s 有 IPv6 地址，而端口 %d 只在 IPv4 上能连。", n.Name, one.Port), at, dialAt[i], dialAt[j])
 				return
 			}
 		}
@@ -406,44 +410,44 @@ const soon = 14
 
 // certified: are certificates as clients and the broker need them?
 func (d *diagnosis) certified() {
-	certificates, at := facts[Certificate](d.facts)
+	certificates, at := facts[Certificate](d.Facts)
 	for i, c := range certificates {
 		values := cause.Values{"file": c.File, "port": itoa(c.Port)}
 		switch {
 		case c.Denied != "":
-			d.find(cause.KeyUnreadable, certain, cause.Values{"file": c.Denied},
-				text("The broker runs as %s, who may not read %s.", "服务端以用户 %s 运行，无权读取 %s。", c.User, c.Denied), at[i])
+			d.find(cause.KeyUnreadable, doctor.Sure, cause.Values{"file": c.Denied},
+				doctor.Say("The broker runs as %s, who may not read %s.", "服务端以用户 %s 运行，无权读取 %s。", c.User, c.Denied), at[i])
 		case c.Error != "" || c.KeyMismatch:
-			why := text("%s: %s", "%s：%s", c.File, c.Error)
+			why := doctor.Say("%s: %s", "%s：%s", c.File, c.Error)
 			if c.KeyMismatch {
-				why = text("%s is not the key of %s.", "%s 不是 %s 的私钥。", c.KeyFile, c.File)
+				why = doctor.Say("%s is not the key of %s.", "%s 不是 %s 的私钥。", c.KeyFile, c.File)
 			}
-			d.find(cause.KeyUnreadable, likely, cause.Values{"file": c.File}, why, at[i])
+			d.find(cause.KeyUnreadable, doctor.Probable, cause.Values{"file": c.File}, why, at[i])
 			continue
 		}
 		values["days"] = itoa(max(c.Days, -c.Days))
 		switch {
 		case c.Served && c.Other && c.ServedDays < 0 && c.Days >= 0:
 			values["days"] = itoa(-c.ServedDays)
-			f := d.find(cause.TLSExpired, certain, values,
-				text("The broker serves a certificate that expired %d days ago, and %s has a newer one: reload the broker.", "服务端仍在使用 %d 天前过期的证书，而 %s 里已有新的：请重载服务端。", -c.ServedDays, c.File), at[i])
-			f.Steps = []doctor.Step{{Title: text("Load the new certificate", "载入新证书"), Lines: text("sudo systemctl reload mosquitto    # or: kill -HUP PID", "sudo systemctl reload mosquitto    # 或：kill -HUP PID")}}
+			f := d.find(cause.TLSExpired, doctor.Sure, values,
+				doctor.Say("The broker serves a certificate that expired %d days ago, and %s has a newer one: reload the broker.", "服务端仍在使用 %d 天前过期的证书，而 %s 里已有新的：请重载服务端。", -c.ServedDays, c.File), at[i])
+			f.Steps = []doctor.Step{{Title: doctor.Say("Load the new certificate", "载入新证书"), Lines: doctor.Say("sudo systemctl reload mosquitto    # or: kill -HUP PID", "sudo systemctl reload mosquitto    # 或：kill -HUP PID")}}
 		case c.Days < 0:
-			d.find(cause.TLSExpired, certain, values, text("%s expired %d days ago.", "%s 已过期 %d 天。", c.File, -c.Days), at[i])
+			d.find(cause.TLSExpired, doctor.Sure, values, doctor.Say("%s expired %d days ago.", "%s 已过期 %d 天。", c.File, -c.Days), at[i])
 		case c.Future:
-			d.find(cause.TLSNotYetValid, certain, values, text("%s is not valid yet by this machine's clock: it was made with another one, or this one is wrong.", "按本机时钟 %s 尚未生效：签发时用了另一个时钟，或本机时钟不准。", c.File), at[i])
+			d.find(cause.TLSNotYetValid, doctor.Sure, values, doctor.Say("%s is not valid yet by this machine's clock: it was made with another one, or this one is wrong.", "按本机时钟 %s 尚未生效：签发时用了另一个时钟，或本机时钟不准。", c.File), at[i])
 		case c.Days < soon:
-			d.find(cause.TLSExpiresSoon, certain, values, text("%s expires in %d days, and nothing has renewed it yet.", "%s 还有 %d 天过期，尚未续期。", c.File, c.Days), at[i])
+			d.find(cause.TLSExpiresSoon, doctor.Sure, values, doctor.Say("%s expires in %d days, and nothing has renewed it yet.", "%s 还有 %d 天过期，尚未续期。", c.File, c.Days), at[i])
 		}
 		if c.Incomplete {
-			d.find(cause.TLSIncompleteChain, certain-3, values, text("%s was issued by %s, whose own certificate is not in the file.", "%s 由 %s 颁发，但文件里没有它的证书。", c.File, c.Issuer), at[i])
+			d.find(cause.TLSIncompleteChain, doctor.Sure-3, values, doctor.Say("%s was issued by %s, whose own certificate is not in the file.", "%s 由 %s 颁发，但文件里没有它的证书。", c.File, c.Issuer), at[i])
 		}
 		if c.WrongName != "" {
-			d.find(cause.TLSNameMismatch, certain, cause.Values{"host": c.WrongName, "port": itoa(c.Port)},
-				text("Clients use the name %s, and the certificate is for %s.", "客户端使用的名称是 %s，而证书用于 %s。", c.WrongName, list(c.Names)), at[i])
+			d.find(cause.TLSNameMismatch, doctor.Sure, cause.Values{"host": c.WrongName, "port": itoa(c.Port)},
+				doctor.Say("Clients use the name %s, and the certificate is for %s.", "客户端使用的名称是 %s，而证书用于 %s。", c.WrongName, list(c.Names)), at[i])
 		}
 		if c.KeyOpen {
-			d.find(cause.FilePermissions, certain, cause.Values{"file": c.KeyFile}, text("Its mode is %s.", "其权限为 %s。", c.KeyMode), at[i])
+			d.find(cause.FilePermissions, doctor.Sure, cause.Values{"file": c.KeyFile}, doctor.Say("Its mode is %s.", "其权限为 %s。", c.KeyMode), at[i])
 		}
 	}
 }

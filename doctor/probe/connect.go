@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -41,6 +42,7 @@ type attempt struct {
 	trial     bool
 	handler   func(*client.Message) error
 	small     bool // small packets only
+	rested    bool // after a pause of some seconds
 }
 
 // tapped keeps the first bytes that come, and the connection below TLS and WebSocket.
@@ -84,9 +86,15 @@ func (p *prober) options(a attempt, opened func(*tapped, time.Duration)) client.
 	}
 	return client.Options{
 		Transport: client.Transport{URL: p.target.URL(), TLS: p.tlsConfig(), Header: header, Dial: dial},
-		Connect:   c, Handler: a.handler,
+		Connect:   c, Handler: a.handler, MaxPacket: p.maxPacket(),
 	}
 }
+
+// packetRoom is what a packet of a stranger may take, in bytes, beside a message of the test itself.
+const packetRoom = 128 << 10
+
+// maxPacket bounds the packets that are taken from a server: what the test itself sends comes back, and a little more.
+func (p *prober) maxPacket() int { return max(p.Size, defaultSize) + packetRoom }
 
 // try connects once and says what came back; the client is nil unless it was accepted.
 func (p *prober) try(ctx context.Context, a attempt) (*client.Client, *tapped, doctor.Connect) {
@@ -97,7 +105,7 @@ func (p *prober) try(ctx context.Context, a attempt) (*client.Client, *tapped, d
 	o := p.options(a, func(t *tapped, d time.Duration) { conn, tcp = t, d })
 	f := doctor.Connect{
 		Version: versionName(a.version), ID: a.kind, User: doctor.Printable(o.Connect.Username, 100), Password: o.Connect.HasPassword,
-		KeepAlive: int(o.Connect.KeepAlive), Trial: a.trial,
+		KeepAlive: int(o.Connect.KeepAlive), Trial: a.trial, Rested: a.rested,
 	}
 	var sent time.Time
 	o.Trace = func(out bool, pk packet.Packet) {
@@ -161,29 +169,35 @@ func (p *prober) refused(ctx context.Context, f *doctor.Connect, conn *tapped, e
 // connect logs in, in all three versions, and when that fails asks in other ways.
 func (p *prober) connect(ctx context.Context) bool {
 	p.doing("logging in", "正在登录")
-	var accepted []attempt
-	var first doctor.Connect
-	for i, v := range versions {
-		a := attempt{version: v, id: randomID(), kind: doctor.RandomID}
-		if i == 0 && p.ID != "" {
-			// The identifier that was given once, and then random ones, lest its owner be thrown out again and again.
-			given := attempt{version: v, id: p.ID, kind: doctor.GivenID}
-			f := p.attempt(ctx, given)
-			if f.Result == doctor.Accepted {
-				accepted = append(accepted, given)
+	tries := p.logins()
+	results := make([]doctor.Connect, len(tries))
+	if p.trip > slowTrip { // one after the other would take the time for the whole
+		var wait sync.WaitGroup
+		facts := make([][]doctor.Fact, len(tries))
+		for i, a := range tries {
+			wait.Go(func() { results[i], facts[i] = p.once(ctx, a) })
+		}
+		wait.Wait()
+		for _, f := range slices.Concat(facts...) {
+			p.add(f)
+		}
+	} else {
+		for i, a := range tries {
+			results[i] = p.attempt(ctx, a)
+			if ctx.Err() != nil || results[i].Result == doctor.TimedOut && !a.trial && i == 0 {
+				break // the others would wait as long
 			}
 		}
-		a.trial = p.ID != ""
-		f := p.attempt(ctx, a)
-		if i == 0 {
-			first = f
-		}
-		if f.Result == doctor.Accepted {
+	}
+	var accepted []attempt
+	for i, a := range tries {
+		if results[i].Result == doctor.Accepted {
 			accepted = append(accepted, a)
 		}
-		if ctx.Err() != nil || f.Result == doctor.TimedOut && len(accepted) == 0 && i == 0 {
-			break // the others would wait as long
-		}
+	}
+	first := results[0]
+	if p.ID != "" && first.Result == doctor.Accepted {
+		first = results[1]
 	}
 	if len(accepted) == 0 {
 		p.askMore(ctx, first)
@@ -198,18 +212,45 @@ func (p *prober) connect(ctx context.Context) bool {
 	return true
 }
 
+// slowTrip is a round trip from which on logins are tried at the same time.
+const slowTrip = 500 * time.Millisecond
+
+// logins are the CONNECTs that a client might send: in each version, and with the identifier that was given once, and then random ones, lest its
+// owner be thrown out again and again.
+func (p *prober) logins() (all []attempt) {
+	for i, v := range versions {
+		if i == 0 && p.ID != "" {
+			all = append(all, attempt{version: v, id: p.ID, kind: doctor.GivenID})
+		}
+		all = append(all, attempt{version: v, id: randomID(), kind: doctor.RandomID, trial: p.ID != ""})
+	}
+	return all
+}
+
 // attempt tries once and leaves.
 func (p *prober) attempt(ctx context.Context, a attempt) doctor.Connect {
-	c, _, f := p.try(ctx, a)
-	p.add(f)
-	if c != nil {
-		if a.version == packet.V5 {
-			p.add(announced(c.Connack().Props))
-		}
-		c.Disconnect(packet.NormalDisconnection, nil)
+	f, facts := p.once(ctx, a)
+	for _, one := range facts {
+		p.add(one)
 	}
 	return f
 }
+
+// once is attempt without telling of it: the facts are given.
+func (p *prober) once(ctx context.Context, a attempt) (doctor.Connect, []doctor.Fact) {
+	c, _, f := p.try(ctx, a)
+	facts := []doctor.Fact{f}
+	if c != nil {
+		if a.version == packet.V5 {
+			facts = append(facts, announced(c.Connack().Props))
+		}
+		c.Disconnect(packet.NormalDisconnection, nil)
+	}
+	return f, facts
+}
+
+// longPause is how long nothing is tried, for those who count connections by time.
+const longPause = 5 * time.Second
 
 // askMore finds out why nothing was accepted.
 func (p *prober) askMore(ctx context.Context, first doctor.Connect) {
@@ -237,10 +278,17 @@ func (p *prober) askMore(ctx context.Context, first doctor.Connect) {
 			p.listen(ctx)
 		}
 	case doctor.WasClosed, doctor.WasReset, doctor.Failed:
-		// Once more after a while: what is full now may have room then.
-		for range 2 {
-			sleep(ctx, 500*time.Millisecond)
-			p.attempt(ctx, trial)
+		// Once more after a while: what is full now may have room then. What counts connections by time lets one in after a longer one.
+		for _, pause := range []time.Duration{500 * time.Millisecond, 500 * time.Millisecond, longPause} {
+			if pause == longPause {
+				p.doing("waiting five seconds before another try", "等待五秒后重试")
+			}
+			sleep(ctx, pause)
+			again := trial
+			again.rested = pause == longPause
+			if p.attempt(ctx, again).Result == doctor.Accepted {
+				break
+			}
 		}
 	}
 	for _, a := range tries {

@@ -9,6 +9,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"net"
 	"net/netip"
 	"time"
@@ -46,8 +47,11 @@ type Options struct {
 	Stay time.Duration
 	// Ports are the other ports to look at when the asked one does not lead to a broker; nil for those that machines and brokers usually have.
 	Ports []int
-	// Limit bounds each step; 0 means 5 seconds.
+	// Limit bounds each step; 0 means 5 seconds. It grows with the round trip that was measured, up to four times.
 	Limit time.Duration
+	// Whole bounds everything but the quiet connections of Stay; 0 means 30 seconds. What is not known by then is left out, and the last fact
+	// says so.
+	Whole time.Duration
 
 	// Fact is told of each fact as it becomes known, and Doing of what takes a while. Either may be nil.
 	Fact  func(doctor.Fact)
@@ -65,6 +69,13 @@ type prober struct {
 	address   netip.Addr // the one that answers
 
 	alpn []string // application protocols to offer in TLS
+
+	trip   time.Duration   // the longest that it took to open a connection
+	given  time.Duration   // the limit of a step as it was asked for
+	end    time.Time       // when the time for the whole is over
+	over   <-chan struct{} // closed then
+	trying cause.Text      // what is being tried
+	ready  bool            // the connection is such that quiet ones can be held
 
 	works attempt // a CONNECT that was accepted
 	user  *user   // the connection of the use stage
@@ -84,7 +95,7 @@ func Run(ctx context.Context, o Options) ([]doctor.Fact, error) {
 	if o.Ports == nil {
 		o.Ports = usualPorts
 	}
-	p := &prober{Options: o, target: o.Target}
+	p := &prober{Options: o, target: o.Target, given: o.Limit}
 	if p.target.User != "" && p.User == "" {
 		p.User = p.target.User
 	}
@@ -96,16 +107,44 @@ func Run(ctx context.Context, o Options) ([]doctor.Fact, error) {
 			p.user.c.Close()
 		}
 	}()
-	for _, stage := range []func(context.Context) bool{p.name, p.tcp, p.choose, p.tls, p.upgrade, p.connect, p.use, p.stay} {
-		if !stage(ctx) || ctx.Err() != nil {
-			break
-		}
-	}
+	p.stages(ctx)
 	return p.facts, ctx.Err()
 }
 
-// add notes a fact.
+// stages tries one after the other until the way ends or the time for the whole is over.
+func (p *prober) stages(ctx context.Context) {
+	if p.Whole == 0 {
+		p.Whole = 30 * time.Second
+	}
+	p.end = time.Now().Add(p.Whole)
+	whole, cancel := context.WithDeadline(ctx, p.end)
+	defer cancel()
+	p.over = whole.Done()
+	going := true
+	for _, stage := range []func(context.Context) bool{p.name, p.tcp, p.choose, p.tls, p.upgrade, p.connect, p.use, p.stay} {
+		if going = stage(whole); !going || whole.Err() != nil {
+			break
+		}
+	}
+	cut := whole.Err() != nil
+	p.over = nil
+	if ctx.Err() != nil {
+		return
+	}
+	if cut {
+		p.add(doctor.Unfinished{Seconds: int(p.Whole.Seconds()), During: p.trying})
+	} else if going && p.Stay > 0 && p.ready {
+		p.idle(ctx)
+	}
+}
+
+// add notes a fact. What comes in when the time is over was cut short and tells nothing.
 func (p *prober) add(f doctor.Fact) {
+	select {
+	case <-p.over:
+		return
+	default:
+	}
 	p.facts = append(p.facts, f)
 	if p.Fact != nil {
 		p.Fact(f)
@@ -114,8 +153,18 @@ func (p *prober) add(f doctor.Fact) {
 
 // doing says what takes a while.
 func (p *prober) doing(en, zh string) {
+	p.trying = cause.Text{EN: en, ZH: zh}
 	if p.Doing != nil {
-		p.Doing(cause.Text{EN: en, ZH: zh})
+		left := max(time.Until(p.end).Round(time.Second), 0)
+		p.Doing(cause.Text{EN: fmt.Sprintf("%s (%v left)", en, left), ZH: fmt.Sprintf("%s（还剩 %v）", zh, left)})
+	}
+}
+
+// slow takes notice of a round trip: what takes long there and back takes long in every step.
+func (p *prober) slow(trip time.Duration) {
+	if trip > p.trip {
+		p.trip = trip
+		p.Limit = max(p.Limit, min(4*trip, 4*p.given))
 	}
 }
 

@@ -55,9 +55,7 @@ func (p *prober) stay(ctx context.Context) bool {
 		}
 		p.takeover(ctx)
 	}
-	if p.Stay > 0 && ctx.Err() == nil {
-		p.idle(ctx)
-	}
+	p.ready = true
 	return true
 }
 

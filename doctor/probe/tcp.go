@@ -65,6 +65,9 @@ func (p *prober) tcp(ctx context.Context) bool {
 		for j, port := range ports {
 			wait.Go(func() {
 				conn, f := p.dial(ctx, a, port, doctor.Asked, p.Limit)
+				if f.Result == doctor.HostUnreachable { // a router that had to look for the machine may know it now
+					conn, f = p.dial(ctx, a, port, doctor.Asked, p.Limit)
+				}
 				if conn != nil {
 					conn.Close()
 				} else {
@@ -92,12 +95,31 @@ func (p *prober) tcp(ctx context.Context) bool {
 	if open >= 0 {
 		p.address = p.addresses[open]
 		p.target.Port = asked[open].Port
+		p.slow(time.Duration(float64(asked[open].Ms) * float64(time.Millisecond)))
 		return true
 	}
 	if !p.settled {
 		p.settle(doctor.UsualScheme(asked[0].Port))
 	}
 	p.lookAround(ctx)
+	return p.dialAgain(ctx, asked)
+}
+
+// dialAgain tries once more what did not answer: what opens now is kept away only from time to time.
+func (p *prober) dialAgain(ctx context.Context, asked []doctor.Dial) bool {
+	for i, f := range asked {
+		if f.Result != doctor.TimedOut {
+			continue
+		}
+		conn, again := p.dial(ctx, p.addresses[i], f.Port, doctor.Again, min(p.Limit, neighbourLimit))
+		p.add(again)
+		if conn != nil {
+			conn.Close()
+			p.address, p.target.Port = p.addresses[i], f.Port
+			return true
+		}
+		return false
+	}
 	return false
 }
 

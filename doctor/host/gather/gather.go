@@ -53,7 +53,9 @@ type Probe struct {
 
 // Gather collects the facts, those of one stage together. The error is that ctx is done.
 func Gather(ctx context.Context, o Options) ([]doctor.Fact, error) {
-	g := &gatherer{Options: o, ctx: ctx, now: time.Now(), unreadable: make(map[string]bool)}
+	whole, cancel := context.WithTimeout(ctx, wholeLimit)
+	defer cancel()
+	g := &gatherer{Options: o, ctx: whole, now: time.Now(), unreadable: make(map[string]bool)}
 	if g.Run == nil {
 		g.Run = run
 	}
@@ -66,10 +68,17 @@ func Gather(ctx context.Context, o Options) ([]doctor.Fact, error) {
 		if err := ctx.Err(); err != nil {
 			return g.facts, err
 		}
+		if whole.Err() != nil {
+			g.unread("rest", fmt.Errorf("the %v for the whole examination are over", wholeLimit))
+			break
+		}
 		look()
 	}
 	return g.facts, ctx.Err()
 }
+
+// wholeLimit bounds the whole examination: a program that hangs must not keep the rest from being told.
+const wholeLimit = 30 * time.Second
 
 // gatherer is the state of [Gather].
 type gatherer struct {

@@ -339,7 +339,7 @@ func TestCausesInUseAreInTheCatalogue(t *testing.T) {
 					}
 				}
 			case *ast.KeyValueExpr:
-				if key, ok := n.Key.(*ast.Ident); ok && key.Name == "Cause" {
+				if key, ok := n.Key.(*ast.Ident); ok && (key.Name == "Cause" || key.Name == "cause") {
 					check(n.Value)
 				}
 			case *ast.ValueSpec:
@@ -355,6 +355,47 @@ func TestCausesInUseAreInTheCatalogue(t *testing.T) {
 	if found == 0 {
 		t.Error("no cause was found anywhere; the scan is broken")
 	}
+}
+
+// What the broker refuses, drops or closes is said by one function, which counts, logs, gives the reason string and notes the attempt. Whoever
+// logged a cause or counted one elsewhere would say one half of it.
+func TestTheBrokerHasOneVoice(t *testing.T) {
+	const voice = "broker/voice.go"
+	own := map[string]string{"Cause": "log", "add": "causes", "note": "attempts", "noteAttempt": ""} // methods, and what they are called on
+	seen := 0
+	for _, s := range sources(t) {
+		if s.test || s.dir != "broker" {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			f, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			on, ok := own[f.Sel.Name]
+			if !ok || on != "" && !strings.HasSuffix(nameOf(f.X), on) {
+				return true
+			}
+			if seen++; s.path != voice {
+				t.Errorf("%s: %s.%s outside of %s; call Broker.report or Broker.notice", fileSet.Position(n.Pos()), nameOf(f.X), f.Sel.Name, voice)
+			}
+			return true
+		})
+	}
+	if seen < len(own) {
+		t.Errorf("%d uses were found in all; the scan is broken", seen)
+	}
+}
+
+// nameOf is the last name of an expression: log of b.log.
+func nameOf(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.Ident:
+		return e.Name
+	case *ast.SelectorExpr:
+		return e.Sel.Name
+	}
+	return ""
 }
 
 func TestLinksInPagesLeadSomewhere(t *testing.T) {

@@ -299,26 +299,9 @@ func (c *connection) watchAttempts() (packet.Code, string) {
 	switch {
 	case !c.mayWatch():
 	case !b.attempts.watch(c):
-		b.stats.drop(cause.SubscriptionsFull, 1)
-		return packet.QuotaExceeded, reason(cause.SubscriptionsFull, AttemptsTopic)
+		return packet.QuotaExceeded, b.report(incident{cause: cause.SubscriptionsFull, seen: AttemptsTopic}, "Denied SUBSCRIBE from %s (q0, '%s')", c.s.id, AttemptsTopic)
 	default:
 		return packet.GrantedQoS0, ""
 	}
-	b.stats.drop(cause.AttemptsHidden, 1)
-	b.log.Cause(logging.Notice, cause.AttemptsHidden, "Denied SUBSCRIBE from %s (q0, '%s')", c.s.id, AttemptsTopic)
-	return packet.NotAuthorized, cause.AttemptsHidden.Reason()
-}
-
-// noteRefused keeps what the client of a connection did wrong.
-func (c *connection) noteRefused(id cause.ID) {
-	r := attemptRecord{at: c.b.now(), cause: id, port: c.from.Port, version: c.version}
-	if a := c.attempt; a != nil {
-		r.named, r.user, r.client = a.login.HasUsername, a.login.Username, a.login.ClientID
-	} else {
-		s := c.s
-		s.mu.Lock()
-		r.named, r.user, r.client = s.named, s.user, s.id
-		s.mu.Unlock()
-	}
-	c.b.attempts.note(c.remote(), r)
+	return packet.NotAuthorized, b.report(incident{cause: cause.AttemptsHidden, seen: cause.AttemptsHidden.Reason()}, "Denied SUBSCRIBE from %s (q0, '%s')", c.s.id, AttemptsTopic)
 }

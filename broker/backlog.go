@@ -101,7 +101,7 @@ func (b *Broker) fill(s *Session, r session.Reading, entries []store.Entry, whol
 			if e.Damaged {
 				s.out.Drop(e.Seq, 0)
 				w.done(s, e.Seq)
-				b.stats.drop(cause.PersistenceCorrupt, 1)
+				b.report(incident{cause: cause.PersistenceCorrupt}, "")
 				continue
 			}
 			ds = append(ds, e.Delivery)
@@ -176,5 +176,5 @@ func (w *worker) expire(e *store.Expired) {
 	}
 	s.out.Drop(e.Ref.Seq, e.Bytes)
 	w.leftovers().Remove(s.kept.handle, e.Ref)
-	b.stats.drop(cause.MessageExpired, 1)
+	b.report(incident{cause: cause.MessageExpired}, "")
 }

@@ -216,7 +216,7 @@ func (b *Broker) Close() {
 	b.mu.Unlock()
 	b.do(func(w *worker) {
 		for _, c := range all {
-			c.goodbye(w, packet.ServerShuttingDown, cause.ServerShuttingDown, "the broker is being stopped")
+			c.dismiss(w, refusal{code: packet.ServerShuttingDown, id: cause.ServerShuttingDown, text: "the broker is being stopped"}, "")
 		}
 	})
 	b.log.SetTopicSink(nil)

@@ -22,16 +22,23 @@ type refusal struct {
 	id   cause.ID
 	text string // for the log and the reason string; never a secret
 
-	reference string // the server to use instead; may be empty
-	told      bool   // the reason string is sent whatever reason_strings says
+	level     logging.Type // of the line in the log; 0 stands for a notice
+	by        *connection  // whose failed attempt it is; nil: nobody's
+	silent    bool         // a client that is connected gets no DISCONNECT
+	reference string       // the server to use instead; may be empty
+	told      bool         // the reason string is sent whatever reason_strings says
 }
 
-// properties are those of the CONNACK or DISCONNECT that says no: nil for none.
-func (c *connection) properties(r refusal) *packet.Properties {
+func (r *refusal) incident() incident {
+	return incident{cause: r.id, seen: r.text, level: r.level, by: r.by}
+}
+
+// properties are those of the CONNACK or DISCONNECT that says no, with its reason string: nil for none.
+func (c *connection) properties(r refusal, reason string) *packet.Properties {
 	var p *packet.Properties
 	if c.explains(r.told) {
 		p = new(packet.Properties).Set(packet.ReasonString)
-		p.ReasonString = reason(r.id, r.text)
+		p.ReasonString = reason
 	}
 	if r.reference != "" && c.v5() {
 		if p == nil {
@@ -50,29 +57,38 @@ func (c *connection) badConnect(w *worker, err error) error {
 	}
 	switch {
 	case e.Code == packet.UnsupportedProtocolVersion && e.Clause == "MQTT-3.1.2-1":
-		c.b.log.Cause(logging.Info, cause.ProtocolVersion, "Invalid protocol in CONNECT from %s: %v.", c.host(), e)
+		c.b.report(incident{cause: cause.ProtocolVersion, level: logging.Info, by: c}, "Invalid protocol in CONNECT from %s: %v.", c.host(), e)
 		c.end(w)
-		return nil
 	case e.Code == packet.UnsupportedProtocolVersion:
 		// Nobody knows the form of an answer in a version to come; the one of 3.1.1 is what everyone expects.
-		c.b.log.Cause(logging.Info, cause.ProtocolVersion, "Invalid protocol version in CONNECT from %s: %v.", c.host(), e)
-		c.version = packet.V311
+		c.b.report(incident{cause: cause.ProtocolVersion, level: logging.Info, by: c}, "Invalid protocol version in CONNECT from %s: %v.", c.host(), e)
+		c.answerNo(w, packet.V311, &packet.Connack{Code: e.Code})
 	case e.Code == packet.ClientIdentifierNotValid:
-		c.version = packet.V311
-		c.b.log.Cause(logging.Notice, cause.EmptyClientID, "Client from %s refused: %v.", c.address(), e)
+		c.b.report(incident{cause: cause.EmptyClientID, by: c}, "Client from %s refused: %v.", c.address(), e)
+		c.answerNo(w, packet.V311, &packet.Connack{Code: e.Code})
 	default:
 		return err
 	}
-	c.send(w, &packet.Connack{Code: e.Code})
-	c.end(w)
 	return nil
+}
+
+// answerNo sends a CONNACK in a version's form and closes.
+func (c *connection) answerNo(w *worker, v packet.Version, ack *packet.Connack) {
+	c.version = v
+	if len(ack.Append(nil, v)) > c.maxPacket() {
+		ack.Props = nil // MQTT-3.2.2-19
+	}
+	code := byte(ack.Code)
+	if !c.v5() {
+		code = ack.Code.Return3()
+	}
+	c.b.debugf("Sending CONNACK to %s (0, %d)", c.host(), code)
+	c.send(w, ack)
+	c.end(w)
 }
 
 // refuse answers CONNECT with a failure and closes.
 func (c *connection) refuse(w *worker, r refusal) {
-	b := c.b
-	b.stats.drop(r.id, 1)
-	c.noteRefused(r.id)
 	name, user := c.name(), ""
 	if a := c.attempt; a != nil {
 		if a.login.ClientID != "" {
@@ -86,14 +102,9 @@ func (c *connection) refuse(w *worker, r refusal) {
 	if r.code == packet.NotAuthorized || r.code == packet.BadUserNameOrPassword {
 		line = "Client %s from %s disconnected, not authorised (p%d%s): %s."
 	}
-	b.log.Cause(logging.Notice, r.id, line, name, c.address(), c.version, user, r.text)
-	ack := &packet.Connack{Code: r.code, Props: c.properties(r)}
-	if len(ack.Append(nil, c.version)) > c.maxPacket() {
-		ack.Props = nil // MQTT-3.2.2-19
-	}
-	b.debugf("Sending CONNACK to %s (0, %d)", c.host(), r.code)
-	c.send(w, ack)
-	c.end(w)
+	r.by = c
+	why := c.b.report(r.incident(), line, name, c.address(), c.version, user, r.text)
+	c.answerNo(w, c.version, &packet.Connack{Code: r.code, Props: c.properties(r, why)})
 }
 
 // connect judges a CONNECT. What needs time (hashing a password) is done elsewhere, with reading paused.
@@ -392,7 +403,7 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 		if s.acl.Dangerous == "username" {
 			name = s.user
 		}
-		b.log.Cause(logging.Notice, cause.ACLDangerousName, "ACL denying access to client with dangerous %s \"%s\"", s.acl.Dangerous, name)
+		b.notice(logging.Notice, cause.ACLDangerousName, "ACL denying access to client with dangerous %s \"%s\"", s.acl.Dangerous, name)
 	}
 	s.named, s.certified = a.login.HasUsername, a.login.Certified
 	s.mount = info.Listener.MountPoint
@@ -438,7 +449,7 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 	}
 	if len(ack.Append(nil, c.version)) > c.maxPacket() {
 		// MQTT-3.1.2-24: not even the answer fits.
-		b.log.Cause(logging.Notice, cause.ReceiverPacketLimit, "Client %s disconnected: it takes packets of %d bytes, too few for CONNACK.", s.id, c.maxPacket())
+		b.report(incident{cause: cause.ReceiverPacketLimit}, "Client %s disconnected: it takes packets of %d bytes, too few for CONNACK.", s.id, c.maxPacket())
 		c.endLocked(w)
 		s.mu.Unlock()
 		return

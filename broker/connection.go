@@ -257,7 +257,6 @@ func (c *connection) handle(w *worker, first byte, body []byte) error {
 	switch p := p.(type) {
 	case *packet.Connect:
 		if c.phase != awaitConnect {
-			c.b.log.Printf(logging.Notice, "Bad client %s sending multiple CONNECT messages.", c.name())
 			return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.1.0-2", Text: "a second CONNECT"}
 		}
 		return c.connect(w, p)
@@ -311,7 +310,6 @@ func (c *connection) Closed(lw listener.Worker, err error) {
 
 // fail ends the connection for what the client did: the reason code where the version has one, the log line, the cause.
 func (c *connection) fail(w *worker, err error) {
-	b := c.b
 	var id cause.ID
 	e, ok := err.(*packet.Error)
 	silent := false
@@ -323,26 +321,20 @@ func (c *connection) fail(w *worker, err error) {
 	if id == "" {
 		id = causeOf(e)
 	}
-	c.noteRefused(id)
+	what := "Client " + c.name() + " disconnected due to protocol error"
 	switch {
 	case c.phase == awaitConnect:
-		b.log.Cause(logging.Notice, id, "Client %s from %s closed: %v.", c.name(), c.address(), e)
+		what = "Client " + c.name() + " from " + c.address() + " closed"
 	case id == cause.PacketTooLarge:
-		b.log.Cause(logging.Notice, id, "Client %s disconnected due to oversize packet: %v.", c.name(), e)
+		what = "Client " + c.name() + " disconnected due to oversize packet"
 	case e.Code == packet.MalformedPacket:
-		b.log.Cause(logging.Notice, id, "Client %s disconnected due to malformed packet: %v.", c.name(), e)
+		what = "Client " + c.name() + " disconnected due to malformed packet"
 	case e.Code == packet.QoSNotSupported || e.Code == packet.RetainNotSupported || e.Code == packet.BadAuthenticationMethod:
-		b.log.Cause(logging.Notice, id, "Client %s disconnected due to using not allowed feature (QoS too high, retain not supported, or bad AUTH method): %v.", c.name(), e)
+		what = "Client " + c.name() + " disconnected due to using not allowed feature (QoS too high, retain not supported, or bad AUTH method)"
 	case e.Code == packet.NotAuthorized:
-		b.log.Cause(logging.Notice, id, "Client %s disconnected, not authorised: %v.", c.name(), e)
-	default:
-		b.log.Cause(logging.Notice, id, "Client %s disconnected due to protocol error: %v.", c.name(), e)
+		what = "Client " + c.name() + " disconnected, not authorised"
 	}
-	if silent {
-		c.end(w)
-		return
-	}
-	c.goodbye(w, e.Code, id, e.Error())
+	c.dismiss(w, refusal{code: e.Code, id: id, text: e.Error(), silent: silent, by: c}, "%s: %v.", what, e)
 }
 
 func (c *connection) oversize(w *worker, total, limit int) {
@@ -350,22 +342,23 @@ func (c *connection) oversize(w *worker, total, limit int) {
 		Text: "a packet of " + itoa(total) + " bytes, at most " + itoa(limit) + " are taken"})
 }
 
-// goodbye sends DISCONNECT where the client knows it, and closes when that has been written. Any goroutine may call it; the
-// session's mutex must not be held.
-func (c *connection) goodbye(w *worker, code packet.Code, id cause.ID, text string) {
+// dismiss reports why the connection ends, sends DISCONNECT where the client knows it, and closes when that has been written. The line is what the
+// log says; empty for none. Any goroutine may call it; the session's mutex must not be held.
+func (c *connection) dismiss(w *worker, r refusal, line string, args ...any) {
+	why := c.b.report(r.incident(), line, args...)
 	c.s.mu.Lock()
-	c.goodbyeLocked(w, code, id, text)
+	c.partLocked(w, r, why)
 	c.s.mu.Unlock()
 }
 
-func (c *connection) goodbyeLocked(w *worker, code packet.Code, id cause.ID, text string) {
-	c.partLocked(w, refusal{code: code, id: id, text: text})
+// dismissLocked is dismiss while the session's mutex is held, for what is no attempt of the client's.
+func (c *connection) dismissLocked(w *worker, r refusal, line string, args ...any) {
+	c.partLocked(w, r, c.b.report(r.incident(), line, args...))
 }
 
-// partLocked is goodbyeLocked for a reason with more to it.
-func (c *connection) partLocked(w *worker, r refusal) {
-	if !c.gone && !c.closeAfter && c.greeted && c.v5() {
-		d := &packet.Disconnect{Code: r.code, Props: c.properties(r)}
+func (c *connection) partLocked(w *worker, r refusal, why string) {
+	if !c.gone && !c.closeAfter && c.greeted && c.v5() && !r.silent {
+		d := &packet.Disconnect{Code: r.code, Props: c.properties(r, why)}
 		if len(d.Append(nil, c.version)) > c.maxPacket() {
 			d.Props = nil // MQTT-3.14.2-3
 		}
@@ -387,17 +380,6 @@ func (c *connection) endLocked(w *worker) {
 	c.stopped.Store(true)
 	c.quiet.Store(true)
 	w.mark(c)
-}
-
-// reason is the text of an MQTT 5 reason string: the cause's id and what was seen.
-func reason(id cause.ID, text string) string {
-	if id == "" {
-		return text
-	}
-	if text == "" {
-		return string(id)
-	}
-	return string(id) + ": " + text
 }
 
 // violation is an error of the client's whose cause does not follow from its reason code.

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"container/heap"
-	"sync/atomic"
 	"time"
 
 	"picket/cause"
@@ -64,10 +63,8 @@ func (b *Broker) admit(c *connection) bool {
 	}
 	b.listMu.Unlock()
 	if oldest != nil && oldest != c {
-		b.stats.drop(cause.ConnectFlood, 1)
-		if b.floodLine.allow(b.clock.Load()) {
-			b.log.Cause(logging.Warning, cause.ConnectFlood, "More than %d connections have not sent CONNECT: closing the oldest, from %s.", t.maxWaiting, oldest.address())
-		}
+		b.report(incident{cause: cause.ConnectFlood, level: logging.Warning, limit: &b.floodLine},
+			"More than %d connections have not sent CONNECT: closing the oldest, from %s.", t.maxWaiting, oldest.address())
 		oldest.quiet.Store(true)
 		oldest.conn.Close()
 	}
@@ -153,11 +150,9 @@ func (b *Broker) sweep(now uint32) {
 	b.listMu.Unlock()
 	for _, c := range late {
 		if c.checking.Load() {
-			b.stats.drop(cause.Overloaded, 1)
-			b.log.Cause(logging.Notice, cause.Overloaded, "Client connection from %s closed: its password could not be checked within %d s.", c.address(), patience)
+			b.report(incident{cause: cause.Overloaded}, "Client connection from %s closed: its password could not be checked within %d s.", c.address(), patience)
 		} else {
-			b.stats.drop(cause.ConnectTimeout, 1)
-			b.log.Cause(logging.Notice, cause.ConnectTimeout, "Client connection from %s closed: no CONNECT within %d s.", c.address(), patience)
+			b.report(incident{cause: cause.ConnectTimeout}, "Client connection from %s closed: no CONNECT within %d s.", c.address(), patience)
 		}
 		c.quiet.Store(true)
 		c.conn.Close()
@@ -165,9 +160,8 @@ func (b *Broker) sweep(now uint32) {
 	if len(silent) > 0 {
 		b.do(func(w *worker) {
 			for _, c := range silent {
-				b.stats.drop(cause.KeepaliveMissed, 1)
-				b.log.Cause(logging.Notice, cause.KeepaliveMissed, "Client %s has exceeded timeout, disconnecting.", c.name())
-				c.goodbye(w, packet.KeepAliveTimeout, cause.KeepaliveMissed, "nothing was heard for one and a half times the keep alive")
+				c.dismiss(w, refusal{code: packet.KeepAliveTimeout, id: cause.KeepaliveMissed, text: "nothing was heard for one and a half times the keep alive"},
+					"Client %s has exceeded timeout, disconnecting.", c.name())
 			}
 		})
 		// A peer that is gone reads no DISCONNECT either: what is left is cut off.
@@ -256,8 +250,7 @@ func (b *Broker) fall(now time.Time) {
 				delete(b.sessions, s.id)
 				b.finish(s)
 				b.stats.expired.Add(1)
-				b.stats.drop(cause.SessionExpired, 1)
-				b.log.Printf(logging.Notice, "Expiring client %s due to timeout.", s.id)
+				b.report(incident{cause: cause.SessionExpired}, "Expiring client %s due to timeout.", s.id)
 			default:
 				b.schedule(s)
 			}
@@ -278,11 +271,4 @@ func (b *Broker) fall(now time.Time) {
 			return
 		}
 	}
-}
-
-// oncePerSecond keeps a line that an attacker can cause from filling the log.
-type oncePerSecond struct{ last uint32 }
-
-func (o *oncePerSecond) allow(now uint32) bool {
-	return atomic.SwapUint32(&o.last, now+1) != now+1
 }

@@ -113,7 +113,7 @@ func (w *worker) route() int {
 		to.s.mu.Lock()
 		if to.s.over || !to.allowed(rt.name) {
 			if !to.s.over {
-				b.stats.drop(cause.ACLReadDenied, r.n)
+				b.report(incident{cause: cause.ACLReadDenied, count: r.n}, "")
 			}
 			to.s.mu.Unlock()
 			continue
@@ -324,9 +324,8 @@ func (w *worker) fits(c *connection, p *packet.Publish) bool {
 	if packet.PublishSize(c.version, len(p.Topic), len(p.Props), len(p.Payload), p.QoS) <= int(c.more.maxPacket) {
 		return true
 	}
-	w.b.stats.drop(cause.ReceiverPacketLimit, 1)
 	w.count.dropped++
-	w.b.log.Cause(logging.Notice, cause.ReceiverPacketLimit, "Dropping too large outgoing PUBLISH for %s (%d bytes)", c.s.id, len(p.Payload))
+	w.b.report(incident{cause: cause.ReceiverPacketLimit}, "Dropping too large outgoing PUBLISH for %s (%d bytes)", c.s.id, len(p.Payload))
 	return false
 }
 
@@ -401,13 +400,13 @@ queue:
 			break queue
 		case outcome == session.Expired:
 			w.done(s, d.Seq)
-			w.b.stats.drop(cause.MessageExpired, 1)
+			w.b.report(incident{cause: cause.MessageExpired}, "")
 		case d.Released:
 			w.ids = append(w.ids[:0], session.PacketID(d.Seq))
-			w.acknowledgeAll(c, packet.PUBREL, packet.Success, w.ids)
+			w.acknowledgeAll(c, packet.PUBREL, packet.Success, "", w.ids)
 		case s.acl != nil && !s.acl.Read(d.Message.Topic):
 			// Allowed when it was queued, and not any more.
-			w.b.stats.drop(cause.ACLReadDenied, 1)
+			w.b.report(incident{cause: cause.ACLReadDenied}, "")
 			s.out.Refuse(d.Seq)
 			w.done(s, d.Seq)
 		default:

@@ -219,6 +219,7 @@ type reply struct {
 	also  *store.Batch // another one to wait for; nil: none
 	kind  packet.Type  // PUBACK, PUBREC, PUBREL or PUBCOMP
 	code  packet.Code
+	why   string // reason string of a code that is a failure
 	ids   []uint16
 	whole packet.Packet // SUBACK or UNSUBACK, in place of the fields above
 	then  []replay      // retained messages to send behind it
@@ -270,11 +271,11 @@ func (w *worker) give(c *connection, a *reply) {
 	if err != nil {
 		// Without a reason code, the client keeps the message and sends it again on its next connection.
 		if c.v5() {
-			w.acknowledgeAll(c, a.kind, storeCode(err), a.ids)
+			w.acknowledgeAll(c, a.kind, storeCode(err), reasonString(storeCause(err), err.Error()), a.ids)
 		}
 		return
 	}
-	w.acknowledgeAll(c, a.kind, a.code, a.ids)
+	w.acknowledgeAll(c, a.kind, a.code, a.why, a.ids)
 }
 
 func refusalOf(batch *store.Batch) error {

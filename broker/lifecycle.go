@@ -1,10 +1,12 @@
 package broker
 
 import (
+	"errors"
 	"io"
 	"time"
 
 	"picket/cause"
+	"picket/listener"
 	"picket/logging"
 	"picket/packet"
 	"picket/store"
@@ -80,18 +82,15 @@ func (b *Broker) abandon(c *connection) {
 
 // takenOver says goodbye to a connection whose session another one takes. The mutexes of the broker and of the session are held.
 func (b *Broker) takenOver(w *worker, s *Session, c *connection) {
-	if b.settings.Load().ConnectionMessages {
-		b.log.Cause(logging.Error, cause.SessionTakenOver, "Client %s already connected, closing old connection.", s.id)
-	}
-	b.stats.drop(cause.SessionTakenOver, 1)
-	c.goodbyeLocked(w, packet.SessionTakenOver, cause.SessionTakenOver, "another connection uses this client identifier")
+	line := b.connectionLine("Client %s already connected, closing old connection.")
+	c.dismissLocked(w, refusal{code: packet.SessionTakenOver, id: cause.SessionTakenOver, text: "another connection uses this client identifier", level: logging.Error}, line, s.id)
 	b.unlist(c)
 }
 
 // departed ends a network connection: its will, and its session's end or the wait for the client's return.
 func (b *Broker) departed(w *worker, c *connection, err error) {
 	b.unlist(c)
-	b.leave(c)
+	defer b.leave(c)
 	b.attempts.unwatch(c)
 	s := c.s
 	b.mu.Lock()
@@ -103,7 +102,7 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 	if !current || s.id == "" {
 		b.mu.Unlock()
 		s.mu.Unlock()
-		b.logClosed(c, err)
+		b.reportClosed(c, err)
 		return
 	}
 	s.conn = nil
@@ -112,7 +111,6 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 	}
 	s.replay = nil
 	b.online.Add(-1)
-	b.logClosed(c, err)
 	if s.will != nil {
 		delay := min(s.will.delay, s.expiry)
 		if s.expiry == 0 && b.settings.Load().Mosquitto {
@@ -145,20 +143,35 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 	}
 	s.mu.Unlock()
 	b.mu.Unlock()
+	b.reportClosed(c, err)
 	w.publishWills()
 	b.saveOffline(s) // behind the will, which must not be lost in between
 }
 
-func (b *Broker) logClosed(c *connection, err error) {
-	if c.quiet.Load() || !b.settings.Load().ConnectionMessages {
+// reportClosed reports a connection that has ended without a word from the broker. No mutex may be held.
+func (b *Broker) reportClosed(c *connection, err error) {
+	if c.quiet.Load() {
 		return
 	}
+	var bad *listener.Refusal
 	switch {
+	case errors.As(err, &bad) && c.name() == "<unknown>":
+		b.report(incident{cause: bad.Cause, by: c}, "Client connection from %s failed: %s.", c.host(), bad.Text)
+	case errors.As(err, &bad):
+		b.report(incident{cause: bad.Cause, by: c}, "Client %s disconnected: %s.", c.name(), bad.Text)
 	case err == nil || err == io.EOF:
-		b.log.Cause(logging.Notice, cause.ConnectionLost, "Client %s closed its connection.", c.name())
+		b.report(incident{cause: cause.ConnectionLost}, b.connectionLine("Client %s closed its connection."), c.name())
 	default:
-		b.log.Cause(logging.Notice, cause.ConnectionLost, "Client %s disconnected: %v.", c.name(), err)
+		b.report(incident{cause: cause.ConnectionLost}, b.connectionLine("Client %s disconnected: %v."), c.name(), err)
 	}
+}
+
+// connectionLine is a line about a connection's life, or none where those are not wanted (connection_messages false).
+func (b *Broker) connectionLine(line string) string {
+	if !b.settings.Load().ConnectionMessages {
+		return ""
+	}
+	return line
 }
 
 // finish ends a session: its subscriptions and its queue go. The caller takes it out of the table; both mutexes are held. It returns when its end
@@ -241,8 +254,7 @@ func (b *Broker) takeoverDelay(id string) time.Duration {
 		return 0
 	}
 	if f.n == loopLimit {
-		b.stats.drop(cause.IDTakeoverLoop, 1)
-		b.log.Cause(logging.Warning, cause.IDTakeoverLoop,
+		b.report(incident{cause: cause.IDTakeoverLoop, level: logging.Warning},
 			"Client %s was taken over %d times within %s: two clients use the same client identifier. Further connections of it wait %s each.",
 			id, f.n, loopWindow, loopDelay)
 	}

@@ -58,7 +58,7 @@ func (b *Broker) BeginMaintenance(m Maintenance) error {
 	if old := b.maintained.Swap(fresh); old != nil {
 		close(old.over)
 	}
-	b.log.Cause(logging.Warning, cause.Maintenance, "Maintenance has begun: %s.", fresh.reason())
+	b.notice(logging.Warning, cause.Maintenance, "Maintenance has begun: %s.", fresh.reason())
 	b.wait.Go(func() { b.maintain(fresh) })
 	return nil
 }
@@ -74,7 +74,7 @@ func (b *Broker) endMaintenance(m *maintenance, how string) bool {
 		return false
 	}
 	close(m.over)
-	b.log.Cause(logging.Warning, cause.Maintenance, "Maintenance has ended %s after %s.", how, b.now().Sub(m.Since).Round(time.Second))
+	b.notice(logging.Warning, cause.Maintenance, "Maintenance has ended %s after %s.", how, b.now().Sub(m.Since).Round(time.Second))
 	return true
 }
 
@@ -127,15 +127,14 @@ func (b *Broker) sendAway(m *maintenance) {
 			for _, s := range some {
 				s.mu.Lock()
 				if c := s.conn; c != nil && !c.gone && !c.closeAfter && !m.admits(c) {
-					b.stats.drop(cause.Maintenance, 1)
-					c.partLocked(w, why)
+					c.dismissLocked(w, why, "") // how many it was is said below
 					gone++
 				}
 				s.mu.Unlock()
 			}
 		})
 	}
-	b.log.Cause(logging.Notice, cause.Maintenance, "%d clients have been disconnected.", gone)
+	b.notice(logging.Notice, cause.Maintenance, "%d clients have been disconnected.", gone)
 }
 
 // admits tells whether a client may work while the maintenance lasts.

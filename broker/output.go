@@ -2,7 +2,6 @@ package broker
 
 import (
 	"picket/cause"
-	"picket/logging"
 	"picket/packet"
 )
 
@@ -303,17 +302,15 @@ func (c *connection) full() bool {
 
 // dropped counts n messages that were dropped for the session, by cause, and logs it once until the client keeps up again.
 func (w *worker) dropped(s *Session, id cause.ID, n int) {
-	w.b.stats.drop(id, n)
 	w.count.dropped += uint64(n)
 	c := s.conn
-	if c != nil {
-		if c.dropping {
-			return
-		}
-		c.dropping = true
-	} else if s.dropLogged {
+	if c != nil && c.dropping || c == nil && s.dropLogged {
+		w.b.report(incident{cause: id, count: n}, "")
 		return
 	}
+	if c != nil {
+		c.dropping = true
+	}
 	s.dropLogged = true
-	w.b.log.Cause(logging.Notice, id, "Outgoing messages are being dropped for client %s.", s.id)
+	w.b.report(incident{cause: id, count: n}, "Outgoing messages are being dropped for client %s.", s.id)
 }

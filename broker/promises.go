@@ -252,7 +252,7 @@ func (k keeper) Failed(_ store.Ticket, batch *store.Batch, err error) {
 		}
 	}
 	if n > 0 {
-		b.stats.drop(storeCause(err), n)
+		b.report(incident{cause: storeCause(err), count: n}, "")
 	}
 }
 

@@ -249,7 +249,6 @@ func (c *connection) allowedToPublish(p *packet.Publish, t *settings) error {
 	case p.SubscriptionIDs > 1 || p.SubscriptionIDs == 1 && !t.Mosquitto:
 		return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.3.4-6", Text: "PUBLISH from a client with a Subscription Identifier"}
 	case p.QoS > c.from.MaxQoS:
-		c.b.log.Printf(logging.Info, "Too high QoS in PUBLISH from %s, disconnecting.", c.s.id)
 		return &packet.Error{Code: packet.QoSNotSupported, Clause: "MQTT-3.2.2-11", Text: "QoS above the Maximum QoS of this listener"}
 	case p.Retain && !t.RetainAvailable:
 		return &packet.Error{Code: packet.RetainNotSupported, Clause: "MQTT-3.2.2-14", Text: "retained messages are switched off"}
@@ -318,8 +317,7 @@ func (w *worker) received(c *connection, b *Broker, t *settings, p *packet.Publi
 	}
 	debug := b.log.Enabled(logging.Debug)
 	if code != packet.Success {
-		w.refused(c, code, id, debug)
-		w.acknowledge(c, code, nil, nil)
+		w.acknowledge(c, reply{code: code, why: w.refused(c, code, id, debug)})
 		return nil
 	}
 	if debug {
@@ -334,7 +332,7 @@ func (w *worker) received(c *connection, b *Broker, t *settings, p *packet.Publi
 	if b.store == nil && r.qos == 2 {
 		// The acknowledgement does not say whether anybody subscribes, so it need not wait for what routing finds out; clients that
 		// subscribe to their own topics see PUBREC before the message.
-		w.acknowledge(c, packet.Success, nil, nil)
+		w.acknowledge(c, reply{})
 		w.route()
 		return nil
 	}
@@ -346,7 +344,7 @@ func (w *worker) received(c *connection, b *Broker, t *settings, p *packet.Publi
 	if r.qos == 2 && s.stored() {
 		s.kept.lastReceive = after
 	}
-	w.acknowledge(c, code, after, also)
+	w.acknowledge(c, reply{code: code, after: after, also: also})
 	if b.store != nil {
 		b.holdBack(c)
 	}
@@ -364,7 +362,7 @@ func (c *connection) repeated(w *worker, id uint16) error {
 	if c.s.stored() {
 		after = c.s.kept.lastReceive
 	}
-	w.acknowledge(c, packet.Success, after, nil)
+	w.acknowledge(c, reply{after: after})
 	return nil
 }
 
@@ -393,44 +391,46 @@ func (c *connection) judge(r *run, t *settings) (packet.Code, cause.ID) {
 	return packet.Success, ""
 }
 
-func (w *worker) refused(c *connection, code packet.Code, id cause.ID, debug bool) {
-	r, b := &w.run, c.b
-	b.stats.drop(id, r.n)
-	line, kind := "Denied", logging.Notice
+// refused reports that the run was not taken, and returns the reason string.
+func (w *worker) refused(c *connection, code packet.Code, id cause.ID, debug bool) (why string) {
+	r := &w.run
+	line := "Denied"
 	if code == packet.PacketTooLarge {
 		line = "Dropped too large"
 	}
-	for i := range r.n {
+	lines, each := 1, r.n // one line says it, unless everything is asked for
+	if debug {
+		lines, each = r.n, 1
+	}
+	for i := range lines {
 		var mid uint16
 		if r.qos > 0 {
 			mid = r.ids[i]
 		}
-		if i > 0 && !debug {
-			break // one line says it, unless everything is asked for
-		}
-		b.log.Cause(kind, id, "%s PUBLISH from %s (d%d, q%d, r%d, m%d, '%s', ... (%d bytes))",
+		why = c.b.report(incident{cause: id, count: each}, "%s PUBLISH from %s (d%d, q%d, r%d, m%d, '%s', ... (%d bytes))",
 			line, c.s.id, r.first>>3&1, r.qos, bit(r.retain), mid, r.name, len(r.body(i)))
 	}
+	return why
 }
 
-// acknowledge answers every packet of the run, as soon as what that promises is in the store: after and also, which may be nil.
-func (w *worker) acknowledge(c *connection, code packet.Code, after, also *store.Batch) {
+// acknowledge answers every packet of the run, as soon as what that promises is in the store. Kind and identifiers of a are those of the run.
+func (w *worker) acknowledge(c *connection, a reply) {
 	r := &w.run
 	if r.qos == 0 {
 		return
 	}
-	kind := packet.PUBACK
+	a.ids, a.kind = r.ids, packet.PUBACK
 	if r.qos == 2 {
-		kind = packet.PUBREC
+		a.kind = packet.PUBREC
 	}
 	s := c.s
 	s.mu.Lock()
-	w.owe(c, reply{after: after, also: also, kind: kind, code: code, ids: r.ids})
+	w.owe(c, a)
 	s.mu.Unlock()
 }
 
-// acknowledgeAll sends one kind of acknowledgement for many packets. The session's mutex is held.
-func (w *worker) acknowledgeAll(c *connection, kind packet.Type, code packet.Code, ids []uint16) {
+// acknowledgeAll sends one kind of acknowledgement for many packets; why is the reason string of a failure. The session's mutex is held.
+func (w *worker) acknowledgeAll(c *connection, kind packet.Type, code packet.Code, why string, ids []uint16) {
 	if c.gone || c.closeAfter {
 		return
 	}
@@ -444,7 +444,15 @@ func (w *worker) acknowledgeAll(c *connection, kind packet.Type, code packet.Cod
 		w.mark(c)
 	} else {
 		for _, id := range ids {
-			w.append(c, &packet.Ack{Kind: kind, ID: id, Code: code})
+			ack := &packet.Ack{Kind: kind, ID: id, Code: code}
+			if why != "" && c.explains(false) {
+				ack.Props = new(packet.Properties).Set(packet.ReasonString)
+				ack.Props.ReasonString = why
+				if len(ack.Append(nil, c.version)) > c.maxPacket() {
+					ack.Props = nil // MQTT-3.4.2-2, MQTT-3.5.2-2
+				}
+			}
+			w.append(c, ack)
 		}
 	}
 	if !c.b.log.Enabled(logging.Debug) {
@@ -529,7 +537,7 @@ func (c *connection) acknowledged(w *worker, kind packet.Type, ids []uint16, cod
 		case fits == session.OutOfPlace:
 			err = &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-4.3.3-1", Text: kind.String() + " for a message that waits for another acknowledgement"}
 		case fits == session.Unknown:
-			b.log.Cause(logging.Warning, cause.PacketIDUnknown, "Warning: Received %s from %s for an unknown packet identifier %d.", kind, s.id, id)
+			b.report(incident{cause: cause.PacketIDUnknown, level: logging.Warning}, "Warning: Received %s from %s for an unknown packet identifier %d.", kind, s.id, id)
 		case fits != session.Fits || !s.stored():
 		case kind == packet.PUBREC && !code.Failed():
 			if ref := s.kept.refs.find(seq); ref != nil {

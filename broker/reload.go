@@ -24,17 +24,6 @@ func (b *Broker) options(c *Config) listener.Options {
 	}
 }
 
-// refused logs a connection that ended before it became a client.
-func (b *Broker) refused(r listener.Refusal) {
-	b.stats.drop(r.Cause, 1)
-	b.attempts.note(r.Remote, attemptRecord{at: b.now(), cause: r.Cause, port: r.Listener.Port})
-	from := "local"
-	if r.Remote.IsValid() {
-		from = r.Remote.Addr().Unmap().String()
-	}
-	b.log.Cause(logging.Notice, r.Cause, "Client connection from %s failed: %s.", from, r.Text)
-}
-
 // Reload puts the configuration that load returns in force, before the next CONNECT is judged. Clients that are still allowed stay; when load
 // fails, or anything in the configuration cannot be used, the old one stays in force and the error says why.
 func (b *Broker) Reload(load func() (*Config, error)) error {
@@ -133,9 +122,7 @@ func (b *Broker) recheck(before, now *settings, changes listener.Changes) {
 
 // dismiss ends a client's connection because of a reload. The session's mutex is held.
 func (b *Broker) dismiss(w *worker, c *connection, code packet.Code, id cause.ID, text string) {
-	b.stats.drop(id, 1)
-	b.log.Cause(logging.Notice, id, "Client %s disconnected, not authorised: %s.", c.s.id, text)
-	c.goodbyeLocked(w, code, id, text)
+	c.dismissLocked(w, refusal{code: code, id: id, text: text}, "Client %s disconnected, not authorised: %s.", c.s.id, text)
 }
 
 // listenerKey names the socket of a listener, the same before and after a reload.

@@ -5,7 +5,6 @@ import (
 	"sync"
 
 	"picket/cause"
-	"picket/logging"
 	"picket/packet"
 )
 
@@ -84,12 +83,11 @@ func (b *Broker) welcome(c *connection) bool {
 		return true
 	}
 	if b.settings.Load().Mosquitto {
-		b.stats.drop(cause.MaxConnections, 1)
-		b.log.Cause(logging.Notice, cause.MaxConnections, "Client connection from %s denied: max_connections exceeded.", c.host())
+		b.report(incident{cause: cause.MaxConnections}, "Client connection from %s denied: max_connections exceeded.", c.host())
 		return false
 	}
 	if !b.room.turn(c, b.clock.Load(), b.settings.Load().turnedAtOnce) {
-		b.stats.drop(cause.ServerFull, 1)
+		b.report(incident{cause: cause.ServerFull}, "") // [Broker.measure] says in the log how many it was
 		return false
 	}
 	return true

@@ -1,11 +1,6 @@
 package broker
 
-import (
-	"sync"
-	"sync/atomic"
-
-	"picket/cause"
-)
+import "sync/atomic"
 
 // counts are what a worker has counted since its last batch: plain numbers on the hot path.
 type counts struct {
@@ -27,8 +22,7 @@ type stats struct {
 	connects              atomic.Uint64
 	expired               atomic.Uint64
 
-	mu     sync.Mutex
-	causes map[cause.ID]uint64 // everything that was refused, dropped or closed, by cause
+	causes tally // everything that was refused, dropped or closed
 }
 
 // publishCounts adds the worker's counts to the broker's.
@@ -47,25 +41,4 @@ func (w *worker) publishCounts() {
 		}
 	}
 	*n = counts{}
-}
-
-// drop counts n refusals, drops or closings under their cause.
-func (s *stats) drop(id cause.ID, n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.causes == nil {
-		s.causes = make(map[cause.ID]uint64)
-	}
-	s.causes[id] += uint64(n)
-}
-
-// Causes returns how often the broker refused, dropped or closed something, by cause.
-func (b *Broker) Causes() map[cause.ID]uint64 {
-	b.stats.mu.Lock()
-	defer b.stats.mu.Unlock()
-	m := make(map[cause.ID]uint64, len(b.stats.causes))
-	for id, n := range b.stats.causes {
-		m[id] = n
-	}
-	return m
 }

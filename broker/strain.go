@@ -182,14 +182,13 @@ func (b *Broker) measure() {
 		}
 		var unsaid int
 		if l.Connections, unsaid = b.room.take(); unsaid > 0 {
-			b.log.Cause(logging.Warning, cause.ServerFull, "%d connections were closed without an answer, because there is no room for more.", unsaid)
+			b.notice(logging.Warning, cause.ServerFull, "%d connections were closed without an answer, because there is no room for more.", unsaid)
 		}
 		for _, c := range b.strain.take(l, limited) {
 			if c.short {
-				b.stats.drop(cause.Overloaded, 1)
-				b.log.Cause(logging.Warning, cause.Overloaded, "Overloaded, short of %s: %s.", c.what, c.reading)
+				b.report(incident{cause: cause.Overloaded, level: logging.Warning}, "Overloaded, short of %s: %s.", c.what, c.reading)
 			} else {
-				b.log.Cause(logging.Notice, cause.Overloaded, "No longer short of %s: %s.", c.what, c.reading)
+				b.notice(logging.Notice, cause.Overloaded, "No longer short of %s: %s.", c.what, c.reading)
 			}
 		}
 	}

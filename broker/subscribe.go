@@ -60,17 +60,14 @@ func (c *connection) subscribe(w *worker, p *packet.Subscribe) error {
 		if s.acl != nil {
 			if d := s.acl.Subscribe(filter); !d.Allow {
 				codes[i] = packet.NotAuthorized
-				why = reason(d.Cause, f.Filter)
-				b.stats.drop(d.Cause, 1)
-				b.log.Cause(logging.Notice, d.Cause, "Denied SUBSCRIBE from %s (q%d, '%s')", s.id, f.QoS, filter)
+				why = b.report(incident{cause: d.Cause, seen: f.Filter}, "Denied SUBSCRIBE from %s (q%d, '%s')", s.id, f.QoS, filter)
 				continue
 			}
 		}
 		existed, ok := c.addSubscription(filter, o, batch)
 		if !ok {
 			codes[i] = packet.QuotaExceeded
-			why = reason(cause.SubscriptionsFull, f.Filter)
-			b.log.Cause(logging.Notice, cause.SubscriptionsFull, "Denied SUBSCRIBE from %s (q%d, '%s')", s.id, f.QoS, filter)
+			why = b.report(incident{cause: cause.SubscriptionsFull, seen: f.Filter}, "Denied SUBSCRIBE from %s (q%d, '%s')", s.id, f.QoS, filter)
 			continue
 		}
 		b.log.Printf(logging.Subscribe, "%s %d %s", s.id, o.QoS, filter)
@@ -115,7 +112,6 @@ func (w *worker) replay(c *connection, replays []replay) {
 // checkFilter refuses what no client may send.
 func (c *connection) checkFilter(f *packet.Subscription) error {
 	if err := topic.CheckFilter(f.Filter); err != nil {
-		c.b.log.Printf(logging.Info, "Invalid subscription string from %s, disconnecting.", c.host())
 		return filterError(err)
 	}
 	if _, _, shared := topic.SplitShare(f.Filter); shared && f.NoLocal {
@@ -173,7 +169,6 @@ func (c *connection) unsubscribe(w *worker, p *packet.Unsubscribe) error {
 	b.debugf("Received UNSUBSCRIBE from %s", s.id)
 	for _, f := range p.Filters {
 		if err := topic.CheckFilter(f); err != nil {
-			b.log.Printf(logging.Info, "Invalid unsubscription string from %s, disconnecting.", c.host())
 			return filterError(err)
 		}
 	}
@@ -270,11 +265,11 @@ func (w *worker) mayReplay(s *Session, m *session.Message) bool {
 		b.forget(m)
 		return false
 	case s.acl != nil && !s.acl.Read(m.Topic):
-		b.stats.drop(cause.ACLReadDenied, 1)
+		b.report(incident{cause: cause.ACLReadDenied}, "")
 		return false
 	case t.CheckRetainSource && m.From != "" && s.policy != nil:
 		if acl := t.policies[b.securityOf(t, m.Door)].ACL(m.User, m.From); acl != nil && !acl.Write(m.Topic) {
-			b.stats.drop(cause.ACLPublishDenied, 1)
+			b.report(incident{cause: cause.ACLPublishDenied}, "")
 			return false
 		}
 	}
@@ -295,10 +290,8 @@ func (w *worker) retain() {
 	m := r.message(b, last)
 	if limit := b.settings.Load().waitingLimit; b.retainedBytes.Add(int64(m.Size())) > limit {
 		b.retainedBytes.Add(-int64(m.Size()))
-		b.stats.drop(cause.RetainedFull, 1)
-		if b.retainedLine.allow(b.clock.Load()) {
-			b.log.Cause(logging.Warning, cause.RetainedFull, "Not retained: '%s' (%d bytes); retained messages may hold %d bytes.", r.name, len(m.Payload), limit)
-		}
+		b.report(incident{cause: cause.RetainedFull, level: logging.Warning, limit: &b.retainedLine},
+			"Not retained: '%s' (%d bytes); retained messages may hold %d bytes.", r.name, len(m.Payload), limit)
 		return
 	}
 	m.Stored = b.retainedSeq.Add(1)
@@ -324,5 +317,5 @@ func (b *Broker) forget(m *session.Message) {
 		b.commit(batch)
 	}
 	b.retainedBytes.Add(-int64(m.Size()))
-	b.stats.drop(cause.MessageExpired, 1)
+	b.report(incident{cause: cause.MessageExpired}, "")
 }

@@ -3,7 +3,6 @@ package broker
 import (
 	"picket/access"
 	"picket/cause"
-	"picket/logging"
 	"picket/packet"
 	"picket/session"
 )
@@ -42,8 +41,7 @@ func (w *worker) publishWills() {
 		w.wills = w.wills[:len(w.wills)-1]
 		m := last.message
 		if last.acl != nil && !last.acl.Write(m.Topic) {
-			w.b.stats.drop(cause.ACLPublishDenied, 1)
-			w.b.log.Cause(logging.Notice, cause.ACLPublishDenied, "Denied will PUBLISH from %s (d0, q%d, r%d, m0, '%s', ... (%d bytes))",
+			w.b.report(incident{cause: cause.ACLPublishDenied}, "Denied will PUBLISH from %s (d0, q%d, r%d, m0, '%s', ... (%d bytes))",
 				m.From, m.QoS, bit(m.Retain), m.Topic, len(m.Payload))
 			continue
 		}

@@ -214,7 +214,7 @@ func (d *door) report(k *socket, remote netip.AddrPort, text string) {
 			text += fmt.Sprintf(" (%d times)", d.unsaid)
 		}
 		d.said, d.unsaid = now, 0
-		k.server.set.refuse(&Refusal{remote, k.server.settings.Load().cfg, cause.FDLimit, text})
+		k.server.set.refuse(&Refusal{remote, k.server.settings.Load().cfg, cause.FDLimit, text, false})
 	}
 }
 

@@ -167,7 +167,7 @@ func (c *stream) openTLS() bool {
 
 // refuse reports why the connection ends here.
 func (c *stream) refuse(id cause.ID, text string) *Refusal {
-	r := &Refusal{c.info.Remote, c.at.cfg, id, text}
+	r := &Refusal{c.info.Remote, c.at.cfg, id, text, c.client != nil}
 	c.streams.set.refuse(r)
 	return r
 }

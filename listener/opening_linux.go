@@ -68,7 +68,7 @@ func (c *plain) drop() {
 
 // refuse answers, reports and ends.
 func (c *plain) refuse(id cause.ID, text string, answer []byte) {
-	r := &Refusal{c.remote, c.at.cfg, id, text}
+	r := &Refusal{c.remote, c.at.cfg, id, text, c.client != nil}
 	c.loop.set.refuse(r)
 	if len(answer) > 0 {
 		c.Write([][]byte{answer})

@@ -80,6 +80,7 @@ type Refusal struct {
 	Listener *Config
 	Cause    cause.ID
 	Text     string // what was seen, one line without a period at its end
+	Accepted bool   // there is a client already: its Closed gets this refusal as the error
 }
 
 // Error makes a Refusal the error that [Client.Closed] gets, when there was a client already.

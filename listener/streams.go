@@ -98,7 +98,7 @@ func (s *streams) start(at *endpoint, remote netip.AddrPort, p prelude, open fun
 	case s.opening <- struct{}{}:
 	default:
 		drop()
-		s.set.refuse(&Refusal{remote, at.cfg, cause.HandshakeLimit, "too many connections are in their TLS handshake or WebSocket upgrade; try again later"})
+		s.set.refuse(&Refusal{remote, at.cfg, cause.HandshakeLimit, "too many connections are in their TLS handshake or WebSocket upgrade; try again later", false})
 		return
 	}
 	s.mu.Lock()
@@ -115,7 +115,7 @@ func (s *streams) start(at *endpoint, remote netip.AddrPort, p prelude, open fun
 		defer ready()
 		nc, err := open()
 		if err != nil {
-			s.set.refuse(&Refusal{remote, at.cfg, cause.FDLimit, err.Error()})
+			s.set.refuse(&Refusal{remote, at.cfg, cause.FDLimit, err.Error(), false})
 			return
 		}
 		if !s.enter(nc) {

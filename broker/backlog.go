@@ -59,9 +59,7 @@ func (b *Broker) readQueue(s *Session, r session.Reading) {
 			continue
 		}
 		n := 0
-		var last store.Ticket
 		for n < len(entries) && entries[n].Seq <= r.UpTo {
-			last = max(last, entries[n].Ticket)
 			n++
 		}
 		whole := n < len(entries) || !more
@@ -73,7 +71,10 @@ func (b *Broker) readQueue(s *Session, r session.Reading) {
 			continue
 		}
 		// What is not in the store yet may still be refused, and a message of QoS 2 must not be sent before.
-		if b.await(last, false); b.context.Err() != nil {
+		for i := range entries[:n] {
+			b.await(entries[i].Batch, false)
+		}
+		if b.context.Err() != nil {
 			return
 		}
 		if b.fill(s, r, entries[:n], whole, failures) {
@@ -161,8 +162,8 @@ func (w *worker) expire(e *store.Expired) {
 		}
 		return
 	}
-	s, ok := e.Session.Owner.(*Session)
-	if !ok {
+	s := b.sessionOf(e.Session)
+	if s == nil {
 		return
 	}
 	s.mu.Lock()

@@ -74,7 +74,7 @@ type Broker struct {
 	end       context.CancelFunc
 
 	store    store.Store // nil: nothing is kept beyond the broker's life
-	promises promises
+	promises pendingAcks
 	throttle throttle
 	retainMu sync.Mutex               // with a store: held while a retained message is replaced, in memory and there
 	readers  chan struct{}            // bounds how many queues are read at once

@@ -416,7 +416,6 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 	s.out.Limits = session.Limits{Window: window, WindowBytes: t.MaxInflightBytes, Messages: t.MaxQueuedMessages, Bytes: t.MaxQueuedBytes}
 	if b.store != nil && expiry > 0 && !s.stored() {
 		s.kept, s.out.Stored = &kept{handle: b.store.NewSession(s.id)}, true
-		s.kept.handle.Owner = s
 	}
 	if s.stored() {
 		s.kept.door = listenerKey(c.from)
@@ -455,11 +454,11 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 		return
 	}
 	s.mu.Unlock()
-	if b.settled(after) {
+	if settled(after) {
 		c.welcome(w, ack, message, after)
 	} else {
 		// The client may rely on what CONNACK says of its session, and of the one before it, also after a crash.
-		c.elsewhere(w, func() { b.await(after.Ticket(), present) }, func(w *worker) { c.welcome(w, ack, message, after) })
+		c.elsewhere(w, func() { b.await(after, present) }, func(w *worker) { c.welcome(w, ack, message, after) })
 	}
 	w.publishWills()
 }

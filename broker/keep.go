@@ -120,20 +120,18 @@ func (w *worker) commit() *store.Batch {
 	}
 	w.batch = nil
 	batch = w.b.commit(batch)
-	if len(w.held) > 0 {
-		for i := range w.held {
-			w.held[i].after = batch
+	if h := w.held; h != nil {
+		w.held = nil
+		if batch == nil || !batch.Await(h) {
+			h.Settled()
 		}
-		w.b.promises.hold(w.held)
-		clear(w.held)
-		w.held = w.held[:0]
 	}
 	return batch
 }
 
 // commit hands a batch over to the store and returns it, or nil if there is nothing to wait for.
 func (b *Broker) commit(batch *store.Batch) *store.Batch {
-	if b.store.Commit(batch) == 0 {
+	if !b.store.Commit(batch) {
 		return nil
 	}
 	return batch
@@ -226,9 +224,7 @@ type reply struct {
 }
 
 // settled tells whether the store has kept the batch, or refused it.
-func (b *Broker) settled(batch *store.Batch) bool {
-	return batch == nil || batch.Ticket() <= b.promises.settled()
-}
+func settled(batch *store.Batch) bool { return batch == nil || batch.Settled() }
 
 // owe sends an answer as soon as what it promises is in the store, and what was owed before has been sent (MQTT-4.6.0-2 to -4). The session's
 // mutex is held.
@@ -236,7 +232,7 @@ func (w *worker) owe(c *connection, a reply) {
 	if c.gone || c.closeAfter {
 		return
 	}
-	if c.owed == nil && w.b.settled(a.after) && w.b.settled(a.also) {
+	if c.owed == nil && settled(a.after) && settled(a.also) {
 		w.give(c, &a)
 		return
 	}
@@ -246,7 +242,7 @@ func (w *worker) owe(c *connection, a reply) {
 		return
 	}
 	c.owed = &[]reply{a}
-	w.b.promises.owe(c)
+	w.giveSettled(c) // it may have been settled meanwhile
 }
 
 // give sends an answer whose time has come, or what became of it where the store has refused. The session's mutex is held.

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"slices"
 	"strings"
@@ -16,8 +17,10 @@ import (
 	"picket/listener"
 	"picket/logging"
 	"picket/packet"
+	"picket/session"
 	"picket/store"
 	"picket/store/local"
+	"picket/topic"
 )
 
 // gate is an injector that holds up fsync, or has writes fail.
@@ -53,6 +56,12 @@ func (g *gate) open() {
 // newStored is a broker whose store is on fs.
 func newStored(t *testing.T, fs vfs.FS) *bench {
 	t.Helper()
+	return newStoredWith(t, fs, func(s store.Store) store.Store { return s })
+}
+
+// newStoredWith is the same with what wrap makes of the store.
+func newStoredWith(t *testing.T, fs vfs.FS, wrap func(store.Store) store.Store) *bench {
+	t.Helper()
 	log, err := logging.New(logging.Config{Types: logging.Error}, io.Discard, io.Discard)
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +71,7 @@ func newStored(t *testing.T, fs vfs.FS) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close(); log.Close() })
-	return newBench(t, func(c *Config) { c.Store, c.MaxQueuedMessages = s, 0 })
+	return newBench(t, func(c *Config) { c.Store, c.MaxQueuedMessages = wrap(s), 0 })
 }
 
 // peer is a client of a stored broker, whose packets arrive on goroutines of the broker's.
@@ -437,6 +446,55 @@ func TestWillsSurvive(t *testing.T) {
 		return one && other
 	})
 	connected.leave()
+}
+
+// handing is a store that hands things over at run time, as one does that several nodes share.
+type handing struct {
+	store.Store
+	to store.Handler
+}
+
+// Start implements [store.Store].
+func (h *handing) Start(ctx context.Context, to store.Handler) error {
+	h.to = to
+	return h.Store.Start(ctx, to)
+}
+
+// TestAStoreHandsOverLater hands over a session and retained messages when clients are there already.
+func TestAStoreHandsOverLater(t *testing.T) {
+	var h handing
+	x := newStoredWith(t, vfs.NewMem(), func(s store.Store) store.Store { h.Store = s; return &h })
+	publisher := x.connect(t, packet.V5, persistent("publisher"))
+	publisher.expect()
+	h.to.Session(h.NewSession("moved"), store.State{Record: store.Record{Expiry: neverExpires, Offline: 1, Next: 5}, Subscriptions: map[string]topic.Options{"t": {QoS: 1}}})
+	h.to.Session(h.NewSession("publisher"), store.State{Record: store.Record{Expiry: 1, Offline: 1}}) // which the broker has
+	h.to.Retained("r", &session.Message{ID: h.NewMessageID(), Topic: "r", Payload: []byte("1"), QoS: 1})
+	h.to.Retained("gone", &session.Message{ID: h.NewMessageID(), Topic: "gone", Payload: []byte("1")})
+	h.to.Retained("gone", nil)
+	publisher.send(&packet.Publish{Topic: []byte("t"), Payload: []byte("m"), QoS: 1, ID: 1})
+	if ack, ok := publisher.expect().(*packet.Ack); !ok || ack.Code != packet.Success {
+		t.Fatalf("%+v", ack)
+	}
+	p := persistent("moved")
+	p.CleanStart = false
+	moved := x.connect(t, packet.V5, p)
+	if ack, ok := moved.expect().(*packet.Connack); !ok || !ack.SessionPresent {
+		t.Fatalf("%+v", ack)
+	}
+	if m, ok := moved.expect().(*packet.Publish); !ok || string(m.Payload) != "m" || m.ID != session.PacketID(5) {
+		t.Fatalf("%+v", m)
+	}
+	moved.send(subscribeTo("gone", 1))
+	moved.expect()
+	moved.nothing("a retained message that is gone")
+	moved.send(subscribeTo("r", 1))
+	moved.expect()
+	if m, ok := moved.expect().(*packet.Publish); !ok || string(m.Topic) != "r" || !m.Retain {
+		t.Fatalf("%+v", m)
+	}
+	if n, want := x.b.retainedBytes.Load(), int64(160+1+1); n != want {
+		t.Errorf("retained messages count as %d bytes, want %d", n, want)
+	}
 }
 
 // TestExpiryPurgesTheStore lets messages, retained messages and sessions expire: nothing of them stays in the store.

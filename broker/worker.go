@@ -28,7 +28,7 @@ type worker struct {
 	batch      *store.Batch // what the run changes in the store
 	removals   *store.Batch // what can go from the store, which nobody waits for
 	retained   *store.Batch // the run's retained message
-	held       []held       // messages of QoS 2 of this run that wait for batch
+	held       *held        // messages of QoS 2 of this run that wait for batch
 	ids        []uint16
 	wills      []*will  // to be published when no mutex is held
 	later      []func() // to be started when the batch is over

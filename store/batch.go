@@ -89,9 +89,15 @@ type Batch struct {
 	live     atomic.Int32 // operations that have to be written
 	awaited  atomic.Int32 // those of them that somebody waits for
 	pipeline atomic.Pointer[Pipeline]
-	ticket   atomic.Uint64
 	refusal  atomic.Pointer[error]
+
+	// Of the pipeline, under its mutex.
+	open    bool     // it has been committed, somebody waits for it, and it is not settled
+	waiters []Waiter // told when it is settled
 }
+
+// Waiter is told that a [Batch] is settled. Settled is called by the store's goroutine and must not block.
+type Waiter interface{ Settled() }
 
 // Empty tells whether there is nothing in it.
 func (b *Batch) Empty() bool { return b.live.Load() == 0 }
@@ -102,8 +108,20 @@ func (b *Batch) Adds() bool { return b.adds }
 // Awaited tells whether somebody waits for it.
 func (b *Batch) Awaited() bool { return b.awaited.Load() > 0 }
 
-// Ticket is what Commit returned for it.
-func (b *Batch) Ticket() Ticket { return Ticket(b.ticket.Load()) }
+// Settled tells whether nothing in it has to be waited for any more: it is durable, has been refused ([Batch.Err] says why), or everything that
+// somebody waited for has become unnecessary.
+func (b *Batch) Settled() bool { return b.awaited.Load() == 0 }
+
+// Await has w told once when the batch, which must have been committed, is settled, and reports whether that will happen: if it is settled already, w is not told.
+func (b *Batch) Await(w Waiter) bool {
+	p := b.pipeline.Load()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if b.open {
+		b.waiters = append(b.waiters, w)
+	}
+	return b.open
+}
 
 // Refuse notes why a batch has not been kept. It is for implementations of [Store], before they call [Handler.Failed].
 func (b *Batch) Refuse(err error) { b.refusal.Store(&err) }
@@ -156,6 +174,9 @@ func (b *Batch) drop(op *Op) {
 	op.Delivery = session.Delivery{}
 	if op.need > lazy && b.awaited.Add(-1) == 0 {
 		if p := b.pipeline.Load(); p != nil {
+			p.mu.Lock()
+			p.settle(b)
+			p.mu.Unlock()
 			p.signal()
 		}
 	}

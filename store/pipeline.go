@@ -17,7 +17,7 @@ const (
 )
 
 // Pipeline is the way of the batches from [Store.Commit] to the medium, which every implementation of [Store] has: they wait, are taken
-// in groups, and are reported in order. It bounds the bytes that wait. One goroutine of the implementation takes and settles;
+// in groups, and whoever waits for one is told when it is settled. It bounds the bytes that wait. One goroutine of the implementation takes and settles;
 // all others commit.
 type Pipeline struct {
 	limit   int64
@@ -25,15 +25,13 @@ type Pipeline struct {
 	full    atomic.Bool
 	skipped atomic.Uint64
 
-	mu        sync.Mutex
-	queue     []*Batch // committed, not taken
-	waiting   []*Batch // those with tickets that are not settled, in order
-	urgent    int      // batches of the queue that somebody waits for, and that are unlikely to become unnecessary
-	last      Ticket   // given out last
-	committed Ticket   // everything up to here is settled
-	bytes     int64    // of everything committed and not settled
-	ticks     int
-	closed    bool
+	mu     sync.Mutex // taken after a session's
+	queue  []*Batch   // committed, not taken
+	told   []Waiter   // of batches that are settled, to be told so
+	urgent int        // batches of the queue that somebody waits for, and that are unlikely to become unnecessary
+	bytes  int64      // of everything committed and not settled
+	ticks  int
+	closed bool
 }
 
 // NewPipeline returns a pipeline that is full when more than limit bytes wait.
@@ -42,23 +40,19 @@ func NewPipeline(limit int64) *Pipeline {
 }
 
 // Commit implements [Store.Commit].
-func (p *Pipeline) Commit(b *Batch) Ticket {
+func (p *Pipeline) Commit(b *Batch) (awaited bool) {
 	b.pipeline.Store(p)
 	if b.Empty() {
-		return 0
+		return false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return 0
+		return false
 	}
 	b.tick = p.ticks
 	p.queue = append(p.queue, b)
-	if b.awaited.Load() > 0 {
-		p.last++
-		b.ticket.Store(uint64(p.last))
-		p.waiting = append(p.waiting, b)
-	}
+	b.open = b.awaited.Load() > 0
 	if b.urgent {
 		p.urgent++
 	}
@@ -68,7 +62,16 @@ func (p *Pipeline) Commit(b *Batch) Ticket {
 	if b.urgent || len(p.queue) == 1 || p.bytes > p.limit/2 {
 		p.signal()
 	}
-	return b.Ticket()
+	return b.open
+}
+
+// settle notes that nothing in a batch has to be waited for any more. p.mu is held.
+func (p *Pipeline) settle(b *Batch) {
+	if b.open {
+		b.open = false
+		p.told = append(p.told, b.waiters...)
+		b.waiters = nil
+	}
 }
 
 func (p *Pipeline) signal() {
@@ -81,7 +84,7 @@ func (p *Pipeline) signal() {
 // Full implements [Store.Full].
 func (p *Pipeline) Full() bool { return p.full.Load() }
 
-// Wake is readable when Need or Advance may say something new.
+// Wake is readable when Need may say something new, or Report has something to tell.
 func (p *Pipeline) Wake() <-chan struct{} { return p.wake }
 
 // Need says how soon a group is to be taken, and lets go of batches that have become empty. A pipeline that is half full does not wait, nor does
@@ -164,23 +167,19 @@ func (p *Pipeline) Done(b *Batch) {
 	}
 	p.mu.Lock()
 	p.bytes -= b.bytes
+	p.settle(b)
 	p.mu.Unlock()
 }
 
-// Advance returns the ticket up to which everything is settled, or not worth writing any more, and whether it has risen.
-func (p *Pipeline) Advance() (upTo Ticket, risen bool) {
+// Report tells those who wait for batches that have been settled since the last call.
+func (p *Pipeline) Report() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	n := 0
-	for n < len(p.waiting) && p.waiting[n].awaited.Load() == 0 {
-		p.committed = p.waiting[n].Ticket()
-		p.waiting[n] = nil
-		n++
+	told := p.told
+	p.told = nil
+	p.mu.Unlock()
+	for _, w := range told {
+		w.Settled()
 	}
-	if p.waiting = p.waiting[n:]; len(p.waiting) == 0 {
-		p.waiting = nil
-	}
-	return p.committed, n > 0
 }
 
 // Room reports whether the pipeline was full and has room again; it says so once.
@@ -203,7 +202,7 @@ func (p *Pipeline) Stats(s *Stats) {
 	s.Skipped = p.skipped.Load()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s.Pending, s.Committed = p.bytes, p.committed
+	s.Pending = p.bytes
 }
 
 // eachSession calls do with every operation that belongs to a session, whose mutex is held meanwhile. Operations of one session often follow one another.

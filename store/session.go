@@ -11,7 +11,6 @@ import (
 type Session struct {
 	Number   uint64 // never given to another session while anything of this one is left
 	ClientID string
-	Owner    any // for whoever uses the handle; the store does not look at it
 
 	mu    sync.Mutex
 	saved bool           // its record has been given to a batch
@@ -126,7 +125,7 @@ func NewMerge(s *Session, from uint64, limit Limit, into []Entry) *Merge {
 		case len(m.under) > limit.Entries:
 			return m // more than will be taken
 		}
-		m.under = append(m.under, Entry{Ref: op.Ref, Delivery: op.Delivery, Ticket: op.batch.Ticket()})
+		m.under = append(m.under, Entry{Ref: op.Ref, Delivery: op.Delivery, Batch: op.batch})
 	}
 	return m
 }
@@ -154,7 +153,7 @@ func (m *Merge) take(e Entry) bool {
 	case Remove:
 		return true
 	case Release:
-		e = Entry{Ref: Ref{Seq: e.Seq, Size: Overhead}, Delivery: released(e.Seq), Ticket: e.Ticket}
+		e = Entry{Ref: Ref{Seq: e.Seq, Size: Overhead}, Delivery: released(e.Seq), Batch: e.Batch}
 	}
 	if n := len(m.out) - m.start; n >= m.limit.Entries || n > 0 && m.bytes >= m.limit.Bytes {
 		m.more = true

@@ -6,9 +6,9 @@
 //
 // It opens a store, builds its state from [Store.Start], and from then on tells the store of every change. Changes are gathered in a
 // [Batch], whose operations become durable together or not at all, and handed over by [Store.Commit], which neither blocks nor does
-// input or output. Commit returns a [Ticket]; when [Handler.Committed] has been called with that ticket or a higher one, the
-// batch is durable. What the broker may say to a client only then (PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK, CONNACK) waits
-// in a queue beside the connection, in order, with its ticket. Ticket 0 means that there is nothing to wait for.
+// input or output. Each batch is settled by itself, in whatever order the store gets it done: then [Batch.Settled] is true, and those who asked for it with
+// [Batch.Await] are told. What the broker may say to a client only then (PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK, CONNACK) waits
+// in a queue beside the connection, in order, with its batch. Commit says whether there is anything to wait for.
 //
 // One routed run of messages is one batch: [Batch.Enqueue] for each receiver whose session survives, and [Batch.Receive] for the
 // publisher's QoS 2 packet identifiers. Everything else is a small batch of its own.
@@ -21,10 +21,10 @@
 //
 // Enqueue returns a [Ref], and so does [Store.Read]. It is all that the window of messages in flight has to keep: with it
 // [Batch.Release] notes that PUBREC has come and PUBREL is due, and [Batch.Remove] that the message is done with. What is removed
-// while it still waits to be written is not written at all; a batch that is empty for that reason is reported as committed without touching the
+// while it still waits to be written is not written at all; a batch that is empty for that reason is settled without touching the
 // disk. To give fast clients a chance for that, a message of QoS 1 for a client that is connected waits for one or two milliseconds.
 //
-// A message of QoS 2 must not be sent before its batch is committed; otherwise a crash in between would give it another packet
+// A message of QoS 2 must not be sent before its batch is settled; otherwise a crash in between would give it another packet
 // identifier. The others may go out at once.
 //
 // [Store.Read] reads a queue from some sequence number on, with what has not been written yet. It may block; a broker calls it on a
@@ -37,7 +37,7 @@
 // identifiers, retained messages) take effect in the order of Commit: where two goroutines could change the same thing, Commit belongs
 // under the lock that orders the change in memory. Commit takes no lock of the broker's and calls nothing back, so that is always possible.
 // The retained message of a topic therefore is a batch of its own, committed under a lock that also covers the change of the
-// broker's tree; the publisher's acknowledgement waits for the higher ticket of the two.
+// broker's tree; the publisher's acknowledgement waits for both.
 //
 // # When it cannot be written
 //
@@ -67,9 +67,6 @@ import (
 	"picket/topic"
 )
 
-// Ticket numbers the batches that somebody may wait for, in the order of [Store.Commit], from 1. 0 stands for nothing to wait for.
-type Ticket uint64
-
 // Errors of [Handler.Failed] and [Handler.Health]. They wrap what the system said.
 var (
 	// ErrFull says that there is no space for more: 0x97 to a client of MQTT 5.0.
@@ -92,8 +89,9 @@ type Store interface {
 	// NewMessageID returns the next number for [session.Message.ID]. Every message that is given to a batch must have one.
 	NewMessageID() uint64
 
-	// Commit hands a batch over. It never blocks. The batch belongs to the store from then on, and must not be added to.
-	Commit(b *Batch) Ticket
+	// Commit hands a batch over and tells whether anything in it has to be waited for, by [Batch.Await]. It never blocks. The batch belongs to the
+	// store from then on, and must not be added to.
+	Commit(b *Batch) (awaited bool)
 
 	// Read appends to into the entries of a session's queue from sequence number from on, in order: at most limit.Entries of them, and no
 	// more once they hold limit.Bytes of payload. more tells whether there are further ones. It shows the queue as it was at some moment during the
@@ -117,18 +115,17 @@ type Store interface {
 	Close() error
 }
 
-// Handler is the broker as a store sees it. Session and Retained are called by [Store.Start] on its caller's goroutine, all others later, by one
-// goroutine of the store's at a time, which does nothing else meanwhile: they must not block, and must not call Sync or Close.
+// Handler is the broker as a store sees it. Session and Retained are called by [Store.Start] on its caller's goroutine. All methods may be called later, by one
+// goroutine of the store's at a time, which does nothing else meanwhile: they must not block, and must not call Sync or Close. A store that several nodes
+// share hands over then what has come to this one.
 type Handler interface {
 	// Session hands over a session, with all that belongs to it but its queue.
 	Session(s *Session, state State)
-	// Retained hands over the retained message of a topic, which is the message's own.
-	Retained(m *session.Message)
+	// Retained hands over the retained message of a topic; nil: it has none any more.
+	Retained(topic string, m *session.Message)
 
-	// Committed says that all batches up to and including this ticket are durable, but for those that were reported to Failed.
-	Committed(upTo Ticket)
-	// Failed hands a batch back that has not been kept. t is 0 if it had no ticket.
-	Failed(t Ticket, b *Batch, err error)
+	// Failed hands a batch back that has not been kept, before it counts as settled.
+	Failed(b *Batch, err error)
 	// Room says that Full has become false.
 	Room()
 	// Health says that writing has become impossible, and why (ErrFull, ErrFailed), or nil when it works again.
@@ -194,7 +191,7 @@ type Entry struct {
 	Ref              Ref
 	session.Delivery        // Message is nil if Released or Damaged; Seq is the reference's
 	Damaged          bool   // it cannot be read and can only be removed; the store has said so in the log
-	Ticket           Ticket // not 0: it is durable when this one is committed, and of QoS 2 it must not be sent before
+	Batch            *Batch // not nil: it is durable when this one is settled, and of QoS 2 it must not be sent before
 }
 
 // Expired is a message whose time is over: of a session's queue, or retained.
@@ -213,16 +210,15 @@ type Subscription struct {
 
 // Stats is what a store holds and has done since it was opened.
 type Stats struct {
-	Sessions  int
-	Entries   int64 // in all queues
-	Bodies    int   // messages that lie outside of queues because several of them refer to it
-	Live      int64 // bytes of all records, near enough
-	Disk      int64 // bytes on disk
-	Pending   int64 // bytes that wait to be written
-	Groups    uint64
-	Written   uint64 // operations written
-	Skipped   uint64 // operations that did not have to be written any more
-	Syncs     uint64 // calls of fsync
-	Failed    uint64 // batches handed back
-	Committed Ticket
+	Sessions int
+	Entries  int64 // in all queues
+	Bodies   int   // messages that lie outside of queues because several of them refer to it
+	Live     int64 // bytes of all records, near enough
+	Disk     int64 // bytes on disk
+	Pending  int64 // bytes that wait to be written
+	Groups   uint64
+	Written  uint64 // operations written
+	Skipped  uint64 // operations that did not have to be written any more
+	Syncs    uint64 // calls of fsync
+	Failed   uint64 // batches handed back
 }

@@ -31,18 +31,21 @@ func TestWhatIsAcknowledgedWhileItWaitsIsNotWritten(t *testing.T) {
 	s := OpenSession(1, "c")
 	var b Batch
 	r := b.Enqueue(s, session.Delivery{Seq: 0, Message: number(1), QoS: 1}, true)
-	ticket := p.Commit(&b)
-	if ticket != 1 || p.Need(2) != Soon {
-		t.Fatalf("ticket %d, need %d", ticket, p.Need(2))
+	if !p.Commit(&b) || p.Need(2) != Soon {
+		t.Fatalf("need %d", p.Need(2))
+	}
+	var told waiter
+	if !b.Await(&told) || b.Settled() {
+		t.Fatal("it is settled already")
 	}
 	var ack Batch
 	ack.Remove(s, r)
-	if got := p.Commit(&ack); got != 0 {
-		t.Errorf("there is nothing to wait for, but ticket %d", got)
+	if p.Commit(&ack) {
+		t.Error("there is nothing to wait for")
 	}
 	<-p.Wake()
-	if upTo, risen := p.Advance(); upTo != ticket || !risen {
-		t.Errorf("committed up to %d, %v", upTo, risen)
+	if p.Report(); told != 1 || !b.Settled() || b.Await(&told) {
+		t.Errorf("told %d times, settled %v", told, b.Settled())
 	}
 	if need := p.Need(2); need != Nothing {
 		t.Errorf("need %d", need)
@@ -56,31 +59,41 @@ func TestWhatIsAcknowledgedWhileItWaitsIsNotWritten(t *testing.T) {
 	}
 }
 
-func TestTicketsAreReportedInOrder(t *testing.T) {
+// waiter counts how often it is told.
+type waiter int
+
+func (w *waiter) Settled() { *w++ }
+
+// TestBatchesAreSettledByThemselves has a batch become unnecessary while one before it waits to be written.
+func TestBatchesAreSettledByThemselves(t *testing.T) {
 	p := NewPipeline(1 << 20)
 	s := OpenSession(1, "c")
 	var one, two, three Batch
+	var told [3]waiter
 	one.Enqueue(s, session.Delivery{Seq: 0, Message: number(1), QoS: 1}, true)
 	ref := two.Enqueue(s, session.Delivery{Seq: 1, Message: number(2), QoS: 1}, true)
 	three.Save(s, Record{})
 	p.Commit(&one)
 	p.Commit(&two)
+	one.Await(&told[0])
+	two.Await(&told[1])
 	two.Remove(s, ref) // as if by another batch
-	if upTo, risen := p.Advance(); risen {
-		t.Errorf("committed up to %d although 1 waits", upTo)
+	if p.Report(); told != [3]waiter{0, 1, 0} {
+		t.Errorf("told: %v", told)
 	}
 	if p.Need(2) != Soon {
 		t.Error("there is no hurry yet")
 	}
 	p.Commit(&three)
+	three.Await(&told[2])
 	if p.Need(2) != Now {
 		t.Error("somebody waits for the record")
 	}
 	if got := drain(p); !slices.Equal(got, []string{"enqueue 0", "save 0"}) {
 		t.Errorf("written: %v", got)
 	}
-	if upTo, _ := p.Advance(); upTo != 3 {
-		t.Errorf("committed up to %d", upTo)
+	if p.Report(); told != [3]waiter{1, 1, 1} {
+		t.Errorf("told: %v", told)
 	}
 }
 

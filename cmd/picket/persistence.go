@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"picket/broker"
+	"picket/cause"
 	"picket/logging"
 	"picket/store/local"
 	"picket/store/mosqdb"
@@ -73,8 +75,13 @@ func (k *kept) prepare(ctx context.Context, asMosquitto bool, log *logging.Logge
 	case err == nil && stored:
 		return nil
 	case err == nil:
-		if isMosquittos, err := beginsAsMosquittos(k.file); err != nil || !isMosquittos {
+		points, err := k.points()
+		if err != nil {
 			return err
+		}
+		if points {
+			log.Printf(logging.Warning, "Warning: what %s speaks of, %s, is not there: the broker begins with nothing.", k.file, k.dir)
+			return nil
 		}
 		if err := k.moveFromMosquitto(ctx, log); err != nil {
 			return err
@@ -103,7 +110,10 @@ func (k *kept) moveFromMosquitto(ctx context.Context, log *logging.Logger) error
 	}
 	file, sum, err := importFile(ctx, k.file, fresh, func(string, ...any) {})
 	if err != nil {
-		return fmt.Errorf("%w. Move %s away to begin with an empty store", err, k.file)
+		return fmt.Errorf("%w. Put a copy of it there from a backup, or move it away to begin with an empty store", err)
+	}
+	for _, line := range file.Lost {
+		log.Cause(logging.Warning, cause.PersistenceCorrupt, "%s is damaged: %s.", k.file, line)
 	}
 	for _, line := range file.Skipped {
 		log.Printf(logging.Warning, "Warning: %s: left out: %s.", k.file, line)
@@ -134,23 +144,26 @@ func (k *kept) point() error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(f, "What Picket keeps is in the directory %s; \"picket store dump %s\" shows it.\n", k.dir, k.dir)
+	_, err = fmt.Fprintf(f, pointer+"%s; \"picket store dump %s\" shows it.\n", k.dir, k.dir)
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// beginsAsMosquittos tells whether a file is one of mosquitto's.
-func beginsAsMosquittos(name string) (bool, error) {
-	f, err := os.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
+// pointer is how the text begins that is put in the place of mosquitto's file.
+const pointer = "What Picket keeps is in the directory "
+
+// points tells whether there is that text in the place of mosquitto's file. Whatever else is there has to be one of mosquitto's.
+func (k *kept) points() (bool, error) {
+	f, err := os.Open(k.file)
 	if err != nil {
 		return false, err
 	}
 	defer f.Close()
-	head := make([]byte, len(mosqdb.Magic))
-	n, _ := f.Read(head) // what is shorter is none
-	return string(head[:n]) == mosqdb.Magic, nil
+	head := make([]byte, len(pointer))
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return false, err
+	}
+	return string(head[:n]) == pointer, nil
 }
 
 // importFile makes a store in dir of mosquitto's file.

@@ -321,7 +321,7 @@ type storeImport struct {
 func (storeImport) Help() string {
 	return `Makes a store of the file in which mosquitto 1.6, 2.0 or 2.1 has kept its state: sessions with their subscriptions and queued messages, those in
 flight with their packet identifiers, QoS 2 messages received and not released, retained messages. Stop mosquitto first: it writes the file when it
-ends. mosquitto's file does not change. Not in it, and so not in the store: shared subscriptions and will messages.
+ends. mosquitto's file does not change. One that is damaged is read as far as it goes, and what is lost is printed. Not in it, and so not in the store: shared subscriptions and will messages.
 
 Examples:
   systemctl stop mosquitto
@@ -334,6 +334,11 @@ func (c *storeImport) Run(e *env) error {
 	file, sum, err := importFile(e.ctx, c.File, c.Dir, p.show)
 	if err != nil {
 		return err
+	}
+	for _, line := range file.Lost {
+		if _, err := fmt.Fprintf(e.stdout, "%s: damaged: %s\n", c.File, line); err != nil {
+			return err
+		}
 	}
 	for _, line := range file.Skipped {
 		if _, err := fmt.Fprintf(e.stdout, "%s: left out: %s\n", c.File, line); err != nil {
@@ -355,13 +360,10 @@ type importHandler struct {
 func (h *importHandler) Session(*store.Session, store.State) { h.used = true }
 
 // Retained implements [store.Handler].
-func (h *importHandler) Retained(*messages.Message) { h.used = true }
-
-// Committed implements [store.Handler].
-func (*importHandler) Committed(store.Ticket) {}
+func (h *importHandler) Retained(string, *messages.Message) { h.used = true }
 
 // Failed implements [store.Handler].
-func (h *importHandler) Failed(_ store.Ticket, _ *store.Batch, err error) {
+func (h *importHandler) Failed(_ *store.Batch, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.failed = err

@@ -13,6 +13,7 @@ import (
 
 	"picket/session"
 	"picket/store"
+	"picket/store/storetest"
 )
 
 var many = flag.Int("messages", 50_000, "how many messages TestSpace queues and drains, and BenchmarkLoad loads")
@@ -41,7 +42,7 @@ func BenchmarkCommit(b *testing.B) {
 	for _, mode := range []Mode{Always, Interval} {
 		for _, committers := range []int{1, 8, 64, 512} {
 			b.Run(fmt.Sprintf("%s/%d", mode, committers), func(b *testing.B) {
-				s, r := start(b, vfs.Default, b.TempDir(), Options{Sync: mode})
+				s, _ := start(b, vfs.Default, b.TempDir(), Options{Sync: mode})
 				defer s.Close()
 				sessions := known(s, committers)
 				if err := s.Sync(context.Background()); err != nil {
@@ -55,8 +56,8 @@ func BenchmarkCommit(b *testing.B) {
 						for seq := range uint64((b.N + committers - 1) / committers) {
 							batch := new(store.Batch)
 							batch.Enqueue(sessions[c], session.Delivery{Seq: seq, Message: benchMessage(s, c), QoS: 1}, false)
-							t := s.Commit(batch)
-							r.wait(func() bool { return r.committed >= t })
+							s.Commit(batch)
+							storetest.WaitFor(batch)
 						}
 					})
 				}
@@ -73,7 +74,7 @@ func BenchmarkStream(b *testing.B) {
 	for _, size := range []int{20, 100, 1000} {
 		for _, receivers := range []int{1, 10} {
 			b.Run(fmt.Sprintf("%d bytes to %d", size, receivers), func(b *testing.B) {
-				s, r := start(b, vfs.Default, b.TempDir(), Options{})
+				s, _ := start(b, vfs.Default, b.TempDir(), Options{})
 				defer s.Close()
 				sessions := known(s, receivers)
 				before := s.syncs.Load()
@@ -88,9 +89,9 @@ func BenchmarkStream(b *testing.B) {
 							batch.Enqueue(to, session.Delivery{Seq: uint64(n + i), Message: m, QoS: 1}, false)
 						}
 					}
-					t := s.Commit(batch)
+					s.Commit(batch)
 					if s.Full() {
-						r.wait(func() bool { return r.committed >= t })
+						storetest.WaitFor(batch)
 					}
 				}
 				if err := s.Sync(context.Background()); err != nil {
@@ -105,7 +106,7 @@ func BenchmarkStream(b *testing.B) {
 
 // BenchmarkAcknowledged is a client that is connected and acknowledges every message at once, so that nothing is written.
 func BenchmarkAcknowledged(b *testing.B) {
-	s, r := start(b, vfs.Default, b.TempDir(), Options{})
+	s, _ := start(b, vfs.Default, b.TempDir(), Options{})
 	defer s.Close()
 	to := known(s, 1)[0]
 	before := s.syncs.Load()
@@ -119,14 +120,14 @@ func BenchmarkAcknowledged(b *testing.B) {
 		for i := range run {
 			refs[i] = batch.Enqueue(to, session.Delivery{Seq: uint64(n + i), Message: m, QoS: 1}, true)
 		}
-		t := s.Commit(batch)
+		s.Commit(batch)
 		acks := new(store.Batch)
 		for i := range run {
 			acks.Remove(to, refs[i])
 		}
 		s.Commit(acks)
 		if n%(100*run) == 0 {
-			r.wait(func() bool { return r.committed >= t })
+			storetest.WaitFor(batch)
 		}
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
@@ -138,7 +139,7 @@ func BenchmarkAcknowledged(b *testing.B) {
 func BenchmarkPatience(b *testing.B) {
 	for name, moment := range map[string]int{"two ticks": 2, "none": -1} {
 		b.Run(name, func(b *testing.B) {
-			s, r := start(b, vfs.Default, b.TempDir(), Options{patience: moment})
+			s, _ := start(b, vfs.Default, b.TempDir(), Options{patience: moment})
 			defer s.Close()
 			to := known(s, 1)[0]
 			before := s.syncs.Load()
@@ -146,13 +147,13 @@ func BenchmarkPatience(b *testing.B) {
 			for n := range b.N {
 				batch := new(store.Batch)
 				ref := batch.Enqueue(to, session.Delivery{Seq: uint64(n), Message: benchMessage(s, n), QoS: 1}, true)
-				t := s.Commit(batch)
+				s.Commit(batch)
 				time.AfterFunc(200*time.Microsecond, func() {
 					ack := new(store.Batch)
 					ack.Remove(to, ref)
 					s.Commit(ack)
 				})
-				r.wait(func() bool { return r.committed >= t })
+				storetest.WaitFor(batch)
 			}
 			b.ReportMetric(float64(s.syncs.Load()-before)*1000/float64(b.N), "fsyncs/1000msg")
 		})
@@ -160,16 +161,16 @@ func BenchmarkPatience(b *testing.B) {
 }
 
 // queueMany queues messages over sessions, in runs.
-func queueMany(t testing.TB, s *Store, r *recorder, sessions []*store.Session, from uint64, n int) {
+func queueMany(t testing.TB, s *Store, sessions []*store.Session, from uint64, n int) {
 	for i := 0; i < n; {
 		batch := new(store.Batch)
 		for range 1000 {
 			batch.Enqueue(sessions[i%len(sessions)], session.Delivery{Seq: from + uint64(i/len(sessions)), Message: benchMessage(s, i), QoS: 1}, false)
 			i++
 		}
-		ticket := s.Commit(batch)
+		s.Commit(batch)
 		if s.Full() {
-			r.wait(func() bool { return r.committed >= ticket })
+			storetest.WaitFor(batch)
 		}
 	}
 	if err := s.Sync(context.Background()); err != nil {
@@ -205,9 +206,9 @@ func drain(t testing.TB, s *Store, sessions []*store.Session) (n int) {
 // BenchmarkLoad opens a store with many messages in 10,000 queues.
 func BenchmarkLoad(b *testing.B) {
 	dir := b.TempDir()
-	s, r := start(b, vfs.Default, dir, Options{})
+	s, _ := start(b, vfs.Default, dir, Options{})
 	started := time.Now()
-	queueMany(b, s, r, known(s, 10_000), 0, *many)
+	queueMany(b, s, known(s, 10_000), 0, *many)
 	b.Logf("%d messages were queued in %s; %+v", *many, time.Since(started).Round(time.Millisecond), s.Stats())
 	if err := s.Close(); err != nil {
 		b.Fatal(err)
@@ -231,11 +232,11 @@ func BenchmarkLoad(b *testing.B) {
 
 // BenchmarkDrain reads messages and removes them.
 func BenchmarkDrain(b *testing.B) {
-	s, r := start(b, vfs.Default, b.TempDir(), Options{})
+	s, _ := start(b, vfs.Default, b.TempDir(), Options{})
 	defer s.Close()
 	sessions := known(s, 100)
 	n := (b.N + 999) / 1000 * 1000
-	queueMany(b, s, r, sessions, 0, n)
+	queueMany(b, s, sessions, 0, n)
 	b.ResetTimer()
 	if got := drain(b, s, sessions); got != n {
 		b.Fatalf("%d of %d", got, n)
@@ -248,7 +249,7 @@ func TestSpace(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes some seconds")
 	}
-	s, r := start(t, vfs.Default, t.TempDir(), Options{})
+	s, _ := start(t, vfs.Default, t.TempDir(), Options{})
 	defer s.Close()
 	sessions := known(s, 100)
 	most := int64(0)
@@ -264,7 +265,7 @@ func TestSpace(t *testing.T) {
 		t.Errorf("%s: %+v", when, s.Stats())
 	}
 	for round := range 3 {
-		queueMany(t, s, r, sessions, uint64(round**many), *many)
+		queueMany(t, s, sessions, uint64(round**many), *many)
 		check("queued")
 		if n := drain(t, s, sessions); n != *many {
 			t.Fatalf("%d of %d messages were read", n, *many)

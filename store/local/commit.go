@@ -113,9 +113,7 @@ func (s *Store) turn() (pause time.Duration, ticking bool) {
 
 // report tells the broker what has been settled.
 func (s *Store) report() {
-	if upTo, risen := s.Advance(); risen {
-		s.handler.Committed(upTo)
-	}
+	s.Report()
 	if s.Room() {
 		s.handler.Room()
 	}
@@ -237,7 +235,7 @@ func (s *Store) admit(group []*store.Batch) []*store.Batch {
 func (s *Store) refuse(b *store.Batch, err error) {
 	s.failures.Add(1)
 	b.Refuse(err)
-	s.handler.Failed(b.Ticket(), b, err)
+	s.handler.Failed(b, err)
 	s.Done(b)
 }
 

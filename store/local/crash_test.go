@@ -11,7 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"pgregory.net/rapid"
 
-	"picket/store"
+	"picket/store/storetest"
 )
 
 // TestAnyOperationsCrashedAnywhere does whatever comes to a store, kills it or cuts its power at any moment, and looks what is there
@@ -23,14 +23,14 @@ func TestAnyOperationsCrashedAnywhere(t *testing.T) {
 		fs := vfs.NewCrashableMem()
 		for range rapid.IntRange(1, 3).Draw(rt, "lives") {
 			s, r := start(t, fs, "/store", Options{Sync: mode})
-			w := newWorld(t, rng, s, r)
+			w := storetest.NewWorld(t, rng, s, r)
 			for range rapid.IntRange(0, 60).Draw(rt, "steps") {
-				w.step()
+				w.Step()
 				if rng.IntN(10) == 0 {
 					time.Sleep(time.Duration(rng.IntN(2000)) * time.Microsecond)
 				}
 			}
-			committed, n := w.committedNow()
+			settled, n := w.Settled()
 			how := rapid.SampledFrom([]string{"close", "sync", "kill", "power"}).Draw(rt, "end")
 			unsynced := 100
 			switch how {
@@ -52,14 +52,14 @@ func TestAnyOperationsCrashedAnywhere(t *testing.T) {
 			}
 			fs = crashed
 			s, r = start(t, fs, "/store", Options{Sync: mode})
-			got := imageOf(t, s, r)
+			got := storetest.ImageOf(t, s, r)
 			switch {
 			case how == "close" || how == "sync":
-				committed = 1 << 62
+				settled = n
 			case how == "power" && mode != Always:
-				committed = 0 // it promises no more
+				settled = 0 // it promises no more
 			}
-			if err := w.check(got, committed, n); err != nil {
+			if err := w.Check(got, settled, n); err != nil {
 				rt.Fatalf("%s: %v", how, err)
 			}
 			if d := s.Damage(); len(d) > 0 {
@@ -93,9 +93,8 @@ func TestPowerLoss(t *testing.T) {
 
 // outage is what was on the disk when the power went.
 type outage struct {
-	fs        *vfs.MemFS
-	committed store.Ticket
-	n         int
+	fs         *vfs.MemFS
+	settled, n int
 }
 
 func powerLoss(t *testing.T, seed uint64) {
@@ -105,7 +104,7 @@ func powerLoss(t *testing.T, seed uint64) {
 	fs := vfs.NewCrashableMem()
 	var mu sync.Mutex
 	var outages []outage
-	var w *world
+	var w *storetest.World
 	cut := func() {
 		mu.Lock()
 		defer mu.Unlock()
@@ -113,18 +112,18 @@ func powerLoss(t *testing.T, seed uint64) {
 			return
 		}
 		o := outage{}
-		o.committed, _ = w.committedNow()
+		o.settled, _ = w.Settled()
 		percent := [...]int{0, 50, 100, luck.IntN(101)}[luck.IntN(4)]
 		o.fs = fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: luck})
-		_, o.n = w.committedNow()
+		_, o.n = w.Settled()
 		outages = append(outages, o)
 	}
 	s, r := start(t, syncPoints{cloneable{fs}, cut}, "/store", Options{})
 	mu.Lock()
-	w = newWorld(t, rng, s, r)
+	w = storetest.NewWorld(t, rng, s, r)
 	mu.Unlock()
 	for i := range 150 {
-		w.step()
+		w.Step()
 		switch {
 		case rng.IntN(8) == 0:
 			time.Sleep(time.Duration(rng.IntN(1000)) * time.Microsecond)
@@ -139,7 +138,7 @@ func powerLoss(t *testing.T, seed uint64) {
 	}
 	for i, o := range outages {
 		s, r := start(t, o.fs, "/store", Options{})
-		err := w.check(imageOf(t, s, r), o.committed, o.n)
+		err := w.Check(storetest.ImageOf(t, s, r), o.settled, o.n)
 		if err != nil || len(s.Damage()) > 0 {
 			t.Fatalf("outage %d of %d: %v; damage: %+v\nto run it again: go test ./store/local -run TestPowerLoss -seed %d", i, len(outages), err, s.Damage(), seed)
 		}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"path/filepath"
+	"picket/store/storetest"
 	"slices"
 	"strings"
 	"sync"
@@ -32,9 +33,9 @@ func damage(t *testing.T, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 3))
 	fs := vfs.NewCrashableMem()
 	s, r := start(t, fs, "/store", Options{})
-	w := newWorld(t, rng, s, r)
+	w := storetest.NewWorld(t, rng, s, r)
 	for i := range 300 {
-		w.step()
+		w.Step()
 		if i%70 == 69 {
 			if err := s.Sync(context.Background()); err != nil {
 				t.Fatal(err)
@@ -49,9 +50,10 @@ func damage(t *testing.T, seed uint64) {
 		t.Fatal(err)
 	}
 	history := map[string]map[string]bool{}
-	var now state
-	for _, st := range w.images(0, len(w.changes)) {
-		for k, v := range st.image {
+	var now storetest.State
+	_, n := w.Settled()
+	for _, st := range w.States(0, n) {
+		for k, v := range st.Image {
 			if history[k] == nil {
 				history[k] = map[string]bool{}
 			}
@@ -79,7 +81,7 @@ func damage(t *testing.T, seed uint64) {
 			}
 			t.Run(fmt.Sprintf("seed %d clean %v %s %s", seed, clean, name, what), func(t *testing.T) {
 				s, r := start(t, damaged, "/store", Options{})
-				got := imageOf(t, s, r)
+				got := storetest.ImageOf(t, s, r)
 				reported := len(s.Damage()) > 0 || s.suspect.Load()
 				for k, v := range got {
 					if v == "damaged" {
@@ -91,30 +93,30 @@ func damage(t *testing.T, seed uint64) {
 						t.Errorf("%s is %.100s, which it never was", k, v)
 					}
 				}
-				same := maps.Equal(got, now.image)
+				same := maps.Equal(got, now.Image)
 				log := strings.HasSuffix(name, ".log")
 				switch {
 				case same:
 				case reported:
 				case log && !clean:
 					// The end of the log may have been torn off by a power loss: nobody can tell.
-					if err := w.check(got, 0, len(w.changes)); err != nil {
+					if err := w.Check(got, 0, n); err != nil {
 						t.Error(err)
 					}
 				default:
-					t.Errorf("something is missing or old, and that has not been said: %v", now.diff(got))
+					t.Errorf("something is missing or old, and that has not been said: %v", now.Diff(got))
 				}
 				if !log && !strings.Contains(strings.Join(lostOf(s), " "), "again") {
 					for k, v := range got {
-						if now.image[k] != v {
+						if now.Image[k] != v {
 							t.Errorf("%s = %.100s is old, and it is not said that something may be", k, v)
 						}
 					}
 				}
 				// It works, and what has been saved once needs no saving again.
-				w2 := newWorld(t, rng, s, r)
+				w2 := storetest.NewWorld(t, rng, s, r)
 				for range 10 {
-					w2.step()
+					w2.Step()
 				}
 				if err := s.Close(); err != nil {
 					t.Fatal(err)
@@ -124,7 +126,7 @@ func damage(t *testing.T, seed uint64) {
 				if d := s.Damage(); len(d) > 0 && !suspect {
 					t.Errorf("it is still damaged after it was put in order: %+v", d)
 				}
-				_ = imageOf(t, s, r)
+				_ = storetest.ImageOf(t, s, r)
 				if s.suspect.Load() {
 					t.Error("there is still damage")
 				}
@@ -212,9 +214,9 @@ func TestPowerLossWhileItIsPutInOrder(t *testing.T) {
 	rng := rand.New(rand.NewPCG(*seed, 6))
 	fs := vfs.NewCrashableMem()
 	s, r := start(t, fs, "/store", Options{Reserve: 1 << 20})
-	w := newWorld(t, rng, s, r)
+	w := storetest.NewWorld(t, rng, s, r)
 	for range 100 {
-		w.step()
+		w.Step()
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -236,13 +238,13 @@ func TestPowerLossWhileItIsPutInOrder(t *testing.T) {
 	if len(s.Damage()) == 0 {
 		t.Fatal("no damage was found")
 	}
-	want := imageOf(t, s, r)
+	want := storetest.ImageOf(t, s, r)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	for i, fs := range outages {
 		s, r := start(t, fs, "/store", Options{})
-		if got := imageOf(t, s, r); !maps.Equal(got, want) {
+		if got := storetest.ImageOf(t, s, r); !maps.Equal(got, want) {
 			t.Fatalf("outage %d of %d: it holds\n%s\nwant\n%s", i, len(outages), got, want)
 		}
 		if err := s.Close(); err != nil {

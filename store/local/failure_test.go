@@ -3,7 +3,6 @@ package local
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -17,24 +16,26 @@ import (
 
 	"picket/session"
 	"picket/store"
+	"picket/store/storetest"
 )
 
 // checkWhole closes a store and looks whether what it holds is what it must hold when everything is durable.
-func checkWhole(t *testing.T, w *world, fs vfs.FS) {
+func checkWhole(t *testing.T, s *Store, w *storetest.World, fs vfs.FS) {
 	t.Helper()
 	for range 2 { // what is refused is answered
-		if err := w.s.Sync(context.Background()); err != nil {
+		if err := s.Sync(context.Background()); err != nil {
 			t.Fatal(err)
 		}
-		w.answer()
+		w.Answer()
 	}
-	if err := w.s.Close(); err != nil {
+	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	verify(t, fs, "/store")
 	s, r := start(t, fs, "/store", Options{})
 	defer s.Close()
-	if err := w.check(imageOf(t, s, r), 1<<62, len(w.changes)); err != nil {
+	_, n := w.Settled()
+	if err := w.Check(storetest.ImageOf(t, s, r), n, n); err != nil {
 		t.Fatal(err)
 	}
 	if d := s.Damage(); len(d) > 0 {
@@ -47,16 +48,14 @@ func TestFullDisk(t *testing.T) {
 	fs := vfs.NewMem()
 	fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1 << 30, TotalBytes: 2 << 30})
 	s, r := start(t, fs, "/store", Options{Reserve: 4 << 20})
-	w := newWorld(t, rand.New(rand.NewPCG(1, 4)), s, r)
+	w := storetest.NewWorld(t, rand.New(rand.NewPCG(1, 4)), s, r)
 	for range 100 {
-		w.step()
+		w.Step()
 	}
 	fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1 << 20, TotalBytes: 2 << 30})
-	refused := new(store.Batch)
-	refused.Retain(&session.Message{ID: s.NewMessageID(), Topic: "full", QoS: 1}, nil)
-	w.commit(refused, edit{key: retainedName("full"), value: "never"})
+	w.Retain(&session.Message{ID: s.NewMessageID(), Topic: "full", QoS: 1})
 	var errs, health []error
-	r.wait(func() bool { errs, health = slices.Clone(r.errs), slices.Clone(r.health); return len(errs) > 0 })
+	r.Wait(func(e, h []error) bool { errs, health = slices.Clone(e), slices.Clone(h); return len(errs) > 0 })
 	if !errors.Is(errs[0], store.ErrFull) || len(health) != 1 || !errors.Is(health[0], store.ErrFull) {
 		t.Fatalf("errors %v, health %v", errs, health)
 	}
@@ -64,24 +63,24 @@ func TestFullDisk(t *testing.T) {
 		t.Error("the reserve is still there")
 	}
 	for range 30 {
-		w.acknowledge()
-		w.end()
+		w.Acknowledge()
+		w.End()
 	}
 	if err := s.Sync(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1 << 30, TotalBytes: 2 << 30})
 	for well := false; !well; { // what is free is looked at now and then only
-		w.step()
+		w.Step()
 		if err := s.Sync(context.Background()); err != nil {
 			t.Fatal(err)
 		}
-		r.wait(func() bool { well = r.health[len(r.health)-1] == nil; return true })
+		r.Wait(func(_, health []error) bool { well = health[len(health)-1] == nil; return true })
 	}
 	for range 50 {
-		w.step()
+		w.Step()
 	}
-	checkWhole(t, w, fs)
+	checkWhole(t, s, w, fs)
 }
 
 // faults has writes fail while it is on.
@@ -132,120 +131,21 @@ func failingWrites(t *testing.T, f *faults) {
 	rng := rand.New(rand.NewPCG(*seed, 5))
 	mem := vfs.NewMem()
 	s, r := start(t, errorfs.Wrap(mem, f), "/store", Options{reopen: 10 * time.Millisecond})
-	w := newWorld(t, rng, s, r)
+	w := storetest.NewWorld(t, rng, s, r)
 	for range 4 {
 		for range 40 {
-			w.step()
+			w.Step()
 		}
 		if e := s.current(); e != nil && rng.IntN(2) == 0 {
 			go func() { _ = caught(e.db.Flush) }() // tables are written now
 		}
 		f.on.Store(true)
 		for range 20 {
-			w.step()
+			w.Step()
 			_ = s.Sync(context.Background()) // it fails, and what was refused is known
 		}
 		f.on.Store(false)
-		r.wait(func() bool { return len(r.health) == 0 || r.health[len(r.health)-1] == nil })
+		r.Wait(func(_, health []error) bool { return len(health) == 0 || health[len(health)-1] == nil })
 	}
-	checkWhole(t, w, mem)
-}
-
-// TestExpiry lists what has expired, and lists it again until it is answered.
-func TestExpiry(t *testing.T) {
-	fs := vfs.NewMem()
-	s, r := start(t, fs, "/store", Options{})
-	one := s.NewSession("one")
-	message := func(topic string, expires int64) *session.Message {
-		return &session.Message{ID: s.NewMessageID(), Topic: topic, Payload: make([]byte, 300), QoS: 1, Expires: expires}
-	}
-	retained, newer := message("r", 100), message("r", 200)
-	b := new(store.Batch)
-	b.Save(one, store.Record{Expiry: 1000})
-	var refs []store.Ref
-	for seq, expires := range []int64{100, 0, 101, 300, 50} {
-		refs = append(refs, b.Enqueue(one, session.Delivery{Seq: uint64(seq), Message: message("q", expires), QoS: 1}, false))
-	}
-	b.Retain(retained, nil)
-	s.Commit(b)
-	list := func(now int64) (what []string) {
-		if err := s.Sync(context.Background()); err != nil {
-			t.Fatal(err)
-		}
-		all, err := s.Expired(context.Background(), now, 100)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range all {
-			if e.Session == nil {
-				what = append(what, "retained "+e.Topic)
-			} else {
-				what = append(what, fmt.Sprintf("%s %d", e.Session.ClientID, e.Ref.Seq))
-				if e.Ref != refs[e.Ref.Seq] {
-					t.Errorf("%+v, want %+v", e.Ref, refs[e.Ref.Seq])
-				}
-			}
-		}
-		return what
-	}
-	expect := func(now int64, want ...string) {
-		t.Helper()
-		if got := list(now); !slices.Equal(got, want) {
-			t.Errorf("at %d: %q, want %q", now, got, want)
-		}
-	}
-	expect(49)
-	expect(100, "one 4", "one 0", "retained r")
-	expect(101, "one 4", "one 0", "retained r", "one 2")
-	b = new(store.Batch)
-	b.Remove(one, refs[4])
-	b.Keep(one, refs[0]) // on its way
-	b.Retain(newer, retained)
-	s.Commit(b)
-	expect(150, "one 2")
-	expect(200, "one 2", "retained r")
-	b = new(store.Batch)
-	b.Unretain(newer)
-	b.End(one)
-	s.Commit(b)
-	expect(1000)
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	verify(t, fs, "/store")
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.failed) > 0 {
-		t.Error(r.errs)
-	}
-}
-
-// TestDoubleRemoval removes an entry twice by mistake: the message that another session waits for stays.
-func TestDoubleRemoval(t *testing.T) {
-	fs := vfs.NewMem()
-	s, _ := start(t, fs, "/store", Options{})
-	defer s.Close()
-	sessions := known(s, 2)
-	m := &session.Message{ID: s.NewMessageID(), Topic: "t", Payload: make([]byte, 1000), QoS: 1}
-	var refs [2]store.Ref
-	b := new(store.Batch)
-	for i, to := range sessions {
-		refs[i] = b.Enqueue(to, session.Delivery{Seq: 0, Message: m, QoS: 1}, false)
-	}
-	s.Commit(b)
-	for range 3 {
-		if err := s.Sync(context.Background()); err != nil {
-			t.Fatal(err)
-		}
-		b := new(store.Batch)
-		b.Remove(sessions[0], refs[0])
-		s.Commit(b)
-	}
-	if err := s.Sync(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	entries, _, err := s.Read(context.Background(), sessions[1], 0, store.Limit{Entries: 9, Bytes: 1 << 20}, nil)
-	if err != nil || len(entries) != 1 || entries[0].Damaged || len(entries[0].Message.Payload) != 1000 {
-		t.Errorf("%+v, %v", entries, err)
-	}
+	checkWhole(t, s, w, mem)
 }

@@ -12,6 +12,7 @@ import (
 
 	"picket/session"
 	"picket/store"
+	"picket/store/storetest"
 	"picket/topic"
 )
 
@@ -65,7 +66,7 @@ func TestOldFormats(t *testing.T) {
 		}
 		copyTree(t, fs, "/store", vfs.Default, dir)
 		s, r := start(t, fs, "/store", Options{})
-		if err := os.WriteFile(dir+".txt", []byte(imageOf(t, s, r).String()), 0o600); err != nil {
+		if err := os.WriteFile(dir+".txt", []byte(storetest.ImageOf(t, s, r).String()), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Close(); err != nil {
@@ -81,7 +82,7 @@ func TestOldFormats(t *testing.T) {
 	verify(t, fs, "/store")
 	s, r := start(t, fs, "/store", Options{})
 	defer s.Close()
-	if got := imageOf(t, s, r).String(); got != string(want) {
+	if got := storetest.ImageOf(t, s, r).String(); got != string(want) {
 		t.Errorf("it holds\n%s\nwant\n%s", got, want)
 	}
 	if d := s.Damage(); len(d) > 0 {
@@ -186,8 +187,8 @@ func TestFilesAreTheirOwnersAlone(t *testing.T) {
 		t.Skip("no modes on this system")
 	}
 	dir := filepath.Join(t.TempDir(), "a", "store")
-	s, r := start(t, vfs.Default, dir, Options{})
-	queueMany(t, s, r, known(s, 1), 0, 1000)
+	s, _ := start(t, vfs.Default, dir, Options{})
+	queueMany(t, s, known(s, 1), 0, 1000)
 	if err := s.current().db.Flush(); err != nil {
 		t.Fatal(err)
 	}

@@ -231,7 +231,7 @@ func (s *Store) Start(ctx context.Context, h store.Handler) error {
 		if m.ID == 0 {
 			m.ID = s.NewMessageID()
 		}
-		h.Retained(m)
+		h.Retained(m.Topic, m)
 	}
 	s.wait.Go(s.commitAll)
 	s.wait.Go(s.keep)

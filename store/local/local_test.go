@@ -1,40 +1,87 @@
 package local
 
 import (
-	"context"
-	"math/rand/v2"
+	"errors"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"picket/logging"
+	"picket/store"
+	"picket/store/storetest"
 )
 
-func TestWhatWasWrittenIsThereAgain(t *testing.T) {
-	dir := t.TempDir() + "/store"
-	rng := rand.New(rand.NewPCG(1, 1))
-	for range 5 {
-		s, r := start(t, vfs.Default, dir, Options{})
-		w := newWorld(t, rng, s, r)
-		for range 200 {
-			w.step()
+// TestStore runs the tests of every store.
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(t testing.TB) storetest.Place {
+		fs := cloneable{vfs.NewMem()}
+		return func(t testing.TB) store.Store {
+			s, err := Open("/store", Options{FS: fs, Log: newLog(t)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := s.Damage(); len(d) > 0 {
+				t.Fatalf("damage was found where there is none: %+v", d)
+			}
+			return s
 		}
-		if err := s.Sync(context.Background()); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-		s, r = start(t, vfs.Default, dir, Options{})
-		got := imageOf(t, s, r)
-		all := w.images(0, len(w.changes))
-		if lines := all[len(all)-1].diff(got); len(lines) > 0 {
-			t.Fatal(lines)
-		}
-		if len(s.Damage()) > 0 {
-			t.Fatalf("%+v", s.Damage())
-		}
-		t.Logf("%+v", s.Stats())
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
+	})
+}
+
+func newLog(t testing.TB) *logging.Logger {
+	t.Helper()
+	c := logging.Config{}
+	if os.Getenv("PICKET_TEST_LOG") != "" {
+		c = logging.Config{Dest: []logging.Dest{{Kind: logging.Stderr}}, Types: logging.All}
+	}
+	log, err := logging.New(c, os.Stdout, os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(log.Close)
+	return log
+}
+
+// cloneable is a file system that can be cloned at any moment. [vfs.MemFS] takes a lock for reading twice in ReuseForWrite, and stands still for ever when a
+// clone is asked for in between.
+type cloneable struct{ *vfs.MemFS }
+
+// ReuseForWrite implements [vfs.FS].
+func (c cloneable) ReuseForWrite(old, name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if err := c.Rename(old, name); err != nil {
+		return nil, err
+	}
+	return c.OpenReadWrite(name, category)
+}
+
+// start opens a store and starts it.
+func start(t testing.TB, fs vfs.FS, dir string, o Options) (*Store, *storetest.Recorder) {
+	t.Helper()
+	if m, ok := fs.(*vfs.MemFS); ok {
+		fs = cloneable{m}
+	}
+	o.FS, o.Log = fs, newLog(t)
+	s, err := Open(dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, storetest.Start(t, s)
+}
+
+// verify looks for anything that does not fit together in a store that has been closed.
+func verify(t testing.TB, fs vfs.FS, dir string) {
+	t.Helper()
+	i, err := Inspect(dir, Options{FS: fs, Log: newLog(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts, problems, err := i.Verify()
+	if err = errors.Join(err, i.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if len(problems) > 0 {
+		t.Fatalf("%+v\n%s", counts, strings.Join(problems, "\n"))
 	}
 }

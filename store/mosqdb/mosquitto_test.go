@@ -276,11 +276,10 @@ type memory struct {
 func (m *memory) Session(s *store.Session, st store.State) {
 	m.sessions[s.ClientID], m.states[s.ClientID] = s, st
 }
-func (m *memory) Retained(r *session.Message)            { m.retained[r.Topic] = string(r.Payload) }
-func (*memory) Committed(store.Ticket)                   {}
-func (*memory) Failed(store.Ticket, *store.Batch, error) {}
-func (*memory) Room()                                    {}
-func (*memory) Health(error)                             {}
+func (m *memory) Retained(_ string, r *session.Message) { m.retained[r.Topic] = string(r.Payload) }
+func (*memory) Failed(*store.Batch, error)              {}
+func (*memory) Room()                                   {}
+func (*memory) Health(error)                            {}
 func open(t *testing.T, fs vfs.FS) (*local.Store, *memory) {
 	t.Helper()
 	log, err := logging.New(logging.Config{}, io.Discard, io.Discard)

@@ -25,6 +25,8 @@ type File struct {
 	Retained []*session.Message
 	// Skipped says what was left out, and why: what mosquitto would leave out too, and what no broker could deliver.
 	Skipped []string
+	// Lost says what of the file is damaged or missing, and so could not be read: the first of it, and how much there is. Empty: nothing.
+	Lost []string
 
 	messages map[uint64]*session.Message
 	clients  map[string]*Client
@@ -109,6 +111,7 @@ type reader struct {
 	order  binary.ByteOrder
 	file   *File
 	config bool
+	lost   int // chunks that are damaged
 
 	// The chunk that is being read.
 	chunk []byte
@@ -116,8 +119,9 @@ type reader struct {
 	next  int
 }
 
-// Read reads a file. progress, which may be nil, is called with the offset now and then. A file that does not have the form of one is refused as a whole,
-// with an [Error].
+// Read reads a file. progress, which may be nil, is called with the offset now and then. A file that does not begin as one is refused as a whole,
+// with an [Error]. One that is damaged later is read as far as it goes: a chunk that makes no sense is left out, and everything behind one whose length cannot
+// be right or that the file ends in; [File.Lost] says so.
 func Read(in io.Reader, progress func(offset int64)) (*File, error) {
 	r := &reader{in: bufio.NewReaderSize(in, 64<<10), order: binary.LittleEndian,
 		file: &File{messages: make(map[uint64]*session.Message), clients: make(map[string]*Client)}}
@@ -129,11 +133,18 @@ func Read(in io.Reader, progress func(offset int64)) (*File, error) {
 		if errors.Is(err, io.EOF) {
 			break
 		}
+		if damaged := (*Error)(nil); errors.As(err, &damaged) && r.config {
+			r.lose("%s: everything from there on is missing", damaged)
+			break
+		}
 		if err != nil {
 			return nil, err
 		}
 		if err := r.take(kind); err != nil {
-			return nil, err
+			if !r.config {
+				return nil, err
+			}
+			r.lose("%s", err)
 		}
 		if progress != nil && n%1024 == 0 {
 			progress(r.at)
@@ -142,7 +153,19 @@ func Read(in io.Reader, progress func(offset int64)) (*File, error) {
 	if !r.config {
 		return nil, &Error{r.at, "expected a configuration chunk, found the end of the file"}
 	}
+	if more := r.lost - mostLost; more > 0 {
+		r.file.Lost = append(r.file.Lost, fmt.Sprintf("and %d more damaged chunks", more))
+	}
 	return r.file, nil
+}
+
+// mostLost bounds how many damaged chunks are told one by one.
+const mostLost = 10
+
+func (r *reader) lose(format string, args ...any) {
+	if r.lost++; r.lost <= mostLost {
+		r.file.Lost = append(r.file.Lost, fmt.Sprintf(format, args...))
+	}
 }
 
 func (r *reader) header() error {
@@ -254,8 +277,7 @@ func (r *reader) take(kind uint32) error {
 	case chunkClient:
 		return r.takeClient()
 	}
-	r.skip("a chunk of kind %d, which is not known", kind)
-	return nil
+	return &Error{r.start - 8, fmt.Sprintf("expected the number of a kind of chunk, found %d", kind)}
 }
 
 func (r *reader) takeConfig() error {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -18,24 +19,59 @@ func sample(t testing.TB) []byte {
 	return data
 }
 
-// TestCutFile cuts a file at every byte: between two chunks it is shorter, everywhere else the error says where it ends.
+// TestCutFile cuts a file at every byte: before its configuration is there it is refused, and after that it is read as far as it goes. Where it does not end
+// between two chunks, it says that something is lost.
 func TestCutFile(t *testing.T) {
 	data := sample(t)
-	whole := 0
+	whole, refused, before := 0, 0, 0
 	for n := range data {
-		_, err := Read(bytes.NewReader(data[:n]), nil)
+		file, err := Read(bytes.NewReader(data[:n]), nil)
 		var at *Error
 		switch {
-		case err == nil:
+		case err != nil:
+			refused++
+			if !errors.As(err, &at) || at.Offset > int64(n) {
+				t.Fatalf("cut at %d: %v", n, err)
+			}
+			continue
+		case len(file.Lost) == 0:
 			whole++
-		case !errors.As(err, &at):
-			t.Fatalf("cut at %d: %v", n, err)
-		case at.Offset > int64(n):
-			t.Fatalf("cut at %d: %v", n, err)
+		case len(file.Lost) > 1 || !strings.Contains(file.Lost[0], "the end of the file: everything from there on is missing"):
+			t.Fatalf("cut at %d: %q", n, file.Lost)
+		}
+		if held := len(file.Clients) + len(file.Retained) + len(file.messages); held < before {
+			t.Fatalf("cut at %d there is less than before: %d", n, held)
+		} else {
+			before = held
 		}
 	}
-	if whole == 0 || whole > 40 {
-		t.Errorf("%d beginnings of the file are whole", whole)
+	if whole == 0 || whole > 40 || refused > 60 {
+		t.Errorf("%d beginnings of the file are whole, %d are refused", whole, refused)
+	}
+}
+
+// TestDamagedChunks spoils every chunk behind the first in turn: the others are read.
+func TestDamagedChunks(t *testing.T) {
+	data := sample(t)
+	want, err := Read(bytes.NewReader(data), nil)
+	if err != nil || len(want.Lost) > 0 {
+		t.Fatal(err, want.Lost)
+	}
+	first := true
+	for at := 23; at < len(data); at += 8 + int(binary.BigEndian.Uint32(data[at+4:])) {
+		if first {
+			first = false
+			continue
+		}
+		spoiled := bytes.Clone(data)
+		spoiled[at] = 0xEE // a kind that there is not
+		file, err := Read(bytes.NewReader(spoiled), nil)
+		if err != nil || len(file.Lost) == 0 || !strings.HasPrefix(file.Lost[0], fmt.Sprintf("byte %d: expected the number of a kind of chunk, found", at)) {
+			t.Fatalf("chunk at %d: %v, %q", at, err, file.Lost)
+		}
+		if n := len(file.Clients) + len(file.Retained); n < len(want.Clients)+len(want.Retained)-2 {
+			t.Errorf("chunk at %d: only %d clients and retained messages are left", at, n)
+		}
 	}
 }
 

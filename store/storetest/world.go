@@ -1,147 +1,26 @@
-package local
+package storetest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
-	"picket/logging"
 	"picket/session"
 	"picket/store"
 	"picket/topic"
 )
 
-func newLog(t testing.TB) *logging.Logger {
-	t.Helper()
-	c := logging.Config{}
-	if os.Getenv("PICKET_TEST_LOG") != "" {
-		c = logging.Config{Dest: []logging.Dest{{Kind: logging.Stderr}}, Types: logging.All}
-	}
-	log, err := logging.New(c, os.Stdout, os.Stderr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(log.Close)
-	return log
-}
+// Image is everything that a store holds, as text, so that two can be compared and told apart.
+type Image map[string]string
 
-// recorder is a broker that only notes what it is told.
-type recorder struct {
-	mu        sync.Mutex
-	sessions  map[string]*store.Session
-	states    map[string]store.State
-	retained  map[string]*session.Message
-	committed store.Ticket
-	failed    []*store.Batch
-	errs      []error
-	health    []error
-	changed   *sync.Cond
-}
+func (i Image) clone() Image { return maps.Clone(i) }
 
-func newRecorder() *recorder {
-	r := &recorder{sessions: map[string]*store.Session{}, states: map[string]store.State{}, retained: map[string]*session.Message{}}
-	r.changed = sync.NewCond(&r.mu)
-	return r
-}
-
-func (r *recorder) Session(s *store.Session, st store.State) {
-	r.sessions[s.ClientID], r.states[s.ClientID] = s, st
-}
-func (r *recorder) Retained(m *session.Message) { r.retained[m.Topic] = m }
-func (r *recorder) Committed(upTo store.Ticket) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if upTo <= r.committed {
-		panic(fmt.Sprintf("committed goes from %d to %d", r.committed, upTo))
-	}
-	r.committed = upTo
-	r.changed.Broadcast()
-}
-func (r *recorder) Failed(_ store.Ticket, b *store.Batch, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.failed = append(r.failed, b)
-	r.errs = append(r.errs, err)
-	r.changed.Broadcast()
-}
-func (r *recorder) Room() {}
-func (r *recorder) Health(err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.health = append(r.health, err)
-	r.changed.Broadcast()
-}
-
-// wait returns when condition holds; it is called with the mutex held.
-func (r *recorder) wait(condition func() bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for !condition() {
-		r.changed.Wait()
-	}
-}
-
-// cloneable is a file system that can be cloned at any moment. [vfs.MemFS] takes a lock for reading twice in ReuseForWrite, and stands still for ever when a
-// clone is asked for in between.
-type cloneable struct{ *vfs.MemFS }
-
-// ReuseForWrite implements [vfs.FS].
-func (c cloneable) ReuseForWrite(old, name string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	if err := c.Rename(old, name); err != nil {
-		return nil, err
-	}
-	return c.OpenReadWrite(name, category)
-}
-
-// start opens a store and starts it.
-func start(t testing.TB, fs vfs.FS, dir string, o Options) (*Store, *recorder) {
-	t.Helper()
-	if m, ok := fs.(*vfs.MemFS); ok {
-		fs = cloneable{m}
-	}
-	o.FS, o.Log = fs, newLog(t)
-	s, err := Open(dir, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := newRecorder()
-	if err := s.Start(context.Background(), r); err != nil {
-		t.Fatal(err)
-	}
-	return s, r
-}
-
-// verify looks for anything that does not fit together in a store that has been closed.
-func verify(t testing.TB, fs vfs.FS, dir string) {
-	t.Helper()
-	i, err := Inspect(dir, Options{FS: fs, Log: newLog(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	counts, problems, err := i.Verify()
-	if err = errors.Join(err, i.Close()); err != nil {
-		t.Fatal(err)
-	}
-	if len(problems) > 0 {
-		t.Fatalf("%+v\n%s", counts, strings.Join(problems, "\n"))
-	}
-}
-
-// image is everything that a store holds, as text, so that two can be compared and told apart.
-type image map[string]string
-
-func (i image) clone() image { return maps.Clone(i) }
-
-func (i image) String() string {
+func (i Image) String() string {
 	var b strings.Builder
 	for _, k := range slices.Sorted(maps.Keys(i)) {
 		fmt.Fprintf(&b, "  %s = %s\n", k, i[k])
@@ -180,10 +59,10 @@ func describeEntry(e store.Entry) string {
 	return fmt.Sprintf("q%d r%v ids %v: %s", e.QoS, e.Retain, e.IDs, describeMessage(e.Message))
 }
 
-// imageOf reads everything.
-func imageOf(t testing.TB, s *Store, r *recorder) image {
+// ImageOf reads everything.
+func ImageOf(t testing.TB, s store.Store, r *Recorder) Image {
 	t.Helper()
-	i := image{}
+	i := Image{}
 	for id, st := range r.states {
 		i[sessionName(id)] = describeRecord(st.Record)
 		for f, o := range st.Subscriptions {
@@ -231,9 +110,9 @@ func imageOf(t testing.TB, s *Store, r *recorder) image {
 
 // change is what one batch does, in terms of an image, so that it can be done again without batches that were refused.
 type change struct {
-	batch  *store.Batch
-	ticket store.Ticket
-	edits  []edit
+	batch   *store.Batch
+	awaited bool
+	edits   []edit
 }
 
 type edit struct {
@@ -245,13 +124,13 @@ type edit struct {
 	over       *bool  // set when its session was ended, so that it may not have been written
 }
 
-// world drives a store as a broker would, and knows what has to be in it.
-type world struct {
+// World drives a store as a broker would, and knows what has to be in it.
+type World struct {
 	t        testing.TB
 	rng      *rand.Rand
-	s        *Store
-	r        *recorder
-	base     image
+	s        store.Store
+	r        *Recorder
+	base     Image
 	mu       sync.Mutex // guards changes, for those who look while it is driven
 	changes  []*change
 	clients  map[string]*client
@@ -278,9 +157,9 @@ type queued struct {
 	early    *bool
 }
 
-// newWorld begins with what a store holds.
-func newWorld(t testing.TB, rng *rand.Rand, s *Store, r *recorder) *world {
-	w := &world{t: t, rng: rng, s: s, r: r, base: imageOf(t, s, r), clients: map[string]*client{}, tops: r.retained,
+// NewWorld begins with what a store holds.
+func NewWorld(t testing.TB, rng *rand.Rand, s store.Store, r *Recorder) *World {
+	w := &World{t: t, rng: rng, s: s, r: r, base: ImageOf(t, s, r), clients: map[string]*client{}, tops: r.retained,
 		refused: map[*session.Message]*session.Message{}}
 	for id, st := range r.states {
 		c := &client{id: id, s: r.sessions[id], next: st.Record.Next, queue: map[uint64]*queued{}, subs: maps.Clone(st.Subscriptions), received: map[uint16]bool{}, over: new(bool)}
@@ -304,17 +183,16 @@ func newWorld(t testing.TB, rng *rand.Rand, s *Store, r *recorder) *world {
 }
 
 // commit hands a batch over. What it does is noted first, so that whoever looks at the disk meanwhile knows it.
-func (w *world) commit(b *store.Batch, edits ...edit) {
+func (w *World) commit(b *store.Batch, edits ...edit) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c := &change{batch: b, edits: edits}
 	w.changes = append(w.changes, c)
-	c.ticket = w.s.Commit(b)
+	c.awaited = w.s.Commit(b)
 }
 
-// images lists what may be on the disk: the state after each batch from the last one that was reported as committed on. n is how many
-// batches had been committed then.
-func (w *world) images(committed store.Ticket, n int) (all []state) {
+// States lists what may be there: the state after each change from number from on, up to number n.
+func (w *World) States(from, n int) (all []State) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.r.mu.Lock()
@@ -323,13 +201,7 @@ func (w *world) images(committed store.Ticket, n int) (all []state) {
 		refused[b] = true
 	}
 	w.r.mu.Unlock()
-	from := 0
-	for k, c := range w.changes[:n] {
-		if c.ticket != 0 && c.ticket <= committed {
-			from = k + 1
-		}
-	}
-	now := state{w.base.clone(), map[string]bool{}}
+	now := State{w.base.clone(), map[string]bool{}}
 	if from == 0 {
 		all = append(all, now.clone())
 	}
@@ -346,33 +218,33 @@ func (w *world) images(committed store.Ticket, n int) (all []state) {
 	return all
 }
 
-// state is an image and which of its entries may be missing.
-type state struct {
-	image
+// State is an image and which of its entries may be missing.
+type State struct {
+	Image
 	may map[string]bool
 }
 
-func (s state) clone() state { return state{s.image.clone(), maps.Clone(s.may)} }
+func (s State) clone() State { return State{s.Image.clone(), maps.Clone(s.may)} }
 
-// diff says what is wrong with got, a line for each thing.
-func (s state) diff(got image) (lines []string) {
+// Diff says what is wrong with got, a line for each thing.
+func (s State) Diff(got Image) (lines []string) {
 	for _, k := range slices.Sorted(maps.Keys(got)) {
-		if want, ok := s.image[k]; !ok {
+		if want, ok := s.Image[k]; !ok {
 			lines = append(lines, fmt.Sprintf("%s = %.150s, want nothing", k, got[k]))
 		} else if got[k] != want {
 			lines = append(lines, fmt.Sprintf("%s = %.150s, want %.150s", k, got[k], want))
 		}
 	}
-	for _, k := range slices.Sorted(maps.Keys(s.image)) {
+	for _, k := range slices.Sorted(maps.Keys(s.Image)) {
 		if _, ok := got[k]; !ok && !s.may[k] {
-			lines = append(lines, fmt.Sprintf("%s is missing, want %.150s", k, s.image[k]))
+			lines = append(lines, fmt.Sprintf("%s is missing, want %.150s", k, s.Image[k]))
 		}
 	}
 	return lines
 }
 
-func (e *edit) apply(s state) {
-	i := s.image
+func (e *edit) apply(s State) {
+	i := s.Image
 	_, there := i[e.key]
 	s.may[e.key] = e.over != nil && *e.over
 	switch {
@@ -388,12 +260,13 @@ func (e *edit) apply(s state) {
 	}
 }
 
-// check compares an image with what it may be.
-func (w *world) check(got image, committed store.Ticket, n int) error {
-	all := w.images(committed, n)
+// Check compares what a store holds with what it may hold, when the changes from number settled on and below n may be missing, from some
+// one on.
+func (w *World) Check(got Image, settled, n int) error {
+	all := w.States(settled, n)
 	var closest []string
 	for i, want := range all {
-		lines := want.diff(got)
+		lines := want.Diff(got)
 		if len(lines) == 0 {
 			return nil
 		}
@@ -404,9 +277,9 @@ func (w *world) check(got image, committed store.Ticket, n int) error {
 	return fmt.Errorf("it is none of the %d states that it may be in; it differs from the closest one in\n  %s", len(all), strings.Join(closest, "\n  "))
 }
 
-func (w *world) pick(n int) int { return w.rng.IntN(n) }
+func (w *World) pick(n int) int { return w.rng.IntN(n) }
 
-func (w *world) message() *session.Message {
+func (w *World) message() *session.Message {
 	m := &session.Message{ID: w.s.NewMessageID(), Topic: fmt.Sprintf("t/%d", w.pick(4)), QoS: byte(w.pick(3)), From: "p", Payload: fmt.Appendf(nil, "%d", w.pick(1000000))}
 	switch w.pick(6) {
 	case 0:
@@ -424,7 +297,7 @@ func (w *world) message() *session.Message {
 	return m
 }
 
-func (w *world) client() *client {
+func (w *World) client() *client {
 	ids := slices.Sorted(maps.Keys(w.clients))
 	if len(ids) == 0 {
 		w.connect()
@@ -433,7 +306,7 @@ func (w *world) client() *client {
 	return w.clients[ids[w.pick(len(ids))]]
 }
 
-func (w *world) connect() {
+func (w *World) connect() {
 	id := fmt.Sprintf("c%d", w.pick(5))
 	c := w.clients[id]
 	b := new(store.Batch)
@@ -450,7 +323,7 @@ func (w *world) connect() {
 }
 
 // publish queues a run of messages for some clients.
-func (w *world) publish() {
+func (w *World) publish() {
 	b := new(store.Batch)
 	var edits []edit
 	run := make([]*session.Message, 1+w.pick(3))
@@ -486,8 +359,8 @@ func (w *world) publish() {
 	w.commit(b, edits...)
 }
 
-// acknowledge releases or removes some of a client's entries.
-func (w *world) acknowledge() {
+// Acknowledge releases or removes some of a client's entries.
+func (w *World) Acknowledge() {
 	c := w.client()
 	b := new(store.Batch)
 	var edits []edit
@@ -526,7 +399,7 @@ func operations(b *store.Batch) (n int) {
 	return n
 }
 
-func (w *world) subscribe() {
+func (w *World) subscribe() {
 	c := w.client()
 	f := fmt.Sprintf("f/%d", w.pick(3))
 	b := new(store.Batch)
@@ -546,24 +419,30 @@ func (w *world) subscribe() {
 	w.commit(b, edit{key: filterName(c.id, f), value: fmt.Sprintf("%+v", o)})
 }
 
-func (w *world) retain() {
+func (w *World) retain() {
 	m := w.message()
-	old := w.tops[m.Topic]
-	b := new(store.Batch)
-	if old != nil && w.pick(3) == 0 {
+	if old := w.tops[m.Topic]; old != nil && w.pick(3) == 0 {
 		delete(w.tops, m.Topic)
+		b := new(store.Batch)
 		b.Unretain(old)
 		w.commit(b, edit{key: retainedName(m.Topic)})
 		return
 	}
+	w.Retain(m)
+}
+
+// Retain makes a message the retained one of its topic.
+func (w *World) Retain(m *session.Message) {
+	b := new(store.Batch)
+	b.Retain(m, w.tops[m.Topic])
 	w.tops[m.Topic] = m
-	b.Retain(m, old)
 	w.commit(b, edit{key: retainedName(m.Topic), value: describeMessage(m)})
 }
 
-func (w *world) end() { w.endOf(w.client()) }
+// End ends a session.
+func (w *World) End() { w.endOf(w.client()) }
 
-func (w *world) endOf(c *client) {
+func (w *World) endOf(c *client) {
 	delete(w.clients, c.id)
 	*c.over = true
 	b := new(store.Batch)
@@ -571,8 +450,8 @@ func (w *world) endOf(c *client) {
 	w.commit(b, edit{key: "session " + c.id + " ", prefix: true})
 }
 
-// answer undoes in memory what was refused, as a broker does, and ends the sessions that could not be made.
-func (w *world) answer() {
+// Answer undoes in memory what was refused, as a broker does, and ends the sessions that could not be made.
+func (w *World) Answer() {
 	w.r.mu.Lock()
 	var ends []*client
 	for _, b := range w.r.failed[w.answered:] {
@@ -619,30 +498,42 @@ func (w *world) answer() {
 	}
 }
 
-// step does something at random.
-func (w *world) step() {
-	w.answer()
+// Step does something at random.
+func (w *World) Step() {
+	w.Answer()
 	switch n := w.pick(20); {
 	case n < 2:
 		w.connect()
 	case n < 9:
 		w.publish()
 	case n < 14:
-		w.acknowledge()
+		w.Acknowledge()
 	case n < 16:
 		w.subscribe()
 	case n < 19:
 		w.retain()
 	default:
-		w.end()
+		w.End()
 	}
 }
 
-// committedNow is what the store has reported, and how many batches there are.
-func (w *world) committedNow() (store.Ticket, int) {
+// Settled is how many changes have been made, and how many of them, the first ones, are known to be in the store.
+func (w *World) Settled() (settled, n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.r.mu.Lock()
-	defer w.r.mu.Unlock()
-	return w.r.committed, len(w.changes)
+	for k, c := range w.changes {
+		if c.awaited && !c.batch.Settled() {
+			break
+		}
+		if c.awaited {
+			settled = k + 1
+		}
+	}
+	return settled, len(w.changes)
+}
+
+// all is how many changes have been made.
+func (w *World) all() int {
+	_, n := w.Settled()
+	return n
 }

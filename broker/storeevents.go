@@ -1,0 +1,223 @@
+package broker
+
+import (
+	"errors"
+	"time"
+
+	"picket/cause"
+	"picket/packet"
+	"picket/session"
+	"picket/store"
+)
+
+// storeEvents is the broker as its store sees it. All calls come one at a time: from [store.Store.Start], and then from the store's goroutine.
+type storeEvents struct {
+	b      *Broker
+	loaded func(*Session) // while the broker starts: told of each session
+	// refused are retained messages that could not be stored and had been replaced by then, each with what was there before: what has replaced it, and is
+	// refused too, has to give way to that.
+	refused map[*session.Message]*session.Message
+}
+
+// Session implements [store.Handler]. One whose client identifier the broker has by now is not taken: the store holds one session of each.
+func (e *storeEvents) Session(handle *store.Session, state store.State) {
+	b := e.b
+	s := b.restored(handle, &state)
+	b.mu.Lock()
+	if b.sessions[s.id] != nil {
+		b.mu.Unlock()
+		return
+	}
+	for filter, o := range s.subs {
+		b.index.Subscribe(filter, s, o)
+	}
+	b.sessions[s.id] = s
+	s.mu.Lock()
+	s.awaitClient(state.Record.Will)
+	b.schedule(s)
+	s.mu.Unlock()
+	b.mu.Unlock()
+	if e.loaded != nil {
+		e.loaded(s)
+	} else if s.kept.unclean {
+		b.saveOffline(s)
+	}
+}
+
+// restored builds a session from what the store has of it.
+func (b *Broker) restored(handle *store.Session, state *store.State) *Session {
+	r, t := &state.Record, b.settings.Load()
+	s := &Session{b: b, id: handle.ClientID, user: r.User, named: r.Named, certified: r.Certified, mount: r.Mount,
+		expiry: r.Expiry, subs: state.Subscriptions, kept: &kept{handle: handle, door: r.Listener, left: time.Unix(r.Offline, 0), unclean: r.Offline == 0}}
+	last := max(r.Next, 1) - 1
+	if state.Backlog.Entries > 0 {
+		last = max(last, state.Backlog.Last)
+	}
+	k := session.Kept{Messages: state.Backlog.Entries, Bytes: int(state.Backlog.Bytes), First: state.Backlog.First, Last: last, Sent: max(r.Sent, 1) - 1}
+	if s.kept.unclean {
+		s.kept.left = b.now()
+		k.Sent = last // anything may have been sent
+	}
+	s.out = session.Restore(k, session.Limits{Window: t.window, WindowBytes: t.MaxInflightBytes, Messages: t.MaxQueuedMessages, Bytes: t.MaxQueuedBytes}, &b.queued)
+	for _, id := range state.Received {
+		s.in.Receive(id)
+	}
+	s.policy = t.policies[b.securityOf(t, s.door())]
+	s.acl = s.policy.ACL(s.user, s.id)
+	return s
+}
+
+// awaitClient notes when a session without a connection, which has come from the store with its will, publishes that and ends. Its mutex is held.
+func (s *Session) awaitClient(w *store.Will) {
+	if w != nil {
+		s.will = &will{message: w.Message, expiry: w.Expiry, expires: w.Expires, delay: w.Delay}
+		if w.Due != 0 {
+			s.due.will = time.Unix(w.Due, 0)
+		} else {
+			s.due.will = s.kept.left.Add(time.Duration(min(w.Delay, s.expiry)) * time.Second)
+		}
+	}
+	if s.expiry != neverExpires {
+		s.due.expiry = s.kept.left.Add(time.Duration(s.expiry) * time.Second)
+	}
+}
+
+// Retained implements [store.Handler].
+func (e *storeEvents) Retained(name string, m *session.Message) {
+	b := e.b
+	b.retainMu.Lock()
+	defer b.retainMu.Unlock()
+	var old *session.Message
+	if m != nil {
+		m.Stored = b.retainedSeq.Add(1)
+		old, _ = b.retained.Set(name, m)
+		b.retainedBytes.Add(int64(m.Size()))
+	} else {
+		old, _ = b.retained.Delete(name)
+	}
+	if old != nil {
+		b.retainedBytes.Add(-int64(old.Size()))
+	}
+}
+
+// Room implements [store.Handler].
+func (e *storeEvents) Room() { e.b.throttle.release() }
+
+// Health implements [store.Handler]. The store has said it in the log.
+func (e *storeEvents) Health(err error) {
+	if err == nil {
+		e.b.ailing.Store(nil)
+		e.b.promises.works(true)
+		clear(e.refused) // what replaced them has been settled by now
+		return
+	}
+	id := storeCause(err)
+	e.b.ailing.Store(&id)
+	e.b.promises.works(false)
+}
+
+// Failed implements [store.Handler]: what the batch stands for is undone.
+func (e *storeEvents) Failed(batch *store.Batch, err error) {
+	b := e.b
+	b.failures.Add(1) // before anything is taken out: those who read queues look at it after they have read
+	n := 0
+	for op := range batch.Ops() {
+		switch op.Kind {
+		case store.Enqueue, store.Receive, store.Subscribe:
+			s := b.sessionOf(op.Session)
+			if s == nil {
+				continue
+			}
+			s.mu.Lock()
+			switch op.Kind {
+			case store.Enqueue:
+				n++
+				s.kept.refs.take(op.Ref.Seq)
+				size := 0
+				if m := op.Delivery.Message; m != nil {
+					size = len(m.Payload)
+				}
+				s.out.Drop(op.Ref.Seq, size)
+			case store.Receive:
+				s.in.Release(op.PacketID)
+			default:
+				b.unsubscribed(s, op)
+			}
+			s.mu.Unlock()
+		case store.Retain:
+			n++
+			e.unretained(op.Message, op.Old)
+		}
+	}
+	if n > 0 {
+		b.report(incident{cause: storeCause(err), count: n}, "")
+	}
+}
+
+// sessionOf finds the session that a handle of the store's stands for; nil: it is over. The handle is a name and knows nobody, so that there is one place that
+// says who has a session: the broker's table. No mutex may be held.
+func (b *Broker) sessionOf(h *store.Session) *Session {
+	b.mu.Lock()
+	s := b.sessions[h.ClientID]
+	b.mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.kept == nil || s.kept.handle != h {
+		return nil
+	}
+	return s
+}
+
+// unsubscribed undoes a subscription that could not be stored, unless it has been changed since. The session's mutex is held.
+func (b *Broker) unsubscribed(s *Session, op *store.Op) {
+	filter := op.Sub.Filter
+	if now, ok := s.subs[filter]; !ok || now != op.Sub.Options {
+		return
+	}
+	if op.OldSub != nil {
+		s.subs[filter] = *op.OldSub
+		b.index.Subscribe(filter, s, *op.OldSub)
+		return
+	}
+	delete(s.subs, filter)
+	b.index.Unsubscribe(filter, s)
+}
+
+// unretained undoes a retained message that could not be stored, unless another has taken its place. old is the one that it had replaced, or nil.
+func (e *storeEvents) unretained(m, old *session.Message) {
+	b := e.b
+	if before, ok := e.refused[old]; ok {
+		delete(e.refused, old)
+		old = before
+	}
+	b.retainMu.Lock()
+	defer b.retainMu.Unlock()
+	if _, ok := b.retained.DeleteIf(m.Topic, func(now *session.Message) bool { return now == m }); !ok {
+		e.refused[m] = old
+		return
+	}
+	b.retainedBytes.Add(-int64(m.Size()))
+	if old != nil {
+		b.retained.Set(m.Topic, old)
+		b.retainedBytes.Add(int64(old.Size()))
+	}
+}
+
+// storeCode is the reason code for what the store has refused.
+func storeCode(err error) packet.Code {
+	if errors.Is(err, store.ErrFull) {
+		return packet.QuotaExceeded
+	}
+	return packet.ImplementationSpecificError
+}
+
+// storeCause is the cause for what the store has refused.
+func storeCause(err error) cause.ID {
+	if errors.Is(err, store.ErrFull) {
+		return cause.DiskFull
+	}
+	return cause.StoreFailed
+}

@@ -56,7 +56,7 @@ var mayImport = map[string]string{
 
 	"sentinel":            "cause resp sentinel/machine",
 	"sentinel/machine":    "cause resp",
-	"sentinel/simulation": "resp sentinel/machine",
+	"sentinel/simulation": "cause resp sentinel/machine",
 
 	"doctor/host":          "cause doctor doctor/host/firewall",
 	"doctor/host/firewall": "",

@@ -229,6 +229,7 @@ const (
 	SentinelConfigNotSaved    ID = "sentinel-config-not-saved"
 	SentinelNameUnresolved    ID = "sentinel-name-unresolved"
 	SentinelHandoverRefused   ID = "sentinel-handover-refused"
+	SentinelServerUnproved    ID = "sentinel-server-unproved"
 )
 
 // The echo service and its probe.

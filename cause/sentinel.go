@@ -171,4 +171,16 @@ var sentinelCauses = []Cause{
 			"用 `INFO replication` 确认从节点在线且已追上，给哨兵用户加上 `+failover`，再重试；不带协调的 `SENTINEL FAILOVER` 不需要主节点同意。",
 		},
 	},
+	{
+		ID: SentinelServerUnproved, Severity: Error, Stage: Sentinel,
+		Title: Text{"another server may have taken the address", "该地址上可能是另一台服务器"},
+		Explain: Text{
+			"A server with data of its own answers at an address of this group, and nothing shows that they are a copy of this master's: neither its run id nor its replication history is known. It may be a stranger that was given the address of a container that is gone, so it is neither promoted nor made a replica, which would delete its data. An old master that was restarted from an append-only file looks the same: Redis keeps its history in RDB files only.",
+			"本组的一个地址上有一台带有自己数据的服务器在应答，却没有任何迹象表明这些数据是本主节点的副本：它的 run id 和复制历史都不认识。它可能是拿到了已消失容器地址的陌生服务器，因此既不会被提升，也不会被设为从节点（那会删除它的数据）。从 AOF 重启的旧主节点看起来也是这样：Redis 只在 RDB 文件里保存复制历史。",
+		},
+		Remedy: Text{
+			"If it belongs to the group and its data may go, run `REPLICAOF` on it yourself. If its address is never given to another server, `sentinel picket-adopt NAME yes` (or `SENTINEL SET NAME picket-adopt yes`) has this done each time. If it is a stranger, forget the address: `SENTINEL RESET NAME`.",
+			"如果它属于本组且其数据可以丢弃，请在它上面执行 `REPLICAOF`。如果这些地址绝不会分给别的服务器，用 `sentinel picket-adopt NAME yes`（或 `SENTINEL SET NAME picket-adopt yes`）让哨兵每次自动处理。如果它是陌生服务器，用 `SENTINEL RESET NAME` 忘掉该地址。",
+		},
+	},
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -48,6 +49,9 @@ type Config struct {
 	TLS             TLSConfig
 	NoEffect        []string // directives that change nothing in a sentinel
 	fromCommandLine []directive
+	// ours are the directives about a master that only Picket knows and that stand on the command line: they are not written into the file, which stays
+	// readable for a sentinel of Redis. By directive and master: the value.
+	ours map[[2]string]string
 }
 
 // TLSConfig are the tls-* directives.
@@ -99,7 +103,7 @@ func LoadConfig(path string, args []string, stdin io.Reader) (*Config, error) {
 	}
 	c := &Config{
 		Path: abs, Port: 26379, LogLevel: LogNotice, ACLLogMax: 128, MaxClients: 10000, KeepAlive: 300 * time.Second,
-		SyslogIdent: "redis", SyslogFacility: "local0", Renamed: map[string]string{},
+		SyslogIdent: "redis", SyslogFacility: "local0", Renamed: map[string]string{}, ours: map[[2]string]string{},
 		State: machine.State{Settings: machine.Settings{DenyScriptsReconfig: true}},
 		TLS:   TLSConfig{AuthClients: "yes", SessionCaching: true},
 	}
@@ -209,6 +213,9 @@ func (c *Config) apply(ds []directive) error {
 	var rounds [3][]*directive
 	for i := range ds {
 		d := &ds[i]
+		if name := strings.ToLower(d.args[0]); slices.Contains(ourDirectives, name) {
+			d.args = append([]string{"sentinel"}, d.args...)
+		}
 		if !strings.EqualFold(d.args[0], "sentinel") {
 			if err := c.serverDirective(d); err != nil {
 				return err
@@ -253,6 +260,9 @@ func parseYesNo(s string) (v, ok bool) {
 	}
 	return false, false
 }
+
+// ourDirectives are about one master, and no other sentinel knows them.
+var ourDirectives = []string{"picket-adopt"}
 
 var errUnrecognized = "Unrecognized sentinel configuration statement."
 
@@ -344,7 +354,7 @@ func (c *Config) masterDirective(d *directive, name string, a []string) error {
 		"down-after-milliseconds": {3, 3}, "failover-timeout": {3, 3}, "parallel-syncs": {3, 3}, "notification-script": {3, 3},
 		"client-reconfig-script": {3, 3}, "auth-pass": {3, 3}, "auth-user": {3, 3}, "master-reboot-down-after-period": {3, 3},
 		"primary-reboot-down-after-period": {3, 3}, "config-epoch": {3, 3}, "leader-epoch": {3, 3}, "rename-command": {4, 4},
-		"known-slave": {4, 4}, "known-replica": {4, 4}, "known-sentinel": {4, 5},
+		"picket-adopt": {3, 3}, "known-slave": {4, 4}, "known-replica": {4, 4}, "known-sentinel": {4, 5},
 	}[name]
 	if words[0] == 0 || len(a) < words[0] || len(a) > words[1] {
 		return d.err("%s", errUnrecognized)
@@ -352,6 +362,12 @@ func (c *Config) masterDirective(d *directive, name string, a []string) error {
 	m := c.master(a[1])
 	if m == nil {
 		return d.err("No such master with specified name.")
+	}
+	if slices.Contains(ourDirectives, name) {
+		delete(c.ours, [2]string{name, a[1]})
+		if d.file == "" {
+			c.ours[[2]string{name, a[1]}] = strings.ToLower(a[2])
+		}
 	}
 	v := a[2]
 	n, err := strconv.ParseInt(v, 10, 64)
@@ -390,6 +406,12 @@ func (c *Config) masterDirective(d *directive, name string, a []string) error {
 			return d.err("negative time parameter.")
 		}
 		m.RebootDownAfter = n
+	case "picket-adopt":
+		yes, ok := parseYesNo(v)
+		if !ok {
+			return d.err("argument must be 'yes' or 'no'")
+		}
+		m.Adopt = yes
 	case "config-epoch", "leader-epoch":
 		if err != nil || n < 0 {
 			return d.err("a number was expected in place of %q", v)

@@ -57,7 +57,7 @@ func (s *Sentinel) connect(c machine.Connect) {
 			}
 			p.conn = conn
 			up <- true
-			s.m.Connected(p.id, localIP(conn))
+			s.m.Connected(p.id, ipOf(conn.LocalAddr()), ipOf(conn.RemoteAddr()))
 		})
 		select {
 		case ok := <-up:
@@ -84,7 +84,17 @@ func (s *Sentinel) dial(ctx context.Context, c machine.Connect) (net.Conn, error
 	if s.cfg.BindSource != "" {
 		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(s.cfg.BindSource)}
 	}
-	conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
+	// A name is looked up for each connection: whoever has an address today may not be who had it a moment ago.
+	ips, err := s.resolve.ask(ctx, c.Host)
+	if err != nil {
+		return nil, err
+	}
+	var conn net.Conn
+	for _, ip := range ips {
+		if conn, err = d.DialContext(ctx, "tcp", net.JoinHostPort(ip, strconv.Itoa(c.Port))); err == nil {
+			break
+		}
+	}
 	if err != nil || s.peerTLS == nil {
 		return conn, err
 	}
@@ -96,8 +106,8 @@ func (s *Sentinel) dial(ctx context.Context, c machine.Connect) (net.Conn, error
 	return t, nil
 }
 
-func localIP(c net.Conn) string {
-	host, _, err := net.SplitHostPort(c.LocalAddr().String())
+func ipOf(a net.Addr) string {
+	host, _, err := net.SplitHostPort(a.String())
 	if err != nil {
 		return ""
 	}

@@ -167,7 +167,7 @@ func (c *Config) stateLines(s machine.State, users []string) []keyed {
 	for _, d := range c.fromCommandLine {
 		// What only we know is not added to a file that sentinels of Redis may have to read.
 		name := strings.ToLower(d.args[0])
-		if name != "sentinel" && name != "dir" && name != "logfile" && name != "user" && name != "picket-metrics" && len(d.args) > 1 {
+		if name != "sentinel" && name != "dir" && name != "logfile" && name != "user" && !strings.HasPrefix(name, "picket-") && len(d.args) > 1 {
 			line := name
 			for _, w := range d.args[1:] {
 				line += " " + resp.QuoteIfNeeded(w)
@@ -187,7 +187,7 @@ func (c *Config) stateLines(s machine.State, users []string) []keyed {
 	yesNo("announce-hostnames", s.AnnounceHostnames, false)
 	for _, name := range []string{
 		"monitor", "down-after-milliseconds", "failover-timeout", "parallel-syncs", "notification-script", "client-reconfig-script",
-		"auth-pass", "auth-user", "master-reboot-down-after-period", "config-epoch", "leader-epoch", "known-replica", "known-sentinel", "rename-command",
+		"auth-pass", "auth-user", "master-reboot-down-after-period", "picket-adopt", "config-epoch", "leader-epoch", "known-replica", "known-sentinel", "rename-command",
 	} {
 		add(name)
 	}
@@ -217,6 +217,9 @@ func (c *Config) stateLines(s machine.State, users []string) []keyed {
 		}
 		if m.RebootDownAfter != 0 {
 			add("master-reboot-down-after-period", m.Name, m.RebootDownAfter)
+		}
+		if m.Adopt && c.ours[[2]string{"picket-adopt", m.Name}] != "yes" {
+			add("picket-adopt", m.Name, "yes")
 		}
 		add("config-epoch", m.Name, m.ConfigEpoch)
 		add("leader-epoch", m.Name, m.LeaderEpoch)

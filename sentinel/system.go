@@ -22,14 +22,15 @@ func isAddress(host string) bool {
 
 func hostPort(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
 
-// resolver looks names up and remembers the answers: the machine asks for a name each time that it compares addresses.
+// resolver looks names up and remembers the answers: the machine asks for a name each time that it compares addresses, and sees from the answers
+// that an instance has moved. Connections ask anew.
 type resolver struct {
 	mu    sync.Mutex
 	names map[string]*name
 }
 
 type name struct {
-	ip    string
+	ips   []string
 	asked time.Time
 	busy  bool
 }
@@ -41,8 +42,8 @@ const (
 	firstLookup = 500 * time.Millisecond
 )
 
-// lookup returns the first address of a host, IPv4 before IPv6.
-func (r *resolver) lookup(host string) (string, bool) {
+// lookup returns the addresses of a host, IPv4 before IPv6.
+func (r *resolver) lookup(host string) []string {
 	r.mu.Lock()
 	n := r.names[host]
 	first := n == nil
@@ -53,12 +54,20 @@ func (r *resolver) lookup(host string) (string, bool) {
 		}
 		r.names[host] = n
 	}
-	refresh := !n.busy && (first || time.Since(n.asked) > nameAge || n.ip == "" && time.Since(n.asked) > time.Second)
+	refresh := !n.busy && (first || time.Since(n.asked) > nameAge || len(n.ips) == 0 && time.Since(n.asked) > time.Second)
 	var done chan struct{}
 	if refresh {
 		n.busy, n.asked = true, time.Now()
 		done = make(chan struct{})
-		go r.ask(host, n, done)
+		go func() {
+			defer close(done)
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			defer cancel()
+			_, _ = r.ask(ctx, host) // what cannot be found is found out again by whoever connects
+			r.mu.Lock()
+			n.busy = false
+			r.mu.Unlock()
+		}()
 	}
 	r.mu.Unlock()
 	if first && done != nil {
@@ -69,21 +78,29 @@ func (r *resolver) lookup(host string) (string, bool) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return n.ip, n.ip != ""
+	return n.ips
 }
 
-func (r *resolver) ask(host string, n *name, done chan struct{}) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+// ask looks a host up now. An address is its own answer.
+func (r *resolver) ask(ctx context.Context, host string) ([]string, error) {
+	if isAddress(host) {
+		return []string{host}, nil
+	}
+	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(found, func(a, b netip.Addr) int { return a.Unmap().BitLen() - b.Unmap().BitLen() })
+	var ips []string
+	for _, a := range found {
+		ips = append(ips, a.Unmap().String())
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n.busy = false
-	if err == nil && len(ips) > 0 {
-		slices.SortStableFunc(ips, func(a, b netip.Addr) int { return a.Unmap().BitLen() - b.Unmap().BitLen() })
-		n.ip = ips[0].Unmap().String()
+	if n := r.names[host]; n != nil {
+		n.ips, n.asked = ips, time.Now()
 	}
-	close(done)
+	return ips, nil
 }
 
 // listenUnix opens a Unix socket. mode 0 and no group leave it as the system makes it.

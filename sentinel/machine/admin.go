@@ -165,6 +165,13 @@ func (m *Machine) setOne(ms *master, args []string) (int, error) {
 			return 0, invalid
 		}
 		ms.rebootDownAfter = number
+	case "picket-adopt":
+		yes := strings.EqualFold(value, "yes")
+		if !yes && !strings.EqualFold(value, "no") {
+			return 0, invalid
+		}
+		ms.adopt = yes
+		m.askAll(ms)
 	case "notification-script", "client-reconfig-script":
 		what, field := "Notification", &ms.notificationScript
 		if option == "client-reconfig-script" {

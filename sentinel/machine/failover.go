@@ -27,7 +27,7 @@ func (m *Machine) advanceFailover(ms *master) {
 	case sendSlaveOfNoOne:
 		m.promoteState(ms)
 	case waitPromotion:
-		m.waitPromotionState(ms)
+		m.timeoutState(ms)
 	case reconfReplicas:
 		m.reconfNext(ms)
 		m.detectEnd(ms)
@@ -62,7 +62,7 @@ func (m *Machine) selectState(ms *master) {
 	}
 	n := m.selectReplica(ms)
 	if n == nil {
-		if m.astray(ms) {
+		if m.demotedByMistake(ms) {
 			m.reconfigure(&ms.node, "NO", "ONE")
 			m.eventAt(Notice, "+fix-master-config", &ms.node)
 		}
@@ -77,16 +77,22 @@ func (m *Machine) selectState(ms *master) {
 	m.eventAt(Notice, "+failover-state-send-slaveof-noone", n)
 }
 
-// astray reports whether a master is there but takes itself for a replica that has lost its master, as one does that could not keep its promotion in
-// its file and was started again. Where it follows one of its own replicas, each waits for the other and none of them is ever good enough to be promoted:
-// Redis gives up. Its data are what clients were told is kept, so an elected leader makes it a master again.
-func (m *Machine) astray(ms *master) bool {
-	return ms.roleReported == Replica && !ms.masterLinkUp && ms.commandsUp() && m.now()-ms.infoAt < 2*m.tune.InfoPeriod &&
-		m.now()-ms.roleSince > ms.downAfter+2*m.tune.InfoPeriod
+// demotedByMistake reports whether a master is there but takes itself for a replica of one of its own replicas, which waits for it in turn, as one may
+// that could not keep its promotion in its file and was started again. Each waits for the other and none of them is ever good enough to be promoted: Redis
+// gives up. Its data are what clients were told is kept, so an elected leader makes it a master again. One that follows anybody else was told so by
+// somebody, and one that is taking over data is left alone.
+func (m *Machine) demotedByMistake(ms *master) bool {
+	if ms.roleReported != Replica || ms.masterLinkUp || ms.syncing || !ms.proved() || m.now()-ms.infoAt >= 2*m.tune.InfoPeriod ||
+		m.now()-ms.roleSince <= ms.downAfter+2*m.tune.InfoPeriod {
+		return false
+	}
+	return slices.ContainsFunc(ms.replicas, func(r *node) bool {
+		return m.follows(&ms.node, r.addr) && r.proved() && r.roleReported == Replica && !r.masterLinkUp
+	})
 }
 
-// leftOut says why a replica cannot be promoted; empty if it can.
-func (m *Machine) leftOut(n *node) string {
+// ineligible says why a replica cannot be promoted; empty if it can.
+func (m *Machine) ineligible(n *node) string {
 	ms, now := n.master, m.now()
 	infoLimit, downLimit := 3*m.tune.InfoPeriod, 10*ms.downAfter
 	if ms.has(sDown) {
@@ -100,6 +106,12 @@ func (m *Machine) leftOut(n *node) string {
 		return "it refuses our password: " + n.authRefusal
 	case n.disconnected():
 		return "it is not connected"
+	case n.doubt != "":
+		return n.doubt
+	case !n.proved():
+		return "it has not said yet who it is"
+	case n.syncing && !m.follows(n, ms.addr):
+		return "it takes over the data of another server"
 	case now-n.link.lastOK > 5000:
 		return "it has not answered PING for more than 5 seconds"
 	case n.priority == 0:
@@ -116,7 +128,7 @@ func (m *Machine) leftOut(n *node) string {
 func (m *Machine) selectReplica(ms *master) *node {
 	var best *node
 	for _, n := range ms.replicas {
-		if m.leftOut(n) == "" && (best == nil || betterReplica(n, best) < 0) {
+		if m.ineligible(n) == "" && (best == nil || betterReplica(n, best) < 0) {
 			best = n
 		}
 	}
@@ -144,7 +156,7 @@ func (m *Machine) promoteState(ms *master) {
 	if ms.has(coordinated) {
 		via = &ms.node
 	}
-	if !via.commandsUp() {
+	if !via.proved() {
 		m.timeoutState(ms)
 		return
 	}
@@ -172,8 +184,6 @@ func (m *Machine) refuseCoordinated(ms *master, why string) {
 	m.eventAt(Warning, "-failover-abort-slave-timeout", &ms.node)
 	m.abortFailover(ms)
 }
-
-func (m *Machine) waitPromotionState(ms *master) { m.timeoutState(ms) }
 
 func (m *Machine) timeoutState(ms *master) {
 	if m.due(ms, ms.stateSince, ms.failoverTimeout+1) {
@@ -225,7 +235,7 @@ func (m *Machine) reconfNext(ms *master) {
 		if n.has(promoted | reconfDone) {
 			continue
 		}
-		if n.has(reconfSent|reconfInProgress) || !n.commandsUp() {
+		if n.has(reconfSent|reconfInProgress) || !n.proved() || n.syncing && !m.follows(n, ms.addr) {
 			continue
 		}
 		m.slaveOf(n, ms.promoted.addr)
@@ -261,7 +271,7 @@ func (m *Machine) detectEnd(ms *master) {
 		return
 	}
 	for _, n := range ms.replicas {
-		if n.has(promoted|reconfDone|reconfSent) || !n.commandsUp() {
+		if n.has(promoted|reconfDone|reconfSent) || !n.proved() || n.syncing && !m.follows(n, ms.addr) {
 			continue
 		}
 		m.slaveOf(n, ms.promoted.addr)
@@ -296,10 +306,18 @@ func (m *Machine) changeAddress(ms *master, a Addr) {
 	if !ms.addr.same(a) {
 		replicas = append(replicas, ms.addr)
 	}
+	proved := map[Addr]string{ms.addr: ms.provedRun}
+	for _, n := range ms.replicas {
+		proved[n.addr] = n.provedRun
+	}
+	if n := ms.replicaAt(a); n != nil {
+		a = n.addr // with the name that it is known by, if any
+	}
 	m.resetMaster(ms, false)
-	ms.addr = a
+	ms.addr, ms.provedRun = a, proved[a]
 	for _, r := range replicas {
 		if n := m.addReplica(ms, r); n != nil {
+			n.provedRun = proved[r]
 			m.eventAt(Notice, "+slave", n)
 		}
 	}
@@ -322,6 +340,9 @@ func (m *Machine) resetMaster(ms *master, sentinels bool) {
 		// What they said was about the old address.
 		n.flags &^= masterDown
 		n.askSent = 0
+	}
+	if sentinels {
+		ms.history = nil
 	}
 	m.closeLink(ms.link)
 	old := ms.node

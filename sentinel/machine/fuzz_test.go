@@ -38,7 +38,7 @@ func FuzzStrangers(f *testing.F) {
 				for _, o := range outputs {
 					switch o := o.(type) {
 					case Connect:
-						m.Connected(o.Link, "127.0.0.1")
+						m.Connected(o.Link, "127.0.0.1", "127.0.0.1")
 					case Send:
 						sent = append(sent, o.Link)
 					case Save:

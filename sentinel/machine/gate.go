@@ -53,6 +53,9 @@ func (m *Machine) gates(ms *master, all bool) []Gate {
 		if n.pingRefusal != "" && n.authRefusal == "" {
 			add(cause.SentinelPingRefused, who+" answers PING with: "+n.pingRefusal)
 		}
+		if n.doubt != "" && n.commandsUp() && n.link.cmd.reported && !n.link.cmd.proved {
+			add(cause.SentinelServerUnproved, who+": "+n.doubt)
+		}
 		if n.addr.IP == "" {
 			add(cause.SentinelNameUnresolved, who+": the name cannot be resolved")
 		}
@@ -83,7 +86,7 @@ func (m *Machine) gates(ms *master, all bool) []Gate {
 			} else {
 				text += "; "
 			}
-			text += n.at() + ": " + m.leftOut(n)
+			text += n.at() + ": " + m.ineligible(n)
 		}
 		add(cause.SentinelNoGoodReplica, text)
 	}

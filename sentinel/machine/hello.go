@@ -57,7 +57,7 @@ func (m *Machine) Hello(msg string) (taken bool) {
 	}
 	// Then its view of the master, if that is newer.
 	if from != nil {
-		from.lastHello = m.now()
+		from.lastHello, from.helloEpoch, from.helloConfig = m.now(), epoch, configEpoch
 		if to, ok := m.addr(f[5], masterPort); ok {
 			m.learn(ms, from, to, configEpoch)
 		}

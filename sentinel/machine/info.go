@@ -5,77 +5,153 @@ import (
 	"strings"
 )
 
-// infoAnswered takes over what a server says about itself, and acts on a change of its role.
-func (m *Machine) infoAnswered(n *node, text string) {
-	ms, now := n.master, m.now()
-	n.info, n.infoAt = text, now
-	role := n.roleReported
-	var linkDown int64
+// serverInfo is what one answer to INFO says about a server.
+type serverInfo struct {
+	runID             string
+	role              string // master, slave; anything else is none
+	replIDs           [2]string
+	replOffset        int64 // of a master
+	masterHost        string
+	masterPort        int
+	linkUp            bool
+	linkDown          int64 // ms, 0: up; neverLinked: since it was started
+	neverLinked       bool
+	syncing           bool // it takes over the data of its master from the beginning
+	priority          int
+	offset            int64 // of a replica: how much it has of its master's stream
+	unannounced       bool
+	loading, keys     bool     // it reads its data from disk; it has some
+	replicas          []string // as slaveN lists them
+	connectedReplicas int
+}
+
+// parseInfo reads an answer to INFO. What is missing, as in that of an old server, stays as it is in a server that has nothing to say about it.
+func parseInfo(text string) serverInfo {
+	i := serverInfo{priority: 100}
 	for line := range strings.Lines(text) {
-		line = strings.TrimRight(line, "\r\n")
-		key, value, ok := strings.Cut(line, ":")
+		key, value, ok := strings.Cut(strings.TrimRight(line, "\r\n"), ":")
 		if !ok {
 			continue
 		}
 		switch key {
 		case "run_id":
-			m.sawRunID(n, value)
+			i.runID = value
 		case "role":
-			switch value {
-			case "master":
-				role = Master
-			case "slave":
-				role = Replica
+			i.role = value
+		case "master_replid":
+			i.replIDs[0] = value
+		case "master_replid2":
+			if strings.Trim(value, "0") != "" {
+				i.replIDs[1] = value
 			}
-		case "master_host":
-			if n.masterHost != value {
-				n.masterHost, n.confChangedAt = value, now
-			}
-		case "master_port":
-			if p, _ := strconv.Atoi(value); n.masterPort != p {
-				n.masterPort, n.confChangedAt = p, now
-			}
-		case "master_link_status":
-			n.masterLinkUp = value == "up"
-		case "master_link_down_since_seconds":
-			if s, err := strconv.ParseInt(value, 10, 64); err == nil {
-				linkDown = min(max(s, 0), 1<<32)*1000 + 1
-			}
-		case "slave_priority":
-			n.priority, _ = strconv.Atoi(value)
-		case "slave_repl_offset":
-			n.offset, _ = strconv.ParseInt(value, 10, 64)
-		case "replica_announced":
-			n.unannounced = value == "0"
+		case "master_repl_offset":
+			i.replOffset, _ = strconv.ParseInt(value, 10, 64)
+		case "connected_slaves":
+			i.connectedReplicas, _ = strconv.Atoi(value)
+		case "loading":
+			i.loading = value == "1"
 		default:
-			if n.kind == Master && len(key) > 5 && strings.HasPrefix(key, "slave") && key[5] >= '0' && key[5] <= '9' {
-				m.sawReplica(ms, value)
-			}
+			i.parseReplica(key, value)
 		}
 	}
-	n.linkDownTime = linkDown
-	if role != n.roleReported {
-		n.roleReported, n.roleSince = role, now
-		if role == Replica {
-			n.confChangedAt = now
+	return i
+}
+
+// parseReplica reads what replicas say, and what is said about them.
+func (i *serverInfo) parseReplica(key, value string) {
+	switch key {
+	case "master_host":
+		i.masterHost = value
+	case "master_port":
+		i.masterPort, _ = strconv.Atoi(value)
+	case "master_link_status":
+		i.linkUp = value == "up"
+	case "master_link_down_since_seconds":
+		if s, err := strconv.ParseInt(value, 10, 64); err == nil {
+			i.neverLinked = s < 0
+			i.linkDown = min(max(s, 0), 1<<32)*1000 + 1
 		}
-		name := "-role-change"
-		if (n.kind == Master) == (role == Master) {
-			name = "+role-change"
+	case "master_sync_in_progress":
+		i.syncing = value == "1"
+	case "slave_priority":
+		i.priority, _ = strconv.Atoi(value)
+	case "slave_repl_offset":
+		i.offset, _ = strconv.ParseInt(value, 10, 64)
+	case "replica_announced":
+		i.unannounced = value == "0"
+	default:
+		digit := func(at int) bool { return len(key) > at && key[at] >= '0' && key[at] <= '9' }
+		switch {
+		case strings.HasPrefix(key, "slave") && digit(5):
+			i.replicas = append(i.replicas, value)
+		case strings.HasPrefix(key, "db") && digit(2):
+			i.keys = true
 		}
-		m.event(Verbose, name, n, m.details(n)+" new reported role is "+role.String())
 	}
+}
+
+// infoAnswered takes over what a server says about itself on a connection, and acts on a change of its role.
+func (m *Machine) infoAnswered(c *conn, n *node, text string) {
+	ms, now := n.master, m.now()
+	i := parseInfo(text)
+	n.info, n.infoAt = text, now
+	m.sawRunID(n, i.runID)
+	if n.masterHost != i.masterHost && i.masterHost != "" {
+		n.masterHost, n.confChangedAt = i.masterHost, now
+	}
+	if n.masterPort != i.masterPort && i.masterPort != 0 {
+		n.masterPort, n.confChangedAt = i.masterPort, now
+	}
+	n.masterLinkUp, n.linkDownTime, n.syncing = i.linkUp, i.linkDown, i.syncing
+	n.priority, n.unannounced, n.replIDs = i.priority, i.unannounced, i.replIDs
+	if i.role == "slave" {
+		n.offset = i.offset
+	}
+	m.identify(c, n, &i)
+	if n.kind == Master && n.proved() {
+		for _, r := range i.replicas {
+			m.sawReplica(ms, r)
+		}
+	}
+	m.sawRole(c, n, i.role)
 	if ms.has(oDown | failoverInProgress) {
 		m.wake(ms)
 	}
 	if m.tilt || n.kind != Replica {
 		return
 	}
-	if role == Master {
-		m.replicaIsMaster(n)
+	if n.roleReported == Master {
+		m.replicaIsMaster(c, n)
 		return
 	}
+	n.epochAsReplica = m.epoch
 	m.replicaFollows(n)
+}
+
+// sawRole notes the role that a server reports.
+func (m *Machine) sawRole(c *conn, n *node, text string) {
+	role := n.roleReported
+	switch text {
+	case "master":
+		role = Master
+	case "slave":
+		role = Replica
+	}
+	if !c.reported {
+		c.reported, c.cameAs = true, role
+	}
+	if role == n.roleReported {
+		return
+	}
+	n.roleReported, n.roleSince = role, m.now()
+	if role == Replica {
+		n.confChangedAt = m.now()
+	}
+	name := "-role-change"
+	if (n.kind == Master) == (role == Master) {
+		name = "+role-change"
+	}
+	m.event(Verbose, name, n, m.details(n)+" new reported role is "+role.String())
 }
 
 func (m *Machine) sawRunID(n *node, id string) {
@@ -127,25 +203,49 @@ func (m *Machine) sawReplica(ms *master, value string) {
 }
 
 // replicaIsMaster handles a replica that says it is a master: it was promoted, or it is an old master that came back.
-func (m *Machine) replicaIsMaster(n *node) {
+func (m *Machine) replicaIsMaster(c *conn, n *node) {
 	ms := n.master
 	if n.has(promoted) && ms.has(failoverInProgress) && ms.state == waitPromotion {
-		m.promotionSeen(n)
+		if n.proved() {
+			m.promotionSeen(n)
+		}
 		return
 	}
+	if n.has(promoted) || !n.proved() || !m.looksSane(ms) {
+		return
+	}
+	// Somebody may have made it the master without our knowing yet. That comes to our ears within a few hellos, or, of a server that has just
+	// come back, as soon as most sentinels have said that there was no election since it was known to be none.
 	wait := 4 * m.tune.PublishPeriod
-	if n.has(promoted) || !n.commandsUp() || !m.looksSane(ms) || !m.notDownFor(n, wait) || m.now()-n.roleSince <= wait {
+	waited := m.notDownFor(n, wait) && m.now()-n.roleSince > wait
+	if !waited && (c.cameAs != Master || !m.noElectionSince(n)) {
 		return
 	}
 	m.slaveOf(n, ms.addr)
 	m.eventAt(Notice, "+convert-to-slave", n)
 }
 
+// noElectionSince reports whether most sentinels have told us, after a replica began to report that it is a master, that the epoch is still the one in
+// which it was known to be none: any election since would have been one of an epoch that at least one of them knows.
+func (m *Machine) noElectionSince(n *node) bool {
+	ms := n.master
+	if n.epochAsReplica != m.epoch {
+		return false
+	}
+	agree := 1
+	for _, s := range ms.sentinels {
+		if s.lastHello > n.roleSince && s.helloEpoch == m.epoch && s.helloConfig == ms.configEpoch {
+			agree++
+		}
+	}
+	return agree >= ms.majority()
+}
+
 // replicaFollows handles a replica that says whom it follows: another master than ours, or the new one of a failover.
 func (m *Machine) replicaFollows(n *node) {
 	ms := n.master
 	if !m.follows(n, ms.addr) && !n.has(reconfSent|reconfInProgress|reconfDone|promoted) {
-		if n.commandsUp() && m.looksSane(ms) && m.notDownFor(n, ms.failoverTimeout) && m.now()-n.confChangedAt > ms.failoverTimeout {
+		if n.proved() && !n.syncing && m.looksSane(ms) && m.notDownFor(n, ms.failoverTimeout) && m.now()-n.confChangedAt > ms.failoverTimeout {
 			m.slaveOf(n, ms.addr)
 			n.confChangedAt = m.now() // not again before the timeout, should it not help
 			m.eventAt(Notice, "+fix-slave-config", n)
@@ -164,21 +264,24 @@ func (m *Machine) replicaFollows(n *node) {
 	}
 }
 
-// follows reports whether a replica says that it replicates from a.
-func (m *Machine) follows(n *node, a Addr) bool {
-	if n.masterPort != a.Port {
+// follows reports whether a server says that it replicates from a.
+func (m *Machine) follows(n *node, a Addr) bool { return m.leadsTo(n.masterHost, n.masterPort, a) }
+
+// leadsTo reports whether a server that was told to replicate from host and port replicates from a. Two names may lead to one address.
+func (m *Machine) leadsTo(host string, port int, a Addr) bool {
+	if port != a.Port || host == "" {
 		return false
 	}
-	if n.masterHost == a.IP || strings.EqualFold(n.masterHost, a.Host) {
+	if host == a.IP || strings.EqualFold(host, a.Host) {
 		return true
 	}
-	b, ok := m.addr(n.masterHost, n.masterPort)
-	return ok && b.same(a)
+	b, ok := m.addr(host, port)
+	return ok && b.IP != "" && b.IP == a.IP
 }
 
 // looksSane reports whether a master can be trusted to be the one that replicas should follow.
 func (m *Machine) looksSane(ms *master) bool {
-	return ms.roleReported == Master && !ms.has(sDown|oDown) && m.now()-ms.infoAt < 2*m.tune.InfoPeriod && ms.infoAt != 0
+	return ms.proved() && ms.roleReported == Master && !ms.has(sDown|oDown) && m.now()-ms.infoAt < 2*m.tune.InfoPeriod && ms.infoAt != 0
 }
 
 // notDownFor reports whether an instance has not been down for that long.
@@ -191,7 +294,11 @@ func (m *Machine) notDownFor(n *node, ms int64) bool {
 // connections, so that they ask anew who the master is.
 func (m *Machine) slaveOf(n *node, a Addr) { m.reconfigure(n, m.show(a), strconv.Itoa(a.Port)) }
 
+// reconfigure is only for a server that has been proved to be the one that is meant: see identify.
 func (m *Machine) reconfigure(n *node, host, port string) {
+	if !n.proved() {
+		return
+	}
 	c := n.link.cmd
 	m.send(c, n, ignoreAnswer, "MULTI")
 	m.send(c, n, ignoreAnswer, "SLAVEOF", host, port)

@@ -23,7 +23,15 @@ type conn struct {
 	ready   bool // Subscription: SUBSCRIBE was confirmed
 	since   int64
 	localIP string
-	pending []pending
+	// remoteIP is the address that the connection led to: what the name stood for then.
+	remoteIP string
+	pending  []pending
+
+	// What INFO has shown on this connection: who answers, whether that is the one that is meant (see identify), and as what it came.
+	runID    string
+	proved   bool
+	reported bool
+	cameAs   Kind
 }
 
 // link is what connects us to an instance. Masters that know the same sentinel share one, so that it gets one PING for all.
@@ -97,8 +105,11 @@ func (m *Machine) open(n *node, k ConnKind) *conn {
 	m.nextID++
 	c := &conn{id: m.nextID, kind: k, link: n.link, since: m.now()}
 	m.conns[c.id] = c
-	m.refresh(&n.addr)
-	m.emit(Connect{Link: c.id, Kind: k, Peer: n.kind, Name: n.name, Host: n.addr.best(), Port: n.addr.Port})
+	host := n.addr.best()
+	if m.set.ResolveHostnames {
+		host = n.addr.Host // a name is resolved anew by each connection
+	}
+	m.emit(Connect{Link: c.id, Kind: k, Peer: n.kind, Name: n.name, Host: host, Port: n.addr.Port})
 	return c
 }
 
@@ -168,32 +179,64 @@ func (m *Machine) share(n *node) {
 	}
 }
 
-// reconnect opens what is missing, at most once in a ping period for each connection.
+// retryPeriod is how often a connection that is missing is tried: often while the instance is not seen as down yet, so that one that was away for a
+// moment is not taken to be down although it is back; then once in a ping period.
+func (m *Machine) retryPeriod(n *node) int64 {
+	if n.has(sDown) {
+		return m.tune.PingPeriod
+	}
+	return m.pingPeriod(n)
+}
+
+// reconnect opens what is missing.
 func (m *Machine) reconnect(n *node) {
 	l := n.link
 	if n.addr.Port == 0 || l.users[0] != n {
 		return
 	}
-	if l.cmd == nil && m.due(n.master, l.cmdTried, m.tune.PingPeriod) {
+	m.dropMoved(n)
+	period := m.retryPeriod(n)
+	if l.cmd == nil && m.due(n.master, l.cmdTried, period) {
 		l.cmdTried = m.now()
 		l.cmd = m.open(n, Commands)
 	}
-	if n.kind != Sentinel && l.sub == nil && m.due(n.master, l.subTried, m.tune.PingPeriod) {
+	if n.kind != Sentinel && l.sub == nil && m.due(n.master, l.subTried, period) {
 		l.subTried = m.now()
 		l.sub = m.open(n, Subscription)
 	}
 }
 
-// Connected tells that a connection that Connect asked for is up, and which address it has at this end.
-func (m *Machine) Connected(id LinkID, localIP string) {
+// dropMoved closes the connections of an instance whose name stands for another address by now: who is at the old one is another one's business.
+func (m *Machine) dropMoved(n *node) {
+	if !m.set.ResolveHostnames || m.opt.Resolve == nil || isIP(n.addr.Host) {
+		return
+	}
+	ips := m.opt.Resolve(n.addr.Host)
+	if len(ips) == 0 {
+		return
+	}
+	for _, c := range []*conn{n.link.cmd, n.link.sub} {
+		if c != nil && c.up && !slices.Contains(ips, c.remoteIP) {
+			m.event(Notice, "-moved-link-reconnection", n, m.details(n)+" #"+n.addr.Host+" is at "+strings.Join(ips, " ")+" now, no longer at "+c.remoteIP)
+			m.close(c)
+		}
+	}
+}
+
+// Connected tells that a connection that Connect asked for is up, and which addresses it has at this end and at the other.
+func (m *Machine) Connected(id LinkID, localIP, remoteIP string) {
 	c := m.conns[id]
 	if c == nil || c.up {
 		return
 	}
 	c.up, c.since, c.localIP = true, m.now(), localIP
 	n := c.link.users[0]
+	c.remoteIP = remoteIP
 	for _, u := range c.link.users {
 		u.unreachable = 0
+		if !isIP(u.addr.Host) {
+			u.addr.IP = remoteIP
+		}
 		m.wake(u.master)
 	}
 	m.authenticate(c, n)
@@ -311,7 +354,7 @@ func (m *Machine) Reply(id LinkID, v resp.Value) {
 	case infoAnswer:
 		n.infoPending--
 		if v.Kind == resp.Bulk && !n.gone {
-			m.infoAnswered(n, v.Str)
+			m.infoAnswered(c, n, v.Str)
 		}
 	case publishAnswer:
 		if v.Kind != resp.Error {
@@ -414,7 +457,7 @@ func (m *Machine) pingAnswered(l *link, n *node, v resp.Value) {
 		if v.IsError("NOAUTH") || v.IsError("WRONGPASS") || v.IsError("NOPERM") {
 			l.refusedAt = now
 		}
-		if v.IsError("BUSY") && n.has(sDown) && !n.has(scriptKillSent) {
+		if v.IsError("BUSY") && n.has(sDown) && !n.has(scriptKillSent) && n.proved() {
 			// The server is stuck in a script: try to end it, once in each time that it is down.
 			m.send(l.cmd, n, ignoreAnswer, "SCRIPT", "KILL")
 			n.flags |= scriptKillSent
@@ -439,7 +482,7 @@ func (m *Machine) infoPeriod(n *node) int64 {
 		return m.easing(ms.stateSince)
 	case n.kind == Replica && n.has(reconfSent|reconfInProgress) && ms.has(failoverInProgress):
 		return m.easing(n.reconfAt)
-	case n.kind == Replica && (ms.has(oDown|failoverInProgress) || n.linkDownTime > 0):
+	case n.kind == Replica && (ms.has(oDown|failoverInProgress) || n.linkDownTime > 0 || n.roleReported == Master), n.doubt != "":
 		return min(m.tune.InfoPeriod, 1000)
 	}
 	return m.tune.InfoPeriod
@@ -492,6 +535,12 @@ func (m *Machine) askInfo(n *node) {
 	m.send(n.link.cmd, n, infoAnswer, "INFO")
 }
 
+// askAll asks the master and all replicas for INFO at once.
+func (m *Machine) askAll(ms *master) {
+	ms.infoWanted = true
+	m.hurry(ms)
+}
+
 // hurry asks all replicas for INFO at once: the choice among them should rest on what they are now.
 func (m *Machine) hurry(ms *master) {
 	for _, n := range ms.replicas {
@@ -513,6 +562,6 @@ func (m *Machine) dropStale(n *node) {
 }
 
 // address strings of links, for messages.
-func (n *node) at() string { return hostPort(n.addr.best(), n.addr.Port) }
+func (n *node) at() string { return hostPort(n.addr.Host, n.addr.Port) }
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }

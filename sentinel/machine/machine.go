@@ -29,9 +29,9 @@ type LinkID uint64
 type Options struct {
 	// Rand decides ties in time: who stands for election first. It must be seeded differently in each sentinel.
 	Rand *rand.Rand
-	// Resolve turns a host name into an IP address. It is asked only where resolve-hostnames is on, must return at once, and
-	// may answer from what it knows. nil: no name can be resolved.
-	Resolve func(host string) (ip string, ok bool)
+	// Resolve turns a host name into its IP addresses, the best one first; none if it cannot. It is asked only where resolve-hostnames is on, must
+	// return at once, and may answer from what it knew some seconds ago. nil: no name can be resolved. Connections do not rely on it.
+	Resolve func(host string) (ips []string)
 	// Executable reports whether a script can be run. nil: every one can.
 	Executable func(path string) bool
 	// Port is the port that is announced where announce-port is not set.
@@ -128,15 +128,16 @@ func (a Addr) best() string {
 	return a.Host
 }
 
-// same compares addresses: by what their hosts resolve to, or by name where one does not resolve.
+// same compares addresses. Names are compared as names: what they stood for a moment ago may have been swapped since. A name and an
+// address are the same if the name was last seen there.
 func (a Addr) same(b Addr) bool {
 	if a.Port != b.Port {
 		return false
 	}
-	if a.IP != "" && b.IP != "" {
-		return a.IP == b.IP
+	if strings.EqualFold(a.Host, b.Host) {
+		return true
 	}
-	return strings.EqualFold(a.Host, b.Host)
+	return a.IP != "" && a.IP == b.IP && (isIP(a.Host) || isIP(b.Host))
 }
 
 // isIP is true for the text of an IP address.
@@ -156,20 +157,11 @@ func (m *Machine) addr(host string, port int) (a Addr, ok bool) {
 		return a, false
 	}
 	if m.opt.Resolve != nil {
-		if ip, found := m.opt.Resolve(host); found {
-			a.IP = ip
+		if ips := m.opt.Resolve(host); len(ips) > 0 {
+			a.IP = ips[0]
 		}
 	}
 	return a, true
-}
-
-// refresh resolves a name again, as is done before each connection and comparison.
-func (m *Machine) refresh(a *Addr) {
-	if m.set.ResolveHostnames && m.opt.Resolve != nil && !isIP(a.Host) {
-		if ip, ok := m.opt.Resolve(a.Host); ok {
-			a.IP = ip
-		}
-	}
 }
 
 // show is the host as others are told it.

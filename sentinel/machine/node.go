@@ -43,8 +43,10 @@ type node struct {
 	addr   Addr
 	master *master
 	link   *link
-	flags  flags
-	gone   bool // removed: replies that are still under way are not for it
+	// provedRun is the run id under which it was last proved to be the one that is meant, doubt why it is not now. See identify.
+	provedRun, doubt string
+	flags            flags
+	gone             bool // removed: replies that are still under way are not for it
 
 	downAfter   int64
 	sDownSince  int64
@@ -66,25 +68,30 @@ type node struct {
 	masterHost    string
 	masterPort    int
 	masterLinkUp  bool
+	replIDs       [2]string
+	syncing       bool
 	linkDownTime  int64
 	priority      int
 	offset        int64
 	unannounced   bool
 	reconfAt      int64 // when SLAVEOF was sent
 	rebootSince   int64
-	tried         bool // permissions were tried
-	missing       []string
+	// epochAsReplica is the epoch in which it was last known to be no master.
+	epochAsReplica int64
+	tried          bool // permissions were tried
+	missing        []string
 
 	// Sentinels: what it last answered about the master.
-	askSent     int64
-	askedEpoch  int64 // the epoch it was last asked to vote in
-	askPending  int
-	askAnswered int64
-	leader      string
-	leaderEpoch int64
-	unreachable int64 // since when its announced address could not be reached, 0: it can
-	pingRefusal string
-	authRefusal string
+	askSent                 int64
+	askedEpoch              int64 // the epoch it was last asked to vote in
+	askPending              int
+	askAnswered             int64
+	leader                  string
+	leaderEpoch             int64
+	helloEpoch, helloConfig int64 // the epochs of its last hello
+	unreachable             int64 // since when its announced address could not be reached, 0: it can
+	pingRefusal             string
+	authRefusal             string
 }
 
 // failoverState is how far a failover has come.
@@ -116,6 +123,8 @@ type master struct {
 	rebootDownAfter    int64
 	renames            []Rename
 	configEpoch        int64
+	adopt              bool     // whatever answers at its addresses is taken for what was there before
+	history            []string // replication ids that are known to be of its history, newest first
 
 	replicas, sentinels []*node
 
@@ -156,6 +165,7 @@ func (m *Machine) initNode(n *node) {
 	if n.kind == Replica {
 		n.roleReported = Replica
 	}
+	n.epochAsReplica = m.epoch
 }
 
 // has reports whether any of f is set.

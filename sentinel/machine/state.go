@@ -39,6 +39,7 @@ type MasterState struct {
 	ReconfigScript     string
 	AuthUser, AuthPass string
 	RebootDownAfter    int64
+	Adopt              bool // whatever answers at the known addresses is taken for what was there before
 	ConfigEpoch        int64
 	LeaderEpoch        int64
 	Replicas           []HostPort
@@ -113,7 +114,7 @@ func (m *Machine) restore(s MasterState) error {
 	}
 	ms.notificationScript, ms.reconfigScriptPath = s.NotificationScript, s.ReconfigScript
 	ms.authUser, ms.authPass = s.AuthUser, s.AuthPass
-	ms.rebootDownAfter = s.RebootDownAfter
+	ms.rebootDownAfter, ms.adopt = s.RebootDownAfter, s.Adopt
 	ms.configEpoch, ms.leaderEpoch = s.ConfigEpoch, s.LeaderEpoch
 	ms.renames = append([]Rename(nil), s.Renames...)
 	m.epoch = max(m.epoch, s.ConfigEpoch)
@@ -137,16 +138,24 @@ func (m *Machine) restore(s MasterState) error {
 	return nil
 }
 
+// kept is the host as it is kept: a name where names can be read again, since an address would be another one's after the next restart.
+func (m *Machine) kept(a Addr) string {
+	if m.set.ResolveHostnames {
+		return a.Host
+	}
+	return a.best()
+}
+
 // State returns what is to be kept.
 func (m *Machine) State() State {
 	s := State{MyID: m.myID, CurrentEpoch: m.epoch, Settings: m.set, Masters: make([]MasterState, 0, len(m.masters))}
 	for _, ms := range m.masters {
 		a := ms.currentAddr()
 		st := MasterState{
-			Name: ms.name, Host: m.show(a), Port: a.Port, Quorum: ms.quorum,
+			Name: ms.name, Host: m.kept(a), Port: a.Port, Quorum: ms.quorum,
 			DownAfter: ms.downAfter, FailoverTimeout: ms.failoverTimeout, ParallelSyncs: ms.parallelSyncs,
 			NotificationScript: ms.notificationScript, ReconfigScript: ms.reconfigScriptPath, AuthUser: ms.authUser, AuthPass: ms.authPass,
-			RebootDownAfter: ms.rebootDownAfter, ConfigEpoch: ms.configEpoch, LeaderEpoch: ms.leaderEpoch,
+			RebootDownAfter: ms.rebootDownAfter, Adopt: ms.adopt, ConfigEpoch: ms.configEpoch, LeaderEpoch: ms.leaderEpoch,
 			Renames: append([]Rename(nil), ms.renames...),
 		}
 		for _, r := range ms.replicas {
@@ -154,11 +163,11 @@ func (m *Machine) State() State {
 			if ra.same(a) {
 				ra = ms.addr // the promoted replica is written as the master, so the old master takes its place
 			}
-			st.Replicas = append(st.Replicas, HostPort{m.show(ra), ra.Port})
+			st.Replicas = append(st.Replicas, HostPort{m.kept(ra), ra.Port})
 		}
 		for _, p := range ms.sentinels {
 			if p.runID != "" {
-				st.Sentinels = append(st.Sentinels, PeerState{m.show(p.addr), p.addr.Port, p.runID})
+				st.Sentinels = append(st.Sentinels, PeerState{m.kept(p.addr), p.addr.Port, p.runID})
 			}
 		}
 		s.Masters = append(s.Masters, st)

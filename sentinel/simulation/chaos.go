@@ -43,6 +43,12 @@ func Chaos(seed uint64, log func(string)) Result {
 		Delay:           []int64{0, 2, 5, 30}[rng.IntN(4)],
 		Tune:            quicken,
 	}
+	switch rng.IntN(4) { // addresses: fixed, and vouched for; or reused by strangers; or names
+	case 0, 1:
+		cfg.Adopt, cfg.Restarts = true, "era"
+	case 2:
+		cfg.Names = true
+	}
 	cfg.Quorum = cfg.Sentinels/2 + 1
 	if rng.IntN(4) == 0 {
 		cfg.Quorum = 1 + rng.IntN(cfg.Sentinels)
@@ -119,7 +125,7 @@ func (w *World) disturb(rng *rand.Rand, forcing bool) {
 	sentinel := w.sentinels[rng.IntN(len(w.sentinels))]
 	server := w.servers[rng.IntN(len(w.servers))]
 	set := rng.IntN(w.cfg.Masters)
-	switch rng.IntN(35) {
+	switch rng.IntN(38) {
 	case 0, 1, 2, 3, 4, 5, 26, 27: // what all this is about: the master fails
 		if m := w.master(set); m != nil {
 			if rng.IntN(3) == 0 {
@@ -190,6 +196,15 @@ func (w *World) disturb(rng *rand.Rand, forcing bool) {
 				w.note("failover by hand on %s: %v", sentinel.name(), m.Failover(masterName(set), false))
 			})
 		}
+	case 35, 36: // an address changes hands
+		if !w.cfg.Adopt {
+			w.stranger(server)
+		}
+	case 37:
+		if other := w.servers[rng.IntN(len(w.servers))]; w.cfg.Names && other != server {
+			w.note("%s and %s start again at each other's addresses", server.name(), other.name())
+			w.swap(server, other)
+		}
 	case 34:
 		sentinel.do(func(m *machine.Machine) {
 			w.note("coordinated failover on %s: %v", sentinel.name(), m.Failover(masterName(set), true))
@@ -238,7 +253,7 @@ func (w *World) master(set int) *server {
 			best = host
 		}
 	}
-	s, _ := w.byIP[best].(*server)
+	s, _ := w.find(best).(*server)
 	return s
 }
 

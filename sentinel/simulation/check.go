@@ -2,9 +2,11 @@ package simulation
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
+	"picket/cause"
 	"picket/sentinel/machine"
 )
 
@@ -88,9 +90,11 @@ func (c *checker) fail(format string, args ...any) {
 }
 
 // setAt is the number of the master that the server at an address belongs to, -1 for none.
-func (w *World) setAt(ip string) int {
-	if s, ok := w.byIP[ip].(*server); ok {
-		return s.set
+func (w *World) setAt(addr string) int {
+	for _, s := range w.servers {
+		if s.addr == addr {
+			return s.set
+		}
 	}
 	return -1
 }
@@ -152,7 +156,7 @@ func (c *checker) sent(s *sentinel, l *link, cmd []string) {
 			c.promotes(s, l.peer.(*server))
 		}
 	case "FAILOVER":
-		if to, ok := c.w.byIP[cmd[2]].(*server); ok {
+		if to, ok := c.w.find(cmd[2]).(*server); ok {
 			c.promotes(s, to)
 		}
 	}
@@ -184,6 +188,9 @@ func (c *checker) announced(s *sentinel, set int, epoch, config int64, addr stri
 
 // promotes: only a leader does, and one replica in an epoch.
 func (c *checker) promotes(s *sentinel, to *server) {
+	if to.set < 0 {
+		return // see execute
+	}
 	epoch, leads := c.leading[watch{s, to.set}]
 	if !leads {
 		c.fail("sentinel %s promotes %s and leads no failover", s.name(), to.name())
@@ -271,6 +278,18 @@ func (w *World) Converged() string {
 	return ""
 }
 
+// unproved reports whether all sentinels say that a server may be a stranger's.
+func (w *World) unproved(set int, s *server) bool {
+	for _, o := range w.sentinels {
+		if !slices.ContainsFunc(o.m.Gates(masterName(set)), func(g machine.Gate) bool {
+			return g.ID == cause.SentinelServerUnproved && strings.Contains(g.Text, s.addr+":")
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
 func (w *World) converged(set int) string {
 	var master string
 	for _, s := range w.sentinels {
@@ -290,6 +309,9 @@ func (w *World) converged(set int) string {
 		}
 	}
 	for _, s := range w.set(set) {
+		if s.addr != master && !w.cfg.Adopt && w.unproved(set, s) {
+			continue // nobody can know any more that it is one of us, so its data must stay as they are
+		}
 		switch {
 		case s.addr == master && s.masterIP != "":
 			return fmt.Sprintf("%s is said to be the master but is a replica of %s", s.name(), w.nameOf(s.masterIP))

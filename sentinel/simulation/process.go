@@ -33,12 +33,14 @@ type sentinel struct {
 	jump   int64   // ms that its wall clock is wrong by
 	tickAt int64
 	noDisk bool // writes fail
+	names  map[string]known
 	// The highest epochs that it has told anyone: the current one, and of the configuration of each master.
 	told       int64
 	toldConfig []int64
 }
 
 func (s *sentinel) ip() string   { return s.addr }
+func (s *sentinel) at() string   { return s.addr }
 func (s *sentinel) up() bool     { return s.m != nil }
 func (s *sentinel) name() string { return string(rune('A' + s.id)) }
 
@@ -67,7 +69,7 @@ func (s *sentinel) start() {
 		}
 	}
 	m, err := machine.New(st, machine.Options{
-		Rand: rand.New(rand.NewPCG(s.w.rng.Uint64(), uint64(s.id))), Port: sentinelPort,
+		Rand: rand.New(rand.NewPCG(s.w.rng.Uint64(), uint64(s.id))), Port: sentinelPort, Resolve: s.resolve,
 	}, s.clock())
 	if err != nil {
 		panic(err)
@@ -263,11 +265,11 @@ func (l *link) lost(s *sentinel, why string) {
 
 func (s *sentinel) connect(c machine.Connect) {
 	w := s.w
-	l := &link{w: w, from: s, life: s.life, id: c.Link, kind: c.Kind, peer: w.byIP[c.Host]}
+	l := &link{w: w, from: s, life: s.life, id: c.Link, kind: c.Kind, peer: s.dial(c.Host)}
 	s.links[c.Link] = l
 	d := 2 * w.delay()
 	life := s.life
-	reach := l.peer != nil && w.reachable(s.addr, c.Host)
+	reach := l.peer != nil && w.reachable(s.addr, l.peer.ip())
 	if reach && !l.peer.up() {
 		w.after(d, func() {
 			if s.life == life && s.links[l.id] == l {
@@ -296,7 +298,7 @@ func (s *sentinel) connect(c machine.Connect) {
 		if srv, ok := l.peer.(*server); ok {
 			srv.links = append(srv.links, l)
 		}
-		s.do(func(m *machine.Machine) { m.Connected(l.id, s.addr) })
+		s.do(func(m *machine.Machine) { m.Connected(l.id, s.addr, l.peer.at()) })
 	})
 }
 
@@ -411,7 +413,11 @@ type server struct {
 	forbidden  string // the command that our user may not give
 	runID      string
 	priority   int
-	offset     int64
+	hist       *history
+	offset     int64  // how far it is in hist
+	keys       bool   // it has data
+	linked     bool   // it was connected with its master since it was started
+	place      string // where it is now: addr, or what that name stands for
 	masterIP   string // empty: a master
 	masterPort int
 	syncAt     int64  // µs from when on the replication link is up, if the master can be reached
@@ -424,7 +430,16 @@ type server struct {
 	masterUntil int64
 }
 
+// history is what a server's data has come from: a stream of writes, which began where it left the one before.
+type history struct {
+	id     string
+	parent *history
+	from   int64 // how far in parent it began
+	told   bool  // the server knows the id of parent
+}
+
 func (s *server) ip() string   { return s.addr }
+func (s *server) at() string   { return s.place }
 func (s *server) up() bool     { return s.alive }
 func (s *server) name() string { return "s" + strconv.Itoa(s.id+1) }
 
@@ -441,6 +456,7 @@ func (s *server) kill() {
 	if !s.alive {
 		return
 	}
+	s.sync()
 	s.alive, s.hung, s.stuck = false, false, nil
 	for _, l := range append([]*link(nil), s.links...) {
 		l.lost(l.from, "connection reset")
@@ -452,14 +468,44 @@ func (s *server) restart() {
 	if s.alive {
 		return
 	}
+	s.w.evict(s)
+	s.restartAt()
+}
+
+// restartAt starts it where it is.
+func (s *server) restartAt() {
 	s.alive = true
 	if s.masterIP == "" {
 		s.masterUntil = s.w.now
 	}
 	s.masterIP, s.masterPort = s.keptIP, s.keptPort
 	s.runID = s.w.randomID()
+	s.load()
 	s.syncAt = s.w.now + 300e3
 	s.lastSync = s.w.now
+}
+
+// load reads what was kept of the data: nothing; or a snapshot, which says what history it is of; or an append-only file, which does not. The two may be older
+// than what the server had.
+func (s *server) load() {
+	was := s.hist
+	s.linked = false
+	kinds := s.w.cfg.Restarts
+	if len(kinds) == 0 {
+		kinds = "e"
+	}
+	kind := kinds[s.w.rng.IntN(len(kinds))]
+	if s.w.rng.IntN(2) == 0 && kind != 'e' {
+		s.offset -= min(s.offset, s.w.rng.Int64N(3000))
+	}
+	switch {
+	case kind == 'e':
+		s.hist, s.offset, s.keys = &history{id: s.w.randomID()}, 0, false
+	case kind == 'a':
+		s.hist, s.offset = &history{id: s.w.randomID(), parent: was, from: s.offset}, 0
+	case s.masterIP == "":
+		s.hist = &history{id: s.w.randomID(), parent: was, from: s.offset, told: true}
+	}
 }
 
 func (s *server) resume() {
@@ -476,7 +522,7 @@ func (s *server) linkUp() bool {
 	if s.masterIP == "" || s.w.now < s.syncAt {
 		return false
 	}
-	m, ok := s.w.byIP[s.masterIP].(*server)
+	m, ok := s.w.find(s.masterIP).(*server)
 	return ok && m.alive && !m.hung && s.w.reachable(s.addr, m.addr) && m.chained(len(s.w.servers))
 }
 
@@ -485,7 +531,7 @@ func (s *server) chained(n int) bool {
 	if s.masterIP == "" {
 		return true
 	}
-	m, ok := s.w.byIP[s.masterIP].(*server)
+	m, ok := s.w.find(s.masterIP).(*server)
 	return n > 0 && ok && m.alive && s.w.now >= s.syncAt && m.chained(n-1)
 }
 
@@ -495,11 +541,11 @@ func (s *server) sync() {
 		s.offset += (s.w.now - s.lastSync) / 1000
 		s.lastSync = s.w.now
 	} else if s.linkUp() {
-		m := s.w.byIP[s.masterIP].(*server)
+		m := s.w.find(s.masterIP).(*server)
 		if m.masterIP == "" {
 			m.sync()
 		}
-		s.offset = m.offset
+		s.hist, s.offset, s.keys, s.linked = m.hist, m.offset, m.keys, true
 		s.lastSync = s.w.now
 	}
 }
@@ -510,8 +556,11 @@ func (s *server) become(ip string, port int, d int64) {
 	if ip == s.masterIP && port == s.masterPort {
 		return
 	}
-	if s.masterIP == "" {
+	switch "" {
+	case s.masterIP:
 		s.masterUntil = s.w.now
+	case ip:
+		s.hist = &history{id: s.w.randomID(), parent: s.hist, from: s.offset, told: true}
 	}
 	s.masterIP, s.masterPort, s.syncAt = ip, port, s.w.now+d
 	s.lastSync = s.w.now
@@ -554,7 +603,7 @@ func (s *server) receive(l *link, cmd []string) {
 	case "SUBSCRIBE":
 		l.reply(resp.Value{Kind: resp.Array, Elems: []resp.Value{resp.Str("subscribe"), resp.Str(cmd[1]), resp.Int(1)}})
 	case "FAILOVER": // TO host port TIMEOUT ms: the replica catches up and takes over, and we follow it
-		to, ok := s.w.byIP[cmd[2]].(*server)
+		to, ok := s.w.find(cmd[2]).(*server)
 		if !ok || s.masterIP != "" || to.masterIP != s.addr || !to.linkUp() {
 			l.reply(resp.Err("ERR FAILOVER target is not a replica."))
 			return
@@ -578,6 +627,9 @@ func (s *server) receive(l *link, cmd []string) {
 }
 
 func (s *server) execute(l *link, cmd []string) {
+	if s.set < 0 {
+		s.w.check.fail("sentinel %s reconfigures a stranger's server that has the address of one of ours: %v", l.from.name(), cmd)
+	}
 	switch strings.Join(cmd[:2], " ") {
 	case "SLAVEOF NO":
 		s.become("", 0, 0)
@@ -625,12 +677,18 @@ func (s *server) publish(msg string) int {
 func (s *server) info() string {
 	s.sync()
 	var b strings.Builder
-	fmt.Fprintf(&b, "run_id:%s\r\n", s.runID)
+	fmt.Fprintf(&b, "run_id:%s\r\nmaster_replid:%s\r\n", s.runID, s.hist.id)
+	if s.hist.told {
+		fmt.Fprintf(&b, "master_replid2:%s\r\n", s.hist.parent.id)
+	}
+	if s.keys {
+		b.WriteString("db0:keys=1,expires=0,avg_ttl=0\r\n")
+	}
 	if s.masterIP == "" {
-		b.WriteString("role:master\r\n")
+		fmt.Fprintf(&b, "role:master\r\nmaster_repl_offset:%d\r\n", s.offset)
 		n := 0
 		for _, o := range s.w.servers {
-			if o != s && o.alive && o.masterIP == s.addr && o.linkUp() {
+			if o != s && o.alive && s.w.find(o.masterIP) == host(s) && o.linkUp() {
 				if s.w.cfg.OldInfo {
 					fmt.Fprintf(&b, "slave%d:%s,%d,online\r\n", n, o.addr, serverPort)
 				} else {
@@ -644,7 +702,11 @@ func (s *server) info() string {
 	status := "up"
 	if !s.linkUp() {
 		status = "down"
-		fmt.Fprintf(&b, "master_link_down_since_seconds:%d\r\n", max(s.w.now-s.lastSync, 0)/1e6)
+		since := max(s.w.now-s.lastSync, 0) / 1e6
+		if !s.linked {
+			since = -1
+		}
+		fmt.Fprintf(&b, "master_link_down_since_seconds:%d\r\n", since)
 	}
 	fmt.Fprintf(&b, "role:slave\r\nmaster_host:%s\r\nmaster_port:%d\r\nmaster_link_status:%s\r\nslave_priority:%d\r\nslave_repl_offset:%d\r\nreplica_announced:1\r\n",
 		s.masterIP, s.masterPort, status, s.priority, s.offset)

@@ -37,6 +37,9 @@ type Config struct {
 	LoseHello, RepeatHello, LoseRewrite float64 // chances
 	Priorities                          []int   // of the servers, 100 where missing
 	Discovered                          bool    // the sentinels know all instances from the start
+	Restarts                            string  // what servers read when they start: any letter of e (nothing), r (a snapshot), a (an append-only file); empty: e
+	Adopt                               bool    // the sentinels take whatever answers at an address for what was there before
+	Names                               bool    // servers are known by names, and get other addresses when they start again
 	OldInfo                             bool    // INFO lists replicas as Redis 2.6 does: slave0:ADDRESS,PORT,online
 }
 
@@ -49,6 +52,9 @@ type World struct {
 	queue     events
 	sentinels []*sentinel
 	servers   []*server
+	strangers []*server         // they have nothing to do with the group, but may get the addresses of its servers
+	dns       map[string]string // where names are
+	places    int               // addresses given out
 	byIP      map[string]host
 	cut       map[[2]string]bool // partitioned pairs of addresses, both ways
 	slow      int64              // extra delay of every message, ms
@@ -62,7 +68,8 @@ type World struct {
 }
 
 type host interface {
-	ip() string
+	ip() string // what it is known by, all its life
+	at() string // the address that it has now
 	up() bool
 }
 
@@ -120,29 +127,37 @@ func New(cfg Config) *World {
 	cfg.Masters = max(cfg.Masters, 1)
 	w := &World{
 		cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0x9e3779b97f4a7c15)), now: 3600e6, // well above 0, as a real clock
-		byIP: map[string]host{}, cut: map[[2]string]bool{},
+		byIP: map[string]host{}, cut: map[[2]string]bool{}, dns: map[string]string{},
 	}
 	w.check.init(w)
 	for i := range cfg.Masters * cfg.Servers {
-		s := &server{w: w, id: i, set: i / cfg.Servers, addr: fmt.Sprintf("10.0.1.%d", i+1), alive: true, priority: 100, runID: w.randomID(), offset: 1000}
+		s := &server{w: w, id: i, set: i / cfg.Servers, addr: fmt.Sprintf("10.0.1.%d", i+1), alive: true, priority: 100, runID: w.randomID(), offset: 1000, keys: true, linked: true}
+		s.place = s.addr
+		if cfg.Names {
+			s.addr = fmt.Sprintf("s%d.test", i+1)
+			w.dns[s.addr] = s.place
+		}
 		if i < len(cfg.Priorities) {
 			s.priority = cfg.Priorities[i]
 		}
 		if first := s.set * cfg.Servers; i > first {
 			s.masterIP, s.masterPort, s.syncAt = w.servers[first].addr, serverPort, w.now
+			s.hist = w.servers[first].hist
+		} else {
+			s.hist = &history{id: w.randomID()}
 		}
 		s.keptIP, s.keptPort = s.masterIP, s.masterPort
 		w.servers = append(w.servers, s)
-		w.byIP[s.addr] = s
+		w.byIP[s.place] = s
 	}
 	for i := range cfg.Sentinels {
 		s := &sentinel{w: w, id: i, addr: fmt.Sprintf("10.0.0.%d", i+1), rate: 1, links: map[machine.LinkID]*link{}, toldConfig: make([]int64, cfg.Masters)}
 		s.runID = fmt.Sprintf("%c%s", 'a'+i, w.randomID()[1:])
-		s.kept = machine.State{MyID: s.runID}
+		s.kept = machine.State{MyID: s.runID, Settings: machine.Settings{ResolveHostnames: cfg.Names, AnnounceHostnames: cfg.Names}}
 		for set := range cfg.Masters {
 			s.kept.Masters = append(s.kept.Masters, machine.MasterState{
 				Name: masterName(set), Host: w.set(set)[0].addr, Port: serverPort, Quorum: cfg.Quorum,
-				DownAfter: cfg.DownAfter, FailoverTimeout: cfg.FailoverTimeout, ParallelSyncs: cfg.ParallelSyncs,
+				DownAfter: cfg.DownAfter, FailoverTimeout: cfg.FailoverTimeout, ParallelSyncs: cfg.ParallelSyncs, Adopt: cfg.Adopt,
 			})
 		}
 		w.sentinels = append(w.sentinels, s)
@@ -155,6 +170,14 @@ func New(cfg Config) *World {
 		s.start()
 	}
 	return w
+}
+
+// find is who answers at an address, or has a name now.
+func (w *World) find(host string) host {
+	if ip, ok := w.dns[host]; ok {
+		host = ip
+	}
+	return w.byIP[host]
 }
 
 // set are the servers of one master.

@@ -1,0 +1,129 @@
+package machine
+
+import (
+	"slices"
+	"strings"
+)
+
+// Who is at the other end of a connection? An address does not say: containers swap their addresses, and that of one that is gone is given to
+// another one, perhaps to a server that has nothing to do with us and whose data one SLAVEOF would delete. So a server is reconfigured only
+// once it has proved, on the very connection that the command goes out on, that it belongs to the master that is meant:
+//
+//   - it is the process that has proved it before (its run id), or
+//   - it holds data of this master's: its replication ids, the present one and the one before, are of the master's history, or
+//   - it was told by somebody to follow this master, or the replica that is being promoted, or
+//   - it has not a single key and gets none, so that nothing can be lost, or
+//   - the operator vouches for the addresses (picket-adopt).
+//
+// The history is what a proved master says about itself, and a proved replica whose link to it is up. It begins with what the server at the
+// address that we were told to watch says first, unless replicas are known and those that can be asked have other data. A server that has read its data from an append-only file has a new history each time, and cannot be
+// told from a stranger's: Redis keeps the replication id in RDB files only.
+
+// maxHistory is how many replication ids of a master are remembered, newest first.
+const maxHistory = 32
+
+// proved reports whether the server at the other end of our connection for commands has proved that it is the one that is meant.
+func (n *node) proved() bool { return n.commandsUp() && n.link.cmd.proved }
+
+// identify decides whether an answer to INFO proves who gave it, and what can be learnt from it about the master's history.
+func (m *Machine) identify(c *conn, n *node, i *serverInfo) {
+	ms := n.master
+	c.runID = i.runID
+	n.doubt = m.doubt(n, i)
+	c.proved = n.doubt == ""
+	if !c.proved {
+		return
+	}
+	n.provedRun = i.runID
+	tells := n.kind == Master || n == ms.promoted
+	if i.role == "slave" {
+		tells = i.linkUp && m.followsUs(n, i)
+	}
+	if tells {
+		ms.remember(i.replIDs[1])
+		ms.remember(i.replIDs[0])
+	}
+}
+
+// doubt says why a server may be another one than is meant; empty if it is proved.
+func (m *Machine) doubt(n *node, i *serverInfo) string {
+	ms := n.master
+	known := func(id string) bool { return id != "" && slices.Contains(ms.history, id) }
+	empty := !i.keys && !i.loading && !i.syncing && !i.linkUp
+	if o := ms.twin(n, i.runID); o != nil {
+		return "the " + o.kind.String() + " " + o.at() + " answers there"
+	}
+	switch {
+	case i.runID != "" && i.runID == n.provedRun,
+		known(i.replIDs[0]), known(i.replIDs[1]),
+		n.kind == Replica && i.role == "slave" && m.followsUs(n, i),
+		n.kind == Master && i.role == "slave" && m.followsProved(n, i),
+		n.kind == Master && len(ms.history) == 0 && (i.role == "master" || m.followsUs(n, i)) && ms.uncontradicted(i),
+		empty,
+		ms.adopt:
+		return ""
+	}
+	if n.kind == Master && len(ms.history) == 0 {
+		return "no replica that is known confirms that this is its master"
+	}
+	if i.loading {
+		return "it reads its data from disk, and what they are is not known yet"
+	}
+	return "a server with data of its own answers there, which nothing shows to be a copy of this master's"
+}
+
+// uncontradicted reports whether the first server that answers as the master may be taken for it: a replica that is known has its data, or none can be asked.
+func (ms *master) uncontradicted(i *serverInfo) bool {
+	asked := false
+	for _, r := range ms.replicas {
+		if r.has(sDown) {
+			continue
+		}
+		asked = true
+		if r.infoAt != 0 && (i.replIDs[0] == "" || slices.Contains(r.replIDs[:], i.replIDs[0]) || i.replIDs[1] != "" && slices.Contains(r.replIDs[:], i.replIDs[1])) {
+			return true
+		}
+	}
+	return !asked
+}
+
+// twin is another instance of a master where the same process has proved itself, if there is one: then it is that, and not the one at n's address.
+func (ms *master) twin(n *node, runID string) *node {
+	if runID == "" {
+		return nil
+	}
+	if n != &ms.node && ms.proved() && ms.link.cmd.runID == runID {
+		return &ms.node
+	}
+	for _, o := range ms.replicas {
+		if o != n && o.proved() && o.link.cmd.runID == runID {
+			return o
+		}
+	}
+	return nil
+}
+
+// followsUs reports whether a server says that it was told to follow this master, or the one that is being made the master; of the master, that it takes
+// itself for a replica of one of its own.
+func (m *Machine) followsUs(n *node, i *serverInfo) bool {
+	ms := n.master
+	if n.kind == Replica {
+		return m.leadsTo(i.masterHost, i.masterPort, ms.addr) || ms.promoted != nil && m.leadsTo(i.masterHost, i.masterPort, ms.promoted.addr)
+	}
+	return slices.ContainsFunc(ms.replicas, func(r *node) bool { return m.leadsTo(i.masterHost, i.masterPort, r.addr) })
+}
+
+// followsProved reports whether a master says that it follows a replica of its own that is proved.
+func (m *Machine) followsProved(n *node, i *serverInfo) bool {
+	return slices.ContainsFunc(n.master.replicas, func(r *node) bool { return r.proved() && m.leadsTo(i.masterHost, i.masterPort, r.addr) })
+}
+
+// remember adds a replication id to what is known to be this master's history.
+func (ms *master) remember(id string) {
+	if id == "" || len(ms.history) > 0 && ms.history[0] == id {
+		return
+	}
+	ms.history = slices.DeleteFunc(ms.history, func(h string) bool { return h == id })
+	ms.history = slices.Insert(ms.history, 0, strings.Clone(id))
+	ms.history = ms.history[:min(len(ms.history), maxHistory)]
+}

@@ -157,7 +157,7 @@ func (b *Broker) purge() {
 func (w *worker) expire(e *store.Expired) {
 	b := w.b
 	if e.Session == nil {
-		if m, ok := b.retained.Get(e.Topic); ok && m.Expired(b.unix.Load()) {
+		if m := b.retained.get(e.Topic); m != nil && m.Expired(b.unix.Load()) {
 			b.forget(m)
 		}
 		return

@@ -34,7 +34,8 @@ type Broker struct {
 	log      *logging.Logger
 	settings atomic.Pointer[settings]
 	index    *topic.Index[*Session]
-	retained *topic.Tree[*session.Message]
+	retained *retained
+	memory   memory
 
 	mu       sync.Mutex // guards the table of sessions, dues and fights
 	sessions map[string]*Session
@@ -46,21 +47,18 @@ type Broker struct {
 	waitingLen int
 	wheel      [wheelSize]chain
 
-	queued        session.Budget // what waits in the queues of all sessions
-	outputHeld    atomic.Int64   // bytes that wait for slow receivers
-	retainedBytes atomic.Int64
-	retainedSeq   atomic.Uint64 // messages retained since the start
-	online        atomic.Int64  // sessions with a connection
-	clock         atomic.Uint32 // seconds since the start
-	unix          atomic.Int64  // seconds since 1970
-	started       time.Time
-	stats         stats
-	room          room
-	strain        strain
-	attempts      attempts
-	maintained    atomic.Pointer[maintenance] // nil: the broker is open
-	floodLine     oncePerSecond
-	retainedLine  oncePerSecond
+	queued       session.Budget // what waits in the queues of all sessions
+	online       atomic.Int64   // sessions with a connection
+	clock        atomic.Uint32  // seconds since the start
+	unix         atomic.Int64   // seconds since 1970
+	started      time.Time
+	stats        stats
+	room         room
+	strain       strain
+	attempts     attempts
+	maintained   atomic.Pointer[maintenance] // nil: the broker is open
+	floodLine    oncePerSecond
+	retainedLine oncePerSecond
 
 	workers   sync.Pool
 	hashing   chan struct{} // bounds how many passwords are hashed at once
@@ -76,7 +74,6 @@ type Broker struct {
 	store    store.Store // nil: nothing is kept beyond the broker's life
 	promises pendingAcks
 	throttle throttle
-	retainMu sync.Mutex               // with a store: held while a retained message is replaced, in memory and there
 	readers  chan struct{}            // bounds how many queues are read at once
 	failures atomic.Uint64            // batches that the store has refused
 	ailing   atomic.Pointer[cause.ID] // why the store cannot be written; nil: it can
@@ -88,10 +85,10 @@ type Broker struct {
 type settings struct {
 	Config
 	policies       []*access.Policy
-	receiveMaximum int                                // QoS 2 messages a client may leave unreleased, told in CONNACK
-	window         int                                // messages in flight to a client
-	maxWaiting     int                                // connections without CONNECT
-	waitingLimit   int64                              // bytes that may wait in all queues together, and that retained messages may hold
+	receiveMaximum int // QoS 2 messages a client may leave unreleased, told in CONNACK
+	window         int // messages in flight to a client
+	maxWaiting     int // connections without CONNECT
+	memory         memoryLimits
 	connections    map[*listener.Config]*atomic.Int64 // open connections by listener
 	fileRoom       int64                              // open connections that the limit on open files has room for
 	turnedAtOnce   int                                // connections without a place that may be told so at a time
@@ -102,12 +99,17 @@ type settings struct {
 // cannot be used or a listener cannot be opened; nothing is left running then.
 func Start(c Config, log *logging.Logger) (*Broker, error) {
 	b := &Broker{
-		log: log, index: topic.NewIndex[*Session](), retained: topic.NewTree[*session.Message](),
+		log: log, index: topic.NewIndex[*Session](),
 		sessions: make(map[string]*Session), fights: make(map[string]fight),
 		hashing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)), stopping: make(chan struct{}), started: time.Now(),
 	}
+	b.retained = newRetained(&b.memory)
+	b.queued.CountIn(account{&b.memory, heldQueued})
 	b.strain.init()
 	b.promises.init()
+	if c.Store != nil {
+		b.retained.commit = b.commit
+	}
 	b.store, b.readers = c.Store, make(chan struct{}, maxReaders)
 	b.context, b.end = context.WithCancel(context.Background())
 	b.workers.New = func() any { return b.newWorker() }
@@ -152,15 +154,14 @@ func (b *Broker) prepare(c Config) (*settings, error) {
 	if t.MaxOutputBytes <= 0 {
 		t.MaxOutputBytes = 8 << 20
 	}
-	if t.MaxTotalOutputBytes <= 0 {
-		t.MaxTotalOutputBytes = machineMemory() / 4
-	}
 	t.machineMemory = machineMemory()
 	t.fileRoom, t.turnedAtOnce = fileRoom(fileLimit())
-	t.waitingLimit = t.machineMemory / 4
-	if m := t.MemoryLimit; m > 0 {
-		t.waitingLimit = m / 2
-		t.MaxTotalOutputBytes = min(t.MaxTotalOutputBytes, m/4)
+	t.memory = limitsFor(t.machineMemory / 2) // the rest is for what the garbage collector has not found yet
+	if t.MemoryLimit > 0 {
+		t.memory = limitsFor(t.MemoryLimit)
+	}
+	if n := t.MaxTotalOutputBytes; n > 0 {
+		t.memory.kinds[heldOutput] = min(t.memory.kinds[heldOutput], n)
 	}
 	t.maxWaiting = max(1000, int(fileLimit()/4))
 	t.connections = make(map[*listener.Config]*atomic.Int64)
@@ -196,7 +197,7 @@ func (b *Broker) prepare(c Config) (*settings, error) {
 
 // install puts settings in force.
 func (b *Broker) install(t *settings) {
-	b.queued.SetLimit(t.waitingLimit)
+	b.memory.setLimits(t.memory)
 	b.settings.Store(t)
 }
 

@@ -72,7 +72,7 @@ type Config struct {
 	ConnectTimeout time.Duration
 	// MaxOutputBytes bounds what waits to be written to one client beyond a single message; QoS 0 beyond it is dropped. Default 8 MiB.
 	MaxOutputBytes int
-	// MaxTotalOutputBytes bounds the same over all clients. Default: a quarter of the machine's memory.
+	// MaxTotalOutputBytes bounds the same over all clients, in bytes; it may only lower what follows from the memory that there is, which is 0's meaning.
 	MaxTotalOutputBytes int64
 }
 

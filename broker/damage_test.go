@@ -31,7 +31,7 @@ func TestDamagedStore(t *testing.T) {
 			if ack, ok := away.expect().(*packet.Connack); !ok || ack.Code != packet.Success {
 				t.Fatalf("%+v", ack)
 			}
-			if m, ok := x.b.retained.Get("m/0"); ok {
+			if m := x.b.retained.get("m/0"); m != nil {
 				if n, err := strconv.Atoi(string(m.Payload)); err != nil || n < 1 || n%10 != 0 {
 					t.Fatalf("%q is retained", m.Payload)
 				}

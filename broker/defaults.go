@@ -26,7 +26,6 @@ func Defaults() Config {
 		SysInterval:         10 * time.Second,
 		ConnectTimeout:      10 * time.Second,
 		MaxOutputBytes:      8 << 20,
-		MaxTotalOutputBytes: machineMemory() / 4,
 	}
 }
 

@@ -99,7 +99,7 @@ func (r *run) encode(v *variant, ids []uint32) {
 func (w *worker) route() int {
 	r, b := &w.run, w.b
 	if r.retain {
-		w.retain()
+		w.retained = w.retain()
 	}
 	rt := w.lookup(r.name)
 	r.single = len(rt.receivers) == 1 && len(rt.groups) == 0 && !r.retain
@@ -349,35 +349,6 @@ func (w *worker) publishTo(c *connection, p *packet.Publish) {
 	}
 }
 
-// alias replaces a topic name that was sent before by its alias, and gives one to a new name while there are any left: the client's
-// Topic Alias Maximum is the number of names that are shortened.
-func (w *worker) alias(c *connection, p *packet.Publish) {
-	m := c.more
-	if a, ok := m.aliasOut[string(p.Topic)]; ok {
-		p.Topic = nil
-		p.Props = packet.AppendTopicAlias(p.Props, a)
-		w.props = p.Props
-		return
-	}
-	if len(m.aliasOut) >= int(m.aliasMax) || len(m.aliasOut) >= maxAliasesOut {
-		return
-	}
-	// The alias makes this one packet longer; where that would not fit, the next one may.
-	if m.maxPacket > 0 && packet.PublishSize(c.version, len(p.Topic), len(p.Props)+3, len(p.Payload), p.QoS) > int(m.maxPacket) {
-		return
-	}
-	if m.aliasOut == nil {
-		m.aliasOut = make(map[string]uint16)
-	}
-	a := uint16(len(m.aliasOut) + 1)
-	m.aliasOut[string(p.Topic)] = a
-	p.Props = packet.AppendTopicAlias(p.Props, a)
-	w.props = p.Props
-}
-
-// maxAliasesOut bounds the table of aliases that one client can make us keep.
-const maxAliasesOut = 256
-
 // pump moves on what waits for the client: retained messages for new subscriptions first, then the session's queue. It reports whether it
 // produced anything. The session's mutex is held.
 func (w *worker) pump(c *connection) bool {
@@ -386,7 +357,7 @@ func (w *worker) pump(c *connection) bool {
 		return false
 	}
 	before := c.out.size
-	for len(s.replay) > 0 && c.out.size-before < pumpBatch {
+	for s.replays.len() > 0 && c.out.size-before < pumpBatch {
 		if !w.replayNext(c) {
 			break
 		}

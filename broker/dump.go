@@ -35,7 +35,7 @@ func (b *Broker) WriteSubscriptions(w io.Writer) error {
 	b.mu.Lock()
 	for _, s := range b.sessions {
 		s.mu.Lock()
-		for filter, o := range s.subs {
+		for filter, o := range s.subs.all() {
 			at := root.child("").child("")
 			if first, _, _ := strings.Cut(filter, "/"); strings.HasPrefix(first, "$") {
 				at = root.child(first)

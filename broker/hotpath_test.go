@@ -246,7 +246,7 @@ func TestSlowReceiverIsBounded(t *testing.T) {
 	if got := fast.taken - before; got != rounds*len(b) {
 		t.Errorf("the receiver that reads got %d bytes, want %d", got, rounds*len(b))
 	}
-	if held := x.b.outputHeld.Load(); held > all+int64(len(sinks)*len(b)) {
+	if held := x.b.memory.of(heldOutput); held > all+int64(len(sinks)*len(b)) {
 		t.Errorf("%d bytes wait for those that do not read, at most %d may", held, all)
 	}
 	if x.b.Causes()["output-full"] == 0 {
@@ -266,7 +266,7 @@ func TestRetainedMessagesAreBounded(t *testing.T) {
 	for i := range 2000 {
 		publish(fmt.Sprintf("retained/%d", i), 1000)
 	}
-	if held := x.b.retainedBytes.Load(); held > limit/2 || held < limit/4 {
+	if held := x.b.retained.bytes(); held > limit/2 || held < limit/4 {
 		t.Errorf("%d bytes held, at most %d may", held, limit/2)
 	}
 	if x.b.Causes()["retained-full"] == 0 {
@@ -275,7 +275,7 @@ func TestRetainedMessagesAreBounded(t *testing.T) {
 	for i := range 2000 {
 		publish(fmt.Sprintf("retained/%d", i), 0)
 	}
-	if held, n := x.b.retainedBytes.Load(), x.b.retained.Len(); held != 0 || n != 0 {
+	if held, n := x.b.retained.bytes(), x.b.retained.len(); held != 0 || n != 0 {
 		t.Errorf("%d bytes and %d messages are left after all were removed", held, n)
 	}
 }

@@ -3,7 +3,6 @@ package broker
 import (
 	"slices"
 	"sort"
-	"strings"
 
 	"picket/packet"
 	"picket/session"
@@ -182,34 +181,6 @@ func (b *Broker) record(s *Session) store.Record {
 	}
 	return r
 }
-
-// keepRetained puts m in the place of the topic's retained message, or nothing if m is nil, in memory and in the store. It returns the message
-// before, and what has to be waited for.
-func (b *Broker) keepRetained(name string, m *session.Message) (old *session.Message, after *store.Batch) {
-	stored := b.store != nil && !ownTopic(name)
-	if stored {
-		b.retainMu.Lock() // both change in the same order
-		defer b.retainMu.Unlock()
-	}
-	if m != nil {
-		old, _ = b.retained.Set(name, m)
-	} else {
-		old, _ = b.retained.Delete(name)
-	}
-	if !stored || m == nil && old == nil {
-		return old, nil
-	}
-	batch := new(store.Batch)
-	if m != nil {
-		batch.Retain(m, old)
-	} else {
-		batch.Unretain(old)
-	}
-	return old, b.commit(batch)
-}
-
-// ownTopic tells whether a topic is the broker's own: what it retains there is about this very life of it.
-func ownTopic(name string) bool { return strings.HasPrefix(name, "$SYS/") }
 
 // reply is a packet for a client that has to wait until something is in the store, or for its turn behind others that have to.
 type reply struct {

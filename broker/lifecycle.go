@@ -10,7 +10,6 @@ import (
 	"picket/logging"
 	"picket/packet"
 	"picket/store"
-	"picket/topic"
 )
 
 // claim makes the connection the owner of the session known under the client identifier, ends the connection that had it
@@ -54,7 +53,7 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 	old.conn = c
 	old.out.Rewind()
 	old.forgetRefs()
-	old.replay = nil
+	b.forgetReplays(old)
 	blank := c.s
 	c.s = old
 	blank.conn = nil
@@ -98,6 +97,7 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 	c.gone = true
 	c.out, c.owed = outgoing{}, nil
 	c.settle()
+	c.forgetAliases()
 	current := s.conn == c
 	if !current || s.id == "" {
 		b.mu.Unlock()
@@ -109,7 +109,7 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 	if s.stored() {
 		s.kept.left = b.now()
 	}
-	s.replay = nil
+	b.forgetReplays(s)
 	b.online.Add(-1)
 	if s.will != nil {
 		delay := min(s.will.delay, s.expiry)
@@ -178,12 +178,12 @@ func (b *Broker) connectionLine(line string) string {
 // is in the store.
 func (b *Broker) finish(s *Session) (ended *store.Batch) {
 	s.over = true
-	if subs := s.subs; len(subs) > manySubscriptions {
-		b.wait.Go(func() { b.unsubscribeAll(s, subs) })
+	if subs := s.subs; subs.len() > manySubscriptions {
+		b.wait.Go(func() { b.unsubscribeAll(s, &subs) })
 	} else {
-		b.unsubscribeAll(s, subs)
+		b.unsubscribeAll(s, &subs)
 	}
-	s.subs = nil
+	s.subs = subscriptions{}
 	s.out.Clear()
 	s.forgetRefs()
 	if s.stored() {
@@ -191,7 +191,7 @@ func (b *Broker) finish(s *Session) (ended *store.Batch) {
 		batch.End(s.kept.handle)
 		ended = b.commit(batch)
 	}
-	s.replay = nil
+	b.forgetReplays(s)
 	b.cancel(s)
 	return ended
 }
@@ -200,13 +200,14 @@ func (b *Broker) finish(s *Session) (ended *store.Batch) {
 // more, so nobody sees that they stay a moment longer.
 const manySubscriptions = 1000
 
-func (b *Broker) unsubscribeAll(s *Session, subs map[string]topic.Options) {
-	for filter := range subs {
+func (b *Broker) unsubscribeAll(s *Session, subs *subscriptions) {
+	for filter := range subs.all() {
 		select {
 		case <-b.stopping:
 			return
 		default:
 			b.index.Unsubscribe(filter, s)
+			b.memory.give(heldSubscriptions, subscriptionSize(filter))
 		}
 	}
 }

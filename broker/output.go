@@ -283,7 +283,7 @@ func (c *connection) settle() {
 		c.dropping = false
 	}
 	if now != c.held {
-		c.b.outputHeld.Add(int64(now - c.held))
+		c.b.memory.force(heldOutput, int64(now-c.held))
 		c.held = now
 	}
 }
@@ -293,11 +293,7 @@ func (c *connection) full() bool {
 	if !c.blocked {
 		return false
 	}
-	t := c.b.settings.Load()
-	if c.out.size >= t.MaxOutputBytes {
-		return true
-	}
-	return t.MaxTotalOutputBytes > 0 && c.b.outputHeld.Load() >= t.MaxTotalOutputBytes
+	return c.out.size >= c.b.settings.Load().MaxOutputBytes || c.b.memory.full(heldOutput)
 }
 
 // dropped counts n messages that were dropped for the session, by cause, and logs it once until the client keeps up again.

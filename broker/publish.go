@@ -256,31 +256,6 @@ func (c *connection) allowedToPublish(p *packet.Publish, t *settings) error {
 	return nil
 }
 
-// resolveAlias returns the topic name of a PUBLISH and keeps the alias it sets (MQTT 5.0, 3.3.2.3.4).
-func (c *connection) resolveAlias(p *packet.Publish) ([]byte, error) {
-	if p.Alias == 0 {
-		return p.Topic, nil
-	}
-	limit := c.from.MaxTopicAlias
-	if p.Alias > limit {
-		return nil, &packet.Error{Code: packet.TopicAliasInvalid, Clause: "MQTT-3.3.2-9", Text: "topic alias " + itoa(int(p.Alias)) + " above the maximum of " + itoa(int(limit))}
-	}
-	at := int(p.Alias) - 1
-	if len(p.Topic) == 0 {
-		if at >= len(c.aliases) || c.aliases[at] == "" {
-			return nil, &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.3.2-7", Text: "topic alias " + itoa(int(p.Alias)) + " was never set"}
-		}
-		return []byte(c.aliases[at]), nil
-	}
-	for at >= len(c.aliases) {
-		c.aliases = append(c.aliases, "")
-	}
-	if c.aliases[at] != string(p.Topic) {
-		c.aliases[at] = string(p.Topic)
-	}
-	return p.Topic, nil
-}
-
 // received judges the run, routes it and acknowledges it.
 func (w *worker) received(c *connection, b *Broker, t *settings, p *packet.Publish) error {
 	r, s := &w.run, c.s

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"picket/logging"
-	"picket/session"
 )
 
 // restore builds the broker's state from its store.
@@ -12,7 +11,7 @@ func (b *Broker) restore() error {
 	began, told := time.Now(), time.Now()
 	var unclean []*Session
 	n := 0
-	events := &storeEvents{b: b, refused: make(map[*session.Message]*session.Message), loaded: func(s *Session) {
+	events := &storeEvents{b: b, loaded: func(s *Session) {
 		if s.kept.unclean {
 			unclean = append(unclean, s)
 		}
@@ -29,8 +28,8 @@ func (b *Broker) restore() error {
 	for _, s := range unclean {
 		b.saveOffline(s)
 	}
-	if st := b.store.Stats(); n > 0 || b.retained.Len() > 0 {
-		b.log.Printf(logging.Info, "Restored %d sessions with %d messages, and %d retained messages, in %s.", n, st.Entries, b.retained.Len(), time.Since(began).Round(time.Millisecond))
+	if st := b.store.Stats(); n > 0 || b.retained.len() > 0 {
+		b.log.Printf(logging.Info, "Restored %d sessions with %d messages, and %d retained messages, in %s.", n, st.Entries, b.retained.len(), time.Since(began).Round(time.Millisecond))
 	}
 	return nil
 }

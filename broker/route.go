@@ -22,6 +22,7 @@ type route struct {
 	name      string
 	receivers []receiver
 	groups    []*topic.Group[*Session]
+	ids       int // room for subscription identifiers in all receivers
 }
 
 // receiver is one session that wants the topic. Where several of its filters match, it gets the message once, at the highest QoS
@@ -53,73 +54,124 @@ func (r *receiver) allowed(name string) bool {
 // lookup finds the route of a topic name.
 func (w *worker) lookup(name []byte) *route {
 	x := w.b.index
-	if rt := w.routes[string(name)]; rt != nil {
+	rt := w.routes[string(name)]
+	if rt != nil {
 		v := x.Version(rt.stamp)
 		if v == rt.version {
 			return rt
 		}
 		rt.version = v // read before matching, so that a change meanwhile shows next time
-		w.routeBytes -= rt.size()
-		w.fill(rt, name)
-		w.routeBytes += rt.size()
-		return rt
+		delete(w.routes, rt.name)
+		w.countRoutes(-rt.size())
+	} else {
+		rt = &route{stamp: x.Stamp(name), name: string(name)}
+		rt.version = x.Version(rt.stamp)
 	}
-	rt := &route{stamp: x.Stamp(name), name: string(name)}
-	rt.version = x.Version(rt.stamp)
 	w.fill(rt, name)
-	if len(name) > maxRouteName {
-		return rt
+	if size := rt.size(); len(name) <= maxRouteName && w.mayKeep(size) {
+		w.routes[rt.name] = rt
+		w.countRoutes(size)
 	}
-	if w.routeBytes += rt.size(); w.routeBytes > maxRouteBytes {
-		clear(w.routes)
-		w.routeBytes = rt.size()
-	}
-	w.routes[rt.name] = rt
 	return rt
+}
+
+// mayKeep tells whether the cache may grow by a route of n bytes, and makes room for it where it is full. A route that alone would fill half of the
+// cache is looked up each time.
+func (w *worker) mayKeep(n int) bool {
+	if n > maxRouteBytes/2 {
+		return false
+	}
+	if w.routeBytes+n > maxRouteBytes || w.b.memory.full(heldRoutes) {
+		w.forgetRoutes()
+	}
+	return !w.b.memory.full(heldRoutes)
+}
+
+// forgetRoutes empties the cache.
+func (w *worker) forgetRoutes() {
+	clear(w.routes)
+	w.countRoutes(-w.routeBytes)
+}
+
+func (w *worker) countRoutes(n int) {
+	w.routeBytes += n
+	w.b.memory.force(heldRoutes, int64(n))
 }
 
 // size is what a route costs in memory, near enough.
 func (rt *route) size() int {
-	return 256 + 2*len(rt.name) + len(rt.receivers)*int(unsafe.Sizeof(receiver{}))
+	n := 256 + 2*len(rt.name) + cap(rt.receivers)*int(unsafe.Sizeof(receiver{})) + 8*cap(rt.groups)
+	return n + 4*rt.ids
 }
 
+// fill looks up who gets what is published to a name.
 func (w *worker) fill(rt *route, name []byte) {
 	m := &w.matches
 	m.Plain, m.Groups = m.Plain[:0], m.Groups[:0]
 	w.b.index.Match(name, m)
 	clear(rt.receivers)
-	rt.receivers = rt.receivers[:0]
-	if len(m.Plain) > 8 && w.seen == nil {
-		w.seen = make(map[*Session]int)
+	if cap(rt.receivers) > 2*len(m.Plain) {
+		rt.receivers = nil
 	}
-	duplicates := w.b.settings.Load().AllowDuplicateMessages
+	rt.receivers, rt.ids = rt.receivers[:0], 0
 	for _, match := range m.Plain {
-		at := -1
-		switch {
-		case duplicates:
-		case len(m.Plain) > 8:
-			if i, ok := w.seen[match.Key]; ok {
-				at = i
-			} else {
-				w.seen[match.Key] = len(rt.receivers)
-			}
-		default:
-			for i := range rt.receivers {
-				if rt.receivers[i].s == match.Key {
-					at = i
-				}
-			}
-		}
-		if at < 0 {
-			rt.receivers = append(rt.receivers, receiver{s: match.Key, noLocal: true})
-			at = len(rt.receivers) - 1
-		}
-		rt.receivers[at].merge(match.Options)
+		to := w.receiverOf(rt, match.Key)
+		rt.ids -= cap(to.ids)
+		to.merge(match.Options)
+		rt.ids += cap(to.ids)
 	}
-	clear(w.seen)
-	clear(m.Plain)
 	rt.groups = append(rt.groups[:0:0], m.Groups...)
-	clear(m.Groups)
+	if w.seen != nil {
+		if clear(w.seen); len(m.Plain) > manyMatches {
+			w.seen = nil // clearing it would take as long for each that comes after
+		}
+	}
+	if clear(m.Plain); len(m.Plain) > manyMatches {
+		m.Plain = nil
+	}
+	if clear(m.Groups); len(m.Groups) > manyMatches {
+		m.Groups = nil
+	}
+}
+
+// manyMatches is from how many matches on the memory for a look-up is not kept for the next one.
+const manyMatches = 4096
+
+// receiverOf returns the receiver that a session is in a route, and makes it one where it is not, or where each match is to be delivered by itself.
+func (w *worker) receiverOf(rt *route, s *Session) *receiver {
+	if w.b.settings.Load().AllowDuplicateMessages {
+		return rt.receive(s)
+	}
+	if len(rt.receivers) <= maxSearched {
+		for i := range rt.receivers {
+			if rt.receivers[i].s == s {
+				return &rt.receivers[i]
+			}
+		}
+		return rt.receive(s)
+	}
+	if len(w.seen) == 0 {
+		if w.seen == nil {
+			w.seen = make(map[*Session]int)
+		}
+		for i := range rt.receivers {
+			w.seen[rt.receivers[i].s] = i
+		}
+	}
+	if i, ok := w.seen[s]; ok {
+		return &rt.receivers[i]
+	}
+	w.seen[s] = len(rt.receivers)
+	return rt.receive(s)
+}
+
+// maxSearched is how many receivers are searched one by one.
+const maxSearched = 8
+
+// receive appends a receiver.
+func (rt *route) receive(s *Session) *receiver {
+	rt.receivers = append(rt.receivers, receiver{s: s, noLocal: true})
+	return &rt.receivers[len(rt.receivers)-1]
 }
 
 func (r *receiver) merge(o topic.Options) {

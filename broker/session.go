@@ -7,7 +7,6 @@ import (
 	"picket/access"
 	"picket/session"
 	"picket/store"
-	"picket/topic"
 )
 
 // neverExpires is the session expiry interval that stands for ever (MQTT-3.1.2-11.2 of MQTT 5.0).
@@ -26,13 +25,13 @@ type Session struct {
 	conn      *connection // nil: offline
 	out       session.Outbox
 	in        session.Inbox
-	subs      map[string]topic.Options // by filter, mount point included
-	acl       *access.ACL              // nil: everything is allowed
-	policy    *access.Policy           // the one that let the client in
-	mount     string                   // prefix of every topic of the client
-	expiry    uint32                   // seconds that the session outlives its connection
+	subs      subscriptions
+	acl       *access.ACL    // nil: everything is allowed
+	policy    *access.Policy // the one that let the client in
+	mount     string         // prefix of every topic of the client
+	expiry    uint32         // seconds that the session outlives its connection
 	will      *will
-	replay    []replay // retained messages on their way to a new subscription
+	replays   replays // retained messages on their way to new subscriptions
 
 	kept *kept // the session in the store; nil: it is not kept there, or there is none
 
@@ -53,25 +52,11 @@ type kept struct {
 	lastReceive *store.Batch // the one with the packet identifier received last; guarded by receiving
 }
 
-// replay is the retained messages that a subscription asked for. They are looked up when their turn comes.
-type replay struct {
-	filter   string
-	until    uint64 // what was retained later has come to the subscription itself
-	begun    bool
-	messages []*session.Message // those left
-	options  topic.Options
-}
-
 // survives tells whether the session goes on when its connection ends.
 func (s *Session) survives() bool { return s.expiry > 0 }
 
 // hasMore tells whether messages wait for the client beyond what has been encoded for it.
-func (s *Session) hasMore() bool { return s.out.Waiting() > 0 || len(s.replay) > 0 }
-
-// asksForMany tells whether the next retained messages to send have yet to be searched for, all over the tree.
-func (s *Session) asksForMany() bool {
-	return len(s.replay) > 0 && !s.replay[0].begun && topic.HasWildcard(s.replay[0].filter)
-}
+func (s *Session) hasMore() bool { return s.out.Waiting() > 0 || s.replays.len() > 0 }
 
 // online tells whether the session has a connection: shared subscriptions prefer those that do.
 func online(s *Session) bool {

@@ -45,7 +45,7 @@ type ListenerStatus struct {
 // Status returns the present state.
 func (b *Broker) Status() Status {
 	t := b.settings.Load()
-	s := Status{Started: b.started, Retained: b.retained.Len(), Waiting: b.queued.Used() + b.outputHeld.Load(), Load: b.Load(), GlobalMax: t.GlobalMaxConnections}
+	s := Status{Started: b.started, Retained: b.retained.len(), Waiting: b.queued.Used() + b.memory.of(heldOutput), Load: b.Load(), GlobalMax: t.GlobalMaxConnections}
 	b.room.mu.Lock()
 	s.Load.Connections = b.room.open
 	b.room.mu.Unlock()

@@ -305,7 +305,7 @@ func testRefusals(t *testing.T, x *bench, code packet.Code, breaks, heals func()
 			t.Fatalf("%+v, want code %d", ack, code)
 		}
 	}
-	if m, ok := x.b.retained.Get("r"); ok {
+	if m := x.b.retained.get("r"); m != nil {
 		t.Errorf("%q was refused and is retained", m.Payload)
 	}
 	pub.send(subscribeTo("b", 1))
@@ -357,7 +357,7 @@ func testRefusals(t *testing.T, x *bench, code packet.Code, breaks, heals func()
 	if want := []string{"kept", "late"}; !slices.Equal(got, want) {
 		t.Errorf("%q were delivered, want %q", got, want)
 	}
-	if _, ok := x.b.retained.Get("r"); ok {
+	if x.b.retained.get("r") != nil {
 		t.Error("a message that was refused is retained")
 	}
 	for _, p := range []*peer{away, live, pub, old} {
@@ -441,8 +441,8 @@ func TestWillsSurvive(t *testing.T) {
 	}
 	after := newStored(t, fs.CrashClone(vfs.CrashCloneCfg{}))
 	within(t, "both wills are published", func() bool {
-		_, one := after.b.retained.Get("will/connected")
-		_, other := after.b.retained.Get("will/waiting")
+		one := after.b.retained.get("will/connected") != nil
+		other := after.b.retained.get("will/waiting") != nil
 		return one && other
 	})
 	connected.leave()
@@ -492,7 +492,7 @@ func TestAStoreHandsOverLater(t *testing.T) {
 	if m, ok := moved.expect().(*packet.Publish); !ok || string(m.Topic) != "r" || !m.Retain {
 		t.Fatalf("%+v", m)
 	}
-	if n, want := x.b.retainedBytes.Load(), int64(160+1+1); n != want {
+	if n, want := x.b.retained.bytes(), int64(160+1+1); n != want {
 		t.Errorf("retained messages count as %d bytes, want %d", n, want)
 	}
 }
@@ -524,7 +524,7 @@ func TestExpiryPurgesTheStore(t *testing.T) {
 	}
 	within(t, "all that has expired is gone", func() bool {
 		st := x.b.store.Stats()
-		return st.Sessions == 1 && st.Entries == 0 && st.Bodies == 0 && st.Live < 1000 && x.b.retained.Len() == 0
+		return st.Sessions == 1 && st.Entries == 0 && st.Bodies == 0 && st.Live < 1000 && x.b.retained.len() == 0
 	})
 	// What is left goes on.
 	pub.send(&packet.Publish{Topic: []byte("a"), QoS: 1, ID: 1000, Payload: []byte("new")})

@@ -14,9 +14,6 @@ import (
 type storeEvents struct {
 	b      *Broker
 	loaded func(*Session) // while the broker starts: told of each session
-	// refused are retained messages that could not be stored and had been replaced by then, each with what was there before: what has replaced it, and is
-	// refused too, has to give way to that.
-	refused map[*session.Message]*session.Message
 }
 
 // Session implements [store.Handler]. One whose client identifier the broker has by now is not taken: the store holds one session of each.
@@ -28,7 +25,9 @@ func (e *storeEvents) Session(handle *store.Session, state store.State) {
 		b.mu.Unlock()
 		return
 	}
-	for filter, o := range s.subs {
+	for filter, o := range state.Subscriptions {
+		s.subs.set(filter, o)
+		b.memory.force(heldSubscriptions, subscriptionSize(filter))
 		b.index.Subscribe(filter, s, o)
 	}
 	b.sessions[s.id] = s
@@ -48,7 +47,7 @@ func (e *storeEvents) Session(handle *store.Session, state store.State) {
 func (b *Broker) restored(handle *store.Session, state *store.State) *Session {
 	r, t := &state.Record, b.settings.Load()
 	s := &Session{b: b, id: handle.ClientID, user: r.User, named: r.Named, certified: r.Certified, mount: r.Mount,
-		expiry: r.Expiry, subs: state.Subscriptions, kept: &kept{handle: handle, door: r.Listener, left: time.Unix(r.Offline, 0), unclean: r.Offline == 0}}
+		expiry: r.Expiry, kept: &kept{handle: handle, door: r.Listener, left: time.Unix(r.Offline, 0), unclean: r.Offline == 0}}
 	last := max(r.Next, 1) - 1
 	if state.Backlog.Entries > 0 {
 		last = max(last, state.Backlog.Last)
@@ -84,20 +83,7 @@ func (s *Session) awaitClient(w *store.Will) {
 
 // Retained implements [store.Handler].
 func (e *storeEvents) Retained(name string, m *session.Message) {
-	b := e.b
-	b.retainMu.Lock()
-	defer b.retainMu.Unlock()
-	var old *session.Message
-	if m != nil {
-		m.Stored = b.retainedSeq.Add(1)
-		old, _ = b.retained.Set(name, m)
-		b.retainedBytes.Add(int64(m.Size()))
-	} else {
-		old, _ = b.retained.Delete(name)
-	}
-	if old != nil {
-		b.retainedBytes.Add(-int64(old.Size()))
-	}
+	e.b.retained.load(name, m)
 }
 
 // Room implements [store.Handler].
@@ -108,7 +94,7 @@ func (e *storeEvents) Health(err error) {
 	if err == nil {
 		e.b.ailing.Store(nil)
 		e.b.promises.works(true)
-		clear(e.refused) // what replaced them has been settled by now
+		e.b.retained.settled()
 		return
 	}
 	id := storeCause(err)
@@ -146,7 +132,7 @@ func (e *storeEvents) Failed(batch *store.Batch, err error) {
 			s.mu.Unlock()
 		case store.Retain:
 			n++
-			e.unretained(op.Message, op.Old)
+			b.retained.undo(op.Message, op.Old)
 		}
 	}
 	if n > 0 {
@@ -174,36 +160,15 @@ func (b *Broker) sessionOf(h *store.Session) *Session {
 // unsubscribed undoes a subscription that could not be stored, unless it has been changed since. The session's mutex is held.
 func (b *Broker) unsubscribed(s *Session, op *store.Op) {
 	filter := op.Sub.Filter
-	if now, ok := s.subs[filter]; !ok || now != op.Sub.Options {
+	if now, ok := s.subs.get(filter); !ok || now != op.Sub.Options {
 		return
 	}
 	if op.OldSub != nil {
-		s.subs[filter] = *op.OldSub
+		s.subs.set(filter, *op.OldSub)
 		b.index.Subscribe(filter, s, *op.OldSub)
 		return
 	}
-	delete(s.subs, filter)
-	b.index.Unsubscribe(filter, s)
-}
-
-// unretained undoes a retained message that could not be stored, unless another has taken its place. old is the one that it had replaced, or nil.
-func (e *storeEvents) unretained(m, old *session.Message) {
-	b := e.b
-	if before, ok := e.refused[old]; ok {
-		delete(e.refused, old)
-		old = before
-	}
-	b.retainMu.Lock()
-	defer b.retainMu.Unlock()
-	if _, ok := b.retained.DeleteIf(m.Topic, func(now *session.Message) bool { return now == m }); !ok {
-		e.refused[m] = old
-		return
-	}
-	b.retainedBytes.Add(-int64(m.Size()))
-	if old != nil {
-		b.retained.Set(m.Topic, old)
-		b.retainedBytes.Add(int64(old.Size()))
-	}
+	b.removeSubscription(s, filter)
 }
 
 // storeCode is the reason code for what the store has refused.

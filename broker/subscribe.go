@@ -2,13 +2,11 @@ package broker
 
 import (
 	"errors"
-	"slices"
 	"strings"
 
 	"picket/cause"
 	"picket/logging"
 	"picket/packet"
-	"picket/session"
 	"picket/store"
 	"picket/topic"
 )
@@ -77,7 +75,7 @@ func (c *connection) subscribe(w *worker, p *packet.Subscribe) error {
 		}
 		if o.RetainHandling == 0 || o.RetainHandling == 1 && !existed {
 			// The subscription stands, so whatever is retained from here on is delivered by it.
-			replays = append(replays, replay{filter: filter, until: b.retainedSeq.Load(), options: o})
+			replays = append(replays, replay{filter: filter, until: b.retained.newest.Load(), options: o})
 		}
 	}
 	ack := &packet.Suback{ID: p.ID, Codes: codes}
@@ -94,19 +92,6 @@ func (c *connection) subscribe(w *worker, p *packet.Subscribe) error {
 	}
 	w.owe(c, reply{after: batch, whole: ack, then: replays})
 	return nil
-}
-
-// replay has retained messages sent that subscriptions ask for. The session's mutex is held.
-func (w *worker) replay(c *connection, replays []replay) {
-	s := c.s
-	for _, r := range replays {
-		// The same filter again replaces what has not begun yet, so that a client which subscribes and does not read piles nothing up.
-		if i := slices.IndexFunc(s.replay, func(old replay) bool { return old.filter == r.filter && !old.begun }); i >= 0 {
-			s.replay[i] = r
-		} else {
-			s.replay = append(s.replay, r)
-		}
-	}
 }
 
 // checkFilter refuses what no client may send.
@@ -143,11 +128,11 @@ func (c *connection) mounted(filter string) string {
 	return c.s.mount + filter
 }
 
-// addSubscription makes a subscription, in batch too if that is not nil. The session's mutex is held.
+// addSubscription makes a subscription, in batch too if that is not nil. It reports false when there is no room for another. The session's mutex is held.
 func (c *connection) addSubscription(filter string, o topic.Options, batch *store.Batch) (existed, ok bool) {
 	s := c.s
-	old, existed := s.subs[filter]
-	if !existed && len(s.subs) >= maxSubscriptions {
+	old, existed := s.subs.get(filter)
+	if !existed && (s.subs.len() >= maxSubscriptions || !c.b.memory.take(heldSubscriptions, subscriptionSize(filter))) {
 		return false, false
 	}
 	if batch != nil {
@@ -157,11 +142,15 @@ func (c *connection) addSubscription(filter string, o topic.Options, batch *stor
 		}
 		batch.Subscribe(s.kept.handle, filter, o, before)
 	}
-	if s.subs == nil {
-		s.subs = make(map[string]topic.Options)
-	}
-	s.subs[filter] = o
+	s.subs.set(filter, o)
 	return c.b.index.Subscribe(filter, s, o), true
+}
+
+// removeSubscription ends a subscription that there is. The session's mutex is held.
+func (b *Broker) removeSubscription(s *Session, filter string) {
+	s.subs.remove(filter)
+	b.index.Unsubscribe(filter, s)
+	b.memory.give(heldSubscriptions, subscriptionSize(filter))
 }
 
 func (c *connection) unsubscribe(w *worker, p *packet.Unsubscribe) error {
@@ -185,19 +174,18 @@ func (c *connection) unsubscribe(w *worker, p *packet.Unsubscribe) error {
 		}
 		filter := c.mounted(f)
 		b.debugf("\t%s", filter)
-		if _, ok := s.subs[filter]; !ok {
+		if _, ok := s.subs.get(filter); !ok {
 			ack.Codes[i] = packet.NoSubscriptionExisted
 			continue
 		}
-		delete(s.subs, filter)
-		b.index.Unsubscribe(filter, s)
+		b.removeSubscription(s, filter)
 		if s.stored() {
 			if batch == nil {
 				batch = new(store.Batch)
 			}
 			batch.Unsubscribe(s.kept.handle, filter)
 		}
-		s.replay = slices.DeleteFunc(s.replay, func(r replay) bool { return r.filter == filter }) // MQTT-3.10.4-2
+		s.replays.drop(filter) // MQTT-3.10.4-2
 		b.log.Printf(logging.Unsubscribe, "%s %s", s.id, filter)
 	}
 	b.debugf("Sending UNSUBACK to %s", s.id)
@@ -206,116 +194,4 @@ func (c *connection) unsubscribe(w *worker, p *packet.Unsubscribe) error {
 	}
 	w.owe(c, reply{after: batch, whole: ack})
 	return nil
-}
-
-// replayAhead is how many retained messages of QoS 2 may wait for the store at a time.
-const replayAhead = 64
-
-// replayNext sends the next retained message that a subscription asked for, and reports whether it could. The session's mutex is held.
-func (w *worker) replayNext(c *connection) bool {
-	s, b := c.s, w.b
-	rp := &s.replay[0]
-	if !rp.begun {
-		rp.begun, rp.messages = true, b.retained.Collect(rp.filter, nil)
-	}
-	if len(rp.messages) == 0 {
-		if s.replay = s.replay[1:]; len(s.replay) == 0 {
-			s.replay = nil
-		}
-		return true
-	}
-	m := rp.messages[0]
-	d := session.Delivery{Message: m, QoS: min(m.QoS, rp.options.QoS), Retain: true}
-	if b.settings.Load().UpgradeOutgoingQoS {
-		d.QoS = rp.options.QoS
-	}
-	if rp.options.Identifier != 0 {
-		d.IDs = []uint32{rp.options.Identifier}
-	}
-	if m.Stored <= rp.until && w.mayReplay(s, m) {
-		if d.QoS > 0 {
-			if s.out.Room() == 0 && !(s.stored() && d.QoS == 2 && s.out.Waiting() < replayAhead) {
-				return false
-			}
-			if s.out.KeepsBodies() || s.stored() {
-				var v session.Verdict
-				if d, v = w.offer(s, d, true); v > session.Away {
-					return false
-				}
-				if v != session.Send {
-					d.Message = nil // it waits for the store
-				}
-			} else {
-				d.Seq, _ = s.out.Reserve(1, d.QoS)
-			}
-		}
-		if d.Message != nil {
-			w.deliverMessage(c, d)
-		}
-	}
-	rp.messages[0] = nil
-	rp.messages = rp.messages[1:]
-	return true
-}
-
-func (w *worker) mayReplay(s *Session, m *session.Message) bool {
-	b, t := w.b, w.b.settings.Load()
-	switch {
-	case m.Expired(b.unix.Load()):
-		b.forget(m)
-		return false
-	case s.acl != nil && !s.acl.Read(m.Topic):
-		b.report(incident{cause: cause.ACLReadDenied}, "")
-		return false
-	case t.CheckRetainSource && m.From != "" && s.policy != nil:
-		if acl := t.policies[b.securityOf(t, m.Door)].ACL(m.User, m.From); acl != nil && !acl.Write(m.Topic) {
-			b.report(incident{cause: cause.ACLPublishDenied}, "")
-			return false
-		}
-	}
-	return true
-}
-
-// retain keeps the run's last packet as its topic's retained message, or removes that when it is empty (MQTT-3.3.1-5, -6).
-func (w *worker) retain() {
-	r, b := &w.run, w.b
-	last := r.n - 1
-	if len(r.body(last)) == 0 {
-		old, after := b.keepRetained(string(r.name), nil)
-		if w.retained = after; old != nil {
-			b.retainedBytes.Add(-int64(old.Size()))
-		}
-		return
-	}
-	m := r.message(b, last)
-	if limit := b.settings.Load().waitingLimit; b.retainedBytes.Add(int64(m.Size())) > limit {
-		b.retainedBytes.Add(-int64(m.Size()))
-		b.report(incident{cause: cause.RetainedFull, level: logging.Warning, limit: &b.retainedLine},
-			"Not retained: '%s' (%d bytes); retained messages may hold %d bytes.", r.name, len(m.Payload), limit)
-		return
-	}
-	m.Stored = b.retainedSeq.Add(1)
-	old, after := b.keepRetained(m.Topic, m)
-	if w.retained = after; old != nil {
-		b.retainedBytes.Add(-int64(old.Size()))
-	}
-}
-
-// forget removes a retained message whose expiry interval has passed (MQTT-3.3.2-5), unless another has taken its place.
-func (b *Broker) forget(m *session.Message) {
-	stored := b.store != nil && !ownTopic(m.Topic)
-	if stored {
-		b.retainMu.Lock()
-		defer b.retainMu.Unlock()
-	}
-	if _, ok := b.retained.DeleteIf(m.Topic, func(now *session.Message) bool { return now == m }); !ok {
-		return
-	}
-	if stored {
-		batch := new(store.Batch)
-		batch.Unretain(m)
-		b.commit(batch)
-	}
-	b.retainedBytes.Add(-int64(m.Size()))
-	b.report(incident{cause: cause.MessageExpired}, "")
 }

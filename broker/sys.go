@@ -116,15 +116,15 @@ func (t *sysTopics) publish(now time.Time) {
 		t.heapMax = max(t.heapMax, heap)
 		number("heap/current", heap)
 		number("heap/maximum", t.heapMax)
-		stored, bytes := uint64(b.retained.Len())+uint64(b.queued.Messages()), uint64(b.retainedBytes.Load()+b.queued.Used())
+		stored, bytes := uint64(b.retained.len())+uint64(b.queued.Messages()), uint64(b.retained.bytes()+b.queued.Used())
 		if b.store != nil { // what is in memory is in there too, but for the messages of sessions that end with their connections
 			st := b.store.Stats()
-			stored, bytes = uint64(b.retained.Len())+uint64(st.Entries), max(bytes, uint64(st.Live))
+			stored, bytes = uint64(b.retained.len())+uint64(st.Entries), max(bytes, uint64(st.Live))
 		}
 		number("messages/stored", stored)
 		number("store/messages/count", stored)
 		number("store/messages/bytes", bytes)
-		number("retained messages/count", uint64(b.retained.Len()))
+		number("retained messages/count", uint64(b.retained.len()))
 		t.publishOwn(set)
 		t.average(now, set)
 	})

@@ -241,7 +241,7 @@ func (x *speaking) settle(t *testing.T, before map[cause.ID]uint64) (map[cause.I
 	for id, n := range x.b.Causes() {
 		if n -= before[id]; n > 0 {
 			of(id).counted = int(n)
-			m, _ := x.b.retained.Get("$SYS/broker/picket/causes/" + string(id))
+			m := x.b.retained.get("$SYS/broker/picket/causes/" + string(id))
 			total, err := strconv.ParseUint(string(m.Payload), 10, 64)
 			if err != nil {
 				t.Fatal(err)

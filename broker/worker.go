@@ -47,5 +47,6 @@ func (b *Broker) do(f func(w *worker)) {
 	f(w)
 	w.Flush()
 	w.patient = false
+	w.forgetRoutes() // nobody would give them back when the pool lets go of the worker
 	b.workers.Put(w)
 }

@@ -32,13 +32,19 @@ func (m *Message) Expired(now int64) bool { return m.Expires != 0 && now >= m.Ex
 
 // Budget bounds the bytes of all messages that wait in any queue. A message that waits in many queues is counted once.
 type Budget struct {
-	limit atomic.Int64 // bytes; 0: no limit
-	used  atomic.Int64
-	refs  atomic.Int64
+	account Account // nil: none
+	used    atomic.Int64
+	refs    atomic.Int64
 }
 
-// SetLimit bounds the bytes from now on; 0 means no limit. What is held already stays.
-func (b *Budget) SetLimit(n int64) { b.limit.Store(n) }
+// Account is what a [Budget] is a part of. It is safe for concurrent use.
+type Account interface {
+	Take(n int64) bool // counts n bytes, or reports false where they would go beyond a limit
+	Force(n int64)     // counts n bytes, which may be negative, whatever the limits say
+}
+
+// CountIn has the budget's bytes count in an account, which sets the limit; without one there is none. It must be called before the budget is used.
+func (b *Budget) CountIn(a Account) { b.account = a }
 
 // Used is how many bytes are held now.
 func (b *Budget) Used() int64 { return b.used.Load() }
@@ -49,21 +55,22 @@ func (b *Budget) Messages() int64 { return b.refs.Load() }
 // force holds a message whatever the limit says.
 func (b *Budget) force(m *Message) {
 	if m.held.Add(1) == 1 {
-		b.used.Add(int64(m.Size()))
+		b.count(int64(m.Size()))
 	}
 	b.refs.Add(1)
 }
 
+// hold holds a message, or reports false where there is no room for it.
 func (b *Budget) hold(m *Message) bool {
-	if m.held.Add(1) > 1 {
-		b.refs.Add(1)
-		return true
-	}
-	if n, limit := int64(m.Size()), b.limit.Load(); b.used.Add(n) > limit && limit > 0 {
-		if m.held.Add(-1) == 0 {
-			b.used.Add(-n)
+	if m.held.Add(1) == 1 {
+		n := int64(m.Size())
+		if b.account != nil && !b.account.Take(n) {
+			if m.held.Add(-1) > 0 { // another queue has come by meanwhile, and counts on it
+				b.count(n)
+			}
+			return false
 		}
-		return false
+		b.used.Add(n)
 	}
 	b.refs.Add(1)
 	return true
@@ -72,7 +79,15 @@ func (b *Budget) hold(m *Message) bool {
 func (b *Budget) release(m *Message) {
 	b.refs.Add(-1)
 	if m.held.Add(-1) == 0 {
-		b.used.Add(-int64(m.Size()))
+		b.count(-int64(m.Size()))
+	}
+}
+
+// count adds n bytes, which may be negative, to what is held.
+func (b *Budget) count(n int64) {
+	b.used.Add(n)
+	if b.account != nil {
+		b.account.Force(n)
 	}
 }
 

@@ -71,12 +71,13 @@ type Broker struct {
 	context   context.Context // ends with the broker
 	end       context.CancelFunc
 
-	store    store.Store // nil: nothing is kept beyond the broker's life
-	promises pendingAcks
-	throttle throttle
-	readers  chan struct{}            // bounds how many queues are read at once
-	failures atomic.Uint64            // batches that the store has refused
-	ailing   atomic.Pointer[cause.ID] // why the store cannot be written; nil: it can
+	ownership Ownership   // nil: every session is this node's
+	store     store.Store // nil: nothing is kept beyond the broker's life
+	promises  pendingAcks
+	throttle  throttle
+	readers   chan struct{}            // bounds how many queues are read at once
+	failures  atomic.Uint64            // batches that the store has refused
+	ailing    atomic.Pointer[cause.ID] // why the store cannot be written; nil: it can
 
 	wait sync.WaitGroup
 }
@@ -110,6 +111,7 @@ func Start(c Config, log *logging.Logger) (*Broker, error) {
 	if c.Store != nil {
 		b.retained.commit = b.commit
 	}
+	b.ownership = c.Ownership
 	b.store, b.readers = c.Store, make(chan struct{}, maxReaders)
 	b.context, b.end = context.WithCancel(context.Background())
 	b.workers.New = func() any { return b.newWorker() }

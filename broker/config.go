@@ -66,6 +66,9 @@ type Config struct {
 	// does not change it. Whoever opened it closes it, after [Broker.Close].
 	Store store.Store
 
+	// Ownership decides which of several nodes has a session. nil: this broker has them all. A reload does not change it.
+	Ownership Ownership
+
 	// Loops is the number of event loops for plain connections; 0: chosen by the machine.
 	Loops int
 	// ConnectTimeout ends connections that have not sent a whole CONNECT. Default 10 s.

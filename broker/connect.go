@@ -188,6 +188,7 @@ type attempt struct {
 	connect *packet.Connect
 	login   access.Login
 	policy  *access.Policy
+	owned   bool // the session is this node's
 }
 
 // elsewhere pauses reading, does what takes time in a goroutine, and then goes on with the connection. It starts only when this batch is over, so
@@ -349,6 +350,9 @@ func certifiedName(info *listener.Info, l *listener.TLS) (string, bool) {
 
 // accept lets the client in: finds or makes its session, ends a connection that had it, and answers.
 func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) {
+	if !c.owns(w, a, func(w *worker) { c.accept(w, a, exchange) }) {
+		return
+	}
 	b, t, info, p := c.b, c.b.settings.Load(), c.conn.Info(), a.connect
 	props := exchange
 	need := func() *packet.Properties {
@@ -420,6 +424,7 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 	if s.stored() {
 		s.kept.door = listenerKey(c.from)
 	}
+	b.keepWill(s)
 	after := b.save(s)
 	if after == nil {
 		after = ended

@@ -7,6 +7,7 @@ import (
 	"picket/cause"
 	"picket/logging"
 	"picket/packet"
+	"picket/store"
 )
 
 // tick is how often the broker looks at its clock. Keep alive and expiry are in whole seconds, so nothing needs it finer.
@@ -232,6 +233,7 @@ func (b *Broker) fall(now time.Time) {
 	for {
 		var wills []*will
 		var without []*Session // whose wills these are
+		var ended []*store.Session
 		b.mu.Lock()
 		for n := 0; n < 1000 && len(b.dues) > 0 && !b.dues[0].due.at.After(now); n++ {
 			s := b.dues[0]
@@ -246,9 +248,10 @@ func (b *Broker) fall(now time.Time) {
 			case expired && s.over:
 				b.cancel(s)
 				delete(b.sessions, s.id)
+				ended = append(ended, s.handle())
 			case expired:
 				delete(b.sessions, s.id)
-				b.finish(s)
+				ended = append(ended, b.finish(s))
 				b.stats.expired.Add(1)
 				b.report(incident{cause: cause.SessionExpired}, "Expiring client %s due to timeout.", s.id)
 			default:
@@ -266,6 +269,9 @@ func (b *Broker) fall(now time.Time) {
 			for _, s := range without {
 				b.saveOffline(s)
 			}
+		}
+		for _, h := range ended {
+			b.endStored(h)
 		}
 		if !more {
 			return

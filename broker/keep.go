@@ -45,12 +45,15 @@ func (r *refs) take(seq uint64) (ref store.Ref, ok bool) {
 // stored tells whether the session's messages are in a store.
 func (s *Session) stored() bool { return s.kept != nil }
 
-// door names the listener that a stored session's client came in by; empty for others.
+// door names the listener that the client of a session came in by; empty if that is not known: the session is not stored, and its client is gone.
 func (s *Session) door() string {
-	if !s.stored() {
-		return ""
+	switch {
+	case s.stored():
+		return s.kept.door
+	case s.conn != nil:
+		return listenerKey(s.conn.from)
 	}
-	return s.kept.door
+	return ""
 }
 
 // forgetRefs is for when nothing of the session's queue is in memory any more.
@@ -166,8 +169,8 @@ func (b *Broker) saveOffline(s *Session) {
 // record is what the store keeps of the session beside its subscriptions and its queue. Its mutex is held.
 func (b *Broker) record(s *Session) store.Record {
 	last, sent := s.out.Marks()
-	r := store.Record{Expiry: s.expiry, Next: last + 1, Sent: sent + 1, User: s.user, Named: s.named, Certified: s.certified, Listener: s.kept.door, Mount: s.mount}
-	if s.conn == nil {
+	r := store.Record{Expiry: s.expiry, Next: last + 1, Sent: sent + 1, User: s.user, Named: s.named, Certified: s.certified, Listener: s.door(), Mount: s.mount}
+	if s.conn == nil && s.stored() {
 		r.Offline = s.kept.left.Unix()
 	}
 	if w := s.will; w != nil {

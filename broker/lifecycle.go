@@ -38,10 +38,9 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 	if clean || !old.survives() {
 		if old.will != nil && !old.over && !(old.will.delay > 0 && b.settings.Load().Mosquitto) {
 			w.wills = append(w.wills, old.will) // MQTT-3.1.3-9: the session ends
-			old.will = nil
 		}
-		old.conn = nil
-		ended = b.finish(old)
+		old.will, old.conn = nil, nil
+		ended = b.endStored(b.finish(old))
 		old.mu.Unlock()
 		c.s.mu.Lock()
 		c.s.id = id
@@ -74,7 +73,7 @@ func (b *Broker) abandon(c *connection) {
 	delete(b.sessions, s.id)
 	b.online.Add(-1)
 	s.will = nil
-	b.finish(s)
+	b.endStored(b.finish(s))
 	c.s = &Session{b: b, conn: c} // as before CONNECT
 	s.conn = nil
 }
@@ -123,6 +122,7 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 			s.will = nil
 		}
 	}
+	var ended *store.Session
 	switch {
 	case !s.survives() && s.will != nil:
 		// The session is over, and its will still waits.
@@ -132,7 +132,7 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 		b.schedule(s)
 	case !s.survives():
 		delete(b.sessions, s.id)
-		b.finish(s)
+		ended = b.finish(s)
 	default:
 		s.out.Rewind()
 		s.forgetRefs()
@@ -145,7 +145,9 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 	b.mu.Unlock()
 	b.reportClosed(c, err)
 	w.publishWills()
-	b.saveOffline(s) // behind the will, which must not be lost in between
+	// Behind the will, which must not be lost in between.
+	b.endStored(ended)
+	b.saveOffline(s)
 }
 
 // reportClosed reports a connection that has ended without a word from the broker. No mutex may be held.
@@ -174,9 +176,9 @@ func (b *Broker) connectionLine(line string) string {
 	return line
 }
 
-// finish ends a session: its subscriptions and its queue go. The caller takes it out of the table; both mutexes are held. It returns when its end
-// is in the store.
-func (b *Broker) finish(s *Session) (ended *store.Batch) {
+// finish ends a session: its subscriptions and its queue go. The caller takes it out of the table; both mutexes are held. It returns what
+// the store has to end, for [Broker.endStored]: nil for nothing, or nothing before the will has been published.
+func (b *Broker) finish(s *Session) (ended *store.Session) {
 	s.over = true
 	if subs := s.subs; subs.len() > manySubscriptions {
 		b.wait.Go(func() { b.unsubscribeAll(s, &subs) })
@@ -186,14 +188,30 @@ func (b *Broker) finish(s *Session) (ended *store.Batch) {
 	s.subs = subscriptions{}
 	s.out.Clear()
 	s.forgetRefs()
-	if s.stored() {
-		batch := new(store.Batch)
-		batch.End(s.kept.handle)
-		ended = b.commit(batch)
-	}
 	b.forgetReplays(s)
 	b.cancel(s)
-	return ended
+	if s.will != nil {
+		return nil
+	}
+	return s.handle()
+}
+
+// handle is what stands in the store for the session, or for its will alone; nil: nothing. The session's mutex is held.
+func (s *Session) handle() *store.Session {
+	if s.stored() {
+		return s.kept.handle
+	}
+	return s.willHandle
+}
+
+// endStored ends in the store what stands there for a session that is over, if anything does, and returns what has to be waited for.
+func (b *Broker) endStored(h *store.Session) *store.Batch {
+	if h == nil {
+		return nil
+	}
+	batch := new(store.Batch)
+	batch.End(h)
+	return b.commit(batch)
 }
 
 // manySubscriptions is from how many subscriptions on their removal would hold up everybody else. A session that is over gets nothing any

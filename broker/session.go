@@ -33,7 +33,8 @@ type Session struct {
 	will      *will
 	replays   replays // retained messages on their way to new subscriptions
 
-	kept *kept // the session in the store; nil: it is not kept there, or there is none
+	kept       *kept          // the session in the store; nil: it is not kept there, or there is none
+	willHandle *store.Session // its will in the store, where the session itself is not kept there; nil: there is none
 
 	over       bool // ended: nobody may add to it
 	dropLogged bool // the log has said that messages are being dropped

@@ -60,7 +60,7 @@ func newStored(t *testing.T, fs vfs.FS) *bench {
 }
 
 // newStoredWith is the same with what wrap makes of the store.
-func newStoredWith(t *testing.T, fs vfs.FS, wrap func(store.Store) store.Store) *bench {
+func newStoredWith(t *testing.T, fs vfs.FS, wrap func(store.Store) store.Store, more ...func(*Config)) *bench {
 	t.Helper()
 	log, err := logging.New(logging.Config{Types: logging.Error}, io.Discard, io.Discard)
 	if err != nil {
@@ -71,7 +71,12 @@ func newStoredWith(t *testing.T, fs vfs.FS, wrap func(store.Store) store.Store) 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close(); log.Close() })
-	return newBench(t, func(c *Config) { c.Store, c.MaxQueuedMessages = wrap(s), 0 })
+	return newBench(t, func(c *Config) {
+		c.Store, c.MaxQueuedMessages = wrap(s), 0
+		for _, change := range more {
+			change(c)
+		}
+	})
 }
 
 // peer is a client of a stored broker, whose packets arrive on goroutines of the broker's.
@@ -448,6 +453,50 @@ func TestWillsSurvive(t *testing.T) {
 	connected.leave()
 }
 
+// TestWillsOfCleanClientsSurvive kills the broker while clients are connected whose sessions end with their connections: their wills are published when it is
+// back. Of one that has left properly, or whose will has been published, nothing stays in the store.
+func TestWillsOfCleanClientsSurvive(t *testing.T) {
+	for _, version := range []packet.Version{packet.V31, packet.V311, packet.V5} {
+		fs := vfs.NewCrashableMem()
+		x := newStored(t, cloneable{fs})
+		willing := func(id string) *peer {
+			return x.connect(t, version, &packet.Connect{ClientID: id, CleanStart: true, Will: &packet.Will{Topic: "state/" + id, Payload: []byte("offline"), Retain: true}})
+		}
+		var all []*peer
+		for _, id := range []string{"killed", "leaves", "lost", "taken"} {
+			all = append(all, willing(id))
+			all[len(all)-1].expect()
+			all[len(all)-1].send(&packet.Publish{Topic: []byte("state/" + id), Payload: []byte("online"), Retain: true})
+		}
+		all[1].send(&packet.Disconnect{})
+		all[1].leave()
+		all[2].leave()
+		again := willing("taken")
+		again.expect()
+		again.send(&packet.Publish{Topic: []byte("state/taken"), Payload: []byte("online"), Retain: true})
+		if err := x.b.store.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := x.b.store.Stats().Sessions; n != 2 {
+			t.Errorf("%d wills are in the store, want those of the two that are connected", n)
+		}
+		after := newStored(t, fs.CrashClone(vfs.CrashCloneCfg{}))
+		state := func(id string) string {
+			if m := after.b.retained.get("state/" + id); m != nil {
+				return string(m.Payload)
+			}
+			return ""
+		}
+		within(t, "the wills are published", func() bool { return state("killed") == "offline" && state("taken") == "offline" })
+		if state("leaves") != "online" || state("lost") != "offline" {
+			t.Errorf("%q, %q", state("leaves"), state("lost"))
+		}
+		within(t, "nothing of them stays", func() bool {
+			return after.b.store.Sync(t.Context()) == nil && after.b.store.Stats().Sessions == 0
+		})
+	}
+}
+
 // handing is a store that hands things over at run time, as one does that several nodes share.
 type handing struct {
 	store.Store
@@ -494,6 +543,53 @@ func TestAStoreHandsOverLater(t *testing.T) {
 	}
 	if n, want := x.b.retained.bytes(), int64(160+1+1); n != want {
 		t.Errorf("retained messages count as %d bytes, want %d", n, want)
+	}
+}
+
+// owners is what a test says of who owns a session.
+type owners func(ctx context.Context, clientID string, clean bool) error
+
+// Claim implements [Ownership].
+func (o owners) Claim(ctx context.Context, clientID string, clean bool) error {
+	return o(ctx, clientID, clean)
+}
+
+// TestSessionsAreClaimed has a session come from another node, which takes its time: others go on meanwhile, and one that cannot be had is refused.
+func TestSessionsAreClaimed(t *testing.T) {
+	var h handing
+	asked, answer := make(chan bool), make(chan error)
+	x := newStoredWith(t, vfs.NewMem(), func(s store.Store) store.Store { h.Store = s; return &h }, func(c *Config) {
+		c.Ownership = owners(func(_ context.Context, clientID string, clean bool) error {
+			if clientID != "moves" {
+				return nil
+			}
+			asked <- clean
+			return <-answer
+		})
+	})
+	connect := func() *peer {
+		p := persistent("moves")
+		p.CleanStart = false
+		moves := x.connect(t, packet.V5, p)
+		if clean := <-asked; clean {
+			t.Error("Clean Start was not asked for")
+		}
+		return moves
+	}
+	refused := connect()
+	other := x.connect(t, packet.V5, persistent("other"))
+	if ack, ok := other.expect().(*packet.Connack); !ok || ack.Code != packet.Success {
+		t.Fatalf("%+v", ack)
+	}
+	answer <- store.ErrFailed
+	if ack, ok := refused.expect().(*packet.Connack); !ok || ack.Code != packet.ServerUnavailable {
+		t.Fatalf("%+v", ack)
+	}
+	moves := connect()
+	h.to.Session(h.NewSession("moves"), store.State{Record: store.Record{Expiry: neverExpires, Offline: 1}, Subscriptions: map[string]topic.Options{"t": {QoS: 1}}})
+	answer <- nil
+	if ack, ok := moves.expect().(*packet.Connack); !ok || !ack.SessionPresent {
+		t.Fatalf("%+v", ack)
 	}
 }
 

@@ -21,7 +21,7 @@ func (e *storeEvents) Session(handle *store.Session, state store.State) {
 	b := e.b
 	s := b.restored(handle, &state)
 	b.mu.Lock()
-	if b.sessions[s.id] != nil {
+	if old := b.sessions[s.id]; old != nil && !e.replaces(s, old) {
 		b.mu.Unlock()
 		return
 	}
@@ -41,6 +41,23 @@ func (e *storeEvents) Session(handle *store.Session, state store.State) {
 	} else if s.kept.unclean {
 		b.saveOffline(s)
 	}
+}
+
+// replaces ends one of two sessions with the same client identifier, the older, where both are in the store while the broker starts: the last broker was killed when
+// the second had begun and the end of the first was on its way. It reports whether s is the one that stays. The broker's mutex is held.
+func (e *storeEvents) replaces(s, old *Session) bool {
+	if e.loaded == nil {
+		return false
+	}
+	if old.kept.handle.Number > s.kept.handle.Number {
+		e.b.endStored(s.kept.handle)
+		return false
+	}
+	old.mu.Lock()
+	defer old.mu.Unlock()
+	old.will = nil
+	e.b.endStored(e.b.finish(old))
+	return true
 }
 
 // restored builds a session from what the store has of it.

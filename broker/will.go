@@ -5,6 +5,7 @@ import (
 	"picket/cause"
 	"picket/packet"
 	"picket/session"
+	"picket/store"
 )
 
 // will is a will message (MQTT 5.0, 3.1.2.5).
@@ -32,6 +33,18 @@ func willOf(w *packet.Will, mount, door string, l *access.Login) *will {
 		out.expiry, out.expires = w.Props.MessageExpiry, true
 	}
 	return out
+}
+
+// keepWill puts the will of a session that ends with its connection into the store, so that it is published when the broker is killed before the client
+// ([Broker.restored] takes it for a session whose time is over). Nobody waits for that. The session's mutex is held.
+func (b *Broker) keepWill(s *Session) {
+	if b.store == nil || s.stored() || s.will == nil {
+		return
+	}
+	s.willHandle = b.store.NewSession(s.id)
+	batch := new(store.Batch)
+	batch.Save(s.willHandle, b.record(s))
+	b.store.Commit(batch)
 }
 
 // publishWills publishes the wills that fell due in what this worker did. No mutex may be held.

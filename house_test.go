@@ -22,26 +22,27 @@ import (
 // mayImport says which packages of ours a package may know. A new package has to be entered here, with as little as it needs.
 // docs/architecture.md gives the reasons.
 var mayImport = map[string]string{
-	"cause":   "",
-	"packet":  "",
-	"page":    "cause",
-	"process": "",
-	"resp":    "",
-	"topic":   "",
+	"cause":     "",
+	"packet":    "",
+	"page":      "cause",
+	"printable": "",
+	"process":   "",
+	"resp":      "",
+	"topic":     "",
 
 	"access":          "cause logging topic",
 	"admin":           "access broker cause listener",
 	"bench":           "packet",
 	"broker":          "access cause listener logging packet session store topic",
 	"client":          "packet",
-	"client/format":   "client packet",
+	"client/format":   "client packet printable",
 	"doctor":          "cause",
 	"doctor/probe":    "cause client doctor packet",
 	"echo":            "cause echo/door logging",
 	"echo/door":       "cause logging",
 	"echo/probe":      "cause echo/door logging",
 	"listener":        "cause packet",
-	"logging":         "cause",
+	"logging":         "cause printable",
 	"mosqconf":        "access broker cause listener logging topic",
 	"reach":           "access cause listener",
 	"session":         "cause packet topic",
@@ -63,12 +64,12 @@ var mayImport = map[string]string{
 	"doctor/host/gather":   "access broker cause doctor doctor/host doctor/host/firewall echo/probe listener logging mosqconf reach setup",
 
 	// The command ties all of them together; nobody imports it.
-	"cmd/picket": "access admin bench broker cause client client/format doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page process reach sentinel session setup store store/local store/mosqdb topic",
+	"cmd/picket": "access admin bench broker cause client client/format doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page printable process reach sentinel session setup store store/local store/mosqdb topic",
 }
 
 // pure packages are state machines, codecs and tables: what goes in decides what comes out. They cannot reach for a socket, a
 // file, a clock or chance.
-var pure = []string{"cause", "doctor", "doctor/host", "doctor/host/firewall", "packet", "sentinel/machine", "session", "store", "topic"}
+var pure = []string{"cause", "doctor", "doctor/host", "doctor/host/firewall", "packet", "printable", "sentinel/machine", "session", "store", "topic"}
 
 var impure = []string{"crypto/rand", "net", "net/http", "os", "os/exec", "os/signal", "path/filepath", "syscall", "time"}
 

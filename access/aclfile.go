@@ -15,7 +15,7 @@ func parseRules(path string, data []byte) (*rules, []Warning, error) {
 	r := &rules{anonymous: new(ruleset), users: make(map[string]*ruleset)}
 	var warnings []Warning
 	set := r.anonymous // where topic lines go
-	for i, line := range strings.Split(string(data), "\n") {
+	for i, line := range strings.Split(strings.TrimPrefix(string(data), byteOrderMark), "\n") {
 		number := i + 1
 		fail := func(hint, format string, args ...any) (*rules, []Warning, error) {
 			return nil, warnings, &FileError{Directive: "acl_file", File: path, Line: number, Text: fmt.Sprintf(format, args...), Hint: hint}

@@ -45,7 +45,7 @@ func ReadPasswordFile(path string) (*PasswordFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	text := strings.TrimSuffix(string(data), "\n")
+	text := strings.TrimSuffix(strings.TrimPrefix(string(data), byteOrderMark), "\n")
 	if text == "" {
 		return new(PasswordFile), nil
 	}
@@ -196,6 +196,9 @@ func (f *PasswordFile) WriteFile(path string) (err error) {
 	return os.Rename(tmp.Name(), path)
 }
 
+// byteOrderMark is what some editors put in front of a file; no user's name begins with it.
+const byteOrderMark = "\ufeff"
+
 // parsePasswords reads the users of a password file. A bad entry is left out with a warning in mosquitto's words: one user's
 // broken line must not keep everybody else out.
 func parsePasswords(path string, data []byte) (users map[string]*credential, warnings []Warning) {
@@ -203,9 +206,17 @@ func parsePasswords(path string, data []byte) (users map[string]*credential, war
 	warn := func(line int, t logging.Type, format string, args ...any) {
 		warnings = append(warnings, Warning{t, fmt.Sprintf(format, args...), path, line})
 	}
-	for i, line := range strings.Split(string(data), "\n") {
-		user, entry := splitEntry(strings.TrimRight(line, "\r"))
+	text, marked := strings.CutPrefix(string(data), byteOrderMark)
+	if marked {
+		warn(1, logging.Notice, "The password file '%s' begins with a byte order mark, which is passed over.", path)
+	}
+	for i, line := range strings.Split(text, "\n") {
+		line = strings.TrimRight(line, "\r")
+		user, entry := splitEntry(line)
 		if user == "" {
+			if line = strings.TrimSpace(line); line != "" && line[0] != '#' { // what it holds may be a password
+				warn(i+1, logging.Warning, "Warning: Invalid line in password file '%s': line %d is no USER:HASH, and is left out.", path, i+1)
+			}
 			continue
 		}
 		if len(user) > 65535 {

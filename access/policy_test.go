@@ -248,6 +248,29 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
+// A byte order mark is nobody's name, in either file.
+func TestByteOrderMark(t *testing.T) {
+	dir := t.TempDir()
+	passwords, rules := filepath.Join(dir, "passwords"), filepath.Join(dir, "acl")
+	if err := os.WriteFile(passwords, []byte("\ufeffann:"+mosquittoSHA512+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(rules, []byte("\ufeffuser ann\ntopic read a\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, warnings, err := Load(Config{PasswordFile: passwords, ACLFile: rules})
+	if err != nil || p.users["ann"] == nil || p.rules.users["ann"] == nil {
+		t.Fatalf("users %v, %v", p, err)
+	}
+	if len(warnings) != 1 || warnings[0].Line != 1 || !strings.Contains(warnings[0].Text, "byte order mark") {
+		t.Errorf("warnings %v", warnings)
+	}
+	f, err := ReadPasswordFile(passwords)
+	if err != nil || !slices.Equal(f.Users(), []string{"ann"}) {
+		t.Errorf("users %q, %v", f.Users(), err)
+	}
+}
+
 func TestLoadPasswordFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "passwords")
 	text := strings.Join([]string{
@@ -266,6 +289,7 @@ func TestLoadPasswordFile(t *testing.T) {
 	}
 	want := []Warning{
 		{logging.Warning, "Warning: File " + path + " has world readable permissions. Future versions will refuse to load this file. To fix this, use `chmod 0600 " + path + "`.", path, 0},
+		{logging.Warning, "Warning: Invalid line in password file '" + path + "': line 2 is no USER:HASH, and is left out.", path, 2},
 		{logging.Notice, "Warning: Invalid line in password file '" + path + "': nohash", path, 5},
 		{logging.Error, "Error: Invalid password hash type for user type, removing entry.", path, 7},
 		{logging.Error, "Error: Unable to decode password salt for user short, removing entry.", path, 8},

@@ -340,10 +340,9 @@ func certifiedName(info *listener.Info, l *listener.TLS) (string, bool) {
 	if info.TLS == nil || len(info.TLS.VerifiedChains) == 0 || len(info.TLS.PeerCertificates) == 0 {
 		return "", false
 	}
-	subject := info.TLS.PeerCertificates[0].Subject
-	name := subject.CommonName
-	if !l.IdentityAsUsername {
-		name = subject.String() // RFC 2253
+	name := access.SubjectName(info.TLS.PeerCertificates[0])
+	if l.IdentityAsUsername {
+		name = access.CommonName(info.TLS.PeerCertificates[0])
 	}
 	return name, name != "" && packet.ValidText(name)
 }

@@ -338,7 +338,7 @@ func (c *connection) fail(w *worker, err error) {
 }
 
 func (c *connection) oversize(w *worker, total, limit int) {
-	c.fail(w, &packet.Error{Code: packet.PacketTooLarge, Clause: "MQTT-3.1.2-24",
+	c.fail(w, &packet.Error{Code: packet.PacketTooLarge, Clause: "MQTT-3.2.2-15",
 		Text: "a packet of " + itoa(total) + " bytes, at most " + itoa(limit) + " are taken"})
 }
 

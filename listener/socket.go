@@ -22,6 +22,9 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 2 * time.Minute, Interva
 // maxUnixPath is how long the path of a Unix socket may be: the size of sun_path less the final zero.
 const maxUnixPath = 107
 
+// unixMode lets the owner and the group of a Unix socket connect, as mosquitto does.
+const unixMode = 0o770
+
 // socket is one listening socket.
 type socket struct {
 	server *server
@@ -190,6 +193,10 @@ func openTCP(ctx context.Context, at netip.AddrPort, iface string, opt *Options)
 func openUnix(path string) (*socket, error) {
 	ln, err := ListenUnix(path)
 	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, unixMode); err != nil {
+		ln.Close()
 		return nil, err
 	}
 	return &socket{ln: ln, path: path}, nil

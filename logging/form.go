@@ -7,12 +7,12 @@ import (
 	"log/slog"
 	"strconv"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/ncruces/go-strftime"
 
 	"picket/cause"
+	"picket/printable"
 )
 
 // maxLine is the longest line of the mosquitto format in bytes, timestamp included, as mosquitto has it.
@@ -46,7 +46,7 @@ func (f former) append(dst []byte, now time.Time, t Type, id cause.ID, format st
 	if len(format) > 0 && format[0] == '\t' {
 		text++
 	}
-	dst = escape(dst, text)
+	dst = printable.Append(dst, text)
 	tail := 0
 	if id != "" {
 		tail = len(" []") + len(id)
@@ -73,7 +73,7 @@ func (f former) appendTime(dst []byte, now time.Time) []byte {
 	return strftime.AppendFormat(dst, f.timeFormat, now)
 }
 
-// appendRecord forms a line by slog's handlers, which do their own escaping.
+// appendRecord forms a line by slog's handlers. The one for text escapes what cannot be printed; the one for JSON only what JSON demands.
 func (f former) appendRecord(dst []byte, now time.Time, t Type, id cause.ID, format string, args []any) []byte {
 	if !f.timestamp {
 		now = time.Time{} // slog leaves a zero time out
@@ -87,6 +87,7 @@ func (f former) appendRecord(dst []byte, now time.Time, t Type, id cause.ID, for
 			return a
 		}
 	}
+	start := len(dst)
 	out := bytes.NewBuffer(dst)
 	var h slog.Handler = slog.NewTextHandler(out, opts)
 	if f.format == JSON {
@@ -102,6 +103,9 @@ func (f former) appendRecord(dst []byte, now time.Time, t Type, id cause.ID, for
 	}
 	// A handler's only error is that of its writer, and a bytes.Buffer has none.
 	_ = h.Handle(context.Background(), r)
+	if f.format == JSON {
+		return append(printable.JSON(bytes.TrimSuffix(out.Bytes(), []byte("\n")), start), '\n')
+	}
 	return out.Bytes()
 }
 
@@ -115,43 +119,4 @@ func level(t Type) slog.Level {
 		return slog.LevelDebug
 	}
 	return slog.LevelInfo
-}
-
-// escape replaces in line[from:] what must not reach a terminal or a log parser raw: control characters (\x1b, \n), bytes
-// that are not UTF-8, and the characters that turn the direction of writing around. Most lines have none of these and are
-// returned as they are.
-func escape(line []byte, from int) []byte {
-	if from >= len(line) {
-		return line
-	}
-	i := from
-	for i < len(line) && line[i] >= ' ' && line[i] < 0x7f {
-		i++
-	}
-	if i == len(line) {
-		return line
-	}
-	rest := append([]byte(nil), line[i:]...)
-	line = line[:i]
-	for len(rest) > 0 {
-		r, size := utf8.DecodeRune(rest)
-		switch {
-		case r == utf8.RuneError && size == 1:
-			line = fmt.Appendf(line, `\x%02x`, rest[0])
-		case r == '\n':
-			line = append(line, `\n`...)
-		case r == '\r':
-			line = append(line, `\r`...)
-		case r == '\t':
-			line = append(line, `\t`...)
-		case r < ' ' || r == 0x7f:
-			line = fmt.Appendf(line, `\x%02x`, r)
-		case !unicode.IsPrint(r) && r != ' ':
-			line = fmt.Appendf(line, `\u%04x`, r)
-		default:
-			line = append(line, rest[:size]...)
-		}
-		rest = rest[size:]
-	}
-	return line
 }

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"os/user"
-	"path/filepath"
 	"strconv"
 )
 
@@ -87,14 +86,4 @@ func lookup(name string) (*User, error) {
 		u.groups = append(u.groups, gid)
 	}
 	return u, nil
-}
-
-// Own gives the user a folder and all that is in it. Links are not followed.
-func (u *User) Own(dir string) error {
-	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		return os.Lchown(path, u.uid, u.gid)
-	})
 }

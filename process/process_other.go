@@ -13,6 +13,11 @@ func RaiseFileLimit() (limit uint64, err error) { return math.MaxUint64, nil }
 // IsRoot is false: this system knows no root.
 func IsRoot() bool { return false }
 
+// Own fails: files belong to whoever runs the program.
+func (*User) Own(string, ...string) error {
+	return errors.New("giving files away is not possible on this system")
+}
+
 // Become fails: this system cannot change a process' user.
 func Become(*User) error { return errors.New("changing the user is not possible on this system") }
 

@@ -4,6 +4,7 @@ package process
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -255,5 +256,58 @@ func TestRaiseFileLimit(t *testing.T) {
 	}
 	if r.Cur != r.Max || uint64(r.Cur) != limit {
 		t.Errorf("limit %d of %d, told %d", r.Cur, r.Max, limit)
+	}
+}
+
+// What has a second name outside of the folder, and what a link leads to, is not given away.
+func TestOwn(t *testing.T) {
+	if !IsRoot() {
+		t.Skip("only root can give files away")
+	}
+	nobody, err := LookupUser("nobody")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, outside := t.TempDir(), t.TempDir()
+	write := func(path string) {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	owner := func(path string) int {
+		info, err := os.Lstat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return int(info.Sys().(*syscall.Stat_t).Uid)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "sub"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "sub", "c"), filepath.Join(outside, "hard"), filepath.Join(outside, "soft")} {
+		write(path)
+	}
+	if err := errors.Join(os.Link(filepath.Join(outside, "hard"), filepath.Join(dir, "hard")), os.Symlink(filepath.Join(outside, "soft"), filepath.Join(dir, "soft")),
+		os.Symlink(outside, filepath.Join(dir, "folder")), syscall.Mkfifo(filepath.Join(dir, "fifo"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := nobody.Own(dir, "a", "not there"); err != nil {
+		t.Fatal(err)
+	}
+	if owner(filepath.Join(dir, "a")) != nobody.uid || owner(dir) != nobody.uid || owner(filepath.Join(dir, "b")) != 0 {
+		t.Error("other files than those named were given away, or not those")
+	}
+	if err := nobody.Own(dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"b", "sub", "sub/c"} {
+		if owner(filepath.Join(dir, name)) != nobody.uid {
+			t.Errorf("%s was not given away", name)
+		}
+	}
+	for _, path := range []string{filepath.Join(outside, "hard"), filepath.Join(outside, "soft"), outside} {
+		if owner(path) != 0 {
+			t.Errorf("%s was given away", path)
+		}
 	}
 }

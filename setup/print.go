@@ -1,9 +1,13 @@
 package setup
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"picket/cause"
@@ -12,14 +16,23 @@ import (
 
 // Print shows once what the first start made: the user, the password, what to enter on a phone, who can reach the broker, and
 // on a terminal two QR codes: of the page for the phone's browser, and of the address for an app. On later starts it prints nothing. The
-// password is in the second QR code too, as it stands beside it in plain.
+// password is in the second QR code too, as it stands beside it in plain. What does not go to a terminal stays in journals and log files, so there
+// the password goes to a file of mode 0600 in the data directory, which the text names.
 func (r *Result) Print(w io.Writer, lang cause.Lang, report reach.Report, terminal bool) error {
 	if !r.First() {
 		return nil
 	}
 	t := welcome[lang]
 	var b strings.Builder
-	fmt.Fprintf(&b, t.user, User, r.Password, r.PasswordFile)
+	if terminal {
+		fmt.Fprintf(&b, t.user, User, r.Password, r.PasswordFile)
+	} else {
+		note, err := r.notePassword()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&b, t.noted, User, note, r.PasswordFile)
+	}
 	opening, addr, ok := report.Phone()
 	switch {
 	case ok && report.Container:
@@ -62,6 +75,20 @@ func (r *Result) Print(w io.Writer, lang cause.Lang, report reach.Report, termin
 	return err
 }
 
+// notePassword writes the first password to a file for the owner of the data directory.
+func (r *Result) notePassword() (file string, err error) {
+	file = filepath.Join(r.Dir, noteFile)
+	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) { // of an earlier first start
+		return "", fmt.Errorf("noting the first password: %w", err)
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return "", fmt.Errorf("noting the first password: %w", err)
+	}
+	_, err = f.WriteString(r.Password + "\n")
+	return file, errors.Join(err, f.Close())
+}
+
 // others are the further addresses that a phone may try, with the interface each belongs to.
 func others(o reach.Opening, best reach.Address) (list []string) {
 	for _, a := range o.Addresses {
@@ -72,7 +99,7 @@ func others(o reach.Opening, best reach.Address) (list []string) {
 	return list
 }
 
-type welcomeText struct{ user, phone, page, others, container, nophone, qr, comma string }
+type welcomeText struct{ user, noted, phone, page, others, container, nophone, qr, comma string }
 
 var welcome = map[cause.Lang]welcomeText{
 	cause.English: {
@@ -84,6 +111,15 @@ Picket has made a user for clients on other machines. Clients on this machine ne
 
 Note the password down: only a hash of it is kept, and it is not shown again.
 For another one: picket passwd %s picket
+`,
+		noted: `
+Picket has made a user for clients on other machines. Clients on this machine need none.
+
+    user      %s
+    password  in the file %s
+
+Note the password down and remove the file: apart from it only a hash is kept.
+For another password: picket passwd %s picket
 `,
 		phone: `
 On a phone in the same network, enter in any MQTT app:
@@ -107,6 +143,15 @@ Picket 已为其他机器上的客户端创建了用户，本机客户端不需�
     密码    %s
 
 请记下密码：系统只保存哈希，以后不会再显示。
+需要更换时运行：picket passwd %s picket
+`,
+		noted: `
+Picket 已为其他机器上的客户端创建了用户，本机客户端不需要密码。
+
+    用户    %s
+    密码    保存在文件 %s 中
+
+请记下密码后删除该文件：除此之外系统只保存哈希。
 需要更换时运行：picket passwd %s picket
 `,
 		phone: `

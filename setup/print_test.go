@@ -2,6 +2,8 @@ package setup
 
 import (
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -27,17 +29,18 @@ func report(l listener.Config, h reach.Host) reach.Report {
 }
 
 func TestPrint(t *testing.T) {
-	r := &Result{Password: "abcdef-ghjkmn-pqrstu", PasswordFile: "/data/passwords", CAFile: "/data/ca.crt"}
+	dir := t.TempDir()
+	r := &Result{Dir: dir, Password: "abcdef-ghjkmn-pqrstu", PasswordFile: "/data/passwords", CAFile: "/data/ca.crt"}
 	all := listener.Config{Port: 1883, Protocol: listener.Auto, TLS: listener.TLS{CertFile: "/data/server.pem"}}
 	for lang, want := range map[cause.Lang]string{
 		cause.English: `
 Picket has made a user for clients on other machines. Clients on this machine need none.
 
     user      picket
-    password  abcdef-ghjkmn-pqrstu
+    password  in the file DIR/first-password
 
-Note the password down: only a hash of it is kept, and it is not shown again.
-For another one: picket passwd /data/passwords picket
+Note the password down and remove the file: apart from it only a hash is kept.
+For another password: picket passwd /data/passwords picket
 
 On a phone in the same network, enter in any MQTT app:
 
@@ -54,9 +57,9 @@ Not known from here: firewalls and security groups that close these ports, and r
 Picket 已为其他机器上的客户端创建了用户，本机客户端不需要密码。
 
     用户    picket
-    密码    abcdef-ghjkmn-pqrstu
+    密码    保存在文件 DIR/first-password 中
 
-请记下密码：系统只保存哈希，以后不会再显示。
+请记下密码后删除该文件：除此之外系统只保存哈希。
 需要更换时运行：picket passwd /data/passwords picket
 
 让手机连到同一网络，在任意 MQTT 应用中填写：
@@ -75,8 +78,19 @@ Picket 已为其他机器上的客户端创建了用户，本机客户端不需�
 		if err := r.Print(&out, lang, report(all, network), false); err != nil {
 			t.Fatal(err)
 		}
-		if out.String() != want {
+		if want = strings.ReplaceAll(want, "DIR", dir); out.String() != want {
 			t.Errorf("%s: got\n%s\nwant\n%s", lang, &out, want)
+		}
+		note := filepath.Join(dir, "first-password")
+		if info, err := os.Stat(note); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%v, %v", info, err)
+		}
+		if text, _ := os.ReadFile(note); string(text) != r.Password+"\n" {
+			t.Errorf("noted %q", text)
+		}
+		var terminal strings.Builder
+		if err := r.Print(&terminal, lang, report(all, network), true); err != nil || !strings.Contains(terminal.String(), r.Password) {
+			t.Errorf("on a terminal: %s, %v", &terminal, err)
 		}
 	}
 }
@@ -98,7 +112,7 @@ func TestPrintOnATerminalEndsWithTheCode(t *testing.T) {
 
 // The page's code comes first: a phone's camera opens it. No secret is in it.
 func TestPrintNamesThePage(t *testing.T) {
-	r := &Result{Password: "abcdef-ghjkmn-pqrstu"}
+	r := &Result{Dir: t.TempDir(), Password: "abcdef-ghjkmn-pqrstu"}
 	l := listener.Config{Port: 1883, Protocol: listener.Auto, TLS: listener.TLS{CertFile: "x"}}
 	doors := reach.Of([]reach.Door{{Listener: &l, Page: true}}, network)
 	code, err := QRCode("http://192.168.1.20:1883/")

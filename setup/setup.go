@@ -25,7 +25,11 @@ const (
 	caKeyFile    = "ca.key"
 	serverFile   = "server.pem"
 	lockFile     = "picket.lock"
+	noteFile     = "first-password" // where nobody sees a terminal
 )
+
+// Names are the files that [Prepare] makes or renews in a data directory.
+func Names() []string { return []string{passwordFile, caFile, caKeyFile, serverFile, lockFile} }
 
 // Options say what for, and as of when, a data directory is prepared.
 type Options struct {

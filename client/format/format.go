@@ -12,6 +12,7 @@ import (
 
 	"picket/client"
 	"picket/packet"
+	"picket/printable"
 )
 
 // Format is a parsed format.
@@ -126,7 +127,7 @@ func parseTime(s string) (p part, rest string, err error) {
 type JSONError struct{ Topic string }
 
 func (e *JSONError) Error() string {
-	return "Message payload is not valid JSON on topic " + e.Topic + "."
+	return "Message payload is not valid JSON on topic " + printable.Text(e.Topic) + "."
 }
 
 // Append adds the message, which arrived at the time given, to dst. After a [*JSONError] the rest of the format is in the result all the same.
@@ -143,9 +144,10 @@ func (f *Format) Append(dst []byte, m *client.Message, at time.Time) ([]byte, er
 				failed = &JSONError{m.Topic}
 				continue
 			}
-			dst = out
+			dst = printable.JSON(out, len(dst))
 		case 'j':
-			dst, _ = appendJSON(dst, m, at, false, f.Pretty) // nothing can go wrong with a string
+			out, _ := appendJSON(dst, m, at, false, f.Pretty) // nothing can go wrong with a string
+			dst = printable.JSON(out, len(dst))
 		default:
 			dst = p.append(dst, m, at)
 		}

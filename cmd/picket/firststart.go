@@ -66,13 +66,18 @@ func (s *serveCommand) welcome(e *env, own *setup.Result, report reach.Report) e
 	return own.Print(e.stdout, cause.Locale(os.Getenv), report, ok && term.IsTerminal(int(f.Fd())))
 }
 
-// becomeOwner gives the data directory to the first of the users that exists, and becomes that user.
+// becomeOwner becomes the first of the users that exists. It gives the data directory to that user on the first start, and later only what setup may
+// have made anew.
 func becomeOwner(own *setup.Result, names ...string) error {
 	user, err := process.LookupUser(names...)
 	if err != nil {
 		return err
 	}
-	if err := user.Own(own.Dir); err != nil {
+	var files []string
+	if !own.First() {
+		files = setup.Names()
+	}
+	if err := user.Own(own.Dir, files...); err != nil {
 		return err
 	}
 	return process.Become(user)

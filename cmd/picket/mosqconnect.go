@@ -15,11 +15,11 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	"unicode"
 
 	"picket/client"
 	"picket/listener"
 	"picket/packet"
+	"picket/printable"
 )
 
 // Exit statuses that mosquitto's client programs share: the numbers of its library's errors.
@@ -333,17 +333,7 @@ func reasonString(p *packet.Properties) string {
 	if !p.Has(packet.ReasonString) {
 		return ""
 	}
-	return "\n" + printable(p.ReasonString)
-}
-
-// printable replaces what could confuse a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return '\uFFFD'
-		}
-		return r
-	}, s)
+	return "\n" + printable.Text(p.ReasonString)
 }
 
 // upper begins with a capital, as C's texts for the errors of the system do.

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"picket/packet"
+	"picket/printable"
 )
 
 // tracer writes a line for every packet, as the option -d of mosquitto's programs does.
@@ -31,7 +32,7 @@ func (t *tracer) trace(sent bool, p packet.Packet) {
 		if sent {
 			direction = "sending"
 		}
-		fmt.Fprintf(t.w, "Client %s %s %s\n", id, direction, fmt.Sprintf(format, a...))
+		fmt.Fprintln(t.w, printable.Text(fmt.Sprintf("Client %s %s %s", id, direction, fmt.Sprintf(format, a...))))
 	}
 	switch p := p.(type) {
 	case *packet.Connect:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"picket/logging"
+	"picket/printable"
 	messages "picket/session" // the name session is taken by the clients
 	"picket/store"
 	"picket/store/local"
@@ -121,9 +123,14 @@ func (c *storeVerify) Run(e *env) error {
 
 // writeJSONLine writes a value as one line.
 func writeJSONLine(w io.Writer, v any) error {
-	encoder := json.NewEncoder(w)
+	var line bytes.Buffer
+	encoder := json.NewEncoder(&line)
 	encoder.SetEscapeHTML(false)
-	return encoder.Encode(v)
+	if err := encoder.Encode(v); err != nil {
+		return err
+	}
+	_, err := w.Write(append(printable.JSON(bytes.TrimSuffix(line.Bytes(), []byte("\n")), 0), '\n'))
+	return err
 }
 
 // sizeWords is a size for people.

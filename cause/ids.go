@@ -230,6 +230,7 @@ const (
 	SentinelNameUnresolved    ID = "sentinel-name-unresolved"
 	SentinelHandoverRefused   ID = "sentinel-handover-refused"
 	SentinelServerUnproved    ID = "sentinel-server-unproved"
+	SentinelHTTPRequest       ID = "sentinel-http-request"
 )
 
 // The echo service and its probe.

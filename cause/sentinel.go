@@ -183,4 +183,16 @@ var sentinelCauses = []Cause{
 			"如果它属于本组且其数据可以丢弃，请在它上面执行 `REPLICAOF`。如果这些地址绝不会分给别的服务器，用 `sentinel picket-adopt NAME yes`（或 `SENTINEL SET NAME picket-adopt yes`）让哨兵每次自动处理。如果它是陌生服务器，用 `SENTINEL RESET NAME` 忘掉该地址。",
 		},
 	},
+	{
+		ID: SentinelHTTPRequest, Severity: Warning, Stage: Sentinel,
+		Title: Text{"a browser or HTTP client talks to the sentinel's port", "浏览器或 HTTP 客户端连到了哨兵端口"},
+		Explain: Text{
+			"The first bytes from {address} are an HTTP request. A web page can have a browser send one to any port of the machine it runs on, and the lines of its body would be commands. The connection is ended and nothing of it is run.",
+			"来自 {address} 的头几个字节是 HTTP 请求。任何网页都能让浏览器向本机端口发送请求，请求体的每一行都会成为命令。连接已断开，其中的内容一条也没有执行。",
+		},
+		Remedy: Text{
+			"A health check: use TCP, or `PING` over the Redis protocol. Nobody you know: find out which page is open on that machine, and set a password (`requirepass`).",
+			"如果是健康检查，请改用 TCP 检查或 Redis 协议的 `PING`。如果来源不明，查看那台机器上打开了什么网页，并设置密码（`requirepass`）。",
+		},
+	},
 }

@@ -89,6 +89,7 @@ func (u *user) set(rule string) error {
 		u.skip, u.sanitize = true, false
 	case "reset":
 		*u = *newUser(u.name)
+		u.sanitize = true
 	case "clearselectors":
 		u.selectors = nil
 	default:
@@ -147,8 +148,14 @@ func validHash(s string) bool {
 	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
 }
 
+// unsafeWord reports whether a name or a pattern holds what would end a word, or a line, of the configuration file: white space or NUL.
+func unsafeWord(s string) bool { return strings.ContainsAny(s, " \t\n\v\f\r\x00") }
+
 // set applies a rule about commands, keys or channels.
 func (s *selector) set(rule string) error {
+	if unsafeWord(rule) {
+		return errACLSyntax
+	}
 	switch lower := strings.ToLower(rule); {
 	case lower == "allkeys" || rule == "~*":
 		s.keys = []string{"~*"}
@@ -285,8 +292,23 @@ func (u *user) denies(cmd *command, args []string) *denial {
 	return d
 }
 
-// describe writes a user as it stands in the configuration file.
-func (u *user) describe() string {
+// describe writes a user as ACL LIST shows it and as it stands in an aclfile, where nothing is quoted.
+func (u *user) describe() string { return strings.Join(u.words(), " ") }
+
+// line writes a user as it stands in the configuration file. A selector is one word there.
+func (u *user) line() string {
+	w := u.words()
+	for i := range w {
+		if strings.HasPrefix(w[i], "(") && resp.QuoteIfNeeded(strings.ReplaceAll(w[i], " ", "")) == strings.ReplaceAll(w[i], " ", "") {
+			continue // its words are put together again
+		}
+		w[i] = resp.QuoteIfNeeded(w[i])
+	}
+	return "user " + strings.Join(w, " ")
+}
+
+// words are the name and the rules.
+func (u *user) words() []string {
 	w := []string{u.name}
 	if u.on {
 		w = append(w, "on")
@@ -305,30 +327,30 @@ func (u *user) describe() string {
 	for _, p := range u.passwords {
 		w = append(w, "#"+p)
 	}
-	w = append(w, u.selector.describe())
+	w = append(w, u.selector.words()...)
 	for _, s := range u.selectors {
-		w = append(w, "("+s.describe()+")")
+		w = append(w, "("+strings.Join(s.words(), " ")+")")
 	}
-	return strings.Join(w, " ")
+	return w
 }
 
-func (s *selector) describe() string {
-	w := slices.Clone(s.keys)
-	if ch := s.channelText(); ch != "" {
-		w = append(w, ch)
-	} else {
+func (s *selector) words() []string {
+	w := append(slices.Clone(s.keys), s.channelWords()...)
+	if len(s.channels) == 0 {
 		w = append(w, "resetchannels")
 	}
-	return strings.Join(append(w, s.commands...), " ")
+	return append(w, s.commands...)
 }
 
-func (s *selector) channelText() string {
+func (s *selector) channelWords() []string {
 	w := make([]string, len(s.channels))
 	for i, c := range s.channels {
 		w[i] = "&" + c
 	}
-	return strings.Join(w, " ")
+	return w
 }
+
+func (s *selector) channelText() string { return strings.Join(s.channelWords(), " ") }
 
 // acl is the access control list.
 type acl struct {
@@ -375,6 +397,9 @@ func newACL(c *Config) (*acl, error) {
 // parseUser reads the words of a user line: name and rules.
 func parseUser(words []string) (*user, error) {
 	u := newUser(words[0])
+	if unsafeWord(words[0]) {
+		return nil, fmt.Errorf("user %q: no white space and no NUL may be in the name of a user", words[0])
+	}
 	for _, r := range joinSelectors(words[1:]) {
 		if err := u.set(r); err != nil {
 			return nil, fmt.Errorf("user %s: %q: %w", words[0], r, err)
@@ -488,12 +513,17 @@ func (a *acl) logDenied(c *client, reason, name, object string) {
 }
 
 // lines are the users as lines of the configuration file.
-func (a *acl) lines() []string {
+func (a *acl) lines() []string { return a.each((*user).line) }
+
+// list are the users as ACL LIST shows them.
+func (a *acl) list() []string { return a.each(func(u *user) string { return "user " + u.describe() }) }
+
+func (a *acl) each(text func(*user) string) []string {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	var l []string
 	for _, u := range a.users {
-		l = append(l, "user "+u.describe())
+		l = append(l, text(u))
 	}
 	slices.Sort(l)
 	return l

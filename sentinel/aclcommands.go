@@ -56,12 +56,12 @@ func aclUsers(c *client, _ []string) resp.Value {
 	return resp.Strs(names...)
 }
 
-func aclList(c *client, _ []string) resp.Value { return resp.Strs(c.s.acl.lines()...) }
+func aclList(c *client, _ []string) resp.Value { return resp.Strs(c.s.acl.list()...) }
 
 func aclSetUser(c *client, args []string) resp.Value {
 	a := c.s.acl
 	name := args[2]
-	if strings.ContainsAny(name, " \x00") {
+	if unsafeWord(name) {
 		return resp.Err("ERR Usernames can't contain spaces or null characters")
 	}
 	a.mu.Lock()

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"picket/cause"
 	"picket/resp"
 )
 
@@ -65,7 +66,7 @@ func (c *client) serve() {
 	if t, ok := c.conn.(*tls.Conn); ok {
 		c.conn.SetDeadline(time.Now().Add(10 * time.Second))
 		if err := t.Handshake(); err != nil {
-			c.s.log.printf(LogVerbose, "Error accepting a client connection: %v (addr=%s laddr=%s)", err, c.addr, c.laddr)
+			c.s.log.printf(LogWarning, "Error accepting a client connection: %v (addr=%s laddr=%s)", err, c.addr, c.laddr)
 			return
 		}
 		c.conn.SetDeadline(time.Time{})
@@ -93,6 +94,11 @@ func (c *client) serve() {
 		if len(args) == 0 {
 			continue
 		}
+		if fromWebPage(args) {
+			c.s.log.printf(LogWarning, "Connection from %s ended: it sends HTTP, as a web page does that makes a browser talk to this port. Nothing of it was run [%s]",
+				c.addr, cause.SentinelHTTPRequest)
+			return
+		}
 		c.mu.Lock()
 		c.lastUse = time.Now()
 		c.buffered = r.Buffered()
@@ -104,6 +110,12 @@ func (c *client) serve() {
 			return
 		}
 	}
+}
+
+// fromWebPage recognizes the first lines of an HTTP request. Any page can have a browser send one to a port of the machine that it runs on, and each line of
+// its body would be a command here.
+func fromWebPage(args []string) bool {
+	return strings.EqualFold(args[0], "post") || strings.EqualFold(args[0], "host:") || len(args) == 3 && strings.HasPrefix(args[2], "HTTP/")
 }
 
 // reply writes the reply to a command, unless CLIENT REPLY turned replies off.

@@ -48,6 +48,7 @@ type Config struct {
 	Renamed         map[string]string // own commands: old name in small letters → new one, empty: removed
 	TLS             TLSConfig
 	NoEffect        []string // directives that change nothing in a sentinel
+	InPlace         error    // why the file is written in place; nil: a new one replaces it
 	fromCommandLine []directive
 	// ours are the directives about a master that only Picket knows and that stand on the command line: they are not written into the file, which stays
 	// readable for a sentinel of Redis. By directive and master: the value.
@@ -340,6 +341,9 @@ func (c *Config) monitor(d *directive, a []string) error {
 	}
 	if c.master(a[1]) != nil {
 		return d.err("Duplicate master name.")
+	}
+	if !machine.ValidName(a[1]) {
+		return d.err("a master's name cannot be empty and holds no white space and no comma, which tell the words of a hello message apart: got %q", a[1])
 	}
 	if !c.State.ResolveHostnames && !isAddress(a[2]) {
 		return d.err("Can't resolve instance hostname: %q is no IP address, and resolve-hostnames is off.", a[2])

@@ -130,7 +130,7 @@ func (s *Sentinel) infoSentinel() []string {
 		fmt.Sprintf("sentinel_simulate_failure_flags:%d", o.Simulate),
 	}
 	for i, m := range o.Masters {
-		lines = append(lines, fmt.Sprintf("master%d:name=%s,status=%s,address=%s,slaves=%d,sentinels=%d", i, m.Name, m.Status, hostPort(m.Host, m.Port), m.Replicas, m.Sentinels))
+		lines = append(lines, fmt.Sprintf("master%d:name=%s,status=%s,address=%s:%d,slaves=%d,sentinels=%d", i, m.Name, m.Status, m.Host, m.Port, m.Replicas, m.Sentinels))
 	}
 	// What holds a failover back comes last, so that readers of the lines above are not disturbed.
 	for i, m := range o.Masters {

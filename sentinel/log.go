@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -45,6 +46,37 @@ type logger struct {
 	file   *os.File // out, where it is a file of ours
 	syslog func(level LogLevel, text string)
 	pid    int
+	path   string    // of file
+	looked time.Time // when the path was last seen to be that of file
+}
+
+// lookEvery is how often a line looks whether the log file was renamed, as logrotate does it: from then on the lines go into a new one.
+const lookEvery = time.Second
+
+// reopen goes on in a new file where the old one no longer has its name. The mutex is held.
+func (l *logger) reopen(now time.Time) {
+	l.looked = now
+	ours, err := l.file.Stat()
+	if err == nil {
+		if there, err := os.Stat(l.path); err == nil && os.SameFile(ours, there) {
+			return
+		}
+	}
+	f, err := os.OpenFile(l.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return // the old one is still better than none; the next line tries again
+	}
+	_ = l.file.Close() // all was written
+	l.out, l.file = f, f
+}
+
+// rotate looks at once.
+func (l *logger) rotate() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file != nil {
+		l.reopen(time.Now())
+	}
 }
 
 func openLog(c *Config, stdout io.Writer) (*logger, error) {
@@ -56,6 +88,9 @@ func openLog(c *Config, stdout io.Writer) (*logger, error) {
 			return nil, fmt.Errorf("Can't open the log file: %w", err) //nolint:staticcheck // Redis' text
 		}
 		l.out, l.file = f, f
+		if l.path, err = filepath.Abs(c.LogFile); err != nil {
+			return nil, err
+		}
 	}
 	if c.Syslog {
 		var err error
@@ -76,9 +111,13 @@ func (l *logger) printf(level LogLevel, format string, args ...any) {
 		return
 	}
 	text := logCleaner.Replace(fmt.Sprintf(format, args...))
-	line := fmt.Sprintf("%d:X %s %c %s\n", l.pid, time.Now().Format("02 Jan 2006 15:04:05.000"), ".-*#"[level], text)
+	now := time.Now()
+	line := fmt.Sprintf("%d:X %s %c %s\n", l.pid, now.Format("02 Jan 2006 15:04:05.000"), ".-*#"[level], text)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.file != nil && now.Sub(l.looked) >= lookEvery {
+		l.reopen(now)
+	}
 	_, _ = io.WriteString(l.out, line)
 	if l.syslog != nil {
 		l.syslog(level, text)

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -83,7 +85,16 @@ var resultOf = map[string]string{
 	"-failover-abort-no-good-slave": "no-good-replica", "-failover-abort-slave-timeout": "timeout",
 }
 
+// label is a master's name as a label, which has to be UTF-8: other bytes are shown as \x and their number, in quotes.
+func label(master string) string {
+	if utf8.ValidString(master) {
+		return master
+	}
+	return strconv.Quote(master)
+}
+
 func (m *metrics) event(e machine.Event) {
+	e.Master = label(e.Master)
 	m.events.WithLabelValues(e.Name, e.Master).Inc()
 	result, ended := resultOf[e.Name]
 	if ended {
@@ -124,6 +135,7 @@ func (m *metrics) event(e machine.Event) {
 }
 
 func (m *metrics) forget(master string) {
+	master = label(master)
 	l := prometheus.Labels{"master": master}
 	m.events.DeletePartialMatch(l)
 	m.failovers.DeletePartialMatch(l)
@@ -216,6 +228,8 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descScripts, float64(o.Running), "running")
 	gauge(descScripts, float64(o.Queued-o.Running), "waiting")
 	for _, m := range o.Masters {
+		gates := gates[m.Name]
+		m.Name = label(m.Name)
 		for _, st := range []string{"ok", "sdown", "odown"} {
 			gauge(descStatus, is(m.Status == st), m.Name, st)
 		}
@@ -226,7 +240,7 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 		gauge(descQuorum, is(m.Usable >= m.Quorum && m.Usable >= m.Majority), m.Name)
 		gauge(descConfig, float64(m.ConfigEpoch), m.Name)
 		held := map[cause.ID]bool{}
-		for _, g := range gates[m.Name] {
+		for _, g := range gates {
 			if !held[g.ID] {
 				held[g.ID] = true
 				gauge(descCause, 1, m.Name, string(g.ID))

@@ -3,6 +3,7 @@
 package sentinel
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 )
@@ -16,6 +17,8 @@ func writable(path string) bool {
 	}
 	return f.Close() == nil
 }
+
+func onlyInPlace(err error) bool { return errors.Is(err, fs.ErrPermission) }
 
 func executable(path string) bool {
 	st, err := os.Stat(path)

@@ -3,6 +3,7 @@
 package sentinel
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"strconv"
@@ -32,6 +33,17 @@ var umask = sync.OnceValue(func() fs.FileMode {
 
 // writable reports whether this process may write a file.
 func writable(path string) bool { return unix.Access(path, unix.W_OK) == nil }
+
+// onlyInPlace reports whether a file cannot be put in the place of another one there, though that may be written itself: it is a mount point, or its folder
+// may not be written.
+func onlyInPlace(err error) bool {
+	for _, e := range []error{unix.EBUSY, unix.EXDEV, unix.EACCES, unix.EPERM, unix.EROFS} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
 
 // executable reports whether a script can be run.
 func executable(path string) bool { return unix.Access(path, unix.X_OK) == nil }

@@ -45,7 +45,10 @@ func (s *Sentinel) connect(c machine.Connect) {
 		conn, err := s.dial(ctx, c)
 		cancel()
 		if err != nil {
-			s.post(func() { s.lost(p, connectReason(err)) })
+			s.post(func() {
+				s.tellHandshake(c, err)
+				s.lost(p, connectReason(err))
+			})
 			return
 		}
 		defer conn.Close()
@@ -56,6 +59,7 @@ func (s *Sentinel) connect(c machine.Connect) {
 				return
 			}
 			p.conn = conn
+			delete(s.handshakes, c.Peer.String()+" "+hostPort(c.Host, c.Port))
 			up <- true
 			s.m.Connected(p.id, ipOf(conn.LocalAddr()), ipOf(conn.RemoteAddr()))
 		})
@@ -101,9 +105,26 @@ func (s *Sentinel) dial(ctx context.Context, c machine.Connect) (net.Conn, error
 	t := tls.Client(conn, s.peerTLS)
 	if err := t.HandshakeContext(ctx); err != nil {
 		conn.Close()
-		return nil, err
+		return nil, &handshakeError{err}
 	}
 	return t, nil
+}
+
+// handshakeError is a TLS handshake that failed: somebody answers, but we do not come to an agreement.
+type handshakeError struct{ error }
+
+// tellHandshake logs a handshake that failed, once for each server and reason.
+func (s *Sentinel) tellHandshake(c machine.Connect, err error) {
+	var h *handshakeError
+	if !errors.As(err, &h) {
+		return
+	}
+	to := c.Peer.String() + " " + hostPort(c.Host, c.Port)
+	if s.handshakes[to] == h.Error() {
+		return
+	}
+	s.handshakes[to] = h.Error()
+	s.log.printf(LogWarning, "TLS handshake with %s failed: %v", to, h.error)
 }
 
 func ipOf(a net.Addr) string {

@@ -245,14 +245,26 @@ func (c *Config) stateLines(s machine.State, users []string) []keyed {
 	return o
 }
 
-// write rewrites the configuration file: beside it, synced, then put in its place, so that a crash leaves the old file or the
-// new one.
+// write rewrites the configuration file: beside it, synced, then put in its place, so that a crash leaves the old file or the new one. Where that cannot be,
+// since the file is mounted alone into a container or its folder may not be written, it is written in place and synced.
 func (c *Config) write(s machine.State, users []string) error {
 	old, err := os.ReadFile(c.Path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	data := rewrite(old, c.stateLines(s, users))
+	if c.InPlace == nil {
+		err := c.replace(data)
+		if err == nil || !onlyInPlace(err) {
+			return err
+		}
+		c.InPlace = err
+	}
+	return c.overwrite(data)
+}
+
+// replace puts a new file in the place of the old one.
+func (c *Config) replace(data []byte) error {
 	dir := filepath.Dir(c.Path)
 	// Passwords may stand in it: whoever made the old file unreadable for others keeps it so.
 	mode := 0o644 &^ umask()
@@ -281,6 +293,24 @@ func (c *Config) write(s machine.State, users []string) error {
 		return errors.Join(err, os.Remove(tmp))
 	}
 	return syncDir(dir)
+}
+
+// overwrite writes into the file that is there.
+func (c *Config) overwrite(data []byte) error {
+	f, err := os.OpenFile(c.Path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	err = func() error {
+		if _, err := f.WriteAt(data, 0); err != nil {
+			return err
+		}
+		if err := f.Truncate(int64(len(data))); err != nil {
+			return err
+		}
+		return f.Sync()
+	}()
+	return errors.Join(err, f.Close())
 }
 
 func syncDir(dir string) error {

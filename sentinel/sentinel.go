@@ -13,8 +13,10 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"os/signal"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"picket/cause"
@@ -48,6 +50,8 @@ type Sentinel struct {
 	links   map[machine.LinkID]*peer
 	scripts map[machine.ScriptID]*os.Process
 	saveErr error // of the last write
+	// handshakes are those that failed and were told: why, by who is at the other end.
+	handshakes map[string]string
 }
 
 // ExitError ends the process with a status of its own.
@@ -72,7 +76,7 @@ func New(cfg *Config, version string, stdout io.Writer) (*Sentinel, error) {
 	}
 	s := &Sentinel{
 		cfg: cfg, log: log, version: version, runID: randomID(), started: time.Now(), done: make(chan struct{}), inbox: make(chan func(), 256),
-		links: map[machine.LinkID]*peer{}, scripts: map[machine.ScriptID]*os.Process{}, metrics: newMetrics(),
+		links: map[machine.LinkID]*peer{}, scripts: map[machine.ScriptID]*os.Process{}, metrics: newMetrics(), handshakes: map[string]string{},
 	}
 	s.clients.byID = map[int64]*client{}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
@@ -122,6 +126,7 @@ func (s *Sentinel) prepare() error {
 		if err := s.cfg.write(s.cfg.State, s.acl.lines()); err != nil {
 			return fmt.Errorf("Failed to save config file %s: %w", s.cfg.Path, err) //nolint:staticcheck // Redis' text
 		}
+		s.tellInPlace()
 		s.log.printf(LogNotice, "Sentinel new configuration saved on disk")
 	}
 	s.log.printf(LogNotice, "Running mode=sentinel, port=%d.", s.cfg.Port)
@@ -159,8 +164,13 @@ func (s *Sentinel) Run(ctx context.Context) error {
 	for _, l := range s.listeners {
 		s.wg.Go(func() { s.accept(l) })
 	}
-	notifyReady(s.cfg.Supervised)
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	s.wg.Go(func() { s.rotate(hangup) })
+	notify(s.cfg.Supervised, "STATUS=Ready to watch\nREADY=1\n")
 	s.loop()
+	notify(s.cfg.Supervised, "STOPPING=1\n")
+	signal.Stop(hangup)
 	close(s.done)
 	for _, l := range s.listeners {
 		l.Close()
@@ -184,6 +194,19 @@ func (s *Sentinel) Run(ctx context.Context) error {
 		return exit
 	}
 	return nil
+}
+
+// rotate goes on in a new log file at SIGHUP, which ends a sentinel no more than it ends Redis'.
+func (s *Sentinel) rotate(hangup <-chan os.Signal) {
+	for {
+		select {
+		case <-hangup:
+			s.log.rotate()
+			s.log.printf(LogNotice, "Received SIGHUP: the log file was opened anew. The configuration is read at the start only")
+		case <-s.done:
+			return
+		}
+	}
 }
 
 // stop ends the loop. err is what Run returns, if it is an *ExitError.
@@ -321,7 +344,11 @@ func (s *Sentinel) perform() {
 // save writes the configuration file and tells the machine whether it is safe.
 func (s *Sentinel) save(seq uint64) {
 	began := time.Now()
+	inPlace := s.cfg.InPlace
 	s.saveErr = s.cfg.write(s.m.State(), s.acl.lines())
+	if inPlace == nil {
+		s.tellInPlace()
+	}
 	s.metrics.saved(time.Since(began), s.saveErr)
 	if s.saveErr != nil {
 		s.log.printf(LogWarning, "WARNING: Sentinel was not able to save the new configuration on disk!!!: %v [%s]", s.saveErr, cause.SentinelConfigNotSaved)
@@ -329,6 +356,13 @@ func (s *Sentinel) save(seq uint64) {
 		s.log.printf(LogDebug, "Sentinel new configuration saved on disk")
 	}
 	s.m.Saved(seq, s.saveErr)
+}
+
+// tellInPlace says that the file is written in place.
+func (s *Sentinel) tellInPlace() {
+	if s.cfg.InPlace != nil {
+		s.log.printf(LogWarning, "%s is written in place, since no new file can be put in its place (%v). A crash in the middle of a write would leave a part of it", s.cfg.Path, s.cfg.InPlace)
+	}
 }
 
 // event logs and publishes.

@@ -163,8 +163,8 @@ func supervision(setting string) string {
 	return "no"
 }
 
-// notifyReady tells systemd that the sentinel listens.
-func notifyReady(setting string) {
+// notify tells systemd what state the sentinel is in, where that has asked for it.
+func notify(setting, state string) {
 	if supervision(setting) != "systemd" {
 		return
 	}
@@ -177,7 +177,7 @@ func notifyReady(setting string) {
 		return
 	}
 	defer c.Close()
-	_, _ = c.Write([]byte("STATUS=Ready to watch\nREADY=1\n"))
+	_, _ = c.Write([]byte(state))
 }
 
 // setLogLevel keeps a level set at run time, as if it stood on the command line.

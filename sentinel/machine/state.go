@@ -73,6 +73,10 @@ var (
 	ErrName      = errors.New("Invalid master name: no space may be in it") //nolint:staticcheck // as above
 )
 
+// ValidName reports whether a master can have a name: it stands in hello messages, events and lines of the configuration file, whose words white space and
+// commas tell apart.
+func ValidName(name string) bool { return name != "" && !strings.ContainsAny(name, " \t\r\n\v\f\x00,") }
+
 // newMaster makes a master without telling anyone.
 func (m *Machine) newMaster(name, host string, port, quorum int) (*master, error) {
 	switch {
@@ -82,7 +86,7 @@ func (m *Machine) newMaster(name, host string, port, quorum int) (*master, error
 		return nil, ErrPort
 	case m.byName[name] != nil:
 		return nil, ErrDuplicate
-	case name == "" || strings.ContainsAny(name, " \t\r\n,"):
+	case !ValidName(name):
 		return nil, ErrName
 	}
 	a, ok := m.addr(host, port)

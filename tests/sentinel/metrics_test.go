@@ -89,3 +89,41 @@ func TestMetricsOnTheCommandLine(t *testing.T) {
 	s.args = []string{"redis-sentinel", s.conf}
 	s.start()
 }
+
+// TestMetricsOfAnyName: a name that is not UTF-8 is shown, also after a restart, and nothing stays of a master that is gone.
+func TestMetricsOfAnyName(t *testing.T) {
+	t.Parallel()
+	at := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	p := alone(t, binary+" sentinel", "picket-metrics "+at+"\nsentinel down-after-milliseconds mymaster 100\n").start()
+	page := func() string {
+		r, err := http.Get("http://" + at + "/metrics")
+		if err != nil {
+			return err.Error()
+		}
+		defer r.Body.Close()
+		data, err := io.ReadAll(r.Body)
+		if err != nil || r.StatusCode != http.StatusOK {
+			return r.Status + string(data)
+		}
+		return string(data)
+	}
+	for _, name := range []string{"caf\xe9", "caf\xe8"} {
+		p.ok("SENTINEL", "MONITOR", name, "127.0.0.1", "2", "1")
+		p.ok("SENTINEL", "SET", name, "down-after-milliseconds", "100")
+	}
+	for range 2 {
+		eventually(t, "both are shown", func() bool {
+			got := page()
+			return strings.Contains(got, `picket_sentinel_master_status{master="\"caf\\xe9\"",status="odown"} 1`) && strings.Contains(got, `{master="\"caf\\xe8\""`)
+		})
+		p.kill()
+		p.start()
+	}
+	eventually(t, "it is down again", func() bool { return strings.Contains(page(), `event="+odown",master="\"caf\\xe9\""`) })
+	p.ok("SENTINEL", "REMOVE", "caf\xe9")
+	p.ok("SENTINEL", "REMOVE", "mymaster")
+	eventually(t, "both are gone", func() bool {
+		got := page()
+		return strings.Contains(got, "picket_sentinel_masters 1") && !strings.Contains(got, "xe9") && !strings.Contains(got, `"mymaster"`)
+	})
+}

@@ -171,8 +171,8 @@ func (w *worker) expire(e *store.Expired) {
 	if s.over || s.out.Reading() {
 		return // it will be listed again
 	}
-	if s.kept.refs.find(e.Ref.Seq) != nil {
-		w.leftovers().Keep(s.kept.handle, e.Ref) // the outbox drops it when its turn comes, or it has been sent
+	if s.kept.refs.find(e.Ref.Seq) != nil || s.out.Begun(e.Ref.Seq) {
+		w.leftovers().Keep(s.kept.handle, e.Ref) // the outbox drops it when its turn comes, or it has been sent and will be sent again
 		return
 	}
 	s.out.Drop(e.Ref.Seq, e.Bytes)

@@ -59,6 +59,7 @@ type Broker struct {
 	maintained   atomic.Pointer[maintenance] // nil: the broker is open
 	floodLine    oncePerSecond
 	retainedLine oncePerSecond
+	sharedLine   oncePerSecond
 
 	workers   sync.Pool
 	hashing   chan struct{} // bounds how many passwords are hashed at once

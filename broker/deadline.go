@@ -7,7 +7,6 @@ import (
 	"picket/cause"
 	"picket/logging"
 	"picket/packet"
-	"picket/store"
 )
 
 // tick is how often the broker looks at its clock. Keep alive and expiry are in whole seconds, so nothing needs it finer.
@@ -233,7 +232,7 @@ func (b *Broker) fall(now time.Time) {
 	for {
 		var wills []*will
 		var without []*Session // whose wills these are
-		var ended []*store.Session
+		var ended []ending
 		b.mu.Lock()
 		for n := 0; n < 1000 && len(b.dues) > 0 && !b.dues[0].due.at.After(now); n++ {
 			s := b.dues[0]
@@ -248,7 +247,7 @@ func (b *Broker) fall(now time.Time) {
 			case expired && s.over:
 				b.cancel(s)
 				delete(b.sessions, s.id)
-				ended = append(ended, s.handle())
+				ended = append(ended, ending{handle: s.handle()})
 			case expired:
 				delete(b.sessions, s.id)
 				ended = append(ended, b.finish(s))

@@ -124,21 +124,9 @@ func (w *worker) route() int {
 	}
 	for _, g := range rt.groups {
 		for i := range r.n {
-			// One member of the group gets each message (MQTT-4.8.2-4 and -5): one that is connected, if there is any.
-			m, ok := g.Next(online)
-			if !ok {
-				if m, ok = g.Next(func(*Session) bool { return true }); !ok {
-					break
-				}
-			}
-			to := receiver{s: m.Key}
-			to.merge(m.Options)
-			m.Key.mu.Lock()
-			if !m.Key.over && to.allowed(rt.name) {
+			if w.share(g, i) {
 				n++
-				w.deliver(&to, i, i+1)
 			}
-			m.Key.mu.Unlock()
 		}
 	}
 	return n
@@ -146,15 +134,12 @@ func (w *worker) route() int {
 
 // deliver hands packets i to j of the run to one receiver, whose mutex is held.
 func (w *worker) deliver(to *receiver, i, j int) {
-	r, s, t := &w.run, to.s, w.b.settings.Load()
-	qos := min(r.qos, to.qos)
-	if t.UpgradeOutgoingQoS {
-		qos = to.qos
-	}
+	r, s := &w.run, to.s
+	qos := w.qosFor(to)
 	retain := to.rap && r.retain
 	c := s.conn
 	if c == nil || c.gone || c.closeAfter || !c.greeted {
-		if (qos > 0 || t.QueueQoS0) && (s.survives() || c != nil && !c.greeted) {
+		if w.waitsFor(s, qos) {
 			w.enqueue(to, i, j, qos, retain)
 		}
 		return
@@ -193,6 +178,19 @@ func (w *worker) deliver(to *receiver, i, j int) {
 	if i < j {
 		w.enqueue(to, i, j, qos, retain)
 	}
+}
+
+// qosFor is the QoS that the run has for a receiver.
+func (w *worker) qosFor(to *receiver) byte {
+	if w.b.settings.Load().UpgradeOutgoingQoS {
+		return to.qos
+	}
+	return min(w.run.qos, to.qos)
+}
+
+// waitsFor tells whether messages wait for a client that is not connected. The session's mutex is held.
+func (w *worker) waitsFor(s *Session, qos byte) bool {
+	return (qos > 0 || w.b.settings.Load().QueueQoS0) && (s.survives() || s.conn != nil && !s.conn.greeted)
 }
 
 // emit puts packets i to j of an encoded run into the connection's output: large runs are offered to the transport at once.
@@ -270,17 +268,7 @@ func verdictCause(v session.Verdict) cause.ID {
 func (w *worker) deliverSingly(to *receiver, c *connection, i, j int, qos byte, retain bool) {
 	r, s := &w.run, to.s
 	for ; i < j; i++ {
-		p := packet.Publish{QoS: qos, Retain: retain, Topic: r.name[len(s.mount):], Payload: r.body(i)}
-		if c.v5() {
-			p.Props = packet.AppendForward(w.props[:0], r.props)
-			if r.expires {
-				p.Props = packet.AppendExpiry(p.Props, r.expiry)
-			}
-			for _, id := range to.ids {
-				p.Props = packet.AppendSubscriptionID(p.Props, id)
-			}
-			w.props = p.Props
-		}
+		p := w.publishFor(to, c, i, qos, retain)
 		if !w.fits(c, &p) {
 			if qos > 0 {
 				s.out.Skip()
@@ -315,13 +303,35 @@ func (w *worker) deliverSingly(to *receiver, c *connection, i, j int, qos byte, 
 	}
 }
 
+// publishFor is packet i of the run as one receiver gets it, without its packet identifier.
+func (w *worker) publishFor(to *receiver, c *connection, i int, qos byte, retain bool) packet.Publish {
+	r := &w.run
+	p := packet.Publish{QoS: qos, Retain: retain, Topic: r.name[len(to.s.mount):], Payload: r.body(i)}
+	if c.v5() {
+		p.Props = packet.AppendForward(w.props[:0], r.props)
+		if r.expires {
+			p.Props = packet.AppendExpiry(p.Props, r.expiry)
+		}
+		for _, id := range to.ids {
+			p.Props = packet.AppendSubscriptionID(p.Props, id)
+		}
+		w.props = p.Props
+	}
+	return p
+}
+
+// limitsPackets tells whether the client has named a Maximum Packet Size.
+func (c *connection) limitsPackets() bool { return c.more != nil && c.more.maxPacket > 0 }
+
+// fits tells whether the client takes a packet of that size.
+func (c *connection) fits(p *packet.Publish) bool {
+	return !c.limitsPackets() || packet.PublishSize(c.version, len(p.Topic), len(p.Props), len(p.Payload), p.QoS) <= int(c.more.maxPacket)
+}
+
 // fits tells whether the client takes a packet of that size; one that it does not is dropped as if it had been delivered
 // (MQTT-3.1.2-24, -25).
 func (w *worker) fits(c *connection, p *packet.Publish) bool {
-	if c.more == nil || c.more.maxPacket == 0 {
-		return true
-	}
-	if packet.PublishSize(c.version, len(p.Topic), len(p.Props), len(p.Payload), p.QoS) <= int(c.more.maxPacket) {
+	if c.fits(p) {
 		return true
 	}
 	w.count.dropped++

@@ -122,12 +122,12 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 			s.will = nil
 		}
 	}
-	var ended *store.Session
+	var ended ending
 	switch {
 	case !s.survives() && s.will != nil:
 		// The session is over, and its will still waits.
 		will := s.due.will
-		b.finish(s)
+		ended = b.finish(s)
 		s.due.will, s.due.expiry = will, will
 		b.schedule(s)
 	case !s.survives():
@@ -176,10 +176,17 @@ func (b *Broker) connectionLine(line string) string {
 	return line
 }
 
+// ending is what is left of a session that is over: what stands in the store for it, and what it leaves to other members of its shared groups.
+type ending struct {
+	handle *store.Session // nil: nothing
+	left   *leftover      // nil: nothing
+}
+
 // finish ends a session: its subscriptions and its queue go. The caller takes it out of the table; both mutexes are held. It returns what
-// the store has to end, for [Broker.endStored]: nil for nothing, or nothing before the will has been published.
-func (b *Broker) finish(s *Session) (ended *store.Session) {
+// is left for [Broker.endStored]; in the store that is nothing before the will has been published.
+func (b *Broker) finish(s *Session) ending {
 	s.over = true
+	e := ending{left: s.leavesBehind()}
 	if subs := s.subs; subs.len() > manySubscriptions {
 		b.wait.Go(func() { b.unsubscribeAll(s, &subs) })
 	} else {
@@ -190,10 +197,10 @@ func (b *Broker) finish(s *Session) (ended *store.Session) {
 	s.forgetRefs()
 	b.forgetReplays(s)
 	b.cancel(s)
-	if s.will != nil {
-		return nil
+	if s.will == nil {
+		e.handle = s.handle()
 	}
-	return s.handle()
+	return e
 }
 
 // handle is what stands in the store for the session, or for its will alone; nil: nothing. The session's mutex is held.
@@ -204,8 +211,24 @@ func (s *Session) handle() *store.Session {
 	return s.willHandle
 }
 
-// endStored ends in the store what stands there for a session that is over, if anything does, and returns what has to be waited for.
-func (b *Broker) endStored(h *store.Session) *store.Batch {
+// endStored passes on what a session that is over has left, ends in the store what stands there for it, and returns what has to be waited for. The end of a
+// session that has left stored messages to others comes when those have been passed on, and nobody waits for it: until then the store has it beside a new one with the
+// same client identifier.
+func (b *Broker) endStored(e ending) *store.Batch {
+	if e.left != nil {
+		b.wait.Go(func() {
+			if b.passOn(e.left) {
+				b.endHandle(e.handle)
+			}
+		})
+		if e.left.stored {
+			return nil
+		}
+	}
+	return b.endHandle(e.handle)
+}
+
+func (b *Broker) endHandle(h *store.Session) *store.Batch {
 	if h == nil {
 		return nil
 	}

@@ -282,7 +282,8 @@ func (w *worker) received(c *connection, b *Broker, t *settings, p *packet.Publi
 		}
 		if !fresh {
 			b.logPublish("Received", s.id, p.Dup, r.qos, r.retain, r.ids[0], r.name, len(r.body(0)))
-			return c.repeated(w, r.ids[0])
+			c.repeated(w)
+			return nil
 		}
 		if stored {
 			for _, id := range r.ids {
@@ -326,19 +327,14 @@ func (w *worker) received(c *connection, b *Broker, t *settings, p *packet.Publi
 	return nil
 }
 
-// repeated handles a QoS 2 PUBLISH whose identifier waits for PUBREL: it is acknowledged again and not delivered again (MQTT-4.3.3-10). A client
-// repeats a packet when it has reconnected, and at no other time (MQTT-4.4.0-1): one that goes on repeating on the same connection is cut off.
-func (c *connection) repeated(w *worker, id uint16) error {
-	if c.lastRepeat == id {
-		return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-4.4.0-1", Text: "a QoS 2 PUBLISH repeated over and over on one connection"}
-	}
-	c.lastRepeat = id
+// repeated handles a QoS 2 PUBLISH whose identifier waits for PUBREL: it is acknowledged again, as often as it comes, and not delivered again (MQTT-4.3.3-10 of
+// MQTT 5.0, MQTT-4.3.3-2 of 3.1.1).
+func (c *connection) repeated(w *worker) {
 	var after *store.Batch
 	if c.s.stored() {
 		after = c.s.kept.lastReceive
 	}
 	w.acknowledge(c, reply{after: after})
-	return nil
 }
 
 // judge decides whether the client may publish to the topic.

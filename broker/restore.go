@@ -24,6 +24,9 @@ func (b *Broker) restore() error {
 		return err
 	}
 	events.loaded = nil
+	for _, one := range events.ended {
+		b.endStored(one)
+	}
 	// Their end has not been seen: from now on they are away.
 	for _, s := range unclean {
 		b.saveOffline(s)

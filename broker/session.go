@@ -58,10 +58,3 @@ func (s *Session) survives() bool { return s.expiry > 0 }
 
 // hasMore tells whether messages wait for the client beyond what has been encoded for it.
 func (s *Session) hasMore() bool { return s.out.Waiting() > 0 || s.replays.len() > 0 }
-
-// online tells whether the session has a connection: shared subscriptions prefer those that do.
-func online(s *Session) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.conn != nil
-}

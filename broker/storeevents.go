@@ -8,12 +8,14 @@ import (
 	"picket/packet"
 	"picket/session"
 	"picket/store"
+	"picket/topic"
 )
 
 // storeEvents is the broker as its store sees it. All calls come one at a time: from [store.Store.Start], and then from the store's goroutine.
 type storeEvents struct {
 	b      *Broker
 	loaded func(*Session) // while the broker starts: told of each session
+	ended  []ending       // while the broker starts: what is to be ended when everything is there
 }
 
 // Session implements [store.Handler]. One whose client identifier the broker has by now is not taken: the store holds one session of each.
@@ -25,8 +27,7 @@ func (e *storeEvents) Session(handle *store.Session, state store.State) {
 		b.mu.Unlock()
 		return
 	}
-	for filter, o := range state.Subscriptions {
-		s.subs.set(filter, o)
+	for filter, o := range s.subs.all() {
 		b.memory.force(heldSubscriptions, subscriptionSize(filter))
 		b.index.Subscribe(filter, s, o)
 	}
@@ -50,13 +51,13 @@ func (e *storeEvents) replaces(s, old *Session) bool {
 		return false
 	}
 	if old.kept.handle.Number > s.kept.handle.Number {
-		e.b.endStored(s.kept.handle)
+		e.ended = append(e.ended, ending{s.kept.handle, s.leavesBehind()})
 		return false
 	}
 	old.mu.Lock()
 	defer old.mu.Unlock()
 	old.will = nil
-	e.b.endStored(e.b.finish(old))
+	e.ended = append(e.ended, e.b.finish(old))
 	return true
 }
 
@@ -75,6 +76,12 @@ func (b *Broker) restored(handle *store.Session, state *store.State) *Session {
 		k.Sent = last // anything may have been sent
 	}
 	s.out = session.Restore(k, session.Limits{Window: t.window, WindowBytes: t.MaxInflightBytes, Messages: t.MaxQueuedMessages, Bytes: t.MaxQueuedBytes}, &b.queued)
+	for filter, o := range state.Subscriptions {
+		s.subs.set(filter, o)
+		if _, _, shared := topic.SplitShare(filter); shared {
+			s.out.Shared = true
+		}
+	}
 	for _, id := range state.Received {
 		s.in.Receive(id)
 	}

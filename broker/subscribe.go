@@ -143,6 +143,9 @@ func (c *connection) addSubscription(filter string, o topic.Options, batch *stor
 		batch.Subscribe(s.kept.handle, filter, o, before)
 	}
 	s.subs.set(filter, o)
+	if _, _, shared := topic.SplitShare(filter); shared {
+		s.out.Shared = true
+	}
 	return c.b.index.Subscribe(filter, s, o), true
 }
 

@@ -67,9 +67,20 @@ func (w *worker) publishWills() {
 
 // publishMessage routes a message that no connection brings: a will, or the broker's own.
 func (w *worker) publishMessage(m *session.Message, expiry uint32, expires bool) {
+	defer w.run.drop()
+	w.holdMessage(m, expiry, expires)
+	if m.Retain && !w.b.settings.Load().RetainAvailable {
+		w.run.retain = false
+	}
+	w.route()
+	w.commit()
+	w.retained = nil
+}
+
+// holdMessage makes the run one message that no connection brings.
+func (w *worker) holdMessage(m *session.Message, expiry uint32, expires bool) {
 	r := &w.run
 	r.reset()
-	defer r.drop()
 	w.name = append(w.name[:0], m.Topic...)
 	r.version, r.qos, r.retain, r.name = packet.V5, m.QoS, m.Retain, w.name
 	r.first = byte(packet.PUBLISH)<<4 | m.QoS<<1 | bit(m.Retain)
@@ -79,10 +90,4 @@ func (w *worker) publishMessage(m *session.Message, expiry uint32, expires bool)
 	}
 	r.messages = append(r.messages, m)
 	r.n, r.bytes = 1, len(m.Payload)
-	if m.Retain && !w.b.settings.Load().RetainAvailable {
-		r.retain = false
-	}
-	w.route()
-	w.commit()
-	w.retained = nil
 }

@@ -41,6 +41,7 @@ type Outbox struct {
 	Limits Limits
 	Keep   bool // the session survives its connection
 	Stored bool // the messages of the session are in a store
+	Shared bool // the session is a member of a shared group: what it leaves unacknowledged is for another member
 	budget *Budget
 
 	win   window
@@ -89,7 +90,7 @@ func Restore(k Kept, l Limits, budget *Budget) Outbox {
 }
 
 // Inflight is the number of messages sent and not fully acknowledged.
-func (o *Outbox) Inflight() int { return o.win.inflight }
+func (o *Outbox) Inflight() int { return o.win.inflight() }
 
 // Waiting is the number of messages that wait to be sent.
 func (o *Outbox) Waiting() int { return o.queue.n + o.away }
@@ -110,21 +111,43 @@ func (o *Outbox) window() int {
 	return o.Limits.Window
 }
 
-// Room is how many more messages may be sent now without waiting. Messages that wait go first, so there is none while any do.
+// Room is how many more messages may be sent now without waiting, with consecutive numbers. Messages that wait go first, so there is none while any do.
 func (o *Outbox) Room() int {
-	if o.Waiting() > 0 || !o.open(o.last+1) {
+	if o.Waiting() > 0 || !o.open(o.upcoming()) {
 		return 0
 	}
-	return min(o.window()-o.win.inflight, MaxWindow+1-o.win.reach(o.last+1))
+	return min(o.window()-o.win.inflight(), o.win.space(o.upcoming()))
 }
 
 // open tells whether a message with that number may be in flight beside those that are.
 func (o *Outbox) open(seq uint64) bool {
-	return o.win.inflight < o.window() && o.win.reach(seq) <= MaxWindow && (o.Limits.WindowBytes <= 0 || o.win.bytes < o.Limits.WindowBytes)
+	return o.win.inflight() < o.window() && o.win.admits(seq) && (o.Limits.WindowBytes <= 0 || o.win.bytes < o.Limits.WindowBytes)
+}
+
+// upcoming is the sequence number for the next message: the one behind the last, or the next one whose packet identifier is free. It is not free where a
+// message has not been acknowledged while a whole round of identifiers was given out after it.
+func (o *Outbox) upcoming() uint64 {
+	seq := o.last + 1
+	if o.win.span < MaxWindow && o.win.late == nil && o.win.reach(seq) <= MaxWindow {
+		return seq
+	}
+	// With so many in flight or waiting that a round of identifiers lies between them, a message in flight may just be slow. Then its identifier may be
+	// free when the next one with it is to be sent.
+	stuck := o.Waiting()+o.window() < MaxWindow || o.Waiting() == 0 && o.win.inflight() < o.window()
+	for range maxLate {
+		id := PacketID(seq)
+		if o.win.late[id].state == free && (!stuck || o.win.place(id) < 0 || o.win.ring[o.win.place(id)] == free) {
+			break
+		}
+		seq++
+	}
+	return seq
 }
 
 // KeepsBodies tells whether messages in flight have to be handed over with their bodies, by [Outbox.Offer].
-func (o *Outbox) KeepsBodies() bool { return o.Keep && !o.Stored || o.Limits.WindowBytes > 0 }
+func (o *Outbox) KeepsBodies() bool {
+	return !o.Stored && (o.Keep || o.Shared) || o.Limits.WindowBytes > 0
+}
 
 // Reserve takes up to n consecutive sequence numbers for messages of QoS 1 or 2 that are sent at once and whose bodies are not kept, and returns
 // the first one and how many were taken: fewer where the window ends or packet identifiers start again from 1. It must not be called when
@@ -134,13 +157,13 @@ func (o *Outbox) Reserve(n int, qos byte) (first uint64, taken int) {
 	if n <= 0 {
 		return 0, 0
 	}
-	first = o.last + 1
+	first = o.upcoming()
 	n = min(n, MaxWindow+1-int(PacketID(first)))
 	at := o.win.open(first, n)
 	for i := range n {
 		o.win.set(at+i, sentAt(qos))
 	}
-	o.last += uint64(n)
+	o.last = first + uint64(n) - 1
 	o.sent, o.loaded = o.last, o.last
 	return first, n
 }
@@ -156,20 +179,19 @@ func sentAt(qos byte) state {
 // at once, if the window has room and it is not held. A stored session's messages have to be put into the store unless they are dropped.
 func (o *Outbox) Offer(d Delivery, online bool) (Delivery, Verdict) {
 	if online && d.QoS > 0 && !d.Held && o.Room() > 0 {
-		o.last++
+		o.last = o.upcoming()
 		d.Seq = o.last
 		o.start(d)
 		o.loaded = d.Seq
 		return d, Send
 	}
 	size := d.size()
+	if v := o.Takes(size); v != Queued {
+		return d, v
+	}
 	switch {
-	case o.Limits.Messages > 0 && o.Waiting() >= o.Limits.Messages:
-		return d, QueueFull
-	case o.Limits.Bytes > 0 && o.WaitingBytes()+size > o.Limits.Bytes:
-		return d, BytesFull
 	case o.Stored && (!online || o.away > 0 || o.crowded() || !o.budget.hold(d.Message)):
-		o.last++
+		o.last = o.upcoming()
 		d.Seq = o.last
 		o.away++
 		o.awayBytes += size
@@ -179,11 +201,22 @@ func (o *Outbox) Offer(d Delivery, online bool) (Delivery, Verdict) {
 	case !o.Stored && !o.budget.hold(d.Message):
 		return d, BudgetFull
 	}
-	o.last++
+	o.last = o.upcoming()
 	d.Seq = o.last
 	o.loaded = d.Seq
 	o.queue.push(d)
 	return d, Queued
+}
+
+// Takes tells whether the limits let another message with a payload of size bytes wait: Queued if they do.
+func (o *Outbox) Takes(size int) Verdict {
+	switch {
+	case o.Limits.Messages > 0 && o.Waiting() >= o.Limits.Messages:
+		return QueueFull
+	case o.Limits.Bytes > 0 && o.WaitingBytes()+size > o.Limits.Bytes:
+		return BytesFull
+	}
+	return Queued
 }
 
 // crowded tells whether the beginning of a stored session's queue that is in memory is as long as it may be. Held messages do not count: they are in
@@ -210,7 +243,7 @@ type Outcome byte
 const (
 	Nothing Outcome = iota // nothing waits in memory that may be sent now
 	Taken                  // the delivery is to be sent; at QoS 1 and 2 it is in flight
-	Expired                // the delivery's time was over, it has been taken out (MQTT-3.3.2-5)
+	Expired                // the delivery's time was over before it was first sent, it has been taken out (MQTT-3.3.2-5)
 )
 
 // Next takes the next waiting delivery that may be sent at now, in Unix seconds. One that is Released stands for the PUBREL of its number. When there is
@@ -230,18 +263,46 @@ func (o *Outbox) Next(now int64) (Delivery, Outcome) {
 		o.queue.pop()
 		o.win.set(o.win.open(d.Seq, 1), wantComp)
 		return d, Taken
-	case d.Message.Expired(now):
+	case d.Message.Expired(now) && !o.begun(&d):
 		o.queue.pop()
 		return d, Expired
 	case d.QoS > 0 && !o.open(d.Seq):
 		return Delivery{}, Nothing
 	}
 	o.queue.pop()
-	d.Dup = d.QoS > 0 && d.Seq <= o.sent
+	d.Dup = o.begun(&d)
 	if d.QoS > 0 {
 		o.start(d)
 	}
 	return d, Taken
+}
+
+// begun tells whether the delivery may have been sent before: then it is sent again (MQTT-4.4.0-1) even if it has expired meanwhile, since its expiry
+// interval counts until its onward delivery begins (MQTT-3.3.2-5).
+func (o *Outbox) begun(d *Delivery) bool { return d.QoS > 0 && o.Begun(d.Seq) }
+
+// Begun tells whether the message of QoS 1 or 2 under a number may have been sent before.
+func (o *Outbox) Begun(seq uint64) bool { return seq <= o.sent }
+
+// Unacknowledged returns what the session leaves to others when it ends: its messages of QoS 1 that are not acknowledged, and those of QoS 2 that
+// have not been sent. Of the others of QoS 2, nobody else may get them (MQTT-4.8.2-5). Those of a stored session are in the store.
+func (o *Outbox) Unacknowledged() (left []Delivery) {
+	o.win.each(func(_ uint64, e entry) {
+		if e.state == wantAck && e.body.Message != nil {
+			left = append(left, e.body)
+		}
+	})
+	for i := range o.queue.n {
+		if d := o.queue.at(i); o.Leaves(d) {
+			left = append(left, *d)
+		}
+	}
+	return left
+}
+
+// Leaves tells whether a delivery that waits is among what [Outbox.Unacknowledged] is about.
+func (o *Outbox) Leaves(d *Delivery) bool {
+	return d.Message != nil && (d.QoS == 1 || d.QoS == 2 && !o.Begun(d.Seq))
 }
 
 // Settle lets a held delivery go, because its place in the store is safe. It reports whether there was one in memory.
@@ -320,24 +381,24 @@ func (o *Outbox) Fill(r Reading, ds []Delivery, whole bool) {
 func (o *Outbox) Rewind() {
 	o.read.open = false
 	if o.Stored {
-		if o.win.span > 0 {
-			o.loaded = o.win.first - 1
+		if o.win.inflight() > 0 {
+			o.loaded = o.win.oldest() - 1
 		} else if o.queue.n > 0 {
 			o.loaded = o.queue.at(0).Seq - 1
 		}
-		o.away += o.win.inflight + o.queue.n
+		o.away += o.win.inflight() + o.queue.n
 		o.awayBytes += o.win.bytes + o.queue.bytes
 		o.win.clear()
 		o.queue.clear()
 		return
 	}
 	var again []Delivery
-	o.win.each(func(seq uint64, s state, at int) {
+	o.win.each(func(seq uint64, e entry) {
 		switch {
-		case s == wantComp:
+		case e.state == wantComp:
 			again = append(again, Delivery{Seq: seq, QoS: 2, Released: true})
-		case o.win.bodies != nil && o.win.bodies[at].Message != nil:
-			again = append(again, o.win.bodies[at])
+		case e.body.Message != nil:
+			again = append(again, e.body)
 		}
 	})
 	o.win.clear()
@@ -363,27 +424,26 @@ func (o *Outbox) Comp(id uint16) (seq uint64, m Match) { return o.finish(id, wan
 
 // Rec handles PUBREC; where it fits, PUBREL has to be sent, unless it refuses the message: then the handshake is over (MQTT 5.0, 4.3.3).
 func (o *Outbox) Rec(id uint16, refused bool) (seq uint64, m Match) {
-	at, seq, s := o.win.find(id)
+	seq, s := o.win.find(id)
 	switch {
 	case s == free:
 		return 0, Unknown
 	case s == wantAck:
 		return seq, OutOfPlace
 	case refused:
-		o.win.finish(at)
+		o.win.finish(id)
 		return seq, Fits
 	case s == wantComp:
 		return seq, Again
 	}
-	o.win.ring[at] = wantComp
-	o.win.forget(at)
+	o.win.release(id)
 	return seq, Fits
 }
 
 // Skip spends a sequence number on a message that is not sent after all. mosquitto gives a message its identifier before it finds that out, and
 // tests that compare bytes count on that.
 func (o *Outbox) Skip() {
-	o.last++
+	o.last = o.upcoming()
 	if o.away == 0 {
 		o.loaded = o.last
 	}
@@ -391,20 +451,20 @@ func (o *Outbox) Skip() {
 
 // Refuse takes a message out of the window that could not be sent.
 func (o *Outbox) Refuse(seq uint64) {
-	if at, found, s := o.win.find(PacketID(seq)); s != free && found == seq {
-		o.win.finish(at)
+	if found, s := o.win.find(PacketID(seq)); s != free && found == seq {
+		o.win.finish(PacketID(seq))
 	}
 }
 
 func (o *Outbox) finish(id uint16, want state) (seq uint64, m Match) {
-	at, seq, s := o.win.find(id)
+	seq, s := o.win.find(id)
 	switch {
 	case s == free:
 		return 0, Unknown
 	case s != want:
 		return seq, OutOfPlace
 	}
-	o.win.finish(at)
+	o.win.finish(id)
 	return seq, Fits
 }
 

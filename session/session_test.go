@@ -180,7 +180,7 @@ func checkWindow(t *rapid.T, o *Outbox, window int) {
 		t.Fatalf("%d in flight, %d allowed", o.Inflight(), window)
 	}
 	seen := map[uint16]bool{}
-	o.win.each(func(seq uint64, _ state, _ int) {
+	o.win.each(func(seq uint64, _ entry) {
 		id := PacketID(seq)
 		if id == 0 || seen[id] {
 			t.Fatalf("MQTT-2.2.1-4: identifier %d is in flight twice, or zero", id)

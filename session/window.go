@@ -1,5 +1,12 @@
 package session
 
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+)
+
 // MaxWindow is the largest number of messages in flight: every packet identifier but 0.
 const MaxWindow = 65535
 
@@ -16,24 +23,102 @@ const (
 	wantComp              // PUBREL sent
 )
 
-// window is what is in flight: a ring of states over consecutive sequence numbers. Packet identifiers follow from sequence numbers, and
-// the window never spans more than [MaxWindow] of them, so an identifier belongs to one number at most (MQTT-2.2.1-4).
+// maxLate is how many messages may be left behind by those that came after them. A client that leaves more unacknowledged for good has lost
+// their acknowledgements, and gets nothing more.
+const maxLate = 1024
+
+// window is what is in flight: a ring of states over consecutive sequence numbers, and, beside it, those messages that were not acknowledged while
+// a whole round of packet identifiers was given out after them. Packet identifiers follow from sequence numbers; the ring never spans more than [MaxWindow] of
+// them, and no number is given out whose identifier one of the late ones has, so an identifier belongs to one number at most (MQTT-2.2.1-4).
 type window struct {
-	ring     []state    // its length is a power of two, or 0
-	bodies   []Delivery // parallel to ring, when bodies are kept
-	head     int        // place of the oldest number in ring
-	first    uint64     // the oldest number
-	span     int        // places in use, free ones between others included
-	inflight int        // places that are not free
-	bytes    int        // payload bytes in flight, when bodies are kept
+	ring   []state    // its length is a power of two, or 0
+	bodies []Delivery // parallel to ring, when bodies are kept
+	head   int        // place of the oldest number in ring
+	first  uint64     // the oldest number in ring
+	span   int        // places in use, free ones between others included
+	used   int        // places that are not free
+	late   map[uint16]entry
+	bytes  int // payload bytes in flight, when bodies are kept
 }
 
-// reach is how many places there would be between the oldest number and seq, both included.
+// entry is one message in flight.
+type entry struct {
+	seq   uint64
+	state state
+	body  Delivery // without a message where bodies are not kept
+}
+
+// inflight is how many messages are in flight.
+func (w *window) inflight() int { return w.used + len(w.late) }
+
+// reach is how many places there would be in the ring between the oldest number and seq, both included.
 func (w *window) reach(seq uint64) int {
 	if w.span == 0 {
 		return 1
 	}
 	return int(seq - w.first + 1)
+}
+
+// admits tells whether a number, beyond all others, may be in flight, and has those leave the ring that are too far behind it.
+func (w *window) admits(seq uint64) bool {
+	for w.reach(seq) > MaxWindow {
+		if len(w.late) >= maxLate {
+			return false
+		}
+		w.leave()
+	}
+	return w.late[PacketID(seq)].state == free
+}
+
+// space is how many consecutive numbers from seq on, which is admitted, may be in flight.
+func (w *window) space(seq uint64) int {
+	n := MaxWindow + 1 - w.reach(seq)
+	if len(w.late) > 0 {
+		for k := range n {
+			if w.late[PacketID(seq+uint64(k))].state != free {
+				return k
+			}
+			if k == maxLate {
+				return k // enough for once, and a bound for this search
+			}
+		}
+	}
+	return n
+}
+
+// leave moves the oldest message from the ring to those that are late.
+func (w *window) leave() {
+	if w.late == nil {
+		w.late = make(map[uint16]entry)
+	}
+	e := w.at(0)
+	w.late[PacketID(e.seq)] = e
+	if w.bodies != nil {
+		w.bodies[w.head] = Delivery{}
+	}
+	w.vacate(w.head)
+}
+
+// at is the message at a place, counted from the oldest.
+func (w *window) at(i int) entry {
+	at := (w.head + i) & (len(w.ring) - 1)
+	e := entry{seq: w.first + uint64(i), state: w.ring[at]}
+	if w.bodies != nil {
+		e.body = w.bodies[at]
+	}
+	return e
+}
+
+// oldest is the lowest number in flight, if there is any.
+func (w *window) oldest() uint64 {
+	lowest := w.first
+	if w.span == 0 {
+		lowest = math.MaxUint64
+	}
+	for _, e := range w.late {
+		lowest = min(lowest, e.seq)
+	}
+	return lowest
 }
 
 // open makes room for n numbers from seq on, which is beyond all others in the window, and returns the place of the first.
@@ -44,7 +129,7 @@ func (w *window) open(seq uint64, n int) int {
 	at := int(seq - w.first)
 	w.grow(at + n)
 	w.span = at + n
-	w.inflight += n
+	w.used += n
 	return at
 }
 
@@ -81,20 +166,40 @@ func (w *window) keep(at int, d Delivery) {
 	w.bytes += len(d.Message.Payload)
 }
 
-// find returns the place in ring, the sequence number and the state of a packet identifier.
-func (w *window) find(id uint16) (at int, seq uint64, s state) {
+// place returns where in ring a packet identifier is, or -1.
+func (w *window) place(id uint16) int {
 	if id == 0 || w.span == 0 {
-		return 0, 0, free
+		return -1
 	}
 	n := int(id) - int(PacketID(w.first))
 	if n < 0 {
 		n += MaxWindow
 	}
 	if n >= w.span {
-		return 0, 0, free
+		return -1
 	}
-	at = (w.head + n) & (len(w.ring) - 1)
-	return at, w.first + uint64(n), w.ring[at]
+	return (w.head + n) & (len(w.ring) - 1)
+}
+
+// find returns the sequence number and the state of a packet identifier.
+func (w *window) find(id uint16) (seq uint64, s state) {
+	if at := w.place(id); at >= 0 && w.ring[at] != free {
+		return w.first + uint64((at-w.head)&(len(w.ring)-1)), w.ring[at]
+	}
+	e := w.late[id]
+	return e.seq, e.state
+}
+
+// release notes that PUBREC has come for an identifier in flight: its body is not needed any more.
+func (w *window) release(id uint16) {
+	if at := w.place(id); at >= 0 && w.ring[at] != free {
+		w.forget(at)
+		w.ring[at] = wantComp
+		return
+	}
+	e := w.late[id]
+	w.bytes -= e.body.size()
+	w.late[id] = entry{seq: e.seq, state: wantComp}
 }
 
 // forget lets go of the body at a place in ring.
@@ -105,11 +210,24 @@ func (w *window) forget(at int) {
 	}
 }
 
-// finish frees a place in ring and moves the window on.
-func (w *window) finish(at int) {
-	w.forget(at)
+// finish ends the handshake of an identifier in flight and moves the window on.
+func (w *window) finish(id uint16) {
+	if at := w.place(id); at >= 0 && w.ring[at] != free {
+		w.forget(at)
+		w.vacate(at)
+		return
+	}
+	e := w.late[id]
+	w.bytes -= e.body.size()
+	if delete(w.late, id); len(w.late) == 0 {
+		w.late = nil
+	}
+}
+
+// vacate frees a place in ring and moves the ring on.
+func (w *window) vacate(at int) {
 	w.ring[at] = free
-	w.inflight--
+	w.used--
 	mask := len(w.ring) - 1
 	for w.span > 0 && w.ring[w.head] == free {
 		w.head = (w.head + 1) & mask
@@ -117,18 +235,22 @@ func (w *window) finish(at int) {
 		w.first++
 	}
 	if w.span == 0 && len(w.ring) > 256 {
-		w.clear() // an idle client owns no large window
+		*w = window{late: w.late, bytes: w.bytes} // an idle client owns no large window
 	}
 }
 
 func (w *window) clear() { *w = window{} }
 
-// each calls f for every number in flight, oldest first, with its state and its place in ring.
-func (w *window) each(f func(seq uint64, s state, at int)) {
+// each calls f for every message in flight, oldest first.
+func (w *window) each(f func(seq uint64, e entry)) {
+	late := slices.Collect(maps.Values(w.late))
+	slices.SortFunc(late, func(a, b entry) int { return cmp.Compare(a.seq, b.seq) })
+	for _, e := range late {
+		f(e.seq, e)
+	}
 	for i := range w.span {
-		at := (w.head + i) & (len(w.ring) - 1)
-		if w.ring[at] != free {
-			f(w.first+uint64(i), w.ring[at], at)
+		if e := w.at(i); e.state != free {
+			f(e.seq, e)
 		}
 	}
 }

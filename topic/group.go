@@ -1,7 +1,6 @@
 package topic
 
 import (
-	"slices"
 	"strings"
 	"sync"
 )
@@ -14,12 +13,14 @@ type Group[K comparable] struct {
 	Filter string // the filter without the share
 
 	mu      sync.Mutex
-	members []Subscriber[K] // in the order of their turns
-	next    int             // whose turn it is, 0 ≤ next < len(members), or 0
+	members places[K, Subscriber[K]] // in the order of their turns, as long as nobody leaves
+	next    int                      // whose turn it is, 0 ≤ next < members, or 0
 }
 
 func newGroup[K comparable](name, filter string, first Subscriber[K]) *Group[K] {
-	return &Group[K]{Name: strings.Clone(name), Filter: strings.Clone(filter), members: []Subscriber[K]{first}}
+	g := &Group[K]{Name: strings.Clone(name), Filter: strings.Clone(filter)}
+	g.members.add(first)
+	return g
 }
 
 func (g *Group[K]) key() string { return g.Name }
@@ -28,98 +29,91 @@ func (g *Group[K]) key() string { return g.Name }
 func (g *Group[K]) Len() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return len(g.members)
+	return len(g.members.items)
 }
 
-// Next returns the member whose turn it is, or the first after it for which ok is true; the turn then passes to the one
-// after. It reports false when ok refuses every member. The group is not locked while ok runs, so ok may lock what it
-// likes; of members that come and go meanwhile, one may be asked twice or not at all.
-func (g *Group[K]) Next(ok func(K) bool) (Subscriber[K], bool) {
-	m, at, n := g.turn()
-	for i := range n {
-		if ok(m.Key) {
-			if i > 0 {
-				g.pass(at)
+// Next offers one message to the members, beginning with the one whose turn it is, until take is true for one of them, and reports
+// whether there was one. The turn then passes to the member after that one. It goes round so many times, and tells take
+// which round it is, from 0: take can prefer some members to others. However many rounds there are, it is one turn: those who are passed over do not
+// lose theirs to each other.
+//
+// The group is not locked while take runs, so take may lock what it likes; of members that come and go meanwhile, one
+// may be asked twice or not at all.
+func (g *Group[K]) Next(rounds int, take func(m Subscriber[K], round int) bool) bool {
+	at, n := g.turn()
+	for round := range rounds {
+		for i := range n {
+			m, place, there := g.member(at + i)
+			if !there {
+				return false
 			}
-			return m, true
-		}
-		var there bool
-		if m, at, there = g.after(at); !there {
-			break
+			if take(m, round) {
+				if round > 0 || i > 0 {
+					g.pass(place)
+				}
+				return true
+			}
 		}
 	}
-	return Subscriber[K]{}, false
+	return false
 }
 
-// turn returns the member whose turn it is and passes the turn on at once, so that callers at the same time begin at
-// different members. n is how many members there are.
-func (g *Group[K]) turn() (m Subscriber[K], at, n int) {
+// turn returns the place of the member whose turn it is and passes the turn on at once, so that callers at the same time begin
+// at different members. n is how many members there are.
+func (g *Group[K]) turn() (at, n int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if n = len(g.members); n == 0 {
-		return m, 0, 0
+	if n = len(g.members.items); n == 0 {
+		return 0, 0
 	}
 	at = g.next
 	g.next = (at + 1) % n
-	return g.members[at], at, n
+	return at, n
 }
 
-// after returns the member behind the place at, and its place.
-func (g *Group[K]) after(at int) (m Subscriber[K], place int, there bool) {
+// member returns the member at a place, counted round and round, and the place itself.
+func (g *Group[K]) member(at int) (m Subscriber[K], place int, there bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.members) == 0 {
+	if len(g.members.items) == 0 {
 		return m, 0, false
 	}
-	place = (at + 1) % len(g.members)
-	return g.members[place], place, true
+	place = at % len(g.members.items)
+	return g.members.items[place], place, true
 }
 
 // pass gives the turn to the member behind the place at.
 func (g *Group[K]) pass(at int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.members) > 0 {
-		g.next = (at + 1) % len(g.members)
+	if n := len(g.members.items); n > 0 {
+		g.next = (at + 1) % n
 	}
 }
 
-func (g *Group[K]) find(key K) int {
-	return slices.IndexFunc(g.members, func(m Subscriber[K]) bool { return m.Key == key })
-}
-
-// join makes m the last member, or replaces its options.
+// join adds a member, or replaces its options.
 func (g *Group[K]) join(m Subscriber[K]) (existed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if i := g.find(m.Key); i >= 0 {
-		g.members[i] = m
+	if i := g.members.find(m.Key); i >= 0 {
+		g.members.items[i] = m
 		return true
 	}
-	// The newcomer's turn comes after everyone else's.
-	if g.next == 0 {
-		g.members = append(g.members, m)
-	} else {
-		g.members = slices.Insert(g.members, g.next, m)
-		g.next++
-	}
+	g.members.add(m)
 	return false
 }
 
-// leave ends key's membership.
+// leave ends key's membership; the last member takes its place, and its turn.
 func (g *Group[K]) leave(key K) (existed bool, left int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	i := g.find(key)
+	i := g.members.find(key)
 	if i < 0 {
-		return false, len(g.members)
+		return false, len(g.members.items)
 	}
-	g.members = slices.Delete(g.members, i, i+1)
-	if g.next > i {
-		g.next--
-	}
-	if g.next == len(g.members) {
+	g.members.remove(i)
+	if g.next >= len(g.members.items) {
 		g.next = 0
 	}
-	return true, len(g.members)
+	return true, len(g.members.items)
 }

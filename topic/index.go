@@ -122,6 +122,24 @@ func (x *Index[K]) Unsubscribe(filter string, key K) (existed bool) {
 	return true
 }
 
+// Group returns the shared group of a filter "$share/GROUP/FILTER", or nil.
+func (x *Index[K]) Group(filter string) *Group[K] {
+	share, path, shared := SplitShare(filter)
+	if !shared {
+		return nil
+	}
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	n := x.root.find(path, nil)
+	if n == nil || n.value.more == nil {
+		return nil
+	}
+	if i := n.value.more.groups.find(share); i >= 0 {
+		return n.value.more.groups.items[i]
+	}
+	return nil
+}
+
 // Len returns how many subscriptions there are, and how many of them are memberships of a shared group.
 func (x *Index[K]) Len() (subscriptions, shared int) {
 	x.mu.RLock()

@@ -152,7 +152,7 @@ func TestIndexAgainstModel(t *testing.T) {
 					groups = append(groups, filter)
 					got := make([]Subscriber[int], g.Len())
 					for i := range got {
-						got[i], _ = g.Next(func(int) bool { return true })
+						g.Next(1, func(m Subscriber[int], _ int) bool { got[i] = m; return true })
 					}
 					slices.SortFunc(got, compareSubscribers)
 					slices.SortFunc(members[filter], compareSubscribers)
@@ -245,7 +245,7 @@ func TestIndexConcurrently(t *testing.T) {
 					}
 				}
 				for _, g := range m.Groups {
-					g.Next(func(int) bool { return true })
+					g.Next(1, func(Subscriber[int], int) bool { return true })
 				}
 				if v := x.Version(stamp); v != version {
 					m.Reset()
@@ -321,11 +321,15 @@ func TestGroupNext(t *testing.T) {
 	all := func(string) bool { return true }
 	take := func(n int, ok func(string) bool) (s string) {
 		for range n {
-			m, found := g.Next(ok)
-			if !found {
+			if !g.Next(1, func(m Subscriber[string], _ int) bool {
+				if ok(m.Key) {
+					s += m.Key
+					return true
+				}
+				return false
+			}) {
 				return s + "-"
 			}
-			s += m.Key
 		}
 		return s
 	}
@@ -340,8 +344,8 @@ func TestGroupNext(t *testing.T) {
 		{nil, 3, func(k string) bool { return k == "b" }, "bbb"},
 		{nil, 1, func(string) bool { return false }, "-"},
 		{nil, 3, all, "abc"},
-		{func() { g.next = 1; g.join(Subscriber[string]{"d", Options{}}) }, 4, all, "bcad"}, // the newcomer comes last
-		{func() { g.leave("b") }, 4, all, "cadc"},
+		{func() { g.next = 1; g.join(Subscriber[string]{"d", Options{}}) }, 4, all, "bcda"},
+		{func() { g.leave("b") }, 4, all, "dcad"}, // d has taken b's place
 		{func() { g.leave("c"); g.leave("d"); g.leave("a") }, 1, all, "-"},
 	}
 	for i, s := range steps {
@@ -353,6 +357,30 @@ func TestGroupNext(t *testing.T) {
 		}
 		if got := take(s.n, s.ok); got != s.want {
 			t.Errorf("step %d: %s, want %s", i, got, s.want)
+		}
+	}
+}
+
+// TestGroupRounds: members that are taken only when nobody better is there have their turns like all others.
+func TestGroupRounds(t *testing.T) {
+	for n := range 7 {
+		g := newGroup("g", "f", Subscriber[int]{0, Options{}})
+		for k := range n {
+			g.join(Subscriber[int]{k + 1, Options{}})
+		}
+		counts := make([]int, n+1)
+		for range 10 * (n + 1) {
+			g.Next(2, func(m Subscriber[int], round int) bool {
+				if round == 1 {
+					counts[m.Key]++
+				}
+				return round == 1
+			})
+		}
+		for k, got := range counts {
+			if got != 10 {
+				t.Errorf("%d members: member %d got %d messages, want 10", n+1, k, got)
+			}
 		}
 	}
 }
@@ -404,11 +432,11 @@ func TestMatchDoesNotAllocate(t *testing.T) {
 		t.Fatalf("%d and %d match, want 4096 and 1", len(m.Plain), len(m.Groups))
 	}
 	stamp := x.Stamp(name)
-	ok := func(int) bool { return true }
+	ok := func(Subscriber[int], int) bool { return true }
 	if n := testing.AllocsPerRun(20, func() {
 		m.Reset()
 		x.Match(name, &m)
-		m.Groups[0].Next(ok)
+		m.Groups[0].Next(2, ok)
 		if x.Stamp(name) != stamp {
 			t.Error("the stamp of a name changed")
 		}

@@ -219,9 +219,10 @@ func (p *filler) route(m *session.Message, from *filled) {
 		}
 	}
 	for _, g := range matches.Groups {
-		if member, ok := g.Next(func(*filled) bool { return true }); ok {
+		g.Next(1, func(member topic.Subscriber[*filled], _ int) bool {
 			to[member.Key] = &member.Options
-		}
+			return true
+		})
 	}
 	for s, o := range to {
 		qos := min(m.QoS, o.QoS)

@@ -5,131 +5,100 @@ import (
 	"picket/logging"
 	"picket/packet"
 	"picket/session"
+	"picket/store"
 )
 
-// variant is the run encoded for one kind of receiver. When a receiver's packets are byte for byte what came in (but for the packet identifiers), buf is
-// the reading buffer itself.
-type variant struct {
-	key    variantKey
-	buf    []byte
-	own    []byte  // memory for buf, kept between runs
-	start  []int32 // where each packet starts, and where the last one ends
-	starts []int32 // memory for start
-	id     []int32 // where each packet identifier is, at QoS 1 and 2
+// outcome is what became of a run.
+type outcome struct {
+	matched  int          // sessions and groups that wanted it, whether they could take it or not
+	queued   *store.Batch // what was put into stored sessions' queues, if that has to be waited for
+	retained *store.Batch // the same of the retained message
 }
 
-type variantKey struct {
-	v5     bool
-	qos    byte
-	retain bool
-	prefix int // length of the receiver's mount point
-}
-
-// as returns the run in the form that key describes.
-func (r *run) as(key variantKey) *variant {
-	for i := range r.made {
-		if r.variants[i].key == key {
-			return &r.variants[i]
-		}
-	}
-	if r.made == len(r.variants) {
-		r.made-- // more kinds of receivers than anyone has: the last place is used again and again
-	}
-	v := &r.variants[r.made]
-	r.made++
-	v.key = key
-	v.id = v.id[:0]
-	same := r.raw != nil && r.plain && key.v5 == (r.version == packet.V5) && key.prefix == r.prefix &&
-		r.first == byte(packet.PUBLISH)<<4|key.qos<<1|bit(key.retain)
-	if same {
-		v.buf, v.start = r.raw, r.start
-		if key.qos > 0 {
-			// The identifier stands right behind the topic name, as far before the payload as the properties are long.
-			back := int32(2)
-			if key.v5 {
-				back += int32(propertyLength(r.props))
-			}
-			for _, p := range r.payload {
-				v.id = append(v.id, p-back)
-			}
-		}
-		return v
-	}
-	r.encode(v, nil)
-	return v
-}
-
-// encode writes the run's packets as v.key says. ids are subscription identifiers to add.
-func (r *run) encode(v *variant, ids []uint32) {
-	v.own = v.own[:0]
-	v.starts, v.id = v.starts[:0], v.id[:0]
-	name := r.name[v.key.prefix:]
-	var props []byte
-	if v.key.v5 {
-		r.propsOut = packet.AppendForward(r.propsOut[:0], r.props)
-		if r.expires {
-			r.propsOut = packet.AppendExpiry(r.propsOut, r.expiry)
-		}
-		for _, id := range ids {
-			r.propsOut = packet.AppendSubscriptionID(r.propsOut, id)
-		}
-		props = r.propsOut
-	}
-	version := packet.V311
-	if v.key.v5 {
-		version = packet.V5
-	}
-	for i := range r.n {
-		p := packet.Publish{QoS: v.key.qos, Retain: v.key.retain, Topic: name, ID: 1, Props: props, Payload: r.body(i)}
-		v.starts = append(v.starts, int32(len(v.own)))
-		v.own = p.Append(v.own, version)
-		if v.key.qos > 0 {
-			at := len(v.own) - len(p.Payload) - 2
-			if v.key.v5 {
-				at -= propertyLength(props)
-			}
-			v.id = append(v.id, int32(at))
-		}
-	}
-	v.starts = append(v.starts, int32(len(v.own)))
-	v.buf, v.start = v.own, v.starts
-}
-
-// route sends the run to everyone who wants it, keeps it if it is to be retained, and returns how many sessions wanted it.
-func (w *worker) route() int {
+// route sends the run to everyone who wants it, and keeps it if it is to be retained.
+func (w *worker) route() (out outcome) {
 	r, b := &w.run, w.b
 	if r.retain {
-		w.retained = w.retain()
+		out.retained = w.retain()
 	}
-	rt := w.lookup(r.name)
+	rt := r.route
+	if rt == nil {
+		if rt = w.cached(r.name); rt == nil {
+			rt = w.lookup(r.name)
+		}
+		r.route = rt
+	}
 	r.single = len(rt.receivers) == 1 && len(rt.groups) == 0 && !r.retain
-	n := 0
 	for i := range rt.receivers {
-		to := &rt.receivers[i]
-		if to.noLocal && to.s == r.s {
-			n++ // somebody subscribes, but not for its own messages (MQTT-3.8.3-3)
-			continue
+		if to := &rt.receivers[i]; to.noLocal && to.s == r.s {
+			out.matched++ // somebody subscribes, but not for its own messages (MQTT-3.8.3-3)
+		} else {
+			out.matched += w.routeTo(i)
 		}
-		to.s.mu.Lock()
-		if to.s.over || !to.allowed(rt.name) {
-			if !to.s.over {
-				b.report(incident{cause: cause.ACLReadDenied, count: r.n}, "")
-			}
-			to.s.mu.Unlock()
-			continue
-		}
-		n++
-		w.deliver(to, 0, r.n)
-		to.s.mu.Unlock()
 	}
 	for _, g := range rt.groups {
 		for i := range r.n {
 			if w.share(g, i) {
-				n++
+				out.matched++
 			}
 		}
 	}
-	return n
+	if b.store != nil {
+		out.queued = w.commit()
+	}
+	return out
+}
+
+// routeTo sends the run to receiver k of its route, and returns 1 if that may read it.
+func (w *worker) routeTo(k int) (matched int) {
+	r := &w.run
+	to := &r.route.receivers[k]
+	w.serve(to.s, func() {
+		if len(r.routes) == 0 || to.s.acl == nil {
+			matched = w.deliverAllowed(to, r.route.name, 0, r.n)
+			return
+		}
+		for i, rt := range r.routes {
+			matched |= w.deliverAllowed(&rt.receivers[k], rt.name, i, i+1)
+		}
+	})
+	return matched
+}
+
+// deliverAllowed is deliver for a receiver that may not be allowed to read the topic, or may have ended; it returns 1 if neither is so.
+func (w *worker) deliverAllowed(to *receiver, name string, i, j int) (matched int) {
+	switch {
+	case to.s.over:
+		return 0
+	case !to.allowed(name):
+		w.b.report(incident{cause: cause.ACLReadDenied, count: j - i}, "")
+		return 0
+	}
+	w.deliver(to, i, j)
+	return 1
+}
+
+// serve has a session's lock held while deliver puts packets of the run into its queue or its connection's output. What deliver has lent, because it is so much that
+// it should not be copied, is then offered to the transport straight from where it lies, without the lock; what the transport does not take is
+// copied and given back under the lock again. Nothing else that is called with the lock of a session lets go of it.
+func (w *worker) serve(s *Session, deliver func()) {
+	s.mu.Lock()
+	deliver()
+	if len(w.lent) == 0 {
+		s.mu.Unlock()
+		return
+	}
+	c := s.conn
+	bufs := append(w.beginWriteLocked(c), w.lent...)
+	w.bufs = bufs
+	s.mu.Unlock()
+	n, err := c.conn.Write(bufs)
+	s.mu.Lock()
+	w.endWriteLocked(c, bufs, len(w.lent), n, err)
+	c.settle()
+	s.mu.Unlock()
+	clear(w.lent)
+	w.lent = w.lent[:0]
 }
 
 // deliver hands packets i to j of the run to one receiver, whose mutex is held.
@@ -158,7 +127,7 @@ func (w *worker) deliver(to *receiver, i, j int) {
 		w.logSent(c, i, j, 0, qos, retain)
 		return
 	}
-	for i < j && !c.full() && s.conn == c && !c.gone { // emit lets go of the mutex while it writes
+	for i < j && !c.full() {
 		first, n := s.out.Reserve(j-i, qos)
 		if n == 0 {
 			break
@@ -193,30 +162,26 @@ func (w *worker) waitsFor(s *Session, qos byte) bool {
 	return (qos > 0 || w.b.settings.Load().QueueQoS0) && (s.survives() || s.conn != nil && !s.conn.greeted)
 }
 
-// emit puts packets i to j of an encoded run into the connection's output: large runs are offered to the transport at once.
+// emit puts packets i to j of an encoded run into the connection's output, or lends them to be written at once.
 func (w *worker) emit(c *connection, v *variant, i, j int) {
-	from, to := v.start[i], v.start[j]
-	b := v.buf[from:to]
-	n := j - i
+	b, n := v.buf[v.start[i]:v.start[j]], j-i
 	w.count.packetsOut += uint64(n)
 	w.count.publishOut += uint64(n)
 	w.count.payloadOut += uint64(w.run.bodies(i, j))
+	w.unlend(c)
+	lend := !c.writing && !c.blocked && !c.gone
 	switch {
-	case len(b) < writeThrough:
-		c.out.add(&w.pool, b)
-	case n == 1:
+	case len(b) >= writeThrough && n == 1:
 		// The payload of a large message is kept once for all receivers that are slow; only what is before it differs.
 		body := w.run.body(i)
 		c.out.add(&w.pool, b[:len(b)-len(body)])
-		if !c.writing && !c.blocked && !c.gone && len(body) <= muchOutput {
-			w.bufs = append(c.out.take(w), body)
-			w.transmit(c, w.bufs, body)
+		if lend && len(body) <= muchOutput {
+			w.lent = append(w.lent, body)
 		} else if !c.gone {
 			c.out.share(w.run.keep(i))
 		}
-	case !c.writing && !c.blocked && !c.gone:
-		w.bufs = append(c.out.take(w), b)
-		w.transmit(c, w.bufs, b)
+	case len(b) >= writeThrough && lend:
+		w.lent = append(w.lent, b)
 	default:
 		c.out.add(&w.pool, b)
 	}
@@ -226,16 +191,13 @@ func (w *worker) emit(c *connection, v *variant, i, j int) {
 	}
 }
 
-// bodies is the sum of the payloads of packets i to j.
-func (r *run) bodies(i, j int) int {
-	if i == 0 && j == r.n {
-		return r.bytes
+// unlend copies what has been lent into the connection's output, because more is to come behind it.
+func (w *worker) unlend(c *connection) {
+	for i, b := range w.lent {
+		c.out.add(&w.pool, b)
+		w.lent[i] = nil
 	}
-	n := 0
-	for ; i < j; i++ {
-		n += len(r.body(i))
-	}
-	return n
+	w.lent = w.lent[:0]
 }
 
 // enqueue keeps packets i to j for later.
@@ -299,23 +261,22 @@ func (w *worker) deliverSingly(to *receiver, c *connection, i, j int, qos byte, 
 			w.dropped(s, cause.OutputFull, j-i)
 			return
 		}
-		w.publishTo(c, &p)
+		if i < len(r.messages) && r.messages[i] != nil {
+			p.Payload = r.messages[i].Payload
+			w.publishTo(c, &p, true)
+		} else {
+			w.publishTo(c, &p, r.own)
+		}
 	}
 }
 
 // publishFor is packet i of the run as one receiver gets it, without its packet identifier.
 func (w *worker) publishFor(to *receiver, c *connection, i int, qos byte, retain bool) packet.Publish {
 	r := &w.run
-	p := packet.Publish{QoS: qos, Retain: retain, Topic: r.name[len(to.s.mount):], Payload: r.body(i)}
+	p := packet.Publish{QoS: qos, Retain: retain, Topic: r.topic(i)[len(to.s.mount):], Payload: r.body(i)}
 	if c.v5() {
-		p.Props = packet.AppendForward(w.props[:0], r.props)
-		if r.expires {
-			p.Props = packet.AppendExpiry(p.Props, r.expiry)
-		}
-		for _, id := range to.ids {
-			p.Props = packet.AppendSubscriptionID(p.Props, id)
-		}
-		w.props = p.Props
+		w.props = appendProperties(w.props[:0], r.props, r.expires, r.expiry, to.ids)
+		p.Props = w.props
 	}
 	return p
 }
@@ -339,8 +300,9 @@ func (w *worker) fits(c *connection, p *packet.Publish) bool {
 	return false
 }
 
-// publishTo appends one PUBLISH, with a topic alias where the client takes them.
-func (w *worker) publishTo(c *connection, p *packet.Publish) {
+// publishTo appends one PUBLISH, with a topic alias where the client takes them. kept tells whether the payload lies in memory that is not written to again: then a large
+// one is not copied.
+func (w *worker) publishTo(c *connection, p *packet.Publish, kept bool) {
 	if c.gone || c.closeAfter {
 		return
 	}
@@ -348,8 +310,14 @@ func (w *worker) publishTo(c *connection, p *packet.Publish) {
 	if c.more != nil && c.more.aliasMax > 0 && c.v5() {
 		w.alias(c, p)
 	}
-	w.scratch = p.Append(w.scratch[:0], c.version)
+	w.unlend(c)
+	w.scratch = p.AppendHead(w.scratch[:0], c.version)
 	c.out.add(&w.pool, w.scratch)
+	if kept && len(p.Payload) >= writeThrough {
+		c.out.share(p.Payload)
+	} else {
+		c.out.add(&w.pool, p.Payload)
+	}
 	w.count.packetsOut++
 	w.count.publishOut++
 	w.count.payloadOut += uint64(len(p.Payload))
@@ -421,24 +389,19 @@ func (w *worker) deliverMessage(c *connection, d session.Delivery) {
 		p.Topic = w.name[len(s.mount):]
 	}
 	if c.v5() {
-		p.Props = append(w.props[:0], m.Props...)
-		if m.Expires != 0 {
-			left := max(m.Expires-w.b.unix.Load(), 0)
-			p.Props = packet.AppendExpiry(p.Props, uint32(left)) // MQTT-3.3.2-6
-		}
-		for _, sub := range d.IDs {
-			p.Props = packet.AppendSubscriptionID(p.Props, sub)
-		}
-		w.props = p.Props
+		left := max(m.Expires-w.b.unix.Load(), 0) // MQTT-3.3.2-6
+		w.props = appendProperties(w.props[:0], m.Props, m.Expires != 0, uint32(left), d.IDs)
+		p.Props = w.props
 	}
 	if !w.fits(c, &p) {
 		s.out.Refuse(d.Seq)
 		w.done(s, d.Seq)
 		return
 	}
-	w.publishTo(c, &p)
+	w.publishTo(c, &p, true)
 }
 
+// logSent logs packets i to j of the run; first is the sequence number of the first of them.
 func (w *worker) logSent(c *connection, i, j int, first uint64, qos byte, retain bool) {
 	if !w.b.log.Enabled(logging.Debug) {
 		return
@@ -449,9 +412,6 @@ func (w *worker) logSent(c *connection, i, j int, first uint64, qos byte, retain
 		if qos > 0 {
 			id = session.PacketID(first + uint64(k-i))
 		}
-		w.b.logPublish("Sending", c.s.id, false, qos, retain, id, r.name[len(c.s.mount):], len(r.body(k)))
+		w.b.logPublish("Sending", c.s.id, false, qos, retain, id, r.topic(k)[len(c.s.mount):], len(r.body(k)))
 	}
 }
-
-// propertyLength is what properties take up in a packet, their length prefix included.
-func propertyLength(props []byte) int { return packet.SizeVarint(len(props)) + len(props) }

@@ -112,18 +112,6 @@ func (o *outgoing) putBack(bufs [][]byte) {
 	o.size += size
 }
 
-// skip drops the first n bytes of bufs.
-func skip(bufs [][]byte, n int) [][]byte {
-	for n > 0 && n >= len(bufs[0]) {
-		n -= len(bufs[0])
-		bufs = bufs[1:]
-	}
-	if n > 0 {
-		bufs[0] = bufs[0][n:]
-	}
-	return bufs
-}
-
 // mark puts a connection on the list of those to be written to at the end of the batch. The session's mutex is held.
 func (w *worker) mark(c *connection) {
 	if !c.dirty {
@@ -157,10 +145,7 @@ func (w *worker) Flush() {
 		batch := w.dirty
 		w.dirty = w.spare[:0]
 		for i, c := range batch {
-			c.s.mu.Lock()
-			c.dirty = false
 			w.write(c)
-			c.s.mu.Unlock()
 			batch[i] = nil
 		}
 		w.spare = batch[:0]
@@ -174,19 +159,18 @@ func (w *worker) Flush() {
 	w.later = w.later[:0]
 }
 
-// write writes what waits for the connection. The session's mutex is held on entry and on return, but not during the write itself:
-// others append meanwhile, and this goroutine writes that too before it leaves.
+// write writes what waits for the connection, and moves its queue on. The session's mutex is not held during a write itself: others append meanwhile, and this
+// goroutine writes that too before it leaves.
 func (w *worker) write(c *connection) {
 	s := c.s
-	for turn := 0; !c.writing && !c.blocked && !c.gone; turn++ {
-		if !w.patient && (c.out.size > muchOutput || turn >= maxTurns && s.conn == c && s.hasMore() || c.out.size == 0 && s.conn == c && s.asksForMany()) {
-			w.handOver(c)
-			break
-		}
-		if c.out.size == 0 && (s.conn != c || !w.pump(c)) {
-			break
-		}
-		if !w.transmit(c, c.out.take(w), nil) {
+	s.mu.Lock()
+	c.dirty = false
+	for turn := 0; w.hasOutputLocked(c, turn); turn++ {
+		bufs := w.beginWriteLocked(c)
+		s.mu.Unlock()
+		n, err := c.conn.Write(bufs)
+		s.mu.Lock()
+		if !w.endWriteLocked(c, bufs, 0, n, err) {
 			break
 		}
 	}
@@ -195,6 +179,20 @@ func (w *worker) write(c *connection) {
 		c.conn.Close()
 	}
 	c.settle()
+	s.mu.Unlock()
+}
+
+// hasOutputLocked tells whether something is to be written to the connection now, and by this worker.
+func (w *worker) hasOutputLocked(c *connection, turn int) bool {
+	s := c.s
+	if c.writing || c.blocked || c.gone {
+		return false
+	}
+	if !w.patient && (c.out.size > muchOutput || turn >= maxTurns && s.conn == c && s.hasMore() || c.out.size == 0 && s.conn == c && s.asksForMany()) {
+		w.handOver(c)
+		return false
+	}
+	return c.out.size > 0 || s.conn == c && w.pump(c)
 }
 
 // What takes long is not done on an event loop, where everybody else would wait for it, but handed over to a goroutine: more output at once
@@ -225,15 +223,15 @@ func (w *worker) handOver(c *connection) {
 	})
 }
 
-// transmit offers bufs to the transport and keeps what it does not take. borrowed, if there is any, is the last of them and a part of the
-// worker's run: it has to be copied if it is to wait. transmit reports whether everything was taken. The session's mutex is held, but not
-// during the write.
-func (w *worker) transmit(c *connection, bufs [][]byte, borrowed []byte) bool {
-	s := c.s
+// beginWriteLocked takes what waits to be written; the caller lets go of the lock, writes it, and calls endWriteLocked.
+func (w *worker) beginWriteLocked(c *connection) [][]byte {
 	c.writing = true
-	s.mu.Unlock()
-	n, err := c.conn.Write(bufs)
-	s.mu.Lock()
+	return c.out.take(w)
+}
+
+// endWriteLocked takes note that n bytes of bufs have been written, or that the connection is dead, keeps what is left, and reports whether nothing is. The
+// last lent of bufs are parts of the run, and are copied if they have to wait.
+func (w *worker) endWriteLocked(c *connection, bufs [][]byte, lent, n int, err error) (all bool) {
 	c.writing = false
 	w.count.bytesOut += uint64(n)
 	if err != nil {
@@ -243,28 +241,22 @@ func (w *worker) transmit(c *connection, bufs [][]byte, borrowed []byte) bool {
 		c.conn.Close()
 		return false
 	}
-	total := 0
-	for _, b := range bufs {
-		total += len(b)
+	first := 0
+	for first < len(bufs) && n >= len(bufs[first]) {
+		n -= len(bufs[first])
+		first++
 	}
-	if n == total {
+	if first == len(bufs) {
 		w.pool.put(w.tail) // the chunks before it may be shared
 		w.tail = nil
 		c.blocked = false
 		return true
 	}
-	rest := skip(bufs, n)
-	if borrowed != nil {
-		last := len(rest) - 1
-		left := len(rest[last])
-		if w.run.n == 1 && len(borrowed) == len(w.run.body(0)) {
-			kept := w.run.keep(0)
-			rest[last] = kept[len(kept)-left:]
-		} else {
-			rest[last] = append(w.pool.get(left), rest[last]...)
-		}
+	bufs[first] = bufs[first][n:]
+	for i := max(first, len(bufs)-lent); i < len(bufs); i++ {
+		bufs[i] = w.keepLent(bufs[i])
 	}
-	c.out.putBack(rest)
+	c.out.putBack(bufs[first:])
 	if c.woken {
 		c.woken = false
 		w.mark(c) // it became writable while we were at it: try again
@@ -272,6 +264,17 @@ func (w *worker) transmit(c *connection, bufs [][]byte, borrowed []byte) bool {
 		c.blocked = true
 	}
 	return false
+}
+
+// keepLent returns a part of the run in memory that is not written to again. A payload that many receivers wait for is copied once.
+func (w *worker) keepLent(b []byte) []byte {
+	if r := &w.run; r.n == 1 {
+		if body := r.body(0); len(b) <= len(body) && &b[len(b)-1] == &body[len(body)-1] {
+			kept := r.keep(0)
+			return kept[len(kept)-len(b):]
+		}
+	}
+	return append(w.pool.get(len(b)), b...)
 }
 
 // settle accounts for the bytes that wait for a slow receiver in the budget of all.

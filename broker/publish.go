@@ -1,12 +1,10 @@
 package broker
 
 import (
-	"bytes"
 	"errors"
 	"strings"
 
 	"picket/cause"
-	"picket/listener"
 	"picket/logging"
 	"picket/packet"
 	"picket/session"
@@ -14,233 +12,18 @@ import (
 	"picket/topic"
 )
 
-// maxRun is how many packets are routed together at most.
-const maxRun = 16384
-
-// run is a number of consecutive PUBLISH packets of one client that differ in their payloads and packet identifiers only. They are routed
-// once, and copied to a receiver with one copy.
-type run struct {
-	from    *connection // nil: the broker itself
-	s       *Session    // from's
-	version packet.Version
-	first   byte // first byte of every packet
-	qos     byte
-	retain  bool
-	name    []byte // topic name, mount point included
-	prefix  int    // length of the publisher's mount point
-	props   []byte // MQTT 5 properties as received, or as kept in a message
-	plain   bool   // props may be forwarded as they are
-	expiry  uint32
-	expires bool // there is an expiry interval
-
-	raw      []byte  // the packets as they came
-	start    []int32 // where each packet starts in raw, and where the last one ends
-	payload  []int32 // where each payload starts in raw
-	ids      []uint16
-	messages []*session.Message // the packets as messages, made when somebody has to keep one
-	n        int
-	bytes    int // of payloads
-
-	variants [6]variant
-	made     int // variants that hold this run
-	propsOut []byte
-	single   bool   // one session alone wants it
-	kept     []byte // payload keptAt, copied
-	keptAt   int
-	own      bool // raw is ours: a large packet that came alone
-}
-
-func (r *run) body(i int) []byte {
-	if r.raw == nil {
-		return r.messages[i].Payload
-	}
-	return r.raw[r.payload[i]:r.start[i+1]]
-}
-
-// keep returns the payload of packet i in memory that is not written to again.
-func (r *run) keep(i int) []byte {
-	switch {
-	case r.own || r.raw == nil:
-		return r.body(i)
-	case i < len(r.messages) && r.messages[i] != nil:
-		return r.messages[i].Payload
-	case r.kept == nil || r.keptAt != i:
-		r.kept, r.keptAt = bytes.Clone(r.body(i)), i
-	}
-	return r.kept
-}
-
-// message is packet i as something to keep.
-func (r *run) message(b *Broker, i int) *session.Message {
-	if r.raw == nil {
-		return r.messages[i]
-	}
-	for len(r.messages) < r.n {
-		r.messages = append(r.messages, nil)
-	}
-	if m := r.messages[i]; m != nil {
-		return m
-	}
-	m := &session.Message{Topic: string(r.name), Payload: r.keep(i), QoS: r.qos, Retain: r.retain, From: r.s.id, User: r.s.user}
-	if r.retain && b.settings.Load().CheckRetainSource {
-		m.Door = listenerKey(r.from.from)
-	}
-	if b.store != nil {
-		m.ID, m.Single = b.store.NewMessageID(), r.single
-	}
-	if i > 0 && r.messages[0] != nil {
-		m.Topic, m.Props = r.messages[0].Topic, r.messages[0].Props
-	} else if len(r.props) > 0 {
-		m.Props = packet.AppendForward(nil, r.props)
-	}
-	if r.expires {
-		m.Expires = b.unix.Load() + int64(r.expiry)
-	}
-	r.messages[i] = m
-	return m
-}
-
-func (r *run) reset() {
-	clear(r.messages)
-	*r = run{start: r.start[:0], payload: r.payload[:0], ids: r.ids[:0], messages: r.messages[:0], variants: r.variants}
-}
-
 // publish takes the PUBLISH packet at the start of in, whole, and those after it that can go with it, and returns how many bytes that was.
 func (w *worker) publish(c *connection, in []byte) (taken int, err error) {
 	r := &w.run
-	r.reset()
 	defer r.drop()
-	head, remaining, _ := packet.Header(in)
 	var p packet.Publish
-	if err := p.Decode(c.version, in[0], in[head:head+remaining]); err != nil {
-		if e, ok := err.(*packet.Error); ok && len(p.Topic) == 0 && e.Code == packet.ProtocolError && c.b.settings.Load().Mosquitto {
-			e.Code = packet.MalformedPacket
-		}
+	if err := w.gather(c, in, &p); err != nil {
 		return 0, err
 	}
-	b, t := c.b, c.b.settings.Load()
-	if err := c.allowedToPublish(&p, t); err != nil {
-		return 0, err
-	}
-	name, err := c.resolveAlias(&p)
-	if err != nil {
-		return 0, err
-	}
-	if err := topic.CheckName(name); err != nil {
-		return 0, nameError(err)
-	}
-	if c.s.mount != "" {
-		w.name = append(append(w.name[:0], c.s.mount...), name...)
-		name = w.name
-	}
-	r.from, r.s, r.version, r.first = c, c.s, c.version, in[0]
-	r.qos, r.retain, r.name, r.prefix = p.QoS, p.Retain, name, len(c.s.mount)
-	r.props, r.plain, r.expiry, r.expires = p.Props, p.Alias == 0, p.Expiry, p.HasExpiry
-	wire := head + 2 + len(p.Topic)
-	size := head + remaining
-	r.add(0, size-len(p.Payload), size, p.ID)
-	taken = size
-	if p.QoS == 2 {
-		c.s.mu.Lock() // a connection that takes the session over may be at it already
-	}
-	// What follows with the same first byte, topic and properties goes along. DUP and QoS 2 packets that were seen before are looked at one by one.
-	if !p.Dup && !p.PayloadUTF8 && (p.QoS < 2 || !c.s.in.Has(p.ID)) && (t.MessageSizeLimit == 0 || len(p.Payload) <= t.MessageSizeLimit) {
-		taken = r.extend(c, in, taken, in[head:wire], t)
-	}
-	if p.QoS == 2 {
-		c.s.mu.Unlock()
-	}
-	r.raw = in[:taken]
-	r.own = taken == len(in) && taken >= listener.OwnedFrom
-	r.start = append(r.start, int32(taken))
 	w.count.packetsIn += uint64(r.n)
 	w.count.publishIn += uint64(r.n)
 	w.count.payloadIn += uint64(r.bytes)
-	return taken, w.received(c, b, t, &p)
-}
-
-// drop lets go of what the run refers to.
-func (r *run) drop() {
-	r.raw, r.name, r.props, r.from, r.s = nil, nil, nil, nil, nil
-	clear(r.messages)
-	r.messages = r.messages[:0]
-	r.kept, r.own, r.single = nil, false, false
-}
-
-func (r *run) add(start, payload, end int, id uint16) {
-	r.start = append(r.start, int32(start))
-	r.payload = append(r.payload, int32(payload))
-	r.bytes += end - payload
-	if r.qos > 0 {
-		r.ids = append(r.ids, id)
-	}
-	r.n++
-}
-
-// extend adds the packets from at on that differ from the first one in payload and identifier only.
-func (r *run) extend(c *connection, in []byte, at int, name []byte, t *settings) int {
-	for r.n < maxRun && at+2 < len(in) && in[at] == r.first {
-		rest := in[at:]
-		head, remaining := 2, int(rest[1])
-		if remaining >= 0x80 {
-			var err error
-			head, remaining, err = packet.Header(rest)
-			if err != nil || head == 0 {
-				break
-			}
-		}
-		total := head + remaining
-		if total > len(rest) || total > c.b.packetLimit(c) {
-			break
-		}
-		body := rest[head:total]
-		if len(body) < len(name) || !bytes.Equal(body[:len(name)], name) {
-			break
-		}
-		payload, id := len(name), uint16(0)
-		if r.qos > 0 {
-			if len(body) < payload+2 {
-				break
-			}
-			id = uint16(body[payload])<<8 | uint16(body[payload+1])
-			payload += 2
-			if id == 0 || r.qos == 2 && (c.s.in.Has(id) || r.repeats(id)) {
-				break
-			}
-		}
-		if c.version == packet.V5 {
-			// One byte of length: runs with longer properties are rare, and end here.
-			n := len(r.props)
-			if n > 127 || len(body) < payload+1+n || int(body[payload]) != n || !bytes.Equal(body[payload+1:payload+1+n], r.props) {
-				break
-			}
-			payload += 1 + n
-		}
-		if t.MessageSizeLimit > 0 && len(body)-payload > t.MessageSizeLimit {
-			break
-		}
-		r.add(at, at+head+payload, at+total, id)
-		at += total
-	}
-	return at
-}
-
-// repeats tells whether the identifier is in the run already. Clients count upwards, so the last one settles it nearly always.
-func (r *run) repeats(id uint16) bool {
-	if last := r.ids[len(r.ids)-1]; id > last && last >= r.ids[0] && r.rising() {
-		return false
-	}
-	for _, other := range r.ids {
-		if other == id {
-			return true
-		}
-	}
-	return false
-}
-
-// rising tells whether the run's identifiers rise by one from the first to the last.
-func (r *run) rising() bool {
-	return int(r.ids[len(r.ids)-1])-int(r.ids[0]) == len(r.ids)-1
+	return len(r.raw), w.received(c, &p)
 }
 
 // allowedToPublish checks what does not depend on the topic.
@@ -256,75 +39,84 @@ func (c *connection) allowedToPublish(p *packet.Publish, t *settings) error {
 	return nil
 }
 
-// received judges the run, routes it and acknowledges it.
-func (w *worker) received(c *connection, b *Broker, t *settings, p *packet.Publish) error {
-	r, s := &w.run, c.s
-	code, id := c.judge(r, t)
-	if code == packet.Success && r.qos == 2 {
+// received judges the run, receives it, routes it and acknowledges it.
+func (w *worker) received(c *connection, p *packet.Publish) error {
+	r, s, b := &w.run, c.s, c.b
+	if code, id := c.judge(r, b.settings.Load()); code != packet.Success {
+		w.acknowledge(c, reply{code: code, why: w.refused(c, code, id)})
+		return nil
+	}
+	if r.qos == 2 {
 		if s.stored() {
 			s.kept.receiving.Lock()
 			defer s.kept.receiving.Unlock()
 		}
-		s.mu.Lock()
-		if s.conn != c {
-			s.mu.Unlock()
-			return nil // taken over: its client sends it again on the new connection
-		}
-		fresh := s.in.Receive(r.ids[0])
-		for _, id := range r.ids[1:] {
-			s.in.Receive(id)
-		}
-		over := c.v5() && s.in.Len() > t.receiveMaximum
-		stored := s.stored()
-		s.mu.Unlock()
-		if over {
-			return &packet.Error{Code: packet.ReceiveMaximumExceeded, Clause: "MQTT-3.3.4-9", Text: "more than " + itoa(t.receiveMaximum) + " QoS 2 messages without PUBREL"}
-		}
-		if !fresh {
-			b.logPublish("Received", s.id, p.Dup, r.qos, r.retain, r.ids[0], r.name, len(r.body(0)))
-			c.repeated(w)
-			return nil
-		}
-		if stored {
-			for _, id := range r.ids {
-				w.changes().Receive(s.kept.handle, id)
-			}
+		if fresh, err := w.receive(c); err != nil || !fresh {
+			return err
 		}
 	}
-	debug := b.log.Enabled(logging.Debug)
-	if code != packet.Success {
-		w.acknowledge(c, reply{code: code, why: w.refused(c, code, id, debug)})
-		return nil
-	}
-	if debug {
-		for i := range r.n {
-			var mid uint16
-			if r.qos > 0 {
-				mid = r.ids[i]
-			}
-			b.logPublish("Received", s.id, p.Dup, r.qos, r.retain, mid, r.name, len(r.body(i)))
-		}
-	}
-	if b.store == nil && r.qos == 2 {
+	w.logReceived(p.Dup)
+	if r.qos == 2 && b.store == nil {
 		// The acknowledgement does not say whether anybody subscribes, so it need not wait for what routing finds out; clients that
 		// subscribe to their own topics see PUBREC before the message.
 		w.acknowledge(c, reply{})
 		w.route()
 		return nil
 	}
-	if w.route() == 0 && r.qos == 1 && c.v5() {
-		code = packet.NoMatchingSubscribers
+	out := w.route()
+	answer := reply{after: out.queued, also: out.retained}
+	if out.matched == 0 && r.qos == 1 && c.v5() {
+		answer.code = packet.NoMatchingSubscribers
 	}
-	after, also := w.commit(), w.retained
-	w.retained = nil
 	if r.qos == 2 && s.stored() {
-		s.kept.lastReceive = after
+		s.kept.lastReceive = out.queued
 	}
-	w.acknowledge(c, reply{code: code, after: after, also: also})
+	w.acknowledge(c, answer)
 	if b.store != nil {
 		b.holdBack(c)
 	}
 	return nil
+}
+
+// receive notes the packet identifiers of a run of QoS 2, and reports whether it is to be routed: not if it has come before, or if another connection has the
+// session by now, whose client sends it again there.
+func (w *worker) receive(c *connection) (fresh bool, err error) {
+	r, s := &w.run, c.s
+	s.mu.Lock()
+	if s.conn != c {
+		s.mu.Unlock()
+		return false, nil
+	}
+	fresh = s.in.Receive(r.ids[0])
+	for _, id := range r.ids[1:] {
+		s.in.Receive(id)
+	}
+	limit := c.b.settings.Load().receiveMaximum
+	over := c.v5() && s.in.Len() > limit
+	s.mu.Unlock()
+	switch {
+	case over:
+		return false, &packet.Error{Code: packet.ReceiveMaximumExceeded, Clause: "MQTT-3.3.4-9", Text: "more than " + itoa(limit) + " QoS 2 messages without PUBREL"}
+	case !fresh:
+		w.logReceived(r.first&8 != 0)
+		c.repeated(w)
+	case s.stored():
+		for _, id := range r.ids {
+			w.changes().Receive(s.kept.handle, id)
+		}
+	}
+	return fresh, nil
+}
+
+// logReceived logs each packet of the run.
+func (w *worker) logReceived(dup bool) {
+	if !w.b.log.Enabled(logging.Debug) {
+		return
+	}
+	r := &w.run
+	for i := range r.n {
+		w.b.logPublish("Received", r.s.id, dup, r.qos, r.retain, r.id(i), r.topic(i), len(r.body(i)))
+	}
 }
 
 // repeated handles a QoS 2 PUBLISH whose identifier waits for PUBREL: it is acknowledged again, as often as it comes, and not delivered again (MQTT-4.3.3-10 of
@@ -342,29 +134,32 @@ func (c *connection) judge(r *run, t *settings) (packet.Code, cause.ID) {
 	if t.MessageSizeLimit > 0 && len(r.body(0)) > t.MessageSizeLimit {
 		return packet.PacketTooLarge, cause.PayloadTooLarge
 	}
-	acl := c.s.acl
-	if acl == nil && r.name[0] != '$' {
+	return c.mayPublish(r.route)
+}
+
+// mayPublish decides whether the client may publish to the name of a route.
+func (c *connection) mayPublish(rt *route) (packet.Code, cause.ID) {
+	acl, name := c.s.acl, rt.name
+	if acl == nil && name[0] != '$' || acl != nil && acl == rt.writer {
 		return packet.Success, ""
 	}
-	name := string(r.name)
-	if strings.HasPrefix(name, "$SYS/") && !(strings.HasPrefix(name, "$SYS/broker/connection/") && strings.HasSuffix(name, "/state")) {
+	switch {
+	case strings.HasPrefix(name, "$SYS/") && !(strings.HasPrefix(name, "$SYS/broker/connection/") && strings.HasSuffix(name, "/state")):
 		return packet.NotAuthorized, cause.SysReadOnly
-	}
-	if strings.HasPrefix(name, "$CONTROL/") {
+	case strings.HasPrefix(name, "$CONTROL/"):
 		return packet.ImplementationSpecificError, cause.ControlUnavailable
-	}
-	if strings.HasPrefix(name, "$share/") {
+	case strings.HasPrefix(name, "$share/"):
 		return packet.NotAuthorized, cause.TopicInvalid // it would look like a shared subscription wherever it is printed
-	}
-	if acl != nil && !acl.Write(name) {
+	case acl != nil && !acl.Write(name):
 		return packet.NotAuthorized, cause.ACLPublishDenied
 	}
+	rt.writer = acl
 	return packet.Success, ""
 }
 
 // refused reports that the run was not taken, and returns the reason string.
-func (w *worker) refused(c *connection, code packet.Code, id cause.ID, debug bool) (why string) {
-	r := &w.run
+func (w *worker) refused(c *connection, code packet.Code, id cause.ID) (why string) {
+	r, debug := &w.run, w.b.log.Enabled(logging.Debug)
 	line := "Denied"
 	if code == packet.PacketTooLarge {
 		line = "Dropped too large"
@@ -374,12 +169,8 @@ func (w *worker) refused(c *connection, code packet.Code, id cause.ID, debug boo
 		lines, each = r.n, 1
 	}
 	for i := range lines {
-		var mid uint16
-		if r.qos > 0 {
-			mid = r.ids[i]
-		}
 		why = c.b.report(incident{cause: id, count: each}, "%s PUBLISH from %s (d%d, q%d, r%d, m%d, '%s', ... (%d bytes))",
-			line, c.s.id, r.first>>3&1, r.qos, bit(r.retain), mid, r.name, len(r.body(i)))
+			line, c.s.id, r.first>>3&1, r.qos, bit(r.retain), r.id(i), r.topic(i), len(r.body(i)))
 	}
 	return why
 }

@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"picket/access"
+	"picket/packet"
 	"picket/topic"
 )
 
@@ -23,6 +24,9 @@ type route struct {
 	receivers []receiver
 	groups    []*topic.Group[*Session]
 	ids       int // room for subscription identifiers in all receivers
+
+	next   *route      // the one that came behind it last time
+	writer *access.ACL // of the publisher that was last found to be allowed; an ACL never changes, a reload makes a new one
 }
 
 // receiver is one session that wants the topic. Where several of its filters match, it gets the message once, at the highest QoS
@@ -51,28 +55,65 @@ func (r *receiver) allowed(name string) bool {
 	return r.may
 }
 
-// lookup finds the route of a topic name.
+// cached returns the route of a topic name if the worker knows it and it holds, or nil.
+func (w *worker) cached(name []byte) *route {
+	if rt := w.routes[string(name)]; rt != nil && w.b.index.Version(rt.stamp) == rt.version {
+		return rt
+	}
+	return nil
+}
+
+// lookup finds the route of a topic name, which has been checked.
 func (w *worker) lookup(name []byte) *route {
 	x := w.b.index
 	rt := w.routes[string(name)]
 	if rt != nil {
-		v := x.Version(rt.stamp)
-		if v == rt.version {
-			return rt
-		}
-		rt.version = v // read before matching, so that a change meanwhile shows next time
 		delete(w.routes, rt.name)
 		w.countRoutes(-rt.size())
 	} else {
 		rt = &route{stamp: x.Stamp(name), name: string(name)}
-		rt.version = x.Version(rt.stamp)
 	}
+	rt.version, rt.next = x.Version(rt.stamp), nil // read before matching, so that a change meanwhile shows next time
 	w.fill(rt, name)
 	if size := rt.size(); len(name) <= maxRouteName && w.mayKeep(size) {
 		w.routes[rt.name] = rt
 		w.countRoutes(size)
 	}
 	return rt
+}
+
+// follow returns the route of a name that is published to right behind another, if it is known, the client may publish to it, and what goes there goes to the same
+// receivers in the same way; else nil. Devices publish to the same names in the same order over and over.
+func (w *worker) follow(c *connection, rt *route, name []byte) *route {
+	next := rt.next
+	if next == nil || next.name != string(name) {
+		if next = w.routes[string(name)]; next == nil {
+			return nil
+		}
+		rt.next = next
+	}
+	if next.version != w.b.index.Version(next.stamp) || !next.alike(rt) {
+		return nil
+	}
+	if code, _ := c.mayPublish(next); code != packet.Success {
+		return nil
+	}
+	return next
+}
+
+// alike tells whether two routes lead to the same receivers in the same way. Where there are subscription identifiers or shared groups, it is not looked at
+// closely.
+func (rt *route) alike(other *route) bool {
+	if len(rt.receivers) != len(other.receivers) || len(rt.groups)+len(other.groups)+rt.ids+other.ids > 0 {
+		return false
+	}
+	for i := range rt.receivers {
+		a, b := &rt.receivers[i], &other.receivers[i]
+		if a.s != b.s || a.qos != b.qos || a.noLocal != b.noLocal || a.rap != b.rap {
+			return false
+		}
+	}
+	return true
 }
 
 // mayKeep tells whether the cache may grow by a route of n bytes, and makes room for it where it is full. A route that alone would fill half of the

@@ -19,17 +19,16 @@ func (w *worker) share(g *topic.Group[*Session], i int) bool {
 	if g.Next(2, func(m topic.Subscriber[*Session], round int) bool {
 		to := receiver{s: m.Key}
 		to.merge(m.Options)
-		to.s.mu.Lock()
-		defer to.s.mu.Unlock()
-		id, ok := w.takes(&to, i, round == 0)
-		if !ok {
-			if why == "" {
+		taken := false
+		w.serve(to.s, func() {
+			var id cause.ID
+			if id, taken = w.takes(&to, i, round == 0); taken {
+				w.deliver(&to, i, i+1)
+			} else if why == "" {
 				why = id
 			}
-			return false
-		}
-		w.deliver(&to, i, i+1)
-		return true
+		})
+		return taken
 	}) {
 		return true
 	}
@@ -49,7 +48,7 @@ func (w *worker) takes(to *receiver, i int, online bool) (id cause.ID, ok bool) 
 	if s.over || connected != online {
 		return "", false
 	}
-	if !to.allowed(string(r.name)) {
+	if !to.allowed(string(r.topic(i))) {
 		return cause.ACLReadDenied, false
 	}
 	qos := w.qosFor(to)
@@ -188,7 +187,7 @@ func (w *worker) shareAgain(g *topic.Group[*Session], old *session.Message) {
 		expiry = uint32(max(m.Expires-w.b.unix.Load(), 0))
 	}
 	defer w.run.drop()
-	w.holdMessage(m, expiry, m.Expires != 0)
+	w.carry(m, expiry, m.Expires != 0)
 	w.share(g, 0)
 	w.commit()
 }

@@ -68,26 +68,9 @@ func (w *worker) publishWills() {
 // publishMessage routes a message that no connection brings: a will, or the broker's own.
 func (w *worker) publishMessage(m *session.Message, expiry uint32, expires bool) {
 	defer w.run.drop()
-	w.holdMessage(m, expiry, expires)
+	w.carry(m, expiry, expires)
 	if m.Retain && !w.b.settings.Load().RetainAvailable {
 		w.run.retain = false
 	}
 	w.route()
-	w.commit()
-	w.retained = nil
-}
-
-// holdMessage makes the run one message that no connection brings.
-func (w *worker) holdMessage(m *session.Message, expiry uint32, expires bool) {
-	r := &w.run
-	r.reset()
-	w.name = append(w.name[:0], m.Topic...)
-	r.version, r.qos, r.retain, r.name = packet.V5, m.QoS, m.Retain, w.name
-	r.first = byte(packet.PUBLISH)<<4 | m.QoS<<1 | bit(m.Retain)
-	r.props, r.plain, r.expiry, r.expires = m.Props, true, expiry, expires
-	if m.ID == 0 && w.b.store != nil {
-		m.ID = w.b.store.NewMessageID()
-	}
-	r.messages = append(r.messages, m)
-	r.n, r.bytes = 1, len(m.Payload)
 }

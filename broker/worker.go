@@ -16,7 +16,8 @@ type worker struct {
 	name       []byte // topic name with its mount point
 	props      []byte
 	bufs       [][]byte
-	tail       []byte // the last chunk of bufs that is ours
+	lent       [][]byte // parts of the run that are to be written to the session being served
+	tail       []byte   // the last chunk of bufs that is ours
 	pool       pool
 	run        run
 	routes     map[string]*route
@@ -27,7 +28,6 @@ type worker struct {
 	patient    bool         // nobody else waits for this worker
 	batch      *store.Batch // what the run changes in the store
 	removals   *store.Batch // what can go from the store, which nobody waits for
-	retained   *store.Batch // the run's retained message
 	held       *held        // messages of QoS 2 of this run that wait for batch
 	ids        []uint16
 	wills      []*will  // to be published when no mutex is held

@@ -138,6 +138,11 @@ func (p *Publish) Properties() (*Properties, error) {
 // Append adds the packet for a peer of version v. For MQTT 5.0 Props are written as they are; the fields decoded from them
 // (Alias, Expiry, ...) are not looked at.
 func (p *Publish) Append(dst []byte, v Version) []byte {
+	return append(p.AppendHead(dst, v), p.Payload...)
+}
+
+// AppendHead is Append without the payload, for callers that write it from where it lies.
+func (p *Publish) AppendHead(dst []byte, v Version) []byte {
 	name := p.Topic[:fit(p.Topic)]
 	n := len(name) + 2 + len(p.Payload)
 	if p.QoS > 0 {
@@ -155,7 +160,7 @@ func (p *Publish) Append(dst []byte, v Version) []byte {
 	if v == V5 {
 		dst = append(AppendVarint(dst, len(p.Props)), p.Props...)
 	}
-	return append(dst, p.Payload...)
+	return dst
 }
 
 func (p *Publish) first() byte {

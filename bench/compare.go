@@ -82,7 +82,9 @@ func Rows() []Row {
 	}
 	add("pair QoS 0, 64 KiB", Config{Scenario: Pair, Size: 64 << 10, Backlog: 64}, throughput, processor)
 	add("pair QoS 1, 64 KiB", Config{Scenario: Pair, QoS: 1, Size: 64 << 10, Backlog: 64}, throughput, processor)
-	add("pair QoS 0, 1,000 topics", Config{Scenario: Pair, Topics: 1000}, throughput, processor)
+	for qos := range byte(3) {
+		add(fmt.Sprintf("pair QoS %d, 1,000 topics", qos), Config{Scenario: Pair, QoS: qos, Topics: 1000}, throughput, processor)
+	}
 	add("idle connection", Config{Scenario: Idle, Connections: 8000}, memory)
 	add("connects", Config{Scenario: Connects}, accepted, processor)
 	return rows

@@ -19,6 +19,7 @@ type commands struct {
 	Doctor   doctorCommand   `cmd:"" help:"Say why a client cannot connect, and what to do about it."`
 	Echo     echoCommand     `cmd:"" help:"Return what is sent, on a second connection; and talk to who does."`
 	Help     helpCommand     `cmd:"" help:"Show what a command does and its options."`
+	Manual   manualCommand   `cmd:"" help:"Write the man pages and the shell completions to a folder."`
 	Passwd   passwdCommand   `cmd:"" passthrough:"" help:"Edit a password file."`
 	Pub      pubCommand      `cmd:"" passthrough:"" help:"Publish messages."`
 	RR       rrCommand       `cmd:"" name:"rr" passthrough:"" help:"Publish a request and print the response."`
@@ -28,7 +29,8 @@ type commands struct {
 	Sub      subCommand      `cmd:"" passthrough:"" help:"Subscribe and print the messages that come."`
 	Version  versionCommand  `cmd:"" help:"Show the version."`
 
-	Usage usageFlag `name:"help" short:"h" help:"Show this text."`
+	Usage       usageFlag   `name:"help" short:"h" help:"Show this text."`
+	ShowVersion versionFlag `name:"version" help:"Show the version."`
 }
 
 const about = "An MQTT broker that a phone can reach within minutes, and what people reach for beside a broker."
@@ -59,6 +61,7 @@ func newParser(e *env) (*kong.Kong, error) {
 		kong.Vars(echoDefaults()),
 		kong.Vars{"probePort": strconv.Itoa(probe.DefaultPort)},
 		kong.Writers(e.stdout, e.stderr),
+		kong.Bind(e),
 		kong.NoDefaultHelp(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100, NoExpandSubcommands: true}),
 	)

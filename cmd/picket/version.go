@@ -4,12 +4,18 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"picket/page"
 )
 
-// version is set when a release is built (-ldflags "-X main.version=1.2.3").
-var version = ""
+// What a release is built from (-ldflags "-X main.version=1.2.3 -X main.commit=... -X main.date=..."). Other builds have what the Go tool
+// wrote down of the working copy, which may be nothing.
+var (
+	version = ""
+	commit  = "" // of the sources, in hexadecimal
+	date    = "" // of the commit, as RFC 3339 has it
+)
 
 // versionCommand shows which picket this is and what it was built with.
 type versionCommand struct{}
@@ -19,13 +25,13 @@ func (versionCommand) Help() string {
   picket version`
 }
 
-// Run prints a line with the name, the version, the Go release and the platform, and one about what this build has.
+// Run prints a line with the name, the version, the Go release and the platform, one about the sources, and one about what this build has.
 func (versionCommand) Run(e *env) error {
 	has := fmt.Sprintf("page for phones: %d bytes", page.Size())
 	if !page.Built() {
 		has = "page for phones: none in this build, which was made without node and npm"
 	}
-	_, err := fmt.Fprintf(e.stdout, "picket %s (%s %s/%s)\n%s\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH, has)
+	_, err := fmt.Fprintf(e.stdout, "picket %s (%s %s/%s)\n%s\n%s\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH, sources(), has)
 	return err
 }
 
@@ -38,4 +44,44 @@ func buildVersion() string {
 		return info.Main.Version
 	}
 	return "development"
+}
+
+// sources says which commit this is, of when.
+func sources() string {
+	revision, at, modified := commit, date, false
+	if info, ok := debug.ReadBuildInfo(); ok && revision == "" {
+		for _, s := range info.Settings {
+			switch s.Key {
+			case "vcs.revision":
+				revision = s.Value
+			case "vcs.time":
+				at = s.Value
+			case "vcs.modified":
+				modified = s.Value == "true"
+			}
+		}
+	}
+	if revision == "" {
+		return "commit: not known to this build, which was made outside of a working copy"
+	}
+	line := "commit " + revision
+	if at != "" {
+		day, _, _ := strings.Cut(at, "T")
+		line += " of " + day
+	}
+	if modified {
+		line += ", with changes that are not in it"
+	}
+	return line
+}
+
+// versionFlag is --version.
+type versionFlag bool
+
+// BeforeReset shows what "picket version" shows.
+func (versionFlag) BeforeReset(e *env) error {
+	if err := (versionCommand{}).Run(e); err != nil {
+		return err
+	}
+	return errUsageShown
 }

@@ -9,13 +9,18 @@ GOLANGCI_LINT = bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 # These packages test the built program from outside; the race detector would watch the tests alone.
 OUTSIDE = /conformance|/tests/
 
-.PHONY: run build page nopage test race check lint tools simulate lab crash bench bench-storage bench-sentinel clean
+.PHONY: run build release page nopage test race check lint tools simulate lab crash bench bench-storage bench-sentinel clean
 
 run: build
 	bin/picket serve -v
 
 build: page
 	go build -trimpath -o bin/picket ./cmd/picket
+
+# Everything that people install, in dist: archives, packages, a container image, lists of parts, checksums. make release RELEASE="-only linux/amd64"
+# builds for one system. Its libraries are a module's of its own.
+release: page
+	cd cmd/release && go run . -source ../.. -out ../../dist $(RELEASE)
 
 # The page for phones is bundled by npm's esbuild and embedded by the Go compiler. Without node and npm the program has none, and says so.
 NPM := $(shell command -v node >/dev/null 2>&1 && command -v npm 2>/dev/null)

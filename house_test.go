@@ -30,6 +30,8 @@ var mayImport = map[string]string{
 	"resp":      "",
 	"topic":     "",
 
+	"cloud":           "cause",
+	"cloud/detect":    "",
 	"access":          "cause logging topic",
 	"admin":           "access broker cause listener",
 	"bench":           "packet",
@@ -59,17 +61,17 @@ var mayImport = map[string]string{
 	"sentinel/machine":    "cause resp",
 	"sentinel/simulation": "cause resp sentinel/machine",
 
-	"doctor/host":          "cause doctor doctor/host/firewall",
+	"doctor/host":          "cause cloud doctor doctor/host/firewall",
 	"doctor/host/firewall": "",
-	"doctor/host/gather":   "access broker cause doctor doctor/host doctor/host/firewall echo/probe listener logging mosqconf reach setup",
+	"doctor/host/gather":   "access broker cause cloud/detect doctor doctor/host doctor/host/firewall echo/probe listener logging mosqconf reach setup",
 
 	// The command ties all of them together; nobody imports it.
-	"cmd/picket": "access admin bench broker cause client client/format doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page printable process reach sentinel session setup store store/local store/mosqdb topic",
+	"cmd/picket": "access admin bench broker cause client client/format cloud cloud/detect doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page printable process reach sentinel session setup store store/local store/mosqdb topic",
 }
 
 // pure packages are state machines, codecs and tables: what goes in decides what comes out. They cannot reach for a socket, a
 // file, a clock or chance.
-var pure = []string{"cause", "doctor", "doctor/host", "doctor/host/firewall", "packet", "printable", "sentinel/machine", "session", "store", "topic"}
+var pure = []string{"cause", "cloud", "doctor", "doctor/host", "doctor/host/firewall", "packet", "printable", "sentinel/machine", "session", "store", "topic"}
 
 var impure = []string{"crypto/rand", "net", "net/http", "os", "os/exec", "os/signal", "path/filepath", "syscall", "time"}
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"picket/cause"
+	"picket/cloud"
 	"picket/doctor"
 	"picket/doctor/host/firewall"
 )
@@ -71,24 +72,11 @@ func (a Addresses) reaching(reach string) (found []Address) {
 
 // Cloud is the cloud that the machine runs in.
 type Cloud struct {
-	Name string `json:"name"` // "alibaba", "tencent", "huawei", "aws", "azure", "google", "oracle", or another one's name
+	Name string `json:"name"` // its id in package cloud
 	By   string `json:"by"`   // what told: "DMI"
 	// Public are the public addresses that the metadata service names; Asked says that it was asked and answered.
 	Public []string `json:"public"`
 	Asked  bool     `json:"asked"`
-}
-
-// cloudNames are for people.
-var cloudNames = map[string]cause.Text{
-	"alibaba": {EN: "Alibaba Cloud", ZH: "阿里云"}, "tencent": {EN: "Tencent Cloud", ZH: "腾讯云"}, "huawei": {EN: "Huawei Cloud", ZH: "华为云"},
-	"aws": {EN: "AWS", ZH: "AWS"}, "azure": {EN: "Azure", ZH: "Azure"}, "google": {EN: "Google Cloud", ZH: "Google Cloud"}, "oracle": {EN: "Oracle Cloud", ZH: "Oracle Cloud"},
-}
-
-func cloudName(name string) cause.Text {
-	if t, ok := cloudNames[name]; ok {
-		return t
-	}
-	return cause.Text{EN: name, ZH: name}
 }
 
 func (Cloud) Kind() string { return "cloud" }
@@ -98,7 +86,7 @@ func (Cloud) Stage() cause.Stage { return cause.Name }
 func (Cloud) Outcome() doctor.Outcome { return doctor.Note }
 
 func (c Cloud) Text() cause.Text {
-	t := join("", "", doctor.Say("The machine runs in ", "运行在"), cloudName(c.Name))
+	t := join("", "", doctor.Say("The machine runs in ", "运行在"), cloud.NameOf(c.Name))
 	switch {
 	case len(c.Public) > 0:
 		t = join("", "", t, doctor.Say("; its public address is %s", "；公网地址 %s", strings.Join(c.Public, ", ")))

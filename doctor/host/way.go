@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"picket/cause"
+	"picket/cloud"
 	"picket/doctor"
 )
 
@@ -297,7 +298,7 @@ func (d *diagnosis) silentOutside(v *view, values cause.Values, open bool, ruled
 		c := clouds[0]
 		f := d.find(cause.SecurityGroupClosed, doctor.Sure, values,
 			join("", "", doctor.Say("Port %d opens on this machine and its firewall accepts it, but from %s nobody answers: ", "端口 %d 在本机能连上，防火墙也放行，但从 %s 无响应：", v.port, v.outside.From),
-				doctor.Say("the security group in the console of ", "没有放行的是"), cloudName(c.Name), doctor.Say(" is what does not let it in.", " 控制台里的安全组。")), append(evidence, cloudAt[0])...)
+				doctor.Say("the security group in the console of ", "没有放行的是"), cloud.NameOf(c.Name), doctor.Say(" is what does not let it in.", " 控制台里的安全组。")), append(evidence, cloudAt[0])...)
 		if _, ok := cause.LookupRecipe(c.Name); ok {
 			f.Recipes = []string{c.Name}
 			if _, light := cause.LookupRecipe(c.Name + "-light"); light {
@@ -333,7 +334,7 @@ func (d *diagnosis) untried() {
 	clouds, at := facts[Cloud](d.Facts)
 	for i, c := range clouds {
 		if c.Asked && len(c.Public) == 0 && !d.global() {
-			d.find(cause.NoPublicIP, doctor.Probable, nil, join("", "", cloudName(c.Name), doctor.Say(" has given this machine no public address.", " 没有给本机分配公网地址。")), at[i])
+			d.find(cause.NoPublicIP, doctor.Probable, nil, join("", "", cloud.NameOf(c.Name), doctor.Say(" has given this machine no public address.", " 没有给本机分配公网地址。")), at[i])
 		}
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
 
@@ -227,59 +226,6 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// Every cloud's service is asked its own way. None of the real ones is contacted.
-func TestMetadataServices(t *testing.T) {
-	for _, c := range []struct {
-		cloud, path, needs, answer string
-		want                       []string
-	}{
-		{"alibaba", "/latest/meta-data/eipv4", "", "192.0.2.77\n", []string{"192.0.2.77"}},
-		{"tencent", "/latest/meta-data/public-ipv4", "", "192.0.2.77", []string{"192.0.2.77"}},
-		{"huawei", "/latest/meta-data/public-ipv4", "", "192.0.2.77", []string{"192.0.2.77"}},
-		{"aws", "/latest/meta-data/public-ipv4", "X-Aws-Ec2-Metadata-Token: secret", "192.0.2.77", []string{"192.0.2.77"}},
-		{"google", "/computeMetadata/v1/instance/network-interfaces/0/access-configs/0/external-ip", "Metadata-Flavor: Google", "192.0.2.77", []string{"192.0.2.77"}},
-		{"azure", "/metadata/instance/network", "Metadata: true", `{"interface":[{"ipv4":{"ipAddress":[{"privateIpAddress":"10.0.0.4","publicIpAddress":"192.0.2.77"}]}}]}`, []string{"192.0.2.77"}},
-		{"azure", "/metadata/instance/network", "Metadata: true", `{"interface":[{"ipv4":{"ipAddress":[{"privateIpAddress":"10.0.0.4","publicIpAddress":""}]}}]}`, nil},
-		{"huawei", "/elsewhere", "", "", nil}, // it answers, and has no such thing
-	} {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Method == http.MethodPut && r.URL.Path == "/latest/api/token" && r.Header.Get("X-Aws-Ec2-Metadata-Token-Ttl-Seconds") != "" {
-				w.Write([]byte("secret"))
-				return
-			}
-			name, value, _ := strings.Cut(c.needs, ": ")
-			if r.URL.Path != c.path || c.needs != "" && r.Header.Get(name) != value {
-				http.NotFound(w, r)
-				return
-			}
-			w.Write([]byte(c.answer))
-		}))
-		g := &gatherer{Options: Options{Metadata: server.URL}, ctx: t.Context()}
-		got, err := g.metadata(c.cloud)
-		if err != nil || !reflect.DeepEqual(got, c.want) {
-			t.Errorf("%s: got %v, %v, want %v", c.cloud, got, err, c.want)
-		}
-		server.Close()
-	}
-	g := &gatherer{Options: Options{Metadata: "http://127.0.0.1:1"}, ctx: t.Context()}
-	if _, err := g.metadata("tencent"); err == nil {
-		t.Error("a service that is not there answers")
-	}
-	if _, err := g.metadata("oracle"); !errors.Is(err, errNoService) {
-		t.Errorf("Oracle: %v", err)
-	}
-	// One that never answers is given up.
-	stop := make(chan struct{})
-	silent := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-stop }))
-	g = &gatherer{Options: Options{Metadata: silent.URL}, ctx: t.Context()}
-	began := time.Now()
-	if _, err := g.metadata("tencent"); err == nil || time.Since(began) > metadataLimit+10*time.Second {
-		t.Errorf("%v after %v", err, time.Since(began))
-	}
-	close(stop)
-	silent.Close()
-}
-
 func TestRecognize(t *testing.T) {
 	for line, want := range map[string]string{
 		"/usr/sbin/mosquitto -c x":                              "mosquitto",
@@ -340,11 +286,6 @@ func FuzzWhatProgramsPrint(f *testing.F) {
 		for _, s := range parseSockets(text) {
 			if !s.addr.IsValid() || s.port > 65535 || s.waiting < 0 {
 				t.Errorf("%+v", s)
-			}
-		}
-		for _, a := range publicAddresses(text) {
-			if a == "" {
-				t.Error("an empty address")
 			}
 		}
 		var p process

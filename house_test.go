@@ -48,7 +48,7 @@ var mayImport = map[string]string{
 	"mosqconf":        "access broker cause listener logging topic",
 	"reach":           "access cause listener",
 	"session":         "cause packet topic",
-	"setup":           "access cause reach",
+	"setup":           "access cause cloud cloud/detect reach",
 	"store":           "session topic",
 	"store/local":     "cause logging session store store/storetest topic",
 	"store/storetest": "session store topic",

@@ -26,6 +26,7 @@ type Status struct {
 	Version       string              `json:"version"`
 	PID           int                 `json:"pid"`
 	Config        string              `json:"config,omitempty"` // path of the configuration file; empty: none
+	Data          string              `json:"data,omitempty"`   // the data directory; empty: none
 	Started       time.Time           `json:"started"`
 	Uptime        int64               `json:"uptime_seconds"`
 	Page          bool                `json:"page"` // this build has the phone's page

@@ -29,6 +29,7 @@ const (
 // About is what the server tells of the program around the broker.
 type About struct {
 	Version string
+	Data    string // the data directory; empty: none
 	Config  string // path of the configuration file; empty: none
 	Page    bool   // this build has the phone's page
 }
@@ -131,7 +132,7 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) { answer(w, http
 func (s *Server) read() Status {
 	b := s.broker.Status()
 	st := Status{
-		Version: s.about.Version, PID: os.Getpid(), Config: s.about.Config, Started: b.Started, Uptime: int64(time.Since(b.Started).Seconds()), Page: s.about.Page,
+		Version: s.about.Version, PID: os.Getpid(), Config: s.about.Config, Data: s.about.Data, Started: b.Started, Uptime: int64(time.Since(b.Started).Seconds()), Page: s.about.Page,
 		Clients: b.Clients, Sessions: b.Sessions, Subscriptions: b.Subscriptions, Retained: b.Retained, Waiting: b.Waiting, GlobalMax: b.GlobalMax,
 		Load: Load{Short: append([]string{}, b.Load.Short...), Lag: b.Load.Lag.Milliseconds(), PasswordWait: b.Load.PasswordWait.Milliseconds(),
 			Memory: b.Load.Memory, MemoryLimit: b.Load.MemoryLimit, Connections: b.Load.Connections, ConnectionLimit: b.Load.ConnectionLimit},

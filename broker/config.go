@@ -54,7 +54,11 @@ type Config struct {
 	PIDFile string
 	// AdminSocket is the path of the Unix socket that "picket ctl" speaks to; empty: none. The broker itself does not open it.
 	AdminSocket string
-	User        string // user to change to when started as root; empty: stay
+	// DataDir is the folder whose user, password and certificates the program makes when they are missing; empty: none. Names are what clients call
+	// this machine beside its own name and addresses, for its certificate. The broker itself does not look at either.
+	DataDir string
+	Names   []string
+	User    string // user to change to when started as root; empty: stay
 
 	// Page serves the phone's page; see [listener.Options]. nil: this build has none, or it is not wanted.
 	Page func(w http.ResponseWriter, r *http.Request) bool

@@ -162,6 +162,9 @@ func unprivilegedPort() int {
 
 // checkSecurity loads password and ACL files.
 func (p *parser) checkSecurity(s *security) {
+	if p.comes(s.config.PasswordFile) {
+		return // with its passwords
+	}
 	if file := s.config.PasswordFile; file != "" {
 		p.checkReadable(line{place: s.seen["password_file"], word: "password_file"}, file)
 	}
@@ -217,6 +220,15 @@ func (p *parser) becomes() string {
 		return ""
 	}
 	return p.config.User
+}
+
+// comes says whether a file is not there yet and the first start makes it, in data_dir.
+func (p *parser) comes(file string) bool {
+	if p.config.DataDir == "" || file == "" || filepath.Dir(file) != p.config.DataDir {
+		return false
+	}
+	_, err := os.Stat(file)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // checkReadable looks at whether the user that root is going to become can read a file.

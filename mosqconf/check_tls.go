@@ -20,7 +20,7 @@ const expiresSoon = 14 * 24 * time.Hour
 // checkTLS looks at a listener's certificates.
 func (p *parser) checkTLS(b *block) {
 	t := b.config.TLS
-	if t.CertFile == "" || t.KeyFile == "" {
+	if t.CertFile == "" || t.KeyFile == "" || p.comes(t.CertFile) {
 		return
 	}
 	p.checkPair(line{place: b.seenAt("certfile"), word: "certfile"}, line{place: b.seenAt("keyfile"), word: "keyfile"}, t.CertFile, t.KeyFile)

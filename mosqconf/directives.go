@@ -59,6 +59,8 @@ func init() {
 		"connection_messages":          {boolean, globalBool(func(p *parser) *bool { return &p.config.ConnectionMessages })},
 		"connect_timeout":              {seconds, (*parser).connectTimeout},
 		"admin_socket":                 {"PATH|none", (*parser).adminSocket},
+		"data_dir":                     {folder, (*parser).dataDir},
+		"server_name":                  {"NAME|ADDRESS ...", (*parser).serverName},
 		"event_loops":                  {number, (*parser).eventLoops},
 		"global_max_connections":       {number, globalInt(func(p *parser) *int { return &p.config.GlobalMaxConnections })},
 		"log_dest":                     {"none|stdout|stderr|syslog|topic|file PATH", (*parser).logDest},

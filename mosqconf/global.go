@@ -2,10 +2,14 @@ package mosqconf
 
 import (
 	"math"
+	"net/netip"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/net/idna"
 
 	"picket/cause"
 	"picket/logging"
@@ -28,6 +32,41 @@ func (p *parser) adminSocket(_ *fileState, l line) {
 			p.config.AdminSocket = ""
 		}
 	}
+}
+
+func (p *parser) dataDir(_ *fileState, l line) {
+	if s, ok := p.string(l, p.seen); ok {
+		if !filepath.IsAbs(s) {
+			p.errorf(l, cause.ConfigInvalidValue, "Write the whole path, such as /var/lib/picket.", "Error: data_dir %s does not begin with /.", s)
+			return
+		}
+		p.config.DataDir = filepath.Clean(s)
+	}
+}
+
+func (p *parser) serverName(_ *fileState, l line) {
+	words := l.words()
+	if len(words) == 0 {
+		p.empty(l)
+		return
+	}
+	for _, w := range words {
+		name, ok := ServerName(w)
+		if !ok {
+			p.errorf(l, cause.ConfigInvalidValue, "Write mqtt.example.com or 192.0.2.1, without a port.", "Error: server_name %s is neither a host name nor an address.", w)
+			continue
+		}
+		p.config.Names = append(p.config.Names, name)
+	}
+}
+
+// ServerName is a host name in lower case, or an address, as a certificate can have it; false for anything else.
+func ServerName(s string) (string, bool) {
+	if a, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
+		return a.Unmap().WithZone("").String(), !a.IsUnspecified()
+	}
+	ascii, err := idna.Lookup.ToASCII(strings.TrimSuffix(s, "."))
+	return ascii, err == nil && ascii != "" && !strings.ContainsAny(ascii, "*_ /:@")
 }
 
 func (p *parser) eventLoops(_ *fileState, l line) {

@@ -62,6 +62,7 @@ func (r *Result) prepareCertificates(o Options) error {
 		}
 		r.NewCA = true
 	}
+	r.Left = notPermitted(o, ca.cert)
 	reason := r.whyIssue(o, ca.cert)
 	if reason == "" {
 		return nil
@@ -119,7 +120,7 @@ func (r *Result) newAuthority(o Options) (authority, error) {
 		// A phone that trusts this authority trusts it for this machine and for local names only: whoever steals the key
 		// cannot be the phone's bank. Not critical, because the TLS libraries of small devices (Mbed TLS) refuse critical
 		// extensions that they do not know.
-		PermittedDNSDomains: permittedDomains(o.Hostname),
+		PermittedDNSDomains: permittedDomains(append([]string{o.Hostname}, o.Names...)...),
 		ExtKeyUsage:         []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
@@ -214,19 +215,20 @@ func (r *Result) issue(o Options, ca authority) error {
 // identities are the names and addresses that a server certificate is made for. Names that the authority may not certify are
 // left out, since one of them would spoil the whole certificate: the machine may have been renamed since.
 func identities(o Options, ca *x509.Certificate) (names []string, addrs []net.IP) {
-	permitted := func(name string) bool {
-		return slices.ContainsFunc(ca.PermittedDNSDomains, func(domain string) bool {
-			return name == domain || strings.HasSuffix(name, "."+domain)
-		})
-	}
 	host := strings.ToLower(o.Hostname)
-	for _, name := range []string{host, host + ".local", "localhost"} {
-		if hostname(name) && permitted(name) && !slices.Contains(names, name) {
+	for _, name := range append([]string{host, host + ".local", "localhost"}, o.Names...) {
+		if hostname(name) && permitted(name, ca) && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
 	all := []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback()}
-	for _, a := range o.Addresses {
+	given := slices.Clone(o.Addresses)
+	for _, name := range o.Names {
+		if a, err := netip.ParseAddr(name); err == nil {
+			given = append(given, a)
+		}
+	}
+	for _, a := range given {
 		if !a.IsLinkLocalUnicast() && !a.IsUnspecified() && !a.IsMulticast() {
 			all = append(all, a.Unmap().WithZone(""))
 		}
@@ -238,10 +240,30 @@ func identities(o Options, ca *x509.Certificate) (names []string, addrs []net.IP
 	return names, addrs
 }
 
-func permittedDomains(host string) []string {
+// permitted says whether an authority may certify a name.
+func permitted(name string, ca *x509.Certificate) bool {
+	return slices.ContainsFunc(ca.PermittedDNSDomains, func(domain string) bool {
+		return name == domain || strings.HasSuffix(name, "."+domain)
+	})
+}
+
+// notPermitted are the names that people use and the authority may not certify.
+func notPermitted(o Options, ca *x509.Certificate) (left []string) {
+	for _, name := range o.Names {
+		if _, err := netip.ParseAddr(name); err != nil && !(hostname(name) && permitted(name, ca)) {
+			left = append(left, name)
+		}
+	}
+	return left
+}
+
+// permittedDomains are what an authority is limited to: the names of local networks, and those of this machine.
+func permittedDomains(names ...string) []string {
 	domains := slices.Clone(localDomains)
-	if host = strings.ToLower(host); hostname(host) && !slices.Contains(domains, host) {
-		domains = append(domains, host)
+	for _, name := range names {
+		if name = strings.ToLower(name); hostname(name) && !slices.Contains(domains, name) {
+			domains = append(domains, name)
+		}
 	}
 	return domains
 }

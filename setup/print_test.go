@@ -2,8 +2,6 @@ package setup
 
 import (
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -11,6 +9,7 @@ import (
 
 	"picket/access"
 	"picket/cause"
+	"picket/cloud"
 	"picket/listener"
 	"picket/reach"
 )
@@ -29,15 +28,14 @@ func report(l listener.Config, h reach.Host) reach.Report {
 }
 
 func TestPrint(t *testing.T) {
-	dir := t.TempDir()
-	r := &Result{Dir: dir, Password: "abcdef-ghjkmn-pqrstu", PasswordFile: "/data/passwords", CAFile: "/data/ca.crt"}
+	r := &Result{Password: "abcdef-ghjkmn-pqrstu", PasswordFile: "/data/passwords", CAFile: "/data/ca.crt", NoteFile: "/data/first-password"}
 	all := listener.Config{Port: 1883, Protocol: listener.Auto, TLS: listener.TLS{CertFile: "/data/server.pem"}}
 	for lang, want := range map[cause.Lang]string{
 		cause.English: `
 Picket has made a user for clients on other machines. Clients on this machine need none.
 
     user      picket
-    password  in the file DIR/first-password
+    password  in the file /data/first-password
 
 Note the password down and remove the file: apart from it only a hash is kept.
 For another password: picket passwd /data/passwords picket
@@ -57,7 +55,7 @@ Not known from here: firewalls and security groups that close these ports, and r
 Picket 已为其他机器上的客户端创建了用户，本机客户端不需要密码。
 
     用户    picket
-    密码    保存在文件 DIR/first-password 中
+    密码    保存在文件 /data/first-password 中
 
 请记下密码后删除该文件：除此之外系统只保存哈希。
 需要更换时运行：picket passwd /data/passwords picket
@@ -75,22 +73,11 @@ Picket 已为其他机器上的客户端创建了用户，本机客户端不需�
 `,
 	} {
 		var out strings.Builder
-		if err := r.Print(&out, lang, report(all, network), false); err != nil {
+		if err := r.Print(&out, Shown{Lang: lang}, report(all, network), &Place{}); err != nil {
 			t.Fatal(err)
 		}
-		if want = strings.ReplaceAll(want, "DIR", dir); out.String() != want {
+		if out.String() != want {
 			t.Errorf("%s: got\n%s\nwant\n%s", lang, &out, want)
-		}
-		note := filepath.Join(dir, "first-password")
-		if info, err := os.Stat(note); err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("%v, %v", info, err)
-		}
-		if text, _ := os.ReadFile(note); string(text) != r.Password+"\n" {
-			t.Errorf("noted %q", text)
-		}
-		var terminal strings.Builder
-		if err := r.Print(&terminal, lang, report(all, network), true); err != nil || !strings.Contains(terminal.String(), r.Password) {
-			t.Errorf("on a terminal: %s, %v", &terminal, err)
 		}
 	}
 }
@@ -98,7 +85,7 @@ Picket 已为其他机器上的客户端创建了用户，本机客户端不需�
 func TestPrintOnATerminalEndsWithTheCode(t *testing.T) {
 	r := &Result{Password: "abcdef-ghjkmn-pqrstu"}
 	var out strings.Builder
-	if err := r.Print(&out, cause.English, report(listener.Config{Port: 1883}, network), true); err != nil {
+	if err := r.Print(&out, Shown{Lang: cause.English, Terminal: true}, report(listener.Config{Port: 1883}, network), &Place{}); err != nil {
 		t.Fatal(err)
 	}
 	code, err := QRCode("mqtt://picket:abcdef-ghjkmn-pqrstu@192.168.1.20:1883")
@@ -112,7 +99,7 @@ func TestPrintOnATerminalEndsWithTheCode(t *testing.T) {
 
 // The page's code comes first: a phone's camera opens it. No secret is in it.
 func TestPrintNamesThePage(t *testing.T) {
-	r := &Result{Dir: t.TempDir(), Password: "abcdef-ghjkmn-pqrstu"}
+	r := &Result{Password: "abcdef-ghjkmn-pqrstu"}
 	l := listener.Config{Port: 1883, Protocol: listener.Auto, TLS: listener.TLS{CertFile: "x"}}
 	doors := reach.Of([]reach.Door{{Listener: &l, Page: true}}, network)
 	code, err := QRCode("http://192.168.1.20:1883/")
@@ -125,7 +112,7 @@ func TestPrintNamesThePage(t *testing.T) {
 	} {
 		for _, terminal := range []bool{false, true} {
 			var out strings.Builder
-			if err := r.Print(&out, lang, doors, terminal); err != nil {
+			if err := r.Print(&out, Shown{Lang: lang, Terminal: terminal}, doors, &Place{}); err != nil {
 				t.Fatal(err)
 			}
 			if !strings.Contains(out.String(), want) || strings.Contains(out.String(), code) != terminal {
@@ -147,7 +134,7 @@ func TestPrintWhereNoPhoneCanReach(t *testing.T) {
 		"container": {report(listener.Config{Port: 1883}, inside), "the address of the machine that runs this container, and the port that it publishes for port 1883"},
 	} {
 		var out strings.Builder
-		if err := r.Print(&out, cause.English, c.report, true); err != nil {
+		if err := r.Print(&out, Shown{Lang: cause.English, Terminal: true}, c.report, &Place{}); err != nil {
 			t.Fatal(err)
 		}
 		if !strings.Contains(out.String(), c.want) || strings.Contains(out.String(), "█") || strings.Contains(out.String(), "host ") {
@@ -156,10 +143,73 @@ func TestPrintWhereNoPhoneCanReach(t *testing.T) {
 	}
 }
 
-func TestLaterStartsPrintNothing(t *testing.T) {
+// On a cloud server the address is the public one, the ports to open are named with their place in the console, and TLS comes first.
+func TestPrintInACloud(t *testing.T) {
+	private := reach.Host{
+		Interfaces: []reach.Interface{{Name: "eth0", Addrs: []netip.Addr{netip.MustParseAddr("10.0.4.12")}}},
+		Outbound4:  netip.MustParseAddr("10.0.4.12"),
+	}
+	alibaba, _ := cloud.Lookup("alibaba")
+	all := listener.Config{Port: 1883, Protocol: listener.Auto, TLS: listener.TLS{CertFile: "/data/server.pem"}}
+	doors := reach.Of([]reach.Door{{Listener: &all, Anonymous: access.AnonymousLocal, Page: true}}, private)
+	r := &Result{Password: "abcdef-ghjkmn-pqrstu", PasswordFile: "/data/passwords", CAFile: "/data/ca.crt"}
+	public := []netip.Addr{netip.MustParseAddr("203.0.113.7")}
+	for name, c := range map[string]struct {
+		show   Shown
+		place  Place
+		want   []string
+		absent []string
+	}{
+		"public": {
+			Shown{Lang: cause.English, Terminal: true, Hint: true}, Place{Cloud: &alibaba, Public: public, Asked: true},
+			[]string{"host      203.0.113.7\n", "port      1883\n", "TLS       on, once /data/ca.crt is installed", "open TCP port 1883 to the internet in the console of Alibaba Cloud", alibaba.Console.EN,
+				"http://203.0.113.7:1883/", "picket show --lang zh"},
+			[]string{"same network", "10.0.4.12/", "host      10."},
+		},
+		"in Chinese": {
+			Shown{Lang: cause.Chinese, Hint: true}, Place{Cloud: &alibaba, Public: public, Asked: true},
+			[]string{"主机    203.0.113.7\n", "在阿里云控制台对公网放行 TCP 端口 1883", alibaba.Console.ZH},
+			[]string{"同一网络", "In Chinese"},
+		},
+		"nobody tells": {
+			Shown{Lang: cause.English}, Place{Cloud: &alibaba},
+			[]string{"host      10.0.4.12\n", "That is an address within Alibaba Cloud.", "picket serve --name ADDRESS"}, nil,
+		},
+		"named": {
+			Shown{Lang: cause.English}, Place{Cloud: &alibaba, Names: []string{"mqtt.example.com"}, Public: public},
+			[]string{"host      mqtt.example.com\n", "http://mqtt.example.com:1883/"}, []string{"That is an address within"},
+		},
+	} {
+		var out strings.Builder
+		if err := r.Print(&out, c.show, doors, &c.place); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("%s: no %q in\n%s", name, want, &out)
+			}
+		}
+		for _, absent := range c.absent {
+			if strings.Contains(out.String(), absent) {
+				t.Errorf("%s: %q in\n%s", name, absent, &out)
+			}
+		}
+	}
+	target, _ := (&Place{Public: public}).Target(doors)
+	if got := target.URL("u:p"); got != "mqtts://u:p@203.0.113.7:1883" {
+		t.Errorf("for an app: %s", got)
+	}
+}
+
+// Once the password has been seen, it is not shown; what to enter still is.
+func TestPrintLater(t *testing.T) {
 	var out strings.Builder
-	if err := new(Result).Print(&out, cause.English, reach.Report{}, true); err != nil || out.Len() > 0 {
-		t.Errorf("printed %q, %v", &out, err)
+	r := &Result{PasswordFile: "/data/passwords"}
+	if err := r.Print(&out, Shown{Terminal: true}, report(listener.Config{Port: 1883, Protocol: listener.Auto}, network), &Place{}); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "host      192.168.1.20\n") || strings.Contains(out.String(), "password  ") || strings.Contains(out.String(), "\u2588") {
+		t.Errorf("printed\n%s", &out)
 	}
 }
 

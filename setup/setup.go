@@ -5,11 +5,13 @@ package setup
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"picket/access"
@@ -25,11 +27,13 @@ const (
 	caKeyFile    = "ca.key"
 	serverFile   = "server.pem"
 	lockFile     = "picket.lock"
-	noteFile     = "first-password" // where nobody sees a terminal
+	noteFile     = "first-password"
 )
 
 // Names are the files that [Prepare] makes or renews in a data directory.
-func Names() []string { return []string{passwordFile, caFile, caKeyFile, serverFile, lockFile} }
+func Names() []string {
+	return []string{passwordFile, caFile, caKeyFile, serverFile, lockFile, noteFile, namesFile}
+}
 
 // Options say what for, and as of when, a data directory is prepared.
 type Options struct {
@@ -37,6 +41,7 @@ type Options struct {
 	Now       time.Time    // the zero time: now
 	Hostname  string       // the machine's name; may be empty
 	Addresses []netip.Addr // addresses that the server certificate is to be valid for
+	Names     []string     // what people call the machine: names and addresses, kept for later calls; none: those that were kept
 }
 
 // Result names what a data directory holds.
@@ -48,15 +53,25 @@ type Result struct {
 	KeyFile      string // the same file as CertFile: both are replaced at once
 	NotAfter     time.Time
 
-	// Password is the password of [User], on the start that made it and never again.
+	// Password is the password of [User] until somebody has seen it (see [Result.Seen]), and empty from then on.
 	Password string
+	// NoteFile is where the password is noted until then, with mode 0600.
+	NoteFile string
+	// Names are what people call the machine, the best first.
+	Names []string
+	// Left are those of them that the certificate authority may not certify, since it was made before they were known.
+	Left []string
 	// Issued says why a new server certificate was made by this call; empty if the one that was there is good.
 	Issued string
+	// Made: the user was made by this call.
+	Made bool
+	// Place is where the machine is; set by the caller of [Prepare] who has found it out.
+	Place *Place
 	// NewCA: the certificate authority was made by this call.
 	NewCA bool
 }
 
-// First says whether this start made the user.
+// First says whether the first password has not been seen yet: by this start or an earlier one, which may have failed after making it.
 func (r *Result) First() bool { return r.Password != "" }
 
 // DefaultDir is the data directory of a start that names none: /var/lib/picket for root, otherwise "picket" in the XDG state
@@ -91,6 +106,7 @@ func Files(dir string) *Result {
 		CAFile:       filepath.Join(dir, caFile),
 		CertFile:     filepath.Join(dir, serverFile),
 		KeyFile:      filepath.Join(dir, serverFile),
+		NoteFile:     filepath.Join(dir, noteFile),
 	}
 }
 
@@ -117,6 +133,10 @@ func Prepare(o Options) (r *Result, err error) {
 	defer func() { err = errors.Join(err, unlock()) }()
 
 	r = Files(dir)
+	if err := r.keepNames(o.Names); err != nil {
+		return nil, err
+	}
+	o.Names = r.Names
 	if err := r.prepareCertificates(o); err != nil {
 		return nil, err
 	}
@@ -139,26 +159,61 @@ func ours(dir string) error {
 	return fmt.Errorf("%s is not a data directory of Picket and not empty; name an empty or a new one with --data DIR", dir)
 }
 
+// preparePassword makes the first user, or takes up the password of one whom nobody has seen. The note is written before the password file: whenever
+// the machine stops, no user is left whose password nobody can know.
 func (r *Result) preparePassword() error {
 	switch _, err := os.Stat(r.PasswordFile); {
 	case err == nil:
-		return nil
+		return r.ReadNote()
 	case !errors.Is(err, os.ErrNotExist):
 		return fmt.Errorf("password file: %w", err)
 	}
+	r.Made = true
+	return r.NewPassword()
+}
+
+// ReadNote takes up the password that is noted, if there is a note.
+func (r *Result) ReadNote() error {
+	note, err := os.ReadFile(r.NoteFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the note of the first password: %w", err)
+	}
+	r.Password = strings.TrimSpace(string(note))
+	return nil
+}
+
+// NewPassword gives [User] a new password, and notes it.
+func (r *Result) NewPassword() error {
 	password := NewPassword()
 	// An entry for SCRAM verifies plain passwords as well.
 	entry, err := access.HashPassword(access.SCRAM, password, 0)
 	if err != nil {
 		return fmt.Errorf("hashing the first password: %w", err)
 	}
-	file := new(access.PasswordFile)
+	file, err := access.ReadPasswordFile(r.PasswordFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		file, err = new(access.PasswordFile), nil
+	}
+	if err != nil {
+		return fmt.Errorf("password file: %w", err)
+	}
 	if _, err := file.Set(User, entry); err != nil {
 		return fmt.Errorf("the first user: %w", err)
+	}
+	if err := writeFile(r.NoteFile, []byte(password+"\n"), 0o600); err != nil {
+		return fmt.Errorf("noting the first password: %w", err)
 	}
 	if err := file.WriteFile(r.PasswordFile); err != nil {
 		return fmt.Errorf("password file: %w", err)
 	}
 	r.Password = password
+	return nil
+}
+
+// Seen removes the note of the first password: somebody has it now.
+func (r *Result) Seen() error {
+	if err := os.Remove(r.NoteFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	return nil
 }

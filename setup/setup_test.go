@@ -38,7 +38,7 @@ func prepare(t *testing.T, o Options) *Result {
 func TestFirstStart(t *testing.T) {
 	o := options(t)
 	r := prepare(t, o)
-	if !r.First() || !r.NewCA || r.Issued == "" {
+	if !r.Made || !r.NewCA || r.Issued == "" {
 		t.Fatalf("the first start made nothing: %+v", r)
 	}
 	for path, want := range map[string]os.FileMode{
@@ -83,7 +83,7 @@ func TestLaterStartsChangeNothing(t *testing.T) {
 	before := contents(t, o.Dir)
 	o.Now = start.Add(serverLifetime - backdate - renewBefore - time.Hour)
 	later := prepare(t, o)
-	if later.First() || later.NewCA || later.Issued != "" {
+	if later.Made || later.NewCA || later.Issued != "" {
 		t.Errorf("a later start made something: %+v", later)
 	}
 	if !later.NotAfter.Equal(first.NotAfter) {
@@ -223,7 +223,7 @@ func TestRenewal(t *testing.T) {
 			if !strings.Contains(second.Issued, c.reason) {
 				t.Errorf("the reason for the new certificate is %q, want %q", second.Issued, c.reason)
 			}
-			if second.First() || second.NewCA {
+			if second.Made || second.NewCA {
 				t.Errorf("the renewal made more than a certificate: %+v", second)
 			}
 			if now, err := os.ReadFile(second.CAFile); err != nil || string(now) != string(ca) {
@@ -287,7 +287,7 @@ func TestMissingCAKey(t *testing.T) {
 	if err := os.Remove(r.CAFile); err != nil {
 		t.Fatal(err)
 	}
-	if fresh := prepare(t, o); !fresh.NewCA || fresh.First() {
+	if fresh := prepare(t, o); !fresh.NewCA || fresh.Made {
 		t.Errorf("after the advice was followed: %+v", fresh)
 	}
 }
@@ -314,7 +314,7 @@ func TestExpiredCAIsReplaced(t *testing.T) {
 	prepare(t, o)
 	o.Now = start.Add(caLifetime + 24*time.Hour)
 	r := prepare(t, o)
-	if !r.NewCA || r.Issued == "" || r.First() {
+	if !r.NewCA || r.Issued == "" || r.Made {
 		t.Errorf("ten years later: %+v", r)
 	}
 	if err := dial(t, r, "localhost", o.Now); err != nil {
@@ -328,7 +328,7 @@ func TestPasswordFileOfTheOwnerIsKept(t *testing.T) {
 	if err := os.WriteFile(r.PasswordFile, []byte("# mine\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if again := prepare(t, o); again.First() {
+	if again := prepare(t, o); again.Made {
 		t.Error("a password file that was edited was replaced")
 	}
 }
@@ -350,7 +350,7 @@ func TestStartsAtTheSameTime(t *testing.T) {
 	wg.Wait()
 	first := 0
 	for _, r := range results {
-		if r != nil && r.First() {
+		if r != nil && r.Made {
 			first++
 		}
 	}

@@ -18,6 +18,7 @@ type commands struct {
 	Ctl      ctlCommand      `cmd:"" help:"Ask and steer what runs: the broker, the sentinel."`
 	Doctor   doctorCommand   `cmd:"" help:"Say why a client cannot connect, and what to do about it."`
 	Echo     echoCommand     `cmd:"" help:"Return what is sent, on a second connection; and talk to who does."`
+	Entry    entryCommand    `cmd:"" hidden:"" name:"entrypoint" passthrough:"" help:"What the container image begins with."`
 	Help     helpCommand     `cmd:"" help:"Show what a command does and its options."`
 	Manual   manualCommand   `cmd:"" help:"Write the man pages and the shell completions to a folder."`
 	Passwd   passwdCommand   `cmd:"" passthrough:"" help:"Edit a password file."`
@@ -25,6 +26,7 @@ type commands struct {
 	RR       rrCommand       `cmd:"" name:"rr" passthrough:"" help:"Publish a request and print the response."`
 	Sentinel sentinelCommand `cmd:"" help:"Watch Redis masters and promote a replica when one fails, as redis-sentinel does."`
 	Serve    serveCommand    `cmd:"" help:"Run the broker."`
+	Show     showCommand     `cmd:"" help:"Show what to enter on a phone: address, port, user; and codes to scan."`
 	Store    storeCommand    `cmd:"" help:"Look into a broker's store while the broker is stopped, and make one of mosquitto's file."`
 	Sub      subCommand      `cmd:"" passthrough:"" help:"Subscribe and print the messages that come."`
 	Version  versionCommand  `cmd:"" help:"Show the version."`

@@ -10,6 +10,7 @@ import (
 
 // ctlCommand is "picket ctl": it asks what runs, and steers it.
 type ctlCommand struct {
+	Health      ctlHealth      `cmd:"" help:"Say by the exit status whether the broker answers."`
 	Maintenance ctlMaintenance `cmd:"" help:"Close the broker to clients for a while, and open it again."`
 	Status      ctlStatus      `cmd:"" help:"Show what a running broker does: clients, limits, maintenance, causes."`
 	Sentinel    ctlSentinel    `cmd:"" help:"Show what a running sentinel watches, and what would hold a failover back."`

@@ -1,13 +1,19 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"io"
+	"net"
 	"os"
+	"strings"
+	"time"
 
 	"golang.org/x/term"
 
 	"picket/broker"
 	"picket/cause"
+	"picket/cloud/detect"
 	"picket/logging"
 	"picket/mosqconf"
 	"picket/page"
@@ -17,22 +23,17 @@ import (
 )
 
 // unconfigured is the configuration of a start without one. It makes what the data directory lacks.
-func (s *serveCommand) unconfigured() (*broker.Config, *setup.Result, []mosqconf.Line) {
-	own, err := s.prepare()
-	if err != nil {
-		return nil, nil, []mosqconf.Line{{Type: logging.Error, Text: fmt.Sprintf("Error: %v.", err)}}
+func (s *serveCommand) unconfigured(ctx context.Context) (*broker.Config, *setup.Result, []mosqconf.Line) {
+	dir := s.Data
+	if dir == "" {
+		var err error
+		if dir, err = setup.DefaultDir(os.Getenv, os.Geteuid()); err != nil {
+			return nil, nil, []mosqconf.Line{{Type: logging.Error, Text: fmt.Sprintf("Error: %v.", err)}}
+		}
 	}
-	var lines []mosqconf.Line
-	if own.Issued != "" && !own.First() {
-		lines = append(lines, mosqconf.Line{
-			Type: logging.Notice, Text: fmt.Sprintf("There is a new server certificate, because %s. Clients notice nothing.", own.Issued),
-		})
-	}
-	if own.NewCA && !own.First() {
-		lines = append(lines, mosqconf.Line{
-			Type: logging.Warning, Cause: cause.TLSUnknownCA,
-			Text: "Warning: There is a new certificate authority. Clients that use TLS have to be given " + own.CAFile + ".",
-		})
+	own, lines := s.prepared(ctx, dir, s.Name)
+	if own == nil {
+		return nil, nil, lines
 	}
 	ports := s.Port
 	if len(ports) == 0 {
@@ -41,15 +42,36 @@ func (s *serveCommand) unconfigured() (*broker.Config, *setup.Result, []mosqconf
 	return mosqconf.Open(ports, own.PasswordFile, own.CertFile, own.KeyFile), own, lines
 }
 
-func (s *serveCommand) prepare() (*setup.Result, error) {
-	dir := s.Data
-	if dir == "" {
-		var err error
-		if dir, err = setup.DefaultDir(os.Getenv, os.Geteuid()); err != nil {
-			return nil, err
-		}
+// prepared makes what a data directory lacks, and says what is new. The result is nil when it cannot be done.
+func (s *serveCommand) prepared(ctx context.Context, dir string, names []string) (*setup.Result, []mosqconf.Line) {
+	own, err := prepare(ctx, dir, names)
+	if err != nil {
+		return nil, []mosqconf.Line{{Type: logging.Error, Text: fmt.Sprintf("Error: %v.", err)}}
 	}
-	host, err := reach.ThisHost()
+	var lines []mosqconf.Line
+	if own.Issued != "" && !own.Made {
+		lines = append(lines, mosqconf.Line{
+			Type: logging.Notice, Text: fmt.Sprintf("There is a new server certificate, because %s. Clients notice nothing.", own.Issued),
+		})
+	}
+	if own.NewCA && !own.Made {
+		lines = append(lines, mosqconf.Line{
+			Type: logging.Warning, Cause: cause.TLSUnknownCA,
+			Text: "Warning: There is a new certificate authority. Clients that use TLS have to be given " + own.CAFile + ".",
+		})
+	}
+	if len(own.Left) > 0 {
+		lines = append(lines, mosqconf.Line{
+			Type: logging.Warning, Cause: cause.TLSNameMismatch,
+			Text: fmt.Sprintf("Warning: The server certificate is not for %s, since the certificate authority was made before that name was known. Remove %s for a new one, which clients that use TLS have to be given.", strings.Join(own.Left, ", "), own.CAFile),
+		})
+	}
+	return own, lines
+}
+
+// prepare finds out where this machine is, and makes what a data directory lacks.
+func prepare(ctx context.Context, dir string, names []string) (*setup.Result, error) {
+	place, err := setup.Here(ctx, detect.Detector{})
 	if err != nil {
 		return nil, err
 	}
@@ -57,13 +79,83 @@ func (s *serveCommand) prepare() (*setup.Result, error) {
 	if err != nil {
 		name = "" // the certificate is then for the addresses
 	}
-	return setup.Prepare(setup.Options{Dir: dir, Hostname: name, Addresses: host.Addrs()})
+	own, err := setup.Prepare(setup.Options{Dir: dir, Hostname: name, Addresses: place.Addresses(), Names: names})
+	if err != nil {
+		return nil, err
+	}
+	place.Names, own.Place = own.Names, place
+	return own, nil
 }
 
-// welcome shows, once, what the first start made.
-func (s *serveCommand) welcome(e *env, own *setup.Result, report reach.Report) error {
-	f, ok := e.stdout.(*os.File)
-	return own.Print(e.stdout, cause.Locale(os.Getenv), report, ok && term.IsTerminal(int(f.Fd())))
+// freePorts has -p 0 be a port that is free now.
+func (s *serveCommand) freePorts() error {
+	for i, port := range s.Port {
+		if port != 0 {
+			continue
+		}
+		l, err := net.Listen("tcp", ":0") //nolint:noctx // it does not wait
+		if err != nil {
+			return &statusError{statusStart, fmt.Sprintf("Error: no free port: %v.", err)}
+		}
+		s.Port[i] = l.Addr().(*net.TCPAddr).Port
+		if err := l.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// welcome shows what the first start made, until somebody has seen it: at once on a terminal. Elsewhere the log names the file with the password.
+func (s *serveCommand) welcome(e *env, own *setup.Result, report reach.Report, log *logging.Logger) (shown bool, err error) {
+	if own == nil || !own.First() {
+		return false, nil
+	}
+	show := setup.Shown{Lang: languageFor(s.Lang), Terminal: isTerminal(e.stdout), Hint: s.Lang == "" && noLocale(os.Getenv)}
+	if !show.Terminal {
+		log.Printf(logging.Notice, "The password of the user %s is in %s until you remove that file; \"picket show\" says what to enter on a phone.", setup.User, own.NoteFile)
+		if !own.Made {
+			return false, nil
+		}
+	}
+	if err := own.Print(e.stdout, show, report, own.Place); err != nil || !show.Terminal {
+		return err == nil, err
+	}
+	return true, own.Seen()
+}
+
+// isTerminal says whether people read what is written there.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// noLocale says whether the environment tells nothing about the person's language.
+func noLocale(getenv func(string) string) bool {
+	for _, name := range []string{"LC_ALL", "LC_MESSAGES", "LANG"} {
+		if value, _, _ := strings.Cut(getenv(name), "."); value != "" && value != "C" && value != "POSIX" {
+			return false
+		}
+	}
+	return true
+}
+
+// lookAgain is how often a running broker looks whether its machine has other addresses, and its certificate has to be renewed.
+const lookAgain = time.Hour
+
+// lookAgain renews the server certificate when it nears its end or lacks an address, without anybody noticing.
+func (s *server) lookAgain(ctx context.Context) {
+	if s.own == nil {
+		return
+	}
+	own, err := prepare(ctx, s.own.Dir, nil)
+	if err != nil {
+		s.log.Printf(logging.Warning, "Warning: %v.", err)
+		return
+	}
+	if own.Issued != "" {
+		s.log.Printf(logging.Notice, "There is a new server certificate, because %s. Clients notice nothing.", own.Issued)
+		s.reload()
+	}
 }
 
 // becomeOwner becomes the first of the users that exists. It gives the data directory to that user on the first start, and later only what setup may
@@ -74,7 +166,7 @@ func becomeOwner(own *setup.Result, names ...string) error {
 		return err
 	}
 	var files []string
-	if !own.First() {
+	if !own.Made {
 		files = setup.Names()
 	}
 	if err := user.Own(own.Dir, files...); err != nil {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -32,15 +31,17 @@ const (
 
 // serveCommand runs the broker. Its options are mosquitto's and some of picket's own.
 type serveCommand struct {
-	ConfigFile  string `short:"c" placeholder:"FILE" help:"Configuration in the form of mosquitto.conf."`
-	Port        []int  `short:"p" placeholder:"PORT" sep:"none" help:"Listen on this port for this machine only, without passwords; up to 10 times. Without effect when the configuration defines listeners. With --data: on this port in place of 1883."`
-	Verbose     bool   `short:"v" help:"Log everything, whatever the configuration says."`
-	Daemon      bool   `short:"d" help:"Go to the background once the broker is running."`
-	LogFormat   string `enum:",mosquitto,text,json" default:"" placeholder:"FORM" help:"Form of the log: mosquitto, text or json, whatever the configuration says."`
-	Mosquitto   bool   `help:"Do as mosquitto does where that differs from the specification: an ACL file never refuses SUBSCRIBE, a start without a configuration serves this machine only, ... On when called as mosquitto."`
-	User        string `placeholder:"NAME" help:"User to become when root starts the broker; root to stay."`
-	AdminSocket string `placeholder:"PATH" help:"The Unix socket that picket ctl speaks to, whatever the configuration says; none: no such socket. (default: admin.sock in the data directory; with a configuration file, what admin_socket says)"`
-	Data        string `placeholder:"DIR" type:"path" help:"Where a start without a configuration keeps its user, password and certificates (default: /var/lib/picket for root, else ~/.local/state/picket)."`
+	ConfigFile  string   `short:"c" placeholder:"FILE" help:"Configuration in the form of mosquitto.conf."`
+	Port        []int    `short:"p" placeholder:"PORT" sep:"none" help:"Listen on this port for this machine only, without passwords; up to 10 times. Without effect when the configuration defines listeners. With --data: on this port in place of 1883. 0: on a free one, which the log names."`
+	Verbose     bool     `short:"v" help:"Log everything, whatever the configuration says."`
+	Daemon      bool     `short:"d" help:"Go to the background once the broker is running."`
+	Name        []string `placeholder:"NAME|ADDRESS" sep:"none" help:"What clients call this machine, such as its public address; kept for later starts, shown to people, and in the certificate. May be repeated."`
+	Lang        string   `enum:",en,zh" default:"" help:"Language of what people are told: en or zh (default: that of the environment)."`
+	LogFormat   string   `enum:",mosquitto,text,json" default:"" placeholder:"FORM" help:"Form of the log: mosquitto, text or json, whatever the configuration says."`
+	Mosquitto   bool     `help:"Do as mosquitto does where that differs from the specification: an ACL file never refuses SUBSCRIBE, a start without a configuration serves this machine only, ... On when called as mosquitto."`
+	User        string   `placeholder:"NAME" help:"User to become when root starts the broker; root to stay."`
+	AdminSocket string   `placeholder:"PATH" help:"The Unix socket that picket ctl speaks to, whatever the configuration says; none: no such socket. (default: admin.sock in the data directory; with a configuration file, what admin_socket says)"`
+	Data        string   `placeholder:"DIR" type:"path" help:"Where a start without a configuration keeps its user, password and certificates (default: /var/lib/picket for root, else ~/.local/state/picket)."`
 }
 
 func (serveCommand) Help() string {
@@ -57,7 +58,9 @@ Exit status: 0 after a signal, 1 when the broker cannot start, 3 when its config
 
 Examples:
   picket serve
+  picket serve --name 203.0.113.7
   picket serve -p 1884
+  picket serve --data /tmp/mqtt -p 0
   picket serve -c /etc/mosquitto/mosquitto.conf --log-format json`
 }
 
@@ -70,9 +73,21 @@ func (s *serveCommand) Run(e *env) error {
 		return &statusError{statusConfiguration, fmt.Sprintf("Error: Only %d ports can be specified on the command line.", maxPorts)}
 	}
 	for _, port := range s.Port {
-		if port < 1 || port > 65535 {
+		if port < 0 || port > 65535 || port == 0 && s.Mosquitto {
 			return &statusError{statusConfiguration, fmt.Sprintf("Error: Invalid port specified (%d).", port)}
 		}
+	}
+	for i, name := range s.Name {
+		var ok bool
+		if s.Name[i], ok = mosqconf.ServerName(name); !ok {
+			return &statusError{statusConfiguration, fmt.Sprintf("Error: --name %s is neither a host name nor an address: write mqtt.example.com or 203.0.113.7, without a port.", name)}
+		}
+	}
+	if len(s.Name) > 0 && (s.Mosquitto || s.Data == "" && (s.ConfigFile != "" || len(s.Port) > 0)) {
+		return &statusError{statusConfiguration, "Error: --name is for a start without a configuration file; in a file it is: server_name NAME."}
+	}
+	if err := s.freePorts(); err != nil {
+		return err
 	}
 	if s.Data != "" && s.ConfigFile != "" {
 		return &statusError{statusConfiguration, "Error: --data is for a start without a configuration file; leave it or -c out."}
@@ -96,10 +111,14 @@ func (s *serveCommand) Run(e *env) error {
 		return err
 	}
 	process.Started()
+	again := time.NewTicker(lookAgain)
+	defer again.Stop()
 	for {
 		select {
 		case <-e.ctx.Done():
 			return nil
+		case <-again.C:
+			server.lookAgain(e.ctx)
 		case <-requests.wake:
 			for _, r := range requests.all() {
 				server.act(r)
@@ -115,6 +134,7 @@ type server struct {
 	broker  *broker.Broker
 	admin   *admin.Server // nil: none
 	kept    *kept         // nil: persistence is off
+	own     *setup.Result // nil: no data directory is looked after
 
 	persistence broker.Persistence // as it was at the start
 	log         *logging.Logger
@@ -124,9 +144,12 @@ type server struct {
 
 // start makes the process what the configuration wants it to be, and then the broker, which calls poll before it judges a CONNECT.
 func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
-	config, own, lines := s.configuration()
+	config, own, lines := s.configuration(e.ctx)
 	first := logging.Config{Dest: []logging.Dest{{Kind: logging.Stderr}}, Types: logging.All, Timestamp: true}
 	if config != nil {
+		if s.ConfigFile == "" && s.LogFormat == "" && isTerminal(e.stderr) {
+			config.Log.TimestampFormat = "%H:%M:%S" // for people, who do not count seconds
+		}
 		first.Timestamp, first.TimestampFormat, first.Format = config.Log.Timestamp, config.Log.TimestampFormat, config.Log.Format
 	} else if s.LogFormat != "" {
 		first.Format, _ = logging.ParseFormat(s.LogFormat) // the option's enum allows no other words
@@ -150,11 +173,6 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 	if err != nil {
 		return nil, failed(statusStart, logging.Error, "Error: %v.", err)
 	}
-	if own != nil {
-		if err := s.welcome(e, own, reach.Of(doors(config), host)); err != nil {
-			return nil, failed(statusStart, logging.Error, "Error: %v.", err)
-		}
-	}
 	if _, err := process.RaiseFileLimit(); err != nil {
 		log.Printf(logging.Warning, "Warning: %v.", err)
 	}
@@ -164,7 +182,7 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 		}
 	}
 	config.Poll = poll
-	server := &server{command: s, persistence: config.Persistence, stdout: e.stdout, log: log, poll: poll, removePID: func() error { return nil }}
+	server := &server{command: s, own: own, persistence: config.Persistence, stdout: e.stdout, log: log, poll: poll, removePID: func() error { return nil }}
 	if config.PIDFile != "" {
 		if server.removePID, err = process.WritePIDFile(config.PIDFile); err != nil {
 			return nil, failed(statusStart, logging.Error, "Error: Unable to write %v.", err)
@@ -213,8 +231,14 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 		_ = server.removePID() // it is the start's failure that counts
 		return nil, failed(statusStart, logging.Error, "Error: %v", err)
 	}
-	if own == nil || !own.First() { // the welcome has said it
-		for _, line := range reach.Of(doors(config), host).Lines(cause.Locale(os.Getenv)) {
+	// What has to be done next is said when there is something to be reached, not before.
+	report := reach.Of(doors(config), host)
+	welcomed, err := s.welcome(e, own, report, log)
+	if err != nil {
+		log.Printf(logging.Warning, "Warning: %v.", err)
+	}
+	if !welcomed {
+		for _, line := range report.Lines(languageFor(s.Lang)) {
 			t := logging.Info
 			if line.Cause == cause.OpenToEveryone {
 				t = logging.Warning
@@ -222,10 +246,13 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 			log.Cause(t, line.Cause, "%s", line.Text)
 		}
 	}
-	server.tellPage(config, host)
+	server.tellPage(config, own, report)
 	log.Printf(logging.Info, "picket version %s running", buildVersion())
 	return server, nil
 }
+
+// logName is the log in the data directory, of a broker in the background that nothing else names one for.
+const logName = "picket.log"
 
 // storeName is the store's directory in the data directory.
 const storeName = "store"
@@ -235,7 +262,7 @@ const localOnly = "local only mode"
 
 // configuration is what the command line and the file say, and what there is to log about it. The configuration is nil when it
 // cannot be used. Without a file, own is what the data directory holds.
-func (s *serveCommand) configuration() (config *broker.Config, own *setup.Result, lines []mosqconf.Line) {
+func (s *serveCommand) configuration(ctx context.Context) (config *broker.Config, own *setup.Result, lines []mosqconf.Line) {
 	if s.ConfigFile != "" {
 		var report *mosqconf.Report
 		config, report = mosqconf.Parse(s.ConfigFile)
@@ -246,11 +273,18 @@ func (s *serveCommand) configuration() (config *broker.Config, own *setup.Result
 		if len(s.Port) > 0 && len(config.Listeners) > 0 && config.Listeners[0].Source == localOnly {
 			config.Listeners = mosqconf.ForPort(s.Port).Listeners
 		}
+		if config.DataDir != "" {
+			var more []mosqconf.Line
+			if own, more = s.prepared(ctx, config.DataDir, config.Names); own == nil {
+				return nil, nil, more
+			}
+			lines = append(lines, more...)
+		}
 	} else if len(s.Port) > 0 && s.Data == "" {
 		config = mosqconf.ForPort(s.Port)
 	} else if s.Mosquitto {
 		config = mosqconf.LocalOnly()
-	} else if config, own, lines = s.unconfigured(); config == nil {
+	} else if config, own, lines = s.unconfigured(ctx); config == nil {
 		return nil, nil, lines
 	}
 	if s.Verbose {
@@ -271,9 +305,12 @@ func (s *serveCommand) configuration() (config *broker.Config, own *setup.Result
 	default:
 		config.Page = page.Missing
 	}
-	if own != nil {
+	if own != nil && s.ConfigFile == "" {
 		config.AdminSocket = filepath.Join(own.Dir, admin.SocketName)
 		config.Persistence = broker.Persistence{On: true, Store: filepath.Join(own.Dir, storeName)}
+		if s.Daemon {
+			config.Log.Dest = []logging.Dest{{Kind: logging.File, Path: filepath.Join(own.Dir, logName)}}
+		}
 	}
 	if s.AdminSocket != "" {
 		if config.AdminSocket = s.AdminSocket; s.AdminSocket == "none" {
@@ -296,14 +333,16 @@ func write(log *logging.Logger, lines []mosqconf.Line) {
 // leaveRoot becomes the configured user. mosquitto's default user may be missing, then nobody does.
 func (s *serveCommand) leaveRoot(config *broker.Config, own *setup.Result, log *logging.Logger) error {
 	name := config.User
-	if name == "root" || name == "" && own == nil {
+	if name == "root" || name == "" && (own == nil || s.ConfigFile != "") {
 		log.Printf(logging.Warning, "Warning: Picket should not be run as root/administrator.")
 		return nil
 	}
-	if own != nil && s.User == "" {
+	switch {
+	case own != nil && name == "":
 		return becomeOwner(own, "picket", "mosquitto", "nobody")
-	}
-	if own != nil {
+	case own != nil && name == "mosquitto":
+		return becomeOwner(own, name, "nobody")
+	case own != nil:
 		return becomeOwner(own, name)
 	}
 	user, err := process.LookupUser(name)
@@ -318,14 +357,18 @@ func (s *serveCommand) leaveRoot(config *broker.Config, own *setup.Result, log *
 }
 
 // tellPage says where the phone's page is, or that this build has none.
-func (s *server) tellPage(config *broker.Config, host reach.Host) {
+func (s *server) tellPage(config *broker.Config, own *setup.Result, report reach.Report) {
 	if !slices.ContainsFunc(config.Listeners, (*listener.Config).ServesPage) || config.Mosquitto {
 		return
 	}
 	if !page.Built() {
 		s.log.Cause(logging.Info, cause.PageNotBuilt, "This build has no page for phones: it was made without node and npm.")
-	} else if o, at, ok := reach.Of(doors(config), host).PhonePage(); ok && !host.Container {
-		s.log.Printf(logging.Info, "A phone's browser can test the connection at %s.", o.PageURL(at.Addr))
+	} else if o, at, ok := report.PhonePage(); ok && !report.Container {
+		link := o.PageURL(at.Addr)
+		if own != nil {
+			link = own.Place.PageURL(report)
+		}
+		s.log.Printf(logging.Info, "A phone's browser can test the connection at %s.", link)
 	}
 }
 
@@ -335,6 +378,9 @@ func (s *server) openAdmin(config *broker.Config, own *setup.Result) (err error)
 		return nil
 	}
 	about := admin.About{Version: buildVersion(), Config: s.command.ConfigFile, Page: page.Built()}
+	if own != nil {
+		about.Data = own.Dir
+	}
 	if s.admin, err = admin.Serve(config.AdminSocket, s.broker, about); err == nil || own == nil || s.command.AdminSocket != "" {
 		return err
 	}
@@ -362,7 +408,7 @@ func (s *server) reload() {
 	var config *broker.Config
 	err := s.broker.Reload(func() (*broker.Config, error) {
 		var lines []mosqconf.Line
-		config, _, lines = s.command.configuration()
+		config, _, lines = s.command.configuration(context.Background())
 		write(s.log, lines)
 		if config == nil {
 			return nil, errors.New("the configuration is wrong")

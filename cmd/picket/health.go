@@ -1,0 +1,31 @@
+package main
+
+import "fmt"
+
+// ctlHealth is "picket ctl health": the health check of containers.
+type ctlHealth struct{ adminFlags }
+
+func (ctlHealth) Help() string {
+	return `Exit status: 0 when the broker answers, also in maintenance; 1 when it does not.
+
+Examples:
+  picket ctl health
+  HEALTHCHECK CMD ["picket", "ctl", "health"]`
+}
+
+// Run asks for the broker's state: it has to take a look at itself for that.
+func (c *ctlHealth) Run(e *env) error {
+	broker, err := c.dial(e)
+	if err != nil {
+		return err
+	}
+	s, err := broker.Status(e.ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return c.show(e, s)
+	}
+	_, err = fmt.Fprintf(e.stdout, "healthy: process %d, %s\n", s.PID, plural(int(s.Clients), "client"))
+	return err
+}

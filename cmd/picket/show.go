@@ -1,0 +1,70 @@
+package main
+
+import (
+	"os"
+
+	"picket/admin"
+	"picket/cloud/detect"
+	"picket/reach"
+	"picket/setup"
+)
+
+// showCommand is "picket show": what the first start has said, again.
+type showCommand struct {
+	NewPassword bool `help:"Give the user picket a new password and show it. The broker takes it at once."`
+	adminFlags
+}
+
+func (showCommand) Help() string {
+	return `It asks the running broker, so it has to be called by root or the broker's user. A password is shown while it is noted in the data directory: that is
+until a start at a terminal has shown it, or the file has been removed.
+
+Examples:
+  sudo picket show
+  picket show --lang zh
+  sudo picket show --new-password`
+}
+
+// Run prints it.
+func (c *showCommand) Run(e *env) error {
+	client, err := c.dial(e)
+	if err != nil {
+		return err
+	}
+	s, err := client.Status(e.ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return c.show(e, s)
+	}
+	if s.Data == "" {
+		return &statusError{1, "This broker has a configuration without data_dir: its users and addresses are in " + s.Config + "."}
+	}
+	own, err := c.own(e, s)
+	if err != nil {
+		return err
+	}
+	show := setup.Shown{Lang: languageFor(c.Lang), Terminal: isTerminal(e.stdout), Hint: c.Lang == "" && noLocale(os.Getenv)}
+	return own.Print(e.stdout, show, reach.Of(statusDoors(s), own.Place.Host), own.Place)
+}
+
+// own is what the broker's data directory holds. Nothing is made anew in it but a password that was asked for.
+func (c *showCommand) own(e *env, s *admin.Status) (*setup.Result, error) {
+	own := setup.Files(s.Data)
+	if err := own.ReadNames(); err != nil {
+		return nil, err
+	}
+	place, err := setup.Here(e.ctx, detect.Detector{})
+	if err != nil {
+		return nil, err
+	}
+	place.Names, own.Place = own.Names, place
+	if !c.NewPassword {
+		return own, own.ReadNote()
+	}
+	if err := own.NewPassword(); err != nil {
+		return nil, err
+	}
+	return own, askToReload(s.PID)
+}

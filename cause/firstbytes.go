@@ -77,7 +77,7 @@ var firstBytesCauses = []Cause{
 	},
 	{
 		ID: ProxyProtocolMismatch, Severity: Error, Stage: FirstBytes,
-		Title: Text{"one side uses the PROXY protocol and the other does not", "PROXY 协议一边开一边关"},
+		Title: Text{"one side uses the PROXY protocol and the other does not", "PROXY 协议两端设置不一致"},
 		Explain: Text{
 			"A balancer puts a PROXY header before the client's bytes and the listener does not expect it, or the listener expects one and gets a CONNECT. Every connection ends at once without a CONNACK, and the balancer's health checks fail. Straight and through the balancer the result is just the opposite.",
 			"负载均衡在客户端数据前加了 PROXY 头而监听端口不认识，或监听端口要求 PROXY 头却直接收到 CONNECT。所有连接立刻断开且没有 CONNACK，健康检查也失败。直连与经代理的结果正好相反。",

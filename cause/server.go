@@ -13,7 +13,7 @@ var serverCauses = []Cause{
 			"`picket serve`, or `sudo systemctl enable --now mosquitto`; the reason it ended is in `journalctl -u mosquitto -n 50`.",
 			"运行 `picket serve`，或 `sudo systemctl enable --now mosquitto`；退出原因见 `journalctl -u mosquitto -n 50`。",
 		},
-		ConsequenceOf: []ID{ConfigErrorExit, KeyUnreadable, PortTaken, PrivilegedPort, BindBeforeNetwork, PersistenceCorrupt, StoreInUse, StoreNewer, MemoryLimitOOM},
+		ConsequenceOf: []ID{ConfigErrorExit, KeyUnreadable, PortTaken, PrivilegedPort, BindBeforeNetwork, PersistenceCorrupt, StoreInUse, StoreNewer, MemoryLimitOOM, SELinuxDenied, AppArmorDenied},
 	},
 	{
 		ID: LoopbackOnly, Severity: Error, Stage: Server,
@@ -30,7 +30,7 @@ var serverCauses = []Cause{
 	},
 	{
 		ID: OpenToEveryone, Severity: Warning, Stage: Server,
-		Title: Text{"everyone who reaches the port may do everything", "任何能连到端口的人都能为所欲为"},
+		Title: Text{"everyone who reaches the port may do everything", "任何人都能连接并读写所有消息"},
 		Explain: Text{
 			"The listener on {address} port {port} allows anonymous clients and has no access list, and it is reachable from beyond this machine. Strangers who find it can read and send every message; scanners find an open port within hours.",
 			"{address} 端口 {port} 允许匿名且没有访问控制，并且从本机以外可以访问。发现它的陌生人可以读写所有消息；公网上的扫描器几小时内就会找到。",

@@ -17,13 +17,15 @@ type Broker struct {
 	// Container says that it runs in a network of its own, such as a container's.
 	Container bool   `json:"container"`
 	Unit      string `json:"unit,omitempty"` // of systemd
+	// Stopped: the process has been halted by a signal (state T), and does nothing until it is let go on.
+	Stopped bool `json:"stopped,omitempty"`
 }
 
 func (Broker) Kind() string { return "broker" }
 
 func (Broker) Stage() cause.Stage { return cause.Server }
 
-func (Broker) Outcome() doctor.Outcome { return doctor.Good }
+func (b Broker) Outcome() doctor.Outcome { return outcome(!b.Stopped) }
 
 func (b Broker) Text() cause.Text {
 	t := doctor.Say("%s runs as process %d of the user %s", "%s 正在运行，进程 %d，用户 %s", b.Program, b.PID, b.User)
@@ -32,6 +34,9 @@ func (b Broker) Text() cause.Text {
 		t = join("", "", t, doctor.Say(", with -c %s", "，配置文件 -c %s", b.Config))
 	case b.Program == "picket" || b.Program == "mosquitto":
 		t = join("", "", t, doctor.Say(", without a configuration file", "，没有指定配置文件"))
+	}
+	if b.Stopped {
+		t = join("", "", t, doctor.Say(", and has been stopped (state T)", "，但已被暂停（状态 T）"))
 	}
 	if b.Container {
 		t = join("", "", t, doctor.Say(", in a network of its own, such as a container's", "，在独立的网络里（例如容器）"))
@@ -147,6 +152,8 @@ type Config struct {
 	Reloaded bool `json:"reloaded"`
 	// NotIncluded are files beside it that look as if they were meant to be included, and are not.
 	NotIncluded []string `json:"not_included,omitempty"`
+	// PSK says that a listener has TLS with keys that both sides share, and no certificate.
+	PSK int `json:"psk_port,omitempty"`
 	// Default says that the file is where the program's package puts it, and no process was started with it.
 	Default bool `json:"default"`
 }

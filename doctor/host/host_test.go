@@ -87,7 +87,7 @@ func TestRules(t *testing.T) {
 		{"a cloud's security group", []doctor.Fact{mosquitto, listening, config, private, Cloud{Name: "alibaba", Public: []string{"192.0.2.77"}, Asked: true}, natDial, natOK, outsideNAT("timeout"), goodWay}, "security-group-closed"},
 		{"a provider's firewall", []doctor.Fact{mosquitto, listening, config, public, dialed, accepted, outside("timeout"), goodWay}, "security-group-closed vpc-acl"},
 		{"the rules cannot be read", []doctor.Fact{mosquitto, listening, config, public, dialed, Unread{What: "firewall", Why: "Operation not permitted", Root: true}, outside("timeout"), goodWay}, "host-firewall-drop security-group-closed"},
-		{"a router at home", []doctor.Fact{mosquitto, listening, config, private, natDial, NoFirewall{}, outsideNAT("timeout"), goodWay}, "nat-no-port-forward cgnat"},
+		{"a router at home", []doctor.Fact{mosquitto, listening, config, private, natDial, NoFirewall{}, outsideNAT("timeout"), goodWay}, "nat-no-port-forward security-group-closed cgnat"},
 		{"the rules cannot be read, and ufw is on", []doctor.Fact{mosquitto, listening, config, public, dialed, Unread{What: "firewall", Why: "Operation not permitted", Root: true},
 			FirewallTool{Name: "ufw", By: "/etc/ufw/ufw.conf"}, outside("timeout"), goodWay}, "host-firewall-drop security-group-closed"},
 		{"nobody listens, seen from outside", []doctor.Fact{NoBroker{Complete: true}, NotListening{1883}, public, NoFirewall{}, outside("refused"), goodWay}, "broker-not-running"},

@@ -86,6 +86,37 @@ func (c Certificate) Text() cause.Text {
 	return join(", ", "，", parts...)
 }
 
+// Trust is what a broker checks client certificates with.
+type Trust struct {
+	File     string `json:"file"`
+	What     string `json:"what"` // ClientCA or RevocationList
+	Port     int    `json:"port"`
+	Name     string `json:"name"`      // the authority's
+	NotAfter int64  `json:"not_after"` // Unix seconds: until when it is valid or, of a list, current
+	Days     int    `json:"days"`      // until then; negative: since then
+}
+
+// What a Trust is.
+const (
+	ClientCA       = "client-ca"
+	RevocationList = "crl"
+)
+
+func (Trust) Kind() string              { return "trust" }
+func (Trust) Stage() cause.Stage        { return cause.TLS }
+func (t Trust) Outcome() doctor.Outcome { return outcome(t.Days >= 0) }
+
+func (t Trust) Text() cause.Text {
+	what := doctor.Say("The authority for client certificates %s (port %d, %s) ", "客户端证书的 CA %s（端口 %d，%s）", t.File, t.Port, t.Name)
+	if t.What == RevocationList {
+		what = doctor.Say("The list of revoked client certificates %s (port %d, %s) ", "客户端证书吊销列表 %s（端口 %d，%s）", t.File, t.Port, t.Name)
+	}
+	if t.Days < 0 {
+		return join("", "", what, doctor.Say("ran out %d days ago", "已过期 %d 天", -t.Days))
+	}
+	return join("", "", what, doctor.Say("is good for %d more days", "还有 %d 天有效", t.Days))
+}
+
 // Files is how many files the broker's process may open, and has open.
 type Files struct {
 	PID     int    `json:"pid"`

@@ -168,6 +168,44 @@ func (d Dial) Text() cause.Text {
 	return join("", "", doctor.Say("From this machine to %s: ", "从本机连 %s：", doctor.HostPort(d.Address, d.Port)), outcomes[d.Result])
 }
 
+// Answer is what a CONNECT from the machine itself is answered.
+type Answer struct {
+	Address string `json:"address"`
+	Port    int    `json:"port"`
+	Heard   string `json:"heard"`
+}
+
+// What is heard upon a CONNECT.
+const (
+	SaidMQTT  = "mqtt"    // a CONNACK, whatever it says
+	SaidOther = "other"   // bytes that are no CONNACK
+	HungUp    = "closed"  // the end of the connection
+	Silence   = "silence" // nothing within some seconds
+)
+
+func (Answer) Kind() string              { return "answer-here" }
+func (Answer) Stage() cause.Stage        { return cause.FirstBytes }
+func (a Answer) Outcome() doctor.Outcome { return outcome(a.Heard == SaidMQTT) }
+
+func (a Answer) Text() cause.Text {
+	heard := map[string]cause.Text{
+		SaidMQTT: {EN: "the broker answers", ZH: "服务端有应答"}, SaidOther: {EN: "something that is not MQTT comes back", ZH: "收到的不是 MQTT"},
+		HungUp: {EN: "the connection is closed", ZH: "连接被关闭"}, Silence: {EN: "no answer", ZH: "没有应答"},
+	}[a.Heard]
+	return join("", "", doctor.Say("A CONNECT from this machine to %s: ", "从本机向 %s 发送 CONNECT：", doctor.HostPort(a.Address, a.Port)), heard)
+}
+
+// NoForwarding is that the system passes on nothing that is not for itself, although a port leads on to a container or another machine.
+type NoForwarding struct{}
+
+func (NoForwarding) Kind() string            { return "no-forwarding" }
+func (NoForwarding) Stage() cause.Stage      { return cause.TCP }
+func (NoForwarding) Outcome() doctor.Outcome { return doctor.Bad }
+
+func (NoForwarding) Text() cause.Text {
+	return doctor.Say("The kernel forwards no packets (net.ipv4.ip_forward is 0), and the port leads on to another address", "内核没有开启转发（net.ipv4.ip_forward 为 0），而该端口要转发到另一个地址")
+}
+
 // Firewall is what the machine's packet filter does with a connection from outside.
 type Firewall struct {
 	Address string `json:"address"`
@@ -182,6 +220,15 @@ type Firewall struct {
 	Accepts string `json:"accepts_for_some,omitempty"`
 	Rejects string `json:"rejects_for_some,omitempty"`
 	Panel   string `json:"panel,omitempty"` // a hosting panel that manages the rules
+	// Leaving: it is about the machine's answers and not about what comes in.
+	Leaving bool `json:"leaving,omitempty"`
+	// From is the sender whom it is about; empty: anybody.
+	From string `json:"from,omitempty"`
+	// Most: a few senders, which the rule names, are not meant.
+	Most bool `json:"most,omitempty"`
+	// Rate is the rule that counts connections, and RateVerdict what becomes of those that are too many.
+	Rate        string `json:"rate,omitempty"`
+	RateVerdict string `json:"rate_verdict,omitempty"`
 }
 
 // NewFirewall makes the fact from a decision.
@@ -196,6 +243,12 @@ func NewFirewall(address netip.Addr, port int, manager string, d firewall.Decisi
 		}
 		if e.Verdict != firewall.Accept && f.Rejects == "" {
 			f.Rejects = e.Rule
+		}
+	}
+	f.Most = d.Most
+	if d.Rate != nil {
+		if f.RateVerdict, f.Rate = d.Rate.Verdict.String(), d.Rate.Rule; f.Rate == "" {
+			f.Rate = d.Rule
 		}
 	}
 	return f
@@ -223,7 +276,16 @@ func (f Firewall) Text() cause.Text {
 		"reject":  {EN: "rejects", ZH: "拒绝"},
 		"unknown": {EN: "hands to another program", ZH: "交给其他程序处理"},
 	}[f.Verdict]
-	t := join("", "", doctor.Say("The firewall (%s) ", "防火墙（%s）", f.Manager), does, doctor.Say(" connections to %s", "到 %s 的连接", target))
+	what := doctor.Say(" connections to %s", "到 %s 的连接", target)
+	switch {
+	case f.Leaving:
+		what = doctor.Say(" the answers from %s", "从 %s 发出的应答", target)
+	case f.From != "":
+		what = doctor.Say(" connections from %s to %s", "从 %s 到 %s 的连接", f.From, target)
+	case f.Most:
+		what = doctor.Say(" connections to %s, but for the senders that the rule names,", "到 %s 的连接（规则列出的来源除外）", target)
+	}
+	t := join("", "", doctor.Say("The firewall (%s) ", "防火墙（%s）", f.Manager), does, what)
 	switch {
 	case f.Rule != "":
 		t = join("", "", t, doctor.Say(" by the rule «%s» in %s", "，规则 «%s»，位于 %s", f.Rule, f.Where))
@@ -235,6 +297,9 @@ func (f Firewall) Text() cause.Text {
 	}
 	if f.Accepts != "" {
 		t = join("", "", t, doctor.Say("; for some senders it has «%s»", "；对部分来源有 «%s»", f.Accepts))
+	}
+	if f.Rate != "" {
+		t = join("", "", t, doctor.Say("; more than so many in a time meet «%s»", "；单位时间内超出数量的由 «%s» 处理", f.Rate))
 	}
 	if f.Rejects != "" {
 		t = join("", "", t, doctor.Say("; for some senders it has «%s»", "；对部分来源有 «%s»", f.Rejects))

@@ -21,11 +21,16 @@ func Diagnose(facts []doctor.Fact) []doctor.Finding {
 // rules are those about the broker's machine. No client's way ends here, so that each is asked.
 var rules = []doctor.Rule[*diagnosis]{
 	always(cause.Server, (*diagnosis).running, "no-broker"),
+	always(cause.FirstBytes, (*diagnosis).silent, "broker", "answer-here"),
+	always(cause.Server, (*diagnosis).rivals, "broker", "service", "listen"),
 	always(cause.Server, (*diagnosis).listening, "broker", "listen", "published", "container", "configuration"),
 	always(cause.Server, (*diagnosis).configured, "configuration"),
+	always(cause.TCP, (*diagnosis).otherPort, "not-listening"),
 	always(cause.TCP, (*diagnosis).reachable),
 	always(cause.Name, (*diagnosis).named, "name"),
 	always(cause.TLS, (*diagnosis).certified, "certificate"),
+	always(cause.TLS, (*diagnosis).clientsTrust, "trust", "configuration"),
+	always(cause.Server, (*diagnosis).forbidden, "denial"),
 	always(cause.Server, (*diagnosis).supplied),
 	always(cause.Server, (*diagnosis).logged, "log"),
 }
@@ -93,6 +98,11 @@ func (d *diagnosis) running() {
 		d.Settle(at...)
 		return // somebody's sockets are there, and whose they are cannot be seen
 	}
+	if d.leadsOn() {
+		_, configAt := facts[Config](d.Facts)
+		d.Settle(append(at, configAt...)...) // the broker is on another machine, or in a container that cannot be seen
+		return
+	}
 	fit := doctor.Sure
 	if !none[0].Complete {
 		fit = doctor.Probable
@@ -115,6 +125,124 @@ func (d *diagnosis) running() {
 		evidence = append(evidence, otherAt)
 	}
 	d.find(cause.BrokerNotRunning, fit, nil, meaning, evidence...)
+}
+
+// leadsOn says whether the filter sends a port on to another address.
+func (d *diagnosis) leadsOn() bool {
+	firewalls, _ := facts[Firewall](d.Facts)
+	return slices.ContainsFunc(firewalls, func(f Firewall) bool { return f.To != "" })
+}
+
+// silent: the broker's port opens, and the broker does nothing.
+func (d *diagnosis) silent() {
+	brokers, at := facts[Broker](d.Facts)
+	listens, listenAt := facts[Listen](d.Facts)
+	for i, b := range brokers {
+		if !b.Stopped {
+			continue
+		}
+		evidence := []int{at[i]}
+		p := 0
+		for li, l := range listens {
+			if l.PID == b.PID {
+				evidence, p = append(evidence, listenAt[li]), l.Port
+			}
+		}
+		f := d.find(cause.BrokerSilent, doctor.Sure+3, port(p), doctor.Say("%s (process %d) has been stopped by a signal: the system still opens connections for it, and nobody answers.", "%s（进程 %d）被信号暂停：系统仍替它接受连接，但没有任何应答。", b.Program, b.PID), evidence...)
+		f.Steps = []doctor.Step{{Title: doctor.Say("Let it go on", "让它继续运行"), Lines: doctor.Say("sudo kill -CONT %d", "sudo kill -CONT %d", b.PID)}}
+	}
+	answers, answerAt := facts[Answer](d.Facts)
+	for i, a := range answers {
+		evidence := []int{answerAt[i]}
+		for li, l := range listens {
+			if l.Port == a.Port {
+				evidence = append(evidence, listenAt[li])
+			}
+		}
+		switch {
+		case a.Heard == SaidMQTT || d.found(cause.BrokerSilent):
+			if a.Heard != SaidMQTT {
+				d.Settle(answerAt[i])
+			}
+		case a.Heard == Silence:
+			d.find(cause.BrokerSilent, doctor.Sure, port(a.Port), doctor.Say("Port %d opens on this very machine, and a CONNECT gets no answer: the broker hangs, or waits for something such as a service that checks passwords.", "端口 %d 在本机就能连上，但发送 CONNECT 没有应答：服务端卡住了，或在等待别的东西（例如校验密码的系统）。", a.Port), evidence...)
+		case a.Heard == HungUp:
+			d.find(cause.MaxConnections, 55, port(a.Port), doctor.Say("Port %d opens on this very machine, and the connection is closed upon a CONNECT: all places may be taken, or it waits for a PROXY header, TLS or WebSocket.", "端口 %d 在本机能连上，但发送 CONNECT 后连接被关闭：可能连接数已满，或它要求 PROXY 头、TLS 或 WebSocket。", a.Port), evidence...)
+			d.find(cause.ProxyProtocolMismatch, 52, port(a.Port), cause.Text{}, evidence...)
+		}
+	}
+}
+
+// rivals: one program has the port that another is meant to have.
+func (d *diagnosis) rivals() {
+	listens, at := facts[Listen](d.Facts)
+	services, serviceAt := facts[Service](d.Facts)
+	brokers, _ := facts[Broker](d.Facts)
+	for i, l := range listens {
+		for j, o := range listens[:i] {
+			if l.Port != o.Port || l.PID == o.PID || l.PID == 0 || o.PID == 0 || l.Container || o.Container || !l.Broker && !o.Broker || l.Scope == o.Scope && l.Scope == AllScope {
+				continue
+			}
+			d.find(cause.PortTaken, doctor.Probable, port(l.Port), doctor.Say("Port %d belongs to two programs: %s (process %d) at %s and %s (process %d) at %s. Who comes by the one address meets another broker than who comes by the other.",
+				"端口 %d 同时属于两个程序：%s（进程 %d，%s）和 %s（进程 %d，%s）。从不同地址连接会遇到不同的服务端。", l.Port, o.Program, o.PID, o.Address, l.Program, l.PID, l.Address), at[i], at[j])
+		}
+	}
+	for i, s := range services {
+		name := strings.TrimSuffix(s.Unit, ".service")
+		own := slices.ContainsFunc(brokers, func(b Broker) bool { return b.Program == name || b.Unit == s.Unit })
+		if own || s.Active != "failed" && s.Active != "activating" {
+			continue
+		}
+		for li, l := range listens {
+			if l.Broker && l.Port == 1883 && !l.Container {
+				d.find(cause.PortTaken, 88, port(l.Port), doctor.Say("%s does not run (%s), and %s (process %d) has port %d, which it is meant to have.", "%s 没有运行（%s），而它要用的端口被 %s（进程 %d）占用：%d。", s.Unit, s.Active, l.Program, l.PID, l.Port), serviceAt[i], at[li])
+			}
+		}
+	}
+}
+
+// clientsTrust: what client certificates are checked with has run out, or there are none to check.
+func (d *diagnosis) clientsTrust() {
+	trusts, at := facts[Trust](d.Facts)
+	for i, t := range trusts {
+		switch {
+		case t.Days >= 0:
+		case t.What == RevocationList:
+			d.find(cause.ClientCertRefused, doctor.Sure, cause.Values{"file": t.File, "port": itoa(t.Port)},
+				doctor.Say("The list of revoked certificates %s should have been renewed %d days ago: with one that is out of date every client certificate is refused. Have the authority issue a new list, and reload.", "吊销列表 %s 应在 %d 天前更新：列表过期后，所有客户端证书都会被拒绝。请让 CA 重新签发列表并重载。", t.File, -t.Days), at[i])
+		default:
+			d.find(cause.ClientCertRefused, doctor.Sure, cause.Values{"file": t.File, "port": itoa(t.Port)},
+				doctor.Say("The authority %s in %s expired %d days ago: no client certificate that it has issued is taken any more.", "%[2]s 中的 CA %[1]s 已过期 %[3]d 天：由它签发的客户端证书都不再被接受。", t.Name, t.File, -t.Days), at[i])
+		}
+	}
+	configs, configAt := facts[Config](d.Facts)
+	for i, c := range configs {
+		if c.PSK != 0 && (c.PID != 0 || !c.Default) {
+			d.find(cause.TLSCiphers, 60, port(c.PSK), doctor.Say("The listener on port %d has TLS with pre-shared keys alone (psk_hint): clients that expect a certificate, which are nearly all, find no common cipher.", "端口 %d 的监听只有预共享密钥的 TLS（psk_hint）：期待证书的客户端（几乎所有客户端）找不到共同的密码套件。", c.PSK), configAt[i])
+		}
+	}
+}
+
+// forbidden: SELinux or AppArmor keep a broker from something; that is the reason of a failure that there is, or else something to look at.
+func (d *diagnosis) forbidden() {
+	denials, at := facts[Denial](d.Facts)
+	_, none := facts[NoBroker](d.Facts)
+	_, deaf := facts[NotListening](d.Facts)
+	failing := len(none)+len(deaf) > 0 || d.found(cause.KeyUnreadable) || d.found(cause.ConfigNotLoaded)
+	for i, denial := range denials {
+		if !denial.Enforced {
+			continue
+		}
+		id := cause.SELinuxDenied
+		if denial.By == "AppArmor" {
+			id = cause.AppArmorDenied
+		}
+		fit, evidence := doctor.Possible, []int{at[i]}
+		if failing {
+			fit, evidence = doctor.Sure+4, slices.Concat(evidence, none, deaf)
+		}
+		d.find(id, fit, nil, doctor.Say("%d times: %s", "共 %d 次：%s", denial.Count, denial.Line), evidence...)
+	}
 }
 
 // otherListener is a socket at a broker's port that belongs to no broker.
@@ -160,7 +288,7 @@ func (d *diagnosis) listening() {
 		}
 		f := d.find(cause.LoopbackOnly, doctor.Sure, port(first.Port),
 			doctor.Say("%s listens on %s only; whatever the firewall lets in, no other machine gets an answer.", "%s 只监听 %s；无论防火墙是否放行，其他机器都得不到响应。", b.Program, doctor.HostPort(first.Address, first.Port)), append(ownAt, d.refusals(first.Port)...)...)
-		f.Steps = b.listenSteps(first.Port)
+		f.Steps = b.listenSteps(first.Port, d.written(b, first.Port))
 		if outsides, _ := facts[Outside](d.Facts); slices.ContainsFunc(outsides, func(o Outside) bool { return o.Port == first.Port && o.Result == "refused" && !o.NAT() }) {
 			f.RuledOut = append(f.RuledOut, doctor.RuledOut{Cause: cause.SecurityGroupClosed,
 				Why: doctor.Say("the probe's connection was refused by this machine itself; a security group would have kept silent", "探测点的连接是被本机拒绝的；安全组未放行则不会有任何回应")})
@@ -204,7 +332,7 @@ func (d *diagnosis) refusals(p int) (at []int) {
 const mosquittoConf = "/etc/mosquitto/mosquitto.conf"
 
 // listenSteps is how to let others in.
-func (b Broker) listenSteps(p int) []doctor.Step {
+func (b Broker) listenSteps(p int, written bool) []doctor.Step {
 	if b.Program != "mosquitto" {
 		return nil
 	}
@@ -218,9 +346,57 @@ func (b Broker) listenSteps(p int) []doctor.Step {
 	} else if b.Config == "" {
 		start = doctor.Say("sudo kill %d && sudo mosquitto -c %s -d    # it runs without -c, and so without any file", "sudo kill %d && sudo mosquitto -c %s -d    # 现在没有 -c，任何配置文件都不会被读取", b.PID, mosquittoConf)
 	}
+	if written {
+		return []doctor.Step{{Title: doctor.Say("The file has the listener already: put it in force", "配置文件里已有该监听，只需使其生效"), Lines: start}}
+	}
 	write := doctor.Say("printf 'listener %d\\nallow_anonymous false\\npassword_file /etc/mosquitto/passwords\\n' | sudo tee -a %s\nsudo mosquitto_passwd -c /etc/mosquitto/passwords USER\nsudo chown mosquitto /etc/mosquitto/passwords && sudo chmod 0600 /etc/mosquitto/passwords",
 		"printf 'listener %d\\nallow_anonymous false\\npassword_file /etc/mosquitto/passwords\\n' | sudo tee -a %s\nsudo mosquitto_passwd -c /etc/mosquitto/passwords USER\nsudo chown mosquitto /etc/mosquitto/passwords && sudo chmod 0600 /etc/mosquitto/passwords", p, file)
 	return []doctor.Step{{Title: doctor.Say("Listen for others, with passwords", "对外监听并启用密码"), Lines: join("\n", "\n", write, start)}}
+}
+
+// written says whether the configuration of a broker asks for a port that others reach.
+func (d *diagnosis) written(b Broker, port int) bool {
+	configs, _ := facts[Config](d.Facts)
+	return slices.ContainsFunc(configs, func(c Config) bool {
+		return c.PID == b.PID && slices.ContainsFunc(c.Listeners, func(l ConfigListener) bool { return l.Port == port && !l.Loopback && !l.Implied })
+	})
+}
+
+// unpublished: a container publishes one of its broker's ports and not another.
+func (d *diagnosis) unpublished() {
+	listens, at := facts[Listen](d.Facts)
+	published, publishedAt := facts[Published](d.Facts)
+	_, asked := facts[NotListening](d.Facts)
+	for i, l := range listens {
+		if !l.Container || !l.Broker || l.Scope == LoopbackScope || len(published) == 0 || d.publishes([]int{l.Port}) {
+			continue
+		}
+		fit := doctor.Possible
+		if len(asked) > 0 {
+			fit = doctor.Sure
+		}
+		d.find(cause.DockerPortNotPublished, fit, port(l.Port),
+			doctor.Say("The broker in the container listens on port %d too, and only %s is published.", "容器内的服务端还监听端口 %d，但只映射了 %s。", l.Port, published[0].Target), append(slices.Clone(asked), at[i], publishedAt[0])...)
+	}
+}
+
+// otherPort: nothing listens on a port that was asked about, and the broker has others.
+func (d *diagnosis) otherPort() {
+	none, at := facts[NotListening](d.Facts)
+	listens, listenAt := facts[Listen](d.Facts)
+	for i, n := range none {
+		var ports, evidence []int
+		for li, l := range listens {
+			if l.Broker && !l.Container && l.Scope != LoopbackScope {
+				ports, evidence = append(ports, l.Port), append(evidence, listenAt[li])
+			}
+		}
+		if len(ports) > 0 && !d.found(cause.ConfigNotLoaded) && !d.found(cause.DockerPortNotPublished) && !d.found(cause.PortTaken) {
+			slices.Sort(ports)
+			d.find(cause.WrongPort, doctor.Sure, cause.Values{"port": itoa(n.Port), "host": "localhost"},
+				doctor.Say("Nothing listens on port %d; the broker listens on %s.", "端口 %d 上没有程序监听；服务端监听的是 %s。", n.Port, portText(slices.Compact(ports))), append(evidence, at[i])...)
+		}
+	}
 }
 
 // enclosed: does the port of a broker in a network of its own lead out of it, where Docker does not tell?
@@ -256,6 +432,7 @@ func (d *diagnosis) enclosed() {
 // containers: are their ports published?
 func (d *diagnosis) containers() {
 	d.enclosed()
+	d.unpublished()
 	hidden, at := facts[Container](d.Facts)
 	for i, c := range hidden {
 		d.find(cause.DockerPortNotPublished, doctor.Sure, nil,
@@ -442,17 +619,6 @@ func (d *diagnosis) supplied() {
 		if l.Waiting >= 100 && l.Broker {
 			d.find(cause.OverloadOrStorm, doctor.Probable, nil, doctor.Say("%d connections wait for the broker to accept them.", "有 %d 个连接在等服务端接受。", l.Waiting), at[i])
 		}
-	}
-	denials, at := facts[Denial](d.Facts)
-	for i, denial := range denials {
-		if !denial.Enforced {
-			continue
-		}
-		id := cause.SELinuxDenied
-		if denial.By == "AppArmor" {
-			id = cause.AppArmorDenied
-		}
-		d.find(id, doctor.Probable, nil, doctor.Say("%d times: %s", "共 %d 次：%s", denial.Count, denial.Line), at[i])
 	}
 	ways, at := facts[Way](d.Facts)
 	clocks, clockAt := facts[Clock](d.Facts)

@@ -37,6 +37,10 @@ type view struct {
 	address    string    // the machine's own
 	firewall   *Firewall // nil: not known
 	firewallAt int
+	leaving    *Firewall // of the answers, if they are kept
+	leavingAt  int
+	probe      *Firewall // of connections from the probe, if they meet something else than others
+	probeAt    int
 	dial       *Dial // nil: not tried
 	dialAt     int
 	outside    *Outside // nil: nobody looked
@@ -58,7 +62,14 @@ func (d *diagnosis) views() (all []*view) {
 	firewalls, at := facts[Firewall](d.Facts)
 	for i := range firewalls {
 		v := get(firewalls[i].Address, firewalls[i].Port)
-		v.firewall, v.firewallAt = &firewalls[i], at[i]
+		switch f := &firewalls[i]; {
+		case f.Leaving:
+			v.leaving, v.leavingAt = f, at[i]
+		case f.From != "":
+			v.probe, v.probeAt = f, at[i]
+		default:
+			v.firewall, v.firewallAt = f, at[i]
+		}
 	}
 	outsides, at := facts[Outside](d.Facts)
 	for i := range outsides {
@@ -93,22 +104,125 @@ func (v *view) evidence() (at []int) {
 	return at
 }
 
-// listens says whether somebody answers at the address, as far as the machine itself sees.
-func (v *view) listens() bool { return v.dial == nil || v.dial.Result == "open" }
+// covered says whether a socket is there for connections to the address, whatever becomes of them on their way to it; known is false where sockets
+// could not be seen.
+func (d *diagnosis) covered(v *view) (covered, known bool) {
+	if v.dial != nil && v.dial.Result == "open" {
+		return true, true
+	}
+	listens, _ := facts[Listen](d.Facts)
+	for _, l := range listens {
+		if l.Port != v.port || l.Container {
+			continue
+		}
+		known = true
+		six := strings.Contains(v.address, ":")
+		if l.Address == v.address || l.Address == "::" || l.Address == "0.0.0.0" && !six {
+			return true, true
+		}
+	}
+	return v.dial == nil, known
+}
 
 // reachable: does a connection from outside get through?
 func (d *diagnosis) reachable() {
-	for _, v := range d.views() {
-		if !v.listens() || d.loopbackPort(v.port) || d.nobodyAt(v.port) {
+	views := d.views()
+	for _, v := range views {
+		if d.loopbackPort(v.port) || d.nobodyAt(v.port) && (v.firewall == nil || v.firewall.To == "") {
 			continue // that nobody answers there has been found already
 		}
+		if covered, known := d.covered(v); known && !covered {
+			d.otherAddress(v, views)
+			continue
+		}
 		d.filtered(v)
+		d.answersKept(v)
 		if v.outside != nil && v.outside.Result != "open" {
 			d.closedOutside(v)
 		}
 	}
+	d.forwards()
 	d.untried()
 	d.wayIs()
+}
+
+// otherAddress: the broker listens, and not at an address that others use.
+func (d *diagnosis) otherAddress(v *view, all []*view) {
+	listens, at := facts[Listen](d.Facts)
+	evidence := v.evidence()
+	var where []string
+	six := strings.Contains(v.address, ":")
+	family := true // it listens at every address of the other family
+	for i, l := range listens {
+		if l.Port == v.port && !l.Container && l.Scope != LoopbackScope {
+			where, evidence = append(where, doctor.HostPort(l.Address, l.Port)), append(evidence, at[i])
+			family = family && l.Scope == AllScope
+		}
+	}
+	served := slices.ContainsFunc(all, func(o *view) bool { c, _ := d.covered(o); return o != v && o.port == v.port && c })
+	values := cause.Values{"port": itoa(v.port), "address": v.address, "host": v.address}
+	switch {
+	case six && (family || served):
+		names, _ := facts[Named](d.Facts)
+		if !slices.ContainsFunc(names, func(n Named) bool { return n.HasIPv6 }) && !(v.outside != nil && v.outside.Result != "open") {
+			d.Settle(v.dialAt) // nobody is sent there
+			return
+		}
+		d.find(cause.IPv4OnlyListener, doctor.Probable, values, doctor.Say("The broker listens at %s only: by IPv6 (%s) nobody gets in.", "服务端只监听 %s：通过 IPv6（%s）连不上。", list(where), v.address), evidence...)
+	case served && (v.outside == nil || v.outside.Result == "open"):
+		d.find(cause.LoopbackOnly, doctor.Possible, values, doctor.Say("The broker listens at %s only, and not at this machine's address %s.", "服务端只监听 %s，而不监听本机的另一个地址 %s。", list(where), v.address), evidence...)
+	default:
+		f := d.find(cause.LoopbackOnly, doctor.Sure, values,
+			doctor.Say("The broker listens at %s only, and not at %s, the address by which this machine is reached: there it refuses.", "服务端只监听 %s，而不监听本机对外的地址 %s，因此那里连接被拒绝。", list(where), v.address), evidence...)
+		f.Steps = append(f.Steps, doctor.Step{
+			Title: doctor.Say("In the configuration, in place of that listener", "在配置中，替换该监听"),
+			Lines: doctor.Say("listener %d", "listener %d", v.port),
+		})
+	}
+}
+
+// answersKept: what comes in is answered, and the firewall keeps the answer.
+func (d *diagnosis) answersKept(v *view) {
+	f := v.leaving
+	if f == nil || v.outside != nil && v.outside.Result == "open" {
+		if f != nil {
+			d.Settle(v.leavingAt)
+		}
+		return
+	}
+	id := map[string]cause.ID{"drop": cause.HostFirewallDrop, "reject": cause.HostFirewallReject}[f.Verdict]
+	by := doctor.Say("the policy of %s", "%s 的默认策略", f.Where)
+	if f.Rule != "" {
+		by = doctor.Say("the rule «%s» in %s", "规则 «%s»（位于 %s）", f.Rule, f.Where)
+	}
+	found := d.find(id, doctor.Sure, cause.Values{"port": itoa(v.port), "address": v.address},
+		join("", "", doctor.Say("Connections to %s come in, and the answers do not go out: ", "到 %s 的连接能进来，但应答出不去：", doctor.HostPort(v.address, v.port)), by, doctor.Say(" keeps them.", " 拦住了它们。")),
+		append(v.evidence(), v.leavingAt)...)
+	found.Recipes = []string{}
+	found.Steps = append(found.Steps, doctor.Step{Title: doctor.Say("Let the answers out", "放行应答"), Lines: leavingLines(f, v.port)})
+}
+
+// leavingLines are commands that let a port's answers out.
+func leavingLines(f *Firewall, port int) cause.Text {
+	if strings.HasPrefix(f.Where, "iptables") {
+		return doctor.Say("sudo iptables -I OUTPUT 1 -p tcp --sport %d -m conntrack --ctstate ESTABLISHED -j ACCEPT", "sudo iptables -I OUTPUT 1 -p tcp --sport %d -m conntrack --ctstate ESTABLISHED -j ACCEPT", port)
+	}
+	return doctor.Say("sudo nft insert rule %s tcp sport %d ct state established accept", "sudo nft insert rule %s tcp sport %d ct state established accept", f.Where, port)
+}
+
+// forwards: a port leads on to a container, and the kernel passes nothing on.
+func (d *diagnosis) forwards() {
+	_, at := facts[NoForwarding](d.Facts)
+	firewalls, firewallAt := facts[Firewall](d.Facts)
+	for i, f := range firewalls {
+		if len(at) == 0 || f.To == "" || f.Leaving || f.From != "" {
+			continue
+		}
+		found := d.find(cause.DockerPortNotPublished, doctor.Sure, port(f.Port),
+			doctor.Say("Port %d is sent on to %s, and the kernel forwards no packets: they end here.", "端口 %d 要转发到 %s，而内核没有开启转发：数据包到此为止。", f.Port, f.To), at[0], firewallAt[i])
+		found.Steps = append(found.Steps, doctor.Step{Title: doctor.Say("Switch forwarding on", "开启转发"),
+			Lines: doctor.Say("sudo sysctl -w net.ipv4.ip_forward=1\necho net.ipv4.ip_forward=1 | sudo tee /etc/sysctl.d/90-forward.conf", "sudo sysctl -w net.ipv4.ip_forward=1\necho net.ipv4.ip_forward=1 | sudo tee /etc/sysctl.d/90-forward.conf")})
+	}
 }
 
 // nobodyAt says whether nobody listens on a port.
@@ -135,6 +249,7 @@ func (d *diagnosis) filtered(v *view) {
 	if v.firewall == nil {
 		return
 	}
+	d.banned(v)
 	if v.outside != nil && v.outside.Result == "open" {
 		d.Settle(v.firewallAt) // it comes in all the same: the rules were read as stricter than they are
 		return
@@ -193,11 +308,39 @@ func (d *diagnosis) filtered(v *view) {
 	}
 }
 
+// banned: the firewall keeps away the probe's address alone, or all who come too often.
+func (d *diagnosis) banned(v *view) {
+	values := cause.Values{"port": itoa(v.port), "address": v.address}
+	if f := v.probe; f != nil && v.firewall.Verdict == "accept" && f.Verdict != "accept" {
+		d.find(cause.RateLimitOrBan, doctor.Sure+3, values,
+			doctor.Say("This machine's firewall keeps away connections from %s, the probe's own address, by the rule «%s» in %s; it lets others in.", "本机防火墙拦截来自 %s（探测点自己的地址）的连接，规则为 «%s»，位于 %s；其他来源是放行的。", f.From, f.Rule, f.Where),
+			append(v.evidence(), v.probeAt)...)
+		return
+	}
+	if v.firewall.Rate == "" || v.firewall.Verdict != "accept" {
+		return
+	}
+	fit := doctor.Possible
+	evidence := v.evidence()
+	dials, at := facts[Dial](d.Facts)
+	for i, one := range dials {
+		if one.Port == v.port && one.Result != "open" {
+			evidence, fit = append(evidence, at[i]), doctor.Probable // so many were these here
+		}
+	}
+	if v.outside != nil && v.outside.Result != "open" {
+		fit = doctor.Probable
+	}
+	d.find(cause.RateLimitOrBan, fit, values,
+		doctor.Say("The firewall lets in only so many new connections in a time: those that are more meet «%s». Clients behind one address, and those that come back all at once, are kept away by it.",
+			"防火墙限制单位时间内的新连接数：超出的由 «%s» 处理。共用一个地址的客户端，以及同时重连的客户端会被拦住。", v.firewall.Rate), evidence...)
+}
+
 // alike are the ports with which the firewall does the same in the same place.
 func (d *diagnosis) alike(f *Firewall) (ports []int) {
 	all, _ := facts[Firewall](d.Facts)
 	for _, one := range all {
-		if one.Verdict == f.Verdict && one.Where == f.Where {
+		if one.Verdict == f.Verdict && one.Where == f.Where && !one.Leaving && one.From == "" {
 			ports = append(ports, one.Port)
 		}
 	}
@@ -226,8 +369,11 @@ func recipesOf(manager string) []string {
 func (d *diagnosis) closedOutside(v *view) {
 	values := cause.Values{"port": itoa(v.port), "address": v.address, "host": v.outside.Address}
 	open := v.firewall != nil && v.firewall.Verdict == "accept"
-	if v.firewall != nil && v.firewall.Verdict != "accept" && v.firewall.Verdict != "unknown" {
-		return // filtered has said it
+	if v.firewall != nil && v.firewall.Verdict != "accept" && v.firewall.Verdict != "unknown" || v.leaving != nil || d.found(cause.RateLimitOrBan) {
+		return // the machine's own firewall has been named
+	}
+	if _, off := facts[NoForwarding](d.Facts); len(off) > 0 {
+		return
 	}
 	notHere := doctor.RuledOut{Cause: cause.HostFirewallDrop, Why: doctor.Say("the firewall's rules were read, and accept it", "已读取防火墙规则，是放行的")}
 	listensHere := doctor.RuledOut{Cause: cause.BrokerNotRunning, Why: doctor.Say("it answers on this machine's own address %s", "在本机地址 %s 上有响应", v.address)}
@@ -310,8 +456,11 @@ func (d *diagnosis) silentOutside(v *view, values cause.Values, open bool, ruled
 		ruledOut(d.find(cause.CGNAT, doctor.Sure, values,
 			doctor.Say("This machine's address %s is one that the provider shares (100.64.0.0/10); from outside it is %s.", "本机地址 %s 属于运营商级共享地址（100.64.0.0/10），从外部看到的是 %s。", v.address, v.outside.Address), evidence...))
 	case v.outside.NAT():
-		ruledOut(d.find(cause.NATNoPortForward, doctor.Sure-5, values,
+		ruledOut(d.find(cause.NATNoPortForward, 68, values,
 			doctor.Say("From outside this machine is %s, and its own address is %s: a router stands between, and leads port %d nowhere.", "从外部看本机是 %s，自己的地址是 %s：中间有路由器，没有转发端口 %d。", v.outside.Address, v.address, v.port), evidence...))
+		ruledOut(d.find(cause.SecurityGroupClosed, 62, values,
+			doctor.Say("If this is a server in a cloud, which gives it a public address in the same way, it is the security group in the cloud's console that keeps silent; at home or in an office it is the router.",
+				"如果这是云服务器（云平台也是这样给它公网地址的），没有放行的是云控制台里的安全组；如果在家里或公司，则是路由器没有转发。"), evidence...))
 		ruledOut(d.find(cause.CGNAT, doctor.Possible, values, doctor.Say("If the router's own address outside is not %s, the provider shares that one among customers.", "如果路由器的外网地址不是 %s，则是运营商级 NAT。", v.outside.Address), evidence...))
 	default:
 		ruledOut(d.find(cause.SecurityGroupClosed, doctor.Probable, values,

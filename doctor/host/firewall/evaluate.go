@@ -9,11 +9,53 @@ import (
 // packet is a packet on its way through the chains.
 type packet struct {
 	Packet
-	out        string // the interface by which it leaves; when it is forwarded
-	translated bool   // its destination was changed
-	local      bool   // its destination is this machine
-	untracked  bool   // it has not met connection tracking yet, which counts it as invalid until then
+	out        string         // the interface by which it leaves; when it is forwarded
+	translated bool           // its destination was changed
+	local      bool           // its destination is this machine
+	untracked  bool           // it has not met connection tracking yet, which counts it as invalid until then
+	asked      netip.AddrPort // its destination before it was changed
+	over       bool           // there have been more like it than rules allow in a time
+	counted    bool           // a rule counts such packets
 }
+
+// v4 tells whether it is one of IPv4.
+func (k *packet) v4() bool { return k.To.Is4() }
+
+// source and target are its addresses; of somebody else's nothing is known if they are not valid.
+func (k *packet) source() netip.Addr {
+	if k.Reply {
+		return k.To
+	}
+	return k.From
+}
+
+func (k *packet) target() netip.Addr {
+	if k.Reply {
+		return k.From
+	}
+	return k.To
+}
+
+// few says what is known of a network that somebody unknown may be in: a few are, unless it is the one that this machine is in.
+func (k *packet) few(network netip.Prefix) truth {
+	if network.Contains(k.To) && !network.IsSingleIP() {
+		return maybe
+	}
+	return rarely
+}
+
+// ports are the ranges of its source and its destination.
+func (k *packet) ports() (source, target [2]uint16) {
+	own := [2]uint16{k.Port, k.Port}
+	if k.Reply {
+		return own, ephemeral
+	}
+	return ephemeral, own
+}
+
+// within a rate: a limit holds for the first packets and not for those that are more; an excess the other way round.
+func (k *packet) limit() truth  { k.counted = true; return fact(!k.over) }
+func (k *packet) excess() truth { k.counted = true; return fact(k.over) }
 
 // run is the evaluation of one packet.
 type run struct {
@@ -34,11 +76,35 @@ const conntrackPriority = -200
 
 // Decide says what becomes of a packet.
 func (s *Ruleset) Decide(p Packet, interfaces []Interface) Decision {
-	r := &run{rules: s, packet: &packet{Packet: p, local: true}}
+	d, counted := s.decide(p, interfaces, false)
+	if counted {
+		if over, _ := s.decide(p, interfaces, true); over.Verdict != d.Verdict {
+			over.Exceptions = nil
+			d.Rate = &over
+		}
+	}
+	return d
+}
+
+func (s *Ruleset) decide(p Packet, interfaces []Interface, over bool) (Decision, bool) {
+	r := &run{rules: s, packet: &packet{Packet: p, local: !p.Reply, over: over, asked: netip.AddrPortFrom(p.To, p.Port)}}
+	if p.Reply {
+		r.packet.In, r.packet.out = "", p.In
+	}
+	d := r.way(p, interfaces)
+	return r.result(d), r.packet.counted
+}
+
+// way leads the packet through the hooks.
+func (r *run) way(p Packet, interfaces []Interface) Decision {
 	var last Decision // what accepted the packet last
-	for _, hook := range []string{"ingress", "prerouting"} {
+	hooks := []string{"ingress", "prerouting"}
+	if p.Reply {
+		hooks = []string{"output", "postrouting"}
+	}
+	for _, hook := range hooks {
 		if d, stopped := r.hook(hook, &last); stopped {
-			return r.result(d)
+			return d
 		}
 	}
 	next := "input"
@@ -48,11 +114,13 @@ func (s *Ruleset) Decide(p Packet, interfaces []Interface) Decision {
 			next = "forward"
 		}
 	}
-	if d, stopped := r.hook(next, &last); stopped {
-		return r.result(d)
+	if !p.Reply {
+		if d, stopped := r.hook(next, &last); stopped {
+			return d
+		}
 	}
 	last.Verdict = Accept
-	return r.result(last)
+	return last
 }
 
 // outBy is the interface towards an address, and whether the address is this machine's own.
@@ -108,7 +176,7 @@ func (r *run) hook(hook string, last *Decision) (d Decision, stopped bool) {
 	}
 	slices.SortFunc(all, func(a, b base) int { return cmp.Or(cmp.Compare(a.priority, b.priority), cmp.Compare(a.name, b.name)) })
 	for _, b := range all {
-		if b.nat && r.packet.translated {
+		if b.nat && (r.packet.translated || r.packet.Reply) {
 			continue // the first translation counts
 		}
 		r.packet.untracked = hook == "ingress" || hook == "prerouting" && b.priority < conntrackPriority
@@ -132,9 +200,9 @@ func (r *run) concerns(family string) bool {
 	case "inet", "netdev":
 		return true
 	case "ip":
-		return r.packet.To.Is4()
+		return r.packet.v4()
 	case "ip6":
-		return r.packet.To.Is6()
+		return !r.packet.v4()
 	}
 	return false
 }
@@ -179,8 +247,8 @@ const (
 func (r *run) act(table map[string]*chain, c *chain, rule *rule, a action, sure truth, depth int) (Decision, ending) {
 	switch a.kind {
 	case decide:
-		d := Decision{Verdict: a.verdict, Reset: a.reset, Where: c.name, Rule: rule.text}
-		if sure == yes {
+		d := Decision{Verdict: a.verdict, Reset: a.reset, Where: c.name, Rule: rule.text, Most: sure == mostly}
+		if sure >= mostly {
 			return d, over
 		}
 		r.exceptions = append(r.exceptions, d)
@@ -191,17 +259,18 @@ func (r *run) act(table map[string]*chain, c *chain, rule *rule, a action, sure 
 		}
 		d, decided := r.chain(table, target, sure, depth+1)
 		switch {
-		case decided && sure == yes:
+		case decided && sure >= mostly:
+			d.Most = d.Most || sure == mostly
 			return d, over
-		case a.kind == goTo && sure == yes:
+		case a.kind == goTo && sure >= mostly:
 			return Decision{}, returned
 		}
 	case giveBack:
-		if sure == yes {
+		if sure >= mostly {
 			return Decision{}, returned
 		}
 	case translate:
-		if sure == yes && !r.packet.translated {
+		if sure >= mostly && !r.packet.translated {
 			r.packet.translated = true
 			if a.to.Addr().IsValid() {
 				r.packet.To = a.to.Addr()

@@ -28,12 +28,14 @@ func (v Verdict) String() string {
 	return [...]string{"", "accept", "drop", "reject", "unknown"}[v]
 }
 
-// Packet is the first packet of a TCP connection.
+// Packet is the first packet of a TCP connection, or the answer to it.
 type Packet struct {
 	From netip.Addr // who sends it; zero: anybody
 	To   netip.Addr // an address of this machine
-	Port uint16
-	In   string // the network interface by which it comes; empty: not known, but not the loopback one
+	Port uint16     // of this machine
+	In   string     // the network interface by which it comes; empty: not known, but not the loopback one
+	// Reply: it is this machine's answer, which leaves by In: From is the one who gets it, and To the address that it comes from.
+	Reply bool
 }
 
 // Interface is a network interface of the machine, with the networks that are reached by it.
@@ -56,6 +58,11 @@ type Decision struct {
 	// Exceptions are other verdicts that rules have for some packets to the port: from some senders, or under conditions that are not known
 	// here.
 	Exceptions []Decision
+
+	// Most says that a few senders, which the rule names, are not meant by it.
+	Most bool
+	// Rate is what becomes of connections that are more than a rule allows in a time, where that is something else; nil: none counts them.
+	Rate *Decision
 }
 
 // Ruleset is a packet filter, or a part of one.
@@ -97,8 +104,10 @@ type match func(*packet) truth
 type truth int8
 
 const (
-	no truth = iota
+	no     truth = iota
+	rarely       // of a few senders
 	maybe
+	mostly // of all but a few senders
 	yes
 )
 
@@ -180,7 +189,12 @@ func Join(parts ...*Ruleset) *Ruleset {
 				kept.name += " (legacy)" // both are in force beside each other
 			}
 			if all.tables[kept] == nil {
-				all.tables[kept] = chains
+				all.tables[kept] = make(map[string]*chain)
+			}
+			for name, c := range chains { // a table that iptables shows may have chains that nft alone knows
+				if all.tables[kept][name] == nil {
+					all.tables[kept][name] = c
+				}
 			}
 		}
 		for key, elements := range p.sets {

@@ -162,9 +162,9 @@ func (r *rule) option(word string, p *options, v6 bool) (m match, known bool) {
 		proto := p.next()
 		return func(*packet) truth { return fact(proto == "tcp" || proto == "6" || proto == "all" || proto == "0") }, true
 	case "-s", "--source":
-		return addressMatch(p.next(), func(k *packet) netip.Addr { return k.From }), true
+		return addressMatch(p.next(), (*packet).source), true
 	case "-d", "--destination":
-		return addressMatch(p.next(), func(k *packet) netip.Addr { return k.To }), true
+		return addressMatch(p.next(), (*packet).target), true
 	case "-i", "--in-interface":
 		name := p.next()
 		return func(k *packet) truth { return interfaceMatch(name, "+", k.In) }, true
@@ -173,15 +173,26 @@ func (r *rule) option(word string, p *options, v6 bool) (m match, known bool) {
 		return func(k *packet) truth { return interfaceMatch(name, "+", k.out) }, true
 	case "--dport", "--dports", "--destination-port", "--destination-ports":
 		ports := p.next()
-		return func(k *packet) truth { return portMatch(ports, [2]uint16{k.Port, k.Port}) }, true
+		return func(k *packet) truth { _, to := k.ports(); return portMatch(ports, to) }, true
 	case "--sport", "--sports", "--source-port", "--source-ports":
 		ports := p.next()
-		return func(*packet) truth { return portMatch(ports, ephemeral) }, true
+		return func(k *packet) truth { from, _ := k.ports(); return portMatch(ports, from) }, true
+	case "--ctorigdstport":
+		ports := p.next()
+		return func(k *packet) truth { return portMatch(ports, [2]uint16{k.asked.Port(), k.asked.Port()}) }, true
+	case "--ctorigdst":
+		return addressMatch(p.next(), func(k *packet) netip.Addr { return k.asked.Addr() }), true
+	case "--port", "--ports":
+		ports := p.next()
+		return func(k *packet) truth {
+			from, to := k.ports()
+			return max(portMatch(ports, from), portMatch(ports, to))
+		}, true
 	case "--syn":
-		return always, true
+		return func(k *packet) truth { return fact(!k.Reply) }, true
 	case "--tcp-flags":
 		mask, set := p.next(), p.next()
-		return func(*packet) truth { return fact(synMatches(mask, set)) }, true
+		return func(k *packet) truth { return fact(flagsMatch(mask, set, k.Reply)) }, true
 	case "--state", "--ctstate":
 		states := p.next()
 		return func(k *packet) truth { return stateMatch(strings.Split(states, ","), k) }, true
@@ -197,8 +208,17 @@ func (r *rule) option(word string, p *options, v6 bool) (m match, known bool) {
 	case "--icmp-type", "--icmpv6-type":
 		p.next()
 		return func(*packet) truth { return no }, true
-	case "--comment", "--limit", "--limit-burst":
-		p.next() // a limit lets the first packets through
+	case "--limit", "--hashlimit-upto", "--hashlimit", "--connlimit-upto":
+		p.next()
+		return (*packet).limit, true
+	case "--hashlimit-above", "--connlimit-above":
+		p.next()
+		return (*packet).excess, true
+	case "--comment", "--limit-burst", "--hashlimit-burst", "--hashlimit-mode", "--hashlimit-name", "--hashlimit-htable-size", "--hashlimit-htable-max",
+		"--hashlimit-htable-expire", "--hashlimit-htable-gcinterval", "--hashlimit-srcmask", "--hashlimit-dstmask", "--connlimit-mask":
+		p.next()
+		return nil, true
+	case "--connlimit-saddr", "--connlimit-daddr", "--hashlimit-rate-match":
 		return nil, true
 	case "-m", "--match":
 		return r.module(p.next(), p)
@@ -221,23 +241,26 @@ func (r *rule) option(word string, p *options, v6 bool) (m match, known bool) {
 // module reads which extension the options that follow belong to. Of extensions that are not known here, nothing is.
 func (r *rule) module(name string, p *options) (m match, known bool) {
 	switch name {
-	case "tcp", "multiport", "conntrack", "state", "comment", "limit", "addrtype", "pkttype":
+	case "tcp", "multiport", "conntrack", "state", "comment", "limit", "addrtype", "pkttype", "hashlimit", "connlimit":
 		return nil, true
 	case "udp", "icmp", "icmp6", "sctp", "dccp", "rt", "frag", "hbh", "dst", "ah", "esp": // headers that the packet does not have
 		r.skip(p)
 		return func(*packet) truth { return no }, true
 	case "recent":
-		// --set always holds; the others look at what happened before.
-		set := false
+		// --set always holds; the others look at what happened before, with a number at how often.
+		set, often := false, false
 		for _, w := range p.words {
-			set = set || w == "--set"
+			set, often = set || w == "--set", often || w == "--hitcount"
 			if w == "-j" || w == "-g" {
 				break
 			}
 		}
 		r.skip(p)
-		if set {
+		switch {
+		case set:
 			return nil, true
+		case often:
+			return (*packet).excess, true
 		}
 		return nil, false
 	}
@@ -319,11 +342,11 @@ func addressMatch(s string, of func(*packet) netip.Addr) match {
 	if err != nil {
 		return func(*packet) truth { return maybe }
 	}
-	return func(k *packet) truth { return within(of(k), network) }
+	return func(k *packet) truth { return within(of(k), network, k) }
 }
 
 // within says whether an address is in a network; of an unknown sender that is known only for networks that nobody sends from, and for all.
-func within(a netip.Addr, network netip.Prefix) truth {
+func within(a netip.Addr, network netip.Prefix, k *packet) truth {
 	switch {
 	case a.IsValid():
 		return fact(network.Contains(a))
@@ -332,7 +355,7 @@ func within(a netip.Addr, network netip.Prefix) truth {
 	case network.Addr().IsLoopback(), network.Addr().IsMulticast():
 		return no
 	}
-	return maybe
+	return k.few(network)
 }
 
 // interfaceMatch compares an interface's name with one that may end with a wildcard.
@@ -387,8 +410,8 @@ func overlap(within [2]uint16, from, to uint16) truth {
 	return maybe
 }
 
-// synMatches says whether of the flags in mask a first packet has those in set: SYN and no other.
-func synMatches(mask, set string) bool {
+// flagsMatch says whether of the flags in mask a packet has those in set: the first one of a connection has SYN and no other, the answer has ACK too.
+func flagsMatch(mask, set string, reply bool) bool {
 	has := func(list, flag string) bool {
 		for f := range strings.SplitSeq(list, ",") {
 			if strings.EqualFold(f, flag) || f == "ALL" {
@@ -398,7 +421,7 @@ func synMatches(mask, set string) bool {
 		return false
 	}
 	for _, flag := range []string{"FIN", "SYN", "RST", "PSH", "ACK", "URG"} {
-		if has(mask, flag) && has(set, flag) != (flag == "SYN") {
+		if has(mask, flag) && has(set, flag) != (flag == "SYN" || reply && flag == "ACK") {
 			return false
 		}
 	}
@@ -410,7 +433,11 @@ func stateMatch(states []string, k *packet) truth {
 	for _, s := range states {
 		switch strings.ToLower(s) {
 		case "new":
-			if !k.untracked {
+			if !k.untracked && !k.Reply {
+				return yes
+			}
+		case "established":
+			if k.Reply {
 				return yes
 			}
 		case "invalid":

@@ -128,18 +128,35 @@ func (s *Ruleset) expression(table tableKey, name string, value any) (match, *ac
 		return func(*packet) truth { return maybe }, nil
 	case "counter", "log", "limit", "comment", "notrack", "mangle", "ct helper", "ct timeout", "ct expectation", "ct count", "quota", "set", "map", "flow", "meter", "secmark",
 		"masquerade", "snat", "dup", "last", "":
-		if name == "ct count" || name == "quota" || name == "meter" {
+		switch over := truthy(object(value)["inv"]); {
+		case name == "quota":
 			return func(*packet) truth { return maybe }, nil
+		case (name == "limit" || name == "ct count") && over: // over a rate
+			return (*packet).excess, nil
+		case name == "limit" || name == "ct count":
+			return (*packet).limit, nil
+		case name == "meter" || name == "set": // elements that are counted one by one
+			return s.counter(table, value), nil
 		}
-		if name == "limit" && truthy(object(value)["inv"]) { // over a rate
-			return func(*packet) truth { return no }, nil
-		}
-		return nil, nil // a limit lets the first packets through
+		return nil, nil
 	}
 	if act, ok := verdictOf(name, value); ok {
 		return nil, &act
 	}
 	return func(*packet) truth { return maybe }, nil
+}
+
+// counter is the condition of a statement that counts each sender: its limit, if it has one.
+func (s *Ruleset) counter(table tableKey, value any) match {
+	list, _ := object(value)["stmt"].([]any)
+	for _, inner := range append(list, object(value)["stmt"]) {
+		for name, v := range object(inner) {
+			if m, _ := s.expression(table, name, v); m != nil {
+				return m
+			}
+		}
+	}
+	return nil
 }
 
 // verdictOf reads a statement that decides or leads elsewhere.
@@ -216,7 +233,7 @@ func (s *Ruleset) vmap(table tableKey, value any) func(*packet) ([]action, bool)
 	key := object(value)["key"]
 	data := object(value)["data"]
 	return func(k *packet) (actions []action, known bool) {
-		left, v6 := valueOf(key, k), k.To.Is6()
+		left, v6 := valueOf(key, k), !k.v4()
 		known = true
 		for _, e := range s.elements(table, data) { // once sets are there: the map may stand below the rule
 			pair, ok := e.([]any)
@@ -249,7 +266,7 @@ func (s *Ruleset) nftMatch(table tableKey, value any) match {
 	op := text(value, "op")
 	left, right := object(value)["left"], object(value)["right"]
 	return func(k *packet) truth {
-		v, v6 := valueOf(left, k), k.To.Is6()
+		v, v6 := valueOf(left, k), !k.v4()
 		if v.kind == absent {
 			return no // the packet has no such header
 		}
@@ -302,6 +319,7 @@ type value struct {
 	kind      valueKind
 	low, high int        // of a number, which is known within a range
 	addr      netip.Addr // not valid: anybody's
+	of        *packet    // whose it is
 	words     []string   // one of them
 	parts     []value    // of a concatenation
 }
@@ -338,13 +356,23 @@ func valueOf(expr any, k *packet) value {
 				if k.untracked {
 					return value{kind: word, words: []string{"invalid"}}
 				}
+				if k.Reply {
+					return value{kind: word, words: []string{"established"}}
+				}
 				return value{kind: word, words: []string{"new"}}
 			case "status":
 				if k.translated {
 					return value{kind: word, words: []string{"dnat"}}
 				}
 				return value{kind: word}
+			case "proto-dst":
+				if !k.Reply {
+					return value{kind: number, low: int(k.asked.Port()), high: int(k.asked.Port())}
+				}
 			case "direction":
+				if k.Reply {
+					return value{kind: word, words: []string{"reply"}}
+				}
 				return value{kind: word, words: []string{"original"}}
 			}
 		case "fib":
@@ -390,31 +418,32 @@ var allFlags = []string{"fin", "syn", "rst", "psh", "ack", "urg", "ecn", "cwr"}
 
 func payload(protocol, field string, k *packet) value {
 	port := func() value {
+		from, to := k.ports()
 		switch field {
 		case "dport":
-			return value{kind: number, low: int(k.Port), high: int(k.Port)}
+			return value{kind: number, low: int(to[0]), high: int(to[1])}
 		case "sport":
-			return value{kind: number, low: int(ephemeral[0]), high: int(ephemeral[1])}
+			return value{kind: number, low: int(from[0]), high: int(from[1])}
 		}
 		return value{}
 	}
 	switch protocol {
 	case "tcp":
 		if field == "flags" {
-			return value{kind: flags, words: allFlags}
+			return value{kind: flags, words: allFlags, of: k}
 		}
 		return port()
 	case "th":
 		return port()
 	case "ip", "ip6":
-		if (protocol == "ip") != k.To.Is4() {
+		if (protocol == "ip") != k.v4() {
 			return value{kind: absent}
 		}
 		switch field {
 		case "saddr":
-			return value{kind: address, addr: k.From}
+			return value{kind: address, addr: k.source(), of: k}
 		case "daddr":
-			return value{kind: address, addr: k.To}
+			return value{kind: address, addr: k.target(), of: k}
 		case "protocol", "nexthdr":
 			return value{kind: word, words: []string{"tcp", "6"}}
 		case "length":
@@ -436,12 +465,12 @@ func meta(key string, k *packet) value {
 	case "l4proto":
 		return value{kind: word, words: []string{"tcp", "6"}}
 	case "nfproto":
-		if k.To.Is4() {
+		if k.v4() {
 			return value{kind: word, words: []string{"ipv4", "2"}}
 		}
 		return value{kind: word, words: []string{"ipv6", "10"}}
 	case "protocol":
-		if k.To.Is4() {
+		if k.v4() {
 			return value{kind: word, words: []string{"ip", "8"}}
 		}
 		return value{kind: word, words: []string{"ip6", "56710"}}
@@ -502,7 +531,7 @@ func equal(v value, right any, v6 bool) truth {
 		}
 		return maybe
 	case address:
-		return equalAddress(v.addr, right, v6)
+		return equalAddress(v, right, v6)
 	case name:
 		pattern, ok := right.(string)
 		if !ok {
@@ -532,20 +561,21 @@ func equalFlags(v value, op string, right any) truth {
 	n, isNumber := right.(float64)
 	switch {
 	case op == "in", op == "!": // one of them
-		return fact(slices.Contains(strs(right), "syn"))
+		return fact(slices.Contains(strs(right), "syn") || v.of.Reply && slices.Contains(strs(right), "ack"))
 	case isNumber && n == 0:
-		return fact(!slices.Contains(v.words, "syn"))
+		return fact(!slices.Contains(v.words, "syn") && !(v.of.Reply && slices.Contains(v.words, "ack")))
 	case isNumber:
 		return maybe
 	}
-	return fact(synMatches(strings.Join(v.words, ","), strings.Join(strs(right), ",")))
+	return fact(flagsMatch(strings.Join(v.words, ","), strings.Join(strs(right), ","), v.of.Reply))
 }
 
-func equalAddress(a netip.Addr, right any, v6 bool) truth {
+func equalAddress(v value, right any, v6 bool) truth {
+	a := v.addr
 	switch right := right.(type) {
 	case string:
 		if one, err := netip.ParseAddr(right); err == nil {
-			return within(a, netip.PrefixFrom(one, one.BitLen()))
+			return within(a, netip.PrefixFrom(one, one.BitLen()), v.of)
 		}
 	case map[string]any:
 		if p := object(right["prefix"]); p != nil {
@@ -553,7 +583,7 @@ func equalAddress(a netip.Addr, right any, v6 bool) truth {
 			bits, ok := p["len"].(float64)
 			if err == nil && ok {
 				if network, err := base.Prefix(int(bits)); err == nil {
-					return within(a, network)
+					return within(a, network, v.of)
 				}
 			}
 		}

@@ -30,9 +30,44 @@ func (g *gatherer) certificates() {
 				continue
 			}
 			g.certificate(c, l)
+			if l.TLS.RequireCertificate {
+				g.trust(c, l)
+			}
 		}
 	}
 }
+
+// trust looks at what client certificates are checked with: an authority or a list of revoked ones that has run out refuses them all.
+func (g *gatherer) trust(c *configuration, l *listener.Config) {
+	if chain, err := readChain(inside(c.root, l.TLS.CAFile)); err == nil {
+		for _, ca := range chain {
+			if days := g.daysTo(ca.NotAfter); days < 0 {
+				g.add(host.Trust{File: l.TLS.CAFile, What: host.ClientCA, Port: l.Port, Days: days, NotAfter: ca.NotAfter.Unix(), Name: ca.Subject.String()})
+			}
+		}
+	}
+	if l.TLS.CRLFile == "" {
+		return
+	}
+	data, err := os.ReadFile(inside(c.root, l.TLS.CRLFile))
+	if err != nil {
+		if errors.Is(err, os.ErrPermission) {
+			g.unread("certificates", err)
+		}
+		return
+	}
+	if block, _ := pem.Decode(data); block != nil {
+		data = block.Bytes
+	}
+	list, err := x509.ParseRevocationList(data)
+	if err != nil || list.NextUpdate.IsZero() {
+		return // the broker says what is wrong with it when it starts
+	}
+	g.add(host.Trust{File: l.TLS.CRLFile, What: host.RevocationList, Port: l.Port, Days: g.daysTo(list.NextUpdate), NotAfter: list.NextUpdate.Unix(), Name: list.Issuer.String()})
+}
+
+// daysTo is how many days there are until a time, negative after it.
+func (g *gatherer) daysTo(t time.Time) int { return int(math.Floor(t.Sub(g.now).Hours() / 24)) }
 
 // reader is who has to read a file.
 type reader struct {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -89,6 +90,7 @@ func (g *gatherer) configuration(program, file, root string, b *process) {
 		fact.Problems = append(fact.Problems, host.Problem{File: f.File, Line: f.Line, Text: strings.TrimPrefix(f.Text, "Error: "), Cause: f.Cause})
 	}
 	fact.Listeners = g.listenersOf(config, root)
+	fact.PSK = sharedKeys(report.Files)
 	for _, f := range report.Files {
 		if info, err := os.Stat(f); err == nil {
 			fact.Changed = max(fact.Changed, info.ModTime().Unix())
@@ -112,6 +114,29 @@ func (g *gatherer) configuration(program, file, root string, b *process) {
 			g.look(l.Port)
 		}
 	}
+}
+
+// sharedKeys is the port of the first listener that has TLS with pre-shared keys (psk_hint), 0 if none has.
+func sharedKeys(files []string) (port int) {
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // told by whoever reads the whole
+		}
+		last := 1883
+		for line := range strings.Lines(string(text)) {
+			fields := strings.Fields(line)
+			switch {
+			case len(fields) > 1 && (fields[0] == "listener" || fields[0] == "port"):
+				if n, err := strconv.Atoi(fields[1]); err == nil {
+					last = n
+				}
+			case len(fields) > 1 && fields[0] == "psk_hint":
+				return last
+			}
+		}
+	}
+	return 0
 }
 
 // inside puts the root before an absolute path of a configuration.

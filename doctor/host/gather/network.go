@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"picket/doctor"
 	"picket/doctor/host"
 	"picket/doctor/host/firewall"
 	"picket/echo/probe"
@@ -131,15 +132,80 @@ func (g *gatherer) dials() {
 	ports := g.served()
 	found := make([]host.Dial, len(ports)*len(addresses))
 	var all sync.WaitGroup
+	answers := make([]host.Answer, len(ports))
 	for i, port := range ports {
 		for j, a := range addresses {
 			all.Go(func() { found[i*len(addresses)+j] = dial(g.ctx, a, port) })
 		}
+		all.Go(func() { answers[i] = g.ask(port) })
 	}
 	all.Wait()
 	for _, d := range found {
 		g.add(d)
 	}
+	for _, a := range answers {
+		if a.Heard != "" {
+			g.add(a)
+		}
+	}
+}
+
+// hello is a CONNECT of MQTT 3.1.1 without a user, by the client identifier "picketdoctor".
+const hello = "\x10\x18\x00\x04MQTT\x04\x02\x00\x3C\x00\x0Cpicketdoctor"
+
+// answerLimit is how long a program on the same machine may take to do anything about a CONNECT.
+const answerLimit = 3 * time.Second
+
+// ask says CONNECT to a port of the broker, at an address at which it listens, and waits for anything to happen. A port that waits for TLS or HTTP
+// is not asked: it may wait on.
+func (g *gatherer) ask(port int) (a host.Answer) {
+	i := slices.IndexFunc(g.listens, func(l host.Listen) bool { return l.Port == port && l.Broker && !l.Container })
+	if i < 0 || !g.plain(port) {
+		return a
+	}
+	to, err := netip.ParseAddr(g.listens[i].Address)
+	if err != nil {
+		return a
+	}
+	if to.IsUnspecified() {
+		to = netip.MustParseAddr("127.0.0.1")
+	}
+	ctx, cancel := context.WithTimeout(g.ctx, answerLimit)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", netip.AddrPortFrom(to, uint16(port)).String())
+	if err != nil {
+		return a // told by the connections that were tried
+	}
+	defer conn.Close()
+	a = host.Answer{Address: to.String(), Port: port, Heard: host.Silence}
+	deadline, _ := ctx.Deadline()
+	_ = conn.SetDeadline(deadline)
+	first := make([]byte, 1)
+	if _, err = conn.Write([]byte(hello)); err == nil {
+		_, err = conn.Read(first)
+	}
+	var n net.Error
+	switch {
+	case err == nil && first[0] == 0x20:
+		a.Heard = host.SaidMQTT
+	case err == nil:
+		a.Heard = host.SaidOther
+	case !errors.As(err, &n) || !n.Timeout():
+		a.Heard = host.HungUp
+	}
+	return a
+}
+
+// plain tells whether a port speaks MQTT without TLS or WebSocket, as far as the configuration is known.
+func (g *gatherer) plain(port int) bool {
+	for _, c := range g.configs {
+		for _, l := range c.fact.Listeners {
+			if l.Port == port && (l.TLS || l.WebSocket) && !l.Auto {
+				return false
+			}
+		}
+	}
+	return len(g.configs) > 0 || port == 1883
 }
 
 func dial(ctx context.Context, a netip.Addr, port int) host.Dial {
@@ -203,11 +269,54 @@ func (g *gatherer) firewall() {
 	}
 	for _, port := range g.portsOf() {
 		for _, o := range g.outward {
-			d := rules.Decide(firewall.Packet{To: o.addr, Port: uint16(port), In: o.iface}, g.interfaces)
-			f := host.NewFirewall(o.addr, port, manager, d)
-			f.Panel = panel
-			g.add(f)
+			for _, f := range g.decisions(rules, o, port, manager) {
+				f.Panel = panel
+				g.add(f)
+			}
 		}
+	}
+}
+
+// decisions are what the filter does with connections from anybody and, where that is something else, with those from the probe and with the answers.
+func (g *gatherer) decisions(rules *firewall.Ruleset, o outward, port int, manager string) []host.Firewall {
+	packet := firewall.Packet{To: o.addr, Port: uint16(port), In: o.iface}
+	decide := func(p firewall.Packet) host.Firewall {
+		return host.NewFirewall(o.addr, port, manager, rules.Decide(p, g.interfaces))
+	}
+	all := []host.Firewall{decide(packet)}
+	for _, c := range g.probes {
+		from := packet
+		if from.From = c.Server().Addr().Unmap(); from.From.Is4() != o.addr.Is4() {
+			continue
+		}
+		if f := decide(from); f.Verdict != all[0].Verdict {
+			f.From = from.From.String()
+			all = append(all, f)
+		}
+	}
+	d := rules.Decide(packet, g.interfaces)
+	if d.Forwarded {
+		return all // its answers come from a container or another machine, and are forwarded as what came in was
+	}
+	packet.Reply = true
+	if d.To.Port() != 0 {
+		packet.Port = d.To.Port()
+	}
+	if f := decide(packet); f.Verdict == "drop" || f.Verdict == "reject" {
+		f.Leaving = true
+		all = append(all, f)
+	}
+	return all
+}
+
+// forwarding tells whether the system passes on what is not for itself, where a port leads on to a container.
+func (g *gatherer) forwarding() {
+	sends := slices.ContainsFunc(g.facts, func(f doctor.Fact) bool {
+		fw, is := f.(host.Firewall)
+		return is && fw.To != "" && fw.Verdict == "accept" && !slices.ContainsFunc(g.own.All, func(a host.Address) bool { return strings.HasPrefix(fw.To, a.Address+":") })
+	})
+	if sends && g.word("/proc/sys/net/ipv4/ip_forward") == "0" {
+		g.add(host.NoForwarding{})
 	}
 }
 

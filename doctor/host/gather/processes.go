@@ -151,6 +151,7 @@ func (g *gatherer) place(pid int) (ours, container bool) {
 func (g *gatherer) broker(p procfs.Proc, program string, args []string) process {
 	b := process{proc: p, args: args, uid: -1, inodes: socketsOf(p), fact: host.Broker{PID: p.PID, Program: program}}
 	if stat, err := p.Stat(); err == nil {
+		b.fact.Stopped = stat.State == "T" || stat.State == "t"
 		if seconds, err := stat.StartTime(); err == nil {
 			b.fact.Started = int64(seconds)
 		}

@@ -46,8 +46,41 @@ func (g *gatherer) resources() {
 	}
 }
 
-// outOfMemory is the kernel's line about a broker that it killed.
-var outOfMemory = regexp.MustCompile(`(?m)^.*(?:Out of memory|Memory cgroup out of memory): Killed process \d+ \((?:mosquitto|picket|beam\.smp|nanomq|flashmq)\).*$`)
+// outOfMemory is the kernel's line about a broker that it killed, with the time since the start of the machine; before it stands one that names the
+// control group.
+var (
+	outOfMemory = regexp.MustCompile(`^(?:<\d+>)?(?:\[\s*([\d.]+)\])?.*(?:Out of memory|Memory cgroup out of memory): Killed process (\d+) \((mosquitto|picket|beam\.smp|nanomq|flashmq)\).*$`)
+	killedGroup = regexp.MustCompile(`oom-kill:.*task_memcg=([^,]*),task=[^,]*,pid=(\d+)`)
+)
+
+// killed is the kernel's line about the killing of a broker that may be the one in question: within the last day, and in the control group of the
+// broker that runs now or, if none does, in no container's.
+func (g *gatherer) killed(log, group string) string {
+	groups := make(map[string]string) // by process
+	found := ""
+	uptime, _, _ := strings.Cut(g.word("/proc/uptime"), " ")
+	now, err := strconv.ParseFloat(uptime, 64)
+	if err != nil {
+		now = 0 // then the age is not known
+	}
+	for line := range strings.Lines(log) {
+		if m := killedGroup.FindStringSubmatch(line); m != nil {
+			groups[m[2]] = m[1]
+		}
+		m := outOfMemory.FindStringSubmatch(strings.TrimSpace(line))
+		if m == nil {
+			continue
+		}
+		at, err := strconv.ParseFloat(m[1], 64)
+		old := err == nil && now > 0 && now-at > recent
+		where, known := groups[m[2]]
+		foreign := known && group != "" && where != group || known && group == "" && (strings.Contains(where, "docker") || strings.Contains(where, "kubepods") || strings.Contains(where, "lxc"))
+		if !old && !foreign {
+			found = strings.TrimSpace(line)
+		}
+	}
+	return found
+}
 
 func (g *gatherer) memory() {
 	proc, err := procfs.NewFS(g.path("/proc"))
@@ -65,6 +98,7 @@ func (g *gatherer) memory() {
 			m.Killed, _ = strconv.ParseUint(strings.TrimSpace(n), 10, 64) // the kernel's own number
 		}
 	}
+	group := ""
 	if len(g.brokers) > 0 {
 		b := &g.brokers[0]
 		if status, err := b.proc.NewStatus(); err == nil {
@@ -72,6 +106,7 @@ func (g *gatherer) memory() {
 		}
 		if cgroups, err := b.proc.Cgroups(); err == nil {
 			for _, c := range cgroups {
+				group = c.Path
 				if n, err := strconv.ParseUint(g.word("/sys/fs/cgroup"+c.Path+"/memory.max"), 10, 64); err == nil { // "max": no limit
 					m.Limit = n
 				}
@@ -79,9 +114,7 @@ func (g *gatherer) memory() {
 		}
 	}
 	if m.Killed > 0 {
-		if line := outOfMemory.FindString(g.kernelLog()); line != "" {
-			m.KilledBroker = strings.TrimSpace(line)
-		}
+		m.KilledBroker = g.killed(g.kernelLog(), group)
 	}
 	g.add(m)
 }

@@ -18,6 +18,7 @@ func Diagnose(facts []Fact) (findings []Finding, end cause.Stage) {
 		end = p.end
 	}
 	p.form(end)
+	p.overridden(end)
 	ranked := p.Conclude(end)
 	if len(ranked) > 0 && ranked[0].Fit >= certain {
 		ranked = slices.DeleteFunc(ranked, func(f Finding) bool { return f.Fit < unlikely })
@@ -27,7 +28,7 @@ func Diagnose(facts []Fact) (findings []Finding, end cause.Stage) {
 
 // clientRules are those about the client's way, in the order of the way.
 var clientRules = []Rule[*patient]{
-	{cause.Name, []string{"lookup", "address"}, (*patient).name},
+	{cause.Name, []string{"lookup", "address", "name-server"}, (*patient).name},
 	{cause.TCP, []string{"dial"}, (*patient).tcp},
 	{cause.TLS, []string{"handshake"}, (*patient).tls},
 	{cause.Upgrade, []string{"upgrade"}, (*patient).upgrade},

@@ -12,6 +12,9 @@ type port struct {
 	tlsMQTT, tlsWS, tlsHTTP  []int // … inside of TLS
 	unavailable              []int // CONNECT is answered with return code 3
 	alerts                   []int // a TLS alert came back: a port of TLS that does not like our hello, or one that explains itself to it
+	pieces                   []int // CONNECT is answered when it comes three bytes at a time
+	within                   []int // TLS inside of TLS is answered
+	shutInside               []int // TLS is spoken, and then the connection is closed before anything was said
 	proxy                    []int // … after a PROXY header, and only then
 	other                    []seen[Opening]
 	shut                     []seen[Opening] // closed before anything was said
@@ -36,6 +39,20 @@ func (p *patient) port() (r port) {
 				r.other = append(r.other, o)
 			case HearSilence:
 				r.silent++
+			}
+		case f.Said == SayPieces:
+			if f.Heard == HearMQTT {
+				r.pieces = append(r.pieces, o.at)
+			} else if f.Heard == HearSilence {
+				r.silent++
+			}
+		case f.Said == SayTLSThen+SayTLS:
+			if f.Heard == HearTLS || f.Heard == HearAlert {
+				r.within = append(r.within, o.at)
+			}
+		case f.Said == SayTLSThen+SayNothing:
+			if f.Heard == HearClosed || f.Heard == HearReset {
+				r.shutInside = append(r.shutInside, o.at)
 			}
 		case f.Heard == HearMQTT && f.Said == SayMQTT && f.Status == 3:
 			// It speaks MQTT, if only to say that it is not available: so do ports that expect something else.
@@ -94,6 +111,19 @@ func (p *patient) mismatch(failed []int) bool {
 	evidence := func(at []int) []int { return slices.Concat(failed, at) }
 	plain := slices.Concat(r.mqtt, r.ws)
 	switch {
+	case len(r.pieces) > 0 && len(r.mqtt)+len(r.unavailable) == 0 && p.target.Scheme == "mqtt":
+		p.found(cause.CarrierOrCorpBlocksPort, 95, evidence(r.pieces),
+			means("The same CONNECT is answered when it is sent three bytes at a time: a filter on the way looks for MQTT and cuts it off.", "同样的 CONNECT 拆成三字节的小块发送就有应答：途中有过滤设备识别并切断 MQTT。"),
+			not(cause.ProtocolVersion, "the broker has accepted the same packet", "服务端接受了同样的报文"),
+			not(cause.MaxConnections, "there was room at the same time", "同一时刻还有空位"))
+		p.end = cause.TCP
+		return true
+	case p.secure() && len(r.within) > 0 && len(r.tlsMQTT)+len(r.tlsWS) == 0:
+		p.found(cause.PlainToTLSPort, 92, evidence(slices.Concat(r.tls, r.within)),
+			means("What ends TLS at port %d hands the rest on to a port that wants TLS itself: a second handshake inside of the first is answered.", "端口 %d 上终结 TLS 的代理把解密后的数据转给了一个自己也要求 TLS 的端口：在第一层 TLS 内再握手一次能得到应答。", p.target.Port),
+			step(cause.Text{EN: "In the proxy in front of the broker: one of the two", ZH: "在服务端前面的代理上，二选一"}, cause.Text{
+				EN: "# nginx, stream: speak TLS to the broker too\nproxy_ssl on;\n# or hand TLS through unopened: take \"ssl\" out of its listen line",
+				ZH: "# nginx stream：与服务端之间也用 TLS\nproxy_ssl on;\n# 或不解密直接转发：去掉 listen 行中的 ssl"}))
 	case p.captive():
 		p.found(cause.CaptivePortalOrAPIsolation, 90, evidence(r.http),
 			means("Whatever port is tried, a web page answers in place of the server: the login page of this Wi-Fi.", "无论连哪个端口，应答的都是网页而不是服务端：这是该 Wi-Fi 的认证页面。"))
@@ -165,6 +195,8 @@ func (p *patient) unanswered(failed []int) {
 	r := p.port()
 	evidence := slices.Concat(failed, r.tried)
 	switch {
+	case len(r.tls) > 0 && len(r.shutInside) > 0 && p.secure():
+		p.deadBehind(slices.Concat(failed, r.tls, r.shutInside))
 	case len(r.shut) > 0:
 		p.shutAtOnce(slices.Concat(failed, places(r.shut)))
 	case r.listened > 0 && r.silent == r.listened:
@@ -180,6 +212,14 @@ func (p *patient) unanswered(failed []int) {
 	default:
 		p.unclear(failed)
 	}
+}
+
+// deadBehind: TLS is ended by something that has nobody to hand the rest to.
+func (p *patient) deadBehind(evidence []int) {
+	at := means("TLS works at port %d, and then the connection is closed before anything was said: what ends TLS there does not reach the broker behind it.", "端口 %d 的 TLS 正常，但随后还没有发送任何数据连接就被关闭：终结 TLS 的代理连不上后面的服务端。", p.target.Port)
+	p.found(cause.BrokerNotRunning, 74, evidence, at, not(cause.TLSHandshakeFailed, "the handshake has succeeded", "握手已经成功"))
+	p.found(cause.ProxyProtocolMismatch, 56, evidence)
+	p.found(cause.MaxConnections, 54, evidence)
 }
 
 // shutAtOnce: the connection is closed before a word is said.

@@ -17,8 +17,12 @@ func (p *patient) upgrade() bool {
 	at := []int{u.at}
 	switch u.fact.Result {
 	case Upgraded:
-		if u.fact.Subprotocol != "" {
+		if u.fact.Confirmed() {
 			return false
+		}
+		if u.fact.Subprotocol != "" {
+			p.found(cause.WSSubprotocol, 95, at, means("The server opens the WebSocket for the subprotocol %s, which was not asked for; clients close it then.", "服务端建立的 WebSocket 使用了并未请求的子协议 %s；客户端会因此关闭连接。", u.fact.Subprotocol))
+			return true
 		}
 		p.found(cause.WSSubprotocol, 94, at, means("The server opens the WebSocket without confirming the subprotocol mqtt; browsers close it then.", "服务端建立了 WebSocket，但没有确认子协议 mqtt；浏览器会因此关闭连接。"))
 	case Answered:
@@ -70,6 +74,14 @@ func (p *patient) status(u seen[Upgrade]) {
 	}
 	if r := p.port(); len(r.mqtt) > 0 && !p.secure() || len(r.tlsMQTT) > 0 {
 		p.mismatch(at)
+		return
+	}
+	if rested := p.again(Rested); len(rested) > 0 {
+		p.found(cause.RateLimitOrBan, 92, append(at, rested[0].at),
+			means("The request is answered with status %d, and after five seconds in which nothing was tried with a WebSocket: somebody counts this address's requests by time.", "请求返回状态码 %d，停顿五秒之后同样的请求却成功：有设备在按时间限制本地址的请求次数。", f.Status))
+		return
+	}
+	if p.inFront(u) {
 		return
 	}
 	notPath := not(cause.WSPath, "none of the usual paths (/mqtt, /, /ws) is a WebSocket", "常见路径（/mqtt、/、/ws）都不是 WebSocket")

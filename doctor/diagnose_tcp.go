@@ -10,6 +10,10 @@ import (
 
 // name: is there an address?
 func (p *patient) name() bool {
+	p.slowNames()
+	if p.sinkhole() {
+		return true
+	}
 	if len(p.addresses) > 0 {
 		p.families()
 		return false
@@ -36,6 +40,97 @@ func (p *patient) name() bool {
 			"%s 是只在本地网络内有效的名称，只有支持 mDNS 的设备才能解析。请改用机器的 IP 地址。", p.target.Host)
 	}
 	p.found(cause.DNSMissingOrStale, 95, places(none), more...)
+	return true
+}
+
+// sinkhole: the name servers give an address that leads nowhere, as those do that keep advertisements or strangers' sites away.
+func (p *patient) sinkhole() bool {
+	void := where(p.lookups, func(l Lookup) bool {
+		return l.Result == Found && !slices.ContainsFunc(l.Addresses, func(a string) bool {
+			return a != "0.0.0.0" && a != "::"
+		})
+	})
+	if len(void) == 0 || len(where(p.lookups, func(l Lookup) bool { return l.Result == Found })) > len(void) {
+		return false
+	}
+	void0 := void[0].fact.Addresses[0]
+	evidence := append(places(void), places(of[HostsFile](p.Facts))...)
+	p.found(cause.DNSMissingOrStale, 92, evidence,
+		means("The answer for %s is %s, which leads nowhere: a name server with a list of unwanted sites (against advertising, for children) answers so, and so does a record that was entered as a stopgap.", "%s 的解析结果是 %s，无法连接：带拦截名单的 DNS（广告过滤、家长控制）会这样回答，临时占位的解析记录也是如此。", p.target.Host, void0))
+	p.found(cause.PhoneVPNOrDNS, 60, evidence, means("If it works on another network, this network's or this device's name server filters the name.", "如果换个网络就正常，说明当前网络或设备的 DNS 拦截了该域名。"))
+	return true
+}
+
+// slowLookup is how long a name may take, in milliseconds, before programs give up on it.
+const slowLookup = 2000
+
+// slowNames: the name is found, and late.
+func (p *patient) slowNames() {
+	late := where(p.lookups, func(l Lookup) bool { return l.Result == Found && l.Ms > slowLookup })
+	if len(late) == 0 {
+		return
+	}
+	evidence := places(late)
+	for _, n := range of[NameServer](p.Facts) {
+		evidence = append(evidence, n.at)
+	}
+	p.found(cause.DNSNoAnswer, 70, evidence,
+		means("The name was found only after %v: a name server does not answer or answers slowly, and programs that wait less long fail.", "解析域名用了 %v：有名称服务器没有应答或应答很慢，等待时间较短的程序会失败。", late[0].fact.Ms))
+}
+
+// overridden: this machine's own list of names says something else than the name servers, and the way ends.
+func (p *patient) overridden(end cause.Stage) {
+	own, servers := of[HostsFile](p.Facts), of[NameServer](p.Facts)
+	if len(own) == 0 || end == "" || end == cause.Use || end == cause.Stay {
+		return
+	}
+	fit, evidence, others := 60, []int{own[0].at}, ""
+	for _, s := range servers {
+		if s.fact.Result == Found && !slices.ContainsFunc(s.fact.Addresses, func(a string) bool { return slices.Contains(own[0].fact.Addresses, a) }) {
+			fit, evidence, others = 96, append(evidence, s.at), strings.Join(s.fact.Addresses, ", ")
+		}
+	}
+	if fit < 90 {
+		return
+	}
+	p.found(cause.DNSMissingOrStale, fit, evidence,
+		means("%s on this machine says that %s is %s, and comes before the name servers, which say %s.", "本机的 %s 把 %s 写成 %s，它优先于 DNS；而 DNS 的回答是 %s。", own[0].fact.File, p.target.Host, strings.Join(own[0].fact.Addresses, ", "), others),
+		step(cause.Text{EN: "Take the line out of the file", ZH: "删除该文件中的这一行"}, same("grep -n "+shellQuote(p.target.Host)+" "+own[0].fact.File)))
+}
+
+// shellQuote is a word as a shell takes it.
+func shellQuote(s string) string {
+	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:@%+=,") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// hairpin: the address is one of the next router's own, which does not lead its own network back in.
+func (p *patient) hairpin(first seen[Dial], evidence []int) bool {
+	next := where(p.pings, func(g Ping) bool {
+		return g.Received > 0 && g.neighbour() && g.Median < 5 && g.Address == first.fact.Address
+	})
+	if len(next) == 0 || !p.public() || p.near() || p.own() {
+		return false
+	}
+	p.found(cause.HairpinNAT, 86, append(evidence, next[0].at),
+		means("%s answers pings from no farther than the next router: it is the public address of the network that this machine is in. From inside, the router does not lead it on to the broker; from outside it may well work.",
+			"%s 的 ping 应答来自下一跳路由器：它就是本机所在网络自己的公网地址。从内部访问时路由器不会把它转给服务端；从外部访问可能是正常的。", first.fact.Address),
+		step(cause.Text{EN: "To find out", ZH: "确认方法"}, cause.Text{EN: "Try from mobile data, and here with the broker's own address in this network.", ZH: "用移动数据试一次；在内网则使用服务端的内网地址。"}))
+	p.found(cause.NATNoPortForward, 58, evidence)
+	return true
+}
+
+// tunnelled: the way leads into a VPN, and nothing comes back.
+func (p *patient) tunnelled(first seen[Dial], evidence []int) bool {
+	vpn := where(of[Route](p.Facts), func(r Route) bool { return r.VPN })
+	if len(vpn) == 0 || len(p.answers()) > 0 {
+		return false
+	}
+	p.found(cause.PhoneVPNOrDNS, 84, append(evidence, vpn[0].at),
+		means("The way to %s leads through the VPN %s, and nothing at all comes back from there: the VPN is up and passes nothing on, or does not know this address.", "到 %s 的流量走 VPN（%s），而那里没有任何回应：VPN 虽然显示已连接，但没有转发数据，或没有到该地址的路由。", first.fact.Address, vpn[0].fact.Interface),
+		step(cause.Text{EN: "To find out", ZH: "确认方法"}, cause.Text{EN: "Switch the VPN off and try again.", ZH: "关闭 VPN 后再试一次。"}))
 	return true
 }
 
@@ -85,6 +180,17 @@ func (p *patient) tcp() bool {
 			first = d
 			break
 		}
+	}
+	if portal := of[Portal](p.Facts); len(portal) > 0 {
+		p.found(cause.CaptivePortalOrAPIsolation, 95, append(places(portal), first.at),
+			means("Somebody on the way answers web requests for every address, and lets nothing else pass: the login page of this network.", "途中有设备冒充所有地址应答网页请求，其他流量一概不放行：这是该网络的认证页面。"))
+		return true
+	}
+	if first.fact.Result != Open && first.fact.Result != NetUnreachable && p.hairpin(first, []int{first.at}) {
+		return true
+	}
+	if (first.fact.Result == TimedOut || first.fact.Result == HostUnreachable) && p.tunnelled(first, append(places(p.pings), first.at)) {
+		return true
 	}
 	if p.otherPort(first) && first.fact.Result == Refused {
 		return true
@@ -364,6 +470,15 @@ func (p *patient) timedOutInside(first seen[Dial], there bool, evidence []int, n
 // quick is how soon, in milliseconds, a firewall rejects; the search for a machine in its network takes seconds.
 const quick = 900
 
+// quick is that limit for this way: what is far away answers later.
+func (p *patient) quick() Milliseconds {
+	var trip Milliseconds
+	for _, g := range p.pings {
+		trip = max(trip, g.fact.Median)
+	}
+	return quick + 2*trip
+}
+
 func (p *patient) hostUnreachable(first seen[Dial]) {
 	evidence := append(p.answers(), first.at)
 	r := first.fact.Rejected
@@ -372,7 +487,22 @@ func (p *patient) hostUnreachable(first seen[Dial]) {
 		return
 	}
 	there := len(p.answers()) > 0
-	if there || r == nil && first.fact.Ms < quick && !p.near() {
+	if r != nil && r.Code == TimeExceeded {
+		p.found(cause.HostDown, 60, evidence, means("The packets are passed on in a circle (%s says so): a router on the way has a wrong route, or the address is given to nobody.", "数据包在途中循环转发（%s 报告）：途中路由器的路由有误，或该地址没有分配给任何人。", r.From))
+		p.found(cause.NoPublicIP, 56, evidence)
+		if !p.public() {
+			p.found(cause.PrivateIPUsed, 75, evidence)
+		}
+		return
+	}
+	if there && first.fact.Ms >= p.quick() && (r == nil || !r.Prohibited) {
+		p.found(cause.HostDown, 82, evidence,
+			means("%s itself answers, and only after %v that the machine behind it cannot be reached: a router forwards the port to a machine that is not there.", "%s 本身有应答，但过了 %v 才报告后面的机器不可达：路由器把端口转发给了一台不在线的机器。", first.fact.Address, first.fact.Ms),
+			not(cause.HostFirewallReject, "a firewall rejects at once, and does not look for a machine for seconds", "防火墙会立即拒绝，不会花几秒去寻找机器"))
+		p.found(cause.NATNoPortForward, 62, evidence)
+		return
+	}
+	if there || r == nil && first.fact.Ms < p.quick() && !p.near() {
 		fit := 70
 		if there {
 			fit = 93

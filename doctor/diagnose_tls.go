@@ -227,16 +227,33 @@ func (p *patient) alert(h seen[Handshake]) {
 	switch n {
 	case 70:
 		p.found(cause.TLSVersion, 88, at)
-	case 40, 71:
-		p.found(cause.TLSCiphers, 60, at)
-		p.found(cause.SNIALPN, 45, at)
+	case 40, 71, 80:
+		ciphers, name := 60, 45
+		if len(where(p.handshakes, func(h Handshake) bool { return h.Variant == AllCiphers && h.Result == Alerted })) > 0 {
+			ciphers = 45 // every cipher was offered, in vain
+		}
+		if h.fact.Name == "" || n == 80 {
+			name = 72
+		}
+		p.found(cause.TLSCiphers, ciphers, at)
+		p.found(cause.SNIALPN, name, at, p.nameless(h.fact.Name))
 		p.found(cause.ClientCertRequired, 35, at)
 	case 112, 120:
-		p.found(cause.SNIALPN, 90, at)
+		p.found(cause.SNIALPN, 90, at, p.nameless(h.fact.Name))
 	case 48, 42, 46, 116:
 		p.clientCertificate(n, h.fact.Given, at)
 	default:
 		p.found(cause.TLSHandshakeFailed, 60, at, means("The server ends the handshake with alert %s.", "服务端以告警 %s 结束握手。", alertName(n)))
+	}
+}
+
+// nameless adds that an address says no name.
+func (p *patient) nameless(name string) detail {
+	if name != "" {
+		return func(*Finding) {}
+	}
+	return func(f *Finding) {
+		means("The address %s was given, and so the hello carries no server name: the server does not know which of its sites is meant. Use the name that its certificate is for.", "填写的是地址 %s，因此握手中没有服务器名称，服务器不知道要哪个站点。请改用证书上的域名。", p.target.Host)(f)
 	}
 }
 
@@ -271,6 +288,9 @@ func (p *patient) tlsEnded(h seen[Handshake]) {
 	if r := p.port(); len(r.shut) > 0 || r.listened > 0 && r.silent == r.listened {
 		p.unanswered(at)
 		return
+	}
+	if h.fact.Name == "" {
+		p.found(cause.SNIALPN, 58, at, p.nameless(""))
 	}
 	p.found(cause.TLSHandshakeFailed, 55, at, means("The connection ends as soon as TLS begins.", "TLS 一开始连接就断开。"))
 	p.found(cause.ProxyProtocolMismatch, 40, at)

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"picket/cause"
@@ -13,6 +14,9 @@ const (
 	NoSubprotocol = "no-subprotocol"
 	WithOrigin    = "origin"
 	NoOrigin      = "no-origin"
+	AnyPath       = "any-path"   // a path that no server has been told of
+	Redirected    = "redirected" // the path that the answer leads to
+	Rested        = "rested"     // the same, after five seconds in which nothing was tried
 )
 
 // Results of an Upgrade, beside TimedOut, WasClosed and WasReset.
@@ -34,7 +38,7 @@ type Upgrade struct {
 	Subprotocol string       `json:"subprotocol,omitempty"` // chosen by the server
 	Location    string       `json:"location,omitempty"`
 	Server      string       `json:"server,omitempty"` // the Server header
-	Body        string       `json:"body,omitempty"`   // the first line of the response's body, at most 120 bytes
+	Body        string       `json:"body,omitempty"`   // of the response's body, at most 1500 bytes on one line
 	Alert       int          `json:"alert,omitempty"`  // TLS alert in place of an answer
 	Bytes       string       `json:"bytes,omitempty"`  // of what is no HTTP, as a Go string literal
 	Ms          Milliseconds `json:"ms"`
@@ -47,10 +51,15 @@ func (u Upgrade) Outcome() Outcome {
 	switch {
 	case u.Variant != Plainly:
 		return Note
-	case u.Result == Upgraded && u.Subprotocol != "":
+	case u.Result == Upgraded && u.Confirmed():
 		return Good
 	}
 	return Bad
+}
+
+// Confirmed tells whether the server has chosen a subprotocol that was asked for.
+func (u Upgrade) Confirmed() bool {
+	return u.Subprotocol != "" && slices.ContainsFunc(strings.Split(u.Offered, ","), func(s string) bool { return strings.TrimSpace(s) == u.Subprotocol })
 }
 
 func (u Upgrade) Text() cause.Text {
@@ -62,11 +71,16 @@ func (u Upgrade) Text() cause.Text {
 		how = cause.Text{EN: how.EN + " with the origin " + u.Origin, ZH: how.ZH + "，带来源 " + u.Origin}
 	case NoOrigin:
 		how = cause.Text{EN: how.EN + " without an origin", ZH: how.ZH + "，不带来源"}
+	case Rested:
+		how = cause.Text{EN: how.EN + " after a pause of five seconds", ZH: how.ZH + "，停顿五秒之后"}
 	}
 	switch u.Result {
 	case Upgraded:
 		if u.Subprotocol == "" && u.Variant != NoSubprotocol {
 			return cause.Text{EN: how.EN + ": a WebSocket, but the server does not confirm the subprotocol mqtt", ZH: how.ZH + "：WebSocket 已建立，但服务端没有确认子协议 mqtt"}
+		}
+		if u.Subprotocol != "" && !u.Confirmed() {
+			return cause.Text{EN: how.EN + ": a WebSocket, but for the subprotocol " + u.Subprotocol + " and not for mqtt", ZH: how.ZH + "：WebSocket 已建立，但子协议是 " + u.Subprotocol + " 而不是 mqtt"}
 		}
 		return cause.Text{EN: fmt.Sprintf("%s: a WebSocket after %v", how.EN, u.Ms), ZH: fmt.Sprintf("%s：WebSocket 已建立，用时 %v", how.ZH, u.Ms)}
 	case Answered:

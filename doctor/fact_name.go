@@ -211,6 +211,66 @@ func (l Lookup) Text() cause.Text {
 	return Say("the name server cannot tell about %s (%s): %s", "名称服务器无法解析 %s（%s）：%s", l.Host, l.Record, l.Error)
 }
 
+// NameServer is what one name server of the system says of a name's IPv4 addresses.
+type NameServer struct {
+	Server    string       `json:"server"`
+	Host      string       `json:"host"`
+	Result    string       `json:"result"` // as of Lookup
+	Addresses []string     `json:"addresses,omitempty"`
+	TTL       int          `json:"ttl,omitempty"` // for how many seconds the answer holds
+	Ms        Milliseconds `json:"ms"`
+}
+
+func (NameServer) Kind() string       { return "name-server" }
+func (NameServer) Stage() cause.Stage { return cause.Name }
+func (NameServer) Outcome() Outcome   { return Note }
+
+func (n NameServer) Text() cause.Text {
+	switch n.Result {
+	case Found:
+		return Say("the name server %s says %s after %v, to be kept for %d s", "名称服务器 %s 回答 %s，用时 %v，可缓存 %d 秒", n.Server, strings.Join(n.Addresses, ", "), n.Ms, n.TTL)
+	case None:
+		return Say("the name server %s knows no IPv4 address of %s", "名称服务器 %s 没有 %s 的 IPv4 地址", n.Server, n.Host)
+	case TimedOut:
+		return Say("the name server %s does not answer within %v", "名称服务器 %s 在 %v 内没有应答", n.Server, n.Ms)
+	}
+	return Say("the name server %s cannot tell", "名称服务器 %s 无法回答", n.Server)
+}
+
+// HostsFile is that this machine has the name in a list of its own, which comes before the name servers.
+type HostsFile struct {
+	Host      string   `json:"host"`
+	File      string   `json:"file"`
+	Addresses []string `json:"addresses"`
+}
+
+func (HostsFile) Kind() string       { return "hosts-file" }
+func (HostsFile) Stage() cause.Stage { return cause.Name }
+func (HostsFile) Outcome() Outcome   { return Note }
+
+func (h HostsFile) Text() cause.Text {
+	return Say("%s on this machine says that %s is %s", "本机的 %s 写着 %s 是 %s", h.File, h.Host, strings.Join(h.Addresses, ", "))
+}
+
+// Route is by which interface this machine sends to an address.
+type Route struct {
+	Address   string `json:"address"`
+	Source    string `json:"source"` // this machine's own address for it
+	Interface string `json:"interface"`
+	VPN       bool   `json:"vpn,omitempty"` // the interface is a tunnel's
+}
+
+func (Route) Kind() string       { return "route" }
+func (Route) Stage() cause.Stage { return cause.Name }
+func (Route) Outcome() Outcome   { return Note }
+
+func (r Route) Text() cause.Text {
+	if r.VPN {
+		return Say("the way to %s leads through a VPN (%s)", "到 %s 的流量走 VPN（%s）", r.Address, r.Interface)
+	}
+	return Say("the way to %s leads over %s", "到 %s 的流量走 %s", r.Address, r.Interface)
+}
+
 // Classes of addresses.
 const (
 	Public    = "public"

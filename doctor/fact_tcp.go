@@ -45,6 +45,9 @@ type Rejection struct {
 	Prohibited bool `json:"prohibited"`
 }
 
+// TimeExceeded is the Code of a Rejection that is no refusal: the packet had been passed on too often (RFC 792).
+const TimeExceeded = -11
+
 func (Dial) Kind() string       { return "dial" }
 func (Dial) Stage() cause.Stage { return cause.TCP }
 
@@ -138,6 +141,26 @@ type Ping struct {
 	Received int          `json:"received"`
 	Median   Milliseconds `json:"median_ms,omitempty"`
 	Bytes    int          `json:"bytes"` // of a whole packet
+	// TTL is the time to live with which an answer arrived, IPv4 only; 0: the system does not tell. Each router on the way takes one off.
+	TTL int `json:"ttl,omitempty"`
+}
+
+// neighbour tells whether the answers came from no farther than the next machine: systems begin with 64, 128 or 255.
+func (p Ping) neighbour() bool { return p.TTL == 64 || p.TTL == 128 || p.TTL == 255 }
+
+// Portal is that somebody answers in HTTP at an address that nobody has: he answers for everybody.
+type Portal struct {
+	Address string `json:"address"` // one that is set aside for examples
+	Status  int    `json:"status"`
+	Where   string `json:"where,omitempty"` // the Location
+}
+
+func (Portal) Kind() string       { return "portal" }
+func (Portal) Stage() cause.Stage { return cause.TCP }
+func (Portal) Outcome() Outcome   { return Bad }
+
+func (p Portal) Text() cause.Text {
+	return Say("at %s, an address that nobody has, a web page answers (status %d %s): somebody on the way answers for every server", "没有人使用的地址 %s 上有网页应答（状态码 %d %s）：途中有设备在冒充所有服务器应答", p.Address, p.Status, p.Where)
 }
 
 func (Ping) Kind() string       { return "ping" }
@@ -157,6 +180,7 @@ const (
 	SayMQTT       = "mqtt"        // a CONNECT
 	SayTLS        = "tls"         // a ClientHello
 	SayHTTP       = "http"        // a request for WebSocket
+	SayPieces     = "mqtt-pieces" // a CONNECT, three bytes at a time
 	SayProxyV1    = "proxy-v1"    // a PROXY header of version 1, then what the URL promises
 	SayProxyV2    = "proxy-v2"    // of version 2
 	SayTLSThen    = "tls+"        // prefix: the same inside of TLS, as in "tls+mqtt"
@@ -199,6 +223,8 @@ var saidTexts = map[string]cause.Text{
 	SayProxyV2:              {EN: "with a PROXY header (version 2)", ZH: "先发 PROXY 头（版本 2）"},
 	SayTLSThen + SayMQTT:    {EN: "MQTT CONNECT inside TLS", ZH: "在 TLS 里发 MQTT CONNECT"},
 	SayTLSThen + SayHTTP:    {EN: "WebSocket (HTTP) inside TLS", ZH: "在 TLS 里发 WebSocket（HTTP）请求"},
+	SayPieces:               {EN: "MQTT CONNECT in pieces of three bytes", ZH: "把 MQTT CONNECT 拆成三字节的小块发送"},
+	SayTLSThen + SayTLS:     {EN: "TLS once more inside TLS", ZH: "在 TLS 里再发 TLS 握手"},
 	SayTLSThen + SayNothing: {EN: "nothing said inside TLS", ZH: "TLS 握手后什么都不发"},
 }
 

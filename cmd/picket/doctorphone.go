@@ -91,7 +91,7 @@ func elsewhere(ctx context.Context, u *url.URL) *setup.Phone {
 	} else {
 		p.App = "mqtt://" + u.Host
 		// A public address of this machine's router often cannot be reached from behind it: a phone elsewhere may well get there.
-		if a, err := netip.ParseAddr(u.Hostname()); p.Cause == cause.BrokerNotRunning && (err != nil || !a.IsPrivate()) {
+		if a, err := netip.ParseAddr(u.Hostname()); p.Cause == cause.BrokerNotRunning && (err != nil || a.IsGlobalUnicast() && !a.IsPrivate()) {
 			p.Cause = cause.HairpinNAT
 		} else {
 			p.URL = ""

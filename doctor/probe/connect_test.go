@@ -106,7 +106,7 @@ func TestWebSocket(t *testing.T) {
 		"a page": {func(w http.ResponseWriter, _ *http.Request) bool {
 			fmt.Fprint(w, "<html>")
 			return true
-		}, "/mqtt", Options{}, cause.ProxyNoUpgrade},
+		}, "/mqtt", Options{}, cause.WSPath},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -94,7 +94,14 @@ var (
 // parseRejection reads an ICMP message of proto: about which TCP connection of ours it is, and what it says.
 func parseRejection(proto int, b []byte, from netip.Addr) (about netip.AddrPort, r doctor.Rejection, ok bool) {
 	m, err := icmp.ParseMessage(proto, b)
-	if err != nil || m.Type != ipv4.ICMPTypeDestinationUnreachable && m.Type != ipv6.ICMPTypeDestinationUnreachable {
+	if err != nil {
+		return about, r, false
+	}
+	if late, isLate := m.Body.(*icmp.TimeExceeded); isLate {
+		to, ok := destination(proto, late.Data)
+		return to, doctor.Rejection{From: from.String(), Code: doctor.TimeExceeded, Name: "time exceeded: the packet was passed on in a circle"}, ok
+	}
+	if m.Type != ipv4.ICMPTypeDestinationUnreachable && m.Type != ipv6.ICMPTypeDestinationUnreachable {
 		return about, r, false
 	}
 	body, isUnreachable := m.Body.(*icmp.DstUnreach)
@@ -163,6 +170,19 @@ const (
 	pingWait = 1500 * time.Millisecond
 )
 
+// readHops reads a message with the time to live that it came with, where hops can tell.
+func readHops(conn *icmp.PacketConn, hops *ipv4.PacketConn, buf []byte) (n, ttl int, from net.Addr, err error) {
+	if hops == nil {
+		n, from, err = conn.ReadFrom(buf)
+		return n, 0, from, err
+	}
+	n, control, from, err := hops.ReadFrom(buf)
+	if control != nil {
+		ttl = control.TTL
+	}
+	return n, ttl, from, err
+}
+
 // ping sends some ICMP echo requests; nil where the system does not allow that.
 func ping(ctx context.Context, to netip.Addr) *doctor.Ping {
 	proto, networks, all := protoICMP, []string{"udp4", "ip4:icmp"}, "0.0.0.0"
@@ -190,6 +210,10 @@ func ping(ctx context.Context, to netip.Addr) *doctor.Ping {
 	defer stop()
 
 	f := &doctor.Ping{Address: to.String(), Bytes: 56}
+	hops := conn.IPv4PacketConn()
+	if hops != nil && hops.SetControlMessage(ipv4.FlagTTL, true) != nil {
+		hops = nil // the system does not tell
+	}
 	mark := int(time.Now().UnixNano() & 0xFFFF)
 	sent := make([]time.Time, pings)
 	var times []time.Duration
@@ -210,7 +234,7 @@ func ping(ctx context.Context, to netip.Addr) *doctor.Ping {
 			wake = end
 		}
 		_ = conn.SetReadDeadline(wake)
-		n, from, err := conn.ReadFrom(buf)
+		n, ttl, from, err := readHops(conn, hops, buf)
 		if err != nil {
 			if ctx.Err() != nil {
 				break
@@ -223,6 +247,7 @@ func ping(ctx context.Context, to netip.Addr) *doctor.Ping {
 		}
 		if echo, ok := m.Body.(*icmp.Echo); ok && echo.Seq >= 1 && echo.Seq <= f.Sent && !got[echo.Seq-1] {
 			got[echo.Seq-1] = true
+			f.TTL = ttl
 			times = append(times, time.Since(sent[echo.Seq-1]))
 		}
 	}

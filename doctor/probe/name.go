@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,6 +30,11 @@ func (p *prober) name(ctx context.Context) bool {
 	} else {
 		p.doing("looking up the name", "正在解析域名")
 		found = p.lookup(ctx)
+		p.names(ctx)
+		if len(found) > 0 && !slices.ContainsFunc(found, func(a netip.Addr) bool { return !a.IsUnspecified() }) {
+			p.add(self(networks()))
+			return false // 0.0.0.0 is no address: a connection to it would be one to this machine
+		}
 	}
 	near := networks()
 	p.add(self(near))
@@ -38,6 +44,7 @@ func (p *prober) name(ctx context.Context) bool {
 		p.addresses = append(p.addresses, a)
 		p.own = p.own || f.Own
 	}
+	p.route(near)
 	return len(found) > 0
 }
 
@@ -181,6 +188,33 @@ func prefixes(list string) (all []netip.Prefix) {
 		all = append(all, netip.MustParsePrefix(s))
 	}
 	return all
+}
+
+// tunnels are how interfaces of VPNs are called.
+var tunnels = []string{"tun", "tap", "wg", "ppp", "utun", "ipsec", "tailscale", "zt", "nordlynx", "proton", "vpn", "warp", "CloudflareWARP", "gpd"}
+
+// route says by which interface the first address is reached. No packet is sent for that.
+func (p *prober) route(near []network) {
+	if len(p.addresses) == 0 || p.own {
+		return
+	}
+	conn, err := net.Dial("udp", netip.AddrPortFrom(p.addresses[0], 9).String())
+	if err != nil {
+		return // told by the connection that is tried
+	}
+	defer conn.Close()
+	local, ok := conn.LocalAddr().(*net.UDPAddr)
+	if !ok {
+		return
+	}
+	source := local.AddrPort().Addr().Unmap().WithZone("")
+	for _, n := range near {
+		if n.self.WithZone("") == source {
+			vpn := slices.ContainsFunc(tunnels, func(prefix string) bool { return strings.HasPrefix(n.name, prefix) })
+			p.add(doctor.Route{Address: p.addresses[0].String(), Source: source.String(), Interface: n.name, VPN: vpn})
+			return
+		}
+	}
 }
 
 // classify says what kind of address a is.

@@ -64,6 +64,19 @@ func (p *prober) opening(ctx context.Context, a netip.Addr, port int, said strin
 			return heard(doctor.Opening{Heard: doctor.HearTLS, Name: tls.VersionName(secure.ConnectionState().Version)})
 		}
 		conn = secure
+		if say == doctor.SayTLS {
+			within := tls.Client(conn, p.anyTLS())
+			if err := within.HandshakeContext(ctx); err != nil {
+				return heard(tlsAnswer(err))
+			}
+			return heard(doctor.Opening{Heard: doctor.HearTLS})
+		}
+	}
+	if say == doctor.SayPieces {
+		if err := pieces(ctx, conn, hello()); err != nil {
+			return heard(ending(err))
+		}
+		return heard(answer(conn))
 	}
 	if out := p.words(say, conn); len(out) > 0 {
 		if _, err := conn.Write(out); err != nil {
@@ -73,6 +86,17 @@ func (p *prober) opening(ctx context.Context, a netip.Addr, port int, said strin
 		conn.SetDeadline(time.Now().Add(min(silence, limit)))
 	}
 	return heard(answer(conn))
+}
+
+// pieces writes a packet three bytes at a time, each in a segment of its own: who looks for a word in single segments does not find it.
+func pieces(ctx context.Context, conn net.Conn, packet []byte) error {
+	for part := range slices.Chunk(packet, 3) {
+		if _, err := conn.Write(part); err != nil {
+			return err
+		}
+		sleep(ctx, 15*time.Millisecond)
+	}
+	return nil
 }
 
 // answer reads what a server says first.
@@ -230,13 +254,13 @@ func (p *prober) openings(ctx context.Context, said ...string) []doctor.Opening 
 // seen.
 func (p *prober) listen(ctx context.Context) (secure bool) {
 	p.doing("finding out what the port speaks", "正在判断端口使用的协议")
-	said := []string{doctor.SayNothing, doctor.SayMQTT, doctor.SayTLS, doctor.SayHTTP, doctor.SayProxyV1, doctor.SayProxyV2}
+	said := []string{doctor.SayNothing, doctor.SayMQTT, doctor.SayTLS, doctor.SayHTTP, doctor.SayProxyV1, doctor.SayProxyV2, doctor.SayPieces}
 	first := p.openings(ctx, said...)
 	for _, f := range first {
 		p.add(f)
 	}
 	if first[2].Heard == doctor.HearTLS {
-		for _, f := range p.openings(ctx, doctor.SayTLSThen+doctor.SayMQTT, doctor.SayTLSThen+doctor.SayHTTP) {
+		for _, f := range p.openings(ctx, doctor.SayTLSThen+doctor.SayMQTT, doctor.SayTLSThen+doctor.SayHTTP, doctor.SayTLSThen+doctor.SayNothing, doctor.SayTLSThen+doctor.SayTLS) {
 			p.add(f)
 		}
 	}

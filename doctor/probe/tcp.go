@@ -102,7 +102,35 @@ func (p *prober) tcp(ctx context.Context) bool {
 		p.settle(doctor.UsualScheme(asked[0].Port))
 	}
 	p.lookAround(ctx)
+	p.portal(ctx)
 	return p.dialAgain(ctx, asked)
+}
+
+// nobody is an address that nobody has (RFC 5737).
+var nobody = netip.MustParseAddr("192.0.2.1")
+
+// portal finds out whether somebody on the way answers in HTTP for everybody, as the login page of a Wi-Fi does, when a web page has answered at the
+// target and the port of the broker has not.
+func (p *prober) portal(ctx context.Context) {
+	web := slices.ContainsFunc(p.facts, func(f doctor.Fact) bool {
+		o, is := f.(doctor.Opening)
+		return is && o.Port == 80 && o.Heard == doctor.HearHTTP
+	})
+	if !web || p.own {
+		return
+	}
+	conn, _ := p.dial(ctx, nobody, 80, doctor.Again, min(p.Limit, time.Second))
+	if conn == nil {
+		return
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(min(p.Limit, answerLimit)))
+	if _, err := conn.Write([]byte("GET / HTTP/1.1\r\nHost: " + nobody.String() + "\r\nConnection: close\r\n\r\n")); err != nil {
+		return
+	}
+	if o := answer(conn); o.Heard == doctor.HearHTTP {
+		p.add(doctor.Portal{Address: nobody.String(), Status: o.Status, Where: o.Where})
+	}
 }
 
 // dialAgain tries once more what did not answer: what opens now is kept away only from time to time.

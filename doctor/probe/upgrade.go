@@ -9,6 +9,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,7 +32,7 @@ func (p *prober) upgrade(ctx context.Context) bool {
 	f, _ := p.ask(ctx, ask{path: p.target.Path, subprotocol: "mqtt", origin: p.Origin})
 	p.add(f)
 	switch {
-	case f.Result == doctor.Upgraded && f.Subprotocol != "":
+	case f.Result == doctor.Upgraded && f.Confirmed():
 		return true
 	case f.Result == doctor.Upgraded:
 		return false
@@ -53,6 +55,10 @@ func (p *prober) askAgain(ctx context.Context, f doctor.Upgrade) {
 			more = append(more, ask{doctor.OtherPath, path, "mqtt", p.Origin})
 		}
 	}
+	more = append(more, ask{doctor.AnyPath, "/" + randomID(), "mqtt", p.Origin})
+	if path, ok := p.leadsTo(f.Location); ok {
+		more = append(more, ask{doctor.Redirected, path, "mqtt", p.Origin})
+	}
 	more = append(more, ask{doctor.NoSubprotocol, p.target.Path, "", p.Origin})
 	if p.Origin != "" {
 		more = append(more, ask{doctor.NoOrigin, p.target.Path, "mqtt", ""})
@@ -70,9 +76,27 @@ func (p *prober) askAgain(ctx context.Context, f doctor.Upgrade) {
 		again, _ := p.ask(ctx, a)
 		p.add(again)
 	}
+	if slices.Contains([]int{http.StatusForbidden, http.StatusTooManyRequests, http.StatusServiceUnavailable}, f.Status) {
+		p.doing("waiting five seconds before another try", "等待五秒后重试")
+		sleep(ctx, longPause)
+		rested, _ := p.ask(ctx, ask{doctor.Rested, p.target.Path, "mqtt", p.Origin})
+		p.add(rested)
+	}
 	for _, f := range p.openings(ctx, doctor.SayMQTT) { // a broker may speak both, or a page of errors hide a plain port
 		p.add(f)
 	}
+}
+
+// leadsTo is the path that a Location leads to, if it is one of the same host.
+func (p *prober) leadsTo(location string) (path string, ok bool) {
+	u, err := url.Parse(location)
+	if err != nil || location == "" || u.Host != "" && !strings.EqualFold(u.Hostname(), p.target.Host) || u.Path == "" || u.Path == p.target.Path {
+		return "", false
+	}
+	if !strings.HasPrefix(u.Path, "/") {
+		return "/" + u.Path, true
+	}
+	return u.RequestURI(), true
 }
 
 // http2 finds out whether the server speaks HTTP/2 when a client does not insist on HTTP/1.1.
@@ -150,10 +174,9 @@ func readAnswer(f *doctor.Upgrade, conn io.Reader) (date time.Time) {
 		f.Result = doctor.Upgraded
 		return date
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, 1024))
+	body, err := io.ReadAll(io.LimitReader(response.Body, 4096))
 	if err == nil || errors.Is(err, io.ErrUnexpectedEOF) || len(body) > 0 {
-		line, _, _ := strings.Cut(strings.TrimSpace(string(body)), "\n")
-		f.Body = doctor.Printable(line, 120)
+		f.Body = doctor.Printable(strings.Join(strings.Fields(string(body)), " "), 1500)
 	}
 	return date
 }

@@ -1,10 +1,12 @@
 // Package access decides who a client is and what it may do: password and ACL files, certificates, SCRAM-SHA-256.
 //
-// A [Policy] is an immutable snapshot, made from a [Config] by [Load]; a reload makes a new one beside the old. Nothing here
-// blocks but [Load] (files) and [Policy.Authenticate] (hashing, as long as the password file's iterations take).
+// It is the one judge: whether a client may connect is asked of a [Policy], and what it may do then of its [Client]. A Policy is an immutable
+// snapshot, made from a [Config] by [Load]; a reload makes a new one beside the old. An answer is yes, no with a cause, or [Later]: it takes time to
+// be had, and whoever asked goes and gets it where that holds nobody up. Nothing here blocks but that, and [Load] (files).
 package access
 
 import (
+	"context"
 	"net/netip"
 
 	"picket/cause"
@@ -30,7 +32,9 @@ type Config struct {
 	ClientIDPrefixes  string
 	// SubscribeUnchecked keeps mosquitto's own behaviour, where an ACL file never refuses SUBSCRIBE and only filters deliveries.
 	SubscribeUnchecked bool
-	Source             string // "FILE:LINE" of the first directive
+	// Authority is asked before the files are; nil: they alone decide. It is none of a configuration file's.
+	Authority Authority
+	Source    string // "FILE:LINE" of the first directive
 }
 
 // Login is what a client shows at CONNECT.
@@ -46,9 +50,39 @@ type Login struct {
 	Certified bool
 }
 
-// Decision is the answer to a question; Cause is empty exactly when Allow is true.
+// Decision is the answer to a question: yes if Allow is true, not yet if Later is not nil, and otherwise no, for Cause.
 type Decision struct {
 	Allow bool
-	Cause cause.ID
-	Text  string // facts for the log, never a secret
+	Cause cause.ID // of a no, and empty otherwise
+	Text  string   // facts for the log and the client, never a secret
+	Later *Later   // the answer takes time; nil: it is here
+	Grant any      // for [Client.Grant], with a yes to [Authority.Connect]
+}
+
+// Later is an answer that takes time.
+type Later struct {
+	// Computes tells that getting it keeps a processor busy, as hashing a password does, rather than waiting for somebody else. The two are
+	// bounded apart from one another: slow neighbours must not keep passwords from being checked.
+	Computes bool
+	// Get gets it, and may block until ctx ends. What it returns has no Later.
+	Get func(ctx context.Context) Decision
+}
+
+// Action is what a client wants to do with a topic.
+type Action byte
+
+// What an [Authority] is asked about.
+const (
+	Publish   Action = iota + 1 // to publish to a topic name, a will and a command to $CONTROL included
+	Subscribe                   // to subscribe to a topic filter, which may be a shared one
+	Deliver                     // to be sent a message with a topic name. The answer has to be there at once
+)
+
+// Authority decides in place of the files of a [Policy], or leaves it to them: something that other programs tell who may do what. Its methods are
+// called on event loops by many at once and must not block; what takes time is answered [Later].
+type Authority interface {
+	// Connect decides about a login. ok is false if that is left to the files.
+	Connect(l Login) (d Decision, ok bool)
+	// Authorize decides what a client may do with a topic name or filter, mount point included. ok is false if that is left to the files.
+	Authorize(c *Client, a Action, topic string) (d Decision, ok bool)
 }

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"picket/cause"
 	"picket/topic"
 )
 
@@ -142,118 +141,6 @@ type rules struct {
 	anonymous *ruleset            // topic lines before the first user line; never nil
 	users     map[string]*ruleset // topic lines by user
 	patterns  *ruleset            // pattern lines; nil when there are none
-}
-
-// ACL is what one client may do. It keeps the client's names and refers to the policy's rules: small enough to have one for
-// each connection. Safe for concurrent use. Topics and filters carry the listener's mount point, as in mosquitto.
-type ACL struct {
-	user     *ruleset
-	patterns *ruleset
-	username string
-	clientID string
-	// Dangerous says which name has a + or #, which a pattern rule would take for a wildcard: "", "username" or "client id".
-	// The pattern rules then grant nothing. mosquitto logs: ACL denying access to client with dangerous ...
-	Dangerous string
-
-	unchecked bool
-}
-
-// ACL returns what a client may do, or nil if everything because there is no ACL file. username is empty for anonymous clients.
-func (p *Policy) ACL(username, clientID string) *ACL {
-	if p.rules == nil {
-		return nil
-	}
-	a := &ACL{username: username, clientID: clientID, patterns: p.rules.patterns, unchecked: p.config.SubscribeUnchecked}
-	if username == "" {
-		a.user = p.rules.anonymous
-	} else {
-		a.user = p.rules.users[username]
-	}
-	if a.patterns != nil {
-		switch {
-		case strings.ContainsAny(username, "+#"):
-			a.Dangerous = "username"
-		case strings.ContainsAny(clientID, "+#"):
-			a.Dangerous = "client id"
-		}
-		if a.Dangerous != "" {
-			a.patterns = nil
-		}
-	}
-	return a
-}
-
-// Write reports whether the client may publish to a topic name. The caller's cause for a refusal is [cause.ACLPublishDenied].
-func (a *ACL) Write(name string) bool { return a.decide(name, write) }
-
-// Read reports whether a message with this topic name may be delivered to the client. The caller's cause for a refusal is
-// [cause.ACLReadDenied].
-func (a *ACL) Read(name string) bool { return a.decide(name, read) }
-
-// decide asks the user's rules first and the patterns then: an allowing rule of the user wins over a denying pattern, as in mosquitto.
-func (a *ACL) decide(name string, r right) bool {
-	switch a.user.decide(name, r) {
-	case denied:
-		return false
-	case r:
-		return true
-	}
-	return a.expand(func(f string) bool { return topic.Match(f, name) }).decide(name, r) == r
-}
-
-// Subscribe decides about a SUBSCRIBE to a filter, which may be a shared one.
-//
-// mosquitto's ACL file never refuses a SUBSCRIBE: it filters deliveries, and a client whose every message is withheld waits
-// for ever without a word. Here a filter is refused when the rules let nothing through to it: when every readable part (each
-// reading rule, cut down to what the filter matches) is empty or wholly covered by one denying rule. Everything else is accepted,
-// and deliveries are filtered by [ACL.Read], because a filter may well be wider than what its owner may read ("#" of a
-// user who may read "home/#"). A filter that a denial spares but that several denials together cover is accepted: the answer errs
-// on the side of mosquitto. With acl_subscribe_unchecked nothing is refused.
-func (a *ACL) Subscribe(filter string) Decision {
-	if a.unchecked {
-		return Decision{Allow: true}
-	}
-	full := filter
-	_, filter, _ = topic.SplitShare(filter)
-	if !topic.HasWildcard(filter) {
-		if a.Read(filter) {
-			return Decision{Allow: true}
-		}
-	} else {
-		if a.user.readable(filter, a.user) {
-			return Decision{Allow: true}
-		}
-		patterns := a.expand(func(f string) bool { return Overlap(f, filter) })
-		if patterns.readable(filter, a.user, patterns) {
-			return Decision{Allow: true}
-		}
-	}
-	text := "no rule of the acl_file lets this client read anything that " + full + " matches"
-	if a.Dangerous != "" {
-		text += "; its " + a.Dangerous + " has a wildcard, so pattern rules grant nothing"
-	}
-	return Decision{Cause: cause.ACLSubscribeDenied, Text: text}
-}
-
-// expand returns the pattern rules with the client's names put in, as far as they concern the question. Rules with %u do not
-// count for clients without a user name.
-func (a *ACL) expand(concerns func(filter string) bool) *ruleset {
-	if a.patterns == nil {
-		return nil
-	}
-	out := new(ruleset)
-	for _, rs := range [][]rule{a.patterns.deny, a.patterns.allow} {
-		for _, r := range rs {
-			if a.username == "" && strings.Contains(r.filter, "%u") {
-				continue
-			}
-			r.filter = substitute(r.filter, a.clientID, a.username)
-			if r.filter != "" && concerns(r.filter) {
-				out.add(r)
-			}
-		}
-	}
-	return out
 }
 
 // substitute puts the client id in for %c and the user name for %u, in one pass: a %u in a client id stays what it is.

@@ -2,6 +2,7 @@ package access
 
 import (
 	"cmp"
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -80,9 +81,26 @@ func (p *Policy) Strangers() []string {
 	return names
 }
 
-// Slow reports whether Authenticate hashes a password for this login; when not, it is as quick as a map lookup.
-func (p *Policy) Slow(l Login) bool {
-	return p.users != nil && !l.Certified && l.HasUsername && l.HasPassword && p.ClientID(l.ClientID).Allow
+// Connect decides whether a client may connect. The answer comes later where a password has to be hashed.
+func (p *Policy) Connect(l Login) Decision {
+	if d := p.ClientID(l.ClientID); !d.Allow {
+		return d
+	}
+	if p.config.Authority != nil {
+		if d, ok := p.config.Authority.Connect(l); ok {
+			return d
+		}
+	}
+	if p.users != nil && !l.Certified && l.HasUsername && l.HasPassword {
+		return Decision{Later: &Later{Computes: true, Get: func(context.Context) Decision { return p.Authenticate(l) }}}
+	}
+	return p.Authenticate(l)
+}
+
+// MayStillPublish decides whether the client that once published a message to a topic name may do so under these rules (check_retain_source).
+func (p *Policy) MayStillPublish(username, clientID, name string) Decision {
+	c := p.Client(Login{ClientID: clientID, HasUsername: username != "", Username: username}, Decision{})
+	return c.Publish(name)
 }
 
 // ClientID decides by the client identifier alone (clientid_prefixes).
@@ -93,9 +111,8 @@ func (p *Policy) ClientID(id string) Decision {
 	return Decision{Cause: cause.ClientIDPrefix, Text: "the client id does not begin with " + p.config.ClientIDPrefixes}
 }
 
-// Authenticate decides whether a client may connect. It takes as long for an unknown user as for a known one, and as long for
-// a wrong password as for the right one. That is milliseconds when there is a password file (see Slow): call it where that
-// holds nobody up, and bound how many run at once.
+// Authenticate decides by the files whether a client may connect, at once. It takes as long for an unknown user as for a known one, and as
+// long for a wrong password as for the right one. That is milliseconds when there is a password file: [Policy.Connect] puts it off then.
 //
 // As in mosquitto, a user name without any password file counts for nothing: such a client is let in where anonymous ones are.
 func (p *Policy) Authenticate(l Login) Decision {

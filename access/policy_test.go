@@ -97,7 +97,7 @@ func TestAuthenticate(t *testing.T) {
 	}
 }
 
-func TestSlow(t *testing.T) {
+func TestPasswordsAreCheckedLater(t *testing.T) {
 	file := passwords(t, map[string]string{"ann": hashed(t, PBKDF2, "a")})
 	full := Login{HasUsername: true, Username: "zoe", HasPassword: true}
 	certified := full
@@ -114,8 +114,8 @@ func TestSlow(t *testing.T) {
 		{Config{PasswordFile: file, ClientIDPrefixes: "x"}, full, false},
 		{Config{}, full, false},
 	} {
-		if got := load(t, c.config).Slow(c.login); got != c.want {
-			t.Errorf("%+v, %+v: Slow = %v", c.config, c.login, got)
+		if got := load(t, c.config).Connect(c.login).Later != nil; got != c.want {
+			t.Errorf("%+v, %+v: later: %v", c.config, c.login, got)
 		}
 	}
 }

@@ -233,7 +233,7 @@ func (w *worker) tellAttempts(c *connection, recent []attemptRecord, now time.Ti
 		if age := now.Sub(r.at); age < attemptsKept {
 			list = append(list, Attempt{
 				Seconds: max(0, int(age.Seconds())), Cause: r.cause, Port: r.port, MQTT: versionName(r.version),
-				User: compareUsers(r, s.user), Client: half(r.client), Count: r.count,
+				User: compareUsers(r, s.rules.Load().Username), Client: half(r.client), Count: r.count,
 			})
 		}
 	}
@@ -286,22 +286,16 @@ func half(id string) string {
 	return string(r[:min((len(r)+1)/2, 12)]) + "…"
 }
 
-// mayWatch tells whether a client has proved who it is and whether its address is its own: the rules of CONNECT have checked a password or a
-// certificate, and there is no proxy that gives all its clients one address.
-func (c *connection) mayWatch() bool {
-	info := c.conn.Info()
-	return info.Remote.IsValid() && !info.Forwarded && (c.s.certified || c.s.named && c.s.policy.Config().PasswordFile != "")
-}
-
 // watchAttempts answers a SUBSCRIBE to [AttemptsTopic].
 func (c *connection) watchAttempts() (packet.Code, string) {
-	b := c.b
+	b, info := c.b, c.conn.Info()
+	d := c.s.rules.Load().WatchAttempts(!info.Remote.IsValid() || info.Forwarded)
 	switch {
-	case !c.mayWatch():
+	case !d.Allow:
 	case !b.attempts.watch(c):
 		return packet.QuotaExceeded, b.report(incident{cause: cause.SubscriptionsFull, seen: AttemptsTopic}, "Denied SUBSCRIBE from %s (q0, '%s')", c.s.id, AttemptsTopic)
 	default:
 		return packet.GrantedQoS0, ""
 	}
-	return packet.NotAuthorized, b.report(incident{cause: cause.AttemptsHidden, seen: cause.AttemptsHidden.Reason()}, "Denied SUBSCRIBE from %s (q0, '%s')", c.s.id, AttemptsTopic)
+	return packet.NotAuthorized, b.report(incident{cause: d.Cause, seen: d.Text}, "Denied SUBSCRIBE from %s (q0, '%s')", c.s.id, AttemptsTopic)
 }

@@ -63,6 +63,7 @@ type Broker struct {
 
 	workers   sync.Pool
 	hashing   chan struct{} // bounds how many passwords are hashed at once
+	fetching  chan struct{} // bounds how many answers of others are waited for at once
 	listeners *listener.Set
 	reloading sync.Mutex
 	gate      atomic.Pointer[chan struct{}] // not nil while a reload is due or under way: CONNECT waits until it is closed
@@ -103,7 +104,8 @@ func Start(c Config, log *logging.Logger) (*Broker, error) {
 	b := &Broker{
 		log: log, index: topic.NewIndex[*Session](),
 		sessions: make(map[string]*Session), fights: make(map[string]fight),
-		hashing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)), stopping: make(chan struct{}), started: time.Now(),
+		hashing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)), fetching: make(chan struct{}, maxFetches),
+		stopping: make(chan struct{}), started: time.Now(),
 	}
 	b.retained = newRetained(&b.memory)
 	b.queued.CountIn(account{&b.memory, heldQueued})

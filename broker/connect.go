@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -134,7 +135,7 @@ func (c *connection) connect(w *worker, p *packet.Connect) error {
 		c.refuse(w, *r)
 		return nil
 	}
-	if p.Will != nil && (topic.CheckName([]byte(p.Will.Topic)) != nil || reserved(p.Will.Topic)) {
+	if p.Will != nil && (topic.CheckName([]byte(p.Will.Topic)) != nil || access.NeverPublished(p.Will.Topic)) {
 		return &packet.Error{Code: packet.TopicNameInvalid, Clause: "MQTT-3.1.3-11", Text: "a will topic that nobody may publish to"}
 	}
 	if r := c.judgeWill(p, t, info.Listener); r != nil {
@@ -175,11 +176,12 @@ func (c *connection) connect(w *worker, p *packet.Connect) error {
 	if p.Props.Has(packet.AuthenticationMethod) {
 		return c.beginExchange(w, a)
 	}
-	if delay := b.takeoverDelay(login.ClientID); delay > 0 || policy.Slow(*login) {
-		c.judgeElsewhere(w, a, delay)
-		return nil
+	if d := policy.Connect(*login); d.Later != nil {
+		c.checking.Store(true)
+		c.elsewhere(w, func() { d = b.get(c, d.Later) }, func(w *worker) { c.decide(w, a, d) })
+	} else {
+		c.decide(w, a, d)
 	}
-	c.decide(w, a, policy.Authenticate(*login))
 	return nil
 }
 
@@ -188,13 +190,14 @@ type attempt struct {
 	connect *packet.Connect
 	login   access.Login
 	policy  *access.Policy
-	owned   bool // the session is this node's
+	owned   bool           // the session is this node's
+	client  *access.Client // whom the policy has let in; nil until then
 }
 
 // elsewhere pauses reading, does what takes time in a goroutine, and then goes on with the connection. It starts only when this batch is over, so
 // that two goroutines never look at the connection at once.
 func (c *connection) elsewhere(w *worker, work func(), then func(w *worker)) {
-	b := c.b
+	b, before := c.b, c.phase
 	c.phase = authenticating
 	c.conn.Pause()
 	w.later = append(w.later, func() {
@@ -207,7 +210,7 @@ func (c *connection) elsewhere(w *worker, work func(), then func(w *worker)) {
 				if c.left {
 					return
 				}
-				c.phase = awaitConnect
+				c.phase = before
 				then(w)
 				again = c.phase == authenticating
 			})
@@ -224,37 +227,6 @@ func (b *Broker) waitFor(c <-chan struct{}) {
 	case <-c:
 	case <-b.stopping:
 	}
-}
-
-// judgeElsewhere authenticates the client where that holds nobody up; a bounded number at once.
-func (c *connection) judgeElsewhere(w *worker, a *attempt, delay time.Duration) {
-	b := c.b
-	c.checking.Store(true)
-	d := access.Decision{Cause: cause.ServerShuttingDown, Text: "the broker is being stopped"}
-	c.elsewhere(w, func() {
-		if delay > 0 {
-			select {
-			case <-time.After(delay):
-			case <-b.stopping:
-				return
-			}
-		}
-		began := time.Now()
-		b.strain.passwords.enter(began)
-		select {
-		case b.hashing <- struct{}{}:
-		case <-b.stopping:
-			return
-		}
-		defer func() { <-b.hashing }()
-		b.strain.passwords.leave(began, time.Now())
-		c.hand.Lock()
-		left := c.left
-		c.hand.Unlock()
-		if !left { // else nobody waits for the answer any more
-			d = a.policy.Authenticate(a.login)
-		}
-	}, func(w *worker) { c.decide(w, a, d) })
 }
 
 func (c *connection) decide(w *worker, a *attempt, d access.Decision) {
@@ -274,7 +246,23 @@ func (c *connection) decide(w *worker, a *attempt, d access.Decision) {
 		c.refuse(w, *r)
 		return
 	}
-	c.accept(w, a, nil)
+	a.client = a.policy.Client(a.login, d)
+	c.admitted(w, a, nil)
+}
+
+// admitted goes on with a client that has shown who it is: where two fight over one client identifier, each has to wait before it takes it over.
+func (c *connection) admitted(w *worker, a *attempt, exchange *packet.Properties) {
+	b := c.b
+	if delay := b.takeoverDelay(a.login.ClientID); delay > 0 {
+		c.elsewhere(w, func() {
+			select {
+			case <-time.After(delay):
+			case <-b.stopping:
+			}
+		}, func(w *worker) { c.accept(w, a, exchange) })
+		return
+	}
+	c.accept(w, a, exchange)
 }
 
 // outdated tells whether a CONNECT was judged by rules that are not in force any more, or soon will not be.
@@ -288,12 +276,10 @@ func (c *connection) outdated(a *attempt) bool {
 // policyOf is the rules in force for the clients of a connection's listener.
 func (b *Broker) policyOf(c *connection) *access.Policy {
 	t := b.settings.Load()
-	for _, l := range t.Listeners {
-		if l == c.from || listenerKey(l) == listenerKey(c.from) {
-			return t.policies[l.Security]
-		}
+	if slices.Contains(t.Listeners, c.from) {
+		return t.policies[c.from.Security]
 	}
-	return t.policies[0]
+	return t.policies[b.securityOf(t, listenerKey(c.from))] // a reload has replaced the listener by one for the same socket
 }
 
 // negotiate keeps what an MQTT 5 client asks for.
@@ -399,19 +385,19 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 		c.end(w)
 		return
 	}
-	s.user = a.login.Username
-	s.policy, s.acl = a.policy, a.policy.ACL(a.login.Username, a.login.ClientID)
-	if s.acl != nil && s.acl.Dangerous != "" {
+	s.rules.Store(a.client)
+	if what := a.client.Dangerous; what != "" {
 		name := s.id
-		if s.acl.Dangerous == "username" {
-			name = s.user
+		if what == "username" {
+			name = a.client.Username
 		}
-		b.notice(logging.Notice, cause.ACLDangerousName, "ACL denying access to client with dangerous %s \"%s\"", s.acl.Dangerous, name)
+		b.notice(logging.Notice, cause.ACLDangerousName, "ACL denying access to client with dangerous %s \"%s\"", what, name)
 	}
-	s.named, s.certified = a.login.HasUsername, a.login.Certified
 	s.mount = info.Listener.MountPoint
 	s.expiry = expiry
-	s.will = message
+	if s.will = message; message != nil {
+		message.of = s
+	}
 	if !present {
 		s.out = session.NewOutbox(session.Limits{}, expiry > 0, &b.queued)
 	}
@@ -506,8 +492,8 @@ func (b *Broker) logConnected(c *connection, m *will) {
 	if c.bridge {
 		kind = "bridge"
 	}
-	if c.s.user != "" {
-		user = ", u'" + c.s.user + "'"
+	if name := c.s.rules.Load().Username; name != "" {
+		user = ", u'" + name + "'"
 	}
 	b.log.Printf(logging.Notice, "New %s connected from %s as %s (p%d, c%d, k%d%s).", kind, c.address(), c.s.id, logVersion(c.version), bit(c.clean), c.keepAlive, user)
 	if m == nil {

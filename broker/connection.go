@@ -83,6 +83,7 @@ type negotiated struct {
 	assigned   bool            // the client identifier is ours
 	exchange   access.Exchange // enhanced authentication under way
 	authMethod string
+	answers    map[question]access.Decision // what has been fetched for the packet that is read again
 }
 
 func (c *connection) opt() *negotiated {
@@ -138,7 +139,7 @@ func (c *connection) host() string {
 func (b *Broker) Accept(conn listener.Conn) listener.Client {
 	info := conn.Info()
 	c := &connection{b: b, conn: conn, from: info.Listener, accepted: b.clock.Load()}
-	c.s = &Session{b: b, conn: c}
+	c.s = b.blank(c)
 	c.local = info.ProxyTLS == nil && !info.Foreign && (!info.Remote.IsValid() || info.Remote.Addr().Unmap().IsLoopback())
 	if !b.welcome(c) {
 		return nil
@@ -195,7 +196,9 @@ func (c *connection) Read(lw listener.Worker, in []byte) (n, need int) {
 				c.fail(w, err)
 				return len(in), 0
 			}
-			n += taken
+			if n += taken; taken == 0 {
+				break
+			}
 			continue
 		}
 		if total == 4 && c.phase == connected && acknowledges(rest[0]) {
@@ -209,7 +212,11 @@ func (c *connection) Read(lw listener.Worker, in []byte) (n, need int) {
 		}
 		n += total
 		w.count.packetsIn++
-		if err := c.handle(w, rest[0], rest[head:total]); err != nil {
+		if err := c.handle(w, rest[0], rest[head:total]); err == errAgain {
+			n -= total
+			w.count.packetsIn--
+			break
+		} else if err != nil {
 			c.fail(w, err)
 			return len(in), 0
 		}

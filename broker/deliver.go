@@ -54,7 +54,7 @@ func (w *worker) routeTo(k int) (matched int) {
 	r := &w.run
 	to := &r.route.receivers[k]
 	w.serve(to.s, func() {
-		if len(r.routes) == 0 || to.s.acl == nil {
+		if len(r.routes) == 0 || to.s.rules.Load().Unlimited() {
 			matched = w.deliverAllowed(to, r.route.name, 0, r.n)
 			return
 		}
@@ -353,7 +353,7 @@ queue:
 		case d.Released:
 			w.ids = append(w.ids[:0], session.PacketID(d.Seq))
 			w.acknowledgeAll(c, packet.PUBREL, packet.Success, "", w.ids)
-		case s.acl != nil && !s.acl.Read(d.Message.Topic):
+		case !s.rules.Load().Deliver(d.Message.Topic).Allow:
 			// Allowed when it was queued, and not any more.
 			w.b.report(incident{cause: cause.ACLReadDenied}, "")
 			s.out.Refuse(d.Seq)

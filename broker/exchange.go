@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"picket/access"
 	"picket/cause"
 	"picket/packet"
 )
@@ -63,7 +64,7 @@ func (c *connection) exchange(w *worker, data []byte) error {
 	}
 	m.exchange = nil
 	if c.phase == connected {
-		if user != c.s.user {
+		if user != c.s.rules.Load().Username {
 			return &packet.Error{Code: packet.NotAuthorized, Clause: "MQTT-4.12.1-2", Text: "re-authentication as another user"}
 		}
 		c.send(w, &packet.Auth{Code: packet.Success, Props: props})
@@ -75,7 +76,8 @@ func (c *connection) exchange(w *worker, data []byte) error {
 		return nil
 	}
 	a.login.HasUsername, a.login.Username = true, user
-	c.accept(w, a, props)
+	a.client = a.policy.Client(a.login, access.Decision{Allow: true})
+	c.admitted(w, a, props)
 	return nil
 }
 

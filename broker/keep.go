@@ -169,7 +169,8 @@ func (b *Broker) saveOffline(s *Session) {
 // record is what the store keeps of the session beside its subscriptions and its queue. Its mutex is held.
 func (b *Broker) record(s *Session) store.Record {
 	last, sent := s.out.Marks()
-	r := store.Record{Expiry: s.expiry, Next: last + 1, Sent: sent + 1, User: s.user, Named: s.named, Certified: s.certified, Listener: s.door(), Mount: s.mount}
+	is := s.rules.Load()
+	r := store.Record{Expiry: s.expiry, Next: last + 1, Sent: sent + 1, User: is.Username, Named: is.HasUsername, Certified: is.Certified, Listener: s.listener(), Mount: s.mount}
 	if s.conn == nil && s.stored() {
 		r.Offline = s.kept.left.Unix()
 	}

@@ -74,7 +74,7 @@ func (b *Broker) abandon(c *connection) {
 	b.online.Add(-1)
 	s.will = nil
 	b.endStored(b.finish(s))
-	c.s = &Session{b: b, conn: c} // as before CONNECT
+	c.s = b.blank(c) // as before CONNECT
 	s.conn = nil
 }
 

@@ -2,8 +2,8 @@ package broker
 
 import (
 	"errors"
-	"strings"
 
+	"picket/access"
 	"picket/cause"
 	"picket/logging"
 	"picket/packet"
@@ -12,7 +12,8 @@ import (
 	"picket/topic"
 )
 
-// publish takes the PUBLISH packet at the start of in, whole, and those after it that can go with it, and returns how many bytes that was.
+// publish takes the PUBLISH packet at the start of in, whole, and those after it that can go with it, and returns how many bytes that was: none if
+// whether the client may has to be asked elsewhere; it is called again with the same bytes then.
 func (w *worker) publish(c *connection, in []byte) (taken int, err error) {
 	r := &w.run
 	defer r.drop()
@@ -20,10 +21,14 @@ func (w *worker) publish(c *connection, in []byte) (taken int, err error) {
 	if err := w.gather(c, in, &p); err != nil {
 		return 0, err
 	}
+	d, here := c.judge(w)
+	if !here {
+		return 0, nil
+	}
 	w.count.packetsIn += uint64(r.n)
 	w.count.publishIn += uint64(r.n)
 	w.count.payloadIn += uint64(r.bytes)
-	return len(r.raw), w.received(c, &p)
+	return len(r.raw), w.received(c, &p, d)
 }
 
 // allowedToPublish checks what does not depend on the topic.
@@ -39,11 +44,11 @@ func (c *connection) allowedToPublish(p *packet.Publish, t *settings) error {
 	return nil
 }
 
-// received judges the run, receives it, routes it and acknowledges it.
-func (w *worker) received(c *connection, p *packet.Publish) error {
+// received receives the run if it is allowed, routes it and acknowledges it.
+func (w *worker) received(c *connection, p *packet.Publish, d access.Decision) error {
 	r, s, b := &w.run, c.s, c.b
-	if code, id := c.judge(r, b.settings.Load()); code != packet.Success {
-		w.acknowledge(c, reply{code: code, why: w.refused(c, code, id)})
+	if !d.Allow {
+		w.acknowledge(c, reply{code: codeOf(d.Cause), why: w.refused(c, d)})
 		return nil
 	}
 	if r.qos == 2 {
@@ -129,39 +134,11 @@ func (c *connection) repeated(w *worker) {
 	w.acknowledge(c, reply{after: after})
 }
 
-// judge decides whether the client may publish to the topic.
-func (c *connection) judge(r *run, t *settings) (packet.Code, cause.ID) {
-	if t.MessageSizeLimit > 0 && len(r.body(0)) > t.MessageSizeLimit {
-		return packet.PacketTooLarge, cause.PayloadTooLarge
-	}
-	return c.mayPublish(r.route)
-}
-
-// mayPublish decides whether the client may publish to the name of a route.
-func (c *connection) mayPublish(rt *route) (packet.Code, cause.ID) {
-	acl, name := c.s.acl, rt.name
-	if acl == nil && name[0] != '$' || acl != nil && acl == rt.writer {
-		return packet.Success, ""
-	}
-	switch {
-	case strings.HasPrefix(name, "$SYS/") && !(strings.HasPrefix(name, "$SYS/broker/connection/") && strings.HasSuffix(name, "/state")):
-		return packet.NotAuthorized, cause.SysReadOnly
-	case strings.HasPrefix(name, "$CONTROL/"):
-		return packet.ImplementationSpecificError, cause.ControlUnavailable
-	case strings.HasPrefix(name, "$share/"):
-		return packet.NotAuthorized, cause.TopicInvalid // it would look like a shared subscription wherever it is printed
-	case acl != nil && !acl.Write(name):
-		return packet.NotAuthorized, cause.ACLPublishDenied
-	}
-	rt.writer = acl
-	return packet.Success, ""
-}
-
 // refused reports that the run was not taken, and returns the reason string.
-func (w *worker) refused(c *connection, code packet.Code, id cause.ID) (why string) {
+func (w *worker) refused(c *connection, d access.Decision) (why string) {
 	r, debug := &w.run, w.b.log.Enabled(logging.Debug)
 	line := "Denied"
-	if code == packet.PacketTooLarge {
+	if d.Cause == cause.PayloadTooLarge {
 		line = "Dropped too large"
 	}
 	lines, each := 1, r.n // one line says it, unless everything is asked for
@@ -169,7 +146,7 @@ func (w *worker) refused(c *connection, code packet.Code, id cause.ID) (why stri
 		lines, each = r.n, 1
 	}
 	for i := range lines {
-		why = c.b.report(incident{cause: id, count: each}, "%s PUBLISH from %s (d%d, q%d, r%d, m%d, '%s', ... (%d bytes))",
+		why = c.b.report(incident{cause: d.Cause, count: each, seen: d.Text}, "%s PUBLISH from %s (d%d, q%d, r%d, m%d, '%s', ... (%d bytes))",
 			line, c.s.id, r.first>>3&1, r.qos, bit(r.retain), r.id(i), r.topic(i), len(r.body(i)))
 	}
 	return why
@@ -362,9 +339,4 @@ func nameError(err error) error {
 		return &violation{packet: &packet.Error{Code: packet.MalformedPacket, Text: err.Error()}, cause: cause.TopicTooDeep}
 	}
 	return &violation{packet: &packet.Error{Code: packet.TopicNameInvalid, Text: err.Error()}, cause: cause.TopicInvalid}
-}
-
-// reserved tells whether a topic name is one that clients can never publish to.
-func reserved(name string) bool {
-	return strings.HasPrefix(name, "$CONTROL/") || strings.HasPrefix(name, "$share/")
 }

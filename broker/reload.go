@@ -96,10 +96,10 @@ func (b *Broker) recheck(before, now *settings, changes listener.Changes) {
 			s.mu.Lock()
 			c := s.conn
 			switch {
-			case s.over || s.policy == nil:
-			case c == nil:
-				s.policy = now.policies[b.securityOf(now, s.door())]
-				s.acl = s.policy.ACL(s.user, s.id)
+			case s.rules.Load() == access.Nobody: // it is about to be let in, which looks at the rules again
+			case c == nil: // its will may be yet to come, also when it is over
+				s.rules.Store(s.rules.Load().Under(now.policies[b.securityOf(now, s.door())]))
+			case s.over:
 			case removed[c.from]:
 				b.dismiss(w, c, packet.ServerShuttingDown, cause.ListenerRemoved, "its listener was removed from the configuration")
 			default:
@@ -107,12 +107,13 @@ func (b *Broker) recheck(before, now *settings, changes listener.Changes) {
 				if l := current[listenerKey(c.from)]; l != nil {
 					policy = now.policies[l.Security]
 				}
-				d := policy.Recheck(access.Login{ClientID: s.id, HasUsername: s.named, Username: s.user, HasPassword: s.named, Local: c.local, Certified: s.certified}, s.policy)
+				is := s.rules.Load()
+				d := policy.Recheck(access.Login{ClientID: s.id, HasUsername: is.HasUsername, Username: is.Username, HasPassword: is.HasUsername, Local: c.local, Certified: is.Certified}, is.Policy())
 				if !d.Allow {
 					b.dismiss(w, c, packet.NotAuthorized, d.Cause, d.Text)
 					break
 				}
-				s.policy, s.acl = policy, policy.ACL(s.user, s.id)
+				s.rules.Store(is.Under(policy))
 				s.out.Limits.Messages, s.out.Limits.Bytes = now.MaxQueuedMessages, now.MaxQueuedBytes
 			}
 			s.mu.Unlock()

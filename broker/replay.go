@@ -208,12 +208,12 @@ func (w *worker) mayReplay(s *Session, m *session.Message) bool {
 	case m.Expired(b.unix.Load()):
 		b.forget(m)
 		return false
-	case s.acl != nil && !s.acl.Read(m.Topic):
+	case !s.rules.Load().Deliver(m.Topic).Allow:
 		b.report(incident{cause: cause.ACLReadDenied}, "")
 		return false
-	case t.CheckRetainSource && m.From != "" && s.policy != nil:
-		if acl := t.policies[b.securityOf(t, m.Door)].ACL(m.User, m.From); acl != nil && !acl.Write(m.Topic) {
-			b.report(incident{cause: cause.ACLPublishDenied}, "")
+	case t.CheckRetainSource && m.From != "":
+		if d := t.policies[b.securityOf(t, m.Door)].MayStillPublish(m.User, m.From, m.Topic); !d.Allow {
+			b.report(incident{cause: d.Cause}, "")
 			return false
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"unsafe"
 
 	"picket/access"
-	"picket/packet"
 	"picket/topic"
 )
 
@@ -25,8 +24,8 @@ type route struct {
 	groups    []*topic.Group[*Session]
 	ids       int // room for subscription identifiers in all receivers
 
-	next   *route      // the one that came behind it last time
-	writer *access.ACL // of the publisher that was last found to be allowed; an ACL never changes, a reload makes a new one
+	next   *route         // the one that came behind it last time
+	writer *access.Client // the publisher that was last found to be allowed; its rules never change, a reload makes a new one
 }
 
 // receiver is one session that wants the topic. Where several of its filters match, it gets the message once, at the highest QoS
@@ -38,19 +37,15 @@ type receiver struct {
 	rap     bool // retain as published
 	ids     []uint32
 
-	// The last judgement of the receiver's ACL on the topic; an ACL never changes, a reload makes a new one.
-	acl *access.ACL
-	may bool
+	// The last judgement of the receiver's rules on the topic; rules never change, a reload makes new ones.
+	rules *access.Client
+	may   bool
 }
 
 // allowed tells whether the receiver may read the topic. The session's mutex is held.
 func (r *receiver) allowed(name string) bool {
-	acl := r.s.acl
-	if acl == nil {
-		return true
-	}
-	if acl != r.acl {
-		r.acl, r.may = acl, acl.Read(name)
+	if rules := r.s.rules.Load(); rules != r.rules || rules.Asks() {
+		r.rules, r.may = rules, rules.Deliver(name).Allow
 	}
 	return r.may
 }
@@ -95,7 +90,7 @@ func (w *worker) follow(c *connection, rt *route, name []byte) *route {
 	if next.version != w.b.index.Version(next.stamp) || !next.alike(rt) {
 		return nil
 	}
-	if code, _ := c.mayPublish(next); code != packet.Success {
+	if !c.mayPublish(next).Allow {
 		return nil
 	}
 	return next

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"picket/access"
@@ -18,20 +19,19 @@ type Session struct {
 	b  *Broker
 	mu sync.Mutex // guards everything below, and the output half of conn
 
-	id        string
-	user      string
-	named     bool        // a user name was given
-	certified bool        // it comes from a client certificate
-	conn      *connection // nil: offline
-	out       session.Outbox
-	in        session.Inbox
-	subs      subscriptions
-	acl       *access.ACL    // nil: everything is allowed
-	policy    *access.Policy // the one that let the client in
-	mount     string         // prefix of every topic of the client
-	expiry    uint32         // seconds that the session outlives its connection
-	will      *will
-	replays   replays // retained messages on their way to new subscriptions
+	// rules say who the client is and what it may do: never nil, and [access.Nobody] before CONNECT. A reload replaces them while the client is at work, so
+	// whoever asks several questions about one thing loads them once. Written with mu held, read without.
+	rules atomic.Pointer[access.Client]
+
+	id      string
+	conn    *connection // nil: offline
+	out     session.Outbox
+	in      session.Inbox
+	subs    subscriptions
+	mount   string // prefix of every topic of the client
+	expiry  uint32 // seconds that the session outlives its connection
+	will    *will
+	replays replays // retained messages on their way to new subscriptions
 
 	kept       *kept          // the session in the store; nil: it is not kept there, or there is none
 	willHandle *store.Session // its will in the store, where the session itself is not kept there; nil: there is none
@@ -39,6 +39,13 @@ type Session struct {
 	over       bool // ended: nobody may add to it
 	dropLogged bool // the log has said that messages are being dropped
 	due        due  // what is to happen to it while it is offline
+}
+
+// blank is the session of a connection that has not sent CONNECT.
+func (b *Broker) blank(c *connection) *Session {
+	s := &Session{b: b, conn: c}
+	s.rules.Store(access.Nobody)
+	return s
 }
 
 // kept is the part of a session that only stored ones have. Its fields are guarded by the session's mutex but for those that say otherwise.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"picket/access"
 	"picket/cause"
 	"picket/packet"
 	"picket/session"
@@ -64,7 +65,7 @@ func (e *storeEvents) replaces(s, old *Session) bool {
 // restored builds a session from what the store has of it.
 func (b *Broker) restored(handle *store.Session, state *store.State) *Session {
 	r, t := &state.Record, b.settings.Load()
-	s := &Session{b: b, id: handle.ClientID, user: r.User, named: r.Named, certified: r.Certified, mount: r.Mount,
+	s := &Session{b: b, id: handle.ClientID, mount: r.Mount,
 		expiry: r.Expiry, kept: &kept{handle: handle, door: r.Listener, left: time.Unix(r.Offline, 0), unclean: r.Offline == 0}}
 	last := max(r.Next, 1) - 1
 	if state.Backlog.Entries > 0 {
@@ -85,15 +86,14 @@ func (b *Broker) restored(handle *store.Session, state *store.State) *Session {
 	for _, id := range state.Received {
 		s.in.Receive(id)
 	}
-	s.policy = t.policies[b.securityOf(t, s.door())]
-	s.acl = s.policy.ACL(s.user, s.id)
+	s.rules.Store(t.policies[b.securityOf(t, s.door())].Client(access.Login{ClientID: s.id, HasUsername: r.Named, Username: r.User, Certified: r.Certified}, access.Decision{}))
 	return s
 }
 
 // awaitClient notes when a session without a connection, which has come from the store with its will, publishes that and ends. Its mutex is held.
 func (s *Session) awaitClient(w *store.Will) {
 	if w != nil {
-		s.will = &will{message: w.Message, expiry: w.Expiry, expires: w.Expires, delay: w.Delay}
+		s.will = &will{of: s, message: w.Message, expiry: w.Expiry, expires: w.Expires, delay: w.Delay}
 		if w.Due != 0 {
 			s.due.will = time.Unix(w.Due, 0)
 		} else {

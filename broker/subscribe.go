@@ -16,7 +16,6 @@ const maxSubscriptions = 2_000_000
 
 func (c *connection) subscribe(w *worker, p *packet.Subscribe) error {
 	b, s, t := c.b, c.s, c.b.settings.Load()
-	b.debugf("Received SUBSCRIBE from %s", s.id)
 	var id uint32
 	if p.Props.Has(packet.SubscriptionIdentifier) && len(p.Props.SubscriptionIDs) > 0 {
 		id = p.Props.SubscriptionIDs[0]
@@ -27,6 +26,11 @@ func (c *connection) subscribe(w *worker, p *packet.Subscribe) error {
 			return err
 		}
 	}
+	decisions, here := c.judgeFilters(w, p.Filters)
+	if !here {
+		return errAgain
+	}
+	b.debugf("Received SUBSCRIBE from %s", s.id)
 	codes := make([]packet.Code, len(p.Filters))
 	var why string
 	var replays []replay
@@ -55,12 +59,10 @@ func (c *connection) subscribe(w *worker, p *packet.Subscribe) error {
 		}
 		filter := c.mounted(f.Filter)
 		b.debugf("\t%s (QoS %d)", filter, o.QoS)
-		if s.acl != nil {
-			if d := s.acl.Subscribe(filter); !d.Allow {
-				codes[i] = packet.NotAuthorized
-				why = b.report(incident{cause: d.Cause, seen: f.Filter}, "Denied SUBSCRIBE from %s (q%d, '%s')", s.id, f.QoS, filter)
-				continue
-			}
+		if d := decisions[i]; !d.Allow {
+			codes[i] = codeOf(d.Cause)
+			why = b.report(incident{cause: d.Cause, seen: f.Filter}, "Denied SUBSCRIBE from %s (q%d, '%s')", s.id, f.QoS, filter)
+			continue
 		}
 		existed, ok := c.addSubscription(filter, o, batch)
 		if !ok {

@@ -22,7 +22,7 @@ type incident struct {
 }
 
 // report counts an incident, writes its line in the log (none if format is empty), notes the attempt, and returns the reason string. It is the only
-// way to say no: house_test.go keeps others from counting or from logging a cause. The session's mutex may be held unless the incident has a connection.
+// way to say no: house_test.go keeps others from counting or from logging a cause.
 func (b *Broker) report(i incident, format string, args ...any) (reason string) {
 	if i.level == 0 {
 		i.level = logging.Notice
@@ -61,10 +61,8 @@ func (c *connection) noteAttempt(id cause.ID) {
 	if a := c.attempt; a != nil {
 		r.named, r.user, r.client = a.login.HasUsername, a.login.Username, a.login.ClientID
 	} else {
-		s := c.s
-		s.mu.Lock()
-		r.named, r.user, r.client = s.named, s.user, s.id
-		s.mu.Unlock()
+		is := c.s.rules.Load()
+		r.named, r.user, r.client = is.HasUsername, is.Username, is.ID
 	}
 	c.b.attempts.note(c.remote(), r)
 }

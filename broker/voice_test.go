@@ -27,6 +27,7 @@ import (
 
 	"picket/access"
 	"picket/cause"
+	"picket/internal/testbed"
 	"picket/listener"
 	"picket/logging"
 	"picket/packet"
@@ -64,7 +65,7 @@ type speaking struct {
 // The transports of a speaking broker, in the order of its listeners.
 var transports = []string{"tcp", "websocket", "tls", "websocket over tls"}
 
-func newSpeaking(t *testing.T) *speaking {
+func newSpeaking(t *testing.T, changes ...func(*Config)) *speaking {
 	dir := t.TempDir()
 	write := func(name, text string) string {
 		path := filepath.Join(dir, name)
@@ -101,7 +102,11 @@ func newSpeaking(t *testing.T) *speaking {
 	c.Security[0].ACLFile = write("acl", "user ann\ntopic readwrite open/#\ntopic read closed/#\n")
 	c.ReasonStrings, c.SysInterval, c.MaxPacketSize = true, 0, 4096
 	for i := range transports {
-		l := &listener.Config{Address: "127.0.0.1", MaxConnections: -1, MaxQoS: 2, Source: "here"}
+		port, err := testbed.FreePort() // a reload keeps no listener that has no port of its own
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := &listener.Config{Address: "127.0.0.1", Port: port, MaxConnections: -1, MaxQoS: 2, Source: "here"}
 		if i%2 == 1 {
 			l.Protocol = listener.WebSocket
 		}
@@ -109,6 +114,9 @@ func newSpeaking(t *testing.T) *speaking {
 			l.TLS = over
 		}
 		c.Listeners = append(c.Listeners, l)
+	}
+	for _, change := range changes {
+		change(&c)
 	}
 	c.Log = logging.Config{Types: logging.Error | logging.Warning | logging.Notice | logging.Info | logging.Debug, Dest: []logging.Dest{{Kind: logging.Stdout}}}
 	if x.log, err = logging.New(c.Log, x.journal, io.Discard); err != nil {
@@ -217,12 +225,7 @@ var causeInLine = regexp.MustCompile(`\[([a-z0-9-]+)\]$`)
 // settle waits until all connections have ended, and returns what has been said since before, by cause, and the whole log.
 func (x *speaking) settle(t *testing.T, before map[cause.ID]uint64) (map[cause.ID]*said, string) {
 	t.Helper()
-	for x.b.openConnections() > 0 {
-		if t.Context().Err() != nil {
-			t.Fatal("connections stay open")
-		}
-		time.Sleep(time.Millisecond)
-	}
+	until(t, func() bool { return x.b.openConnections() == 0 })
 	x.log.Flush()
 	log := x.journal.take()
 	all := make(map[cause.ID]*said)
@@ -250,6 +253,16 @@ func (x *speaking) settle(t *testing.T, before map[cause.ID]uint64) (map[cause.I
 		}
 	}
 	return all, log
+}
+
+// until waits for something that has to come.
+func until(t *testing.T, there func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !there(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it did not come within 20 s")
+		}
+	}
 }
 
 func (b *Broker) openConnections() int64 {
@@ -427,9 +440,7 @@ func TestOneVoiceOfTransports(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, _ = io.Copy(io.Discard, conn)
-			for x.b.Causes()[c.cause] == before[c.cause] && t.Context().Err() == nil {
-				time.Sleep(time.Millisecond)
-			}
+			until(t, func() bool { return x.b.Causes()[c.cause] != before[c.cause] })
 			all, log := x.settle(t, before)
 			if all[c.cause] == nil || *all[c.cause] != (said{1, 1, 1}) || len(all) != 1 {
 				t.Errorf("said %v, want %s once; the log:\n%s", describe(all), c.cause, log)
@@ -450,9 +461,7 @@ func TestOneVoiceOfTransports(t *testing.T) {
 					}
 					next(t, conn, packet.V311)
 				}
-				for x.b.openConnections() == 0 && t.Context().Err() == nil {
-					time.Sleep(time.Millisecond)
-				}
+				until(t, func() bool { return x.b.openConnections() != 0 })
 				conn.Close()
 				all, log := x.settle(t, before)
 				if all[cause.ConnectionLost] == nil || *all[cause.ConnectionLost] != (said{1, 1, 1}) || len(all) != 1 || !strings.Contains(log, want) {

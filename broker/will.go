@@ -2,7 +2,6 @@ package broker
 
 import (
 	"picket/access"
-	"picket/cause"
 	"picket/packet"
 	"picket/session"
 	"picket/store"
@@ -13,8 +12,8 @@ type will struct {
 	message *session.Message
 	expiry  uint32 // seconds, from when it is published
 	expires bool
-	delay   uint32 // seconds
-	acl     *access.ACL
+	delay   uint32   // seconds
+	of      *Session // whose rules decide when it is published
 }
 
 func willOf(w *packet.Will, mount, door string, l *access.Login) *will {
@@ -47,22 +46,29 @@ func (b *Broker) keepWill(s *Session) {
 	b.store.Commit(batch)
 }
 
+// listener names the listener that the session's client came in by, whose rules are the session's.
+func (s *Session) listener() string {
+	if !s.stored() && s.conn != nil {
+		return listenerKey(s.conn.from)
+	}
+	return s.door()
+}
+
 // publishWills publishes the wills that fell due in what this worker did. No mutex may be held.
 func (w *worker) publishWills() {
 	for len(w.wills) > 0 {
 		last := w.wills[len(w.wills)-1]
 		w.wills = w.wills[:len(w.wills)-1]
-		m := last.message
-		if last.acl != nil && !last.acl.Write(m.Topic) {
-			w.b.report(incident{cause: cause.ACLPublishDenied}, "Denied will PUBLISH from %s (d0, q%d, r%d, m0, '%s', ... (%d bytes))",
-				m.From, m.QoS, bit(m.Retain), m.Topic, len(m.Payload))
-			continue
-		}
-		if last.expires {
-			m.Expires = w.b.unix.Load() + int64(last.expiry)
-		}
-		w.publishMessage(m, last.expiry, last.expires)
+		w.judgeWill(last)
 	}
+}
+
+func (w *worker) publishWill(last *will) {
+	m := last.message
+	if last.expires {
+		m.Expires = w.b.unix.Load() + int64(last.expiry)
+	}
+	w.publishMessage(m, last.expiry, last.expires)
 }
 
 // publishMessage routes a message that no connection brings: a will, or the broker's own.

@@ -1,0 +1,196 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"picket/access"
+	"picket/cause"
+	"picket/packet"
+)
+
+// What a client may do is decided by package access, by the rules in the client's session. An answer may have to be fetched: reading pauses then, the
+// packet stays where it is, and when the answer has come the packet is read and judged once more, with the answer at hand. Nothing that changes
+// anything may happen to a packet before it has been judged.
+
+// maxFetches bounds how many answers are waited for at once. Each costs a goroutine, and whoever answers has a limit of its own.
+const maxFetches = 256
+
+// errAgain says that a packet has to be read again when reading goes on.
+var errAgain = errors.New("the packet is judged when an answer has come")
+
+// question is what has been asked elsewhere about a packet.
+type question struct {
+	action access.Action
+	name   string
+}
+
+// pending is a question whose answer has to be fetched.
+type pending struct {
+	question
+	later *access.Later
+}
+
+// mayPublish decides whether the client may publish to the name of a route.
+func (c *connection) mayPublish(rt *route) access.Decision {
+	rules := c.s.rules.Load()
+	if rules == rt.writer {
+		return access.Decision{Allow: true}
+	}
+	d := rules.Publish(rt.name)
+	if d.Allow && !rules.Asks() {
+		rt.writer = rules
+	}
+	return d
+}
+
+// judge decides whether the client may publish the worker's run; where names differ in it, all but the first have been judged. It reports whether the answer is
+// here; if not, it is fetched.
+func (c *connection) judge(w *worker) (d access.Decision, here bool) {
+	r := &w.run
+	if limit := c.b.settings.Load().MessageSizeLimit; limit > 0 && len(r.body(0)) > limit {
+		return access.Decision{Cause: cause.PayloadTooLarge}, true
+	}
+	d = c.mayPublish(r.route)
+	if d.Later == nil {
+		return d, true
+	}
+	asked := question{access.Publish, r.route.name}
+	if known, ok := c.answer(asked); ok {
+		c.more.answers = nil
+		return known, true
+	}
+	c.fetch(w, []pending{{asked, d.Later}})
+	return access.Decision{}, false
+}
+
+// judgeFilters decides which filters the client may subscribe to. It reports whether all answers are here; if not, they are fetched.
+func (c *connection) judgeFilters(w *worker, filters []packet.Subscription) (ds []access.Decision, here bool) {
+	rules := c.s.rules.Load()
+	ds = make([]access.Decision, len(filters))
+	var missing []pending
+	for i := range filters {
+		if filters[i].Filter == AttemptsTopic {
+			continue
+		}
+		asked := question{access.Subscribe, c.mounted(filters[i].Filter)}
+		ds[i] = rules.Subscribe(asked.name)
+		if later := ds[i].Later; later != nil {
+			known, ok := c.answer(asked)
+			if ds[i] = known; !ok {
+				missing = append(missing, pending{asked, later})
+			}
+		}
+	}
+	if len(missing) > 0 {
+		c.fetch(w, missing)
+		return nil, false
+	}
+	if c.more != nil {
+		c.more.answers = nil
+	}
+	return ds, true
+}
+
+// answer finds what has been fetched for the packet that is being read again.
+func (c *connection) answer(q question) (d access.Decision, ok bool) {
+	if c.more != nil {
+		d, ok = c.more.answers[q]
+	}
+	return d, ok
+}
+
+// fetch gets answers where that holds nobody up. Reading goes on when all are here.
+func (c *connection) fetch(w *worker, all []pending) {
+	b := c.b
+	answers := make(map[question]access.Decision, len(all))
+	// Keep alive counts from when reading goes on: what the client sends meanwhile is not seen.
+	c.lastRead.Store(b.clock.Load() + uint32(b.settings.Load().ConnectTimeout/time.Second)*uint32(len(all)))
+	c.elsewhere(w, func() {
+		for _, p := range all {
+			answers[p.question] = b.get(c, p.later)
+		}
+	}, func(*worker) {
+		c.lastRead.Store(b.clock.Load())
+		c.opt().answers = answers
+	})
+}
+
+// get gets an answer that takes time, when there is a slot for it. It blocks.
+func (b *Broker) get(c *connection, l *access.Later) access.Decision {
+	ctx, cancel := context.WithTimeout(b.context, b.settings.Load().ConnectTimeout)
+	defer cancel()
+	slots := b.fetching
+	began := b.now()
+	if l.Computes {
+		slots, ctx = b.hashing, b.context
+		b.strain.passwords.enter(began)
+	}
+	select {
+	case slots <- struct{}{}:
+	case <-ctx.Done():
+		return b.unanswered()
+	}
+	defer func() { <-slots }()
+	if l.Computes {
+		b.strain.passwords.leave(began, b.now())
+	}
+	if c != nil && c.hasLeft() { // nobody waits for the answer any more
+		return access.Decision{Cause: cause.ConnectionLost}
+	}
+	d := l.Get(ctx)
+	if d.Later != nil || !d.Allow && ctx.Err() != nil {
+		return b.unanswered()
+	}
+	return d
+}
+
+// unanswered is the decision where nobody has answered.
+func (b *Broker) unanswered() access.Decision {
+	if b.context.Err() != nil {
+		return access.Decision{Cause: cause.ServerShuttingDown, Text: "the broker is being stopped"}
+	}
+	return access.Decision{Cause: cause.AuthBackendDown, Text: "whoever has to be asked does not answer"}
+}
+
+func (c *connection) hasLeft() bool {
+	c.hand.Lock()
+	defer c.hand.Unlock()
+	return c.left
+}
+
+// codeOf is the reason code for what the judge denies.
+func codeOf(id cause.ID) packet.Code {
+	switch id {
+	case cause.PayloadTooLarge:
+		return packet.PacketTooLarge
+	case cause.ControlUnavailable, cause.AuthBackendDown:
+		return packet.ImplementationSpecificError
+	}
+	return packet.NotAuthorized
+}
+
+// judgeWill publishes a will if its session's rules, as they are in force at this moment, allow it, and says so if they do not. No mutex may be held.
+func (w *worker) judgeWill(last *will) {
+	b := w.b
+	d := last.of.rules.Load().Publish(last.message.Topic)
+	if d.Later == nil {
+		w.settleWill(last, d)
+		return
+	}
+	b.wait.Go(func() {
+		d := b.get(nil, d.Later)
+		b.do(func(w *worker) { w.settleWill(last, d) })
+	})
+}
+
+func (w *worker) settleWill(last *will, d access.Decision) {
+	if d.Allow {
+		w.publishWill(last)
+		return
+	}
+	m := last.message
+	w.b.report(incident{cause: d.Cause}, "Denied will PUBLISH from %s (d0, q%d, r%d, m0, '%s', ... (%d bytes))",
+		m.From, m.QoS, bit(m.Retain), m.Topic, len(m.Payload))
+}

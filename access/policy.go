@@ -4,12 +4,10 @@ import (
 	"cmp"
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/xdg-go/scram"
 
@@ -23,6 +21,7 @@ type Policy struct {
 	users  map[string]*credential // nil: no password file
 	// Unknown users are measured against these: decoys for plain passwords (never empty), scramDecoys for SCRAM.
 	decoys, scramDecoys []*credential
+	secret              []byte // keys both
 	rules               *rules // nil: no ACL file
 	scram               *scram.Server
 }
@@ -53,6 +52,7 @@ func Load(c Config) (*Policy, []Warning, error) {
 			return nil, warnings, err
 		}
 	}
+	p.makeSecret()
 	p.makeDecoys()
 	server, err := scram.SHA256.NewServer(p.scramCredentials)
 	if err != nil {
@@ -130,7 +130,7 @@ func (p *Policy) Authenticate(l Login) Decision {
 	}
 	c, known := p.users[l.Username]
 	if !known {
-		c = decoy(p.decoys, l.Username)
+		c = p.decoy(p.decoys, l.Username)
 	}
 	if ok := c.verify(l.Password); !ok || !known {
 		return Decision{Cause: cause.BadCredentials, Text: "unknown user or wrong password"}
@@ -174,16 +174,28 @@ func (p *Policy) Recheck(l Login, before *Policy) Decision {
 	return Decision{Allow: true}
 }
 
-// secret keys the choice of decoys and their salts. One per process: across reloads an unknown user must look the same.
-var secret = sync.OnceValue(func() []byte {
-	key := make([]byte, sha256.Size)
-	rand.Read(key)
-	return key
-})
+// makeSecret makes the key of the choice of decoys and their salts. An unknown user has to look the same across reloads and restarts, as a known one does, so it is
+// taken from the password file: from the whole entry of the user who comes first in the alphabet and whose hash nobody but its reader knows. It changes when that
+// entry does.
+func (p *Policy) makeSecret() {
+	h := hmac.New(sha256.New, []byte("picket decoys"))
+	var first string
+	var chosen *credential
+	for name, c := range p.users {
+		// Who logs in by SCRAM can work out an own entry, so one of another kind is better.
+		if chosen == nil || (c.kind != SCRAM) != (chosen.kind != SCRAM) && c.kind != SCRAM || (c.kind != SCRAM) == (chosen.kind != SCRAM) && name < first {
+			first, chosen = name, c
+		}
+	}
+	if chosen != nil {
+		h.Write([]byte(first + ":" + chosen.String()))
+	}
+	p.secret = h.Sum(nil)
+}
 
 // keyed returns a number that follows from a name but that nobody outside can foretell.
-func keyed(purpose, name string) []byte {
-	h := hmac.New(sha256.New, secret())
+func (p *Policy) keyed(purpose, name string) []byte {
+	h := hmac.New(sha256.New, p.secret)
 	h.Write([]byte(purpose))
 	h.Write([]byte{0})
 	h.Write([]byte(name))
@@ -213,7 +225,7 @@ func (p *Policy) makeDecoys() {
 }
 
 // decoy returns the credential that an unknown user is measured against, always the same one for a name.
-func decoy(from []*credential, username string) *credential {
-	n := binary.BigEndian.Uint64(keyed("decoy", username))
+func (p *Policy) decoy(from []*credential, username string) *credential {
+	n := binary.BigEndian.Uint64(p.keyed("decoy", username))
 	return from[n%uint64(len(from))]
 }

@@ -2,6 +2,7 @@ package access
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -127,7 +128,7 @@ func TestUnknownUsersCostTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := load(t, Config{PasswordFile: passwords(t, map[string]string{"ann": entry})})
-	if d := decoy(p.decoys, "zoe"); d.kind != PBKDF2 || d.iterations != 321 {
+	if d := p.decoy(p.decoys, "zoe"); d.kind != PBKDF2 || d.iterations != 321 {
 		t.Errorf("an unknown user costs %s with %d iterations", d.kind, d.iterations)
 	}
 	// Not even the decoy's own password lets an unknown user in.
@@ -314,5 +315,28 @@ func TestLoadPasswordFile(t *testing.T) {
 	}
 	if _, _, err := Load(Config{PasswordFile: t.TempDir()}); err == nil {
 		t.Error("a folder was read as a password file")
+	}
+}
+
+// What SCRAM tells about a user who does not exist stays the same when the broker is started again, as it does for one who exists.
+func TestUnknownUsersLookTheSameAfterARestart(t *testing.T) {
+	for _, kind := range []HashKind{PBKDF2, SCRAM} {
+		file := passwords(t, map[string]string{"ann": hashed(t, SCRAM, "a"), "bob": hashed(t, kind, "b")})
+		ask := func(p *Policy, user string) string {
+			c, err := p.scramCredentials(user)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return fmt.Sprintf("%x %d", c.Salt, c.Iters)
+		}
+		first, second := load(t, Config{PasswordFile: file}), load(t, Config{PasswordFile: file})
+		for _, user := range []string{"ann", "nobody", "zoe"} {
+			if a, b := ask(first, user), ask(second, user); a != b {
+				t.Errorf("%s, beside %s: %s, then %s", user, kind, a, b)
+			}
+		}
+		if other := load(t, Config{PasswordFile: passwords(t, map[string]string{"ann": hashed(t, SCRAM, "a"), "bob": hashed(t, kind, "b")})}); ask(first, "zoe") == ask(other, "zoe") {
+			t.Error("two brokers with other users tell the same of an unknown one: anybody can work it out")
+		}
 	}
 }

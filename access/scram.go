@@ -60,10 +60,10 @@ func (p *Policy) scramCredentials(username string) (scram.StoredCredentials, err
 	c := p.users[username]
 	if c == nil || c.kind != SCRAM {
 		c = &credential{
-			iterations: decoy(p.scramDecoys, username).iterations,
-			salt:       keyed("scram salt", username)[:saltSize],
-			hash:       keyed("scram stored key", username),
-			serverKey:  keyed("scram server key", username),
+			iterations: p.decoy(p.scramDecoys, username).iterations,
+			salt:       p.keyed("scram salt", username)[:saltSize],
+			hash:       p.keyed("scram stored key", username),
+			serverKey:  p.keyed("scram server key", username),
 		}
 	}
 	return scram.StoredCredentials{

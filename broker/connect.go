@@ -126,7 +126,8 @@ func (c *connection) connect(w *worker, p *packet.Connect) error {
 	b.stats.connects.Add(1)
 	c.version, c.bridge, c.clean, c.keepAlive = p.Version, p.Bridge, p.CleanStart, p.KeepAlive
 	policy := b.policyOf(c)
-	a := &attempt{connect: p, policy: policy, login: access.Login{ClientID: p.ClientID, HasUsername: p.HasUsername, Username: p.Username,
+	// As in mosquitto, an empty user name is none.
+	a := &attempt{connect: p, policy: policy, login: access.Login{ClientID: p.ClientID, HasUsername: p.Username != "", Username: p.Username,
 		HasPassword: p.HasPassword, Password: p.Password, Remote: info.Remote, Local: c.local}}
 	c.attempt = a
 	login := &a.login
@@ -162,25 +163,36 @@ func (c *connection) connect(w *worker, p *packet.Connect) error {
 		}
 		login.HasUsername, login.Username, login.HasPassword, login.Password, login.Certified = true, name, false, nil, true
 	}
-	if info.Listener.UseUsernameAsClientID {
-		if !login.HasUsername || login.Username == "" {
-			c.refuse(w, refusal{code: packet.NotAuthorized, id: cause.AnonymousRefused, text: "no user name to take as the client identifier"})
-			return nil
-		}
-		login.ClientID = login.Username
-	}
-	if d := policy.ClientID(login.ClientID); !d.Allow {
-		c.refuse(w, refusal{code: packet.NotAuthorized, id: d.Cause, text: d.Text})
-		return nil
-	}
 	if p.Props.Has(packet.AuthenticationMethod) {
+		if !login.Certified {
+			login.HasUsername, login.Username = false, "" // what CONNECT says counts for nothing: the exchange will show who it is
+		}
 		return c.beginExchange(w, a)
+	}
+	if r := c.identify(a); r != nil {
+		c.refuse(w, *r)
+		return nil
 	}
 	if d := policy.Connect(*login); d.Later != nil {
 		c.checking.Store(true)
 		c.elsewhere(w, func() { d = b.get(c, d.Later) }, func(w *worker) { c.decide(w, a, d) })
 	} else {
 		c.decide(w, a, d)
+	}
+	return nil
+}
+
+// identify settles the client identifier, which may come from the user name, and looks whether clients may have it.
+func (c *connection) identify(a *attempt) *refusal {
+	login := &a.login
+	if c.conn.Info().Listener.UseUsernameAsClientID {
+		if !login.HasUsername {
+			return &refusal{code: packet.NotAuthorized, id: cause.AnonymousRefused, text: "no user name to take as the client identifier"}
+		}
+		login.ClientID = login.Username
+	}
+	if d := a.policy.ClientID(login.ClientID); !d.Allow {
+		return &refusal{code: packet.NotAuthorized, id: d.Cause, text: d.Text}
 	}
 	return nil
 }
@@ -320,8 +332,8 @@ func (c *connection) judgeWill(p *packet.Connect, t *settings, l *listener.Confi
 
 // certifiedName is the user name in a verified client certificate.
 func certifiedName(info *listener.Info, l *listener.TLS) (string, bool) {
-	if info.ProxyTLS != nil {
-		return info.ProxyTLS.CommonName, info.ProxyTLS.Verified && info.ProxyTLS.CommonName != "" && l.IdentityAsUsername
+	if p := info.ProxyTLS; p != nil && p.CommonName != "" {
+		return p.CommonName, p.Verified && l.IdentityAsUsername
 	}
 	if info.TLS == nil || len(info.TLS.VerifiedChains) == 0 || len(info.TLS.PeerCertificates) == 0 {
 		return "", false
@@ -361,9 +373,8 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 	case p.Props.Has(packet.SessionExpiryInterval):
 		expiry = p.Props.SessionExpiry
 	}
-	if limit := t.PersistentExpiration; limit > 0 && expiry > uint32(min(limit/time.Second, neverExpires-1)) {
-		expiry = uint32(limit / time.Second)
-		if c.v5() {
+	if limit := t.longest(expiry); limit != expiry {
+		if expiry = limit; c.v5() {
 			need().Set(packet.SessionExpiryInterval).SessionExpiry = expiry
 		}
 	}
@@ -376,6 +387,7 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 		window = min(window, int(p.Props.ReceiveMaximum))
 	}
 	b.unlist(c)
+	c.s.mount = c.from.MountPoint
 	present, ended := b.claim(w, c, a.login.ClientID, p.CleanStart)
 	s := c.s
 	s.mu.Lock()
@@ -395,9 +407,7 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 	}
 	s.mount = info.Listener.MountPoint
 	s.expiry = expiry
-	if s.will = message; message != nil {
-		message.of = s
-	}
+	s.will = message
 	if !present {
 		s.out = session.NewOutbox(session.Limits{}, expiry > 0, &b.queued)
 	}
@@ -526,7 +536,7 @@ func (c *connection) disconnected(w *worker, p *packet.Disconnect) error {
 				s.mu.Unlock()
 				return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.14.2-2", Text: "a Session Expiry Interval in DISCONNECT after none in CONNECT"}
 			}
-			s.expiry = p.Props.SessionExpiry
+			s.expiry = b.settings.Load().longest(p.Props.SessionExpiry)
 		}
 		if p.Code != packet.DisconnectWithWill {
 			s.will = nil // MQTT-3.14.4-3

@@ -140,7 +140,7 @@ func (b *Broker) Accept(conn listener.Conn) listener.Client {
 	info := conn.Info()
 	c := &connection{b: b, conn: conn, from: info.Listener, accepted: b.clock.Load()}
 	c.s = b.blank(c)
-	c.local = info.ProxyTLS == nil && !info.Foreign && (!info.Remote.IsValid() || info.Remote.Addr().Unmap().IsLoopback())
+	c.local = info.ProxyTLS == nil && !info.Forwarded && !info.Foreign && (!info.Remote.IsValid() || info.Remote.Addr().Unmap().IsLoopback())
 	if !b.welcome(c) {
 		return nil
 	}

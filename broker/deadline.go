@@ -239,8 +239,7 @@ func (b *Broker) fall(now time.Time) {
 			s.mu.Lock()
 			expired := !s.due.expiry.IsZero() && !s.due.expiry.After(now)
 			if s.will != nil && (expired || !s.due.will.IsZero() && !s.due.will.After(now)) {
-				wills, without = append(wills, s.will), append(without, s)
-				s.will = nil
+				wills, without = append(wills, s.takeWill()), append(without, s)
 			}
 			s.due.will = time.Time{}
 			switch {

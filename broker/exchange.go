@@ -75,7 +75,15 @@ func (c *connection) exchange(w *worker, data []byte) error {
 		c.refuse(w, refusal{code: packet.ServerUnavailable, id: cause.MaintenanceOrReload, text: "the configuration changed while the client authenticated; it may try again"})
 		return nil
 	}
+	if a.login.Certified && user != a.login.Username {
+		c.refuse(w, refusal{code: packet.NotAuthorized, id: cause.BadCredentials, text: "the certificate names another user than the authentication"})
+		return nil
+	}
 	a.login.HasUsername, a.login.Username = true, user
+	if r := c.identify(a); r != nil {
+		c.refuse(w, *r)
+		return nil
+	}
 	a.client = a.policy.Client(a.login, access.Decision{Allow: true})
 	c.admitted(w, a, props)
 	return nil

@@ -171,10 +171,10 @@ func codeOf(id cause.ID) packet.Code {
 	return packet.NotAuthorized
 }
 
-// judgeWill publishes a will if its session's rules, as they are in force at this moment, allow it, and says so if they do not. No mutex may be held.
+// judgeWill publishes a will that is due if the rules of its session allow it, and says so if they do not. No mutex may be held.
 func (w *worker) judgeWill(last *will) {
 	b := w.b
-	d := last.of.rules.Load().Publish(last.message.Topic)
+	d := last.rules.Publish(last.message.Topic)
 	if d.Later == nil {
 		w.settleWill(last, d)
 		return

@@ -35,9 +35,13 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 		b.online.Add(1)
 	}
 	b.cancel(old)
+	if moved := old.mount != c.s.mount; moved && !clean && old.survives() {
+		b.report(incident{cause: cause.SessionOtherMount}, "Client %s gets a new session: the one before belongs to mount point '%s', and its listener now has '%s'.", id, old.mount, c.s.mount)
+		clean = true
+	}
 	if clean || !old.survives() {
 		if old.will != nil && !old.over && !(old.will.delay > 0 && b.settings.Load().Mosquitto) {
-			w.wills = append(w.wills, old.will) // MQTT-3.1.3-9: the session ends
+			w.wills = append(w.wills, old.takeWill()) // MQTT-3.1.3-9: the session ends
 		}
 		old.will, old.conn = nil, nil
 		ended = b.endStored(b.finish(old))
@@ -47,6 +51,9 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 		c.s.mu.Unlock()
 		b.sessions[id] = c.s
 		return false, ended
+	}
+	if previous != nil && old.will != nil && old.will.delay == 0 && !b.settings.Load().Mosquitto {
+		w.wills = append(w.wills, old.takeWill()) // MQTT-3.1.4-3, MQTT-3.1.2-8: the connection before has ended without DISCONNECT; mosquitto publishes none
 	}
 	old.will = nil // MQTT-3.1.3-9: the new connection is there before any delay has elapsed
 	old.conn = c
@@ -118,8 +125,7 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 		if delay > 0 {
 			s.due.will = b.now().Add(time.Duration(delay) * time.Second)
 		} else {
-			w.wills = append(w.wills, s.will)
-			s.will = nil
+			w.wills = append(w.wills, s.takeWill())
 		}
 	}
 	var ended ending

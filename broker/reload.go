@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"time"
 
 	"picket/access"
 	"picket/cause"
@@ -93,30 +94,37 @@ func (b *Broker) recheck(before, now *settings, changes listener.Changes) {
 	b.mu.Unlock()
 	b.do(func(w *worker) {
 		for _, s := range all {
+			b.mu.Lock() // dues may change
 			s.mu.Lock()
 			c := s.conn
 			switch {
 			case s.rules.Load() == access.Nobody: // it is about to be let in, which looks at the rules again
 			case c == nil: // its will may be yet to come, also when it is over
 				s.rules.Store(s.rules.Load().Under(now.policies[b.securityOf(now, s.door())]))
+				b.shorten(s, now)
 			case s.over:
 			case removed[c.from]:
 				b.dismiss(w, c, packet.ServerShuttingDown, cause.ListenerRemoved, "its listener was removed from the configuration")
 			default:
-				policy := now.policies[0]
-				if l := current[listenerKey(c.from)]; l != nil {
+				policy, l := now.policies[0], current[listenerKey(c.from)]
+				if l != nil {
 					policy = now.policies[l.Security]
 				}
 				is := s.rules.Load()
-				d := policy.Recheck(access.Login{ClientID: s.id, HasUsername: is.HasUsername, Username: is.Username, HasPassword: is.HasUsername, Local: c.local, Certified: is.Certified}, is.Policy())
+				d := b.stillCertified(c, is, l)
+				if d.Allow {
+					d = policy.Recheck(access.Login{ClientID: s.id, HasUsername: is.HasUsername, Username: is.Username, HasPassword: is.HasUsername, Local: c.local, Certified: is.Certified}, is.Policy())
+				}
 				if !d.Allow {
 					b.dismiss(w, c, packet.NotAuthorized, d.Cause, d.Text)
 					break
 				}
 				s.rules.Store(is.Under(policy))
+				b.shorten(s, now)
 				s.out.Limits.Messages, s.out.Limits.Bytes = now.MaxQueuedMessages, now.MaxQueuedBytes
 			}
 			s.mu.Unlock()
+			b.mu.Unlock()
 		}
 	})
 }
@@ -124,6 +132,41 @@ func (b *Broker) recheck(before, now *settings, changes listener.Changes) {
 // dismiss ends a client's connection because of a reload. The session's mutex is held.
 func (b *Broker) dismiss(w *worker, c *connection, code packet.Code, id cause.ID, text string) {
 	c.dismissLocked(w, refusal{code: code, id: id, text: text}, "Client %s disconnected, not authorised: %s.", c.s.id, text)
+}
+
+// stillCertified decides whether what a client has shown of certificates would let it in now at its listener, which is nil if nobody knows it any more.
+func (b *Broker) stillCertified(c *connection, is *access.Client, l *listener.Config) access.Decision {
+	info := c.conn.Info()
+	if err := b.listeners.Recheck(info); err != nil {
+		return access.Decision{Cause: cause.NoLongerAllowed, Text: err.Error()}
+	}
+	if l == nil {
+		return access.Decision{Allow: true}
+	}
+	switch takes := l.TLS.IdentityAsUsername || l.TLS.SubjectAsUsername; {
+	case is.Certified && !takes:
+		return access.Decision{Cause: cause.NoLongerAllowed, Text: "its user name came from a certificate, which the listener takes none from any more"}
+	case takes:
+		if name, ok := certifiedName(info, &l.TLS); !ok || !is.Certified || name != is.Username {
+			return access.Decision{Cause: cause.NoLongerAllowed, Text: "its user name is not the one in its certificate, which the listener takes it from now"}
+		}
+	}
+	return access.Decision{Allow: true}
+}
+
+// shorten applies persistent_client_expiration to a session that there is already; one without a connection may be over by that. The mutex of the session is held.
+func (b *Broker) shorten(s *Session, t *settings) {
+	if s.expiry = t.longest(s.expiry); s.conn != nil || s.over || s.expiry == neverExpires {
+		return
+	}
+	left := b.now()
+	if s.stored() {
+		left = s.kept.left
+	}
+	if at := left.Add(time.Duration(s.expiry) * time.Second); s.due.expiry.IsZero() || at.Before(s.due.expiry) {
+		s.due.expiry = at
+		b.schedule(s)
+	}
 }
 
 // listenerKey names the socket of a listener, the same before and after a reload.

@@ -60,6 +60,21 @@ type kept struct {
 	lastReceive *store.Batch // the one with the packet identifier received last; guarded by receiving
 }
 
+// longest is the session expiry interval that a session has which asks for one: no more than persistent_client_expiration.
+func (t *settings) longest(expiry uint32) uint32 {
+	if limit := t.PersistentExpiration / time.Second; limit > 0 {
+		return min(expiry, uint32(min(limit, neverExpires)))
+	}
+	return expiry
+}
+
+// takeWill takes the will out of the session because it is due. The rules in force at this moment decide whether it is published. The session's mutex is held.
+func (s *Session) takeWill() *will {
+	m := s.will
+	s.will, m.rules = nil, s.rules.Load()
+	return m
+}
+
 // survives tells whether the session goes on when its connection ends.
 func (s *Session) survives() bool { return s.expiry > 0 }
 

@@ -66,7 +66,7 @@ func (e *storeEvents) replaces(s, old *Session) bool {
 func (b *Broker) restored(handle *store.Session, state *store.State) *Session {
 	r, t := &state.Record, b.settings.Load()
 	s := &Session{b: b, id: handle.ClientID, mount: r.Mount,
-		expiry: r.Expiry, kept: &kept{handle: handle, door: r.Listener, left: time.Unix(r.Offline, 0), unclean: r.Offline == 0}}
+		expiry: t.longest(r.Expiry), kept: &kept{handle: handle, door: r.Listener, left: time.Unix(r.Offline, 0), unclean: r.Offline == 0}}
 	last := max(r.Next, 1) - 1
 	if state.Backlog.Entries > 0 {
 		last = max(last, state.Backlog.Last)
@@ -93,7 +93,7 @@ func (b *Broker) restored(handle *store.Session, state *store.State) *Session {
 // awaitClient notes when a session without a connection, which has come from the store with its will, publishes that and ends. Its mutex is held.
 func (s *Session) awaitClient(w *store.Will) {
 	if w != nil {
-		s.will = &will{of: s, message: w.Message, expiry: w.Expiry, expires: w.Expires, delay: w.Delay}
+		s.will = &will{message: w.Message, expiry: w.Expiry, expires: w.Expires, delay: w.Delay}
 		if w.Due != 0 {
 			s.due.will = time.Unix(w.Due, 0)
 		} else {

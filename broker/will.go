@@ -12,8 +12,8 @@ type will struct {
 	message *session.Message
 	expiry  uint32 // seconds, from when it is published
 	expires bool
-	delay   uint32   // seconds
-	of      *Session // whose rules decide when it is published
+	delay   uint32         // seconds
+	rules   *access.Client // decide whether it is published; set when it is due
 }
 
 func willOf(w *packet.Will, mount, door string, l *access.Login) *will {

@@ -178,6 +178,7 @@ const (
 // The connection and the session last, or end.
 const (
 	IDTakeoverLoop         ID = "id-takeover-loop"
+	SessionOtherMount      ID = "session-other-mount"
 	SessionTakenOver       ID = "session-taken-over"
 	KeepaliveMissed        ID = "keepalive-missed"
 	ConnectionLost         ID = "connection-lost"

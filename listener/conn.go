@@ -63,7 +63,7 @@ type Info struct {
 	Listener *Config
 	Protocol Protocol             // what is spoken on top: MQTT or WebSocket
 	TLS      *tls.ConnectionState // nil without TLS
-	ProxyTLS *ProxyTLS            // what a trusted proxy said about its own TLS connection (PROXY v2), else nil
+	ProxyTLS *ProxyTLS            // what a trusted proxy said about its own TLS connection (PROXY v2), empty if nothing; nil without a PROXY header
 
 	// Forwarded: a WebSocket request came through an HTTP proxy that says so, and Remote is the proxy's address.
 	Forwarded bool

@@ -72,6 +72,9 @@ func parseProxy(b []byte) (proxyHeader, *Refusal) {
 			return malformed("%v", err)
 		}
 	}
+	if p.tls == nil {
+		p.tls = new(ProxyTLS)
+	}
 	return p, nil
 }
 

@@ -2,6 +2,8 @@ package listener
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -254,4 +256,37 @@ func newSettings(c *Config, opt *Options) (*settings, error) {
 		set.proxy = append(set.proxy, p.Masked())
 	}
 	return set, nil
+}
+
+// Recheck tells whether the certificate of a client that is connected would still do at its listener: it is none that has been revoked since, the authority is one of
+// those that are trusted now, and there is one where the listener demands it. An error says why not.
+func (s *Set) Recheck(i *Info) error {
+	if i.TLS == nil {
+		return nil
+	}
+	s.mu.Lock()
+	var cfg *tls.Config
+	for _, v := range s.servers {
+		if now := v.settings.Load(); keyOf(now.cfg) == keyOf(i.Listener) {
+			cfg = now.tls
+		}
+	}
+	s.mu.Unlock()
+	if cfg == nil || cfg.ClientAuth != tls.RequireAndVerifyClientCert {
+		return nil
+	}
+	if len(i.TLS.PeerCertificates) == 0 {
+		return errors.New("the listener demands a client certificate now")
+	}
+	between := x509.NewCertPool()
+	for _, c := range i.TLS.PeerCertificates[1:] {
+		between.AddCert(c)
+	}
+	if _, err := i.TLS.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: cfg.ClientCAs, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
+		return err
+	}
+	if cfg.VerifyConnection == nil {
+		return nil
+	}
+	return cfg.VerifyConnection(*i.TLS)
 }

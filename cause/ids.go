@@ -232,6 +232,8 @@ const (
 	SentinelHandoverRefused   ID = "sentinel-handover-refused"
 	SentinelServerUnproved    ID = "sentinel-server-unproved"
 	SentinelHTTPRequest       ID = "sentinel-http-request"
+	SentinelWouldLose         ID = "sentinel-would-lose-acknowledged"
+	SentinelGroupNotSealed    ID = "sentinel-group-not-sealed"
 )
 
 // The echo service and its probe.

@@ -195,4 +195,28 @@ var sentinelCauses = []Cause{
 			"如果是健康检查，请改用 TCP 检查或 Redis 协议的 `PING`。如果来源不明，查看那台机器上打开了什么网页，并设置密码（`requirepass`）。",
 		},
 	},
+	{
+		ID: SentinelWouldLose, Severity: Error, Stage: Sentinel,
+		Title: Text{"a promotion could lose writes that were acknowledged", "提升从节点可能丢失已确认的写入"},
+		Explain: Text{
+			"With `picket-sealed NAME ACKS` a replica is promoted only if it certainly has every write that ACKS replicas have acknowledged. Too few replicas can be asked what they have, so the furthest of those that answer may lack some. The log line names the ones that are missed.",
+			"设置了 `picket-sealed NAME ACKS` 时，只有确定拥有全部已由 ACKS 个从节点确认的写入的从节点才会被提升。现在能询问的从节点太少，其中最新的也可能缺少一部分。日志行列出了缺少哪些从节点。",
+		},
+		Remedy: Text{
+			"Bring the missing replicas back: the failover then goes on by itself. Replicas that are gone for good: `SENTINEL RESET NAME` while the master is up. To promote all the same, and lose what only the missing ones have: `SENTINEL FAILOVER NAME`.",
+			"恢复缺少的从节点，故障转移会自动继续。永久下线的从节点：在主节点正常时执行 `SENTINEL RESET NAME`。若要不顾丢失强行提升（只在缺失节点上的写入会丢失）：`SENTINEL FAILOVER NAME`。",
+		},
+	},
+	{
+		ID: SentinelGroupNotSealed, Severity: Warning, Stage: Sentinel,
+		Title: Text{"another sentinel of the group promotes without sealing", "组内有哨兵提升时不封存从节点"},
+		Explain: Text{
+			"`picket-sealed` keeps acknowledged writes only if every sentinel of the group has it: any of them may be elected, and one of Redis, or one that was not told to, promotes a replica that may lack some.",
+			"只有组内每个哨兵都启用 `picket-sealed`，已确认的写入才有保证：任何一个都可能当选，而 Redis 自带的哨兵或未启用的哨兵可能提升缺少数据的从节点。",
+		},
+		Remedy: Text{
+			"Set `sentinel picket-sealed NAME ACKS` with the same number on every sentinel, and replace those of Redis.",
+			"在每个哨兵上设置相同数值的 `sentinel picket-sealed NAME ACKS`，并换掉 Redis 自带的哨兵。",
+		},
+	},
 }

@@ -132,6 +132,11 @@ func (s *Sentinel) infoSentinel() []string {
 	for i, m := range o.Masters {
 		lines = append(lines, fmt.Sprintf("master%d:name=%s,status=%s,address=%s:%d,slaves=%d,sentinels=%d", i, m.Name, m.Status, m.Host, m.Port, m.Replicas, m.Sentinels))
 	}
+	for i, m := range o.Masters {
+		if m.Sealed > 0 {
+			lines = append(lines, fmt.Sprintf("picket_sealed%d:name=%s,acks=%d", i, m.Name, m.Sealed))
+		}
+	}
 	// What holds a failover back comes last, so that readers of the lines above are not disturbed.
 	for i, m := range o.Masters {
 		var ids []string

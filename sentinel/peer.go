@@ -208,6 +208,17 @@ func (p *peer) flush() {
 	}
 }
 
+// abort has the connection end with a reset, so that what is still under way is not delivered.
+func (p *peer) abort() {
+	conn := p.conn
+	if t, ok := conn.(*tls.Conn); ok {
+		conn = t.NetConn()
+	}
+	if t, ok := conn.(*net.TCPConn); ok {
+		_ = t.SetLinger(0) // it is closed in any case
+	}
+}
+
 func (p *peer) close() {
 	p.cancel()
 	if p.conn != nil {

@@ -317,6 +317,9 @@ func (s *Sentinel) perform() {
 				if p := s.links[o.Link]; p != nil {
 					delete(s.links, o.Link)
 					p.flush()
+					if o.Abort {
+						p.abort()
+					}
 					p.close()
 				}
 			case machine.Event:

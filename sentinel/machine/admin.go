@@ -165,6 +165,13 @@ func (m *Machine) setOne(ms *master, args []string) (int, error) {
 			return 0, invalid
 		}
 		ms.rebootDownAfter = number
+	case "picket-sealed":
+		if err != nil || number < 0 {
+			return 0, invalid
+		}
+		ms.acks = int(number)
+		m.askPeers()
+		m.askAll(ms)
 	case "picket-adopt":
 		yes := strings.EqualFold(value, "yes")
 		if !yes && !strings.EqualFold(value, "no") {

@@ -30,6 +30,9 @@ func (m *Machine) checkSubjectivelyDown(n *node) {
 		if n.roleReported == Replica && now-n.roleSince > n.downAfter+2*m.tune.InfoPeriod {
 			down = true
 		}
+		if m.cameBackYounger(ms) {
+			down = true
+		}
 		if n.has(masterReboot) && now-n.rebootSince > ms.rebootDownAfter {
 			down = true
 		}

@@ -22,6 +22,8 @@ func (m *Machine) advanceFailover(ms *master) {
 	switch ms.state {
 	case waitStart:
 		m.electionState(ms)
+	case sealReplicas:
+		m.sealState(ms)
 	case selectReplica:
 		m.selectState(ms)
 	case sendSlaveOfNoOne:
@@ -36,6 +38,7 @@ func (m *Machine) advanceFailover(ms *master) {
 
 // abortFailover gives an attempt up. From reconfReplicas on there is a new master and no way back.
 func (m *Machine) abortFailover(ms *master) {
+	m.unseal(ms)
 	ms.flags &^= failoverInProgress | forceFailover | coordinated
 	ms.state, ms.stateSince = noFailover, m.now()
 	if ms.promoted != nil {
@@ -66,10 +69,23 @@ func (m *Machine) selectState(ms *master) {
 			m.reconfigure(&ms.node, "NO", "ONE")
 			m.eventAt(Notice, "+fix-master-config", &ms.node)
 		}
-		m.eventAt(Warning, "-failover-abort-no-good-slave", &ms.node)
-		m.abortFailover(ms)
+		m.noGoodReplica(ms)
 		return
 	}
+	m.choose(ms, n)
+}
+
+func (m *Machine) noGoodReplica(ms *master) {
+	m.eventAt(Warning, "-failover-abort-no-good-slave", &ms.node)
+	sealed := ms.sealing()
+	m.abortFailover(ms)
+	if sealed { // the next attempt begins once enough replicas can be asked, which is looked at before
+		ms.retryAt = m.now() + 1000 + m.opt.Rand.Int64N(500)
+	}
+}
+
+// choose goes on with the replica that is to be promoted.
+func (m *Machine) choose(ms *master, n *node) {
 	n.flags |= promoted
 	ms.promoted = n
 	m.eventAt(Warning, "+selected-slave", n)
@@ -82,6 +98,11 @@ func (m *Machine) selectState(ms *master) {
 // gives up. Its data are what clients were told is kept, so an elected leader makes it a master again. One that follows anybody else was told so by
 // somebody, and one that is taking over data is left alone.
 func (m *Machine) demotedByMistake(ms *master) bool {
+	if ms.acks > 0 && slices.ContainsFunc(ms.replicas, func(r *node) bool {
+		return !r.proved() || r.replIDs[0] != ms.replIDs[0] || r.offset > ms.offset
+	}) {
+		return false // a replica may have what was acknowledged and it has not
+	}
 	if ms.roleReported != Replica || ms.masterLinkUp || ms.syncing || !ms.proved() || m.now()-ms.infoAt >= 2*m.tune.InfoPeriod ||
 		m.now()-ms.roleSince <= ms.downAfter+2*m.tune.InfoPeriod {
 		return false
@@ -151,6 +172,10 @@ func byRunID(a, b string) int {
 }
 
 func (m *Machine) promoteState(ms *master) {
+	if ms.sealing() && m.now()-ms.sealedSince > sealLimit {
+		m.timeoutState(ms)
+		return
+	}
 	n := ms.promoted
 	via := n
 	if ms.has(coordinated) {
@@ -186,6 +211,13 @@ func (m *Machine) refuseCoordinated(ms *master, why string) {
 }
 
 func (m *Machine) timeoutState(ms *master) {
+	if ms.sealing() && m.due(ms, ms.sealedSince, sealLimit+1) {
+		// What is still under way to the replica must not arrive after others have given it back.
+		m.sever(ms.promoted)
+		m.eventAt(Warning, "-failover-abort-slave-timeout", &ms.node)
+		m.abortFailover(ms)
+		return
+	}
 	if m.due(ms, ms.stateSince, ms.failoverTimeout+1) {
 		m.eventAt(Warning, "-failover-abort-slave-timeout", &ms.node)
 		m.abortFailover(ms)
@@ -206,6 +238,13 @@ func (m *Machine) promotionSeen(n *node) {
 	}
 	m.eventAt(Warning, "+failover-state-reconf-slaves", &ms.node)
 	m.reconfigScript(ms, "leader", ms.addr, n.addr)
+	if ms.has(coordinated) {
+		// FAILOVER changes no configuration file: after a restart each would be again what it was.
+		m.send(n.link.cmd, n, ignoreAnswer, "CONFIG", "REWRITE")
+		if ms.proved() {
+			m.send(ms.link.cmd, &ms.node, ignoreAnswer, "CONFIG", "REWRITE")
+		}
+	}
 	m.forceHellos(ms)
 	m.wake(ms)
 }
@@ -229,8 +268,8 @@ func (m *Machine) reconfNext(ms *master) {
 		}
 	}
 	for _, n := range ms.replicas {
-		if busy >= ms.parallelSyncs {
-			break
+		if busy >= ms.parallelSyncs && !n.sealedByUs { // a sealed one only takes over what it lacks, and is best taken in before others find it detached
+			continue
 		}
 		if n.has(promoted | reconfDone) {
 			continue

@@ -78,6 +78,12 @@ func (m *Machine) gates(ms *master, all bool) []Gate {
 		}
 		add(cause.SentinelNoQuorum, strconv.Itoa(agree)+" of "+strconv.Itoa(ms.quorum)+" sentinels see the master as down")
 	}
+	if ms.acks > 0 {
+		if _, why := m.answers(ms, false); why != "" && (all || ms.has(sDown)) {
+			add(cause.SentinelWouldLose, why)
+		}
+		g = append(g, m.unsealedPeers(ms)...)
+	}
 	if (all || ms.has(sDown)) && !ms.has(failoverInProgress) && m.selectReplica(ms) == nil {
 		text := "the master has no replica"
 		for i, n := range ms.replicas {
@@ -109,6 +115,16 @@ func (m *Machine) gates(ms *master, all bool) []Gate {
 			} else {
 				add(cause.SentinelWaitingToRetry, "our last attempt did not succeed", "the next one is in "+in)
 			}
+		}
+	}
+	return g
+}
+
+// unsealedPeers lists the sentinels that would promote without sealing.
+func (m *Machine) unsealedPeers(ms *master) (g []Gate) {
+	for _, n := range ms.sentinels {
+		if n.peerKnown && n.peerAcks[ms.name] != ms.acks {
+			g = append(g, Gate{ID: cause.SentinelGroupNotSealed, Text: "sentinel " + n.at() + " is " + n.peerText(ms)})
 		}
 	}
 	return g

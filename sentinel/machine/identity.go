@@ -50,7 +50,9 @@ func (m *Machine) doubt(n *node, i *serverInfo) string {
 	ms := n.master
 	known := func(id string) bool { return id != "" && slices.Contains(ms.history, id) }
 	empty := !i.keys && !i.loading && !i.syncing && !i.linkUp
-	if o := ms.twin(n, i.runID); o != nil {
+	o := ms.twinOf(n, i.runID)
+	n.twin = o != nil
+	if n.twin {
 		return "the " + o.kind.String() + " " + o.at() + " answers there"
 	}
 	switch {
@@ -87,8 +89,8 @@ func (ms *master) uncontradicted(i *serverInfo) bool {
 	return !asked
 }
 
-// twin is another instance of a master where the same process has proved itself, if there is one: then it is that, and not the one at n's address.
-func (ms *master) twin(n *node, runID string) *node {
+// twinOf is another instance of a master where the same process has proved itself, if there is one: then it is that, and not the one at n's address.
+func (ms *master) twinOf(n *node, runID string) *node {
 	if runID == "" {
 		return nil
 	}

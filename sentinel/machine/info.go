@@ -11,6 +11,7 @@ type serverInfo struct {
 	role              string // master, slave; anything else is none
 	replIDs           [2]string
 	replOffset        int64 // of a master
+	secondOffset      int64 // how far the history of the second replication id goes
 	masterHost        string
 	masterPort        int
 	linkUp            bool
@@ -46,6 +47,8 @@ func parseInfo(text string) serverInfo {
 			}
 		case "master_repl_offset":
 			i.replOffset, _ = strconv.ParseInt(value, 10, 64)
+		case "second_repl_offset":
+			i.secondOffset, _ = strconv.ParseInt(value, 10, 64)
 		case "connected_slaves":
 			i.connectedReplicas, _ = strconv.Atoi(value)
 		case "loading":
@@ -103,10 +106,21 @@ func (m *Machine) infoAnswered(c *conn, n *node, text string) {
 		n.masterPort, n.confChangedAt = i.masterPort, now
 	}
 	n.masterLinkUp, n.linkDownTime, n.syncing = i.linkUp, i.linkDown, i.syncing
-	n.priority, n.unannounced, n.replIDs = i.priority, i.unannounced, i.replIDs
-	if i.role == "slave" {
-		n.offset = i.offset
+	if n.replIDs[0] != i.replIDs[0] {
+		n.replSince = now
+		if n.kind == Master && ms.acks > 0 {
+			m.hurry(ms)
+		}
 	}
+	n.priority, n.unannounced, n.replIDs, n.secondOffset = i.priority, i.unannounced, i.replIDs, i.secondOffset
+	n.offset = i.offset
+	if i.role == "master" {
+		n.offset = i.replOffset
+		if n.kind == Master {
+			ms.connectedReplicas = i.connectedReplicas
+		}
+	}
+	m.sawData(n, &i)
 	m.identify(c, n, &i)
 	if n.kind == Master && n.proved() {
 		for _, r := range i.replicas {
@@ -114,7 +128,7 @@ func (m *Machine) infoAnswered(c *conn, n *node, text string) {
 		}
 	}
 	m.sawRole(c, n, i.role)
-	if ms.has(oDown | failoverInProgress) {
+	if ms.has(oDown|failoverInProgress) || ms.acks > 0 {
 		m.wake(ms)
 	}
 	if m.tilt || n.kind != Replica {
@@ -245,7 +259,11 @@ func (m *Machine) noElectionSince(n *node) bool {
 func (m *Machine) replicaFollows(n *node) {
 	ms := n.master
 	if !m.follows(n, ms.addr) && !n.has(reconfSent|reconfInProgress|reconfDone|promoted) {
-		if n.proved() && !n.syncing && m.looksSane(ms) && m.notDownFor(n, ms.failoverTimeout) && m.now()-n.confChangedAt > ms.failoverTimeout {
+		wait := ms.failoverTimeout
+		if n.sealed {
+			wait = foreignSeal // by another one, whose failover may be under way, or was given up half way
+		}
+		if n.proved() && !n.syncing && !n.sealedByUs && m.looksSane(ms) && m.notDownFor(n, wait) && m.now()-n.confChangedAt > wait {
 			m.slaveOf(n, ms.addr)
 			n.confChangedAt = m.now() // not again before the timeout, should it not help
 			m.eventAt(Notice, "+fix-slave-config", n)

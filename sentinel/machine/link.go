@@ -74,6 +74,7 @@ const (
 	promoteAnswer
 	tryAnswer
 	failoverAnswer
+	peerAnswer
 )
 
 type pending struct {
@@ -143,6 +144,14 @@ func (m *Machine) close(c *conn) {
 	if c != nil {
 		m.drop(c)
 		m.emit(Close{Link: c.id})
+	}
+}
+
+// sever ends the connection for commands to an instance, with what is still under way on it.
+func (m *Machine) sever(n *node) {
+	if c := n.link.cmd; c != nil {
+		m.drop(c)
+		m.emit(Close{Link: c.id, Abort: true})
 	}
 }
 
@@ -245,6 +254,9 @@ func (m *Machine) Connected(id LinkID, localIP, remoteIP string) {
 		m.send(c, n, ignoreAnswer, "CLIENT", "SETNAME", "sentinel-"+m.myID[:min(8, len(m.myID))]+"-cmd")
 		m.ping(n)
 		n.infoWanted = n.kind != Sentinel
+		if n.kind == Sentinel {
+			m.askPeer(c, n)
+		}
 		if m.opt.Probe && n.kind != Sentinel && !n.tried {
 			n.tried = true
 			c.link.try = m.open(n, PermissionTry)
@@ -378,6 +390,10 @@ func (m *Machine) Reply(id LinkID, v resp.Value) {
 		if len(c.pending) == 0 {
 			m.close(c)
 		}
+	case peerAnswer:
+		if v.Kind == resp.Bulk {
+			m.peerAnswered(c.link, v.Str)
+		}
 	case failoverAnswer:
 		m.failoverCommandAnswered(n, v)
 	}
@@ -484,6 +500,9 @@ func (m *Machine) infoPeriod(n *node) int64 {
 		return m.easing(n.reconfAt)
 	case n.kind == Replica && (ms.has(oDown|failoverInProgress) || n.linkDownTime > 0 || n.roleReported == Master), n.doubt != "":
 		return min(m.tune.InfoPeriod, 1000)
+	}
+	if ms.acks > 0 && n.kind == Master {
+		return min(m.tune.InfoPeriod, 2000) // how many replicas it has decides how many must answer
 	}
 	return m.tune.InfoPeriod
 }

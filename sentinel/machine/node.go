@@ -69,13 +69,18 @@ type node struct {
 	masterPort    int
 	masterLinkUp  bool
 	replIDs       [2]string
-	syncing       bool
-	linkDownTime  int64
-	priority      int
-	offset        int64
-	unannounced   bool
-	reconfAt      int64 // when SLAVEOF was sent
-	rebootSince   int64
+	secondOffset  int64 // how far it continues the history of replIDs[1]
+	replSince     int64 // when replIDs[0] was first seen
+	// What it has can be compared with what others have, see sawData; dataRun is the process that said so.
+	synced, sealed, sealedByUs, twin bool
+	dataRun                          string
+	syncing                          bool
+	linkDownTime                     int64
+	priority                         int
+	offset                           int64
+	unannounced                      bool
+	reconfAt                         int64 // when SLAVEOF was sent
+	rebootSince                      int64
 	// epochAsReplica is the epoch in which it was last known to be no master.
 	epochAsReplica int64
 	tried          bool // permissions were tried
@@ -88,8 +93,10 @@ type node struct {
 	askAnswered             int64
 	leader                  string
 	leaderEpoch             int64
-	helloEpoch, helloConfig int64 // the epochs of its last hello
-	unreachable             int64 // since when its announced address could not be reached, 0: it can
+	helloEpoch, helloConfig int64          // the epochs of its last hello
+	peerKnown, peerOurs     bool           // what it is was asked, and is one of ours
+	peerAcks                map[string]int // its picket-sealed, by master
+	unreachable             int64          // since when its announced address could not be reached, 0: it can
 	pingRefusal             string
 	authRefusal             string
 }
@@ -100,6 +107,7 @@ type failoverState uint8
 const (
 	noFailover failoverState = iota
 	waitStart
+	sealReplicas
 	selectReplica
 	sendSlaveOfNoOne
 	waitPromotion
@@ -108,7 +116,7 @@ const (
 )
 
 func (s failoverState) String() string {
-	return [...]string{"none", "wait_start", "select_slave", "send_slaveof_noone", "wait_promotion", "reconf_slaves", "update_config"}[s]
+	return [...]string{"none", "wait_start", "select_slave", "select_slave", "send_slaveof_noone", "wait_promotion", "reconf_slaves", "update_config"}[s]
 }
 
 // master is a watched master with everything that belongs to it.
@@ -125,6 +133,8 @@ type master struct {
 	configEpoch        int64
 	adopt              bool     // whatever answers at its addresses is taken for what was there before
 	history            []string // replication ids that are known to be of its history, newest first
+	acks               int      // sealed promotion: how many replicas acknowledge what clients rely on; 0: not sealed
+	connectedReplicas  int      // as the master last counted them
 
 	replicas, sentinels []*node
 
@@ -135,6 +145,7 @@ type master struct {
 
 	state         failoverState
 	stateSince    int64
+	sealedSince   int64
 	failoverEpoch int64
 	failoverStart int64 // 0: none so far. An attempt holds off the next for twice the failover timeout
 	retryAt       int64 // a tied election is repeated then, 0: not

@@ -24,7 +24,10 @@ type Connect struct {
 }
 
 // Close ends a connection. No Disconnected is expected, and what still comes from it is ignored.
-type Close struct{ Link LinkID }
+type Close struct {
+	Link  LinkID
+	Abort bool // what was written and has not arrived need not, and should not
+}
 
 // Send writes a command. Its reply comes back through Reply.
 type Send struct {

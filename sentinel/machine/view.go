@@ -184,6 +184,7 @@ type Summary struct {
 	Quorum, Majority  int
 	State             string // of the failover
 	ConfigEpoch       int64
+	Sealed            int // picket-sealed
 	Disconnected      int // instances with a connection missing
 	PromotableReplica bool
 }
@@ -211,7 +212,7 @@ func (m *Machine) Overview() Overview {
 	for _, ms := range m.masters {
 		s := Summary{
 			Name: ms.name, Status: "ok", Replicas: len(ms.replicas), Sentinels: ms.voters(), Usable: ms.usable(), Quorum: ms.quorum,
-			Majority: ms.majority(), State: ms.state.String(), ConfigEpoch: ms.configEpoch, PromotableReplica: m.selectReplica(ms) != nil,
+			Majority: ms.majority(), State: ms.state.String(), ConfigEpoch: ms.configEpoch, Sealed: ms.acks, PromotableReplica: m.selectReplica(ms) != nil,
 		}
 		a := ms.currentAddr()
 		s.Host, s.Port = m.show(a), a.Port

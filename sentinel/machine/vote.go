@@ -88,6 +88,12 @@ func (m *Machine) startFailoverIfNeeded(ms *master) {
 		ms.at(ms.standAt)
 		return
 	}
+	if ms.acks > 0 && !m.demotedByMistake(ms) {
+		// Who cannot promote need not stand; another one may reach more of the replicas.
+		if _, why := m.answers(ms, false); why != "" {
+			return
+		}
+	}
 	wait := ms.failoverStart + 2*ms.failoverTimeout
 	if ms.failoverStart == 0 {
 		wait = 0
@@ -189,9 +195,13 @@ func (m *Machine) electionState(ms *master) {
 		m.crash("crash-after-election")
 		return
 	}
+	m.eventAt(Warning, "+failover-state-select-slave", &ms.node)
+	if ms.sealing() && !m.demotedByMistake(ms) {
+		m.sealAll(ms)
+		return
+	}
 	m.enter(ms, selectReplica)
 	m.hurry(ms)
-	m.eventAt(Warning, "+failover-state-select-slave", &ms.node)
 }
 
 // Failure is a set of simulated failures, as INFO shows them.

@@ -14,6 +14,9 @@ type Result struct {
 	Seed      uint64
 	Failovers int   // promotions that completed
 	Elections int   // leaders elected by votes
+	Sealed    int   // promotions that were compared with what clients had been acknowledged
+	Blocked   int   // sealed groups that wait for a person in the end, since nobody can know who has everything
+	Lost      int   // writes that were gone before any sentinel could act
 	Elapsed   int64 // simulated milliseconds
 	Err       error // the first invariant that did not hold
 }
@@ -59,12 +62,20 @@ func Chaos(seed uint64, log func(string)) Result {
 		cfg.RepeatHello = 0.05
 		cfg.LoseRewrite = 0.1
 	}
+	if cfg.Adopt && rng.IntN(3) > 0 {
+		// Servers that are told to be masters stay masters: what they forget of that is Redis' to lose.
+		cfg.Servers = max(cfg.Servers, 3)
+		cfg.Sealed, cfg.LoseRewrite = 1+rng.IntN(cfg.Servers-1), 0
+		for range cfg.Servers {
+			cfg.Priorities = append(cfg.Priorities, []int{100, 100, 50, 10}[rng.IntN(4)])
+		}
+	}
 	w := New(cfg)
 	w.Log = log
 	// By hand: two failovers may then be forced in one epoch, which no vote prevents; the group must agree again all the same.
 	forcing := rng.IntN(8) == 0
 	res := func(err error) Result {
-		return Result{Seed: seed, Failovers: w.check.promotions, Elections: w.check.elections, Elapsed: w.Elapsed(), Err: err}
+		return Result{Seed: seed, Failovers: w.check.promotions, Elections: w.check.elections, Sealed: w.check.sealed, Lost: w.check.lost, Blocked: w.check.blocked, Elapsed: w.Elapsed(), Err: err}
 	}
 
 	// Discovery is undisturbed: the majority is one of all known sentinels, so all must be known before anything is promised.

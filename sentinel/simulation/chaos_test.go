@@ -34,7 +34,7 @@ func TestChaos(t *testing.T) {
 	if testing.Short() {
 		*failovers = min(*failovers, 500)
 	}
-	var next, done, elections, promotions, elapsed atomic.Int64
+	var next, done, elections, promotions, sealed, lost, blocked, elapsed atomic.Int64
 	next.Store(int64(*first))
 	enough := func() bool {
 		if *seeds > 0 {
@@ -56,6 +56,9 @@ func TestChaos(t *testing.T) {
 				elections.Add(int64(r.Elections))
 				promotions.Add(int64(r.Failovers))
 				elapsed.Add(r.Elapsed)
+				sealed.Add(int64(r.Sealed))
+				lost.Add(int64(r.Lost))
+				blocked.Add(int64(r.Blocked))
 				if r.Err != nil {
 					failed.Add(1)
 					t.Errorf("seed %d: %v\nrun it again: go test ./sentinel/simulation -run TestChaos -seed %d", s, r.Err, s)
@@ -77,5 +80,5 @@ func TestChaos(t *testing.T) {
 	}
 	wg.Wait()
 	close(stop)
-	t.Logf("%d seeds, %d elections, %d failovers, %d h simulated, %v", done.Load(), elections.Load(), promotions.Load(), elapsed.Load()/3600e3, time.Since(began).Round(time.Second))
+	t.Logf("%d seeds, %d elections, %d failovers, %d of them sealed (%d writes lost before any sentinel could act; %d groups left to a person), %d h simulated, %v", done.Load(), elections.Load(), promotions.Load(), sealed.Load(), lost.Load(), blocked.Load(), elapsed.Load()/3600e3, time.Since(began).Round(time.Second))
 }

@@ -17,24 +17,31 @@ import (
 //   - nobody stands for election unless as many as the quorum see the master as down;
 //   - nobody promotes a replica but an elected leader (or who was told to, by hand), and no two are promoted in one epoch;
 //   - a configuration that is announced is what a leader made in its epoch: one for each epoch, and not before the replica is a master;
+//   - what was acknowledged by as many replicas as a group is sealed for is on every server that is promoted, unless by hand;
+//   - a server that is a stranger's is never reconfigured;
 //   - epochs never go back, nor behind what others were told before a crash.
 //
 // That all agree in the end is checked by Converged.
 type checker struct {
-	w          *World
-	err        error
-	promotions int
-	elections  int
-	byHand     bool                          // a failover was forced by hand in this world: configurations may be told that no leader has made
-	forced     map[term]bool                 // those epochs know no votes
-	leaders    map[term]*sentinel            // who was elected
-	leading    map[watch]int64               // the epoch that a sentinel leads a failover in
-	votes      map[vote]string               // whom a sentinel voted for
-	voters     map[ballot]map[int]bool       // who voted for a candidate
-	chosen     map[term]promotion            // which replica was told to become master
-	configs    map[term]string               // which address was announced
-	epochs     map[*sentinel]lifeEpoch       // last seen
-	downSaid   map[watch]map[*sentinel]int64 // when a sentinel was told by others that the master is down
+	w           *World
+	err         error
+	promotions  int
+	elections   int
+	byHand      bool                          // a failover was forced by hand in this world: configurations may be told that no leader has made
+	forced      map[term]bool                 // those epochs know no votes
+	leaders     map[term]*sentinel            // who was elected
+	leading     map[watch]int64               // the epoch that a sentinel leads a failover in
+	votes       map[vote]string               // whom a sentinel voted for
+	voters      map[ballot]map[int]bool       // who voted for a candidate
+	chosen      map[term]promotion            // which replica was told to become master
+	configs     map[term]string               // which address was announced
+	epochs      map[*sentinel]lifeEpoch       // last seen
+	acked       [][]write                     // by master: what clients rely on
+	byHandSince map[int]bool                  // by master: a person has decided what is kept
+	sealed      int                           // promotions that were looked at
+	blocked     int                           // groups that wait for a person in the end
+	lost        int                           // what Redis itself has lost
+	downSaid    map[watch]map[*sentinel]int64 // when a sentinel was told by others that the master is down
 }
 
 // term is an epoch of one master.
@@ -72,6 +79,8 @@ type lifeEpoch struct {
 
 func (c *checker) init(w *World) {
 	c.w = w
+	c.byHandSince = map[int]bool{}
+	c.acked = make([][]write, w.cfg.Masters)
 	c.forced = map[term]bool{}
 	c.leaders = map[term]*sentinel{}
 	c.leading = map[watch]int64{}
@@ -202,6 +211,12 @@ func (c *checker) promotes(s *sentinel, to *server) {
 	c.chosen[t] = promotion{s, to, c.w.now}
 }
 
+// isForced reports whether the failover that a sentinel leads was forced by hand.
+func (c *checker) isForced(s *sentinel, set int) bool {
+	epoch, leads := c.leading[watch{s, set}]
+	return !leads || c.forced[term{set, epoch}]
+}
+
 func (c *checker) event(s *sentinel, e machine.Event) {
 	w := c.w
 	if w.Log != nil {
@@ -280,9 +295,14 @@ func (w *World) Converged() string {
 
 // unproved reports whether all sentinels say that a server may be a stranger's.
 func (w *World) unproved(set int, s *server) bool {
+	return w.allSay(set, cause.SentinelServerUnproved, s.addr+":")
+}
+
+// allSay reports whether all sentinels say that something holds a failover back.
+func (w *World) allSay(set int, id cause.ID, text string) bool {
 	for _, o := range w.sentinels {
-		if !slices.ContainsFunc(o.m.Gates(masterName(set)), func(g machine.Gate) bool {
-			return g.ID == cause.SentinelServerUnproved && strings.Contains(g.Text, s.addr+":")
+		if o.m == nil || !slices.ContainsFunc(o.m.Gates(masterName(set)), func(g machine.Gate) bool {
+			return g.ID == id && strings.Contains(g.Text, text)
 		}) {
 			return false
 		}
@@ -304,6 +324,10 @@ func (w *World) converged(set int) string {
 			return fmt.Sprintf("sentinel %s says %s, another one says %s", s.name(), w.nameOf(host), w.nameOf(master))
 		}
 		f := s.m.MasterFields(masterName(set))
+		if f[4].Value != "master" && w.cfg.Sealed > 0 && w.allSay(set, cause.SentinelWouldLose, "") {
+			w.check.blocked++ // nobody can know who has everything: a person has to decide
+			return ""
+		}
 		if f[4].Value != "master" {
 			return fmt.Sprintf("sentinel %s sees the master as %s", s.name(), f[4].Value)
 		}

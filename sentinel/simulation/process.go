@@ -436,6 +436,7 @@ type history struct {
 	parent *history
 	from   int64 // how far in parent it began
 	told   bool  // the server knows the id of parent
+	cut    bool  // it began with a restart, perhaps with less than there was
 }
 
 func (s *server) ip() string   { return s.addr }
@@ -481,6 +482,9 @@ func (s *server) restartAt() {
 	s.masterIP, s.masterPort = s.keptIP, s.keptPort
 	s.runID = s.w.randomID()
 	s.load()
+	if s.masterIP == "" && s.set >= 0 {
+		s.w.check.forgets(s)
+	}
 	s.syncAt = s.w.now + 300e3
 	s.lastSync = s.w.now
 }
@@ -500,11 +504,11 @@ func (s *server) load() {
 	}
 	switch {
 	case kind == 'e':
-		s.hist, s.offset, s.keys = &history{id: s.w.randomID()}, 0, false
+		s.hist, s.offset, s.keys = &history{id: s.w.randomID(), parent: was, cut: true}, 0, false
 	case kind == 'a':
-		s.hist, s.offset = &history{id: s.w.randomID(), parent: was, from: s.offset}, 0
+		s.hist, s.offset = &history{id: s.w.randomID(), parent: was, from: s.offset, cut: true}, 0
 	case s.masterIP == "":
-		s.hist = &history{id: s.w.randomID(), parent: was, from: s.offset, told: true}
+		s.hist = &history{id: s.w.randomID(), parent: was, from: s.offset, told: true, cut: true}
 	}
 }
 
@@ -545,7 +549,11 @@ func (s *server) sync() {
 		if m.masterIP == "" {
 			m.sync()
 		}
+		had, offset := s.hist, s.offset
 		s.hist, s.offset, s.keys, s.linked = m.hist, m.offset, m.keys, true
+		if had != s.hist && s.set >= 0 {
+			s.w.check.lose(s, had, offset)
+		}
 		s.lastSync = s.w.now
 	}
 }
@@ -611,6 +619,9 @@ func (s *server) receive(l *link, cmd []string) {
 		l.reply(resp.OK)
 		to.become("", 0, 0)
 		s.become(to.addr, serverPort, 5e3)
+	case "CONFIG": // REWRITE, outside a transaction
+		s.keptIP, s.keptPort = s.masterIP, s.masterPort
+		l.reply(resp.OK)
 	case "MULTI":
 		l.in, l.held = true, nil
 		l.reply(resp.OK)
@@ -621,6 +632,9 @@ func (s *server) receive(l *link, cmd []string) {
 		}
 		l.held = nil
 		l.reply(resp.Value{Kind: resp.Array})
+	case "SLAVEOF": // outside a transaction: a seal
+		s.become(cmd[1], 1, 0)
+		l.reply(resp.OK)
 	default:
 		l.reply(resp.OK)
 	}
@@ -632,7 +646,10 @@ func (s *server) execute(l *link, cmd []string) {
 	}
 	switch strings.Join(cmd[:2], " ") {
 	case "SLAVEOF NO":
-		s.become("", 0, 0)
+		if s.masterIP != "" {
+			s.become("", 0, 0)
+			s.w.check.promoted(s, s.w.check.isForced(l.from, s.set))
+		}
 	case "CONFIG REWRITE":
 		if s.w.cfg.LoseRewrite == 0 || s.w.rng.Float64() >= s.w.cfg.LoseRewrite {
 			s.keptIP, s.keptPort = s.masterIP, s.masterPort
@@ -679,7 +696,7 @@ func (s *server) info() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "run_id:%s\r\nmaster_replid:%s\r\n", s.runID, s.hist.id)
 	if s.hist.told {
-		fmt.Fprintf(&b, "master_replid2:%s\r\n", s.hist.parent.id)
+		fmt.Fprintf(&b, "master_replid2:%s\r\nsecond_repl_offset:%d\r\n", s.hist.parent.id, s.hist.from+1)
 	}
 	if s.keys {
 		b.WriteString("db0:keys=1,expires=0,avg_ttl=0\r\n")

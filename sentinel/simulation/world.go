@@ -38,6 +38,7 @@ type Config struct {
 	Priorities                          []int   // of the servers, 100 where missing
 	Discovered                          bool    // the sentinels know all instances from the start
 	Restarts                            string  // what servers read when they start: any letter of e (nothing), r (a snapshot), a (an append-only file); empty: e
+	Sealed                              int     // picket-sealed; clients write with WAIT for as many replicas
 	Adopt                               bool    // the sentinels take whatever answers at an address for what was there before
 	Names                               bool    // servers are known by names, and get other addresses when they start again
 	OldInfo                             bool    // INFO lists replicas as Redis 2.6 does: slave0:ADDRESS,PORT,online
@@ -157,7 +158,7 @@ func New(cfg Config) *World {
 		for set := range cfg.Masters {
 			s.kept.Masters = append(s.kept.Masters, machine.MasterState{
 				Name: masterName(set), Host: w.set(set)[0].addr, Port: serverPort, Quorum: cfg.Quorum,
-				DownAfter: cfg.DownAfter, FailoverTimeout: cfg.FailoverTimeout, ParallelSyncs: cfg.ParallelSyncs, Adopt: cfg.Adopt,
+				DownAfter: cfg.DownAfter, FailoverTimeout: cfg.FailoverTimeout, ParallelSyncs: cfg.ParallelSyncs, Adopt: cfg.Adopt, Sealed: cfg.Sealed,
 			})
 		}
 		w.sentinels = append(w.sentinels, s)
@@ -168,6 +169,9 @@ func New(cfg Config) *World {
 	}
 	for _, s := range w.sentinels {
 		s.start()
+	}
+	if cfg.Sealed > 0 {
+		w.acknowledge()
 	}
 	return w
 }

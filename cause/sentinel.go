@@ -196,7 +196,7 @@ var sentinelCauses = []Cause{
 		},
 	},
 	{
-		ID: SentinelWouldLose, Severity: Error, Stage: Sentinel,
+		ID: SentinelWouldLoseAcknowledged, Severity: Error, Stage: Sentinel,
 		Title: Text{"a promotion could lose writes that were acknowledged", "提升从节点可能丢失已确认的写入"},
 		Explain: Text{
 			"With `picket-sealed NAME ACKS` a replica is promoted only if it certainly has every write that ACKS replicas have acknowledged. Too few replicas can be asked what they have, so the furthest of those that answer may lack some. The log line names the ones that are missed.",

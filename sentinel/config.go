@@ -263,7 +263,7 @@ func parseYesNo(s string) (v, ok bool) {
 }
 
 // ourDirectives are about one master, and no other sentinel knows them.
-var ourDirectives = []string{"picket-adopt", "picket-sealed"}
+var ourDirectives = []string{"picket-adopt", "picket-sealed", "picket-refused-down"}
 
 var errUnrecognized = "Unrecognized sentinel configuration statement."
 
@@ -358,7 +358,7 @@ func (c *Config) masterDirective(d *directive, name string, a []string) error {
 		"down-after-milliseconds": {3, 3}, "failover-timeout": {3, 3}, "parallel-syncs": {3, 3}, "notification-script": {3, 3},
 		"client-reconfig-script": {3, 3}, "auth-pass": {3, 3}, "auth-user": {3, 3}, "master-reboot-down-after-period": {3, 3},
 		"primary-reboot-down-after-period": {3, 3}, "config-epoch": {3, 3}, "leader-epoch": {3, 3}, "rename-command": {4, 4},
-		"picket-adopt": {3, 3}, "picket-sealed": {3, 3}, "known-slave": {4, 4}, "known-replica": {4, 4}, "known-sentinel": {4, 5},
+		"picket-adopt": {3, 3}, "picket-sealed": {3, 3}, "picket-refused-down": {3, 3}, "known-slave": {4, 4}, "known-replica": {4, 4}, "known-sentinel": {4, 5},
 	}[name]
 	if words[0] == 0 || len(a) < words[0] || len(a) > words[1] {
 		return d.err("%s", errUnrecognized)
@@ -410,6 +410,11 @@ func (c *Config) masterDirective(d *directive, name string, a []string) error {
 			return d.err("negative time parameter.")
 		}
 		m.RebootDownAfter = n
+	case "picket-refused-down":
+		if err != nil || n < 0 {
+			return d.err("a number of milliseconds was expected in place of %q, 0 for off", v)
+		}
+		m.RefusedDown = n
 	case "picket-sealed":
 		if err != nil || n < 0 || n > 1000 {
 			return d.err("the number of replicas that acknowledge a write (as in WAIT) was expected in place of %q, 0 for none", v)

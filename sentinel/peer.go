@@ -47,7 +47,11 @@ func (s *Sentinel) connect(c machine.Connect) {
 		if err != nil {
 			s.post(func() {
 				s.tellHandshake(c, err)
-				s.lost(p, connectReason(err))
+				how := machine.Failed
+				if isRefused(err) {
+					how = machine.Refused
+				}
+				s.lost(p, how, connectReason(err))
 			})
 			return
 		}
@@ -141,7 +145,7 @@ func (s *Sentinel) read(p *peer, conn net.Conn) {
 	for {
 		v, err := r.Value()
 		if err != nil {
-			s.post(func() { s.lost(p, readReason(err)) })
+			s.post(func() { s.lost(p, endOf(err), readReason(err)) })
 			return
 		}
 		batch := []resp.Value{v}
@@ -160,17 +164,25 @@ func (s *Sentinel) read(p *peer, conn net.Conn) {
 			}
 		})
 		if err != nil {
-			s.post(func() { s.lost(p, readReason(err)) })
+			s.post(func() { s.lost(p, endOf(err), readReason(err)) })
 			return
 		}
 	}
 }
 
-func (s *Sentinel) lost(p *peer, why string) {
+// endOf tells an end that the other side made from any other.
+func endOf(err error) machine.Loss {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isReset(err) {
+		return machine.Ended
+	}
+	return machine.Failed
+}
+
+func (s *Sentinel) lost(p *peer, how machine.Loss, why string) {
 	if s.links[p.id] == p {
 		delete(s.links, p.id)
 		p.close()
-		s.m.Disconnected(p.id, why)
+		s.m.Disconnected(p.id, how, why)
 	}
 }
 
@@ -240,5 +252,9 @@ func readReason(err error) string {
 	}
 	return connectReason(err)
 }
+
+func isRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
+
+func isReset(err error) bool { return errors.Is(err, syscall.ECONNRESET) }
 
 func isAddressInUse(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }

@@ -187,7 +187,7 @@ func (c *Config) stateLines(s machine.State, users []string) []keyed {
 	yesNo("announce-hostnames", s.AnnounceHostnames, false)
 	for _, name := range []string{
 		"monitor", "down-after-milliseconds", "failover-timeout", "parallel-syncs", "notification-script", "client-reconfig-script",
-		"auth-pass", "auth-user", "master-reboot-down-after-period", "picket-adopt", "picket-sealed", "config-epoch", "leader-epoch", "known-replica", "known-sentinel", "rename-command",
+		"auth-pass", "auth-user", "master-reboot-down-after-period", "picket-adopt", "picket-sealed", "picket-refused-down", "config-epoch", "leader-epoch", "known-replica", "known-sentinel", "rename-command",
 	} {
 		add(name)
 	}
@@ -220,6 +220,9 @@ func (c *Config) stateLines(s machine.State, users []string) []keyed {
 		}
 		if m.Adopt && c.ours[[2]string{"picket-adopt", m.Name}] != "yes" {
 			add("picket-adopt", m.Name, "yes")
+		}
+		if ms := strconv.FormatInt(m.RefusedDown, 10); m.RefusedDown > 0 && c.ours[[2]string{"picket-refused-down", m.Name}] != ms {
+			add("picket-refused-down", m.Name, ms)
 		}
 		if acks := strconv.Itoa(m.Sealed); m.Sealed > 0 && c.ours[[2]string{"picket-sealed", m.Name}] != acks {
 			add("picket-sealed", m.Name, acks)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -70,6 +71,10 @@ func runSentinel(e *env, args []string) error {
 	}
 	if cfg.Daemonize && os.Getenv(daemonMark) == "" {
 		return daemonize()
+	}
+	if os.Getenv("GOMAXPROCS") == "" {
+		// It waits nearly all the time, for answers to small questions: waking a second thread for each costs more than it saves.
+		runtime.GOMAXPROCS(1)
 	}
 	s, err := sentinel.New(cfg, buildVersion(), e.stdout)
 	if err == nil {

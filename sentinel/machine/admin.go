@@ -165,6 +165,11 @@ func (m *Machine) setOne(ms *master, args []string) (int, error) {
 			return 0, invalid
 		}
 		ms.rebootDownAfter = number
+	case "picket-refused-down":
+		if err != nil || number < 0 {
+			return 0, invalid
+		}
+		ms.refusedDown = number
 	case "picket-sealed":
 		if err != nil || number < 0 {
 			return 0, invalid

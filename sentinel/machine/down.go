@@ -30,6 +30,9 @@ func (m *Machine) checkSubjectivelyDown(n *node) {
 		if n.roleReported == Replica && now-n.roleSince > n.downAfter+2*m.tune.InfoPeriod {
 			down = true
 		}
+		if ms.refusedDown > 0 && n.endedAt != 0 && n.refusedLast-n.endedAt >= ms.refusedDown {
+			down = true
+		}
 		if m.cameBackYounger(ms) {
 			down = true
 		}
@@ -51,6 +54,19 @@ func (m *Machine) checkSubjectivelyDown(n *node) {
 	case !down && n.has(sDown):
 		n.flags &^= sDown | scriptKillSent
 		m.eventAt(Warning, "-sdown", n)
+	}
+}
+
+// sawLoss notes that a master's process is gone (picket-refused-down): its connection ended, and since then its machine answers that nobody listens there. A
+// machine that does not answer says nothing about it.
+func (m *Machine) sawLoss(n *node, c *conn, how Loss) {
+	switch {
+	case c.up && how == Ended:
+		n.endedAt, n.refusedLast = m.now(), 0
+	case !c.up && how == Refused && n.endedAt != 0:
+		n.refusedLast = m.now()
+	default:
+		n.endedAt, n.refusedLast = 0, 0
 	}
 }
 

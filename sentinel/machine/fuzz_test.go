@@ -73,7 +73,7 @@ func FuzzStrangers(f *testing.F) {
 					m.Reply(next(), v)
 				}
 			case 'd':
-				m.Disconnected(next(), "gone")
+				m.Disconnected(next(), Loss(len(rest)%3), "gone")
 			case 'v':
 				var e int64
 				var id string

@@ -80,7 +80,7 @@ func (m *Machine) gates(ms *master, all bool) []Gate {
 	}
 	if ms.acks > 0 {
 		if _, why := m.answers(ms, false); why != "" && (all || ms.has(sDown)) {
-			add(cause.SentinelWouldLose, why)
+			add(cause.SentinelWouldLoseAcknowledged, why)
 		}
 		g = append(g, m.unsealedPeers(ms)...)
 	}

@@ -194,7 +194,11 @@ func (m *Machine) retryPeriod(n *node) int64 {
 	if n.has(sDown) {
 		return m.tune.PingPeriod
 	}
-	return m.pingPeriod(n)
+	period := min(m.tune.PingPeriod, max(n.downAfter/10, 50))
+	if n.kind == Master && n.endedAt != 0 && n.master.refusedDown > 0 {
+		return min(period, max(n.master.refusedDown/5, 5))
+	}
+	return period
 }
 
 // reconnect opens what is missing.
@@ -242,7 +246,7 @@ func (m *Machine) Connected(id LinkID, localIP, remoteIP string) {
 	n := c.link.users[0]
 	c.remoteIP = remoteIP
 	for _, u := range c.link.users {
-		u.unreachable = 0
+		u.unreachable, u.endedAt, u.refusedLast = 0, 0, 0
 		if !isIP(u.addr.Host) {
 			u.addr.IP = remoteIP
 		}
@@ -298,13 +302,26 @@ func (m *Machine) tryPermissions(c *conn, n *node) {
 	}
 }
 
+// Loss is how a connection came to its end, or did not come about.
+type Loss uint8
+
+// The kinds of losses.
+const (
+	Failed  Loss = iota // in any other way
+	Refused             // the machine answers that nobody listens there
+	Ended               // it was up, and the other end has closed or reset it
+)
+
 // Disconnected tells that a connection failed or was lost.
-func (m *Machine) Disconnected(id LinkID, reason string) {
+func (m *Machine) Disconnected(id LinkID, how Loss, reason string) {
 	c := m.conns[id]
 	if c == nil {
 		return
 	}
 	n := c.link.users[0]
+	if c.kind == Commands && n.kind == Master {
+		m.sawLoss(n, c, how)
+	}
 	if c.up && c.kind != PermissionTry {
 		name := "-cmd-link-reconnection"
 		if c.kind == Subscription {
@@ -436,9 +453,6 @@ func (m *Machine) ping(n *node) {
 	l := n.link
 	m.send(l.cmd, n, pingAnswer, "PING")
 	l.lastPing = m.now()
-	for _, u := range l.users {
-		u.master.at(m.now() + m.pingPeriod(n))
-	}
 	if l.actPing == 0 {
 		l.actPing = m.now()
 	}
@@ -454,7 +468,7 @@ func (m *Machine) pingAnswered(l *link, n *node, v resp.Value) {
 		l.actPing = 0
 		for _, u := range l.users {
 			u.pingRefusal = ""
-			u.master.at(now + m.pingPeriod(n))
+			m.turn(u.master, now, m.pingPeriod(n))
 			if u.has(sDown) {
 				m.wake(u.master)
 			}
@@ -484,7 +498,7 @@ func (m *Machine) pingAnswered(l *link, n *node, v resp.Value) {
 // pingPeriod is how often an instance that answers is asked. It is shorter than Redis' second where a failure is to be noticed
 // quickly: a process that hangs is only noticed from the next PING on.
 func (m *Machine) pingPeriod(n *node) int64 {
-	return min(n.downAfter, m.tune.PingPeriod, max(n.downAfter/10, 50))
+	return min(n.downAfter, m.tune.PingPeriod, max(n.downAfter/4, 50))
 }
 
 // fastInfo is how often INFO is asked for in the moments of a failover in which it decides what comes next.
@@ -523,11 +537,11 @@ func (m *Machine) sendPeriodic(n *node) {
 		case n.infoWanted && n.infoPending == 0, n.infoAt == 0 && n.infoSent == 0:
 			m.askInfo(n)
 		case n.infoPending == 0:
-			if m.due(ms, max(n.infoAt, n.infoSent), m.infoPeriod(n)) {
+			if m.turn(ms, max(n.infoAt, n.infoSent), m.infoPeriod(n)) {
 				m.askInfo(n)
 			}
 		default: // an INFO is under way: another one only if it seems lost
-			if m.due(ms, n.infoSent, max(m.infoPeriod(n), 1000)) {
+			if m.turn(ms, n.infoSent, max(m.infoPeriod(n), 1000)) {
 				m.askInfo(n)
 			}
 		}
@@ -538,11 +552,11 @@ func (m *Machine) sendPeriodic(n *node) {
 		if l.actPing == 0 || l.lastPing == 0 {
 			resend = 0
 		}
-		if m.due(ms, l.lastPong-l.jitter, period) && m.due(ms, l.lastPing, max(resend, period/2)) {
+		if m.turn(ms, l.lastPong-l.jitter, period) && m.turn(ms, l.lastPing, max(resend, period/2)) {
 			m.ping(n)
 		}
 	}
-	if m.told() && (n.forceHello || m.due(ms, n.lastPublish, m.tune.PublishPeriod) && m.due(ms, n.publishSent, min(m.tune.PublishPeriod, 1000))) {
+	if m.told() && (n.forceHello || m.turn(ms, n.lastPublish, m.tune.PublishPeriod) && m.turn(ms, n.publishSent, min(m.tune.PublishPeriod, 1000))) {
 		m.sendHello(n)
 	}
 }

@@ -268,6 +268,19 @@ func (m *Machine) wake(ms *master) { ms.next = m.now() }
 // at makes a master due no later than t.
 func (ms *master) at(t int64) { ms.next = min(ms.next, t) }
 
+// grid is what the moments of what comes again and again are rounded up to, in milliseconds: so that one wake-up does for many masters, and their
+// answers come together, too.
+const grid = 20
+
+// turn is due for what comes again and again and may be up to grid late.
+func (m *Machine) turn(ms *master, last, period int64) bool {
+	if m.now()-last >= period {
+		return true
+	}
+	ms.at((last + period + grid - 1) / grid * grid)
+	return false
+}
+
 // due reports whether period has passed since last, and notes when it will have where not.
 func (m *Machine) due(ms *master, last, period int64) bool {
 	if m.now()-last >= period {

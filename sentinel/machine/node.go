@@ -96,6 +96,7 @@ type node struct {
 	helloEpoch, helloConfig int64          // the epochs of its last hello
 	peerKnown, peerOurs     bool           // what it is was asked, and is one of ours
 	peerAcks                map[string]int // its picket-sealed, by master
+	endedAt, refusedLast    int64          // when the connection ended, and when another one was last refused since then, 0: not; see sawLoss
 	unreachable             int64          // since when its announced address could not be reached, 0: it can
 	pingRefusal             string
 	authRefusal             string
@@ -134,6 +135,7 @@ type master struct {
 	adopt              bool     // whatever answers at its addresses is taken for what was there before
 	history            []string // replication ids that are known to be of its history, newest first
 	acks               int      // sealed promotion: how many replicas acknowledge what clients rely on; 0: not sealed
+	refusedDown        int64    // picket-refused-down, ms; 0: off
 	connectedReplicas  int      // as the master last counted them
 
 	replicas, sentinels []*node

@@ -39,8 +39,9 @@ type MasterState struct {
 	ReconfigScript     string
 	AuthUser, AuthPass string
 	RebootDownAfter    int64
-	Sealed             int  // how many replicas acknowledge what must not be lost in a promotion; 0: not sealed
-	Adopt              bool // whatever answers at the known addresses is taken for what was there before
+	RefusedDown        int64 // a master is down once its machine has refused connections for so long; 0: that alone says nothing
+	Sealed             int   // how many replicas acknowledge what must not be lost in a promotion; 0: not sealed
+	Adopt              bool  // whatever answers at the known addresses is taken for what was there before
 	ConfigEpoch        int64
 	LeaderEpoch        int64
 	Replicas           []HostPort
@@ -119,7 +120,7 @@ func (m *Machine) restore(s MasterState) error {
 	}
 	ms.notificationScript, ms.reconfigScriptPath = s.NotificationScript, s.ReconfigScript
 	ms.authUser, ms.authPass = s.AuthUser, s.AuthPass
-	ms.rebootDownAfter, ms.adopt, ms.acks = s.RebootDownAfter, s.Adopt, s.Sealed
+	ms.rebootDownAfter, ms.adopt, ms.acks, ms.refusedDown = s.RebootDownAfter, s.Adopt, s.Sealed, s.RefusedDown
 	ms.configEpoch, ms.leaderEpoch = s.ConfigEpoch, s.LeaderEpoch
 	ms.renames = append([]Rename(nil), s.Renames...)
 	m.epoch = max(m.epoch, s.ConfigEpoch)
@@ -160,7 +161,7 @@ func (m *Machine) State() State {
 			Name: ms.name, Host: m.kept(a), Port: a.Port, Quorum: ms.quorum,
 			DownAfter: ms.downAfter, FailoverTimeout: ms.failoverTimeout, ParallelSyncs: ms.parallelSyncs,
 			NotificationScript: ms.notificationScript, ReconfigScript: ms.reconfigScriptPath, AuthUser: ms.authUser, AuthPass: ms.authPass,
-			RebootDownAfter: ms.rebootDownAfter, Adopt: ms.adopt, Sealed: ms.acks, ConfigEpoch: ms.configEpoch, LeaderEpoch: ms.leaderEpoch,
+			RebootDownAfter: ms.rebootDownAfter, Adopt: ms.adopt, Sealed: ms.acks, RefusedDown: ms.refusedDown, ConfigEpoch: ms.configEpoch, LeaderEpoch: ms.leaderEpoch,
 			Renames: append([]Rename(nil), ms.renames...),
 		}
 		for _, r := range ms.replicas {

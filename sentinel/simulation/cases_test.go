@@ -271,6 +271,12 @@ func caseGroup(t *testing.T, d *datadriven.TestData) *World {
 			cfg.FailoverTimeout = n
 		case "parallel-syncs":
 			cfg.ParallelSyncs = int(n)
+		case "refused-down":
+			cfg.RefusedDown = n
+		case "sealed":
+			cfg.Sealed, cfg.Adopt = int(n), true
+		case "restarts":
+			cfg.Restarts = a.Vals[0]
 		case "old-info":
 			cfg.OldInfo = a.Vals[0] == "yes"
 		case "discovered":

@@ -62,6 +62,9 @@ func Chaos(seed uint64, log func(string)) Result {
 		cfg.RepeatHello = 0.05
 		cfg.LoseRewrite = 0.1
 	}
+	if rng.IntN(4) == 0 {
+		cfg.RefusedDown = 50 + rng.Int64N(500)
+	}
 	if cfg.Adopt && rng.IntN(3) > 0 {
 		// Servers that are told to be masters stay masters: what they forget of that is Redis' to lose.
 		cfg.Servers = max(cfg.Servers, 3)

@@ -324,7 +324,7 @@ func (w *World) converged(set int) string {
 			return fmt.Sprintf("sentinel %s says %s, another one says %s", s.name(), w.nameOf(host), w.nameOf(master))
 		}
 		f := s.m.MasterFields(masterName(set))
-		if f[4].Value != "master" && w.cfg.Sealed > 0 && w.allSay(set, cause.SentinelWouldLose, "") {
+		if f[4].Value != "master" && w.cfg.Sealed > 0 && w.allSay(set, cause.SentinelWouldLoseAcknowledged, "") {
 			w.check.blocked++ // nobody can know who has everything: a person has to decide
 			return ""
 		}

@@ -257,11 +257,13 @@ func (l *link) lost(s *sentinel, why string) {
 		life := l.life
 		s.w.after(s.w.delay(), func() {
 			if s.life == life {
-				s.do(func(m *machine.Machine) { m.Disconnected(l.id, why) })
+				s.do(func(m *machine.Machine) { m.Disconnected(l.id, losses[why], why) })
 			}
 		})
 	}
 }
+
+var losses = map[string]machine.Loss{"connection refused": machine.Refused, "connection reset": machine.Ended, "killed": machine.Ended}
 
 func (s *sentinel) connect(c machine.Connect) {
 	w := s.w
@@ -487,6 +489,11 @@ func (s *server) restartAt() {
 	}
 	s.syncAt = s.w.now + 300e3
 	s.lastSync = s.w.now
+	for _, o := range s.w.servers { // those that follow it try once in a second
+		if o != s && o.alive && o.masterIP != "" && s.w.find(o.masterIP) == host(s) {
+			o.syncAt = max(o.syncAt, s.w.now+s.w.rng.Int64N(1000e3))
+		}
+	}
 }
 
 // load reads what was kept of the data: nothing; or a snapshot, which says what history it is of; or an append-only file, which does not. The two may be older

@@ -38,6 +38,7 @@ type Config struct {
 	Priorities                          []int   // of the servers, 100 where missing
 	Discovered                          bool    // the sentinels know all instances from the start
 	Restarts                            string  // what servers read when they start: any letter of e (nothing), r (a snapshot), a (an append-only file); empty: e
+	RefusedDown                         int64   // picket-refused-down
 	Sealed                              int     // picket-sealed; clients write with WAIT for as many replicas
 	Adopt                               bool    // the sentinels take whatever answers at an address for what was there before
 	Names                               bool    // servers are known by names, and get other addresses when they start again
@@ -158,7 +159,7 @@ func New(cfg Config) *World {
 		for set := range cfg.Masters {
 			s.kept.Masters = append(s.kept.Masters, machine.MasterState{
 				Name: masterName(set), Host: w.set(set)[0].addr, Port: serverPort, Quorum: cfg.Quorum,
-				DownAfter: cfg.DownAfter, FailoverTimeout: cfg.FailoverTimeout, ParallelSyncs: cfg.ParallelSyncs, Adopt: cfg.Adopt, Sealed: cfg.Sealed,
+				DownAfter: cfg.DownAfter, FailoverTimeout: cfg.FailoverTimeout, ParallelSyncs: cfg.ParallelSyncs, Adopt: cfg.Adopt, Sealed: cfg.Sealed, RefusedDown: cfg.RefusedDown,
 			})
 		}
 		w.sentinels = append(w.sentinels, s)

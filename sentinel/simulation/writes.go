@@ -81,7 +81,7 @@ func (c *checker) promoted(s *server, forced bool) {
 	var kept []write
 	for _, x := range c.acked[s.set] {
 		switch {
-		case s.has(x):
+		case s.has(x), x.upTo == 0:
 			kept = append(kept, x)
 		default:
 			c.fail("%s is promoted and has not what was acknowledged: %d of history %.4s; it has %s", s.name(), x.upTo, x.hist.id, s.hist.describe(s.offset))

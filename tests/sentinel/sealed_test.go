@@ -44,7 +44,7 @@ func TestSealedWaitsForWhoMayHaveMore(t *testing.T) {
 	other.signal(syscall.SIGSTOP)
 	m.kill()
 	for _, s := range g.sentinels {
-		s.tells(cause.SentinelWouldLose, net.JoinHostPort("127.0.0.1", strconv.Itoa(other.port))+" (")
+		s.tells(cause.SentinelWouldLoseAcknowledged, net.JoinHostPort("127.0.0.1", strconv.Itoa(other.port))+" (")
 	}
 	if preferred.info("role") != "slave" || preferred.info("master_port") != strconv.Itoa(m.port) {
 		t.Errorf("the other one is %s of port %s", preferred.info("role"), preferred.info("master_port"))
@@ -69,7 +69,7 @@ func TestSealedByHand(t *testing.T) {
 	g := newGroup(t, options{servers: 3, sentinels: "p", quorum: 1, down: 1000, each: sealed(1)})
 	g.servers[2].kill()
 	g.servers[0].kill()
-	g.sentinels[0].tells(cause.SentinelWouldLose, "it is down")
+	g.sentinels[0].tells(cause.SentinelWouldLoseAcknowledged, "it is down")
 	g.sentinels[0].ok("SENTINEL", "FAILOVER", "mymaster")
 	if now := g.switched(g.servers[0]); now != g.servers[1] {
 		t.Errorf("%s is the master", now.name)

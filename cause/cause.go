@@ -69,8 +69,8 @@ func (s Stage) Title() Text {
 	return map[Stage]Text{
 		Server:     {"The broker and its machine", "服务端与主机"},
 		Name:       {"Name and address", "域名与地址"},
-		TCP:        {"The way to the port", "到端口的路"},
-		FirstBytes: {"The first bytes", "最初的字节"},
+		TCP:        {"The way to the port", "网络到端口"},
+		FirstBytes: {"The first bytes", "协议识别"},
 		TLS:        {"TLS", "TLS"},
 		Upgrade:    {"WebSocket", "WebSocket 升级"},
 		Connect:    {"CONNECT", "CONNECT 登录"},

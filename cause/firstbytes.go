@@ -10,8 +10,8 @@ var firstBytesCauses = []Cause{
 			"首字节是 0x16（TLS ClientHello），而端口 {port} 没有配置证书。客户端报握手失败、\"wrong version number\"、EOF，或一直卡住。mosquitto_pub 和 mosquitto_sub 遇到 8883 端口会自动启用 TLS。",
 		},
 		Remedy: Text{
-			"Turn TLS off in the client and use mqtt://{host}:{port}; or give the listener `certfile` and `keyfile`. With `protocol auto` Picket serves both on one port.",
-			"在客户端关闭 TLS，使用 mqtt://{host}:{port}；或给监听端口配置 `certfile` 和 `keyfile`。Picket 的 `protocol auto` 可在同一端口同时支持两者。",
+			"Give the listener `certfile` and `keyfile`, or connect to the port that has TLS, usually 8883. With `protocol auto` Picket serves both on one port. Only where nobody can listen in, such as on one machine, turn TLS off in the client: mqtt://{host}:{port}.",
+			"给监听端口配置 `certfile` 和 `keyfile`，或改连 TLS 端口（通常是 8883）。Picket 的 `protocol auto` 可在同一端口同时支持两者。只有在不会被窃听的环境（例如同一台机器内）才关闭客户端的 TLS：mqtt://{host}:{port}。",
 		},
 	},
 	{
@@ -22,8 +22,8 @@ var firstBytesCauses = []Cause{
 			"端口 {port} 等待 TLS 握手，却收到了明文 CONNECT。客户端没有收到应答就断开（Paho 为 rc 7）。有些库在没有挂上 TLS 选项时会悄悄使用明文。",
 		},
 		Remedy: Text{
-			"Use mqtts://{host}:{port} and give the client the CA certificate; or connect to the plain port, usually 1883.",
-			"使用 mqtts://{host}:{port} 并在客户端指定 CA 证书；或改连明文端口（通常是 1883）。",
+			"Use mqtts://{host}:{port} and give the client the CA certificate.",
+			"使用 mqtts://{host}:{port}，并在客户端指定 CA 证书。",
 		},
 	},
 	{
@@ -83,8 +83,8 @@ var firstBytesCauses = []Cause{
 			"负载均衡在客户端数据前加了 PROXY 头而监听端口不认识，或监听端口要求 PROXY 头却直接收到 CONNECT。所有连接立刻断开且没有 CONNACK，健康检查也失败。直连与经代理的结果正好相反。",
 		},
 		Remedy: Text{
-			"Switch it on at both ends (HAProxy `send-proxy-v2`, nginx `proxy_protocol on`; on the broker `enable_proxy_protocol 2`) or at neither.",
-			"两端都打开（HAProxy `send-proxy-v2`、nginx `proxy_protocol on`；服务端 `enable_proxy_protocol 2`），或都关闭。",
+			"Switch it on at both ends (HAProxy `send-proxy-v2`, nginx `proxy_protocol on;`; Picket `proxy_from` with the balancer's address, mosquitto since 2.1 `enable_proxy_protocol 2`) or at neither; mosquitto 2.0 does not know it.",
+			"两端都打开（HAProxy `send-proxy-v2`、nginx `proxy_protocol on;`；Picket 用 `proxy_from` 写明负载均衡的地址，mosquitto 2.1 起用 `enable_proxy_protocol 2`），或两端都关闭；mosquitto 2.0 不支持。",
 		},
 		ConsequenceOf: []ID{ProxyHeaderUnexpected, ProxyHeaderMissing, ProxyHeaderMalformed},
 	},

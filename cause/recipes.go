@@ -47,16 +47,16 @@ var recipes = []Recipe{
 		Name:  "nginx-websocket",
 		Title: Text{"WebSocket through nginx", "nginx 转发 WebSocket"},
 		Steps: Text{
-			"location /mqtt {\n    proxy_pass http://127.0.0.1:{port};\n    proxy_http_version 1.1;\n    proxy_set_header Upgrade $http_upgrade;\n    proxy_set_header Connection \"upgrade\";\n    proxy_set_header Host $host;\n    proxy_read_timeout 3600s;\n    proxy_send_timeout 3600s;\n}",
-			"location /mqtt {\n    proxy_pass http://127.0.0.1:{port};\n    proxy_http_version 1.1;\n    proxy_set_header Upgrade $http_upgrade;\n    proxy_set_header Connection \"upgrade\";\n    proxy_set_header Host $host;\n    proxy_read_timeout 3600s;\n    proxy_send_timeout 3600s;\n}",
+			"# 9001 is the broker's own port for WebSocket (listener 9001 127.0.0.1, protocol websockets), not the one that nginx listens on\nlocation /mqtt {\n    proxy_pass http://127.0.0.1:9001;\n    proxy_http_version 1.1;\n    proxy_set_header Upgrade $http_upgrade;\n    proxy_set_header Connection \"upgrade\";\n    proxy_set_header Host $host;\n    proxy_read_timeout 3600s;\n    proxy_send_timeout 3600s;\n}",
+			"# 9001 是服务端自己的 WebSocket 端口（listener 9001 127.0.0.1、protocol websockets），不是 nginx 监听的端口\nlocation /mqtt {\n    proxy_pass http://127.0.0.1:9001;\n    proxy_http_version 1.1;\n    proxy_set_header Upgrade $http_upgrade;\n    proxy_set_header Connection \"upgrade\";\n    proxy_set_header Host $host;\n    proxy_read_timeout 3600s;\n    proxy_send_timeout 3600s;\n}",
 		},
 	},
 	{
 		Name:  "nginx-stream",
 		Title: Text{"TLS in nginx, plain MQTT behind it", "nginx 终结 TLS，后端明文 MQTT"},
 		Steps: Text{
-			"stream {\n    server {\n        listen 8883 ssl;\n        ssl_certificate     /etc/letsencrypt/live/{host}/fullchain.pem;\n        ssl_certificate_key /etc/letsencrypt/live/{host}/privkey.pem;\n        proxy_pass 127.0.0.1:{port};\n        proxy_timeout 1h;\n    }\n}",
-			"stream {\n    server {\n        listen 8883 ssl;\n        ssl_certificate     /etc/letsencrypt/live/{host}/fullchain.pem;\n        ssl_certificate_key /etc/letsencrypt/live/{host}/privkey.pem;\n        proxy_pass 127.0.0.1:{port};\n        proxy_timeout 1h;\n    }\n}",
+			"stream {\n    server {\n        listen 8883 ssl;\n        ssl_certificate     /etc/letsencrypt/live/{host}/fullchain.pem;\n        ssl_certificate_key /etc/letsencrypt/live/{host}/privkey.pem;\n        proxy_pass 127.0.0.1:1883;\n        proxy_timeout 1h;\n    }\n}",
+			"stream {\n    server {\n        listen 8883 ssl;\n        ssl_certificate     /etc/letsencrypt/live/{host}/fullchain.pem;\n        ssl_certificate_key /etc/letsencrypt/live/{host}/privkey.pem;\n        proxy_pass 127.0.0.1:1883;\n        proxy_timeout 1h;\n    }\n}",
 		},
 	},
 	{

@@ -142,8 +142,8 @@ var tcpCauses = []Cause{
 			"服务端在家里或公司的路由器后面：同一网络内正常，外部超时。公网地址不在本机网卡上。",
 		},
 		Remedy: Text{
-			"Forward TCP {port} on the router to {address}, and try from mobile data.",
-			"在路由器上把 TCP {port} 转发到 {address}，然后用移动数据测试。",
+			"Forward TCP {port} on the router to the broker's machine (`ip -br addr` on it shows its address in the network), and try from mobile data.",
+			"在路由器上把 TCP {port} 转发到服务端所在的机器（在该机器上用 `ip -br addr` 查看内网地址），然后用移动数据测试。",
 		},
 	},
 	{

@@ -23,8 +23,8 @@ var tlsCauses = []Cause{
 			"客户端连接的是 {host}，而它不在证书的 SAN（使用者可选名称）里。如今的客户端不再看 CN。常见报错有 \"altnames\"、\"host name verification failed\" 或 IP 不在列表中。",
 		},
 		Remedy: Text{
-			"Connect by a name that the certificate has, or issue one that has this name and address: `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 397 -subj /CN={host} -addext subjectAltName=DNS:{host},IP:{address} -keyout key.pem -out cert.pem`. Picket's own certificate gets new addresses at the next start.",
-			"用证书里有的名称连接，或重新签发包含该名称和地址的证书：`openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 397 -subj /CN={host} -addext subjectAltName=DNS:{host},IP:{address} -keyout key.pem -out cert.pem`。Picket 自己的证书会在下次启动时加入新地址。",
+			"Connect by a name that the certificate has, or have one issued that has {host} among its subject alternative names, as DNS: for a name and as IP: for an address.",
+			"用证书里有的名称连接，或重新签发 SAN 中包含 {host} 的证书（域名写作 DNS:，地址写作 IP:）。",
 		},
 	},
 	{

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"net/netip"
 
 	"picket/cause"
 )
@@ -54,6 +55,9 @@ func entry(c *cause.Cause, lang cause.Lang, values cause.Values, recipes []strin
 		recipes = c.Recipes
 	}
 	for _, name := range recipes {
+		if _, err := netip.ParseAddr(values["host"]); err == nil && (name == "acme" || name == "nginx-stream") {
+			continue // such certificates are for names
+		}
 		r, ok := cause.LookupRecipe(name)
 		if !ok {
 			return filled{}, fmt.Errorf("doctor: the recipe %q is not in the catalogue", name)

@@ -41,6 +41,7 @@ var clientRules = []Rule[*patient]{
 func NewReport(t Target, facts []Fact) *Report {
 	r := &Report{Subject: t.URL(), Facts: facts, Way: true}
 	r.Findings, r.End = Diagnose(facts)
+	r.Remarks = remarks(facts)
 	form := t.Form()
 	if slices.ContainsFunc(facts, func(f Fact) bool { _, is := f.(Unfinished); return is }) {
 		r.Failed = true
@@ -140,7 +141,7 @@ func (p *patient) values() cause.Values {
 	v := cause.Values{"host": p.target.Host, "port": fmt.Sprint(p.target.Port)}
 	for _, c := range p.connects {
 		if c.fact.User != "" {
-			v["user"] = c.fact.User
+			v["user"] = shellQuote(c.fact.User)
 		}
 	}
 	if len(p.addresses) > 0 {
@@ -216,7 +217,7 @@ func (p *patient) form(end cause.Stage) {
 	}
 	t := Target{Scheme: p.target.Scheme, Host: p.target.Host, Port: p.target.Port, Path: p.target.Path}
 	p.found(cause.AppFormMistake, fit, []int{p.targetAt},
-		means("The doctor has corrected the address; an app takes it as it stands and fails.", "医生已自动改正地址；应用不会改正，会照原样使用而失败。"),
+		means("The doctor has corrected the address; an app takes it as it stands and fails.", "诊断工具已自动改正地址；应用不会改正，会照原样使用而失败。"),
 		step(cause.Text{EN: "Enter in the app", ZH: "在应用中填写"}, t.Form()))
 }
 

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"fmt"
 	"slices"
 
 	"picket/cause"
@@ -98,6 +99,16 @@ func (p *patient) as(scheme string) Target {
 	return t
 }
 
+// serveTLS says how the broker gets what the client rightly asks for.
+func (p *patient) serveTLS(spoken string) detail {
+	more := ""
+	if spoken == "ws" {
+		more = "protocol websockets\n"
+	}
+	lines := fmt.Sprintf("listener %d\n%scertfile /etc/mosquitto/certs/fullchain.pem\nkeyfile /etc/mosquitto/certs/privkey.pem", 8883, more)
+	return step(cause.Text{EN: "In the broker's configuration (mosquitto, Picket): a listener with TLS", ZH: "在服务端配置（mosquitto、Picket）中增加带 TLS 的监听"}, same(lines))
+}
+
 // instead says which fields to change in the app.
 func (p *patient) instead(scheme string) detail {
 	t := p.as(scheme)
@@ -139,7 +150,7 @@ func (p *patient) mismatch(failed []int) bool {
 		if p.target.Scheme == "wss" && len(r.ws) == 0 {
 			scheme = "mqtt"
 		}
-		p.found(cause.TLSToPlainPort, 96, evidence(plain), p.instead(scheme),
+		p.found(cause.TLSToPlainPort, 96, evidence(plain), p.serveTLS(scheme),
 			means("Port %d answers without TLS and does not answer with it.", "端口 %d 不加密时有应答，用 TLS 则没有。", p.target.Port),
 			not(cause.TLSVersion, "it is not the version of TLS: there is no TLS at all", "不是 TLS 版本的问题：这个端口根本没有 TLS"))
 	case !p.secure() && len(r.tls) > 0 && len(r.mqtt) == 0:
@@ -195,7 +206,7 @@ func (p *patient) unanswered(failed []int) {
 	r := p.port()
 	evidence := slices.Concat(failed, r.tried)
 	switch {
-	case len(r.tls) > 0 && len(r.shutInside) > 0 && p.secure():
+	case len(r.tls) > 0 && p.secure() && (len(r.shutInside) > 0 || p.closedLate()):
 		p.deadBehind(slices.Concat(failed, r.tls, r.shutInside))
 	case len(r.shut) > 0:
 		p.shutAtOnce(slices.Concat(failed, places(r.shut)))
@@ -214,9 +225,17 @@ func (p *patient) unanswered(failed []int) {
 	}
 }
 
+// closedLate: every CONNECT is met with the end of the connection, and only after a while in which somebody else was tried.
+func (p *patient) closedLate() bool {
+	ends := where(p.connects, func(c Connect) bool {
+		return (c.Result == WasClosed || c.Result == WasReset) && c.Ms > 800+5*c.ConnectMs
+	})
+	return len(ends) > 0 && len(ends) == len(p.connects)
+}
+
 // deadBehind: TLS is ended by something that has nobody to hand the rest to.
 func (p *patient) deadBehind(evidence []int) {
-	at := means("TLS works at port %d, and then the connection is closed before anything was said: what ends TLS there does not reach the broker behind it.", "端口 %d 的 TLS 正常，但随后还没有发送任何数据连接就被关闭：终结 TLS 的代理连不上后面的服务端。", p.target.Port)
+	at := means("TLS works at port %d, and then the connection is closed without a word: what ends TLS there does not reach the broker behind it.", "端口 %d 的 TLS 正常，但随后没有任何应答连接就被关闭：终结 TLS 的代理连不上后面的服务端。", p.target.Port)
 	p.found(cause.BrokerNotRunning, 74, evidence, at, not(cause.TLSHandshakeFailed, "the handshake has succeeded", "握手已经成功"))
 	p.found(cause.ProxyProtocolMismatch, 56, evidence)
 	p.found(cause.MaxConnections, 54, evidence)

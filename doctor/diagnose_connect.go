@@ -382,6 +382,9 @@ func (p *patient) notAuthorized(f Connect, evidence []int, notNetwork detail, sl
 	if len(anonymous) > 0 {
 		more = append(more, means("Without a user name the broker accepts the client; with this user and password it does not.", "不带用户名时服务端接受连接，用这个用户名和密码则不接受。"))
 	}
+	if strings.TrimSpace(f.User) != f.User {
+		more = append(more, means("The user name %q begins or ends with a space, which hardly belongs to it.", "用户名 %q 的开头或结尾有空格，很可能是误输入。", f.User))
+	}
 	credentials := 92
 	if slow {
 		credentials = 60

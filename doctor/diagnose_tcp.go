@@ -243,9 +243,15 @@ func (p *patient) someAddresses(asked, open []seen[Dial]) {
 	}
 }
 
-// speaks says what a neighbouring port speaks: the scheme of a URL for it, empty if it is none of a broker's.
-func speaks(port int, heard []seen[Opening]) (scheme string, at []int) {
-	web := false
+// speaks says what a neighbouring port speaks: the scheme of a URL for it, empty if it is none of a broker's. Of several it is the one that was asked
+// for, or the one with the most protection.
+func (p *patient) speaks(port int, heard []seen[Opening]) (scheme string, at []int) {
+	worth := func(s string) int {
+		if s == p.target.Scheme {
+			return 9
+		}
+		return slices.Index([]string{"", "ws", "mqtt", "wss", "mqtts"}, s)
+	}
 	for _, o := range heard {
 		if o.fact.Port != port {
 			continue
@@ -257,11 +263,11 @@ func speaks(port int, heard []seen[Opening]) (scheme string, at []int) {
 		case o.fact.Said == SayTLSThen+SayMQTT && o.fact.Heard == HearMQTT:
 			s = "mqtts"
 		case o.fact.Said == SayHTTP && o.fact.Heard == HearWebSocket:
-			s, web = "ws", true
+			s = "ws"
 		case o.fact.Said == SayTLSThen+SayHTTP && o.fact.Heard == HearWebSocket:
-			s, web = "wss", true
+			s = "wss"
 		}
-		if s != "" && (scheme == "" || !web) {
+		if worth(s) > worth(scheme) {
 			scheme, at = s, []int{o.at}
 		}
 	}
@@ -273,7 +279,7 @@ func (p *patient) brokerPort() (port int, scheme string, at []int) {
 	for _, n := range p.around {
 		for _, open := range n.fact.Open {
 			// The one that has the same protection comes first.
-			if s, heard := speaks(open, p.openings); s != "" && (port == 0 || s == p.target.Scheme && scheme != s) {
+			if s, heard := p.speaks(open, p.openings); s != "" && (port == 0 || s == p.target.Scheme && scheme != s) {
 				port, scheme, at = open, s, append(heard, n.at)
 			}
 		}
@@ -292,9 +298,12 @@ func (p *patient) otherPort(first seen[Dial]) bool {
 		fit = 55 // the broker may listen there as well, behind a filter
 	}
 	t := Target{Scheme: scheme, Host: p.target.Host, Port: port, Path: "/mqtt"}
+	advice := step(cause.Text{EN: "Enter in the app", ZH: "在应用中填写"}, t.Form())
+	if p.secure() && (scheme == "mqtt" || scheme == "ws") {
+		advice = p.serveTLS(scheme) // what was asked for is TLS, and no less
+	}
 	p.found(cause.WrongPort, fit, append(at, first.at),
-		means("Port %d does not open, and port %d speaks MQTT (%s).", "端口 %d 连不上，而端口 %d 提供 MQTT 服务（%s）。", first.fact.Port, port, scheme),
-		step(cause.Text{EN: "Enter in the app", ZH: "在应用中填写"}, t.Form()),
+		means("Port %d does not open, and port %d speaks MQTT (%s).", "端口 %d 连不上，而端口 %d 提供 MQTT 服务（%s）。", first.fact.Port, port, scheme), advice,
 		not(cause.BrokerNotRunning, "a broker answers on another port", "另一个端口上有服务端应答"))
 	if p.secure() && (scheme == "mqtt" || scheme == "ws") && first.fact.Result == Refused {
 		p.found(cause.KeyUnreadable, 45, append(at, first.at),

@@ -85,9 +85,13 @@ func (p *patient) certificate(h seen[Handshake], problem string) {
 			means("The certificate is for %s, and not for %s.", "证书属于 %s，而不是 %s。", names, p.target.Host),
 			not(cause.TLSUnknownCA, "who has issued the certificate is another question", "与证书由谁签发无关"),
 		}
+		kind := "DNS"
 		if h.fact.Name == "" {
+			kind = "IP"
 			more = append(more, set("address", p.target.Host))
 		}
+		more = append(more, step(cause.Text{EN: "A request for such a certificate, to be signed by your authority", ZH: "生成包含该名称的证书请求，交给你的 CA 签发"},
+			same(fmt.Sprintf("openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=%[1]s -addext subjectAltName=%[2]s:%[1]s -keyout key.pem -out request.pem", p.target.Host, kind))))
 		p.found(cause.TLSNameMismatch, 94, at, more...)
 	case Expired, NotYet:
 		p.dates(h, problem)

@@ -49,7 +49,7 @@ func (p *patient) ownTopic(own bool) detail {
 	if !own {
 		return func(*Finding) {}
 	}
-	return step(cause.Text{EN: "This was a topic of the doctor's own. To try one that your client uses", ZH: "以上用的是医生自己的主题。换成客户端实际使用的主题再试"},
+	return step(cause.Text{EN: "This was a topic of the doctor's own. To try one that your client uses", ZH: "以上用的是诊断工具自己的主题。换成客户端实际使用的主题再试"},
 		same("picket doctor "+p.url()+" --topic TOPIC"))
 }
 

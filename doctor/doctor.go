@@ -97,6 +97,8 @@ type Report struct {
 	// Way tells that the report follows the way of a client, and End at which stage it ends; it is empty when the way goes through.
 	Way bool
 	End cause.Stage
+	// Remarks are what is well here and may not be so for a phone, or for somebody who listens in.
+	Remarks []cause.Text
 	// Healthy is what to say when there is no finding; it may be empty.
 	Healthy cause.Text
 	// Failed says that something that was asked for could not be done: a report that finds nothing wrong is then no success.

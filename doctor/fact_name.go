@@ -59,13 +59,13 @@ var mistakeTexts = map[Mistake]cause.Text{
 	Quotes:      {EN: "quotation marks or brackets", ZH: "引号或括号"},
 	SchemeTwice: {EN: "the scheme twice", ZH: "协议头写了两次"},
 	Slashes:     {EN: "wrong slashes after the scheme", ZH: "协议头后面的斜杠不对"},
-	WebScheme:   {EN: "http instead of mqtt or ws", ZH: "把 mqtt 或 ws 写成了 http"},
+	WebScheme:   {EN: "http instead of mqtt or ws", ZH: "把 mqtt 或 ws 误写成了 http"},
 	EmptyPort:   {EN: "a colon without a port", ZH: "冒号后面没有端口"},
 	Separator:   {EN: "no colon before the port", ZH: "端口前面没有冒号"},
 	NeedlessEnd: {EN: "a path, which only WebSocket has", ZH: "多余的路径（只有 WebSocket 才有路径）"},
 	EndMark:     {EN: "a punctuation mark at the end", ZH: "末尾多了标点"},
 	NoBrackets:  {EN: "no brackets around an IPv6 address", ZH: "IPv6 地址没有加方括号"},
-	Commas:      {EN: "commas in place of dots", ZH: "把点写成了逗号"},
+	Commas:      {EN: "commas in place of dots", ZH: "把点误写成了逗号"},
 }
 
 // Entered is the address as it was typed and as it was understood.
@@ -104,7 +104,7 @@ func (e Entered) Text() cause.Text {
 	}
 	return cause.Text{
 		EN: fmt.Sprintf("%q has %s; read as %s", e.Given, strings.Join(en, " and "), e.URL),
-		ZH: fmt.Sprintf("“%s” 里有%s；按 %s 理解", e.Given, strings.Join(zh, "、"), e.URL),
+		ZH: fmt.Sprintf("地址 “%s” 有误：%s；按 %s 理解", e.Given, strings.Join(zh, "、"), e.URL),
 	}
 }
 

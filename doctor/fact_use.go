@@ -57,6 +57,20 @@ func (s Subscribe) Text() cause.Text {
 	return Say("the subscription to %s is not answered within %v", "订阅 %s 没有应答，已等待 %v", s.Topic, s.Ms)
 }
 
+// TopicChosen is that the access list has no place for the usual topic of the test, and one for a topic below the user's or the client's name.
+type TopicChosen struct {
+	Refused string `json:"refused"`
+	Topic   string `json:"topic"`
+}
+
+func (TopicChosen) Kind() string       { return "topic" }
+func (TopicChosen) Stage() cause.Stage { return cause.Use }
+func (TopicChosen) Outcome() Outcome   { return Note }
+
+func (t TopicChosen) Text() cause.Text {
+	return Say("the access list does not allow %s, which is the test's own; it allows %s", "ACL 不允许测试自用的主题 %s，但允许 %s", t.Refused, t.Topic)
+}
+
 func withReason(t cause.Text, reason string) cause.Text {
 	if reason == "" {
 		return t

@@ -20,6 +20,7 @@ type (
 		End      cause.Stage   `json:"end,omitempty"`
 		Facts    []jsonFact    `json:"facts"`
 		Findings []jsonFinding `json:"findings"`
+		Remarks  []string      `json:"remarks"`
 	}
 	jsonFact struct {
 		Kind    string      `json:"kind"`
@@ -52,6 +53,10 @@ func (r *Report) JSON(lang cause.Lang) ([]byte, error) {
 	out := jsonReport{
 		Version: FormatVersion, Subject: r.Subject, Lang: lang.String(), Exit: r.ExitStatus(), End: r.End,
 		Facts: make([]jsonFact, 0, len(r.Facts)), Findings: make([]jsonFinding, 0, len(r.Findings)),
+		Remarks: []string{},
+	}
+	for _, t := range r.Remarks {
+		out.Remarks = append(out.Remarks, clean(t.In(lang)))
 	}
 	for _, f := range r.Facts {
 		out.Facts = append(out.Facts, jsonFact{f.Kind(), f.Stage(), f.Outcome().String(), clean(f.Text().In(lang)), f})

@@ -100,12 +100,19 @@ func (p *Printer) Report(r *Report) error {
 	if len(r.Findings) == 0 && r.Healthy != (cause.Text{}) {
 		p.paragraph(&b, p.paint(green, "✓")+" ", 2, r.Healthy.In(p.style.Lang))
 	}
+	if len(r.Remarks) > 0 {
+		p.heading(&b, words.remarks)
+		for _, t := range r.Remarks {
+			p.paragraph(&b, "  • ", 4, clean(t.In(p.style.Lang)))
+		}
+	}
 	_, err := p.out.Write(b.Bytes())
 	return err
 }
 
 // words are the printer's own.
-var words = struct{ evidence, meaning, neighbours, todo, others, also, more cause.Text }{
+var words = struct{ evidence, meaning, neighbours, todo, others, also, more, remarks cause.Text }{
+	remarks:    cause.Text{EN: "For your notice", ZH: "另请注意"},
 	evidence:   cause.Text{EN: "What speaks for it", ZH: "依据"},
 	meaning:    cause.Text{EN: "What it means", ZH: "说明"},
 	neighbours: cause.Text{EN: "Why not something else", ZH: "为什么不是别的原因"},

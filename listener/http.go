@@ -138,6 +138,9 @@ func (c *stream) upgrade(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "Unknown WebSocket subprotocol. Offer \"mqtt\" in Sec-WebSocket-Protocol.", http.StatusBadRequest)
 		return
 	}
+	if r.ProtoMajor == 1 {
+		r.ProtoMinor = 1 // nginx without proxy_http_version 1.1 hands the request on in HTTP/1.0, and the answer back: as mosquitto does, we take it
+	}
 	up := ws.HTTPUpgrader{Timeout: c.streams.set.opt.OpeningLimit, Protocol: isMQTT}
 	conn, rw, _, err := up.Upgrade(r, w)
 	if conn != nil {

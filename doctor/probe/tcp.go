@@ -241,6 +241,15 @@ func (p *prober) listenToNeighbours(ctx context.Context, a netip.Addr, open []in
 		wait.Go(func() {
 			first := p.opening(ctx, a, port, usual[doctor.UsualScheme(port)])
 			heard[i] = append(heard[i], first)
+			if p.secure() && first.Heard == doctor.HearMQTT || p.webSocket() && first.Heard == doctor.HearMQTT { // one port may do more than its number says
+				for _, said := range []string{doctor.SayTLS, doctor.SayHTTP} {
+					more := p.opening(ctx, a, port, said)
+					heard[i] = append(heard[i], more)
+					if said == doctor.SayTLS && more.Heard == doctor.HearTLS {
+						heard[i] = append(heard[i], p.opening(ctx, a, port, doctor.SayTLSThen+doctor.SayMQTT), p.opening(ctx, a, port, doctor.SayTLSThen+doctor.SayHTTP))
+					}
+				}
+			}
 			if first.Heard == doctor.HearTLS {
 				inside := map[string]string{"mqtts": doctor.SayMQTT, "wss": doctor.SayHTTP}[doctor.UsualScheme(port)]
 				heard[i] = append(heard[i], p.opening(ctx, a, port, doctor.SayTLSThen+inside))

@@ -36,6 +36,9 @@ func (p *prober) serverName() string {
 // secure tells whether the scheme has TLS.
 func (p *prober) secure() bool { return p.target.Scheme == "mqtts" || p.target.Scheme == "wss" }
 
+// webSocket tells whether the scheme has WebSocket.
+func (p *prober) webSocket() bool { return p.target.Scheme == "ws" || p.target.Scheme == "wss" }
+
 // tlsConfig is the configuration of ordinary connections. The certificate is judged by this package, once.
 func (p *prober) tlsConfig() *tls.Config {
 	c := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12, ServerName: p.serverName(), CurvePreferences: curves, NextProtos: p.alpn}

@@ -52,7 +52,7 @@ const limit = 4 * time.Minute
 func TestMain(m *testing.M) {
 	flag.Parse()
 	os.Exit(func() int {
-		for _, program := range []string{"ip", "nft", "mosquitto", "mosquitto_passwd", "redis-server"} {
+		for _, program := range []string{"ip", "nft", "iptables", "iptables-legacy", "mosquitto", "mosquitto_passwd", "redis-server", "nginx", "haproxy", "stunnel4", "dnsmasq"} {
 			if _, err := exec.LookPath(program); err != nil {
 				fmt.Fprintf(os.Stderr, "the laboratory needs %s, which .ci/run installs: %v\n", program, err)
 				return 1
@@ -118,7 +118,7 @@ type report struct {
 }
 
 func TestLab(t *testing.T) {
-	all := slices.Concat(healthy(), nameFaults(), tcpFaults(), byteFaults(), tlsFaults(), upgradeFaults(), connectFaults(), useFaults(), stayFaults())
+	all := slices.Concat(healthy(), front(), ways(), nameFaults(), tcpFaults(), byteFaults(), tlsFaults(), upgradeFaults(), connectFaults(), useFaults(), stayFaults())
 	wanted := regexp.MustCompile(*only)
 	all = slices.DeleteFunc(all, func(f fault) bool { return !wanted.MatchString(f.name) })
 	outcomes := make([]*outcome, len(all))

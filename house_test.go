@@ -45,12 +45,13 @@ var mayImport = map[string]string{
 	"echo/probe":      "cause echo/door logging",
 	"listener":        "cause packet",
 	"logging":         "cause printable",
-	"mosqconf":        "access broker cause listener logging topic",
+	"mosqconf":        "access broker cause listener logging store/redis topic",
 	"reach":           "access cause listener",
 	"session":         "cause packet topic",
 	"setup":           "access cause cloud cloud/detect reach",
 	"store":           "session topic",
 	"store/local":     "cause logging session store store/storetest topic",
+	"store/redis":     "cause logging session store store/storetest topic",
 	"store/storetest": "session store topic",
 	"store/mosqdb":    "packet session store topic",
 
@@ -66,7 +67,7 @@ var mayImport = map[string]string{
 	"doctor/host/gather":   "access broker cause cloud/detect doctor doctor/host doctor/host/firewall echo/probe listener logging mosqconf reach setup",
 
 	// The command ties all of them together; nobody imports it.
-	"cmd/picket": "access admin bench broker cause client client/format cloud cloud/detect doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page printable process reach sentinel session setup store store/local store/mosqdb topic",
+	"cmd/picket": "access admin bench broker cause client client/format cloud cloud/detect doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page printable process reach sentinel session setup store store/local store/mosqdb store/redis topic",
 }
 
 // pure packages are state machines, codecs and tables: what goes in decides what comes out. They cannot reach for a socket, a

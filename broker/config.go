@@ -90,4 +90,7 @@ type Persistence struct {
 	Location string // directory of mosquitto's file; empty: the working directory
 	File     string // name of mosquitto's file. Default mosquitto.db
 	Sync     string // always, interval or never. Default always
+
+	Cluster     string // where Redis is, as redis://…; not empty: everything is stored there, and On is false
+	Acknowledge string // what cluster_acknowledge says. Default auto
 }

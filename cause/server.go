@@ -282,6 +282,114 @@ var serverCauses = []Cause{
 		},
 	},
 	{
+		ID: ClusterUnreachable, Severity: Error, Stage: Server,
+		Title: Text{"Redis cannot be reached", "连不上 Redis"},
+		Explain: Text{
+			"The broker keeps sessions and messages in Redis (`cluster` in the configuration), and gets no usable answer from {host}: nobody listens there, the sentinels name no master, or user and password are wrong. While the broker runs, what has to be stored waits 10 s and is refused then; QoS 0, and QoS 1 to clients that are connected and acknowledge, go on.",
+			"服务端把会话和消息存放在 Redis（配置项 `cluster`）中，但从 {host} 得不到可用的应答：无人监听，哨兵没有给出主节点，或者用户名、密码不对。运行期间，需要存储的内容先等待 10 秒，之后被拒绝；QoS 0，以及发给在线且会确认的客户端的 QoS 1 不受影响。",
+		},
+		Remedy: Text{
+			"Try the same address, user and password with `redis-cli -h HOST -p PORT --user USER --askpass PING`; behind sentinels with `redis-cli -p 26379 SENTINEL MASTERS`. The broker connects by itself when Redis is back.",
+			"用 `redis-cli -h HOST -p PORT --user USER --askpass PING` 试同样的地址、用户和密码；有哨兵时用 `redis-cli -p 26379 SENTINEL MASTERS`。Redis 恢复后服务端会自动重连。",
+		},
+	},
+	{
+		ID: ClusterUnfit, Severity: Error, Stage: Server,
+		Title: Text{"this Redis lacks what the broker needs", "这个 Redis 缺少服务端所需的功能"},
+		Explain: Text{
+			"The broker changes what it stores by functions, which came with Redis 7.0 and Valkey 7.2, and recognises a server by its replication id. The server at {host} is older, or hides the replication id, as some hosted services do.",
+			"服务端通过函数（Redis 7.0、Valkey 7.2 起提供）修改存储内容，并用复制 ID 识别服务器。{host} 上的版本过旧，或像某些托管服务那样隐藏了复制 ID。",
+		},
+		Remedy: Text{
+			"Use Redis 7.0 or later, or Valkey 7.2 or later; or keep sessions and messages on the broker's own disk (`persistence true` in place of `cluster`).",
+			"改用 Redis 7.0 或更高版本，或 Valkey 7.2 或更高版本；也可以把会话和消息存到服务端自己的磁盘上（用 `persistence true` 代替 `cluster`）。",
+		},
+	},
+	{
+		ID: ClusterRights, Severity: Error, Stage: Server,
+		Title: Text{"the Redis user may not do what the broker needs", "Redis 用户权限不足"},
+		Explain: Text{
+			"The user that `cluster` names is forbidden commands or keys that the store needs. The line names all of them.",
+			"`cluster` 中的用户没有存储所需的某些命令或键的权限，日志里已全部列出。",
+		},
+		Remedy: Text{
+			"Allow what the line names: `ACL SETUSER picket +COMMAND`, or everything on the keys of the broker: `ACL SETUSER picket on '>PASSWORD' '~*picket*' +@all -@admin +function|load +info +wait`; then `ACL SAVE`, on the replicas too.",
+			"放行日志里列出的命令：`ACL SETUSER picket +COMMAND`；或放行服务端自己键上的全部操作：`ACL SETUSER picket on '>PASSWORD' '~*picket*' +@all -@admin +function|load +info +wait`；然后执行 `ACL SAVE`，副本上也要做。",
+		},
+	},
+	{
+		ID: ClusterEviction, Severity: Error, Stage: Server,
+		Title: Text{"Redis would throw away sessions and messages when its memory is full", "内存满时 Redis 会丢弃会话和消息"},
+		Explain: Text{
+			"`maxmemory-policy` is not `noeviction`: with a full memory Redis removes keys that it thinks are needed least, and with them what the broker has promised to keep.",
+			"`maxmemory-policy` 不是 `noeviction`：内存满时 Redis 会删除它认为最不需要的键，服务端承诺保存的内容也会随之丢失。",
+		},
+		Remedy: Text{
+			"`redis-cli CONFIG SET maxmemory-policy noeviction`, on every server of the group, and the same in redis.conf. When the memory is full then, the broker refuses what has to be stored (disk-full), and goes on when there is more.",
+			"在组内每台服务器上执行 `redis-cli CONFIG SET maxmemory-policy noeviction`，并写入 redis.conf。此后内存满时，服务端会拒绝需要存储的内容（disk-full），有空间后自动恢复。",
+		},
+	},
+	{
+		ID: ClusterVolatile, Severity: Warning, Stage: Server,
+		Title: Text{"Redis does not write to its disk", "Redis 没有写入磁盘"},
+		Explain: Text{
+			"`appendonly` is `no`: when Redis ends or its machine loses power, everything since its last snapshot is gone, whatever the broker has acknowledged, unless a replica has it and is promoted.",
+			"`appendonly` 为 `no`：Redis 退出或断电后，上次快照之后的内容全部丢失，即使服务端已经确认过，除非某个副本有这些内容并被提升为主节点。",
+		},
+		Remedy: Text{
+			"`redis-cli CONFIG SET appendonly yes` and `CONFIG REWRITE`, on the replicas too. `appendfsync everysec` keeps everything when Redis is killed, and all but the last second or two when the power goes; `always` keeps that too.",
+			"在主节点和副本上执行 `redis-cli CONFIG SET appendonly yes` 和 `CONFIG REWRITE`。`appendfsync everysec` 在 Redis 被杀时不丢数据，断电时最多丢一两秒；`always` 断电也不丢。",
+		},
+	},
+	{
+		ID: ClusterNoReplica, Severity: Warning, Stage: Server,
+		Title: Text{"Redis has too few replicas that keep up", "跟得上的 Redis 副本不足"},
+		Explain: Text{
+			"With `cluster_acknowledge auto` the broker goes on with the master alone: if that server is lost, what was acknowledged meanwhile is lost. With `replicas N` nothing that has to be stored is acknowledged until there are N.",
+			"`cluster_acknowledge auto` 时服务端只依靠主节点继续工作：如果这台服务器损毁，期间确认过的内容会丢失。`replicas N` 时，凑齐 N 个副本之前，需要存储的内容都不会被确认。",
+		},
+		Remedy: Text{
+			"Look at `redis-cli INFO replication` on the master: how many replicas are online, and how far behind they are. Start those that are missing, or add one (`replicaof HOST PORT`).",
+			"在主节点上查看 `redis-cli INFO replication`：有多少副本在线，落后多少。启动缺少的副本，或增加一个（`replicaof HOST PORT`）。",
+		},
+	},
+	{
+		ID: ClusterReplica, Severity: Error, Stage: Server,
+		Title: Text{"the server is a replica, not the master", "给出的服务器是副本，不是主节点"},
+		Explain: Text{
+			"A replica takes no writes. With the address of one server, that server has to be the master; it may have been one until a failover.",
+			"副本不接受写入。只写一台服务器的地址时，它必须是主节点；它也可能在故障转移之前是主节点。",
+		},
+		Remedy: Text{
+			"Give the sentinels in place of the server, so that the broker follows a failover: `cluster redis://SENTINEL1,SENTINEL2,SENTINEL3/NAME`; or the master's address.",
+			"改写为哨兵的地址，服务端就能跟随故障转移：`cluster redis://SENTINEL1,SENTINEL2,SENTINEL3/NAME`；或者写主节点的地址。",
+		},
+	},
+	{
+		ID: ClusterTaken, Severity: Error, Stage: Server,
+		Title: Text{"another broker, or somebody else, uses the same keys in Redis", "Redis 中的键已被其他服务端或程序使用"},
+		Explain: Text{
+			"What lies in Redis under one prefix belongs to one broker at a time. Another one is alive and uses it, has taken it over while this one stood still, or the keys are of some other program. Several brokers that share one Redis come with a later version.",
+			"Redis 中同一前缀下的数据同一时间只属于一个服务端。现在另一个服务端正在使用它，或在本服务端停顿时接管了它，或者这些键属于别的程序。多个服务端共用一个 Redis 将在以后的版本中支持。",
+		},
+		Remedy: Text{
+			"Stop the other broker, or give this one keys of its own: `cluster redis://HOST:PORT?prefix=NAME`.",
+			"停止另一个服务端，或给本服务端单独的键：`cluster redis://HOST:PORT?prefix=NAME`。",
+		},
+	},
+	{
+		ID: ClusterLost, Severity: Error, Stage: Server,
+		Title: Text{"Redis has lost what the broker had stored", "Redis 丢失了服务端存储的内容"},
+		Explain: Text{
+			"Redis has been emptied, or has come back with data that are older than the last ten seconds, which the broker keeps and writes again by itself. What was acknowledged is not there any more. So that nothing is mixed up, the broker stores nothing until it is started again; QoS 0 goes on.",
+			"Redis 被清空，或恢复后的数据比最近十秒更旧（最近十秒的内容服务端自己留有，会自动补写）。已确认的内容不在了。为避免混乱，服务端在重新启动之前不再存储任何内容；QoS 0 不受影响。",
+		},
+		Remedy: Text{
+			"Stop the broker, give Redis its newest data back (the append-only file, an RDB file, or the replica that has most), and start the broker. Started without that, it goes on with what Redis has.",
+			"先停止服务端，把最新的数据还给 Redis（AOF 文件、RDB 文件，或数据最全的副本），再启动服务端。不这样做就启动，服务端会以 Redis 现有的内容继续。",
+		},
+	},
+	{
 		ID: DiskFull, Severity: Error, Stage: Server,
 		Title: Text{"the disk is full", "磁盘已满"},
 		Explain: Text{

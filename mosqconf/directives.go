@@ -100,6 +100,8 @@ func init() {
 		"persistence_file":     {"NAME", (*parser).persistenceFile},
 		"persistence_location": {folder, (*parser).persistenceLocation},
 		"persistence_sync":     {"always|interval|never", (*parser).persistenceSync},
+		"cluster":              {"redis://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT] ...][/MASTER]", (*parser).cluster},
+		"cluster_acknowledge":  {"auto|master|replicas NUMBER", (*parser).clusterAcknowledge},
 
 		// Listeners (listeners.go).
 		"listener":                 {"PORT [ADDRESS], or: listener 0 PATH", (*parser).listener},

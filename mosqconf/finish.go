@@ -7,8 +7,23 @@ import (
 	"picket/listener"
 )
 
+// finishCluster looks whether what is stored has one place.
+func (p *parser) finishCluster() {
+	if p.config.Persistence.Cluster == "" {
+		for _, l := range p.whenClustered {
+			p.find(Notice, l, cause.ConfigNoEffect, "", "%s has no effect without cluster.", l.word)
+		}
+		return
+	}
+	if p.config.Persistence.On {
+		p.errorf(p.clusterLine, cause.ConfigInvalidValue, "Take one of the two away.",
+			"Error: cluster and persistence exclude each other: sessions and messages are stored either in Redis or on this disk, so that there is one truth.")
+	}
+}
+
 // finish puts the listeners and the security rules together once every line has been read.
 func (p *parser) finish() *broker.Config {
+	p.finishCluster()
 	if p.config.Persistence.On {
 		for _, l := range p.autosaves {
 			p.find(Notice, l, cause.ConfigNoEffect, "", "%s has no effect: everything is written at once, as persistence_sync says.", l.word)

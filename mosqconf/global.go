@@ -13,6 +13,7 @@ import (
 
 	"picket/cause"
 	"picket/logging"
+	"picket/store/redis"
 )
 
 func (p *parser) allowDuplicateMessages(_ *fileState, l line) {
@@ -338,4 +339,31 @@ func (p *parser) persistenceSync(_ *fileState, l line) {
 	default:
 		p.invalid(l, value, "It is always, interval or never.")
 	}
+}
+
+// cluster takes where Redis is. What is wrong with it is said without the password that it may hold.
+func (p *parser) cluster(_ *fileState, l line) {
+	value, ok := p.string(l, p.seen)
+	if !ok {
+		return
+	}
+	if _, err := redis.ParseAddress(value); err != nil {
+		p.errorf(l, cause.ConfigInvalidValue, "", "Error: Invalid cluster value: %v.", err)
+		return
+	}
+	p.config.Persistence.Cluster = value
+	p.clusterLine = l
+}
+
+func (p *parser) clusterAcknowledge(_ *fileState, l line) {
+	value, ok := p.string(l, p.seen)
+	if !ok {
+		return
+	}
+	if _, err := redis.ParseAcknowledge(value); err != nil {
+		p.invalid(l, value, "It is auto, master, or replicas NUMBER.")
+		return
+	}
+	p.config.Persistence.Acknowledge = value
+	p.whenClustered = append(p.whenClustered, l)
 }

@@ -84,8 +84,10 @@ type parser struct {
 	defaults      *block      // of the default listener
 	securities    []*security // once finished: where those of config.Security come from
 	whenPersisted []line      // options that only matter with persistence
-	autosaves     []line      // options that say when mosquitto writes its file
-	logFile       bool        // a "log_dest file" was met
+	whenClustered []line      // options that count with cluster only
+	clusterLine   line
+	autosaves     []line // options that say when mosquitto writes its file
+	logFile       bool   // a "log_dest file" was met
 	logDestSet    bool
 	logTypeSet    bool
 }

@@ -348,6 +348,38 @@ func (b *Batch) Unsubscribe(s *Session, filter string) {
 	}
 }
 
+// Undo returns the opposite of batches that were refused and have been written all the same. It is for implementations of [Store].
+func Undo(lost []*Batch) *Batch {
+	u := new(Batch)
+	for i := len(lost) - 1; i >= 0; i-- {
+		for op := range lost[i].Ops() {
+			switch s := op.Session; op.Kind {
+			case Enqueue:
+				u.Remove(s, op.Ref)
+			case Receive:
+				u.Forget(s, op.PacketID)
+			case Retain:
+				if op.Old != nil {
+					u.Retain(op.Old, op.Message)
+				} else {
+					u.Unretain(op.Message)
+				}
+			case Save:
+				if op.First {
+					u.End(s)
+				}
+			case Subscribe:
+				if op.OldSub != nil {
+					u.Subscribe(s, op.Sub.Filter, *op.OldSub, &op.Sub.Options)
+				} else {
+					u.Unsubscribe(s, op.Sub.Filter)
+				}
+			}
+		}
+	}
+	return u
+}
+
 // Seconds brings an expiry into the range of a record: in 2106 it stops at never.
 func Seconds(unix int64) uint32 {
 	if unix < 0 || unix > math.MaxUint32 {

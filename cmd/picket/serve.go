@@ -21,6 +21,7 @@ import (
 	"picket/process"
 	"picket/reach"
 	"picket/setup"
+	"picket/store"
 )
 
 // Exit statuses of a broker that does not start, as mosquitto has them.
@@ -42,6 +43,7 @@ type serveCommand struct {
 	User        string   `placeholder:"NAME" help:"User to become when root starts the broker; root to stay."`
 	AdminSocket string   `placeholder:"PATH" help:"The Unix socket that picket ctl speaks to, whatever the configuration says; none: no such socket. (default: admin.sock in the data directory; with a configuration file, what admin_socket says)"`
 	Data        string   `placeholder:"DIR" type:"path" help:"Where a start without a configuration keeps its user, password and certificates (default: /var/lib/picket for root, else ~/.local/state/picket)."`
+	Cluster     string   `placeholder:"URL" env:"PICKET_CLUSTER" help:"Keep sessions and messages in Redis or Valkey instead of on the disk: redis://HOST:PORT for one server, redis://HOST,HOST,HOST/NAME for a master that sentinels watch, rediss:// for TLS (docs/cluster.md). With a password, put it into the environment, as PICKET_CLUSTER."`
 }
 
 func (serveCommand) Help() string {
@@ -61,6 +63,7 @@ Examples:
   picket serve --name 203.0.113.7
   picket serve -p 1884
   picket serve --data /tmp/mqtt -p 0
+  picket serve --cluster redis://10.0.0.21,10.0.0.22,10.0.0.23/mymaster
   picket serve -c /etc/mosquitto/mosquitto.conf --log-format json`
 }
 
@@ -119,6 +122,8 @@ func (s *serveCommand) Run(e *env) error {
 			return nil
 		case <-again.C:
 			server.lookAgain(e.ctx)
+		case err := <-server.lost:
+			return &statusError{statusStart, fmt.Sprintf("Error: %v: this broker ends.", err)}
 		case <-requests.wake:
 			for _, r := range requests.all() {
 				server.act(r)
@@ -133,7 +138,8 @@ type server struct {
 	stdout  io.Writer
 	broker  *broker.Broker
 	admin   *admin.Server // nil: none
-	kept    *kept         // nil: persistence is off
+	kept    store.Store   // nil: persistence is off
+	lost    chan error    // the store is another broker's by now
 	own     *setup.Result // nil: no data directory is looked after
 
 	persistence broker.Persistence // as it was at the start
@@ -203,8 +209,12 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 		log.Printf(logging.Warning, "Create a configuration file which defines a listener to allow remote access.")
 	}
 	broker.Version = buildVersion()
-	if server.kept, err = openStore(e.ctx, config.Persistence, s.Mosquitto, log); err != nil {
+	if err := server.openStore(e.ctx, config.Persistence); err != nil {
 		_ = server.removePID() // it is the start's failure that counts
+		if logUnfit(log, err) {
+			log.Close()
+			return nil, &statusError{status: statusStart}
+		}
 		return nil, failed(statusStart, logging.Error, "Error: %v.", err)
 	}
 	if server.kept != nil {
@@ -286,6 +296,9 @@ func (s *serveCommand) configuration(ctx context.Context) (config *broker.Config
 		config = mosqconf.LocalOnly()
 	} else if config, own, lines = s.unconfigured(ctx); config == nil {
 		return nil, nil, lines
+	}
+	if err := s.clustered(config, own != nil); err != nil {
+		return nil, nil, append(lines, mosqconf.Line{Type: logging.Error, Text: "Error: " + err.Error() + "."})
 	}
 	if s.Verbose {
 		config.Log.Types = logging.All
@@ -429,6 +442,23 @@ func (s *server) reload() {
 	s.log.Printf(logging.Info, "The new configuration is in force.")
 }
 
+// openStore opens the store that the configuration asks for, if it asks for any.
+func (s *server) openStore(ctx context.Context, p broker.Persistence) error {
+	if p.Cluster != "" {
+		s.lost = make(chan error, 1)
+		r, err := openCluster(ctx, p, s.log, func(err error) { s.lost <- err })
+		if err == nil {
+			s.kept = r
+		}
+		return err
+	}
+	k, err := openStore(ctx, p, s.command.Mosquitto, s.log)
+	if err == nil && k != nil {
+		s.kept = k
+	}
+	return err
+}
+
 // save has everything on the disk that is not there yet.
 func (s *server) save() {
 	if s.kept == nil {
@@ -441,7 +471,7 @@ func (s *server) save() {
 		s.log.Printf(logging.Error, "Error: not everything could be saved: %v.", err)
 		return
 	}
-	s.log.Printf(logging.Notice, "SIGUSR1: everything is on the disk.")
+	s.log.Printf(logging.Notice, "SIGUSR1: everything is stored.")
 }
 
 // stop ends the broker and removes its traces.

@@ -305,7 +305,7 @@ func (s *Store) reopen() {
 	c.retry, c.lost = nil, nil
 	if c.group >= c.lostAs && len(lost) > 0 {
 		// What was refused has been written all the same.
-		retry = append([]*store.Batch{undo(lost)}, retry...)
+		retry = append([]*store.Batch{store.Undo(lost)}, retry...)
 	}
 	if len(retry) > 0 {
 		s.write(retry)
@@ -339,38 +339,6 @@ func (s *Store) probe() error {
 		return err
 	}
 	return s.base.Remove(name)
-}
-
-// undo is the opposite of batches that were refused.
-func undo(lost []*store.Batch) *store.Batch {
-	u := new(store.Batch)
-	for i := len(lost) - 1; i >= 0; i-- {
-		for op := range lost[i].Ops() {
-			switch s := op.Session; op.Kind {
-			case store.Enqueue:
-				u.Remove(s, op.Ref)
-			case store.Receive:
-				u.Forget(s, op.PacketID)
-			case store.Retain:
-				if op.Old != nil {
-					u.Retain(op.Old, op.Message)
-				} else {
-					u.Unretain(op.Message)
-				}
-			case store.Save:
-				if op.First {
-					u.End(s)
-				}
-			case store.Subscribe:
-				if op.OldSub != nil {
-					u.Subscribe(s, op.Sub.Filter, *op.OldSub, &op.Sub.Options)
-				} else {
-					u.Unsubscribe(s, op.Sub.Filter)
-				}
-			}
-		}
-	}
-	return u
 }
 
 // purgeStep is how many records of ended sessions are removed at once, between two groups.

@@ -525,7 +525,7 @@ func (w *World) Settled() (settled, n int) {
 		if c.awaited && !c.batch.Settled() {
 			break
 		}
-		if c.awaited {
+		if c.awaited && written(c.batch) {
 			settled = k + 1
 		}
 	}
@@ -536,4 +536,16 @@ func (w *World) Settled() (settled, n int) {
 func (w *World) all() int {
 	_, n := w.Settled()
 	return n
+}
+
+// written tells whether a batch that is settled has been written, and with it everything before it. One that has become unnecessary is settled, too.
+func written(b *store.Batch) bool {
+	for op := range b.Ops() {
+		switch {
+		case op.Kind == store.Remove, op.Kind == store.Keep, op.Kind == store.Retain && op.Message.QoS == 0:
+		default:
+			return true
+		}
+	}
+	return false
 }

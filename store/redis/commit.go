@@ -1,0 +1,517 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"picket/cause"
+	"picket/logging"
+	"picket/store"
+)
+
+// Times of the committer.
+const (
+	// tick is the measure of patience with messages that are likely to be acknowledged before they have been written; patience is how many of them.
+	tick     = time.Millisecond
+	patience = 2
+	// laziness is how long that waits of which nobody waits for the end.
+	laziness = 10 * time.Millisecond
+	// answerTime is how long an answer of Redis may take before its connection is given up.
+	answerTime = 5 * time.Second
+	// replicaTime is how long replicas are waited for at a time, and with "auto" in all before it goes on without.
+	replicaTime = time.Second
+	// beatTime is how often a broker shows that it lives.
+	beatTime = 500 * time.Millisecond
+	// tailTime and tailBytes bound what is kept of groups that are settled, for a new master that may lack them.
+	tailTime  = 10 * time.Second
+	tailBytes = 64 << 20
+	// mostAtOnce bounds what is taken at a time, in bytes, and mostOps a group: a call must not hold Redis up for more than some milliseconds.
+	mostAtOnce = 4 << 20
+	mostOps    = 1000
+)
+
+// committer is what the committing goroutine has for itself.
+type committer struct {
+	link      *link // nil: there is none
+	name      string
+	number    uint64  // of the last group that was made
+	sent      []*sent // not settled, by number
+	tail      []*sent // settled in the last seconds, by number
+	tailed    int     // bytes of them
+	aside     uint64  // queues put aside
+	leftovers bool    // there may be queues of ended sessions
+	beats     uint64
+	beat      time.Time // the last
+
+	health error          // why nothing can be added: nil, ErrFull or ErrFailed
+	lost   error          // why this broker can never write again
+	retry  []*store.Batch // what must not fail, and waits until Redis works again
+	undone []*store.Batch // what was refused, and has been applied all the same: to be undone
+	later  time.Time      // since when something waits that nobody waits for; zero: nothing
+	away   time.Time      // since when there is no link; zero: there is one
+	next   time.Time      // when the link is tried again
+	said   time.Time      // when the log said last that there is none
+	alone  bool           // it goes on without a replica
+	short  time.Time      // since when replicas are missing; zero: they are not
+	end    error
+}
+
+// sent is a group that has been sent.
+type sent struct {
+	*group
+	applied bool
+	refused []*store.Batch // those that have been given up, and may have been applied
+	at      time.Time      // when it was settled
+}
+
+// drop gives the link up.
+func (c *committer) drop() {
+	if c.link != nil {
+		c.link.release()
+		c.link = nil
+	}
+}
+
+// commitAll runs until the store is closed.
+func (s *Store) commitAll() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	ticking := false
+	for {
+		var answer chan error
+		select {
+		case <-s.Wake():
+		case answer = <-s.requests:
+		case f := <-s.inspect:
+			f()
+		case <-timer.C:
+			if ticking {
+				s.Tick()
+			}
+		case <-s.stopping:
+			s.committer.end = s.writeAll()
+			return
+		}
+		if answer != nil {
+			answer <- s.writeAll()
+		}
+		var pause time.Duration
+		pause, ticking = s.turn()
+		timer.Reset(pause)
+	}
+}
+
+// turn writes what is to be written now, and returns how long to sleep at most.
+func (s *Store) turn() (pause time.Duration, ticking bool) {
+	c := &s.committer
+	for {
+		s.report()
+		now := time.Now()
+		if c.link == nil {
+			if pause := s.withoutLink(now); pause > 0 {
+				return pause, false
+			}
+			continue
+		}
+		if len(c.sent) > 0 {
+			s.awaitReplicas()
+			continue
+		}
+		need := s.Need(patience)
+		if need != store.Later {
+			c.later = time.Time{}
+		} else if c.later.IsZero() {
+			c.later = now
+		}
+		switch {
+		case need == store.Now, need == store.Later && now.Sub(c.later) >= laziness:
+			c.later = time.Time{}
+			s.write(s.Take(mostAtOnce))
+			s.purge()
+		case need == store.Soon:
+			return tick, true
+		case c.leftovers:
+			s.purge()
+		case now.Sub(c.beat) >= beatTime:
+			s.showLife(now)
+		case need == store.Later:
+			return laziness - now.Sub(c.later), false
+		default:
+			return beatTime - now.Sub(c.beat), false
+		}
+	}
+}
+
+// withoutLink tries to get a link, when its time has come, and refuses what has waited for too long. It returns how long to wait, or 0 when something has changed.
+func (s *Store) withoutLink(now time.Time) time.Duration {
+	c := &s.committer
+	if c.away.IsZero() {
+		c.away = now
+	}
+	if c.lost != nil || now.Sub(c.away) >= s.options.Hold {
+		s.giveUp()
+		if s.Need(0) == store.Now {
+			s.postpone(s.Take(mostAtOnce))
+			return 0
+		}
+	}
+	if c.lost != nil {
+		return time.Minute
+	}
+	if wait := c.next.Sub(now); wait > 0 {
+		return min(wait, max(s.options.Hold-now.Sub(c.away), tick))
+	}
+	err := s.recover()
+	if err == nil {
+		return 0
+	}
+	c.drop()
+	c.next = time.Now().Add(100 * time.Millisecond)
+	if time.Since(c.said) >= time.Minute || c.said.Before(c.away) {
+		c.said = time.Now()
+		s.log.Cause(logging.Error, cause.ClusterUnreachable, "Redis %s cannot be used: %v. What has to be stored waits, and is refused after %s.", s.address, err, s.options.Hold)
+	}
+	return tick
+}
+
+// report tells the broker what has been settled.
+func (s *Store) report() {
+	s.Report()
+	if s.Room() {
+		s.handler.Room()
+	}
+}
+
+// writeAll writes all there is. It fails when Redis cannot be reached.
+func (s *Store) writeAll() error {
+	c := &s.committer
+	for c.link != nil {
+		if len(c.sent) > 0 {
+			s.awaitReplicas()
+			continue
+		}
+		group := s.Take(mostAtOnce)
+		if len(group) == 0 {
+			break
+		}
+		s.write(group)
+	}
+	s.report()
+	if c.link == nil {
+		return fmt.Errorf("%w: Redis %s is away", store.ErrFailed, s.address)
+	}
+	return nil
+}
+
+// write sends batches as groups and waits for the answers.
+func (s *Store) write(batches []*store.Batch) {
+	c := &s.committer
+	for len(batches) > 0 {
+		n, ops := 0, 0
+		for n < len(batches) && (n == 0 || ops < mostOps) {
+			for range batches[n].Ops() {
+				ops++
+			}
+			n++
+		}
+		if ops > 0 {
+			c.number++
+			c.sent = append(c.sent, &sent{group: s.encode(c.number, batches[:n])})
+		} else {
+			for _, b := range batches[:n] {
+				s.Done(b)
+			}
+		}
+		batches = batches[n:]
+	}
+	s.send()
+}
+
+func (s *Store) encode(number uint64, batches []*store.Batch) *group {
+	g := encode(s.prefix, batches, func() string {
+		s.committer.aside++
+		return s.key(keyAside) + strconv.FormatUint(s.fence, 36) + "-" + strconv.FormatUint(s.committer.aside, 36)
+	})
+	g.number = number
+	for _, b := range batches {
+		for op := range b.Ops() {
+			if op.Kind == store.Enqueue {
+				q := s.queueOf(op.Session)
+				q.last.Store(max(q.last.Load(), op.Ref.Seq))
+			}
+		}
+	}
+	return g
+}
+
+// send sends the groups that have not been applied, with one WAIT behind them, and settles what is safe. If the link breaks, they stay.
+func (s *Store) send() {
+	c := &s.committer
+	for c.link != nil {
+		var due []*sent
+		for _, g := range c.sent {
+			if !g.applied {
+				due = append(due, g)
+			}
+		}
+		if len(due) == 0 {
+			break
+		}
+		if !s.apply(due) {
+			continue // some are refused, and the others go again
+		}
+	}
+	if c.link != nil {
+		s.settle()
+	}
+}
+
+// apply sends groups. It reports whether all of them have been applied, or the link has been given up.
+func (s *Store) apply(due []*sent) bool {
+	c := &s.committer
+	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	defer cancel()
+	answers, replicas, err := c.link.commit(ctx, s, due)
+	for i, a := range answers {
+		if a.err == nil {
+			s.noteApplied(due[i], a.entries, a.bodies, a.ended)
+			continue
+		}
+		if isFull(a.err) {
+			s.refuseAdding(due[i], fmt.Errorf("%w: %w", store.ErrFull, a.err))
+			return false
+		}
+		s.broken(a.err)
+		return true
+	}
+	if err != nil {
+		s.broken(err)
+		return true
+	}
+	c.link.replicas = replicas
+	return true
+}
+
+// noteApplied follows a group that the master has applied.
+func (s *Store) noteApplied(g *sent, entries, bodies, ended int64) {
+	g.applied = true
+	s.entries.Add(entries)
+	s.bodies.Store(bodies)
+	s.groups.Add(1)
+	s.written.Add(g.ops)
+	for _, b := range g.batches {
+		for op := range b.Ops() {
+			s.expiries.note(op)
+			switch {
+			case op.Kind == store.Save && op.First:
+				s.sessions.Add(1)
+			case op.Kind == store.End:
+				s.sessions.Add(-1)
+				s.forgetQueue(op.Session)
+			}
+		}
+	}
+	c := &s.committer
+	c.leftovers = c.leftovers || ended > 0
+	if g.adds && c.health == store.ErrFull {
+		c.health = nil
+		s.log.Printf(logging.Notice, "Redis %s has memory for stored messages again.", s.address)
+		s.handler.Health(nil)
+	}
+}
+
+// settle tells whoever waits for the groups that are safe: applied by the master and by as many replicas as are asked for.
+func (s *Store) settle() {
+	c := &s.committer
+	if c.link.replicas < s.wanted() {
+		return
+	}
+	c.short = time.Time{}
+	now := time.Now()
+	for len(c.sent) > 0 && c.sent[0].applied {
+		g := c.sent[0]
+		c.sent = c.sent[1:]
+		s.settled.Store(g.number)
+		for _, b := range g.batches {
+			s.Done(b)
+		}
+		g.batches, g.at = nil, now
+		c.tail = append(c.tail, g)
+		c.tailed += g.bytes
+	}
+	n := 0
+	for n < len(c.tail) && (now.Sub(c.tail[n].at) > tailTime || c.tailed > tailBytes) {
+		c.tailed -= c.tail[n].bytes
+		c.tail[n] = nil
+		n++
+	}
+	c.tail = c.tail[n:]
+	s.healthy()
+	s.report()
+}
+
+// healthy says that Redis works again.
+func (s *Store) healthy() {
+	if c := &s.committer; c.health == store.ErrFailed {
+		c.health = nil
+		s.log.Printf(logging.Notice, "What has to be stored is stored again in Redis %s.", s.address)
+		s.handler.Health(nil)
+	}
+}
+
+// wanted is how many replicas must have a group.
+func (s *Store) wanted() int {
+	a := s.options.Acknowledge
+	if a.Auto && !s.committer.alone {
+		return 1
+	}
+	return a.Replicas
+}
+
+// refuseAdding refuses the batches of a group that has not been applied that add something. The others go again, by a function that Redis runs without memory, too.
+func (s *Store) refuseAdding(g *sent, err error) {
+	c := &s.committer
+	if c.health == nil {
+		c.health = store.ErrFull
+		s.log.Cause(logging.Error, cause.DiskFull, "Nothing can be stored: the memory of Redis %s is full (maxmemory). Messages that have to be stored are refused until there is more.", s.address)
+		s.handler.Health(store.ErrFull)
+	}
+	g.group = s.encode(g.number, s.refuseAdders(g.batches, err))
+	g.adds = false
+}
+
+// refuseAdders refuses those batches that add something, and returns the others.
+func (s *Store) refuseAdders(batches []*store.Batch, err error) (others []*store.Batch) {
+	for _, b := range batches {
+		if !b.Adds() {
+			others = append(others, b)
+			continue
+		}
+		s.refusals.Add(1)
+		b.Refuse(err)
+		s.handler.Failed(b, err)
+		s.Done(b)
+	}
+	s.report()
+	return others
+}
+
+// broken gives the link up.
+func (s *Store) broken(err error) {
+	c := &s.committer
+	c.drop()
+	c.away, c.next = time.Now(), time.Time{}
+	s.log.Printf(logging.Debug, "Redis %s: %v", s.address, err)
+}
+
+// giveUp refuses what has waited for Redis for too long. What of it has been applied all the same is undone when that is known.
+func (s *Store) giveUp() {
+	c := &s.committer
+	err := fmt.Errorf("%w: Redis %s is away", store.ErrFailed, s.address)
+	if c.lost != nil {
+		err = fmt.Errorf("%w: %w", store.ErrFailed, c.lost)
+	}
+	if c.health != store.ErrFailed {
+		c.health = store.ErrFailed
+		s.log.Cause(logging.Error, cause.StoreFailed, "Nothing can be stored: %v. Messages that have to be stored are refused until it can.", err)
+		s.handler.Health(err)
+	}
+	for _, g := range c.sent {
+		var adders []*store.Batch
+		for _, b := range g.batches {
+			if b.Adds() {
+				adders = append(adders, b)
+			}
+		}
+		g.refused = append(g.refused, adders...)
+		g.batches = s.refuseAdders(g.batches, err)
+	}
+}
+
+// postpone refuses what adds something, and keeps the rest until Redis works again.
+func (s *Store) postpone(batches []*store.Batch) {
+	err := fmt.Errorf("%w: Redis %s is away", store.ErrFailed, s.address)
+	c := &s.committer
+	if c.retry = append(c.retry, s.refuseAdders(batches, err)...); c.lost != nil {
+		for _, b := range c.retry {
+			s.Done(b)
+		}
+		c.retry = nil
+	}
+}
+
+// awaitReplicas waits for the replicas that groups lack, for a while.
+func (s *Store) awaitReplicas() {
+	c := &s.committer
+	now := time.Now()
+	if c.short.IsZero() {
+		c.short = now
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	defer cancel()
+	n, err := c.link.wait(ctx, s.wanted())
+	if err != nil {
+		s.broken(err)
+		return
+	}
+	c.link.replicas = n
+	if s.settle(); len(c.sent) == 0 {
+		return
+	}
+	missing := time.Since(c.short)
+	switch {
+	case s.options.Acknowledge.Auto && missing >= replicaTime:
+		if err := s.mayGoAlone(ctx); err == nil {
+			c.alone = true
+			s.log.Cause(logging.Warning, cause.ClusterNoReplica, "Redis %s has no replica that keeps up: what is acknowledged is on one server only until there is one.", s.address)
+			s.settle()
+			return
+		}
+		fallthrough
+	case !s.options.Acknowledge.Auto:
+		if missing >= s.options.Hold {
+			s.giveUp()
+			s.broken(fmt.Errorf("%d replicas have what is written, and %d are asked for", n, s.wanted()))
+		}
+	}
+}
+
+// showLife writes the beat, and looks for replicas again where there was none.
+func (s *Store) showLife(now time.Time) {
+	c := &s.committer
+	c.beat = now
+	c.beats++
+	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	defer cancel()
+	err := c.link.call(ctx, "picket1_mark", []string{s.key(keyMeta)}, []string{strconv.FormatUint(s.fence, 10), strconv.FormatUint(c.number, 10), strconv.FormatUint(c.beats, 10)}).Error()
+	if err == nil && c.alone {
+		var f facts
+		if f, err = c.link.info(ctx); err == nil && f.replicas() > 0 {
+			c.alone = false
+			s.log.Printf(logging.Notice, "Redis %s has a replica again: what is acknowledged is on two servers.", s.address)
+		}
+	}
+	if err != nil {
+		s.broken(err)
+	}
+}
+
+// purge removes some of what ended sessions have left.
+func (s *Store) purge() {
+	c := &s.committer
+	if !c.leftovers || c.link == nil || len(c.sent) > 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	defer cancel()
+	all, err := c.link.Do(ctx, c.link.B().Srandmember().Key(s.key(keyEnded)).Count(1).Build()).AsStrSlice()
+	if c.leftovers = len(all) > 0; err == nil && c.leftovers {
+		err = c.link.call(ctx, "picket1_purge", append(fixedKeys(s.prefix), all[0]), []string{strconv.FormatUint(s.fence, 10)}).Error()
+	}
+	if err != nil {
+		c.leftovers = true
+		s.broken(err)
+	}
+}

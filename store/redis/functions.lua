@@ -1,0 +1,195 @@
+#!lua name=picket1
+
+-- What Picket keeps in Redis is changed by these functions only. They read no clock and draw no lots, so that a group of changes has the same effect whenever it is
+-- applied. KEYS[1] is always the meta hash: "f" fence of the broker that owns the data, "g" number of its last group, "h" its name, "b" its beat,
+-- "c" whether it has closed, "d" the data set's name, "v" the version of the records.
+
+local function refuse(word, text) return redis.error_reply(word .. ' ' .. text) end
+
+-- owner returns the last group's number if the caller owns the data, and otherwise an error.
+local function owner(meta, fence)
+  local held = redis.call('HMGET', meta, 'f', 'g')
+  if not held[1] then return nil, refuse('PICKETEMPTY', 'there are no data') end
+  local is, mine = tonumber(held[1]), tonumber(fence)
+  if is > mine then return nil, refuse('PICKETFENCED', 'owner ' .. is .. ' has taken over from ' .. mine) end
+  if is < mine then return nil, refuse('PICKETOLDER', 'owner ' .. mine .. ' is not known, only ' .. is) end
+  return tonumber(held[2])
+end
+
+-- picket1_open makes a broker the owner. ARGV: name, data set's name if there is none, version, and the fence to take again after a loss, or 0.
+local function open(keys, args)
+  local meta = keys[1]
+  local held = redis.call('HMGET', meta, 'f', 'd', 'v')
+  local version = tonumber(held[3] or args[3])
+  if version > tonumber(args[3]) then return refuse('PICKETNEWER', 'records of version ' .. version) end
+  local fence, again = tonumber(held[1] or 0), tonumber(args[4])
+  if again == 0 then again = fence + 1 end
+  if again <= fence then return refuse('PICKETFENCED', 'owner ' .. fence .. ' is there') end
+  local set = held[2] or args[2]
+  redis.call('HSET', meta, 'f', again, 'g', 0, 'h', args[1], 'c', 0, 'd', set, 'v', args[3])
+  return {tostring(again), set}
+end
+
+-- refer and unrefer count the entries that refer to a body.
+local function refer(bodies, counts, id, body, n)
+  if redis.call('HINCRBY', counts, id, n) == n then redis.call('HSET', bodies, id, body) end
+end
+
+local function unrefer(bodies, counts, id)
+  if redis.call('HEXISTS', counts, id) == 0 then return end
+  if redis.call('HINCRBY', counts, id, -1) <= 0 then
+    redis.call('HDEL', counts, id)
+    redis.call('HDEL', bodies, id)
+  end
+end
+
+-- shared tells whether an entry's record refers to a body: bit 4 of its second byte.
+local function shared(record) return bit.band(string.byte(record, 2) or 0, 16) ~= 0 end
+
+-- ends removes a session, and puts its queue aside, which is removed piece by piece. It returns by how much the number of entries changes.
+local function ends(k, s, q, name, aside)
+  redis.call('DEL', s)
+  redis.call('SREM', k[2], name)
+  local n = redis.call('HLEN', q)
+  if n > 0 then
+    redis.call('RENAME', q, aside)
+    redis.call('SADD', k[6], aside)
+  end
+  return -n
+end
+
+-- The operations of a group, each a name, how many arguments, and they. KEYS: meta, sessions, bodies, counts, retained, ended, then those that the operations
+-- name by their place.
+local apply = {
+  -- entries: queue, then sequence number and record of each
+  Q = function(k, a, i, n)
+    return redis.call('HSET', k[tonumber(a[i])], unpack(a, i + 1, i + n - 1))
+  end,
+  -- a body and how many entries have been added that refer to it
+  B = function(k, a, i) refer(k[3], k[4], a[i], a[i + 1], tonumber(a[i + 2])) return 0 end,
+  -- removal of entries without a body: queue, sequence numbers
+  X = function(k, a, i, n)
+    return -redis.call('HDEL', k[tonumber(a[i])], unpack(a, i + 1, i + n - 1))
+  end,
+  -- removal of an entry with a body: queue, sequence number, body
+  Y = function(k, a, i)
+    if redis.call('HDEL', k[tonumber(a[i])], a[i + 1]) == 0 then return 0 end
+    unrefer(k[3], k[4], a[i + 2])
+    return -1
+  end,
+  -- release of an entry: queue, sequence number, body or nothing, record
+  L = function(k, a, i)
+    local q = k[tonumber(a[i])]
+    local was = redis.call('HGET', q, a[i + 1])
+    if not was then return 0 end
+    if shared(was) then unrefer(k[3], k[4], a[i + 2]) end
+    redis.call('HSET', q, a[i + 1], a[i + 3])
+    return 0
+  end,
+  -- fields of a session: key, then name and value of each
+  S = function(k, a, i, n) redis.call('HSET', k[tonumber(a[i])], unpack(a, i + 1, i + n - 1)) return 0 end,
+  -- a session that is new: key, queue, name, its number, the key to put the queue of one before under whose end has not come yet
+  N = function(k, a, i)
+    local s = k[tonumber(a[i])]
+    local was, n = redis.call('HGET', s, 'n'), 0
+    if was and was ~= a[i + 3] then n = ends(k, s, k[tonumber(a[i + 1])], a[i + 2], k[tonumber(a[i + 4])]) end
+    redis.call('SADD', k[2], a[i + 2])
+    redis.call('HSET', s, 'n', a[i + 3])
+    return n
+  end,
+  -- fields of a session that go: key, names
+  D = function(k, a, i, n) redis.call('HDEL', k[tonumber(a[i])], unpack(a, i + 1, i + n - 1)) return 0 end,
+  -- end of a session, unless another has its name by now: the same
+  Z = function(k, a, i)
+    local s = k[tonumber(a[i])]
+    if redis.call('HGET', s, 'n') ~= a[i + 3] then return 0 end
+    return ends(k, s, k[tonumber(a[i + 1])], a[i + 2], k[tonumber(a[i + 4])])
+  end,
+  -- retained message: topic, record
+  R = function(k, a, i) redis.call('HSET', k[5], a[i], a[i + 1]) return 0 end,
+  -- no retained message: topic
+  F = function(k, a, i) redis.call('HDEL', k[5], a[i]) return 0 end,
+}
+
+-- picket1_commit applies a group of changes. ARGV: fence, number of the group, operations. The answer is by how much the number of entries has changed, how many bodies
+-- there are, and how many queues of ended sessions. A group that has been applied before changes nothing.
+local function commit(keys, args)
+  local last, err = owner(keys[1], args[1])
+  if err then return err end
+  local group = tonumber(args[2])
+  if group <= last then return {0, redis.call('HLEN', keys[4]), redis.call('SCARD', keys[6])} end
+  if group > last + 1 then return refuse('PICKETGAP', 'group ' .. group .. ' came, ' .. last .. ' was the last') end
+  local i, entries = 3, 0
+  while i <= #args do
+    local n = tonumber(args[i + 1])
+    entries = entries + apply[args[i]](keys, args, i + 2, n)
+    i = i + 2 + n
+  end
+  redis.call('HSET', keys[1], 'g', group)
+  return {entries, redis.call('HLEN', keys[4]), redis.call('SCARD', keys[6])}
+end
+
+-- skip returns where the next number of a record begins.
+local function skip(record, at)
+  while string.byte(record, at) >= 128 do at = at + 1 end
+  return at + 1
+end
+
+-- number reads one of up to 7 digits of 7 bits.
+local function number(record, at)
+  local n, factor = 0, 1
+  while true do
+    local b = string.byte(record, at)
+    n = n + bit.band(b, 127) * factor
+    if b < 128 then return n, at + 1 end
+    factor, at = factor * 128, at + 1
+  end
+end
+
+-- body returns the number of the body that an entry's record refers to, as it stands there.
+local function body(record)
+  local at = skip(record, skip(record, 3))
+  local n
+  n, at = number(record, at)
+  for _ = 1, n do at = skip(record, at) end
+  return string.sub(record, at)
+end
+
+-- picket1_purge removes some entries of the queues of ended sessions. KEYS: meta, sessions, bodies, counts, retained, ended, a queue. ARGV: fence. The answer is
+-- how many are left of that queue.
+local function purge(keys, args)
+  local _, err = owner(keys[1], args[1])
+  if err then return err end
+  local found = redis.call('HRANDFIELD', keys[7], 500, 'WITHVALUES')
+  for i = 1, #found, 2 do
+    if shared(found[i + 1]) then unrefer(keys[3], keys[4], body(found[i + 1])) end
+    redis.call('HDEL', keys[7], found[i])
+  end
+  local left = redis.call('HLEN', keys[7])
+  if left == 0 then redis.call('SREM', keys[6], keys[7]) end
+  return left
+end
+
+-- picket1_mark is the write that a connection waits for with WAIT: it fails unless the group is there. ARGV: fence, number of the group, beat.
+local function mark(keys, args)
+  local last, err = owner(keys[1], args[1])
+  if err then return err end
+  if last < tonumber(args[2]) then return refuse('PICKETGAP', 'group ' .. args[2] .. ' is missing, ' .. last .. ' was the last') end
+  redis.call('HSET', keys[1], 'b', args[3])
+  return last
+end
+
+-- picket1_close notes that the owner has ended. ARGV: fence.
+local function close(keys, args)
+  local last, err = owner(keys[1], args[1])
+  if err then return err end
+  redis.call('HSET', keys[1], 'c', 1)
+  return last
+end
+
+redis.register_function('picket1_open', open)
+redis.register_function('picket1_commit', commit)
+redis.register_function{function_name='picket1_remove', callback=commit, flags={'allow-oom'}}
+redis.register_function{function_name='picket1_purge', callback=purge, flags={'allow-oom'}}
+redis.register_function{function_name='picket1_mark', callback=mark, flags={'allow-oom'}}
+redis.register_function{function_name='picket1_close', callback=close, flags={'allow-oom'}}

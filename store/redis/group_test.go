@@ -1,0 +1,119 @@
+package redis
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"picket/store/storetest"
+)
+
+// newSentinel starts a sentinel that watches a master alone, and returns its address.
+func newSentinel(t *testing.T, master *server) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	_ = l.Close() // its port is free now
+	dir := t.TempDir()
+	file := filepath.Join(dir, "sentinel.conf")
+	_, port, _ := strings.Cut(address, ":")
+	text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nlogfile %s/log\nsentinel monitor main 127.0.0.1 %d 1\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 5000\n", port, dir, dir, master.port)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("redis-server", file, "--sentinel")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	until(t, "the sentinel knows the replica", func() bool {
+		out, err := exec.Command("redis-cli", "-p", port, "SENTINEL", "MASTER", "main").Output()
+		return err == nil && strings.Contains(string(out), "num-slaves\n1\n")
+	})
+	return address
+}
+
+// TestSentinelsFailOver kills the master that a sentinel watches, again and again: the store follows, and nothing is refused or lost.
+func TestSentinelsFailOver(t *testing.T) {
+	servers := []*server{newServer(t)}
+	servers = append(servers, servers[0].replica())
+	address := newSentinel(t, servers[0]) + "/main"
+	s, out := mustOpen(t, address, Options{Hold: 1 << 40, Acknowledge: Acknowledge{Auto: true}})
+	r := storetest.Start(t, s)
+	l := &life{t: t, s: s, out: out, r: r, w: storetest.NewWorld(t, rand.New(rand.NewPCG(3, 9)), s, r)}
+	for range 2 {
+		l.steps(200)
+		master, other := servers[0], servers[1]
+		if master.info("role") != "master" {
+			master, other = other, master
+		}
+		master.kill()
+		l.steps(50)
+		l.flush()
+		if role := other.info("role"); role != "master" {
+			t.Fatalf("what has been stored is in a %s", role)
+		}
+		master.start()
+		until(t, "the old master follows the new one", func() bool { return master.info("master_link_status") == "up" })
+	}
+	l.steps(100)
+	l.whole(address)
+	if errs := r.Refusals(); len(errs) > 0 {
+		t.Error(errs[0])
+	}
+}
+
+// TestRedisCluster keeps everything in a Redis Cluster, of one node.
+func TestRedisCluster(t *testing.T) {
+	node := newServer(t, "--cluster-enabled", "yes")
+	node.do("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+	until(t, "the cluster is up", func() bool { return node.try("SET", "x", "y") == nil })
+	l := newLife(t, node.address()+"?cluster", Options{})
+	l.steps(300)
+	node.kill()
+	l.steps(50)
+	node.start()
+	l.steps(50)
+	l.whole(node.address() + "?cluster")
+}
+
+// TestAddresses reads what people write behind cluster.
+func TestAddresses(t *testing.T) {
+	for text, want := range map[string]string{
+		"redis://h":                             "{[h:6379]  false false   {picket}}",
+		"rediss://u:p%40ss@h:1":                 "{[h:1]  false true u p@ss {picket}}",
+		"redis://a,b:1,[::1]/m?prefix=x":        "{[a:26379 b:1 [::1]:26379] m false false   {x}}",
+		"redis://a,b?cluster":                   "{[a:6379 b:6379]  true false   {picket}}",
+		"redis://":                              `"": expected HOST:PORT`,
+		"h:6379":                                "expected redis://HOST:PORT, or rediss:// for TLS",
+		"redis://a,b":                           "several servers are sentinels",
+		"redis://a/m?cluster":                   "exclude each other",
+		"redis://a?database=1":                  "expected cluster, or prefix=WORD",
+		"redis://u:%zz@a":                       "write % itself as %25",
+		"redis://u:secret@a?prefix={x}":         "expected cluster, or prefix=WORD",
+		"redis://u:secret@a,b":                  "several servers are sentinels",
+		"rediss://user:secret@h:1?cluster=true": "expected cluster, or prefix=WORD",
+	} {
+		a, err := ParseAddress(text)
+		got := fmt.Sprint(a)
+		if err == nil {
+			got = fmt.Sprintf("{%v %s %v %v %s %s %s}", a.Servers, a.Master, a.Cluster, a.TLS, a.User, a.Password, a.Prefix)
+		} else {
+			got = err.Error()
+		}
+		if !strings.Contains(got, want) || err != nil && strings.Contains(got, "secret") {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+		if err == nil && strings.Contains(a.String(), "p@ss") {
+			t.Errorf("the password is in %s", a)
+		}
+	}
+}

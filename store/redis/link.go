@@ -1,0 +1,285 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"picket/cause"
+	"picket/logging"
+	"picket/store"
+)
+
+// link is the committer's connection to the master.
+type link struct {
+	rueidis.DedicatedClient
+	release  func()
+	replicas int // how many have everything that was written on it, as far as is known
+}
+
+// dial connects to the master.
+func (s *Store) dial(ctx context.Context) (*link, error) {
+	d, release := s.client.Dedicate()
+	l := &link{DedicatedClient: d, release: release}
+	// The first command has a key, so that in a Redis Cluster the link leads to the master of the keys.
+	if err := l.Do(ctx, l.B().Exists().Key(s.key(keyMeta)).Build()).Error(); err != nil && !says(err, "NOPERM") {
+		release()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *link) info(ctx context.Context) (facts, error) {
+	text, err := l.Do(ctx, l.B().Info().Build()).ToString()
+	return parseInfo(text), err
+}
+
+// call calls a function.
+func (l *link) call(ctx context.Context, name string, keys, args []string) rueidis.RedisResult {
+	return l.Do(ctx, l.B().Fcall().Function(name).Numkeys(int64(len(keys))).Key(keys...).Arg(args...).Build())
+}
+
+// answer is what became of a group.
+type answer struct {
+	entries, bodies, ended int64
+	err                    error
+}
+
+// commit sends groups, and asks how many replicas have them. There are answers up to the first group that failed.
+func (l *link) commit(ctx context.Context, s *Store, due []*sent) (answers []answer, replicas int, err error) {
+	var cmds rueidis.Commands
+	fence := strconv.FormatUint(s.fence, 10)
+	for _, g := range due {
+		name := "picket1_remove"
+		if g.adds {
+			name = "picket1_commit"
+		}
+		args := append([]string{fence, strconv.FormatUint(g.number, 10)}, g.args...)
+		cmds = append(cmds, l.B().Fcall().Function(name).Numkeys(int64(len(g.keys))).Key(g.keys...).Arg(args...).Build())
+	}
+	want := s.wanted()
+	if want > 0 {
+		cmds = append(cmds, l.B().Wait().Numreplicas(int64(want)).Timeout(replicaTime.Milliseconds()).Build())
+		s.syncs.Add(1)
+	}
+	replies := l.DoMulti(ctx, cmds...)
+	for i := range due {
+		var a answer
+		var n []int64
+		if n, a.err = replies[i].AsIntSlice(); a.err == nil {
+			a.entries, a.bodies, a.ended = n[0], n[1], n[2]
+		}
+		if answers = append(answers, a); a.err != nil {
+			return answers, 0, nil
+		}
+	}
+	if want > 0 {
+		n, err := replies[len(due)].AsInt64()
+		return answers, int(n), err
+	}
+	return answers, 0, nil
+}
+
+// wait waits for replicas to have what was written on the link.
+func (l *link) wait(ctx context.Context, want int) (int, error) {
+	n, err := l.Do(ctx, l.B().Wait().Numreplicas(int64(want)).Timeout(replicaTime.Milliseconds()).Build()).AsInt64()
+	return int(n), err
+}
+
+// mayGoAlone tells whether the store may go on without replicas: not if the sentinels have made another one the master, or a majority of them cannot be asked.
+func (s *Store) mayGoAlone(ctx context.Context) error {
+	if s.address.Master == "" {
+		return nil
+	}
+	f, err := s.committer.link.info(ctx)
+	if err != nil {
+		return err
+	}
+	agree := 0
+	for _, server := range s.address.Servers {
+		if s.sentinelNames(ctx, server, f["run_id"]) {
+			agree++
+		}
+	}
+	if agree <= len(s.address.Servers)/2 {
+		return fmt.Errorf("%d of %d sentinels name this master", agree, len(s.address.Servers))
+	}
+	return nil
+}
+
+// sentinelNames asks one sentinel whether its master is the server with a run id.
+func (s *Store) sentinelNames(ctx context.Context, server, runID string) bool {
+	o := s.address.options()
+	o.Sentinel, o.InitAddress, o.ForceSingleClient = rueidis.SentinelOption{}, []string{server}, true
+	o.Username, o.Password = "", ""
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	c, err := rueidis.NewClient(o)
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	m, err := c.Do(ctx, c.B().Arbitrary("SENTINEL", "MASTER", s.address.Master).Build()).AsStrMap()
+	return err == nil && m["runid"] == runID
+}
+
+// recover gets a link again, finds out what the master has, and sends what it lacks.
+func (s *Store) recover() error {
+	c := &s.committer
+	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	defer cancel()
+	l, err := s.dial(ctx)
+	if err != nil {
+		return err
+	}
+	c.link = l
+	f, err := l.info(ctx)
+	if err != nil {
+		return err
+	}
+	if f["role"] != "master" {
+		return errReplica
+	}
+	last, err := s.lastGroup(ctx, l)
+	if err != nil {
+		return err
+	}
+	if err := s.replay(last); err != nil {
+		return err
+	}
+	s.recovered()
+	return nil
+}
+
+// lastGroup asks for the number of the last group of this broker's that the master has. What the master must not have lost is checked.
+func (s *Store) lastGroup(ctx context.Context, l *link) (uint64, error) {
+	meta := s.key(keyMeta)
+	ask := func() ([]string, error) {
+		all, err := l.Do(ctx, l.B().Hmget().Key(meta).Field("f", "g", "d").Build()).ToArray()
+		if err != nil {
+			return nil, err
+		}
+		var held []string
+		for i := range all {
+			text, _ := all[i].ToString() // nil: nothing
+			held = append(held, text)
+		}
+		return held, nil
+	}
+	if err := l.Do(ctx, l.B().FunctionLoad().Replace().FunctionCode(library).Build()).Error(); err != nil {
+		return 0, err
+	}
+	held, err := ask()
+	if err != nil {
+		return 0, err
+	}
+	fence, _ := strconv.ParseUint(held[0], 10, 64)
+	last, _ := strconv.ParseUint(held[1], 10, 64)
+	switch {
+	case held[0] == "" || held[2] != s.dataset:
+		return 0, s.gone(fmt.Errorf("Redis has been emptied, or filled with other data: what this broker has stored is not there"), false)
+	case fence > s.fence:
+		return 0, s.gone(errors.New("another broker has taken over what is stored there"), true)
+	case fence < s.fence:
+		// Even that this broker has taken over is lost. What it has done since may all be in memory.
+		if err := s.open(ctx, l, s.committer.name, s.fence); err != nil {
+			return 0, err
+		}
+		last = 0
+	}
+	return last, nil
+}
+
+// replay sends the groups that the master lacks: those whose answer was lost with the link, and those of the last seconds that it had not got from the master before.
+func (s *Store) replay(last uint64) error {
+	c := &s.committer
+	first := c.number + 1
+	if len(c.sent) > 0 {
+		first = c.sent[0].number
+	}
+	if len(c.tail) > 0 {
+		first = c.tail[0].number
+	}
+	if last+1 < first {
+		return s.gone(fmt.Errorf("Redis has older data: of what was stored, everything after change %d is missing, and this broker has no more than from change %d on", last, first), false)
+	}
+	for _, g := range c.tail {
+		if g.number <= last {
+			continue
+		}
+		if err := s.again(g); err != nil {
+			return err
+		}
+	}
+	for _, g := range c.sent {
+		switch {
+		case g.number <= last || g.applied && len(g.refused) > 0:
+			if !g.applied {
+				s.noteApplied(g, g.entries, s.bodies.Load(), 1)
+			} else if g.number > last {
+				if err := s.again(g); err != nil {
+					return err
+				}
+			}
+			c.undone = append(c.undone, g.refused...)
+		case len(g.refused) > 0:
+			g.group = s.encode(g.number, g.batches)
+		case g.applied:
+			if err := s.again(g); err != nil {
+				return err
+			}
+		}
+		g.refused = nil
+	}
+	return nil
+}
+
+// again sends a group that had been applied to a master that lacks it.
+func (s *Store) again(g *sent) error {
+	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	defer cancel()
+	name := "picket1_remove" // memory or not: it was promised
+	args := append([]string{strconv.FormatUint(s.fence, 10), strconv.FormatUint(g.number, 10)}, g.args...)
+	return s.committer.link.call(ctx, name, g.keys, args).Error()
+}
+
+// recovered goes on after the link is there again.
+func (s *Store) recovered() {
+	c := &s.committer
+	c.away = time.Time{}
+	s.send()
+	if c.link == nil {
+		return
+	}
+	var batches []*store.Batch
+	if len(c.undone) > 0 {
+		batches = append(batches, store.Undo(c.undone))
+	}
+	batches = append(batches, c.retry...)
+	c.undone, c.retry = nil, nil
+	s.log.Printf(logging.Notice, "Redis %s can be used again.", s.address)
+	if s.write(batches); len(c.sent) == 0 && c.link != nil {
+		s.healthy()
+	}
+}
+
+// gone notes that this broker can never write again.
+func (s *Store) gone(err error, fenced bool) error {
+	c := &s.committer
+	if c.lost == nil {
+		c.lost = err
+		id := cause.ClusterLost
+		if fenced {
+			id = cause.ClusterTaken
+		}
+		s.log.Cause(logging.Error, id, "Redis %s: %v. Nothing is stored until the broker is started again.", s.address, err)
+		if fenced && s.options.Lost != nil {
+			s.options.Lost(err)
+		}
+	}
+	return err
+}

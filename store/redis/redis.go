@@ -1,0 +1,304 @@
+// Package redis keeps a broker's sessions and messages in Redis (7.0 or newer) or Valkey (7.2 or newer): one server, a master that sentinels watch, or a node of a
+// Redis Cluster. docs/cluster.md describes the keys, what is acknowledged when, and what happens when a server dies.
+//
+// One goroutine, the committer, writes everything, on one connection: what has gathered while the last groups were under way becomes the next ones, each one call
+// of a function (functions.lua) that applies it whole or not at all, and all of them are followed by one WAIT for the replicas (commit.go). Groups are numbered. After a
+// failure the committer asks which group was the last, and sends again what is missing: groups without an answer, and those of the last seconds that a new
+// master may not have had (recover.go). A number of its own, the fence, tells a broker that another one has taken the data over.
+package redis
+
+import (
+	"cmp"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"picket/cause"
+	"picket/logging"
+	"picket/store"
+)
+
+//go:embed functions.lua
+var library string
+
+// Acknowledge says how many servers must have a change before it counts as stored.
+type Acknowledge struct {
+	Auto     bool // the master, and one replica if there is any
+	Replicas int  // the master, and this many replicas, never less
+}
+
+// ParseAcknowledge reads what stands behind cluster_acknowledge: auto, master, or "replicas N".
+func ParseAcknowledge(words string) (a Acknowledge, err error) {
+	fields := strings.Fields(words)
+	switch {
+	case len(fields) == 1 && fields[0] == "auto":
+		return Acknowledge{Auto: true}, nil
+	case len(fields) == 1 && fields[0] == "master":
+		return a, nil
+	case len(fields) == 2 && fields[0] == "replicas":
+		if a.Replicas, err = strconv.Atoi(fields[1]); err == nil && a.Replicas > 0 {
+			return a, nil
+		}
+	}
+	return a, fmt.Errorf("%q is none of auto, master, replicas NUMBER", words)
+}
+
+// Options say how a store works. The zero value is ready, but for Log.
+type Options struct {
+	Log         *logging.Logger
+	Acknowledge Acknowledge
+	// Hold is how long what has to be stored waits for Redis before it is refused. Default 10 s, longer than a failover.
+	Hold time.Duration
+	// Pending bounds the bytes that wait to be written before publishers are held back. Default 64 MiB.
+	Pending int64
+	// Lost is called once, on the store's goroutine, when another broker has taken the data over. It must not block.
+	Lost func(error)
+}
+
+// Store is a store in Redis. It implements [store.Store].
+type Store struct {
+	*store.Pipeline
+	options Options
+	address Address
+	prefix  string
+	log     *logging.Logger
+	handler store.Handler
+	client  rueidis.Client
+
+	fence       uint64
+	dataset     string
+	nextSession atomic.Uint64
+	nextMessage atomic.Uint64
+	expiries    expiries
+
+	sessions, entries, bodies        atomic.Int64
+	groups, written, syncs, refusals atomic.Uint64
+	settled                          atomic.Uint64 // number of the last group that is settled
+	queuesMu                         sync.Mutex
+	queues                           map[uint64]*queue // by the session's number
+	committer                        committer
+	requests                         chan chan error // of Sync
+	inspect                          chan func()     // of tests: called when nothing is being written
+	stopping                         chan struct{}
+	wait                             sync.WaitGroup
+	closing                          sync.Once
+}
+
+// queue is what is known of a session's queue.
+type queue struct {
+	last atomic.Uint64 // no sequence number above has been written
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open connects to Redis and takes the data over, if Redis has what is needed and no other broker is using them. What is missing is returned in an
+// [UnfitError], all of it at once.
+func Open(ctx context.Context, a Address, o Options) (_ *Store, err error) {
+	o.Hold, o.Pending = cmp.Or(o.Hold, 10*time.Second), cmp.Or(o.Pending, 64<<20)
+	s := &Store{Pipeline: store.NewPipeline(o.Pending), options: o, address: a, prefix: a.Prefix, log: o.Log,
+		queues: make(map[uint64]*queue), requests: make(chan chan error), inspect: make(chan func()), stopping: make(chan struct{})}
+	if s.client, err = rueidis.NewClient(a.options()); err != nil {
+		return nil, &UnfitError{a, []Missing{{cause.ClusterUnreachable, err.Error(), true}}}
+	}
+	defer func() {
+		if err != nil {
+			s.committer.drop()
+			s.client.Close()
+		}
+	}()
+	l, err := s.dial(ctx)
+	if err != nil {
+		return nil, &UnfitError{a, []Missing{{cause.ClusterUnreachable, err.Error(), true}}}
+	}
+	s.committer.link = l
+	f, err := l.info(ctx)
+	if err != nil {
+		return nil, &UnfitError{a, []Missing{{cause.ClusterUnreachable, err.Error(), true}}}
+	}
+	missing := s.check(ctx, l, f)
+	s.committer.alone = f.replicas() == 0
+	fatal := false
+	for _, m := range missing {
+		if fatal = fatal || m.Fatal; !m.Fatal {
+			s.log.Cause(logging.Warning, m.Cause, "Redis %s: %s.", a, m.Text)
+		}
+	}
+	if fatal {
+		return nil, &UnfitError{a, missing}
+	}
+	if err := s.take(ctx, l); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// UnfitError says all that a store misses in its Redis.
+type UnfitError struct {
+	Address Address
+	Missing []Missing
+}
+
+func (e *UnfitError) Error() string {
+	var lines []string
+	for _, m := range e.Missing {
+		if m.Fatal {
+			lines = append(lines, fmt.Sprintf("%s [%s]", m.Text, m.Cause))
+		}
+	}
+	return fmt.Sprintf("Redis %s cannot be used: %s", e.Address, strings.Join(lines, "; "))
+}
+
+// watching is how long a start looks whether the broker that had the data lives, where that has not said that it ends; it beats twice a second.
+const watching = 1600 * time.Millisecond
+
+// take makes this broker the owner.
+func (s *Store) take(ctx context.Context, l *link) error {
+	read := func() (held []string, err error) {
+		all, err := l.Do(ctx, l.B().Hmget().Key(s.key(keyMeta)).Field("f", "b", "c", "h").Build()).ToArray()
+		for i := range all {
+			text, _ := all[i].ToString() // nil: nothing
+			held = append(held, text)
+		}
+		return held, err
+	}
+	before, err := read()
+	if err != nil {
+		return err
+	}
+	if before[0] == "" {
+		// Whatever else lies under the prefix is not Picket's.
+		kind, err := l.Do(ctx, l.B().Exists().Key(fixedKeys(s.prefix)...).Build()).AsInt64()
+		if err != nil || kind > 0 {
+			return cmp.Or(err, error(&UnfitError{s.address, []Missing{{cause.ClusterTaken, "there are keys that begin with " + s.prefix + ", and none of them is Picket's own " + s.key(keyMeta), true}}}))
+		}
+	} else if before[2] != "1" {
+		s.log.Printf(logging.Info, "Looking whether broker %s, which has used Redis %s last, still does.", before[3], s.address)
+		select {
+		case <-time.After(watching):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if after, err := read(); err != nil || after[1] != before[1] || after[0] != before[0] {
+			return cmp.Or(err, error(&UnfitError{s.address, []Missing{{cause.ClusterTaken, "broker " + before[3] + " is using what is stored there", true}}}))
+		}
+	}
+	host, _ := os.Hostname()
+	name := fmt.Sprintf("%s/%d", cmp.Or(host, "?"), os.Getpid())
+	return s.open(ctx, l, name, 0)
+}
+
+// open calls picket1_open. again is the fence to have once more, or 0.
+func (s *Store) open(ctx context.Context, l *link, name string, again uint64) error {
+	s.committer.name = name
+	set := strconv.FormatInt(time.Now().UnixNano(), 36)
+	reply, err := l.call(ctx, "picket1_open", []string{s.key(keyMeta)}, []string{name, set, strconv.Itoa(store.Version), strconv.FormatUint(again, 10)}).AsStrSlice()
+	switch {
+	case says(err, wordNewer):
+		return fmt.Errorf("Redis %s: %w: %w", s.address, store.ErrNewer, err)
+	case err != nil:
+		return fmt.Errorf("Redis %s: %w", s.address, err)
+	}
+	if s.fence, err = strconv.ParseUint(reply[0], 10, 64); err != nil {
+		return err
+	}
+	s.dataset = reply[1]
+	if again == 0 {
+		s.nextSession.Store(s.fence << 40)
+		s.nextMessage.Store(s.fence << 40)
+	}
+	return nil
+}
+
+func (s *Store) key(kind string) string { return s.prefix + kind }
+
+// Start implements [store.Store].
+func (s *Store) Start(ctx context.Context, h store.Handler) error {
+	if s.handler != nil {
+		return errors.New("the store has been started already")
+	}
+	s.handler = h
+	if err := s.load(ctx, h); err != nil {
+		return fmt.Errorf("Redis %s: %w", s.address, err)
+	}
+	s.wait.Go(s.commitAll)
+	return nil
+}
+
+// NewSession implements [store.Store].
+func (s *Store) NewSession(clientID string) *store.Session {
+	return store.NewSession(s.nextSession.Add(1), clientID)
+}
+
+// NewMessageID implements [store.Store].
+func (s *Store) NewMessageID() uint64 { return s.nextMessage.Add(1) }
+
+// queueOf is what is known of a session's queue.
+func (s *Store) queueOf(h *store.Session) *queue {
+	s.queuesMu.Lock()
+	defer s.queuesMu.Unlock()
+	q := s.queues[h.Number]
+	if q == nil {
+		q = new(queue)
+		s.queues[h.Number] = q
+	}
+	return q
+}
+
+func (s *Store) forgetQueue(h *store.Session) {
+	s.queuesMu.Lock()
+	delete(s.queues, h.Number)
+	s.queuesMu.Unlock()
+}
+
+// Sync implements [store.Store].
+func (s *Store) Sync(ctx context.Context) error {
+	answer := make(chan error, 1)
+	select {
+	case s.requests <- answer:
+	case <-s.stopping:
+		return store.ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Stats implements [store.Store]. Disk, of which a broker knows nothing here, is 0.
+func (s *Store) Stats() store.Stats {
+	st := store.Stats{Sessions: int(s.sessions.Load()), Entries: s.entries.Load(), Bodies: int(s.bodies.Load()),
+		Groups: s.groups.Load(), Written: s.written.Load(), Syncs: s.syncs.Load(), Failed: s.refusals.Load()}
+	s.Pipeline.Stats(&st)
+	return st
+}
+
+// Close implements [store.Store].
+func (s *Store) Close() (err error) {
+	s.closing.Do(func() {
+		s.Pipeline.Close()
+		close(s.stopping)
+		s.wait.Wait()
+		c := &s.committer
+		if err = c.end; err == nil && c.link != nil {
+			ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+			err = c.link.call(ctx, "picket1_close", []string{s.key(keyMeta)}, []string{strconv.FormatUint(s.fence, 10)}).Error()
+			cancel()
+		}
+		c.drop()
+		s.client.Close()
+	})
+	return err
+}

@@ -1,0 +1,274 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"picket/logging"
+	"picket/store"
+	"picket/store/storetest"
+)
+
+// server is a redis-server of a test's own.
+type server struct {
+	t    testing.TB
+	dir  string
+	port int
+	args []string
+	cmd  *exec.Cmd
+}
+
+// newServer starts a server with arguments of redis-server beside those that every one has.
+func newServer(t testing.TB, args ...string) *server {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{t: t, dir: t.TempDir(), port: l.Addr().(*net.TCPAddr).Port, args: args}
+	_ = l.Close() // its port is free now
+	s.start()
+	t.Cleanup(s.kill)
+	return s
+}
+
+func (s *server) start() {
+	s.t.Helper()
+	args := append([]string{"--port", fmt.Sprint(s.port), "--bind", "127.0.0.1", "--dir", s.dir, "--save", "", "--appendonly", "yes",
+		"--logfile", filepath.Join(s.dir, "log"), "--repl-diskless-sync-delay", "0"}, s.args...)
+	s.cmd = exec.Command("redis-server", args...)
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	until(s.t, "redis-server answers", func() bool { return s.try("PING") == nil })
+}
+
+func (s *server) kill() {
+	if s.cmd != nil {
+		_ = s.cmd.Process.Kill()
+		_ = s.cmd.Wait()
+		s.cmd = nil
+	}
+}
+
+func (s *server) signal(sig os.Signal) {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *server) address() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }
+
+func (s *server) client() (rueidis.Client, error) {
+	return rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{s.address()}, ForceSingleClient: true, DisableCache: true, DisableRetry: true})
+}
+
+func (s *server) try(args ...string) error {
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return c.Do(context.Background(), c.B().Arbitrary(args...).Build()).Error()
+}
+
+// do sends a command.
+func (s *server) do(args ...string) {
+	s.t.Helper()
+	if err := s.try(args...); err != nil {
+		s.t.Fatalf("%s: %v", strings.Join(args, " "), err)
+	}
+}
+
+func (s *server) info(name string) string {
+	c, err := s.client()
+	if err != nil {
+		return ""
+	}
+	defer c.Close()
+	text, err := c.Do(context.Background(), c.B().Info().Build()).ToString()
+	if err != nil {
+		return ""
+	}
+	return parseInfo(text)[name]
+}
+
+// replica starts a replica of the server and waits for it to be in step.
+func (s *server) replica() *server {
+	s.t.Helper()
+	r := newServer(s.t, "--replicaof", "127.0.0.1", fmt.Sprint(s.port))
+	until(s.t, "the replica is in step", func() bool { return r.info("master_link_status") == "up" })
+	return r
+}
+
+func until(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(60 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not within a minute: %s", what)
+		}
+	}
+}
+
+// lines is a log that is looked at.
+type lines struct {
+	mu  sync.Mutex
+	all strings.Builder
+}
+
+// Write implements [io.Writer].
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.Write(p)
+}
+
+func (l *lines) has(text string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Contains(l.all.String(), text)
+}
+
+func newLog(t testing.TB) (*logging.Logger, *lines) {
+	t.Helper()
+	out := new(lines)
+	log, err := logging.New(logging.Config{Dest: []logging.Dest{{Kind: logging.Stderr}}, Types: logging.All &^ logging.Debug}, out, out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(log.Close)
+	return log, out
+}
+
+// open opens a store at an address behind redis://.
+func open(t testing.TB, address string, o Options) (*Store, *lines, error) {
+	t.Helper()
+	a, err := ParseAddress("redis://" + address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out *lines
+	o.Log, out = newLog(t)
+	s, err := Open(context.Background(), a, o)
+	return s, out, err
+}
+
+func mustOpen(t testing.TB, address string, o Options) (*Store, *lines) {
+	t.Helper()
+	s, out, err := open(t, address, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, out
+}
+
+// TestStore runs the tests of every store, with a replica and without.
+func TestStore(t *testing.T) {
+	for _, replicas := range []int{0, 1} {
+		t.Run(fmt.Sprintf("%d replicas", replicas), func(t *testing.T) {
+			master := newServer(t)
+			if replicas > 0 {
+				master.replica()
+			}
+			places := 0
+			storetest.Run(t, func(t testing.TB) storetest.Place {
+				places++
+				address := fmt.Sprintf("%s?prefix=place%d", master.address(), places)
+				return func(t testing.TB) store.Store {
+					s, _ := mustOpen(t, address, Options{Acknowledge: Acknowledge{Replicas: replicas}})
+					return s
+				}
+			})
+		})
+	}
+}
+
+// TestWhatIsMissingIsSaidAtOnce starts with servers that lack something.
+func TestWhatIsMissingIsSaidAtOnce(t *testing.T) {
+	lacking := newServer(t, "--maxmemory-policy", "allkeys-lru")
+	lacking.do("ACL", "SETUSER", "picket", "on", ">secret", "~{picket}*", "+@all", "-hset", "-wait", "-function|load")
+	_, _, err := open(t, "picket:secret@"+lacking.address(), Options{})
+	var unfit *UnfitError
+	if !errors.As(err, &unfit) {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"maxmemory-policy is allkeys-lru", "+hset", "+wait", "+function|load", "[cluster-eviction]", "[cluster-rights]"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: no %q", err, want)
+		}
+	}
+	if strings.Contains(err.Error(), "secret") {
+		t.Errorf("the password is in %q", err)
+	}
+	lacking.do("ACL", "SETUSER", "other", "on", ">secret", "~mine*", "+@all")
+	if _, _, err := open(t, "other:secret@"+lacking.address(), Options{}); err == nil || !strings.Contains(err.Error(), "keys that begin with {picket}") {
+		t.Error(err)
+	}
+	if _, _, err := open(t, "other:wrong@"+lacking.address(), Options{}); err == nil || !strings.Contains(err.Error(), "[cluster-unreachable]") {
+		t.Error(err)
+	}
+	whole := newServer(t, "--appendonly", "no")
+	replica := whole.replica()
+	if _, _, err := open(t, replica.address(), Options{}); err == nil || !strings.Contains(err.Error(), "it is a replica of 127.0.0.1:") {
+		t.Error(err)
+	}
+	s, out := mustOpen(t, whole.address(), Options{Acknowledge: Acknowledge{Replicas: 2}})
+	until(t, "both warnings are in the log", func() bool {
+		return out.has("appendonly is no") && out.has("asks for 2 replicas, and 1 are in step")
+	})
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	whole.do("SET", "{foreign}o", "x")
+	if _, _, err := open(t, whole.address()+"?prefix=foreign", Options{}); err == nil || !strings.Contains(err.Error(), "[cluster-taken]") {
+		t.Error(err)
+	}
+	whole.do("HSET", "{picket}m", "v", "9")
+	if _, _, err := open(t, whole.address(), Options{}); !errors.Is(err, store.ErrNewer) {
+		t.Error(err)
+	}
+}
+
+// TestTwoBrokers has a second broker start while the first one lives, and take over when that has been stopped.
+func TestTwoBrokers(t *testing.T) {
+	r := newServer(t)
+	lost := make(chan error, 1)
+	first, _ := mustOpen(t, r.address(), Options{Lost: func(err error) { lost <- err }})
+	storetest.Start(t, first)
+	if _, _, err := open(t, r.address(), Options{}); err == nil || !strings.Contains(err.Error(), "is using what is stored there") {
+		t.Fatal(err)
+	}
+	// One that has stood still for too long is taken for dead, and finds out.
+	r.do("HSET", "{picket}m", "c", "1")
+	second, _ := mustOpen(t, r.address(), Options{})
+	storetest.Start(t, second)
+	if err := <-lost; !strings.Contains(err.Error(), "another broker has taken over") {
+		t.Error(err)
+	}
+	b := new(store.Batch)
+	b.Save(first.NewSession("late"), store.Record{})
+	first.Commit(b)
+	storetest.WaitFor(b)
+	if !errors.Is(b.Err(), store.ErrFailed) {
+		t.Error(b.Err())
+	}
+	if err := second.Close(); err != nil {
+		t.Error(err)
+	}
+	_ = first.Close() // it has lost its data
+}
+
+var sigStop, sigCont = syscall.SIGSTOP, syscall.SIGCONT

@@ -1,0 +1,272 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"strconv"
+	"testing"
+
+	"github.com/redis/rueidis"
+	"pgregory.net/rapid"
+
+	"picket/session"
+	"picket/store"
+)
+
+// model is what the functions work on: hashes and sets by key, where a set is a hash without values, and one that is empty is not there.
+type model map[string]map[string]string
+
+func (m model) set(key, field, value string) (fresh bool) {
+	if m[key] == nil {
+		m[key] = map[string]string{}
+	}
+	_, known := m[key][field]
+	m[key][field] = value
+	return !known
+}
+
+func (m model) remove(key, field string) (was bool) {
+	if _, was = m[key][field]; was {
+		if delete(m[key], field); len(m[key]) == 0 {
+			delete(m, key)
+		}
+	}
+	return was
+}
+
+func (m model) count(key, field string, by int) int {
+	n, _ := strconv.Atoi(m[key][field])
+	m.set(key, field, strconv.Itoa(n+by))
+	return n + by
+}
+
+func (m model) unrefer(k []string, id string) {
+	if _, ok := m[k[3]][id]; ok && m.count(k[3], id, -1) <= 0 {
+		m.remove(k[3], id)
+		m.remove(k[2], id)
+	}
+}
+
+func (m model) ends(k []string, s, q, name, aside string) int {
+	delete(m, s)
+	m.remove(k[1], name)
+	n := len(m[q])
+	if n > 0 {
+		m[aside] = m[q]
+		delete(m, q)
+		m.set(k[5], aside, "")
+	}
+	return -n
+}
+
+// apply does one operation; keys are named by their places, from 1 on.
+func (m model) apply(k []string, name string, a []string) (entries int) {
+	key := func(i int) string { n, _ := strconv.Atoi(a[i]); return k[n-1] }
+	switch name {
+	case "Q":
+		for i := 1; i < len(a); i += 2 {
+			if m.set(key(0), a[i], a[i+1]) {
+				entries++
+			}
+		}
+	case "B":
+		n, _ := strconv.Atoi(a[2])
+		if m.count(k[3], a[0], n) == n {
+			m.set(k[2], a[0], a[1])
+		}
+	case "X":
+		for _, field := range a[1:] {
+			if m.remove(key(0), field) {
+				entries--
+			}
+		}
+	case "Y":
+		if m.remove(key(0), a[1]) {
+			m.unrefer(k, a[2])
+			entries--
+		}
+	case "L":
+		if was, ok := m[key(0)][a[1]]; ok {
+			if was[1]&16 != 0 {
+				m.unrefer(k, a[2])
+			}
+			m.set(key(0), a[1], a[3])
+		}
+	case "S":
+		for i := 1; i < len(a); i += 2 {
+			m.set(key(0), a[i], a[i+1])
+		}
+	case "D":
+		for _, field := range a[1:] {
+			m.remove(key(0), field)
+		}
+	case "N":
+		if was, ok := m[key(0)]["n"]; ok && was != a[3] {
+			entries = m.ends(k, key(0), key(1), a[2], key(4))
+		}
+		m.set(k[1], a[2], "")
+		m.set(key(0), "n", a[3])
+	case "Z":
+		if m[key(0)]["n"] == a[3] {
+			entries = m.ends(k, key(0), key(1), a[2], key(4))
+		}
+	case "R":
+		m.set(k[4], a[0], a[1])
+	case "F":
+		m.remove(k[4], a[0])
+	}
+	return entries
+}
+
+// script draws operations.
+type script struct {
+	*rand.Rand
+	asides int
+}
+
+const modelClients = 4
+
+// keys are the fixed ones, a session's and a queue's of each client, and one to put a queue aside.
+func (s *script) keys() []string {
+	k := fixedKeys("{model}")
+	for c := range modelClients {
+		k = append(k, fmt.Sprintf("{model}s:%d", c), fmt.Sprintf("{model}q:%d", c))
+	}
+	s.asides++
+	return append(k, fmt.Sprintf("{model}d:%d", s.asides))
+}
+
+func (s *script) op() (name string, a []string) {
+	c := s.IntN(modelClients)
+	hash, queue, aside := strconv.Itoa(7+2*c), strconv.Itoa(8+2*c), strconv.Itoa(7+2*modelClients)
+	seq, id := sequence(s.Uint64N(30)), bodyName(1+s.Uint64N(5)<<40)
+	inline := string(store.AppendEntry(nil, &store.Entry{Delivery: session.Delivery{QoS: 2, Released: true}}))
+	shared := string(store.AppendEntry(nil, &store.Entry{Ref: store.Ref{ID: 1 + s.Uint64N(5)<<40, Expires: s.Uint32()}, Delivery: session.Delivery{QoS: 1, IDs: []uint32{7, 300}, Message: &session.Message{}}}))
+	switch s.IntN(11) {
+	case 0:
+		return "Q", []string{queue, seq, inline, sequence(100 + s.Uint64N(30)), shared}
+	case 1:
+		return "B", []string{id, "body", strconv.Itoa(1 + s.IntN(3))}
+	case 2:
+		return "X", []string{queue, seq, sequence(s.Uint64N(30))}
+	case 3:
+		return "Y", []string{queue, sequence(100 + s.Uint64N(30)), id}
+	case 4:
+		return "L", []string{queue, sequence(s.Uint64N(130)), id, inline}
+	case 5:
+		return "S", []string{hash, "u" + seq, "1", "r", seq}
+	case 6:
+		return "D", []string{hash, "u" + seq, "i1"}
+	case 7:
+		return "N", []string{hash, queue, strconv.Itoa(c), strconv.Itoa(s.IntN(3)), aside}
+	case 8:
+		return "Z", []string{hash, queue, strconv.Itoa(c), strconv.Itoa(s.IntN(3)), aside}
+	case 9:
+		return "R", []string{seq, inline}
+	}
+	return "F", []string{seq}
+}
+
+// TestFunctionsAgainstModel applies groups of operations to Redis and to a model of it, 100,000 operations in all: the answers and what is there afterwards are the same,
+// and a group that comes twice changes nothing. At the end the queues of ended sessions are purged.
+func TestFunctionsAgainstModel(t *testing.T) {
+	r := newServer(t, "--appendonly", "no")
+	c, err := r.client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx := context.Background()
+	if err := c.Do(ctx, c.B().FunctionLoad().FunctionCode(library).Build()).Error(); err != nil {
+		t.Fatal(err)
+	}
+	call := func(name string, keys []string, args ...string) rueidis.RedisResult {
+		return c.Do(ctx, c.B().Fcall().Function(name).Numkeys(int64(len(keys))).Key(keys...).Arg(args...).Build())
+	}
+	operations := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		r.do("FLUSHALL")
+		s := &script{Rand: rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 0))}
+		m := model{}
+		meta := fixedKeys("{model}")[:1]
+		if err := call("picket1_open", meta, "test", "set", "1", "0").Error(); err != nil {
+			rt.Fatal(err)
+		}
+		groups := rapid.IntRange(90, 110).Draw(rt, "groups")
+		for g := 1; g <= groups; g++ {
+			keys := s.keys()
+			args := []string{"1", strconv.Itoa(g)}
+			entries := 0
+			for range 5 + s.IntN(12) {
+				name, a := s.op()
+				args = append(append(args, name, strconv.Itoa(len(a))), a...)
+				entries += m.apply(keys, name, a)
+				operations++
+			}
+			for range 1 + s.IntN(2) { // the second time it has no effect
+				got, err := call("picket1_commit", keys, args...).AsIntSlice()
+				if want := []int64{int64(entries), int64(len(m[keys[3]])), int64(len(m[keys[5]]))}; err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
+					rt.Fatalf("group %d: %v, %v; want %v", g, got, err, want)
+				}
+				entries = 0
+			}
+		}
+		compare(rt, c, m)
+		for aside := range m["{model}e"] {
+			for left := int64(1); left > 0; {
+				if left, err = call("picket1_purge", append(fixedKeys("{model}"), aside), "1").AsInt64(); err != nil {
+					rt.Fatal(err)
+				}
+			}
+			for _, record := range m[aside] {
+				if record[1]&16 != 0 {
+					h, _ := store.DecodeEntryHead([]byte(record), 0)
+					m.unrefer(fixedKeys("{model}"), bodyName(h.Ref.ID))
+				}
+			}
+			delete(m, aside)
+		}
+		delete(m, "{model}e")
+		compare(rt, c, m)
+	})
+	t.Logf("%d operations", operations)
+}
+
+// compare looks whether Redis holds what the model does.
+func compare(t *rapid.T, c rueidis.Client, want model) {
+	ctx := context.Background()
+	keys, err := c.Do(ctx, c.B().Keys().Pattern("*").Build()).AsStrSlice()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := model{}
+	for _, key := range keys {
+		if key == "{model}m" {
+			continue
+		}
+		fields, err := c.Do(ctx, c.B().Hgetall().Key(key).Build()).AsStrMap()
+		if err != nil {
+			members, err := c.Do(ctx, c.B().Smembers().Key(key).Build()).AsStrSlice()
+			if err != nil {
+				t.Fatal(err)
+			}
+			fields = map[string]string{}
+			for _, name := range members {
+				fields[name] = ""
+			}
+		}
+		got[key] = fields
+	}
+	for key := range want {
+		if !maps.Equal(got[key], want[key]) {
+			t.Fatalf("%s: %q, want %q", key, got[key], want[key])
+		}
+	}
+	for key := range got {
+		if want[key] == nil {
+			t.Fatalf("%s: %q, want nothing", key, got[key])
+		}
+	}
+}

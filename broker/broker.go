@@ -62,8 +62,9 @@ type Broker struct {
 	sharedLine   oncePerSecond
 
 	workers   sync.Pool
-	hashing   chan struct{} // bounds how many passwords are hashed at once
-	fetching  chan struct{} // bounds how many answers of others are waited for at once
+	hashing   chan struct{}                             // bounds how many passwords are hashed at once
+	controls  atomic.Pointer[map[string]ControlHandler] // replaced with mu held
+	fetching  chan struct{}                             // bounds how many answers of others are waited for at once
 	listeners *listener.Set
 	reloading sync.Mutex
 	gate      atomic.Pointer[chan struct{}] // not nil while a reload is due or under way: CONNECT waits until it is closed

@@ -38,6 +38,9 @@ func (c *connection) mayPublish(rt *route) access.Decision {
 	if rules == rt.writer {
 		return access.Decision{Allow: true}
 	}
+	if c.b.control(rt.name) != nil {
+		return rules.Control(rt.name)
+	}
 	d := rules.Publish(rt.name)
 	if d.Allow && !rules.Asks() {
 		rt.writer = rules

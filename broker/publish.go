@@ -61,6 +61,10 @@ func (w *worker) received(c *connection, p *packet.Publish, d access.Decision) e
 		}
 	}
 	w.logReceived(p.Dup)
+	if h := b.control(r.route.name); h != nil {
+		w.command(c, h)
+		return nil
+	}
 	if r.qos == 2 && b.store == nil {
 		// The acknowledgement does not say whether anybody subscribes, so it need not wait for what routing finds out; clients that
 		// subscribe to their own topics see PUBREC before the message.

@@ -41,13 +41,12 @@ func (b *Broker) Reload(load func() (*Config, error)) error {
 	if err != nil {
 		return err
 	}
-	before := b.settings.Load()
 	changes, err := b.listeners.Update(context.Background(), c.Listeners)
 	if err != nil {
 		return err
 	}
 	b.install(t)
-	b.recheck(before, t, changes)
+	b.recheck(t, changes.Removed, nil)
 	return nil
 }
 
@@ -75,11 +74,11 @@ func (b *Broker) open() {
 	}
 }
 
-// recheck looks at every client again: those of removed listeners and those that would not be let in any more have to go, the others get
-// the new rules.
-func (b *Broker) recheck(before, now *settings, changes listener.Changes) {
+// recheck looks at clients again: those of removed listeners and those that would not be let in any more have to go, the others get the new rules. which chooses
+// among them, unless it is nil.
+func (b *Broker) recheck(now *settings, gone []*listener.Config, which func(*access.Client) bool) {
 	removed := make(map[*listener.Config]bool)
-	for _, l := range changes.Removed {
+	for _, l := range gone {
 		removed[l] = true
 	}
 	current := make(map[string]*listener.Config)
@@ -89,7 +88,9 @@ func (b *Broker) recheck(before, now *settings, changes listener.Changes) {
 	b.mu.Lock()
 	all := make([]*Session, 0, len(b.sessions))
 	for _, s := range b.sessions {
-		all = append(all, s)
+		if which == nil || which(s.rules.Load()) {
+			all = append(all, s)
+		}
 	}
 	b.mu.Unlock()
 	b.do(func(w *worker) {

@@ -90,7 +90,7 @@ func (w *worker) follow(c *connection, rt *route, name []byte) *route {
 	if next.version != w.b.index.Version(next.stamp) || !next.alike(rt) {
 		return nil
 	}
-	if !c.mayPublish(next).Allow {
+	if next.name[0] == '$' || !c.mayPublish(next).Allow {
 		return nil
 	}
 	return next

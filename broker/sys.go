@@ -172,8 +172,5 @@ func (b *Broker) logTopic(t logging.Type, line string) {
 	if !ok {
 		return
 	}
-	b.do(func(w *worker) {
-		m := &session.Message{Topic: topic, Payload: []byte(line), QoS: 2, Expires: b.unix.Load() + logExpiry}
-		w.publishMessage(m, logExpiry, true)
-	})
+	b.Publish(&session.Message{Topic: topic, Payload: []byte(line), QoS: 2, Expires: b.unix.Load() + logExpiry})
 }

@@ -1,0 +1,86 @@
+package broker
+
+import (
+	"bytes"
+	"maps"
+
+	"picket/access"
+	"picket/cause"
+	"picket/packet"
+	"picket/session"
+)
+
+// Other parts of a program work on the broker through these: they send messages, take commands, disconnect a client and have clients judged again.
+
+// Publish sends a message that no client brings. It is not judged: whoever calls it is a part of the broker. The message expires at its time, if it has one.
+func (b *Broker) Publish(m *session.Message) {
+	expiry := uint32(max(m.Expires-b.unix.Load(), 0))
+	b.do(func(w *worker) { w.publishMessage(m, expiry, m.Expires != 0) })
+}
+
+// ControlHandler carries out a command: what a client has published to a topic below $CONTROL/. It is called on an event loop and must not block; an answer goes
+// by [Broker.Publish]. The payload is its own.
+type ControlHandler func(from *access.Client, payload []byte)
+
+// HandleControl has commands on a topic below $CONTROL/ carried out, or by nobody any more if h is nil. Who may send them is decided by [access.Client.Control].
+func (b *Broker) HandleControl(name string, h ControlHandler) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	fresh := make(map[string]ControlHandler)
+	if old := b.controls.Load(); old != nil {
+		maps.Copy(fresh, *old)
+	}
+	if fresh[name] = h; h == nil {
+		delete(fresh, name)
+	}
+	b.controls.Store(&fresh)
+}
+
+// control finds who carries out what is published to a topic name; nil for nobody, as for every name that does not begin with $.
+func (b *Broker) control(name string) ControlHandler {
+	if name[0] != '$' {
+		return nil
+	}
+	if all := b.controls.Load(); all != nil {
+		return (*all)[name]
+	}
+	return nil
+}
+
+// command hands the worker's run to whoever carries it out, and acknowledges it.
+func (w *worker) command(c *connection, h ControlHandler) {
+	r, from := &w.run, c.s.rules.Load()
+	for i := range r.n {
+		h(from, bytes.Clone(r.body(i)))
+	}
+	w.acknowledge(c, reply{after: w.commit()})
+}
+
+// Disconnect ends the connection of a client for a cause, with a text for its reason string and the log, and reports whether it had one. Its will is
+// published. Its session stays as it would after a lost connection.
+func (b *Broker) Disconnect(clientID string, id cause.ID, text string) bool {
+	b.mu.Lock()
+	s := b.sessions[clientID]
+	b.mu.Unlock()
+	if s == nil {
+		return false
+	}
+	found := false
+	b.do(func(w *worker) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if c := s.conn; c != nil && !c.gone && !c.closeAfter {
+			found = true
+			c.dismissLocked(w, refusal{code: packet.AdministrativeAction, id: id, text: text}, "Client %s been disconnected by administrative action: %s.", s.id, text)
+		}
+	})
+	return found
+}
+
+// Rejudge looks at clients again, as a reload does at all: those that would not be let in any more have to go, and what is known of what the others may do is asked
+// anew. An [access.Authority] has it called when what it says of some clients has changed. which may be nil for all.
+func (b *Broker) Rejudge(which func(*access.Client) bool) {
+	b.reloading.Lock()
+	defer b.reloading.Unlock()
+	b.recheck(b.settings.Load(), nil, which)
+}

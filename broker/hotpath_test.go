@@ -32,6 +32,7 @@ type sink struct {
 	full  bool
 	taken int
 
+	most int  // more than that is not taken at a time; 0: everything
 	keep bool // last is a copy, for other goroutines, and all that is written is kept
 
 	mu   sync.Mutex
@@ -49,6 +50,9 @@ func (s *sink) Write(bufs [][]byte) (int, error) {
 	}
 	n := 0
 	for _, b := range bufs {
+		if s.most > 0 && n+len(b) > s.most {
+			b = b[:s.most-n]
+		}
 		n += len(b)
 		if s.last = b; s.keep {
 			s.last = bytes.Clone(b)

@@ -67,8 +67,8 @@ func (m *member) leave() {
 	m.x.w.Flush()
 }
 
-// payloads are what has come in PUBLISH packets, with their identifiers.
-func (m *member) payloads(t *testing.T) (all []string, ids []uint16) {
+// packets calls f for each PUBLISH that has come.
+func (m *member) packets(t *testing.T, f func(*packet.Publish)) {
 	t.Helper()
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -82,18 +82,24 @@ func (m *member) payloads(t *testing.T) (all []string, ids []uint16) {
 			t.Fatal(err)
 		}
 		if p, ok := p.(*packet.Publish); ok {
-			all, ids = append(all, string(p.Payload)), append(ids, p.ID)
+			f(p)
 		}
 		b = b[head+n:]
 	}
-	return all, ids
+}
+
+// payloads are what has come in PUBLISH packets.
+func (m *member) payloads(t *testing.T) (all []string) {
+	t.Helper()
+	m.packets(t, func(p *packet.Publish) { all = append(all, string(p.Payload)) })
+	return all
 }
 
 // eventually waits until a member has got n messages.
 func (m *member) eventually(t *testing.T, n int) []string {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
-		all, _ := m.payloads(t)
+		all := m.payloads(t)
 		if len(all) >= n {
 			return all
 		}
@@ -199,7 +205,7 @@ func TestSharedPassesOver(t *testing.T) {
 			good := x.member(t, "good", false, nil)
 			good.subscribe(t, "$share/g/#", 0)
 			x.send(t, name, c.qos, 0, 10)
-			if got, _ := good.payloads(t); len(got) != 10 {
+			if got := good.payloads(t); len(got) != 10 {
 				t.Errorf("the member that can take messages got %q, want all 10", got)
 			}
 		})
@@ -288,7 +294,7 @@ func TestRepeatedPublish(t *testing.T) {
 			if n := bytes.Count(sink.all, rec); n != 15 {
 				t.Errorf("%d PUBREC for 15 PUBLISH", n)
 			}
-			if got, _ := receiver.payloads(t); !slices.Equal(got, []string{"0", "1", "2"}) {
+			if got := receiver.payloads(t); !slices.Equal(got, []string{"0", "1", "2"}) {
 				t.Errorf("delivered %q", got)
 			}
 		})

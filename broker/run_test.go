@@ -1,0 +1,245 @@
+package broker
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"picket/access"
+	"picket/packet"
+	"picket/topic"
+)
+
+// TestRuns publishes packets of many names in one read and compares what each receiver gets with what its filters match: everything, once, in its
+// order, under the right name, in every combination of versions and QoS, with an ACL and without, large and small.
+func TestRuns(t *testing.T) {
+	acl := filepath.Join(t.TempDir(), "acl")
+	rules := "topic write #\npattern read %c/#\ntopic read a/#\ntopic read b/1\ntopic deny a/3\n" // which denies to publish, too
+	if err := os.WriteFile(acl, []byte(rules), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	readable := func(who, name string) bool {
+		return name != "a/3" && (topic.Match("a/#", name) || name == "b/1" || topic.Match(who+"/#", name))
+	}
+	filters := map[string]string{"all": "#", "a": "a/#", "first": "+/1", "b": "b/#", "exact": "a/2"}
+	names := []string{"a/1", "a/2", "a/3", "b/1", "b/2", "c/nobody-but-all", "a/1/deeper"}
+	for _, v := range []packet.Version{packet.V311, packet.V5} {
+		for qos := range byte(3) {
+			for _, limited := range []bool{false, true} {
+				for _, size := range []int{10, 20_000} {
+					t.Run(fmt.Sprintf("%s QoS %d, ACL %v, %d bytes", v, qos, limited, size), func(t *testing.T) {
+						x := newBench(t, func(c *Config) {
+							if limited {
+								c.Mosquitto = true // SUBSCRIBE is never refused
+								c.Security[0] = access.Config{Anonymous: access.AnonymousAlways, ACLFile: acl, AllowZeroLengthID: true}
+							}
+						})
+						receivers := make(map[string]*member)
+						for id, filter := range filters {
+							m := x.member(t, id, id == "a", func(p *packet.Connect) {
+								if id == "b" {
+									p.Version, p.Props = packet.V311, nil
+								}
+							})
+							if id == "b" {
+								m.version = packet.V311
+							}
+							m.subscribe(t, filter, qos)
+							receivers[id] = m
+						}
+						random := rand.New(rand.NewSource(1))
+						_, sender := x.client(t, "sender", v)
+						want := make(map[string][]string)
+						id := uint16(0)
+						for round := range 6 {
+							var b []byte
+							name := names[0]
+							for i := range 40 {
+								if random.Intn(3) > 0 {
+									name = names[random.Intn(len(names))]
+								}
+								payload := fmt.Appendf(nil, "%d/%d %s ", round, i, name)
+								payload = append(payload, bytes.Repeat([]byte("x"), random.Intn(size))...)
+								id++
+								p := packet.Publish{QoS: qos, Topic: []byte(name), Payload: payload}
+								if qos > 0 {
+									p.ID = id
+								}
+								if v == packet.V5 && i >= 20 {
+									p.Props = append(p.Props, byte(packet.PayloadFormatIndicator), 0)
+								}
+								b = p.Append(b, v)
+								for who, filter := range filters {
+									if topic.Match(filter, name) && (!limited || readable(who, name)) {
+										want[who] = append(want[who], name+" "+string(payload))
+									}
+								}
+							}
+							if round == 3 { // what is known of the names is out of date
+								receivers["exact"].subscribe(t, "c/#", qos)
+								filters := receivers["exact"]
+								x.feed(t, filters, (&packet.Unsubscribe{ID: 1, Filters: []string{"c/#"}}).Append(nil, packet.V5))
+							}
+							x.feed(t, sender, b)
+						}
+						for who := range filters {
+							if got := receivers[who].published(t); !slices.Equal(got, want[who]) {
+								for i := range min(len(got), len(want[who])) {
+									if got[i] != want[who][i] {
+										t.Fatalf("%s: message %d is %.40q, want %.40q", who, i, got[i], want[who][i])
+									}
+								}
+								t.Errorf("%s got %d messages, want %d", who, len(got), len(want[who]))
+							}
+						}
+					})
+				}
+			}
+		}
+	}
+}
+
+// published are the names and payloads of what has come, in order.
+func (m *member) published(t *testing.T) (all []string) {
+	t.Helper()
+	last := 0
+	m.packets(t, func(p *packet.Publish) {
+		all = append(all, string(p.Topic)+" "+string(p.Payload))
+		if p.QoS > 0 {
+			if int(p.ID) != last+1 {
+				t.Errorf("packet identifier %d behind %d", p.ID, last)
+			}
+			last = int(p.ID)
+		}
+	})
+	return all
+}
+
+// TestRunTogether: packets whose names lead to the same receivers are one run, others are not.
+func TestRunTogether(t *testing.T) {
+	x := newBench(t, nil)
+	_, one := x.client(t, "one", packet.V311)
+	x.subscribe(t, one, packet.V311, "a/#", 1)
+	x.subscribe(t, one, packet.V311, "b/+", 1)
+	_, two := x.client(t, "two", packet.V311)
+	x.subscribe(t, two, packet.V311, "b/2", 1)
+	_, c := x.client(t, "sender", packet.V311)
+	sender := c.(*connection)
+	w := x.w.(*worker)
+	in := func(names ...string) (b []byte) {
+		for i, name := range names {
+			b = (&packet.Publish{QoS: 1, ID: uint16(i + 1), Topic: []byte(name)}).Append(b, packet.V311)
+		}
+		return b
+	}
+	x.feed(t, c, in("a/1", "a/2", "b/1", "b/2", "$SYS/x", "nobody/1", "nobody/2"))
+	for _, step := range []struct {
+		names []string
+		n     int
+	}{
+		{[]string{"a/1", "a/2", "b/1", "a/1"}, 4},
+		{[]string{"a/1", "a/1", "b/2"}, 2},
+		{[]string{"b/2", "b/2", "b/1"}, 2},
+		{[]string{"a/1", "a/new", "a/1"}, 1},  // not known yet
+		{[]string{"a/1", "$SYS/x", "a/1"}, 1}, // not allowed
+		{[]string{"nobody/1", "nobody/2", "a/1"}, 2},
+	} {
+		var p packet.Publish
+		if err := w.gather(sender, in(step.names...), &p); err != nil {
+			t.Fatal(err)
+		}
+		if w.run.n != step.n {
+			t.Errorf("%q: a run of %d, want %d", step.names, w.run.n, step.n)
+		}
+		for i := range w.run.n {
+			if got := string(w.run.topic(i)); got != step.names[i] {
+				t.Errorf("%q: packet %d has the name %q", step.names, i, got)
+			}
+		}
+		w.run.drop()
+	}
+}
+
+// TestEncodings compares what receivers of every kind get of one PUBLISH with the bytes that the specification gives.
+func TestEncodings(t *testing.T) {
+	raw := (&packet.Publish{QoS: 1, Retain: true, ID: 0x1234, Topic: []byte("m/t"), Payload: []byte("xy"),
+		Props: []byte{byte(packet.PayloadFormatIndicator), 0, byte(packet.MessageExpiryInterval), 0, 0, 0, 9}}).Append(nil, packet.V5)
+	for _, c := range []struct {
+		key  variantKey
+		want string
+		id   int32
+	}{
+		{variantKey{v5: false, qos: 0}, "\x30\x07\x00\x03m/txy", 0},
+		{variantKey{v5: false, qos: 1}, "\x32\x09\x00\x03m/t\x00\x01xy", 7},
+		{variantKey{v5: false, qos: 2, retain: true}, "\x35\x09\x00\x03m/t\x00\x01xy", 7},
+		{variantKey{v5: false, qos: 1, prefix: 2}, "\x32\x07\x00\x01t\x00\x01xy", 5},
+		{variantKey{v5: true, qos: 0}, "\x30\x0f\x00\x03m/t\x07\x01\x00\x02\x00\x00\x00\x09xy", 0},
+		{variantKey{v5: true, qos: 1}, "\x32\x11\x00\x03m/t\x00\x01\x07\x01\x00\x02\x00\x00\x00\x09xy", 7},
+		{variantKey{v5: true, qos: 1, retain: true}, string(raw), 7}, // as it came
+	} {
+		x := newBench(t, nil)
+		_, client := x.client(t, "c", packet.V5)
+		w := x.w.(*worker)
+		var p packet.Publish
+		if err := w.gather(client.(*connection), raw, &p); err != nil {
+			t.Fatal(err)
+		}
+		v := w.run.as(c.key)
+		if string(v.buf) != c.want {
+			t.Errorf("%+v: %q, want %q", c.key, v.buf, c.want)
+		}
+		if c.key.qos > 0 && v.id[0] != c.id {
+			t.Errorf("%+v: the identifier is at %d, want %d", c.key, v.id[0], c.id)
+		}
+		if again := w.run.as(c.key); again != v {
+			t.Errorf("%+v: encoded twice", c.key)
+		}
+		w.run.drop()
+	}
+	got := appendProperties(nil, []byte{byte(packet.TopicAlias), 0, 1, byte(packet.PayloadFormatIndicator), 1}, true, 7, []uint32{1, 300})
+	if want := "\x01\x01\x02\x00\x00\x00\x07\x0b\x01\x0b\xac\x02"; string(got) != want {
+		t.Errorf("properties %q, want %q", got, want)
+	}
+}
+
+// TestLentIsKept: what a transport does not take of a run that was offered from where it lies comes later, as it was, and in order.
+func TestLentIsKept(t *testing.T) {
+	for _, large := range []bool{false, true} {
+		x := newBench(t, nil)
+		m := x.member(t, "slow", false, nil)
+		m.subscribe(t, "#", 1)
+		_, sender := x.client(t, "sender", packet.V311)
+		var want []string
+		id := uint16(0)
+		m.mu.Lock()
+		m.most = 1000
+		m.mu.Unlock()
+		for range 5 {
+			var b []byte
+			n, size := 100, 1000
+			if large {
+				n, size = 1, 100_000
+			}
+			for range n {
+				id++
+				payload := append(fmt.Appendf(nil, "%d ", id), bytes.Repeat([]byte("y"), size)...)
+				b = (&packet.Publish{QoS: 1, ID: id, Topic: []byte("t"), Payload: payload}).Append(b, packet.V311)
+				want = append(want, "t "+string(payload))
+			}
+			x.feed(t, sender, b)
+			clear(b) // the buffer is read into again
+		}
+		m.mu.Lock()
+		m.most = 0
+		m.mu.Unlock()
+		m.Writable(x.w)
+		x.w.Flush()
+		if got := m.published(t); !slices.Equal(got, want) {
+			t.Errorf("large: %v; %d messages came, want %d as they were published", large, len(got), len(want))
+		}
+	}
+}

@@ -160,9 +160,14 @@ func (b *Broker) Accept(conn listener.Conn) listener.Client {
 func (c *connection) Read(lw listener.Worker, in []byte) (n, need int) {
 	w := lw.(*worker)
 	c.lastRead.Store(c.b.clock.Load())
+	w.effort = 0
 	for n < len(in) {
 		if c.stopped.Load() {
 			return len(in), 0
+		}
+		if w.effort > maxEffort {
+			c.yield(w)
+			return n, 0
 		}
 		if c.phase == authenticating || c.throttled.Load() {
 			return n, 0

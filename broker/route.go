@@ -145,6 +145,7 @@ func (w *worker) fill(rt *route, name []byte) {
 	m := &w.matches
 	m.Plain, m.Groups = m.Plain[:0], m.Groups[:0]
 	w.b.index.Match(name, m)
+	w.effort += m.Visited + len(m.Plain)
 	clear(rt.receivers)
 	if cap(rt.receivers) > 2*len(m.Plain) {
 		rt.receivers = nil

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"picket/access"
@@ -241,5 +242,55 @@ func TestLentIsKept(t *testing.T) {
 		if got := m.published(t); !slices.Equal(got, want) {
 			t.Errorf("large: %v; %d messages came, want %d as they were published", large, len(got), len(want))
 		}
+	}
+}
+
+// pausing is a connection that is told to pause and to resume.
+type pausing struct {
+	sink
+	paused atomic.Bool
+}
+
+func (p *pausing) Pause()  { p.paused.Store(true) }
+func (p *pausing) Resume() { p.paused.Store(false) }
+
+// TestOthersHaveTheirTurns: a client whose packets cost much does not have all of them handled at once, and none is lost.
+func TestOthersHaveTheirTurns(t *testing.T) {
+	x := newBench(t, nil)
+	receiver := x.member(t, "receiver", false, nil)
+	for i := range 1 << 12 {
+		levels := make([]byte, 0, 30)
+		for k := range 12 {
+			level := byte('a')
+			if i>>k&1 == 1 {
+				level = '+'
+			}
+			levels = append(levels, level, '/')
+		}
+		receiver.subscribe(t, string(levels)+"#", 0)
+	}
+	p := &pausing{sink: sink{info: listenerInfo(x)}}
+	c := x.b.Accept(p)
+	x.feed(t, c, (&packet.Connect{Version: packet.V311, CleanStart: true, ClientID: "sender"}).Append(nil, packet.V311))
+	defer c.Closed(x.w, nil)
+	const messages = 200
+	var b []byte
+	for i := range messages {
+		b = (&packet.Publish{Topic: fmt.Appendf(nil, "a/a/a/a/a/a/a/a/a/a/a/a/%d", i), Payload: fmt.Append(nil, i)}).Append(b, packet.V311)
+	}
+	turns := 0
+	for ; len(b) > 0; turns++ {
+		n, _ := c.Read(x.w, b)
+		if n < len(b) && !p.paused.Load() {
+			t.Fatal("what is left waits for nothing")
+		}
+		b = b[n:]
+		x.w.Flush()
+		if p.paused.Load() {
+			t.Fatal("nobody resumes the connection")
+		}
+	}
+	if got := receiver.payloads(t); len(got) != messages || turns < 10 {
+		t.Errorf("%d messages came in %d turns, want %d in many", len(got), turns, messages)
 	}
 }

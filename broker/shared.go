@@ -20,6 +20,7 @@ func (w *worker) share(g *topic.Group[*Session], i int) bool {
 		to := receiver{s: m.Key}
 		to.merge(m.Options)
 		taken := false
+		w.effort++
 		w.serve(to.s, func() {
 			var id cause.ID
 			if id, taken = w.takes(&to, i, round == 0); taken {

@@ -14,6 +14,9 @@ import (
 // maxSubscriptions bounds the subscriptions of one client, so that one cannot fill the index for all.
 const maxSubscriptions = 2_000_000
 
+// filterEffort is what a filter to subscribe to, or no longer, counts for in a worker's effort.
+const filterEffort = 16
+
 func (c *connection) subscribe(w *worker, p *packet.Subscribe) error {
 	b, s, t := c.b, c.s, c.b.settings.Load()
 	var id uint32
@@ -31,6 +34,7 @@ func (c *connection) subscribe(w *worker, p *packet.Subscribe) error {
 		return errAgain
 	}
 	b.debugf("Received SUBSCRIBE from %s", s.id)
+	w.effort += filterEffort * len(p.Filters)
 	codes := make([]packet.Code, len(p.Filters))
 	var why string
 	var replays []replay
@@ -166,6 +170,7 @@ func (c *connection) unsubscribe(w *worker, p *packet.Unsubscribe) error {
 			return filterError(err)
 		}
 	}
+	w.effort += filterEffort * len(p.Filters)
 	ack := &packet.Unsuback{ID: p.ID, Codes: make([]packet.Code, len(p.Filters))}
 	s.mu.Lock()
 	defer s.mu.Unlock()

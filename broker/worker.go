@@ -26,6 +26,7 @@ type worker struct {
 	seen       map[*Session]int
 	count      counts
 	patient    bool         // nobody else waits for this worker
+	effort     int          // what the packets of this Read have cost so far
 	batch      *store.Batch // what the run changes in the store
 	removals   *store.Batch // what can go from the store, which nobody waits for
 	held       *held        // messages of QoS 2 of this run that wait for batch
@@ -49,4 +50,18 @@ func (b *Broker) do(f func(w *worker)) {
 	w.patient = false
 	w.forgetRoutes() // nobody would give them back when the pool lets go of the worker
 	b.workers.Put(w)
+}
+
+// maxEffort is how much one connection's packets may cost before the others of the event loop have a turn: so many filters that were looked at for a
+// PUBLISH, or subscribed to. That takes a millisecond or two, whatever is subscribed to and whoever sends; a single packet may take longer.
+const maxEffort = 1 << 15
+
+// yield has the rest of what the client has sent wait until the others have had their turns.
+func (c *connection) yield(w *worker) {
+	c.conn.Pause()
+	w.later = append(w.later, func() {
+		if !c.throttled.Load() { // else it goes on when the store has room
+			c.conn.Resume()
+		}
+	})
 }

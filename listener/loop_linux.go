@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	sharedBuffer = 256 << 10 // what one read takes at most
+	sharedBuffer = 272 << 10 // what one read takes at most: four messages of 64 KiB with what is around them
 	eventBatch   = 256       // events taken by one epoll_wait, and so the length of a batch
 	acceptBatch  = 64        // connections accepted per event at most, so that a storm does not starve those that are connected
 )

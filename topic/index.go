@@ -47,6 +47,8 @@ type Matches[K comparable] struct {
 	Plain  []Subscriber[K] // not merged: a key comes once for each of its filters that matches
 	Groups []*Group[K]     // the shared groups, each once
 
+	Visited int // levels of filters that were looked at by the last Match: what it has cost
+
 	branches []branch[K]
 }
 
@@ -156,7 +158,7 @@ func (x *Index[K]) Match(name []byte, into *Matches[K]) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	n, at := &x.root, 0
-	for {
+	for into.Visited = 1; ; into.Visited++ {
 		end := at
 		for end < len(name) && name[end] != '/' {
 			end++

@@ -173,16 +173,27 @@ func (b *Broker) sweep(now uint32) {
 
 // due is what is to happen to a session that is offline, and its place in the heap of all of them.
 type due struct {
-	will, expiry time.Time
-	at           time.Time
+	will, expiry moment
+	at           moment
 	place        int // in the heap, from 1; 0: not there
 }
+
+// moment is a time in nanoseconds since 1970, a third of the size of a [time.Time]; 0 stands for never.
+type moment int64
+
+func momentOf(t time.Time) moment { return moment(t.UnixNano()) }
+
+// passed tells whether the moment has come at now.
+func (m moment) passed(now time.Time) bool { return m != 0 && m <= momentOf(now) }
+
+// unix is the moment in seconds since 1970.
+func (m moment) unix() int64 { return int64(m) / int64(time.Second) }
 
 // dues is a heap of sessions by the time of what happens to them next.
 type dues []*Session
 
 func (h dues) Len() int           { return len(h) }
-func (h dues) Less(i, j int) bool { return h[i].due.at.Before(h[j].due.at) }
+func (h dues) Less(i, j int) bool { return h[i].due.at < h[j].due.at }
 func (h dues) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
 	h[i].due.place, h[j].due.place = i+1, j+1
@@ -205,13 +216,13 @@ func (h *dues) Pop() any {
 func (b *Broker) schedule(s *Session) {
 	d := &s.due
 	d.at = d.will
-	if d.at.IsZero() || !d.expiry.IsZero() && d.expiry.Before(d.at) {
+	if d.at == 0 || d.expiry != 0 && d.expiry < d.at {
 		d.at = d.expiry
 	}
 	switch {
-	case d.at.IsZero() && d.place > 0:
+	case d.at == 0 && d.place > 0:
 		heap.Remove(&b.dues, d.place-1)
-	case d.at.IsZero():
+	case d.at == 0:
 	case d.place > 0:
 		heap.Fix(&b.dues, d.place-1)
 	default:
@@ -234,14 +245,14 @@ func (b *Broker) fall(now time.Time) {
 		var without []*Session // whose wills these are
 		var ended []ending
 		b.mu.Lock()
-		for n := 0; n < 1000 && len(b.dues) > 0 && !b.dues[0].due.at.After(now); n++ {
+		for n := 0; n < 1000 && len(b.dues) > 0 && b.dues[0].due.at.passed(now); n++ {
 			s := b.dues[0]
 			s.mu.Lock()
-			expired := !s.due.expiry.IsZero() && !s.due.expiry.After(now)
-			if s.will != nil && (expired || !s.due.will.IsZero() && !s.due.will.After(now)) {
+			expired := s.due.expiry.passed(now)
+			if s.will != nil && (expired || s.due.will.passed(now)) {
 				wills, without = append(wills, s.takeWill()), append(without, s)
 			}
-			s.due.will = time.Time{}
+			s.due.will = 0
 			switch {
 			case expired && s.over:
 				b.cancel(s)
@@ -257,7 +268,7 @@ func (b *Broker) fall(now time.Time) {
 			}
 			s.mu.Unlock()
 		}
-		more := len(b.dues) > 0 && !b.dues[0].due.at.After(now)
+		more := len(b.dues) > 0 && b.dues[0].due.at.passed(now)
 		b.mu.Unlock()
 		if len(wills) > 0 {
 			b.do(func(w *worker) {

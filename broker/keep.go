@@ -179,8 +179,8 @@ func (b *Broker) record(s *Session) store.Record {
 			w.message.ID = b.store.NewMessageID()
 		}
 		r.Will = &store.Will{Message: w.message, Expiry: w.expiry, Expires: w.expires, Delay: w.delay}
-		if !s.due.will.IsZero() {
-			r.Will.Due = s.due.will.Unix()
+		if s.due.will != 0 {
+			r.Will.Due = s.due.will.unix()
 		}
 	}
 	return r

@@ -123,7 +123,7 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 			delay = s.will.delay // the session ends here, so the will is due; mosquitto waits all the same
 		}
 		if delay > 0 {
-			s.due.will = b.now().Add(time.Duration(delay) * time.Second)
+			s.due.will = momentOf(b.now().Add(time.Duration(delay) * time.Second))
 		} else {
 			w.wills = append(w.wills, s.takeWill())
 		}
@@ -143,7 +143,7 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 		s.out.Rewind()
 		s.forgetRefs()
 		if s.expiry != neverExpires {
-			s.due.expiry = b.now().Add(time.Duration(s.expiry) * time.Second)
+			s.due.expiry = momentOf(b.now().Add(time.Duration(s.expiry) * time.Second))
 		}
 		b.schedule(s)
 	}

@@ -101,7 +101,7 @@ func TestReplacedRetainedMessagesAreLetGo(t *testing.T) {
 	}
 	publish(0, "old")
 	publish(1, "old")
-	s := &Session{}
+	s := &Session{replays: new(replays)}
 	s.replays.add(replay{filter: "r/#", until: x.b.retained.newest.Load()})
 	s.replays.begin(x.b.retained.match("r/#"))
 	publish(0, "new")

@@ -164,7 +164,7 @@ func (b *Broker) shorten(s *Session, t *settings) {
 	if s.stored() {
 		left = s.kept.left
 	}
-	if at := left.Add(time.Duration(s.expiry) * time.Second); s.due.expiry.IsZero() || at.Before(s.due.expiry) {
+	if at := momentOf(left.Add(time.Duration(s.expiry) * time.Second)); s.due.expiry == 0 || at < s.due.expiry {
 		s.due.expiry = at
 		b.schedule(s)
 	}

@@ -22,7 +22,7 @@ type replay struct {
 }
 
 // replays are those of a session that are not done, in the order in which they were asked for. No two that have not begun are for the same filter, so
-// there are no more than subscriptions, however often a client that does not read asks. The session's mutex guards them.
+// there are no more than subscriptions, however often a client that does not read asks. The session's mutex guards them; nil stands for none.
 type replays struct {
 	list []*replay
 	at   map[string]*replay // those that have not begun; nil while a search through list is as fast
@@ -32,7 +32,12 @@ type replays struct {
 
 const maxSearchedReplays = 16 // replays that are searched one by one
 
-func (q *replays) len() int { return len(q.list) }
+func (q *replays) len() int {
+	if q == nil {
+		return 0
+	}
+	return len(q.list)
+}
 
 // find returns the replay of a filter that has not begun, or nil.
 func (q *replays) find(filter string) *replay {
@@ -70,7 +75,7 @@ func (q *replays) add(r replay) {
 
 // drop forgets what a filter asked for, whether it has begun or not.
 func (q *replays) drop(filter string) {
-	if len(q.list) == 0 {
+	if q.len() == 0 {
 		return
 	}
 	if r := q.find(filter); r != nil {
@@ -91,7 +96,7 @@ func (q *replays) drop(filter string) {
 
 // first returns the replay whose turn it is, or nil.
 func (q *replays) first() *replay {
-	if len(q.list) == 0 {
+	if q.len() == 0 {
 		return nil
 	}
 	return q.list[0]
@@ -126,6 +131,9 @@ func (r *replay) size() int64 { return 8 * int64(cap(r.places)) }
 
 // replay has retained messages sent that subscriptions ask for. The session's mutex is held.
 func (w *worker) replay(c *connection, asked []replay) {
+	if s := c.s; len(asked) > 0 && s.replays == nil {
+		s.replays = new(replays)
+	}
 	for _, r := range asked {
 		c.s.replays.add(r)
 	}
@@ -136,7 +144,7 @@ func (b *Broker) forgetReplays(s *Session) {
 	if r := s.replays.first(); r != nil {
 		b.memory.give(heldReplays, r.size())
 	}
-	s.replays = replays{}
+	s.replays = nil
 }
 
 // asksForMany tells whether the next retained messages to send have yet to be searched for, all over the tree.
@@ -161,7 +169,9 @@ func (w *worker) replayNext(c *connection) bool {
 	}
 	if len(r.places) == 0 || r.dropped {
 		b.memory.give(heldReplays, r.size())
-		s.replays.next()
+		if s.replays.next(); s.replays.len() == 0 {
+			s.replays = nil
+		}
 		return true
 	}
 	if m := r.places[0].message.Load(); m != nil && m.Stored <= r.until && w.mayReplay(s, m) && !w.replayMessage(c, r, m) {

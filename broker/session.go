@@ -16,7 +16,6 @@ const neverExpires = 0xFFFFFFFF
 // Session is a client's session: what outlives a network connection. The broker's table of sessions is the only place that decides
 // who owns one, so that it can be another node's later.
 type Session struct {
-	b  *Broker
 	mu sync.Mutex // guards everything below, and the output half of conn
 
 	// rules say who the client is and what it may do: never nil, and [access.Nobody] before CONNECT. A reload replaces them while the client is at work, so
@@ -31,7 +30,7 @@ type Session struct {
 	mount   string // prefix of every topic of the client
 	expiry  uint32 // seconds that the session outlives its connection
 	will    *will
-	replays replays // retained messages on their way to new subscriptions
+	replays *replays // retained messages on their way to new subscriptions
 
 	kept       *kept          // the session in the store; nil: it is not kept there, or there is none
 	willHandle *store.Session // its will in the store, where the session itself is not kept there; nil: there is none
@@ -43,7 +42,7 @@ type Session struct {
 
 // blank is the session of a connection that has not sent CONNECT.
 func (b *Broker) blank(c *connection) *Session {
-	s := &Session{b: b, conn: c}
+	s := &Session{conn: c, out: session.NewOutbox(session.Limits{}, false, &b.queued)}
 	s.rules.Store(access.Nobody)
 	return s
 }

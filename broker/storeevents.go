@@ -65,7 +65,7 @@ func (e *storeEvents) replaces(s, old *Session) bool {
 // restored builds a session from what the store has of it.
 func (b *Broker) restored(handle *store.Session, state *store.State) *Session {
 	r, t := &state.Record, b.settings.Load()
-	s := &Session{b: b, id: handle.ClientID, mount: r.Mount,
+	s := &Session{id: handle.ClientID, mount: r.Mount,
 		expiry: t.longest(r.Expiry), kept: &kept{handle: handle, door: r.Listener, left: time.Unix(r.Offline, 0), unclean: r.Offline == 0}}
 	last := max(r.Next, 1) - 1
 	if state.Backlog.Entries > 0 {
@@ -95,13 +95,13 @@ func (s *Session) awaitClient(w *store.Will) {
 	if w != nil {
 		s.will = &will{message: w.Message, expiry: w.Expiry, expires: w.Expires, delay: w.Delay}
 		if w.Due != 0 {
-			s.due.will = time.Unix(w.Due, 0)
+			s.due.will = momentOf(time.Unix(w.Due, 0))
 		} else {
-			s.due.will = s.kept.left.Add(time.Duration(min(w.Delay, s.expiry)) * time.Second)
+			s.due.will = momentOf(s.kept.left.Add(time.Duration(min(w.Delay, s.expiry)) * time.Second))
 		}
 	}
 	if s.expiry != neverExpires {
-		s.due.expiry = s.kept.left.Add(time.Duration(s.expiry) * time.Second)
+		s.due.expiry = momentOf(s.kept.left.Add(time.Duration(s.expiry) * time.Second))
 	}
 }
 

@@ -44,22 +44,38 @@ type Outbox struct {
 	Shared bool // the session is a member of a shared group: what it leaves unacknowledged is for another member
 	budget *Budget
 
-	win   window
-	queue queue
-	last  uint64 // the sequence number given out last
-	sent  uint64 // the highest that has been sent on any connection
+	*flow
+	last uint64 // the sequence number given out last
+	sent uint64 // the highest that has been sent on any connection
 
 	// What waits in the store only, behind all that is in memory.
 	away      int
 	awayBytes int
 	loaded    uint64 // numbers up to this one are not away: they are in memory, or done with
-	read      read
+	turn      uint32 // tells a reading of the store from those before it
+}
+
+// flow is what an outbox has in memory. Most sessions of most brokers have nothing there: they share idle, which nobody writes to, until
+// [Outbox.wake] gives them one of their own.
+type flow struct {
+	win   window
+	queue queue
+	read  read
+}
+
+var idle flow
+
+// wake is called before anything of the flow is written to.
+func (o *Outbox) wake() {
+	if o.flow == &idle {
+		o.flow = &flow{queue: queue{budget: o.budget}}
+	}
 }
 
 // read is a reading of the store that is under way.
 type read struct {
 	open       bool
-	turn       uint32 // tells a reading from those before it
+	turn       uint32
 	upTo       uint64
 	since      int // messages that went away after it began
 	sinceBytes int
@@ -67,7 +83,7 @@ type read struct {
 
 // NewOutbox returns an empty outbox whose queue counts against budget.
 func NewOutbox(l Limits, keep bool, budget *Budget) Outbox {
-	return Outbox{Limits: l, Keep: keep, budget: budget, queue: queue{budget: budget}}
+	return Outbox{Limits: l, Keep: keep, budget: budget, flow: &idle}
 }
 
 // Kept is what a store knows of the messages of a session.
@@ -157,6 +173,7 @@ func (o *Outbox) Reserve(n int, qos byte) (first uint64, taken int) {
 	if n <= 0 {
 		return 0, 0
 	}
+	o.wake()
 	first = o.upcoming()
 	n = min(n, MaxWindow+1-int(PacketID(first)))
 	at := o.win.open(first, n)
@@ -185,6 +202,7 @@ func (o *Outbox) Offer(d Delivery, online bool) (Delivery, Verdict) {
 		o.loaded = d.Seq
 		return d, Send
 	}
+	o.wake()
 	size := d.size()
 	if v := o.Takes(size); v != Queued {
 		return d, v
@@ -228,6 +246,7 @@ func (o *Outbox) crowded() bool {
 
 // start puts a delivery of QoS 1 or 2 into the window.
 func (o *Outbox) start(d Delivery) {
+	o.wake()
 	at := o.win.open(d.Seq, 1)
 	o.win.set(at, sentAt(d.QoS))
 	o.sent = max(o.sent, d.Seq)
@@ -344,9 +363,10 @@ func (o *Outbox) Read() (r Reading, ok bool) {
 	if o.away == 0 || o.queue.n > 0 || o.read.open || !o.open(o.loaded+1) {
 		return Reading{}, false
 	}
-	o.read.turn++
-	o.read = read{open: true, turn: o.read.turn, upTo: o.last}
-	return Reading{After: o.loaded, UpTo: o.last, turn: o.read.turn}, true
+	o.wake()
+	o.turn++
+	o.read = read{open: true, turn: o.turn, upTo: o.last}
+	return Reading{After: o.loaded, UpTo: o.last, turn: o.turn}, true
 }
 
 // Reading tells whether a reading is under way.
@@ -379,6 +399,9 @@ func (o *Outbox) Fill(r Reading, ds []Delivery, whole bool) {
 // Rewind makes everything wait again that is not acknowledged, in its order and with its numbers (MQTT-4.4.0-1, MQTT-4.6.0-1): what was in flight, what waits for
 // PUBCOMP, and what has not been sent. A stored session keeps nothing of it in memory.
 func (o *Outbox) Rewind() {
+	if o.flow == &idle {
+		return
+	}
 	o.read.open = false
 	if o.Stored {
 		if o.win.inflight() > 0 {
@@ -388,8 +411,8 @@ func (o *Outbox) Rewind() {
 		}
 		o.away += o.win.inflight() + o.queue.n
 		o.awayBytes += o.win.bytes + o.queue.bytes
-		o.win.clear()
 		o.queue.clear()
+		o.flow = &idle
 		return
 	}
 	var again []Delivery
@@ -402,7 +425,9 @@ func (o *Outbox) Rewind() {
 		}
 	})
 	o.win.clear()
-	o.queue.pushFront(again)
+	if o.queue.pushFront(again); o.queue.n == 0 {
+		o.flow = &idle
+	}
 }
 
 // Match says how an acknowledgement fits what is in flight.
@@ -470,6 +495,8 @@ func (o *Outbox) finish(id uint16, want state) (seq uint64, m Match) {
 
 // Clear ends the session's sending half: everything is released.
 func (o *Outbox) Clear() {
+	turn := o.turn
 	o.queue.clear()
 	*o = NewOutbox(o.Limits, o.Keep, o.budget)
+	o.turn = turn
 }

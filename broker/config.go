@@ -20,7 +20,7 @@ type Config struct {
 
 	// Mosquitto has the broker do what mosquitto does where that differs from the specification, or from what people expect who never used
 	// mosquitto: an ACL file never refuses SUBSCRIBE, a client's Maximum Packet Size is taken without the packet's first byte, a Subscription Identifier in a
-	// client's PUBLISH is no error, and a will delay outlasts its session, but not the return of
+	// client's PUBLISH is no error, a client that repeats a QoS 2 PUBLISH more than once before PUBREL is cut off, and a will delay outlasts its session, but not the return of
 	// its client with Clean Start.
 	Mosquitto bool
 

@@ -49,11 +49,12 @@ type connection struct {
 	keepAlive uint16      // seconds; 0: off
 	lastRead  atomic.Uint32
 
-	attempt *attempt    // the CONNECT that is being judged
-	hand    sync.Mutex  // held by the goroutine that judges it, and by Closed
-	left    bool        // guarded by hand: Closed was called
-	aliases []string    // topic aliases of the client, by alias-1; grown on use
-	more    *negotiated // what few clients use
+	attempt    *attempt    // the CONNECT that is being judged
+	hand       sync.Mutex  // held by the goroutine that judges it, and by Closed
+	left       bool        // guarded by hand: Closed was called
+	aliases    []string    // topic aliases of the client, by alias-1; grown on use
+	lastRepeat uint16      // QoS 2 identifier that was repeated last, for [Config.Mosquitto]
+	more       *negotiated // what few clients use
 
 	// Guarded by s.mu.
 	out        outgoing

@@ -108,7 +108,7 @@ func (w *worker) receive(c *connection) (fresh bool, err error) {
 		return false, &packet.Error{Code: packet.ReceiveMaximumExceeded, Clause: "MQTT-3.3.4-9", Text: "more than " + itoa(limit) + " QoS 2 messages without PUBREL"}
 	case !fresh:
 		w.logReceived(r.first&8 != 0)
-		c.repeated(w)
+		return false, c.repeated(w, r.ids[0])
 	case s.stored():
 		for _, id := range r.ids {
 			w.changes().Receive(s.kept.handle, id)
@@ -129,13 +129,20 @@ func (w *worker) logReceived(dup bool) {
 }
 
 // repeated handles a QoS 2 PUBLISH whose identifier waits for PUBREL: it is acknowledged again, as often as it comes, and not delivered again (MQTT-4.3.3-10 of
-// MQTT 5.0, MQTT-4.3.3-2 of 3.1.1).
-func (c *connection) repeated(w *worker) {
+// MQTT 5.0, MQTT-4.3.3-2 of 3.1.1). mosquitto cuts a client off that repeats one more than once.
+func (c *connection) repeated(w *worker, id uint16) error {
+	if c.b.settings.Load().Mosquitto {
+		if c.lastRepeat == id {
+			return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-4.4.0-1", Text: "a QoS 2 PUBLISH repeated over and over on one connection"}
+		}
+		c.lastRepeat = id
+	}
 	var after *store.Batch
 	if c.s.stored() {
 		after = c.s.kept.lastReceive
 	}
 	w.acknowledge(c, reply{after: after})
+	return nil
 }
 
 // refused reports that the run was not taken, and returns the reason string.
@@ -314,6 +321,9 @@ func (c *connection) released(w *worker, ids []uint16) {
 	s, b := c.s, c.b
 	var batch *store.Batch
 	for _, id := range ids {
+		if id == c.lastRepeat {
+			c.lastRepeat = 0 // the next one with this identifier is another message
+		}
 		if s.in.Release(id) && s.stored() {
 			if batch == nil {
 				batch = new(store.Batch)

@@ -300,3 +300,25 @@ func TestRepeatedPublish(t *testing.T) {
 		})
 	}
 }
+
+// TestRepeatedAsMosquitto: with a mosquitto.conf the second repetition ends the connection, and PUBREL begins anew.
+func TestRepeatedAsMosquitto(t *testing.T) {
+	x := newBench(t, func(c *Config) { c.Mosquitto = true })
+	sink, c := x.client(t, "sender", packet.V311)
+	sink.keep = true
+	publish := (&packet.Publish{Dup: true, QoS: 2, ID: 1, Topic: []byte("t")}).Append(nil, packet.V311)
+	for range 3 {
+		x.feed(t, c, publish)
+		x.feed(t, c, publish)
+		x.feed(t, c, []byte{byte(packet.PUBREL)<<4 | 2, 2, 0, 1})
+	}
+	x.feed(t, c, publish)
+	x.feed(t, c, publish)
+	x.feed(t, c, publish)
+	if n := bytes.Count(sink.all, []byte{byte(packet.PUBREC) << 4, 2, 0, 1}); n != 8 {
+		t.Errorf("%d PUBREC, want 8", n)
+	}
+	if !c.(*connection).gone {
+		t.Error("the client was not cut off")
+	}
+}

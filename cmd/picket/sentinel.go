@@ -32,7 +32,12 @@ Examples:
 
 A minimal sentinel.conf:
   sentinel monitor mymaster 127.0.0.1 6379 2
-  sentinel down-after-milliseconds mymaster 5000`
+  sentinel down-after-milliseconds mymaster 5000
+
+What no other sentinel knows, in the file or, not to be written into it, as --picket-sealed mymaster 1:
+  sentinel picket-sealed mymaster 1          promote no replica that may lack what 1 replica has acknowledged (WAIT 1)
+  sentinel picket-refused-down mymaster 100  down once its machine has refused connections for 100 ms after its own has ended
+  sentinel picket-adopt mymaster yes         take back whatever answers at the known addresses, also after a start from an append-only file`
 }
 
 // Run runs a sentinel until it is told to end.

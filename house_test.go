@@ -35,7 +35,7 @@ var mayImport = map[string]string{
 	"access":          "cause logging topic",
 	"admin":           "access broker cause listener",
 	"bench":           "packet",
-	"broker":          "access cause listener logging packet session store topic",
+	"broker":          "access cause listener logging packet process session store topic",
 	"client":          "packet",
 	"client/format":   "client packet printable",
 	"doctor":          "cause",
@@ -48,6 +48,7 @@ var mayImport = map[string]string{
 	"mosqconf":        "access broker cause listener logging store/redis topic",
 	"reach":           "access cause listener",
 	"session":         "cause packet topic",
+	"web":             "broker listener",
 	"setup":           "access cause cloud cloud/detect reach",
 	"store":           "session topic",
 	"store/local":     "cause logging session store store/storetest topic",
@@ -67,7 +68,7 @@ var mayImport = map[string]string{
 	"doctor/host/gather":   "access broker cause cloud/detect doctor doctor/host doctor/host/firewall echo/probe listener logging mosqconf reach setup",
 
 	// The command ties all of them together; nobody imports it.
-	"cmd/picket": "access admin bench broker cause client client/format cloud cloud/detect doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page printable process reach sentinel session setup store store/local store/mosqdb store/redis topic",
+	"cmd/picket": "access admin bench broker cause client client/format cloud cloud/detect doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page printable process reach sentinel session setup store store/local store/mosqdb store/redis topic web",
 }
 
 // pure packages are state machines, codecs and tables: what goes in decides what comes out. They cannot reach for a socket, a

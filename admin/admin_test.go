@@ -41,7 +41,7 @@ func serve(t *testing.T) (path string, b *broker.Broker) {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	c := broker.Defaults()
 	c.Security[0].Anonymous = access.AnonymousLocal
-	c.Listeners = []*listener.Config{{Address: "127.0.0.1", Protocol: listener.Auto, MaxConnections: 7, Source: "here"}}
+	c.Listeners = []*broker.Listener{{Config: listener.Config{Address: "127.0.0.1", Protocol: listener.Auto, Source: "here"}, MaxConnections: 7}}
 	log, err := logging.New(logging.Config{}, io.Discard, io.Discard)
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ package broker
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"runtime"
 	"strconv"
@@ -21,6 +22,7 @@ import (
 	"picket/listener"
 	"picket/logging"
 	"picket/packet"
+	"picket/process"
 	"picket/session"
 	"picket/store"
 	"picket/topic"
@@ -42,10 +44,9 @@ type Broker struct {
 	dues     dues
 	fights   map[string]fight
 
-	listMu     sync.Mutex // guards the chains
-	waiting    chain      // accepted, no CONNECT yet; oldest first
-	waitingLen int
-	wheel      [wheelSize]chain
+	listMu  sync.Mutex // guards the chains
+	opening wheel      // accepted, no CONNECT yet, by when it is due
+	wheel   wheel      // clients, by when their keep alive is looked at
 
 	queued       session.Budget // what waits in the queues of all sessions
 	online       atomic.Int64   // sessions with a connection
@@ -62,7 +63,7 @@ type Broker struct {
 	sharedLine   oncePerSecond
 
 	workers   sync.Pool
-	hashing   chan struct{}                             // bounds how many passwords are hashed at once
+	passwords *passwordQueue
 	controls  atomic.Pointer[map[string]ControlHandler] // replaced with mu held
 	fetching  chan struct{}                             // bounds how many answers of others are waited for at once
 	listeners *listener.Set
@@ -89,14 +90,14 @@ type Broker struct {
 type settings struct {
 	Config
 	policies       []*access.Policy
-	receiveMaximum int // QoS 2 messages a client may leave unreleased, told in CONNACK
+	receiveMaximum int // QoS 2 messages a client may leave unreleased, told in CONNACK unless it is what the protocol has clients assume
 	window         int // messages in flight to a client
-	maxWaiting     int // connections without CONNECT
+	newcomers      int // connections that are no clients yet
 	memory         memoryLimits
-	connections    map[*listener.Config]*atomic.Int64 // open connections by listener
-	fileRoom       int64                              // open connections that the limit on open files has room for
-	turnedAtOnce   int                                // connections without a place that may be told so at a time
-	machineMemory  int64                              // bytes that there are for the process
+	connections    map[*Listener]*atomic.Int64 // open connections by listener
+	fileRoom       int64                       // open connections that the limit on open files has room for
+	turnedAtOnce   int                         // connections without a place that may be told so at a time
+	machineMemory  int64                       // bytes that there are for the process
 }
 
 // Start opens the listeners of a configuration and serves until [Broker.Close]. It fails when a file of the configuration
@@ -105,7 +106,7 @@ func Start(c Config, log *logging.Logger) (*Broker, error) {
 	b := &Broker{
 		log: log, index: topic.NewIndex[*Session](),
 		sessions: make(map[string]*Session), fights: make(map[string]fight),
-		hashing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1)), fetching: make(chan struct{}, maxFetches),
+		passwords: newPasswordQueue(max(1, runtime.GOMAXPROCS(0)-1)), fetching: make(chan struct{}, maxFetches),
 		stopping: make(chan struct{}), started: time.Now(),
 	}
 	b.retained = newRetained(&b.memory)
@@ -131,7 +132,7 @@ func Start(c Config, log *logging.Logger) (*Broker, error) {
 		}
 	}
 	log.SetTopicSink(b.logTopic)
-	set, err := listener.Open(context.Background(), c.Listeners, b, b.options(&t.Config))
+	set, err := listener.Open(context.Background(), transportsOf(c.Listeners), b, b.options(t))
 	if err != nil {
 		log.SetTopicSink(nil)
 		return nil, err
@@ -152,7 +153,13 @@ func Start(c Config, log *logging.Logger) (*Broker, error) {
 func (b *Broker) prepare(c Config) (*settings, error) {
 	t := &settings{Config: c, receiveMaximum: session.MaxWindow, window: session.MaxWindow}
 	if n := c.MaxInflightMessages; n > 0 && n < session.MaxWindow {
-		t.receiveMaximum, t.window = n, n
+		t.window = n
+	}
+	if n := c.ReceiveMaximum; n > 0 && n < session.MaxWindow {
+		t.receiveMaximum = n
+	}
+	if c.Mosquitto {
+		t.receiveMaximum = t.window // as mosquitto tells it
 	}
 	if t.ConnectTimeout <= 0 {
 		t.ConnectTimeout = 10 * time.Second
@@ -160,7 +167,7 @@ func (b *Broker) prepare(c Config) (*settings, error) {
 	if t.MaxOutputBytes <= 0 {
 		t.MaxOutputBytes = 8 << 20
 	}
-	t.machineMemory = machineMemory()
+	t.machineMemory = process.Memory()
 	t.fileRoom, t.turnedAtOnce = fileRoom(fileLimit())
 	t.memory = limitsFor(t.machineMemory / 2) // the rest is for what the garbage collector has not found yet
 	if t.MemoryLimit > 0 {
@@ -169,8 +176,9 @@ func (b *Broker) prepare(c Config) (*settings, error) {
 	if n := t.MaxTotalOutputBytes; n > 0 {
 		t.memory.kinds[heldOutput] = min(t.memory.kinds[heldOutput], n)
 	}
-	t.maxWaiting = max(1000, int(fileLimit()/4))
-	t.connections = make(map[*listener.Config]*atomic.Int64)
+	t.newcomers = newcomerShare(fileLimit())
+	t.memory.kinds[heldConnecting] = min(max(t.memory.kinds[heldConnecting], minNewcomerBytes), maxNewcomerBytes)
+	t.connections = make(map[*Listener]*atomic.Int64)
 	before := make(map[string]*atomic.Int64)
 	if old := b.settings.Load(); old != nil {
 		for l, n := range old.connections {
@@ -178,6 +186,9 @@ func (b *Broker) prepare(c Config) (*settings, error) {
 		}
 	}
 	for _, l := range c.Listeners {
+		if l.Owner != any(l) {
+			l.OpeningLimit = t.ConnectTimeout
+		}
 		if t.connections[l] = before[listenerKey(l)]; t.connections[l] == nil {
 			t.connections[l] = new(atomic.Int64)
 		}
@@ -235,13 +246,13 @@ func (b *Broker) now() time.Time { return time.Now() }
 
 // packetLimit is the size in bytes that a packet of the client may have. Before CONNECT has been accepted nobody needs a large one, but a
 // will payload of 64 KiB with its properties has to fit.
-func (b *Broker) packetLimit(c *connection) int {
+func (b *Broker) packetLimit(c *connection, start []byte) int {
 	limit := packet.MaxRemaining + 5
 	if m := b.settings.Load().MaxPacketSize; m > 0 {
 		limit = int(m)
 	}
 	if c.phase != connected {
-		limit = min(limit, maxConnect)
+		limit = min(limit, connectLimit(start))
 		if c.turned {
 			limit = min(limit, maxTurnedConnect)
 		}
@@ -249,8 +260,34 @@ func (b *Broker) packetLimit(c *connection) int {
 	return limit
 }
 
-// maxConnect is the largest CONNECT or AUTH that is read: each of its fields is at most 64 KiB, and properties may repeat.
-const maxConnect = 1 << 20
+// maxConnect is the largest CONNECT with a will that is read: each of its fields is at most 64 KiB, and properties may repeat. maxPlainConnect is the largest of
+// all others, and the largest AUTH: client identifier, user name, password, and as much of properties.
+const (
+	maxConnect      = 1 << 20
+	maxPlainConnect = 256 << 10
+)
+
+// connectLimit is how large a packet may be that comes before CONNACK, by how it begins.
+func connectLimit(b []byte) int {
+	head, _, err := packet.Header(b)
+	if err != nil || head == 0 || packet.Type(b[0]>>4) != packet.CONNECT {
+		return maxPlainConnect
+	}
+	// The protocol's name with its length, its version, and the flags.
+	rest := b[head:]
+	if len(rest) < 2 {
+		return maxConnect // the flags have yet to come
+	}
+	flags := 2 + int(binary.BigEndian.Uint16(rest)) + 1
+	if len(rest) <= flags && flags < 16 {
+		return maxConnect
+	}
+	const hasWill = 1 << 2
+	if flags < 16 && rest[flags]&hasWill != 0 {
+		return maxConnect
+	}
+	return maxPlainConnect
+}
 
 func (b *Broker) debugf(format string, args ...any) {
 	if b.log.Enabled(logging.Debug) {

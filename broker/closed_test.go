@@ -23,7 +23,7 @@ type caller struct {
 
 // call opens a connection; nil if it was closed at once.
 func (x *bench) call(t *testing.T, from string) *caller {
-	s := &sink{keep: true, info: listener.Info{Remote: netip.MustParseAddrPort(from), Listener: x.b.settings.Load().Listeners[0]}}
+	s := &sink{keep: true, info: listener.Info{Remote: netip.MustParseAddrPort(from), Listener: x.b.settings.Load().Listeners[0].transport()}}
 	c := x.b.Accept(s)
 	if c == nil {
 		return nil
@@ -74,7 +74,7 @@ func answer[P packet.Packet](t *testing.T, s *sink, v packet.Version) P {
 // oneListener gives the broker a listener that nobody can reach but by call.
 func oneListener(change func(*Config)) func(*Config) {
 	return func(c *Config) {
-		c.Listeners = []*listener.Config{{Address: "127.0.0.1", MaxConnections: -1, MaxQoS: 2}}
+		c.Listeners = []*Listener{{Config: listener.Config{Address: "127.0.0.1"}, MaxConnections: -1, MaxQoS: 2}}
 		if change != nil {
 			change(c)
 		}
@@ -244,7 +244,7 @@ func TestServerFullFlood(t *testing.T) {
 	var held []listener.Client
 	closed := 0
 	for range 5 * turnedAtOnce {
-		s := &sink{info: listener.Info{Remote: netip.MustParseAddrPort(afar), Listener: x.b.settings.Load().Listeners[0]}}
+		s := &sink{info: listener.Info{Remote: netip.MustParseAddrPort(afar), Listener: x.b.settings.Load().Listeners[0].transport()}}
 		if c := x.b.Accept(s); c != nil {
 			held = append(held, c)
 		} else {
@@ -263,6 +263,36 @@ func TestServerFullFlood(t *testing.T) {
 	}
 	if n := x.b.Causes()[cause.ServerFull]; n != uint64(closed) {
 		t.Errorf("%d were counted, %d were closed without an answer", n, closed)
+	}
+}
+
+// On a full listener a client gets the place of its own earlier connection, whatever became of that; a silent connection keeps nobody out, and who is
+// not known does not learn who is connected.
+func TestOwnPlaceOnAFullListener(t *testing.T) {
+	for _, global := range []bool{false, true} {
+		x := newBench(t, oneListener(func(c *Config) {
+			if global {
+				c.GlobalMaxConnections = 1
+			} else {
+				c.Listeners[0].MaxConnections = 1
+			}
+		}))
+		x.call(t, afar) // says nothing
+		for i, version := range []packet.Version{packet.V5, packet.V311, packet.V31, packet.V5} {
+			k := x.call(t, afar)
+			if k == nil {
+				t.Fatal("a silent connection takes the only place")
+			}
+			if ack := k.connect(t, packet.Connect{Version: version, ClientID: "device"}); ack.Code != packet.Success {
+				t.Errorf("connection %d of the client itself: %s", i, ack.Code)
+			}
+		}
+		if ack := x.call(t, afar).connect(t, packet.Connect{Version: packet.V5, ClientID: "other"}); ack.Code != packet.QuotaExceeded {
+			t.Errorf("another client: %s", ack.Code)
+		}
+		if r := &x.b.room; r.open != 1 {
+			t.Errorf("%d places are taken, want 1", r.open)
+		}
 	}
 }
 
@@ -357,7 +387,7 @@ func TestAttempts(t *testing.T) {
 	page.shown(t, "live, and counted", func(l []Attempt) bool {
 		return len(l) == 2 && l[0].User == "similar" && l[0].Count == 2 && l[0].MQTT == "5.0" && l[0].Client == "x…"
 	})
-	x.b.refused(listener.Refusal{Remote: netip.MustParseAddrPort("192.0.2.7:5"), Listener: x.l, Cause: cause.TLSWithoutCertificate, Text: "what it sent"})
+	x.b.refused(listener.Refusal{Remote: netip.MustParseAddrPort("192.0.2.7:5"), Listener: x.l.transport(), Cause: cause.TLSWithoutCertificate, Text: "what it sent"})
 	page.shown(t, "another protocol", func(l []Attempt) bool {
 		return len(l) == 3 && l[0] == Attempt{Seconds: l[0].Seconds, Cause: cause.TLSWithoutCertificate, Count: 1}
 	})
@@ -417,5 +447,38 @@ func TestAttemptsOfManyAddresses(t *testing.T) {
 	}
 	if e := a.byAddr[netip.MustParseAddr("10.0.0.0")]; e == nil || len(e.Value.(*addressAttempts).recent[0].user) > maxAttemptText {
 		t.Error("the watched address is forgotten, or its text is long")
+	}
+}
+
+// A large CONNECT is read only where a will may make it large; what is larger is refused before it has come.
+func TestConnectLimit(t *testing.T) {
+	big := func(will bool, v packet.Version) []byte {
+		p := packet.Connect{Version: v, CleanStart: true, ClientID: "x"}
+		if will {
+			p.Will = &packet.Will{Topic: "w"}
+		}
+		whole := p.Append(nil, v)
+		head, _, _ := packet.Header(whole)
+		return append(packet.AppendVarint([]byte{byte(packet.CONNECT) << 4}, 900<<10), whole[head:]...)
+	}
+	for _, v := range []packet.Version{packet.V31, packet.V311, packet.V5} {
+		for _, will := range []bool{false, true} {
+			want := maxPlainConnect
+			if will {
+				want = maxConnect
+			}
+			b := big(will, v)
+			if got := connectLimit(b); got != want {
+				t.Errorf("version %d, will %v: %d, want %d", v, will, got, want)
+			}
+			for n := range b {
+				if got := connectLimit(b[:n]); got != want && got != maxConnect && n >= 4 {
+					t.Errorf("version %d, will %v, %d bytes: %d", v, will, n, got)
+				}
+			}
+		}
+	}
+	if got := connectLimit([]byte{byte(packet.AUTH) << 4, 0x80, 0x80, 0x20}); got != maxPlainConnect {
+		t.Errorf("AUTH: %d", got)
 	}
 }

@@ -5,14 +5,13 @@ import (
 	"time"
 
 	"picket/access"
-	"picket/listener"
 	"picket/logging"
 	"picket/store"
 )
 
 // Config is the whole configuration of a broker. The zero value is not useful: start from [Defaults].
 type Config struct {
-	Listeners []*listener.Config
+	Listeners []*Listener
 	Security  []access.Config // [0] is the broker's own; more with per_listener_settings
 	Log       logging.Config
 
@@ -28,14 +27,20 @@ type Config struct {
 	// mosquitto.conf unless that has reason_strings true.
 	ReasonStrings bool
 
-	MaxInflightMessages int    // outgoing QoS 1/2 messages in flight per client, and the Receive Maximum told to clients; 0 = 65535. Default 20
-	MaxInflightBytes    int    // 0 = no limit
-	MaxQueuedMessages   int    // per client beyond those in flight; 0 = no limit. Default 1000
-	MaxQueuedBytes      int    // 0 = no limit
-	MaxKeepAlive        uint16 // 0 = no limit
-	MaxPacketSize       uint32 // 0 = the protocol's limit
-	MessageSizeLimit    int
-	MemoryLimit         int64 // heap ceiling, 0 = none
+	MaxInflightMessages int // outgoing QoS 1/2 messages in flight per client; 0 = 65535. Default 20
+
+	// ReceiveMaximum is how many QoS 2 messages an MQTT 5 client may send before it has released earlier ones (Receive Maximum, MQTT-3.2.2.3.3); going
+	// beyond it ends the connection. 0, the default, is 65,535, the protocol's own: many clients (MQTT.js) publish hundreds of messages at once and do not
+	// look at what CONNACK says. max_inflight_messages in a mosquitto.conf sets it too, as it does in mosquitto; with Mosquitto it is MaxInflightMessages.
+	ReceiveMaximum int
+
+	MaxInflightBytes  int    // 0 = no limit
+	MaxQueuedMessages int    // per client beyond those in flight; 0 = no limit. Default 1000
+	MaxQueuedBytes    int    // 0 = no limit
+	MaxKeepAlive      uint16 // 0 = no limit
+	MaxPacketSize     uint32 // 0 = the protocol's limit
+	MessageSizeLimit  int
+	MemoryLimit       int64 // heap ceiling, 0 = none
 
 	GlobalMaxConnections int // over all listeners; 0 = no limit
 
@@ -60,8 +65,8 @@ type Config struct {
 	Names   []string
 	User    string // user to change to when started as root; empty: stay
 
-	// Page serves the phone's page; see [listener.Options]. nil: this build has none, or it is not wanted.
-	Page func(w http.ResponseWriter, r *http.Request) bool
+	// HTTP makes what answers HTTP requests on a listener that speaks WebSocket; see [listener.Options]. nil: they are told that the port speaks MQTT.
+	HTTP func(l *Listener, rest http.Handler) (http.Handler, error)
 
 	// Persistence says where the store is. The broker does not open it.
 	Persistence Persistence

@@ -139,7 +139,7 @@ func (c *connection) connect(w *worker, p *packet.Connect) error {
 	if p.Will != nil && (topic.CheckName([]byte(p.Will.Topic)) != nil || access.NeverPublished(p.Will.Topic)) {
 		return &packet.Error{Code: packet.TopicNameInvalid, Clause: "MQTT-3.1.3-11", Text: "a will topic that nobody may publish to"}
 	}
-	if r := c.judgeWill(p, t, info.Listener); r != nil {
+	if r := c.judgeWill(p, t, c.from); r != nil {
 		c.refuse(w, *r)
 		return nil
 	}
@@ -155,7 +155,7 @@ func (c *connection) connect(w *worker, p *packet.Connect) error {
 		login.ClientID = policy.Config().AutoIDPrefix + strings.ToUpper(uuid.NewString())
 		c.opt().assigned = true
 	}
-	if l := &info.Listener.TLS; l.IdentityAsUsername || l.SubjectAsUsername {
+	if l := c.from; l.IdentityAsUsername || l.SubjectAsUsername {
 		name, ok := certifiedName(info, l)
 		if !ok {
 			c.refuse(w, refusal{code: packet.BadUserNameOrPassword, id: cause.ClientCertRequired, text: "no client certificate with a name to use"})
@@ -185,7 +185,7 @@ func (c *connection) connect(w *worker, p *packet.Connect) error {
 // identify settles the client identifier, which may come from the user name, and looks whether clients may have it.
 func (c *connection) identify(a *attempt) *refusal {
 	login := &a.login
-	if c.conn.Info().Listener.UseUsernameAsClientID {
+	if c.from.UseUsernameAsClientID {
 		if !login.HasUsername {
 			return &refusal{code: packet.NotAuthorized, id: cause.AnonymousRefused, text: "no user name to take as the client identifier"}
 		}
@@ -312,7 +312,7 @@ func (c *connection) negotiate(p *packet.Connect) {
 }
 
 // judgeWill refuses a will that could not be published later.
-func (c *connection) judgeWill(p *packet.Connect, t *settings, l *listener.Config) *refusal {
+func (c *connection) judgeWill(p *packet.Connect, t *settings, l *Listener) *refusal {
 	switch {
 	case p.Will == nil:
 		return nil
@@ -331,7 +331,7 @@ func (c *connection) judgeWill(p *packet.Connect, t *settings, l *listener.Confi
 }
 
 // certifiedName is the user name in a verified client certificate.
-func certifiedName(info *listener.Info, l *listener.TLS) (string, bool) {
+func certifiedName(info *listener.Info, l *Listener) (string, bool) {
 	if p := info.ProxyTLS; p != nil && p.CommonName != "" {
 		return p.CommonName, p.Verified && l.IdentityAsUsername
 	}
@@ -350,7 +350,7 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 	if !c.owns(w, a, func(w *worker) { c.accept(w, a, exchange) }) {
 		return
 	}
-	b, t, info, p := c.b, c.b.settings.Load(), c.conn.Info(), a.connect
+	b, t, p := c.b, c.b.settings.Load(), a.connect
 	props := exchange
 	need := func() *packet.Properties {
 		if props == nil {
@@ -380,11 +380,15 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 	}
 	var message *will
 	if p.Will != nil {
-		message = willOf(p.Will, info.Listener.MountPoint, listenerKey(c.from), &a.login)
+		message = willOf(p.Will, c.from.MountPoint, listenerKey(c.from), &a.login)
 	}
 	window := t.window
 	if p.Props.Has(packet.ReceiveMaximum) {
 		window = min(window, int(p.Props.ReceiveMaximum))
+	}
+	if r := b.takePlace(c, a.login.ClientID); r != nil {
+		c.refuse(w, *r)
+		return
 	}
 	b.unlist(c)
 	c.s.mount = c.from.MountPoint
@@ -405,7 +409,7 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 		}
 		b.notice(logging.Notice, cause.ACLDangerousName, "ACL denying access to client with dangerous %s \"%s\"", what, name)
 	}
-	s.mount = info.Listener.MountPoint
+	s.mount = c.from.MountPoint
 	s.expiry = expiry
 	s.will = message
 	if !present {
@@ -426,10 +430,10 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 	}
 	ack := &packet.Connack{SessionPresent: present && c.version != packet.V31}
 	if c.v5() {
-		if info.Listener.MaxTopicAlias > 0 {
-			need().Set(packet.TopicAliasMaximum).TopicAliasMaximum = info.Listener.MaxTopicAlias
+		if c.from.MaxTopicAlias > 0 {
+			need().Set(packet.TopicAliasMaximum).TopicAliasMaximum = c.from.MaxTopicAlias
 		}
-		if c.more != nil && c.more.assigned || info.Listener.UseUsernameAsClientID && p.ClientID == "" {
+		if c.more != nil && c.more.assigned || c.from.UseUsernameAsClientID && p.ClientID == "" {
 			need().Set(packet.AssignedClientIdentifier).AssignedClientID = s.id
 		}
 		if !t.RetainAvailable {
@@ -438,11 +442,11 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 		if t.MaxPacketSize > 0 {
 			need().Set(packet.MaximumPacketSize).MaximumPacketSize = t.MaxPacketSize
 		}
-		if t.MaxInflightMessages > 0 {
+		if t.receiveMaximum < session.MaxWindow {
 			need().Set(packet.ReceiveMaximum).ReceiveMaximum = uint16(t.receiveMaximum)
 		}
-		if info.Listener.MaxQoS < 2 {
-			need().Set(packet.MaximumQoS).MaximumQoS = info.Listener.MaxQoS
+		if c.from.MaxQoS < 2 {
+			need().Set(packet.MaximumQoS).MaximumQoS = c.from.MaxQoS
 		}
 		ack.Props = props
 	}
@@ -491,6 +495,7 @@ func (c *connection) welcome(w *worker, ack *packet.Connack, message *will, afte
 	w.append(c, ack)
 	w.mark(c)
 	s.mu.Unlock()
+	c.conn.Admitted()
 	b.watch(c)
 }
 
@@ -546,6 +551,6 @@ func (c *connection) disconnected(w *worker, p *packet.Disconnect) error {
 	if b.settings.Load().ConnectionMessages {
 		b.log.Printf(logging.Notice, "Client %s disconnected.", c.name())
 	}
-	c.end(w)
+	c.hangUp(w)
 	return nil
 }

@@ -27,8 +27,8 @@ const (
 type connection struct {
 	b     *Broker
 	conn  listener.Conn
-	from  *listener.Config // the listener it came in by
-	peers *atomic.Int64    // open connections of that listener
+	from  *Listener     // the listener it came in by
+	peers *atomic.Int64 // open connections of that listener
 	// s is the session. A connection starts with a blank one of its own, which CONNECT either fills or exchanges for the one that is
 	// known under the client identifier.
 	s *Session
@@ -66,13 +66,14 @@ type connection struct {
 	blocked    bool     // the transport took less than it was offered: Writable will come
 	woken      bool     // Writable came while writing
 	closeAfter bool     // close when everything has been written
+	farewell   bool     // what is written last has to arrive: the client is told why it has to go
 	dropping   bool     // QoS 0 is being dropped; logged once until it drains
 	held       int      // bytes counted against the broker's output budget
 
 	// Place in one of the broker's chains, guarded by its listMu.
 	chain      *chain
 	prev, next *connection
-	accepted   uint32 // second of the broker's life
+	deadline   uint32 // second of the broker's life in which CONNECT has to have come
 }
 
 // negotiated holds what MQTT 5 clients may ask for and most do not.
@@ -139,18 +140,18 @@ func (c *connection) host() string {
 // Accept implements [listener.Handler].
 func (b *Broker) Accept(conn listener.Conn) listener.Client {
 	info := conn.Info()
-	c := &connection{b: b, conn: conn, from: info.Listener, accepted: b.clock.Load()}
+	c := &connection{b: b, conn: conn, from: listenerOf(info.Listener)}
 	c.s = b.blank(c)
 	c.local = info.ProxyTLS == nil && !info.Forwarded && !info.Foreign && (!info.Remote.IsValid() || info.Remote.Addr().Unmap().IsLoopback())
 	if !b.welcome(c) {
 		return nil
 	}
-	if !b.admit(c) {
+	if !b.expectConnect(c, info.Since) {
 		b.leave(c)
 		return nil
 	}
 	b.stats.sockets.Add(1)
-	c.lastRead.Store(c.accepted)
+	c.lastRead.Store(b.clock.Load())
 	if b.log.Enabled(logging.Notice) && b.settings.Load().ConnectionMessages && info.Protocol == listener.MQTT && info.Remote.IsValid() {
 		b.log.Printf(logging.Notice, "New connection from %s on port %d.", c.address(), info.Listener.Port)
 	}
@@ -188,7 +189,7 @@ func (c *connection) Read(lw listener.Worker, in []byte) (n, need int) {
 			break
 		}
 		total := head + remaining
-		if limit := c.b.packetLimit(c); total > limit {
+		if limit := c.b.packetLimit(c, rest); total > limit {
 			c.oversize(w, total, limit)
 			return len(in), 0
 		}
@@ -218,6 +219,9 @@ func (c *connection) Read(lw listener.Worker, in []byte) (n, need int) {
 		}
 		n += total
 		w.count.packetsIn++
+		if c.phase != connected {
+			c.conn.Hold(total) // what the packet says is kept until it has been judged
+		}
 		if err := c.handle(w, rest[0], rest[head:total]); err == errAgain {
 			n -= total
 			w.count.packetsIn--
@@ -388,10 +392,18 @@ func (c *connection) end(w *worker) {
 }
 
 func (c *connection) endLocked(w *worker) {
-	c.closeAfter = true
+	c.closeAfter, c.farewell = true, true
 	c.stopped.Store(true)
 	c.quiet.Store(true)
 	w.mark(c)
+}
+
+// hangUp closes the connection of a client that has said goodbye itself: it reads nothing more.
+func (c *connection) hangUp(w *worker) {
+	c.s.mu.Lock()
+	c.endLocked(w)
+	c.farewell = false
+	c.s.mu.Unlock()
 }
 
 // violation is an error of the client's whose cause does not follow from its reason code.

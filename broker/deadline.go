@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"picket/cause"
-	"picket/logging"
 	"picket/packet"
 )
 
@@ -43,33 +42,23 @@ func (l *chain) remove(c *connection) {
 	c.chain, c.prev, c.next = nil, nil, nil
 }
 
-// admit takes a new connection onto the list of those that have not sent CONNECT, whose order is that of their deadlines. Where too many of
-// them are waiting, the oldest has to go: a flood of connections that say nothing must not lock out those that do.
-func (b *Broker) admit(c *connection) bool {
+// expectConnect puts a new connection onto the wheel of those whose CONNECT is due: connect_timeout counts from when the system accepted it. It reports
+// false when the broker is being stopped.
+func (b *Broker) expectConnect(c *connection, since time.Time) bool {
 	select {
 	case <-b.stopping:
 		return false
 	default:
 	}
-	t := b.settings.Load()
+	c.deadline = b.secondAt(since.Add(b.settings.Load().ConnectTimeout)) + 1
 	b.listMu.Lock()
-	b.waiting.push(c)
-	b.waitingLen++
-	var oldest *connection
-	if b.waitingLen > t.maxWaiting {
-		oldest = b.waiting.first
-		b.waiting.remove(oldest)
-		b.waitingLen--
-	}
-	b.listMu.Unlock()
-	if oldest != nil && oldest != c {
-		b.report(incident{cause: cause.ConnectFlood, level: logging.Warning, limit: &b.floodLine},
-			"More than %d connections have not sent CONNECT: closing the oldest, from %s.", t.maxWaiting, oldest.address())
-		oldest.quiet.Store(true)
-		oldest.conn.Close()
-	}
+	defer b.listMu.Unlock()
+	b.placeIn(&b.opening, c, c.deadline)
 	return true
 }
+
+// secondAt is the second of the broker's life that a time falls into.
+func (b *Broker) secondAt(t time.Time) uint32 { return uint32(max(0, t.Sub(b.started)/time.Second)) }
 
 // watch puts a connected client onto the keep alive wheel.
 func (b *Broker) watch(c *connection) {
@@ -79,15 +68,18 @@ func (b *Broker) watch(c *connection) {
 	b.listMu.Lock()
 	defer b.listMu.Unlock()
 	if !c.stopped.Load() {
-		b.place(c, b.clock.Load()+c.patience())
+		b.placeIn(&b.wheel, c, b.clock.Load()+c.patience())
 	}
 }
 
-func (b *Broker) place(c *connection, at uint32) {
-	if ahead := at - b.clock.Load(); ahead >= wheelSize {
-		at -= ahead - (wheelSize - 1)
-	}
-	b.wheel[at%wheelSize].push(c)
+// wheel has a chain for each second of those to come.
+type wheel [wheelSize]chain
+
+// placeIn puts a connection where it is looked at in second at, or as late as the wheel reaches. listMu is held.
+func (b *Broker) placeIn(w *wheel, c *connection, at uint32) {
+	now := b.clock.Load()
+	at = min(max(at, now+1), now+wheelSize-1)
+	w[at%wheelSize].push(c)
 }
 
 // patience is how many seconds a client may be silent: one and a half times its keep alive (MQTT-3.1.2-22), rounded up, and one
@@ -98,13 +90,9 @@ func (c *connection) patience() uint32 { return (uint32(c.keepAlive)*3+1)/2 + 1 
 func (b *Broker) unlist(c *connection) {
 	b.listMu.Lock()
 	defer b.listMu.Unlock()
-	if c.chain == nil {
-		return
+	if c.chain != nil {
+		c.chain.remove(c)
 	}
-	if c.chain == &b.waiting {
-		b.waitingLen--
-	}
-	c.chain.remove(c)
 }
 
 // keepTime runs until the broker stops: the coarse clock, CONNECT deadlines, keep alive, wills and sessions that fall due.
@@ -133,16 +121,20 @@ func (b *Broker) sweep(now uint32) {
 	patience := uint32(b.settings.Load().ConnectTimeout / time.Second)
 	var late, silent []*connection
 	b.listMu.Lock()
-	for c := b.waiting.first; c != nil && now >= c.accepted+patience; c = b.waiting.first {
-		b.waiting.remove(c)
-		b.waitingLen--
-		late = append(late, c)
+	opening := &b.opening[now%wheelSize]
+	for c := opening.first; c != nil; c = opening.first {
+		opening.remove(c)
+		if c.deadline > now {
+			b.placeIn(&b.opening, c, c.deadline)
+		} else {
+			late = append(late, c)
+		}
 	}
 	slot := &b.wheel[now%wheelSize]
 	for c := slot.first; c != nil; c = slot.first {
 		slot.remove(c)
 		if due := c.lastRead.Load() + c.patience(); due > now {
-			b.place(c, due)
+			b.placeIn(&b.wheel, c, due)
 		} else {
 			silent = append(silent, c)
 		}

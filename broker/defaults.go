@@ -1,11 +1,6 @@
 package broker
 
 import (
-	"bufio"
-	"bytes"
-	"os"
-	"strconv"
-	"strings"
 	"time"
 
 	"picket/access"
@@ -29,25 +24,12 @@ func Defaults() Config {
 	}
 }
 
-// machineMemory returns the memory that there is for the process: the machine's or, if that is less, the control group's.
-// 4 GiB where the system does not say.
-func machineMemory() int64 {
-	total := int64(4 << 30)
-	if data, err := os.ReadFile("/proc/meminfo"); err == nil {
-		for s := bufio.NewScanner(bytes.NewReader(data)); s.Scan(); {
-			// "MemTotal:       24568832 kB"
-			if f := strings.Fields(s.Text()); len(f) == 3 && f[0] == "MemTotal:" {
-				if n, err := strconv.ParseInt(f[1], 10, 64); err == nil && n > 0 {
-					total = n << 10
-				}
-				break
-			}
-		}
-	}
-	if data, err := os.ReadFile("/sys/fs/cgroup/memory.max"); err == nil {
-		if n, err := strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64); err == nil && n > 0 { // otherwise "max"
-			total = min(total, n)
-		}
-	}
-	return total
-}
+// What connections may cost that are no clients yet, at the least and at the most: below, no TLS handshakes could be done side by side; above, it would
+// only be a stranger's.
+const (
+	minNewcomerBytes = 4 << 20
+	maxNewcomerBytes = 128 << 20
+)
+
+// newcomerShare is how many connections may be no clients yet when the process may open limit files.
+func newcomerShare(limit uint64) int { return int(min(max(64, limit/4), 1<<20)) }

@@ -87,28 +87,6 @@ func TestMemoryFull(t *testing.T) {
 	}
 }
 
-func TestPasswordQueue(t *testing.T) {
-	var q passwordQueue
-	at := func(seconds int) time.Time { return time.Unix(1000+int64(seconds), 0) }
-	read := func(seconds, want int) {
-		t.Helper()
-		if got := q.read(at(seconds)); got != time.Duration(want)*time.Second {
-			t.Errorf("at %d s: %v, want %d s", seconds, got, want)
-		}
-	}
-	read(0, 0)
-	q.enter(at(0))
-	q.enter(at(0))
-	read(3, 3) // nobody has had a turn yet
-	q.leave(at(0), at(4))
-	read(5, 4)
-	read(6, 4) // and one still waits
-	read(10, 6)
-	q.leave(at(0), at(11))
-	read(12, 11)
-	read(13, 0)
-}
-
 func TestFileRoom(t *testing.T) {
 	for limit, want := range map[uint64]struct {
 		open   int64

@@ -78,13 +78,16 @@ func (s *sink) set(b []byte) {
 func (s *sink) Pause()               {}
 func (s *sink) Resume()              {}
 func (s *sink) Close()               {}
+func (s *sink) Finish()              {}
+func (s *sink) Hold(int)             {}
+func (s *sink) Admitted()            {}
 func (s *sink) Info() *listener.Info { return &s.info }
 
 // bench is a broker whose clients are sinks.
 type bench struct {
 	b *Broker
 	w listener.Worker
-	l *listener.Config
+	l *Listener
 }
 
 func newBench(t testing.TB, change func(*Config)) *bench {
@@ -104,12 +107,12 @@ func newBench(t testing.TB, change func(*Config)) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.Close(); log.Close() })
-	return &bench{b: b, w: b.NewWorker(), l: &listener.Config{MaxConnections: -1, MaxQoS: 2, MaxTopicAlias: 10}}
+	return &bench{b: b, w: b.NewWorker(), l: &Listener{MaxConnections: -1, MaxQoS: 2, MaxTopicAlias: 10}}
 }
 
 // client is one connected client.
 func (x *bench) client(t testing.TB, id string, v packet.Version) (*sink, listener.Client) {
-	s := &sink{info: listener.Info{Remote: netip.MustParseAddrPort("127.0.0.1:1"), Listener: x.l}}
+	s := &sink{info: listener.Info{Remote: netip.MustParseAddrPort("127.0.0.1:1"), Listener: x.l.transport()}}
 	c := x.b.Accept(s)
 	if c == nil {
 		t.Fatal("refused")

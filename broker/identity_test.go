@@ -73,7 +73,7 @@ func TestProxiedIsNeverLocal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.Listeners = append(c.Listeners, &listener.Config{Address: "127.0.0.1", Port: port, MaxConnections: -1, MaxQoS: 2, ProxyFrom: []string{"127.0.0.1"}})
+		c.Listeners = append(c.Listeners, &Listener{Config: listener.Config{Address: "127.0.0.1", Port: port, ProxyFrom: []string{"127.0.0.1"}}, MaxConnections: -1, MaxQoS: 2})
 	})
 	anonymous := &packet.Connect{Version: packet.V5, CleanStart: true, ClientID: "c"}
 	for transport, name := range transports {
@@ -200,7 +200,8 @@ func TestAReloadCutsWhoIsNotAllowedAnyMore(t *testing.T) {
 		ca, crl = testbed.NewCA(t, filepath.Join(dir, "ca.pem")), filepath.Join(dir, "crl.pem")
 		server, good, bad = ca.Issue(t, filepath.Join(dir, "server"), nil), ca.Issue(t, filepath.Join(dir, "good"), nil), ca.Issue(t, filepath.Join(dir, "bad"), nil)
 		ca.Revoke(t, crl)
-		c.Listeners[2].TLS = listener.TLS{CertFile: server.CertFile, KeyFile: server.KeyFile, CAFile: ca.File, CRLFile: crl, RequireCertificate: true, IdentityAsUsername: true}
+		c.Listeners[2].TLS = listener.TLS{CertFile: server.CertFile, KeyFile: server.KeyFile, CAFile: ca.File, CRLFile: crl, RequireCertificate: true}
+		c.Listeners[2].IdentityAsUsername = true
 	}
 	for _, c := range []struct {
 		name   string
@@ -209,7 +210,7 @@ func TestAReloadCutsWhoIsNotAllowedAnyMore(t *testing.T) {
 		stays  bool // the client with the good certificate
 	}{
 		{"a certificate is revoked", certified, func(*Config) { ca.Revoke(t, crl, bad) }, true},
-		{"names from certificates are no longer taken", certified, func(c *Config) { c.Listeners[2].TLS.IdentityAsUsername = false }, false},
+		{"names from certificates are no longer taken", certified, func(c *Config) { c.Listeners[2].IdentityAsUsername = false }, false},
 		{"nothing", certified, func(*Config) {}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -120,25 +120,19 @@ func (c *connection) fetch(w *worker, all []pending) {
 	})
 }
 
-// get gets an answer that takes time, when there is a slot for it. It blocks.
+// get gets an answer that takes time, when there is a slot for it, or when it is the turn of the client's address to have a password hashed. It blocks.
 func (b *Broker) get(c *connection, l *access.Later) access.Decision {
+	if l.Computes {
+		return b.checkPassword(c, func() access.Decision { return l.Get(b.context) })
+	}
 	ctx, cancel := context.WithTimeout(b.context, b.settings.Load().ConnectTimeout)
 	defer cancel()
-	slots := b.fetching
-	began := b.now()
-	if l.Computes {
-		slots, ctx = b.hashing, b.context
-		b.strain.passwords.enter(began)
-	}
 	select {
-	case slots <- struct{}{}:
+	case b.fetching <- struct{}{}:
 	case <-ctx.Done():
 		return b.unanswered()
 	}
-	defer func() { <-slots }()
-	if l.Computes {
-		b.strain.passwords.leave(began, b.now())
-	}
+	defer func() { <-b.fetching }()
 	if c != nil && c.hasLeft() { // nobody waits for the answer any more
 		return access.Decision{Cause: cause.ConnectionLost}
 	}

@@ -31,6 +31,7 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 	previous := old.conn
 	if previous != nil {
 		b.takenOver(w, old, previous)
+		b.room.inherit(c, previous)
 	} else {
 		b.online.Add(1)
 	}
@@ -158,7 +159,7 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 
 // reportClosed reports a connection that has ended without a word from the broker. No mutex may be held.
 func (b *Broker) reportClosed(c *connection, err error) {
-	if c.quiet.Load() {
+	if c.quiet.Load() || errors.Is(err, listener.ErrCastOut) {
 		return
 	}
 	var bad *listener.Refusal

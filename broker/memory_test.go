@@ -182,7 +182,7 @@ func TestRoutesAreBounded(t *testing.T) {
 // TestAliasesAreBounded: the names behind topic aliases count, both ways, and are given back with the connection.
 func TestAliasesAreBounded(t *testing.T) {
 	x := newBench(t, func(c *Config) { c.MemoryLimit = 1 << 20 })
-	sink := &sink{info: listener.Info{Remote: netip.MustParseAddrPort("127.0.0.1:1"), Listener: x.l}}
+	sink := &sink{info: listener.Info{Remote: netip.MustParseAddrPort("127.0.0.1:1"), Listener: x.l.transport()}}
 	receiver := x.b.Accept(sink)
 	p := &packet.Connect{Version: packet.V5, CleanStart: true, ClientID: "receiver", Props: new(packet.Properties).Set(packet.TopicAliasMaximum)}
 	p.Props.TopicAliasMaximum = 65535

@@ -176,7 +176,11 @@ func (w *worker) write(c *connection) {
 	}
 	if c.closeAfter && c.out.size == 0 && !c.writing && !c.gone {
 		c.gone = true
-		c.conn.Close()
+		if c.farewell {
+			c.conn.Finish()
+		} else {
+			c.conn.Close()
+		}
 	}
 	c.settle()
 	s.mu.Unlock()

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"picket/access"
@@ -12,16 +13,28 @@ import (
 )
 
 // options are what the broker wants of its listeners.
-func (b *Broker) options(c *Config) listener.Options {
+func (b *Broker) options(c *settings) listener.Options {
 	return listener.Options{
+		Newcomers: c.newcomers, NewcomerBytes: c.memory.kinds[heldConnecting],
+		Charged: func(n int64) { b.memory.force(heldConnecting, n) },
 		Loops:   c.Loops,
 		Nagle:   !c.TCPNoDelay,
-		Page:    c.Page,
+		HTTP:    b.pages(c),
 		Opening: func(s listener.Socket) { b.log.Printf(logging.Info, "%s", s) },
 		Refused: b.refused,
 		Note: func(c *listener.Config, text string) {
 			b.log.Printf(logging.Warning, "Warning: %s: %s.", c.Source, text)
 		},
+	}
+}
+
+// pages hands the listener's HTTP requests to the program. A reload changes what answers, as it is asked anew for each configuration.
+func (b *Broker) pages(first *settings) func(*listener.Config, http.Handler) (http.Handler, error) {
+	return func(c *listener.Config, rest http.Handler) (http.Handler, error) {
+		if first.HTTP == nil {
+			return rest, nil
+		}
+		return first.HTTP(listenerOf(c), rest)
 	}
 }
 
@@ -41,7 +54,7 @@ func (b *Broker) Reload(load func() (*Config, error)) error {
 	if err != nil {
 		return err
 	}
-	changes, err := b.listeners.Update(context.Background(), c.Listeners)
+	changes, err := b.listeners.Update(context.Background(), transportsOf(c.Listeners))
 	if err != nil {
 		return err
 	}
@@ -77,11 +90,11 @@ func (b *Broker) open() {
 // recheck looks at clients again: those of removed listeners and those that would not be let in any more have to go, the others get the new rules. which chooses
 // among them, unless it is nil.
 func (b *Broker) recheck(now *settings, gone []*listener.Config, which func(*access.Client) bool) {
-	removed := make(map[*listener.Config]bool)
+	removed := make(map[*Listener]bool)
 	for _, l := range gone {
-		removed[l] = true
+		removed[listenerOf(l)] = true
 	}
-	current := make(map[string]*listener.Config)
+	current := make(map[string]*Listener)
 	for _, l := range now.Listeners {
 		current[listenerKey(l)] = l
 	}
@@ -136,7 +149,7 @@ func (b *Broker) dismiss(w *worker, c *connection, code packet.Code, id cause.ID
 }
 
 // stillCertified decides whether what a client has shown of certificates would let it in now at its listener, which is nil if nobody knows it any more.
-func (b *Broker) stillCertified(c *connection, is *access.Client, l *listener.Config) access.Decision {
+func (b *Broker) stillCertified(c *connection, is *access.Client, l *Listener) access.Decision {
 	info := c.conn.Info()
 	if err := b.listeners.Recheck(info); err != nil {
 		return access.Decision{Cause: cause.NoLongerAllowed, Text: err.Error()}
@@ -144,11 +157,11 @@ func (b *Broker) stillCertified(c *connection, is *access.Client, l *listener.Co
 	if l == nil {
 		return access.Decision{Allow: true}
 	}
-	switch takes := l.TLS.IdentityAsUsername || l.TLS.SubjectAsUsername; {
+	switch takes := l.IdentityAsUsername || l.SubjectAsUsername; {
 	case is.Certified && !takes:
 		return access.Decision{Cause: cause.NoLongerAllowed, Text: "its user name came from a certificate, which the listener takes none from any more"}
 	case takes:
-		if name, ok := certifiedName(info, &l.TLS); !ok || !is.Certified || name != is.Username {
+		if name, ok := certifiedName(info, l); !ok || !is.Certified || name != is.Username {
 			return access.Decision{Cause: cause.NoLongerAllowed, Text: "its user name is not the one in its certificate, which the listener takes it from now"}
 		}
 	}
@@ -168,9 +181,4 @@ func (b *Broker) shorten(s *Session, t *settings) {
 		s.due.expiry = at
 		b.schedule(s)
 	}
-}
-
-// listenerKey names the socket of a listener, the same before and after a reload.
-func listenerKey(l *listener.Config) string {
-	return l.Path + "|" + l.Address + "|" + l.Interface + "|" + l.Domain + "|" + itoa(l.Port)
 }

@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"picket/cause"
 	"picket/packet"
@@ -18,12 +19,13 @@ const (
 
 // room is what connections are counted against.
 type room struct {
-	mu     sync.Mutex
-	open   int64 // connections that have a place
-	turned int   // connections without one that are about to be told so
-	second uint32
-	told   int // in that second
-	unsaid int // closed without a line in the log
+	mu      sync.Mutex
+	open    int64 // clients that have a place
+	sockets int64 // connections that the broker knows of, with a place or without
+	turned  int   // connections without one that are about to be told so
+	second  uint32
+	told    int // in that second
+	unsaid  int // closed without a line in the log
 }
 
 // fileRoom is how many connections may be open when the process may open limit files, and how many more may be about to be told that there is
@@ -34,22 +36,16 @@ func fileRoom(limit uint64) (open int64, turned int) {
 	return n - max(24, n/32) - int64(turned), turned
 }
 
-// enter gives a connection a place, or says which limit is reached.
+// enter gives a client a place, or says which limit is reached. Connections without CONNECT have none: they are bounded by the listener's
+// account of newcomers, and a silent one keeps no client out.
 func (b *Broker) enter(c *connection) (full string, ok bool) {
 	t := b.settings.Load()
 	r := &b.room
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	peers := t.connections[c.from] // nil: a reload is under way and has just replaced the listener
-	switch limit := int64(c.from.MaxConnections); {
-	case peers != nil && limit >= 0 && peers.Load() >= limit:
-		return fmt.Sprintf("max_connections (%d) of this listener is reached", limit), false
-	case t.GlobalMaxConnections > 0 && r.open >= int64(t.GlobalMaxConnections):
-		return fmt.Sprintf("global_max_connections (%d) is reached", t.GlobalMaxConnections), false
-	case !t.Mosquitto && r.open >= t.fileRoom:
-		return fmt.Sprintf("the system lets the broker open no more files than for %d connections (ulimit -n, LimitNOFILE=)", t.fileRoom), false
-	case !t.Mosquitto && b.strain.memoryFull.Load():
-		return fmt.Sprintf("memory_limit (%d bytes) is reached", t.MemoryLimit), false
+	if full := b.fullLocked(c, t, peers); full != "" {
+		return full, false
 	}
 	r.open++
 	if peers != nil {
@@ -60,11 +56,35 @@ func (b *Broker) enter(c *connection) (full string, ok bool) {
 	return "", true
 }
 
+// full says which limit is reached, if any.
+func (b *Broker) full(c *connection) string {
+	t := b.settings.Load()
+	b.room.mu.Lock()
+	defer b.room.mu.Unlock()
+	return b.fullLocked(c, t, t.connections[c.from])
+}
+
+func (b *Broker) fullLocked(c *connection, t *settings, peers *atomic.Int64) string {
+	r := &b.room
+	switch limit := int64(c.from.MaxConnections); {
+	case peers != nil && limit >= 0 && peers.Load() >= limit:
+		return fmt.Sprintf("max_connections (%d) of this listener is reached", limit)
+	case t.GlobalMaxConnections > 0 && r.open >= int64(t.GlobalMaxConnections):
+		return fmt.Sprintf("global_max_connections (%d) is reached", t.GlobalMaxConnections)
+	case !t.Mosquitto && r.open >= t.fileRoom:
+		return fmt.Sprintf("the system lets the broker open no more files than for %d connections (ulimit -n, LimitNOFILE=)", t.fileRoom)
+	case !t.Mosquitto && b.strain.memoryFull.Load():
+		return fmt.Sprintf("memory_limit (%d bytes) is reached", t.MemoryLimit)
+	}
+	return ""
+}
+
 // leave gives a connection's place back.
 func (b *Broker) leave(c *connection) {
 	r := &b.room
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.sockets--
 	if c.turned {
 		r.turned--
 	}
@@ -77,9 +97,10 @@ func (b *Broker) leave(c *connection) {
 	c.turned, c.placed, c.peers = false, false, nil
 }
 
-// welcome gives a new connection a place or lets it stay to be told why there is none. mosquitto closes it at once.
+// welcome lets a new connection stay if there is a place, or else to be told why there is none. mosquitto closes it at once.
 func (b *Broker) welcome(c *connection) bool {
-	if _, ok := b.enter(c); ok {
+	if b.full(c) == "" {
+		b.room.arrived()
 		return true
 	}
 	if b.settings.Load().Mosquitto {
@@ -90,7 +111,14 @@ func (b *Broker) welcome(c *connection) bool {
 		b.report(incident{cause: cause.ServerFull}, "") // [Broker.measure] says in the log how many it was
 		return false
 	}
+	b.room.arrived()
 	return true
+}
+
+func (r *room) arrived() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sockets++
 }
 
 // turn lets a connection stay to be told that there is no room, if that can be had.
@@ -115,24 +143,71 @@ func (r *room) take() (open int64, unsaid int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	unsaid, r.unsaid = r.unsaid, 0
-	return r.open, unsaid
+	return r.sockets, unsaid
 }
 
-// closedTo says why a CONNECT is refused whoever sent it: the broker is in maintenance, full or overloaded; nil if it is not.
+// takePlace gives a connection a place that has none yet and whose client has proved who it is. Where there is no room the client may still take the
+// place of its own earlier connection, which it is about to take over: often that is one whose network has gone without a word. That is looked
+// at only now, so that a stranger learns nothing of who is connected.
+func (b *Broker) takePlace(c *connection, id string) *refusal {
+	full, ok := b.enter(c)
+	if ok {
+		b.room.unturn(c)
+		return nil
+	}
+	if b.hasPlace(id, c.from) {
+		return nil // claim hands it over
+	}
+	return &refusal{code: packet.QuotaExceeded, id: cause.ServerFull, text: full, told: true}
+}
+
+// hasPlace tells whether the client of that identifier has a place at a listener.
+func (b *Broker) hasPlace(id string, at *Listener) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.sessions[id]
+	if s == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn == nil {
+		return false
+	}
+	b.room.mu.Lock()
+	defer b.room.mu.Unlock()
+	return s.conn.placed && listenerKey(s.conn.from) == listenerKey(at)
+}
+
+// inherit hands the place of a connection to the one that takes its session over.
+func (r *room) inherit(c, from *connection) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c.placed || !from.placed {
+		return
+	}
+	c.placed, c.peers, from.placed, from.peers = true, from.peers, false, nil
+	if c.turned {
+		c.turned = false
+		r.turned--
+	}
+}
+
+// unturn is for a connection that was to be told that there is no room, and has got a place.
+func (r *room) unturn(c *connection) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c.turned {
+		c.turned = false
+		r.turned--
+	}
+}
+
+// closedTo says why a CONNECT is refused whoever sent it: the broker is in maintenance or overloaded; nil if it is not.
 func (b *Broker) closedTo(c *connection) *refusal {
 	if m := b.maintained.Load(); m != nil && !m.admits(c) {
 		r := m.refusal(false)
 		return &r
-	}
-	if c.turned {
-		full, ok := b.enter(c)
-		if !ok {
-			return &refusal{code: packet.QuotaExceeded, id: cause.ServerFull, text: full, told: true}
-		}
-		b.room.mu.Lock() // somebody has left meanwhile
-		b.room.turned--
-		c.turned = false
-		b.room.mu.Unlock()
 	}
 	if short := b.strain.refusing(); short != "" && !c.local && !b.settings.Load().Mosquitto {
 		return &refusal{code: packet.ServerBusy, id: cause.Overloaded, text: short, told: true}

@@ -123,7 +123,7 @@ func (x *bench) send(t *testing.T, name string, qos byte, from, to int) {
 }
 
 func listenerInfo(x *bench) listener.Info {
-	return listener.Info{Remote: netip.MustParseAddrPort("127.0.0.1:1"), Listener: x.l}
+	return listener.Info{Remote: netip.MustParseAddrPort("127.0.0.1:1"), Listener: x.l.transport()}
 }
 
 // withStores runs a test without a store and with one.

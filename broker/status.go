@@ -8,7 +8,6 @@ import (
 
 	"picket/access"
 	"picket/cause"
-	"picket/listener"
 	"picket/store"
 )
 
@@ -34,7 +33,7 @@ type StoreStatus struct {
 
 // ListenerStatus is a listener and how busy it is.
 type ListenerStatus struct {
-	Config      *listener.Config
+	Config      *Listener
 	Addrs       []netip.AddrPort // empty for a Unix socket
 	Connections int64
 	Anonymous   access.Anonymous // who needs no password
@@ -47,7 +46,7 @@ func (b *Broker) Status() Status {
 	t := b.settings.Load()
 	s := Status{Started: b.started, Retained: b.retained.len(), Waiting: b.queued.Used() + b.memory.of(heldOutput), Load: b.Load(), GlobalMax: t.GlobalMaxConnections}
 	b.room.mu.Lock()
-	s.Load.Connections = b.room.open
+	s.Load.Connections = b.room.sockets
 	b.room.mu.Unlock()
 	b.mu.Lock()
 	s.Sessions = int64(len(b.sessions))
@@ -64,9 +63,9 @@ func (b *Broker) Status() Status {
 	for _, l := range t.Listeners {
 		rules := t.policies[l.Security].Config()
 		one := ListenerStatus{Config: l, Connections: t.connections[l].Load(), Anonymous: rules.Anonymous, Limited: rules.ACLFile != "",
-			Page: t.Page != nil && l.ServesPage()}
+			Page: t.HTTP != nil && l.ServesPage()}
 		for _, k := range sockets {
-			if k.Listener == l && k.Addr.IsValid() {
+			if k.Listener == &l.Config && k.Addr.IsValid() {
 				one.Addrs = append(one.Addrs, k.Addr)
 			}
 		}

@@ -91,7 +91,7 @@ type peer struct {
 
 func (x *bench) connect(t *testing.T, v packet.Version, p *packet.Connect) *peer {
 	t.Helper()
-	s := &sink{info: listener.Info{Listener: x.l}, keep: true}
+	s := &sink{info: listener.Info{Listener: x.l.transport()}, keep: true}
 	c := x.b.Accept(s)
 	if c == nil {
 		t.Fatal("refused")

@@ -40,7 +40,6 @@ const (
 type strain struct {
 	memoryFull atomic.Bool // memory_limit is reached
 	refuse     atomic.Pointer[string]
-	passwords  passwordQueue
 
 	mu                     sync.Mutex
 	load                   Load
@@ -52,47 +51,6 @@ func (s *strain) init() {
 	s.memory = gauge{high: memoryHigh, low: memoryLow, rise: strainRise, fall: strainFall}
 	s.files = gauge{high: fileHigh, low: fileLow, rise: 1, fall: strainFall}
 	s.at = gauge{high: memoryFull, low: memoryRoomy, rise: 1, fall: 1}
-}
-
-// passwordQueue measures how long CONNECTs wait for their passwords to be checked.
-type passwordQueue struct {
-	mu            sync.Mutex
-	waiting       int
-	since         time.Time     // when the last one had its turn, or when the first began to wait
-	last, longest time.Duration // waits: of the one who had its turn last, and the longest since the last reading
-}
-
-// enter begins a wait.
-func (q *passwordQueue) enter(now time.Time) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.waiting == 0 {
-		q.since = now
-	}
-	q.waiting++
-}
-
-// leave ends a wait that began at a time.
-func (q *passwordQueue) leave(began, now time.Time) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.waiting--
-	q.since, q.last = now, now.Sub(began)
-	q.longest = max(q.longest, q.last)
-}
-
-// read returns the longest wait since the last reading. While somebody waits it is no less than the last known one: with few and slow
-// turns there are seconds in which nobody has one.
-func (q *passwordQueue) read(now time.Time) time.Duration {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	d := q.longest
-	q.longest = 0
-	if q.waiting > 0 {
-		return max(d, q.last, now.Sub(q.since))
-	}
-	q.last = 0
-	return d
 }
 
 // refusing says why new clients are refused, for their reason string; empty when they are not. Without processor or memory to spare another
@@ -175,7 +133,7 @@ func (b *Broker) measure() {
 		}
 		overslept := time.Since(began) - time.Second
 		t := b.settings.Load()
-		l := Load{Lag: max(overslept, b.listeners.Lag()), PasswordWait: b.strain.passwords.read(time.Now()), ConnectionLimit: t.fileRoom}
+		l := Load{Lag: max(overslept, b.listeners.Lag()), PasswordWait: b.passwords.read(b.now()), ConnectionLimit: t.fileRoom}
 		limited := t.MemoryLimit > 0
 		if l.Memory, l.MemoryLimit = processMemory(), t.machineMemory; limited {
 			l.Memory, l.MemoryLimit = liveMemory(), t.MemoryLimit

@@ -52,7 +52,11 @@ func (b *Broker) refused(r listener.Refusal) {
 	if r.Remote.IsValid() {
 		from = r.Remote.Addr().Unmap().String()
 	}
-	b.report(incident{cause: r.Cause}, "Client connection from %s failed: %s.", from, r.Text)
+	i := incident{cause: r.Cause}
+	if r.Cause == cause.ConnectFlood {
+		i.limit = &b.floodLine
+	}
+	b.report(i, "Client connection from %s failed: %s.", from, r.Text)
 }
 
 // noteAttempt keeps what the client of a connection did wrong.

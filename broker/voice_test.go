@@ -106,7 +106,7 @@ func newSpeaking(t *testing.T, changes ...func(*Config)) *speaking {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l := &listener.Config{Address: "127.0.0.1", Port: port, MaxConnections: -1, MaxQoS: 2, Source: "here"}
+		l := &Listener{Config: listener.Config{Address: "127.0.0.1", Port: port, Source: "here"}, MaxConnections: -1, MaxQoS: 2}
 		if i%2 == 1 {
 			l.Protocol = listener.WebSocket
 		}
@@ -132,7 +132,7 @@ func newSpeaking(t *testing.T, changes ...func(*Config)) *speaking {
 // address is where the listener of a transport is.
 func (x *speaking) address(transport int) string {
 	for _, s := range x.b.listeners.Sockets() {
-		if s.Listener == x.b.settings.Load().Listeners[transport] {
+		if s.Listener == &x.b.settings.Load().Listeners[transport].Config {
 			return s.Addr.String()
 		}
 	}
@@ -268,7 +268,7 @@ func until(t *testing.T, there func() bool) {
 func (b *Broker) openConnections() int64 {
 	b.room.mu.Lock()
 	defer b.room.mu.Unlock()
-	return b.room.open
+	return b.room.sockets
 }
 
 // A refusal is said once: by one line in the log, one reason string, one count in the counters and in $SYS, all of one cause.

@@ -82,7 +82,6 @@ const (
 	MTUBlackhole               ID = "mtu-blackhole"
 	MaxConnections             ID = "max-connections"
 	FDLimit                    ID = "fd-limit"
-	HandshakeLimit             ID = "handshake-limit"
 	ConnectFlood               ID = "connect-flood"
 	RateLimitOrBan             ID = "rate-limit-or-ban"
 )

@@ -256,28 +256,15 @@ var tcpCauses = []Cause{
 		},
 	},
 	{
-		ID: HandshakeLimit, Severity: Warning, Stage: TCP,
-		Title: Text{"too many connections are in the middle of their handshake", "正在握手的连接过多"},
-		Explain: Text{
-			"{limit} connections have not finished their PROXY header, TLS handshake or WebSocket upgrade, and the one from {address} is closed at once so that memory stays bounded. Many slow or hostile clients, or all clients coming back together over TLS, bring it about.",
-			"有 {limit} 个连接尚未完成 PROXY 头、TLS 握手或 WebSocket 升级，为限制内存，来自 {address} 的新连接立即关闭。大量缓慢或恶意的客户端，或所有客户端同时经 TLS 重连，都会造成这种情况。",
-		},
-		Remedy: Text{
-			"It passes by itself after a reconnect storm. If it stays, look for the addresses in the log and shut them out in the firewall.",
-			"重连风暴过后会自行恢复。如果一直持续，查看日志中的地址，并在防火墙上拦截。",
-		},
-		ConsequenceOf: []ID{OverloadOrStorm, ConnectFlood},
-	},
-	{
 		ID: ConnectFlood, Severity: Warning, Stage: TCP,
-		Title: Text{"one address opens connections faster than allowed", "同一地址建立连接过快"},
+		Title: Text{"too many connections are open and have not logged in", "未登录的连接过多"},
 		Explain: Text{
-			"{address} has more than {limit} connections that have not logged in, or opens them faster than the broker takes from one address. The newest are closed, so that the others get through.",
-			"{address} 未登录的连接超过 {limit} 个，或建立连接的速度超过单一地址的上限。最新的连接会被关闭，以保证其他客户端能进来。",
+			"Connections that are no clients yet (silent, in the middle of a TLS handshake, an HTTP request or a CONNECT, or waiting for their password to be checked) may take a quarter of the open files and a bounded part of the memory together. Beyond that the address that takes the most of it, here {address}, loses its oldest connection; other addresses lose nothing.",
+			"尚未成为客户端的连接（不发数据、正在 TLS 握手、正在发 HTTP 请求或 CONNECT、或等待密码校验）合计最多占用四分之一的文件描述符和限定的内存。超出后，占用最多的地址（这里是 {address}）最早建立的连接会被关闭，其他地址不受影响。",
 		},
 		Remedy: Text{
-			"If it is a program of yours, let it wait between attempts. If many devices share this address (NAT), raise the limit.",
-			"如果是自己的程序，请加大重试间隔；如果多台设备共用该地址（NAT），请调高上限。",
+			"It passes by itself after a reconnect storm. If a program of yours opens the connections, let it wait between attempts and close what it does not use. If they are hostile, shut the address out in the firewall. If many devices share the address behind a proxy, let the proxy send a PROXY header (`proxy_from`), so that each is charged to its own.",
+			"重连风暴过后会自行恢复。如果是自己的程序，请加大重试间隔并关闭不用的连接；如果是恶意连接，请在防火墙上拦截该地址。如果许多设备经同一代理而来，请让代理发送 PROXY 头（`proxy_from`），这样各设备按自己的地址计算。",
 		},
 	},
 	{

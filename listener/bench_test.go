@@ -136,7 +136,7 @@ type discarding struct{ *echo }
 
 type nothing struct{}
 
-func (discarding) Accept(Conn) Client              { return nothing{} }
+func (discarding) Accept(c Conn) Client            { c.Admitted(); return nothing{} }
 func (nothing) Read(_ Worker, b []byte) (int, int) { return len(b), 0 }
 func (nothing) Writable(Worker)                    {}
 func (nothing) Closed(Worker, error)               {}

@@ -1,5 +1,7 @@
 package listener
 
+import "time"
+
 // Protocol says what a listener speaks.
 type Protocol byte
 
@@ -19,30 +21,32 @@ type Config struct {
 	Path      string // Unix socket path
 	Protocol  Protocol
 
-	MaxConnections int  // -1: no limit
-	MaxQoS         byte // 0..2
-	MaxTopicAlias  uint16
-	MountPoint     string
-	HTTPDir        string // files served over HTTP on a WebSocket listener
-	NoPage         bool   // no phone's page is served (phone_page false)
-	HeadersSize    int    // bytes of HTTP headers a WebSocket client may send (websockets_headers_size); 0: the listener's own limit
+	HeadersSize int // bytes of HTTP headers a WebSocket client may send (websockets_headers_size); 0: the listener's own limit
 
-	UseUsernameAsClientID bool
-	TLS                   TLS
+	TLS TLS
 
 	// ProxyFrom lists the networks (CIDR or addresses) whose PROXY protocol v1/v2 header is believed and required.
 	// Empty: a PROXY header is a protocol error with a cause of its own.
 	ProxyFrom []string
 
+	// OpeningLimit bounds the time from accepting a connection until its transport is ready: PROXY header, TLS handshake, WebSocket upgrade, and on an
+	// auto port the first bytes. 0: 10 s, as a phone on a bad network needs about four round trips of up to two seconds each.
+	OpeningLimit time.Duration
+
 	// Source of the configuration, "FILE:LINE", for errors and logs.
 	Source string
 
-	// Security is the index in broker.Config.Security of the rules for this listener's clients (0 unless per_listener_settings).
-	Security int
+	// Owner is what the caller keeps beside the configuration and wants to find again at [Info.Listener]: the package does not look at it.
+	Owner any
 }
 
-// ServesPage tells whether the phone's page is served on the listener by a program that has it.
-func (c *Config) ServesPage() bool { return c.Protocol != MQTT && !c.NoPage && c.HTTPDir == "" }
+// openingLimit is OpeningLimit or its default.
+func (c *Config) openingLimit() time.Duration {
+	if c.OpeningLimit > 0 {
+		return c.OpeningLimit
+	}
+	return 10 * time.Second
+}
 
 // TLS is the TLS part of a listener; it is on when CertFile is set.
 type TLS struct {
@@ -53,8 +57,6 @@ type TLS struct {
 	MinVersion         uint16   // tls.VersionTLS12 (default) or 13
 	Ciphers            []string // OpenSSL names as given, checked by mosqconf; empty: Go's default
 	CiphersTLS13       []string
-	IdentityAsUsername bool  // use_identity_as_username: certificate CN
-	SubjectAsUsername  bool  // use_subject_as_username: RFC 2253 subject
 	SNI                []SNI // further certificates, chosen by server name
 }
 

@@ -8,6 +8,7 @@ package listener
 import (
 	"crypto/tls"
 	"net/netip"
+	"time"
 )
 
 // Handler is the core that a listener feeds.
@@ -51,6 +52,13 @@ type Conn interface {
 	// Pause stops calls of Client.Read (the peer is slowed by TCP); Resume, callable from any goroutine, presents at once what was left.
 	Pause()
 	Resume()
+	// Hold tells how many bytes the core keeps of what the connection has sent. They are charged to its address until it is admitted. Any goroutine.
+	Hold(bytes int)
+	// Admitted says that the connection is a client's from now on, and not one of those that are closed when there are too many. Any goroutine.
+	Admitted()
+	// Finish ends the connection as Close does, but leaves the peer time to read what was written last: the sending side is shut down, and what
+	// still arrives is thrown away, for [lingerTime] and [lingerBytes] at the most.
+	Finish()
 	// Close ends the connection without waiting. Safe from any goroutine and more than once. Client.Closed follows, on the connection's own worker.
 	Close()
 	Info() *Info
@@ -63,6 +71,7 @@ type Info struct {
 	Listener *Config
 	Protocol Protocol             // what is spoken on top: MQTT or WebSocket
 	TLS      *tls.ConnectionState // nil without TLS
+	Since    time.Time            // when the system accepted the connection; zero once it is admitted
 	ProxyTLS *ProxyTLS            // what a trusted proxy said about its own TLS connection (PROXY v2), empty if nothing; nil without a PROXY header
 
 	// Forwarded: a WebSocket request came through an HTTP proxy that says so, and Remote is the proxy's address.

@@ -181,9 +181,12 @@ func (d *door) accept(l *loop, mark int32) {
 	}
 }
 
-// full closes a connection for which there is no descriptor: left in the queue, it would wait for nothing, and keep the
-// loop awake.
+// full makes room where there is no descriptor for a connection: a newcomer has to go. Without one the connection is closed: left in the queue,
+// it would wait for nothing, and keep the loop awake.
 func (d *door) full(l *loop, k *socket, cause error) {
+	if l.set.newcomers.evictOne() {
+		return
+	}
 	var remote netip.AddrPort
 	fd := -1
 	if d.reserve >= 0 {
@@ -243,10 +246,10 @@ func (d *door) welcome(l *loop, k *socket, fd int, sa unix.Sockaddr) {
 			local = addrPort(sa)
 		}
 	}
-	at := set.endpoint(local)
+	at, since := set.endpoint(local), time.Now()
 	if !set.direct() {
 		f := os.NewFile(uintptr(fd), "")
-		l.set.streams.fromFile(f, at, remote, prelude{})
+		l.set.streams.fromFile(f, at, remote, prelude{since: since})
 		return
 	}
 	target := l
@@ -257,6 +260,9 @@ func (d *door) welcome(l *loop, k *socket, fd int, sa unix.Sockaddr) {
 	}
 	target.load.Add(1)
 	c := &plain{loop: target, at: at, remote: remote, fd: int32(fd), slot: -1, stage: stageFresh}
+	o := &opening{newcomer: newcomer{conn: c, since: since, base: plainCost}}
+	c.first.Store(o)
+	l.set.newcomers.enter(&o.newcomer, remote)
 	if proxied := set.proxied(remote); proxied || set.cfg.Protocol == Auto {
 		c.wait(proxied)
 	} else if c.client = l.set.accept(k.server, c); c.client == nil {

@@ -17,12 +17,13 @@ import (
 // everywhere, four bytes of length, then as many bytes. It keeps to the
 // contract as the broker does: output is written at Flush, what is not taken waits for Writable.
 type echo struct {
-	t        testing.TB
-	refuse   atomic.Bool
-	accepted chan *echoClient // if not nil, gets each client
-	open     atomic.Int64     // clients accepted and not closed
-	total    atomic.Int64
-	workers  atomic.Int64
+	strangers bool // connections stay newcomers
+	t         testing.TB
+	refuse    atomic.Bool
+	accepted  chan *echoClient // if not nil, gets each client
+	open      atomic.Int64     // clients accepted and not closed
+	total     atomic.Int64
+	workers   atomic.Int64
 }
 
 func newEcho(t testing.TB) *echo { return &echo{t: t, accepted: make(chan *echoClient, 10000)} }
@@ -44,6 +45,9 @@ func (e *echo) Accept(c Conn) Client {
 	}
 	e.open.Add(1)
 	e.total.Add(1)
+	if !e.strangers {
+		c.Admitted()
+	}
 	k := &echoClient{core: e, conn: c, closed: make(chan error, 1)}
 	select {
 	case e.accepted <- k:
@@ -212,7 +216,7 @@ func opened(t testing.TB, h Handler, opt Options, cfgs ...*Config) *Set {
 	return s
 }
 
-func loopback() *Config { return &Config{Address: "127.0.0.1", MaxConnections: -1, MaxQoS: 2} }
+func loopback() *Config { return &Config{Address: "127.0.0.1"} }
 
 func addrOf(t testing.TB, s *Set) netip.AddrPort {
 	t.Helper()

@@ -43,6 +43,8 @@ func (f *goroutineFront) accept(k *socket) {
 		case err == nil:
 		case errors.Is(err, net.ErrClosed):
 			return
+		case (errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)) && f.set.newcomers.evictOne():
+			continue
 		default:
 			if now := time.Now(); now.Sub(said) >= time.Second {
 				said = now

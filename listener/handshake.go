@@ -20,7 +20,8 @@ const maxConnect = 4 << 10
 func (c *stream) open(p prelude) bool {
 	c.early = p.bytes
 	c.info.ProxyTLS = p.proxyTLS
-	c.wire.nc.SetDeadline(time.Now().Add(c.streams.set.opt.OpeningLimit))
+	c.info.Since = p.since
+	c.wire.nc.SetDeadline(p.since.Add(c.at.cfg.openingLimit()))
 	if !p.proxied && c.at.proxied(c.info.Remote) && !c.openProxy() {
 		return false
 	}
@@ -83,6 +84,7 @@ func (c *stream) more() error {
 	n, err := c.top().Read(b[:])
 	if n > 0 {
 		c.early = append(c.early, b[:n]...)
+		c.charge(cap(c.early))
 		return nil
 	}
 	return err
@@ -107,7 +109,7 @@ func (c *stream) lost(err error, what string) {
 	switch {
 	case errors.Is(err, net.ErrClosed): // by Set.Close
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		c.refuse(cause.ConnectTimeout, fmt.Sprintf("%s within %v", what, c.streams.set.opt.OpeningLimit))
+		c.refuse(cause.ConnectTimeout, fmt.Sprintf("%s within %v", what, c.at.cfg.openingLimit()))
 	case len(c.early) > 0:
 		c.refuse(cause.UnknownProtocol, "the connection ended after its first bytes")
 	}
@@ -129,6 +131,7 @@ func (c *stream) openProxy() bool {
 			c.early = c.early[h.size:]
 			if h.remote.IsValid() {
 				c.info.Remote, c.info.Local = h.remote, h.local
+				c.streams.set.newcomers.move(c.opening.Load(), h.remote)
 			}
 			c.info.ProxyTLS = h.tls
 			return true
@@ -147,26 +150,34 @@ func (c *stream) openTLS() bool {
 		cfg = c.at.tls // TLS has just been turned off
 	}
 	c.wire.fed, c.early = c.early, nil
+	var last alertRecord
+	c.wire.last = &last
 	conn := tls.Server(c.wire, cfg)
-	if err := conn.Handshake(); err != nil {
-		id, text := tlsCause(err), err.Error()
+	err := conn.Handshake()
+	c.wire.last = nil
+	if err != nil {
+		id, text := tlsCause(err, &last)
 		switch {
 		case errors.Is(err, net.ErrClosed): // by Set.Close
 			return false
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			text = fmt.Sprintf("TLS handshake not finished within %v", c.streams.set.opt.OpeningLimit)
-		case errors.Is(err, io.EOF):
+			text = fmt.Sprintf("TLS handshake not finished within %v", c.at.cfg.openingLimit())
+		case errors.Is(err, io.EOF) && id == cause.TLSHandshakeFailed:
 			text = "the client closed the connection during the TLS handshake; often it does not trust the certificate"
 		}
 		c.refuse(id, text)
+		c.polite.Store(true) // the alert says why
 		return false
 	}
 	c.tls = conn
 	return true
 }
 
-// refuse reports why the connection ends here.
+// refuse reports why the connection ends here, unless that has been reported.
 func (c *stream) refuse(id cause.ID, text string) *Refusal {
+	if c.castOutAlready() {
+		return ErrCastOut
+	}
 	r := &Refusal{c.info.Remote, c.at.cfg, id, text, c.client != nil}
 	c.streams.set.refuse(r)
 	return r
@@ -180,6 +191,7 @@ func (c *stream) mismatched(kind opener) {
 	}
 	if len(m.answer) > 0 {
 		_, _ = c.top().Write(m.answer)
+		c.polite.Store(true)
 	}
 	c.refuse(m.cause, m.text)
 }

@@ -5,13 +5,10 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"io/fs"
 	"log"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
-	"path"
 	"strings"
 	"sync"
 	"time"
@@ -34,21 +31,17 @@ const (
 // streamKey is the key of the stream in a request's context.
 type streamKey struct{}
 
-// newHTTP makes the HTTP side of a listener: the upgrade to WebSocket, and files if there is a directory, else the phone's page. Any path can be
+// newHTTP makes the HTTP side of a listener: the upgrade to WebSocket, and what [Options.HTTP] answers all other requests with. Any path can be
 // upgraded, from any origin, as with mosquitto: who a client is, MQTT finds out.
 func newHTTP(c *Config, opt *Options) (*http.Server, error) {
-	var files fs.FS
-	if c.HTTPDir != "" {
-		// A root does not follow links to the outside.
-		root, err := os.OpenRoot(c.HTTPDir)
+	rest := http.HandlerFunc(explainPort)
+	pages := http.Handler(rest)
+	if opt.HTTP != nil {
+		h, err := opt.HTTP(c, rest)
 		if err != nil {
-			return nil, fmt.Errorf("http_dir: %w", err)
+			return nil, err
 		}
-		files = root.FS()
-	}
-	page := opt.Page
-	if !c.ServesPage() {
-		page = nil
+		pages = h
 	}
 	limit := c.HeadersSize
 	if limit <= 0 {
@@ -61,21 +54,17 @@ func newHTTP(c *Config, opt *Options) (*http.Server, error) {
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			c := r.Context().Value(streamKey{}).(*stream)
 			c.requested = true
-			switch {
-			case upgrades(r):
+			if upgrades(r) {
 				c.upgrade(w, r)
-			case files != nil:
-				serveFile(w, r, files)
-			case page != nil && page(w, r):
-			default:
-				c.explain(w)
+			} else {
+				pages.ServeHTTP(w, r)
 			}
 		}),
 		ConnContext: func(ctx context.Context, nc net.Conn) context.Context {
 			return context.WithValue(ctx, streamKey{}, nc.(*httpConn).stream)
 		},
-		ReadHeaderTimeout: opt.OpeningLimit,
-		ReadTimeout:       opt.OpeningLimit,
+		ReadHeaderTimeout: c.openingLimit(),
+		ReadTimeout:       c.openingLimit(),
 		WriteTimeout:      httpWrite,
 		IdleTimeout:       httpIdle,
 		MaxHeaderBytes:    limit,
@@ -89,36 +78,14 @@ func upgrades(r *http.Request) bool {
 		r.Header.Get("Sec-WebSocket-Key") != ""
 }
 
-// serveFile serves a file of http_dir. Directories are not listed.
-func serveFile(w http.ResponseWriter, r *http.Request, files fs.FS) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
-		http.Error(w, "Only GET and HEAD are served here.", http.StatusMethodNotAllowed)
-		return
-	}
-	name := strings.TrimPrefix(path.Clean("/"+r.URL.Path), "/")
-	if name == "" {
-		name = "."
-	}
-	st, err := fs.Stat(files, name)
-	if err == nil && st.IsDir() {
-		_, err = fs.Stat(files, path.Join(name, "index.html"))
-	}
-	if err != nil { // also when a link leads to the outside
-		http.NotFound(w, r)
-		return
-	}
-	http.FileServerFS(files).ServeHTTP(w, r)
-}
-
-// explain tells a person with a browser what this port is.
-func (c *stream) explain(w http.ResponseWriter) {
+// explainPort tells a person with a browser what this port is.
+func explainPort(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Upgrade", "websocket")
 	w.Header().Set("Connection", "close")
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(http.StatusUpgradeRequired)
 	scheme := "ws"
-	if c.tls != nil {
+	if c, ok := r.Context().Value(streamKey{}).(*stream); ok && c.tls != nil {
 		scheme = "wss"
 	}
 	fmt.Fprintf(w, "This port speaks MQTT over WebSocket. Connect an MQTT client with %s://, any path, subprotocol \"mqtt\".\n", scheme)
@@ -141,7 +108,7 @@ func (c *stream) upgrade(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor == 1 {
 		r.ProtoMinor = 1 // nginx without proxy_http_version 1.1 hands the request on in HTTP/1.0, and the answer back: as mosquitto does, we take it
 	}
-	up := ws.HTTPUpgrader{Timeout: c.streams.set.opt.OpeningLimit, Protocol: isMQTT}
+	up := ws.HTTPUpgrader{Timeout: c.at.cfg.openingLimit(), Protocol: isMQTT}
 	conn, rw, _, err := up.Upgrade(r, w)
 	if conn != nil {
 		defer conn.Close() // serveHTTP goes on
@@ -208,7 +175,7 @@ func (c *stream) serveHTTP() bool {
 		return true
 	}
 	if !c.requested {
-		c.refuse(cause.WSUpgradeInvalid, fmt.Sprintf("not a valid HTTP request, or not a whole one within %v", c.streams.set.opt.OpeningLimit))
+		c.refuse(cause.WSUpgradeInvalid, fmt.Sprintf("not a valid HTTP request, or not a whole one within %v", c.at.cfg.openingLimit()))
 	}
 	return false
 }

@@ -48,10 +48,11 @@ type loop struct {
 	// door is what is needed to accept; only the first loop has listening sockets.
 	door door
 
-	mu    sync.Mutex
-	tasks []task
-	spare []task // the tasks done last, to be filled again
-	over  bool   // no more tasks are taken, the descriptors are closed
+	mu       sync.Mutex
+	tasks    []task
+	spare    []task // the tasks done last, to be filled again
+	stopping bool   // nothing lingers any more; only the loop's goroutine
+	over     bool   // no more tasks are taken, the descriptors are closed
 
 	stopped chan struct{} // closed when run has returned
 
@@ -215,7 +216,7 @@ func (l *loop) work() (stop bool) {
 			t.conn.resumed()
 		case taskClose:
 			if t.conn.slot >= 0 { // else add will see that it is closing
-				t.conn.end(nil)
+				t.conn.end(t.conn.asked())
 			}
 		case taskDo:
 			t.do(l)
@@ -249,7 +250,7 @@ func (l *loop) add(c *plain) {
 	case err != nil:
 		c.end(fmt.Errorf("epoll_ctl: %w", err))
 	case c.closing.Load():
-		c.end(nil)
+		c.end(c.asked())
 	case len(c.in.left) > 0:
 		c.present(c.in.left)
 	}
@@ -260,7 +261,9 @@ func (l *loop) bury() {
 	for i := 0; i < len(l.dead); i++ { // Closed may end others
 		d := l.dead[i]
 		l.dead[i] = ended{}
-		d.conn.shut(d.err)
+		if !d.conn.shut(d.err) {
+			continue
+		}
 		l.slots[d.conn.slot] = nil
 		l.free = append(l.free, d.conn.slot)
 		l.load.Add(-1)
@@ -270,6 +273,7 @@ func (l *loop) bury() {
 
 // stop ends all connections and gives everything back.
 func (l *loop) stop() {
+	l.stopping = true
 	for _, c := range l.slots {
 		if c != nil {
 			c.end(nil)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"time"
 
 	"picket/cause"
 )
@@ -23,14 +22,18 @@ type Options struct {
 	// would only add up to 40 ms.
 	Nagle bool
 
-	// OpeningLimit bounds the time from accepting a connection until its transport is ready: PROXY header, TLS handshake,
-	// WebSocket upgrade, and on an auto port the first bytes. 0: 10 s, as a phone on a bad network needs about four round
-	// trips of up to two seconds each.
-	OpeningLimit time.Duration
+	// Newcomers and NewcomerBytes bound the connections that are no clients: how many there may be, and what they may cost together. 0: 4096, and 64 MiB.
+	// What they cost is charged to their addresses, and it is the address that costs the most that loses its oldest connection. See [Set.SetNewcomers].
+	Newcomers     int
+	NewcomerBytes int64
 
-	// Page serves the phone's page over HTTP on listeners that speak WebSocket, unless they have files of their own (http_dir) or do not want
-	// it. It reports false when the request's path is none of its own. It may be nil.
-	Page func(w http.ResponseWriter, r *http.Request) bool
+	// Charged is told by how many bytes that cost grows, or shrinks, for an account of all memory. Any goroutine, under a lock. It may be nil.
+	Charged func(bytes int64)
+
+	// HTTP makes what answers HTTP requests, other than those that become WebSocket connections, on a listener that speaks WebSocket. rest is the answer for
+	// what the handler has nothing for: it says what the port is for. The time that a request may take to arrive and to be answered is bounded, and its connection
+	// counts among the newcomers. nil, or a nil handler, is rest alone.
+	HTTP func(c *Config, rest http.Handler) (http.Handler, error)
 
 	// Opening is called before each socket is opened, for the log. It may be nil.
 	Opening func(Socket)

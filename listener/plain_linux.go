@@ -17,7 +17,7 @@ type plain struct {
 	loop   *loop
 	at     *endpoint
 	in     inbox
-	first  *opening // what is needed until the client is there, and what a proxy said; mostly nil
+	first  atomic.Pointer[opening] // what is needed until the client is admitted, and what a proxy said; mostly nil
 	remote netip.AddrPort
 
 	mu    sync.Mutex // guards fd, watch and added: a descriptor is closed only when nobody is writing to it
@@ -31,6 +31,7 @@ type plain struct {
 	gen     int32
 	paused  atomic.Bool
 	closing atomic.Bool
+	polite  atomic.Bool // what was written last has to arrive
 }
 
 // Write implements [Conn].
@@ -86,11 +87,17 @@ func (c *plain) Close() {
 	}
 }
 
+// Finish implements [Conn].
+func (c *plain) Finish() {
+	c.polite.Store(true)
+	c.Close()
+}
+
 // Info implements [Conn].
 func (c *plain) Info() *Info {
 	i := &Info{Remote: c.remote, Local: c.at.local, Listener: c.at.cfg, Protocol: MQTT}
-	if c.first != nil {
-		c.first.proxied(i)
+	if o := c.first.Load(); o != nil {
+		i.ProxyTLS, i.Since = o.proxy, o.since
 	}
 	return i
 }
@@ -114,8 +121,17 @@ func (c *plain) writable() {
 	}
 }
 
+// newcomerRead is how much is read at a time of a connection that is no client yet, so that a batch full of those takes little of others' time.
+const newcomerRead = 16 << 10
+
 // readable reads once and presents what has arrived.
 func (c *plain) readable(events uint32) {
+	if c.stage == stageLingers {
+		if !c.discard() {
+			c.end(nil)
+		}
+		return
+	}
 	if c.closing.Load() {
 		return // its task is on the way
 	}
@@ -134,7 +150,11 @@ func (c *plain) readable(events uint32) {
 		return
 	}
 	l := c.loop
-	n, err := unix.Read(int(c.fd), c.in.space(l.shared, &l.spares))
+	space := c.in.space(l.shared, &l.spares)
+	if len(space) > newcomerRead && c.first.Load() != nil {
+		space = space[:newcomerRead]
+	}
+	n, err := unix.Read(int(c.fd), space)
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR:
 		return
@@ -147,6 +167,8 @@ func (c *plain) readable(events uint32) {
 	}
 	if b := c.in.arrived(l.shared, n, &l.spares); b != nil {
 		c.present(b)
+	} else {
+		c.chargeLeft()
 	}
 }
 
@@ -157,7 +179,19 @@ func (c *plain) present(b []byte) {
 		return
 	}
 	n, need := c.client.Read(c.loop.worker, b)
+	c.keep(b, n, need)
+}
+
+// keep stores what the client left of b, and charges it while the connection is a newcomer.
+func (c *plain) keep(b []byte, n, need int) {
 	c.in.keep(b, n, need, &c.loop.spares)
+	c.chargeLeft()
+}
+
+func (c *plain) chargeLeft() {
+	if o := c.first.Load(); o != nil && o.left != int64(cap(c.in.left)) { // left is written by this goroutine only
+		c.loop.set.newcomers.setLeft(&o.newcomer, cap(c.in.left))
+	}
 }
 
 // resumed watches for input again and presents what was left.
@@ -199,8 +233,18 @@ func (c *plain) end(err error) {
 	c.loop.dead = append(c.loop.dead, ended{c, err})
 }
 
-// shut closes the descriptor and makes the last call to the client.
-func (c *plain) shut(err error) {
+// shut makes the last call to the client and closes the descriptor, which it tells, or lets the connection linger.
+func (c *plain) shut(err error) (gone bool) {
+	c.in.keep(nil, 0, 0, &c.loop.spares)
+	if c.client != nil {
+		if err == io.EOF {
+			err = nil
+		}
+		c.client.Closed(c.loop.worker, err)
+	}
+	if c.linger() {
+		return false
+	}
 	if _, refused := err.(*Refusal); refused || err == nil {
 		// Closing a socket with unread input resets the connection, and the reset may overtake what was written last,
 		// such as a DISCONNECT with its reason. So the input goes first, as much of it as one read takes.
@@ -213,14 +257,9 @@ func (c *plain) shut(err error) {
 	if fd >= 0 { // else a goroutine has it
 		unix.Close(int(fd))
 	}
-	c.in.keep(nil, 0, 0, &c.loop.spares)
-	if c.first != nil {
-		c.first.stop()
+	if o := c.first.Load(); o != nil {
+		o.stop()
+		c.loop.set.newcomers.leave(&o.newcomer)
 	}
-	if c.client != nil {
-		if err == io.EOF {
-			err = nil
-		}
-		c.client.Closed(c.loop.worker, err)
-	}
+	return true
 }

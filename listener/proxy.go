@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -12,6 +13,7 @@ import (
 	"github.com/pires/go-proxyproto/tlvparse"
 
 	"picket/cause"
+	"picket/packet"
 )
 
 const (
@@ -96,6 +98,9 @@ func proxyTLS(h *proxyproto.Header) (*ProxyTLS, error) {
 			return nil, nil
 		}
 		cn, _ := ssl.ClientCN()
+		if !packet.ValidText(cn) {
+			return nil, errors.New("the client certificate's name holds control characters, or is not UTF-8")
+		}
 		// Verify is zero also when no certificate was asked for.
 		return &ProxyTLS{CommonName: cn, Verified: ssl.Verified() && (ssl.ClientCertConn() || ssl.ClientCertSess())}, nil
 	}

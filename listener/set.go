@@ -1,18 +1,22 @@
 package listener
 
 import (
+	"cmp"
 	"context"
+	"net/netip"
 	"sync"
 	"sync/atomic"
-	"time"
+
+	"picket/cause"
 )
 
 // Set is a number of listeners that feed one [Handler].
 type Set struct {
-	handler Handler
-	opt     Options
-	front   front
-	streams streams
+	handler   Handler
+	opt       Options
+	front     front
+	streams   streams
+	newcomers newcomers
 
 	mu      sync.Mutex // guards what follows; held during Update and Close
 	servers []*server
@@ -43,10 +47,9 @@ type Stats struct {
 // Open opens all sockets of cfgs, loads their certificates, and only then begins to serve them. If anything fails it
 // leaves nothing open; the error names the listener's place in the configuration. ctx bounds the resolution of host names.
 func Open(ctx context.Context, cfgs []*Config, h Handler, opt Options) (*Set, error) {
-	if opt.OpeningLimit <= 0 {
-		opt.OpeningLimit = 10 * time.Second
-	}
 	s := &Set{handler: h, opt: opt}
+	s.newcomers.init(cmp.Or(opt.Newcomers, 4096), cmp.Or(opt.NewcomerBytes, 64<<20))
+	s.newcomers.charged = opt.Charged
 	s.streams.init(s)
 	var err error
 	if s.front, err = newFront(s); err != nil {
@@ -92,6 +95,15 @@ func (s *Set) Close() {
 	s.front.close()
 	s.streams.close()
 	s.running.Wait()
+}
+
+// SetNewcomers sets how many connections there may be that are no clients, and what they may cost together in bytes, from the next one on.
+func (s *Set) SetNewcomers(connections int, bytes int64) { s.newcomers.setLimits(connections, bytes) }
+
+// castOut reports a newcomer that has to go.
+func (s *Set) castOut(remote netip.AddrPort, c *Config) {
+	s.refuse(&Refusal{remote, c, cause.ConnectFlood,
+		"too many connections are no clients yet, and this is the oldest one of the address that has the most of them", false})
 }
 
 // accept announces a connection to the core, unless its listener has been removed meanwhile: whoever removes one may rely on

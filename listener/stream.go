@@ -42,15 +42,19 @@ type stream struct {
 	want      bool       // the core waits for Writable
 	closeSent bool       // a WebSocket close frame has been sent
 
+	// opening is what a newcomer is charged by; nil once it is a client.
+	opening atomic.Pointer[newcomer]
+	socket  net.Conn // guarded by streams.mu; nil until there is one
+
 	paused  atomic.Bool
 	closing atomic.Bool
+	polite  atomic.Bool   // what was written last has to arrive
 	signal  chan struct{} // wakes a paused connection
 }
 
-func newStream(s *streams, nc net.Conn, at *endpoint, remote netip.AddrPort) *stream {
+func newStream(s *streams, at *endpoint, remote netip.AddrPort) *stream {
 	c := &stream{streams: s, at: at, signal: make(chan struct{}, 1)}
 	c.info = Info{Remote: remote, Local: at.local, Listener: at.cfg}
-	c.wire = newWire(s.set, nc)
 	return c
 }
 
@@ -199,13 +203,98 @@ func (c *stream) wake() {
 	}
 }
 
+// Finish implements [Conn].
+func (c *stream) Finish() {
+	c.polite.Store(true)
+	c.Close()
+}
+
+// Hold implements [Conn].
+func (c *stream) Hold(bytes int) {
+	if o := c.opening.Load(); o != nil {
+		c.streams.set.newcomers.setHeld(o, bytes)
+	}
+}
+
+// Admitted implements [Conn].
+func (c *stream) Admitted() {
+	if o := c.opening.Swap(nil); o != nil {
+		c.streams.set.newcomers.leave(o)
+	}
+}
+
+// charge charges a newcomer what it has sent and nobody has taken.
+func (c *stream) charge(bytes int) {
+	if o := c.opening.Load(); o != nil && o.left != int64(bytes) { // left is written by this goroutine only
+		c.streams.set.newcomers.setLeft(o, bytes)
+	}
+}
+
+// keep stores what the client left of b.
+func (c *stream) keep(b []byte, n, need int, s *spares) {
+	c.in.keep(b, n, need, s)
+	c.charge(cap(c.in.left))
+}
+
+// castOut implements [outcast].
+func (c *stream) castOut(remote netip.AddrPort) {
+	if !c.polite.Load() { // else it has had its say
+		c.streams.set.castOut(remote, c.at.cfg)
+	}
+	s := c.streams
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.socket != nil {
+		c.closing.Store(true)
+		c.wake()
+		c.socket.Close()
+	}
+}
+
+// castOutAlready tells whether the connection had to go, which has been reported.
+func (c *stream) castOutAlready() bool {
+	o := c.opening.Load()
+	return o != nil && o.evicted.Load()
+}
+
+// linger shuts the sending side down and reads on for a while, if what was written last has to arrive. See [plain.linger].
+func (c *stream) linger() {
+	if !c.polite.Load() || c.castOutAlready() {
+		return
+	}
+	c.wire.sent()
+	half, ok := c.wire.nc.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	set := c.streams.set
+	if c.opening.Load() == nil {
+		o := &newcomer{conn: c, since: time.Now(), base: streamCost}
+		c.opening.Store(o)
+		set.newcomers.enter(o, c.info.Remote)
+		defer set.newcomers.leave(o)
+	}
+	c.streams.mu.Lock()
+	closed := c.streams.closed
+	if !closed {
+		_ = c.wire.nc.SetReadDeadline(time.Now().Add(lingerTime))
+	}
+	c.streams.mu.Unlock()
+	if !closed {
+		_, _ = io.Copy(io.Discard, io.LimitReader(c.wire.nc, lingerBytes))
+	}
+}
+
 // Info implements [Conn].
 func (c *stream) Info() *Info { return &c.info }
 
 // run serves the connection to its end.
 func (c *stream) run() {
 	err := c.serve()
-	if err == io.EOF || errors.Is(err, errPeerClosed) || c.closing.Load() {
+	switch {
+	case c.castOutAlready():
+		err = ErrCastOut
+	case err == io.EOF || errors.Is(err, errPeerClosed) || c.closing.Load():
 		err = nil
 	}
 	var text []byte
@@ -214,6 +303,7 @@ func (c *stream) run() {
 	if errors.As(err, &bad) {
 		code, text = bad.code, []byte(bad.text)
 		err = c.refuse(cause.WSFrameInvalid, "WebSocket: "+bad.text)
+		c.polite.Store(true)
 	}
 	b := c.streams.bench()
 	c.turn.Lock()
@@ -384,25 +474,26 @@ func (c *stream) decoded(b *bench, p []byte) error {
 // present shows all that is not consumed to the client.
 func (c *stream) present(b *bench, p []byte) error {
 	if c.paused.Load() || c.closing.Load() {
-		c.in.keep(p, 0, 0, &b.spares)
+		c.keep(p, 0, 0, &b.spares)
 		return nil
 	}
 	if c.fresh {
 		switch kind := sniff(p); kind {
 		case opensUnknown:
-			c.in.keep(p, 0, len(p)+1, &b.spares)
+			c.keep(p, 0, len(p)+1, &b.spares)
 			return nil
 		case opensMQTT, opensOther:
 			c.fresh = false
 		default:
 			m := mismatch(c.at.settings, c.tls != nil, kind)
 			_, _ = c.Write([][]byte{m.answer})
+			c.polite.Store(true)
 			return c.refuse(m.cause, m.text)
 		}
 	}
 	c.turn.Lock()
 	n, need := c.client.Read(b.worker, p)
 	c.turn.Unlock()
-	c.in.keep(p, n, need, &b.spares)
+	c.keep(p, n, need, &b.spares)
 	return nil
 }

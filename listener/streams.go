@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"time"
 
 	"picket/cause"
 )
@@ -12,7 +13,6 @@ import (
 const (
 	streamBuffer = 64 << 10 // what one read of a goroutine takes at most
 	maxBenches   = 64       // how many goroutines read at the same time, and so how many buffers there are
-	maxOpening   = 4096     // connections whose transport is not ready yet: two processors bring as many through TLS in a few seconds
 )
 
 // streams are the connections of a set that have a goroutine each.
@@ -22,9 +22,6 @@ type streams struct {
 	mu     sync.Mutex
 	closed bool
 	all    map[net.Conn]*stream // by the socket; the value is nil until the transport is ready
-
-	// opening has one token for each connection whose transport is not ready.
-	opening chan struct{}
 
 	benches chan *bench // idle ones
 	made    chan struct{}
@@ -52,12 +49,12 @@ type prelude struct {
 	bytes    []byte // read already
 	proxied  bool   // the PROXY header has been read
 	proxyTLS *ProxyTLS
+	since    time.Time // when the system accepted it
 }
 
 func (s *streams) init(set *Set) {
 	s.set = set
 	s.all = make(map[net.Conn]*stream)
-	s.opening = make(chan struct{}, maxOpening)
 	s.benches = make(chan *bench, maxBenches)
 	s.made = make(chan struct{}, maxBenches)
 }
@@ -89,56 +86,53 @@ func (s *streams) fromFile(f *os.File, at *endpoint, remote netip.AddrPort, p pr
 
 // fromConn serves a connection of Go's network poller.
 func (s *streams) fromConn(nc net.Conn, at *endpoint, remote netip.AddrPort) {
-	s.start(at, remote, prelude{}, func() (net.Conn, error) { return nc, nil }, func() { nc.Close() })
+	s.start(at, remote, prelude{since: time.Now()}, func() (net.Conn, error) { return nc, nil }, func() { nc.Close() })
 }
 
-// start begins a connection's goroutine, unless too many are not ready yet.
+// start begins a connection's goroutine.
 func (s *streams) start(at *endpoint, remote netip.AddrPort, p prelude, open func() (net.Conn, error), drop func()) {
-	select {
-	case s.opening <- struct{}{}:
-	default:
-		drop()
-		s.set.refuse(&Refusal{remote, at.cfg, cause.HandshakeLimit, "too many connections are in their TLS handshake or WebSocket upgrade; try again later", false})
-		return
-	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.closed {
-		<-s.opening
+		s.mu.Unlock()
 		drop()
 		return
 	}
 	s.set.running.Add(1)
+	s.mu.Unlock()
+	c := newStream(s, at, remote)
+	o := &newcomer{conn: c, since: p.since, base: streamCost}
+	c.opening.Store(o)
+	s.set.newcomers.enter(o, remote)
 	go func() {
 		defer s.set.running.Done()
-		ready := sync.OnceFunc(func() { <-s.opening })
-		defer ready()
+		defer func() { s.set.newcomers.leave(o) }()
 		nc, err := open()
 		if err != nil {
 			s.set.refuse(&Refusal{remote, at.cfg, cause.FDLimit, err.Error(), false})
 			return
 		}
-		if !s.enter(nc) {
+		if !s.enter(c, o, nc) {
 			nc.Close()
 			return
 		}
 		defer s.leave(nc)
-		c := newStream(s, nc, at, remote)
 		if c.open(p) {
-			ready()
 			c.run()
 		}
+		c.linger()
 		c.wire.shut()
 	}()
 }
 
-// enter registers a connection, so that close finds it.
-func (s *streams) enter(nc net.Conn) bool {
+// enter registers a connection, so that close and castOut find it.
+func (s *streams) enter(c *stream, o *newcomer, nc net.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.closed || o.evicted.Load() {
 		return false
 	}
+	c.wire = newWire(s.set, nc)
+	c.socket = nc
 	s.all[nc] = nil
 	return true
 }
@@ -170,6 +164,7 @@ func (s *streams) close() {
 			nc.Close()
 		} else {
 			c.Close()
+			_ = nc.SetReadDeadline(time.Unix(1, 0)) // it may be lingering
 		}
 	}
 }

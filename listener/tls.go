@@ -13,8 +13,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"picket/cause"
 )
 
 // protocols are the names of ALPN that are agreed to when a client offers one. "http/1.1" is what browsers offer for wss;
@@ -275,39 +273,4 @@ func (r revocations) verify(cs tls.ConnectionState) error {
 		return fmt.Errorf("%w: serial %X of %q", errRevoked, leaf.SerialNumber, leaf.Issuer)
 	}
 	return nil
-}
-
-// tlsCause finds the cause of a failed handshake.
-func tlsCause(err error) cause.ID {
-	var invalid *tls.CertificateVerificationError
-	text := err.Error()
-	switch {
-	case errors.Is(err, errRevoked):
-		return cause.ClientCertRevoked
-	case errors.As(err, &invalid), strings.Contains(text, "crlfile has no"):
-		return cause.ClientCertRefused
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return cause.ConnectTimeout
-	}
-	for _, known := range []struct {
-		text string
-		id   cause.ID
-	}{
-		// What crypto/tls says about a client; it has no values for these.
-		{"client didn't provide a certificate", cause.ClientCertRequired},
-		{"client offered only unsupported versions", cause.TLSVersion},
-		{"no cipher suite supported by both", cause.TLSCiphers},
-		// Alerts from the client.
-		{"remote error: tls: protocol version not supported", cause.TLSVersion},
-		{"remote error: tls: unknown certificate authority", cause.TLSUnknownCA},
-		{"remote error: tls: expired certificate", cause.TLSExpired},
-		{"remote error: tls: bad certificate", cause.TLSClientRejectedCertificate},
-		{"remote error: tls: unknown certificate", cause.TLSClientRejectedCertificate},
-		{"remote error: tls: unsupported certificate", cause.TLSClientRejectedCertificate},
-	} {
-		if strings.Contains(text, known.text) {
-			return known.id
-		}
-	}
-	return cause.TLSHandshakeFailed
 }

@@ -264,7 +264,7 @@ func TestSlowOpening(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			refused := make(refusals, 10)
-			s := opened(t, newEcho(t), Options{Refused: refused.option(), OpeningLimit: limit}, tt.cfg(t, a))
+			s := opened(t, newEcho(t), Options{Refused: refused.option()}, limited(tt.cfg(t, a), limit))
 			c, err := net.Dial("tcp", addrOf(t, s).String())
 			if err != nil {
 				t.Fatal(err)
@@ -284,4 +284,10 @@ func TestSlowOpening(t *testing.T) {
 			}
 		})
 	}
+}
+
+// limited is c with a limit on the time that its connections take to be opened.
+func limited(c *Config, limit time.Duration) *Config {
+	c.OpeningLimit = limit
+	return c
 }

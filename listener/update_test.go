@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,7 +35,7 @@ func bothFronts(t *testing.T, test func(t *testing.T, opt Options)) {
 	t.Run("goroutines", func(t *testing.T) { test(t, Options{Goroutines: true}) })
 }
 
-func on(port int) *Config { return &Config{Port: port, Address: "127.0.0.1", MaxConnections: -1} }
+func on(port int) *Config { return &Config{Port: port, Address: "127.0.0.1"} }
 
 func refusesConnections(t *testing.T, port int) {
 	t.Helper()
@@ -62,7 +63,7 @@ func TestUpdate(t *testing.T) {
 		roundTrip(t, c2, nil)
 
 		stay2 := *stay
-		stay2.MaxQoS = 1
+		stay2.HeadersSize = 1000
 		changes, err := s.Update(ctx, []*Config{come, &stay2})
 		if err != nil {
 			t.Fatal(err)
@@ -264,13 +265,25 @@ func TestBinding(t *testing.T) {
 		{Config{Port: 1883, Interface: "lo", Address: "192.0.2.1"}, "no address that fits"},
 		{Config{Path: "/" + strings.Repeat("x", 200)}, "201 bytes"},
 		{Config{ProxyFrom: []string{"10.0.0.0/99"}}, "10.0.0.0/99"},
-		{Config{Protocol: WebSocket, HTTPDir: "/nowhere"}, "http_dir"},
 	} {
 		if s, err := Open(context.Background(), []*Config{&tt.cfg}, newEcho(t), Options{}); err == nil {
 			s.Close()
 			t.Errorf("%+v: no error", tt.cfg)
 		} else if !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%v: lacks %q", err, tt.want)
+		}
+	}
+}
+
+// A name that could not be a user's, or that could forge a line of the log, ends the connection.
+func TestProxyTLSName(t *testing.T) {
+	for _, cn := range []string{"a\nb", "a\x00b", "a\x7f", "\xff\xfe"} {
+		ssl := append([]byte("\x07\x00\x00\x00\x00\x22\x00"), byte(len(cn)))
+		ssl = append(ssl, cn...)
+		tlv := append([]byte{0x20, 0, byte(len(ssl))}, ssl...)
+		header := append([]byte(proxySignature2), 0x21, 0x11, 0, byte(12+len(tlv)), 203, 0, 113, 9, 198, 51, 100, 1, 0x12, 0x34, 0x07, 0x5b)
+		if h, r := parseProxy(append(header, tlv...)); r == nil || r.Cause != cause.ProxyHeaderMalformed {
+			t.Errorf("%q: %+v, %+v", cn, h.tls, r)
 		}
 	}
 }
@@ -331,50 +344,36 @@ func (p *prefixed) Write(b []byte) (int, error) {
 	return p.w.Write(b)
 }
 
-// Files are served beside WebSocket, and none from outside of the directory.
-func TestHTTPDir(t *testing.T) {
+// A handler answers HTTP beside WebSocket, may leave a request to the listener, and what is odd about a request is refused.
+func TestHTTPHandler(t *testing.T) {
 	bothFronts(t, func(t *testing.T, opt Options) {
 		refused := make(refusals, 10)
 		opt.Refused = refused.option()
-		dir := t.TempDir()
-		if err := os.Mkdir(filepath.Join(dir, "www"), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Mkdir(filepath.Join(dir, "www", "bare"), 0o700); err != nil {
-			t.Fatal(err)
-		}
 		page := bytes.Repeat([]byte("<p>a page</p>\n"), 100_000)
-		for name, data := range map[string][]byte{"www/index.html": page, "secret": []byte("secret")} {
-			if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
-				t.Fatal(err)
+		opt.HTTP = func(c *Config, rest http.Handler) (http.Handler, error) {
+			if c.HeadersSize == 1 {
+				return nil, errors.New("no files there")
 			}
-		}
-		if err := os.Symlink(filepath.Join(dir, "secret"), filepath.Join(dir, "www", "link")); err != nil {
-			t.Fatal(err)
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != "/" {
+					rest.ServeHTTP(w, r)
+					return
+				}
+				w.Write(page)
+			}), nil
 		}
 		cfg := webs(t, nil)
-		cfg.HTTPDir = filepath.Join(dir, "www")
 		s := opened(t, newEcho(t), opt, cfg)
-		for _, tt := range []struct{ request, status string }{
-			{"GET / HTTP/1.1", "200 OK"},
-			{"HEAD / HTTP/1.1", "200 OK"},
-			{"GET /../secret HTTP/1.1", "404 Not Found"},
-			{"GET /%2e%2e/secret HTTP/1.1", "404 Not Found"},
-			{"GET /link HTTP/1.1", "404 Not Found"},
-			{"GET /bare/ HTTP/1.1", "404 Not Found"},
-			{"GET /nothing HTTP/1.1", "404 Not Found"},
-			{"POST / HTTP/1.1", "405 Method Not Allowed"},
+		for request, want := range map[string]string{
+			"GET / HTTP/1.1": "200 OK", "GET /else HTTP/1.1": "426 Upgrade Required",
 		} {
 			c := plainTCP(t, s, nil)
-			io.WriteString(c, tt.request+"\r\nHost: x\r\nConnection: close\r\n\r\n")
+			io.WriteString(c, request+"\r\nHost: x\r\nConnection: close\r\n\r\n")
 			got, err := io.ReadAll(c)
-			if err != nil {
-				t.Errorf("%s: %v", tt.request, err)
+			if err != nil || !bytes.HasPrefix(got, []byte("HTTP/1.1 "+want)) {
+				t.Errorf("%s: %.200q, %v", request, got, err)
 			}
-			if !bytes.HasPrefix(got, []byte("HTTP/1.1 "+tt.status)) || bytes.Contains(got, []byte("secret")) {
-				t.Errorf("%s: %.200q", tt.request, got)
-			}
-			if tt.request == "GET / HTTP/1.1" && !bytes.HasSuffix(got, page) {
+			if want == "200 OK" && !bytes.HasSuffix(got, page) {
 				t.Errorf("%d bytes of a page of %d", len(got), len(page))
 			}
 		}
@@ -382,8 +381,11 @@ func TestHTTPDir(t *testing.T) {
 		if len(refused) > 0 {
 			t.Errorf("refused: %+v", <-refused)
 		}
-		cfg2 := *cfg
-		cfg2.HeadersSize = 1000
+		cfg1, cfg2 := *cfg, *cfg
+		cfg1.HeadersSize, cfg2.HeadersSize = 1, 1000
+		if _, err := s.Update(context.Background(), []*Config{&cfg1}); err == nil || !strings.Contains(err.Error(), "no files there") {
+			t.Errorf("a handler that cannot be made: %v", err)
+		}
 		if _, err := s.Update(context.Background(), []*Config{&cfg2}); err != nil {
 			t.Fatal(err)
 		}

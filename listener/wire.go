@@ -10,6 +10,12 @@ import (
 // maxPending bounds what waits in memory to go out on a connection's socket; more stays with the core.
 const maxPending = 64 << 10
 
+// lingerTime and lingerBytes bound what is read, only to be thrown away, of a connection that was told why it ends.
+const (
+	lingerTime  = time.Second
+	lingerBytes = 64 << 10
+)
+
 // lingerLimit is how long a closed connection may take to send what it has accepted.
 const lingerLimit = 2 * time.Second
 
@@ -23,8 +29,9 @@ type wire struct {
 	// drained is called, without the lock, when all that was kept is sent.
 	drained func()
 
-	fed   []byte // to be read before anything else; only the reading goroutine
-	async bool   // set before the connection is announced to the core
+	fed   []byte       // to be read before anything else; only the reading goroutine
+	last  *alertRecord // keeps the last bytes read, during a TLS handshake; only the reading goroutine
+	async bool         // set before the connection is announced to the core
 
 	mu      sync.Mutex
 	pending []byte        // what the goroutine sends next
@@ -63,12 +70,15 @@ func (w *wire) Read(p []byte) (int, error) {
 	if len(w.fed) > 0 {
 		n := copy(p, w.fed)
 		w.fed = w.fed[n:]
+		w.last.saw(p[:n])
 		return n, nil
 	}
 	if w.async {
 		return 0, errWouldBlock
 	}
-	return w.nc.Read(p)
+	n, err := w.nc.Read(p)
+	w.last.saw(p[:n])
+	return n, err
 }
 
 // Write implements [net.Conn]: it takes everything, or reports why nothing can be sent any more. Whoever has much to write
@@ -195,8 +205,8 @@ func (w *wire) send(done chan struct{}) {
 	}
 }
 
-// shut lets what is pending go out, for a while, and closes the socket.
-func (w *wire) shut() {
+// sent lets what is pending go out, for a while.
+func (w *wire) sent() {
 	w.mu.Lock()
 	done := w.sending
 	w.mu.Unlock()
@@ -204,6 +214,11 @@ func (w *wire) shut() {
 		w.nc.SetWriteDeadline(time.Now().Add(lingerLimit))
 		<-done
 	}
+}
+
+// shut lets what is pending go out, for a while, and closes the socket.
+func (w *wire) shut() {
+	w.sent()
 	w.waiting.discard()
 	w.mu.Lock()
 	if w.err == nil {

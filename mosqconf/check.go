@@ -54,7 +54,7 @@ func Check(path string) (*broker.Config, *Report) {
 const resolveLimit = 3 * time.Second
 
 // isLoopback reports whether only this machine reaches a listener: its address is a loopback one, or it is a Unix socket.
-func isLoopback(c *listener.Config) bool {
+func isLoopback(c *broker.Listener) bool {
 	if c.Path != "" || c.Address == "localhost" || c.Interface == "lo" {
 		return true
 	}
@@ -88,7 +88,7 @@ func (p *parser) checkReach(c *broker.Config) {
 			p.find(Warning, at, cause.OpenToEveryone, "Write allow_anonymous false, or allow_anonymous local for clients on this machine.",
 				"Warning: Everybody who reaches this listener can connect without a password: allow_anonymous is true.")
 		}
-		if s.PasswordFile == "" && s.Anonymous != access.AnonymousAlways && !l.TLS.IdentityAsUsername && !l.TLS.SubjectAsUsername {
+		if s.PasswordFile == "" && s.Anonymous != access.AnonymousAlways && !l.IdentityAsUsername && !l.SubjectAsUsername {
 			p.find(Warning, at, cause.NoPasswordFile, "Add a password_file (picket passwd makes one).",
 				"Warning: No client from another machine can connect to this listener: allow_anonymous is not true and there is no password_file.")
 		}
@@ -202,7 +202,7 @@ func (p *parser) checkSecurity(s *security) {
 
 // byCertificate reports whether users come from certificates on some listener.
 func (p *parser) byCertificate() bool {
-	return slices.ContainsFunc(p.blocks, func(b *block) bool { return b.config.TLS.IdentityAsUsername || b.config.TLS.SubjectAsUsername })
+	return slices.ContainsFunc(p.blocks, func(b *block) bool { return b.config.IdentityAsUsername || b.config.SubjectAsUsername })
 }
 
 // listed returns the first few of the names.

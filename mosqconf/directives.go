@@ -132,8 +132,8 @@ func init() {
 		"sni_certificate":          {"CERTFILE KEYFILE", (*parser).sniCertificate},
 		"tls_keyform":              {"pem", (*parser).tlsKeyform},
 		"tls_version":              {"tlsv1.2|tlsv1.3", (*parser).tlsVersion},
-		"use_identity_as_username": {boolean, listenerBool(func(b *block) *bool { return &b.config.TLS.IdentityAsUsername })},
-		"use_subject_as_username":  {boolean, listenerBool(func(b *block) *bool { return &b.config.TLS.SubjectAsUsername })},
+		"use_identity_as_username": {boolean, listenerBool(func(b *block) *bool { return &b.config.IdentityAsUsername })},
+		"use_subject_as_username":  {boolean, listenerBool(func(b *block) *bool { return &b.config.SubjectAsUsername })},
 
 		// What Picket does not have (refused.go).
 		"connection":                     {"NAME", (*parser).connection},

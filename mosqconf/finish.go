@@ -123,14 +123,14 @@ func (p *parser) checkListener(b *block) {
 		}
 	}
 	// A proxy can tell who the client is that it has verified.
-	if (t.IdentityAsUsername || t.SubjectAsUsername) && !t.RequireCertificate && len(c.ProxyFrom) == 0 {
+	if (c.IdentityAsUsername || c.SubjectAsUsername) && !t.RequireCertificate && len(c.ProxyFrom) == 0 {
 		name := "use_identity_as_username"
-		if !t.IdentityAsUsername {
+		if !c.IdentityAsUsername {
 			name = "use_subject_as_username"
 		}
 		p.find(Warning, at, cause.ConfigConflict, "Add require_certificate true, with certfile, keyfile and cafile.", "Warning: %s without require_certificate: no client is asked for a certificate, and all are refused.", name)
 	}
-	if t.IdentityAsUsername && t.SubjectAsUsername {
+	if c.IdentityAsUsername && c.SubjectAsUsername {
 		p.find(Warning, at, cause.ConfigNoEffect, "Leave one of the two out.", "Warning: use_subject_as_username has no effect beside use_identity_as_username.")
 	}
 	if c.HTTPDir != "" && c.Protocol == listener.MQTT {

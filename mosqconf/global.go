@@ -190,9 +190,9 @@ func (p *parser) maxInflightMessages(_ *fileState, l line) {
 	case n > math.MaxUint16:
 		p.errorf(l, cause.ConfigInvalidValue, "There are no more packet identifiers; 0 is no limit.", "Error: max_inflight_messages must be <= 65535.")
 	case n == math.MaxUint16:
-		p.config.MaxInflightMessages = 0
+		p.config.MaxInflightMessages, p.config.ReceiveMaximum = 0, 0
 	default:
-		p.config.MaxInflightMessages = int(n)
+		p.config.MaxInflightMessages, p.config.ReceiveMaximum = int(n), int(n)
 	}
 }
 

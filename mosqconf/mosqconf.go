@@ -70,8 +70,8 @@ func ForPort(ports []int) *broker.Config {
 const defaultUser = "mosquitto"
 
 // localListeners returns a listener for each loopback address that the machine has.
-func localListeners(port int) []*listener.Config {
-	ls := []*listener.Config{newListener(port, "127.0.0.1", "local only mode")}
+func localListeners(port int) []*broker.Listener {
+	ls := []*broker.Listener{newListener(port, "127.0.0.1", "local only mode")}
 	if hasAddress(netip.IPv6Loopback()) {
 		ls = append(ls, newListener(port, "::1", "local only mode"))
 	}
@@ -79,8 +79,8 @@ func localListeners(port int) []*listener.Config {
 }
 
 // newListener returns a listener with every option at its default.
-func newListener(port int, address, source string) *listener.Config {
-	return &listener.Config{Port: port, Address: address, MaxConnections: -1, MaxQoS: 2, MaxTopicAlias: 10, Source: source}
+func newListener(port int, address, source string) *broker.Listener {
+	return &broker.Listener{Config: listener.Config{Port: port, Address: address, Source: source}, MaxConnections: -1, MaxQoS: 2, MaxTopicAlias: 10}
 }
 
 // hasAddress reports whether an interface of this machine has the address.

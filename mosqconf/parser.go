@@ -15,7 +15,6 @@ import (
 	"picket/access"
 	"picket/broker"
 	"picket/cause"
-	"picket/listener"
 )
 
 // Bounds on what is read: a file that is named by mistake must not fill the memory.
@@ -49,7 +48,7 @@ func (l line) words() []string {
 // block is a listener while its lines are read.
 type block struct {
 	place
-	config   *listener.Config
+	config   *broker.Listener
 	security *security
 	seen     map[string]place // the string options that it has
 	named    bool             // by a listener line; false for the default listener

@@ -147,7 +147,7 @@ func Serve(w http.ResponseWriter, r *http.Request) bool {
 		query := r.URL.Query()
 		l = cause.ParseLang(query.Get("lang"))
 		if name += "?" + l.String(); query.Has("id") && Built() {
-			send(w, r, pack("causes.json", causes(l, []cause.ID{cause.ID(query.Get("id"))})))
+			send(w, r, answer(l, cause.ID(query.Get("id"))))
 			return true
 		}
 	}
@@ -157,6 +157,32 @@ func Serve(w http.ResponseWriter, r *http.Request) bool {
 	}
 	send(w, r, f)
 	return true
+}
+
+// answers are the causes that somebody has asked for, each of them packed once: what a stranger can have done for him again and again has to be
+// cheap. There are no more than causes times languages; an id that is in no catalogue is answered like any other such.
+var answers struct {
+	sync.Mutex
+	files map[string]*file
+}
+
+// answer is /causes.json for one cause.
+func answer(l cause.Lang, id cause.ID) *file {
+	if _, ok := cause.Lookup(id); !ok {
+		id = ""
+	}
+	key := l.String() + " " + string(id)
+	answers.Lock()
+	defer answers.Unlock()
+	f := answers.files[key]
+	if f == nil {
+		if answers.files == nil {
+			answers.files = make(map[string]*file)
+		}
+		f = pack("causes.json", causes(l, []cause.ID{id}))
+		answers.files[key] = f
+	}
+	return f
 }
 
 // Missing answers in place of [Serve] in a build without the page: it says so at /, and reports false for every other path.

@@ -180,3 +180,20 @@ func TestCausesInThePage(t *testing.T) {
 		}
 	}
 }
+
+// A cause is packed once, however often it is asked for, and unknown ids are one.
+func TestAnswersArePackedOnce(t *testing.T) {
+	one := answer(cause.Chinese, cause.BadCredentials)
+	if again := answer(cause.Chinese, cause.BadCredentials); again != one || answer(cause.English, cause.BadCredentials) == one {
+		t.Error("packed again, or for another language")
+	}
+	before := len(answers.files)
+	for _, id := range []cause.ID{"a", "b", "c"} {
+		if f := answer(cause.English, id); string(f.plain) != "{}" {
+			t.Errorf("%s: %s", id, f.plain)
+		}
+	}
+	if n := len(answers.files); n > before+1 {
+		t.Errorf("%d answers are kept for three unknown ids", n-before)
+	}
+}

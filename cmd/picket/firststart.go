@@ -179,7 +179,7 @@ func becomeOwner(own *setup.Result, names ...string) error {
 func doors(c *broker.Config) (all []reach.Door) {
 	for _, l := range c.Listeners {
 		rules := c.Security[l.Security]
-		all = append(all, reach.Door{Listener: l, Anonymous: rules.Anonymous, Limited: rules.ACLFile != "", Page: page.Built() && c.Page != nil && l.ServesPage()})
+		all = append(all, reach.Door{Listener: &l.Config, Anonymous: rules.Anonymous, Limited: rules.ACLFile != "", Page: page.Built() && c.HTTP != nil && l.ServesPage()})
 	}
 	return all
 }

@@ -14,7 +14,6 @@ import (
 	"picket/admin"
 	"picket/broker"
 	"picket/cause"
-	"picket/listener"
 	"picket/logging"
 	"picket/mosqconf"
 	"picket/page"
@@ -22,6 +21,7 @@ import (
 	"picket/reach"
 	"picket/setup"
 	"picket/store"
+	"picket/web"
 )
 
 // Exit statuses of a broker that does not start, as mosquitto has them.
@@ -225,6 +225,7 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 			}
 		}()
 	}
+	process.LimitMemory(config.MemoryLimit)
 	if server.broker, err = broker.Start(*config, log); err != nil {
 		_ = server.removePID() // it is the start's failure that counts
 		if file := (*access.FileError)(nil); errors.As(err, &file) {
@@ -314,9 +315,9 @@ func (s *serveCommand) configuration(ctx context.Context) (config *broker.Config
 	switch {
 	case s.Mosquitto:
 	case page.Built():
-		config.Page = page.Serve
+		config.HTTP = web.Pages(page.Serve)
 	default:
-		config.Page = page.Missing
+		config.HTTP = web.Pages(page.Missing)
 	}
 	if own != nil && s.ConfigFile == "" {
 		config.AdminSocket = filepath.Join(own.Dir, admin.SocketName)
@@ -371,7 +372,7 @@ func (s *serveCommand) leaveRoot(config *broker.Config, own *setup.Result, log *
 
 // tellPage says where the phone's page is, or that this build has none.
 func (s *server) tellPage(config *broker.Config, own *setup.Result, report reach.Report) {
-	if !slices.ContainsFunc(config.Listeners, (*listener.Config).ServesPage) || config.Mosquitto {
+	if !slices.ContainsFunc(config.Listeners, func(l *broker.Listener) bool { return l.ServesPage() }) || config.Mosquitto {
 		return
 	}
 	if !page.Built() {
@@ -436,6 +437,7 @@ func (s *server) reload() {
 		s.log.Printf(logging.Error, "Error: %v. The old configuration stays in force.", err)
 		return
 	}
+	process.LimitMemory(config.MemoryLimit)
 	if err := s.log.Reload(config.Log); err != nil {
 		s.log.Printf(logging.Error, "Error: %v. The log goes where it went.", err)
 	}

@@ -3,6 +3,7 @@
 package attack
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -56,9 +57,23 @@ func start(t testing.TB, more string, files int) *broker {
 	b.Broker = testbed.Start(t, testbed.Options{
 		Conf:    "listener ${PORT} 127.0.0.1\nallow_anonymous true\nuser root\n" + more + "\n", // no other user could read the files below a test's directory
 		Program: program,
+		Prepare: func(b *testbed.Broker) { b.Write(t, "passwords", "") },
 	})
 	b.addr, b.tls, b.ws = b.Addr(t, "PORT"), b.Addr(t, "PORT_TLS"), b.Addr(t, "PORT_WS")
 	return b
+}
+
+// Reload has the broker read its configuration again, and waits until it has.
+func (b *broker) Reload(t testing.TB) {
+	t.Helper()
+	before := b.logCount("Reloading config.")
+	b.Signal(syscall.SIGHUP)
+	testbed.Eventually(t, func() error {
+		if b.logCount("Reloading config.") == before {
+			return errors.New("no reload in the log")
+		}
+		return nil
+	})
 }
 
 // logged returns the end of what the broker has said, without the lines about clients that come and go.

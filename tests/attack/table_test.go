@@ -49,7 +49,27 @@ var attacks = []attack{
 		because: "500 files are fewer than 500 connections"},
 	{name: "takeover loop", run: takeoverLoop, memory: 32 * mib,
 		because: "there is one session"},
+	{name: "600 CONNECTs of a MiB without their end", config: limited, run: unfinishedConnects, memory: withLimit,
+		because: "an eighth of memory_limit may be held by connections that are no clients"},
+	{name: "5,000 half handshakes and requests of one address", config: handshakes + limited, run: crowdedDoors, memory: withLimit,
+		because: "an eighth of memory_limit may be held by connections that are no clients"},
+	{name: "1,100 silent ones on an auto port", config: "listener ${PORT_WS} 127.0.0.1\nprotocol auto\n" + limited, files: 1024, run: silentOnAuto, memory: 64 * mib,
+		because: "a quarter of the files may be connections that are no clients"},
+	{name: "wrong passwords of one address", config: "password_file ${DIR}/passwords\n" + limited, run: wrongPasswords, memory: 64 * mib,
+		because: "64 checks of one address are under way at the most"},
+	{name: "subscriptions without end", config: limited, run: manySubscriptions, memory: withLimit,
+		because: "memory_limit bounds them, and half as much is the collector's"},
+	{name: "40 receivers with all topic aliases", config: limited, run: greedyAliases, memory: withLimit,
+		because: "memory_limit bounds the tables of aliases"},
+	{name: "60,000 filters of a client that does not read", config: limited, run: endlessReplays, memory: 256 * mib,
+		because: "the message is there once, and a filter takes some hundred bytes"},
 }
+
+// limited is a memory_limit of 512 MiB, and withLimit what the process may grow by at the most then: half as much again.
+const (
+	limited   = "memory_limit 536870912\n"
+	withLimit = 768 * mib
+)
 
 // handshakes is a configuration with more than one way in.
 const handshakes = `

@@ -17,8 +17,8 @@ import (
 	"strings"
 	"time"
 
+	"picket/broker"
 	"picket/doctor/host"
-	"picket/listener"
 )
 
 // certificates looks at those of the configurations, in the files and as they are served.
@@ -38,7 +38,7 @@ func (g *gatherer) certificates() {
 }
 
 // trust looks at what client certificates are checked with: an authority or a list of revoked ones that has run out refuses them all.
-func (g *gatherer) trust(c *configuration, l *listener.Config) {
+func (g *gatherer) trust(c *configuration, l *broker.Listener) {
 	if chain, err := readChain(inside(c.root, l.TLS.CAFile)); err == nil {
 		for _, ca := range chain {
 			if days := g.daysTo(ca.NotAfter); days < 0 {
@@ -104,7 +104,7 @@ func (g *gatherer) readerOf(c *configuration) (r reader, known bool) {
 	return r, true
 }
 
-func (g *gatherer) certificate(c *configuration, l *listener.Config) {
+func (g *gatherer) certificate(c *configuration, l *broker.Listener) {
 	f := host.Certificate{File: l.TLS.CertFile, KeyFile: l.TLS.KeyFile, Port: l.Port}
 	certFile, keyFile := inside(c.root, l.TLS.CertFile), inside(c.root, l.TLS.KeyFile)
 	chain, err := readChain(certFile)

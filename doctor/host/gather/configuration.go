@@ -154,7 +154,7 @@ func (g *gatherer) listenersOf(c *broker.Config, root string) (all []host.Config
 			Address: l.Address, Port: l.Port, TLS: l.TLS.CertFile != "", WebSocket: l.Protocol == listener.WebSocket, Auto: l.Protocol == listener.Auto,
 			Loopback:  l.Path != "" || l.Address == "localhost" || l.Interface == "lo" || loopback(l.Address),
 			Anonymous: s.Anonymous == access.AnonymousAlways && !l.TLS.RequireCertificate, Local: s.Anonymous == access.AnonymousLocal, ACL: s.ACLFile != "",
-			Passwords: s.PasswordFile != "" || l.TLS.IdentityAsUsername || l.TLS.SubjectAsUsername,
+			Passwords: s.PasswordFile != "" || l.IdentityAsUsername || l.SubjectAsUsername,
 			Implied:   strings.HasSuffix(l.Source, "mode"), Source: strings.TrimPrefix(l.Source, root),
 		}
 		if s.PasswordFile != "" {

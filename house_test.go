@@ -31,6 +31,7 @@ var mayImport = map[string]string{
 	"topic":     "",
 
 	"cloud":           "cause",
+	"acme":            "cause printable",
 	"cloud/detect":    "",
 	"access":          "cause logging topic",
 	"admin":           "access broker cause listener",
@@ -68,7 +69,7 @@ var mayImport = map[string]string{
 	"doctor/host/gather":   "access broker cause cloud/detect doctor doctor/host doctor/host/firewall echo/probe listener logging mosqconf reach setup",
 
 	// The command ties all of them together; nobody imports it.
-	"cmd/picket": "access admin bench broker cause client client/format cloud cloud/detect doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page printable process reach sentinel session setup store store/local store/mosqdb store/redis topic web",
+	"cmd/picket": "access acme admin bench broker cause client client/format cloud cloud/detect doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page printable process reach sentinel session setup store store/local store/mosqdb store/redis topic web",
 }
 
 // pure packages are state machines, codecs and tables: what goes in decides what comes out. They cannot reach for a socket, a

@@ -63,7 +63,9 @@ type Config struct {
 	// this machine beside its own name and addresses, for its certificate. The broker itself does not look at either.
 	DataDir string
 	Names   []string
-	User    string // user to change to when started as root; empty: stay
+	// ACME says how a public authority is asked for a certificate, in place of the one in DataDir.
+	ACME ACME
+	User string // user to change to when started as root; empty: stay
 
 	// HTTP makes what answers HTTP requests on a listener that speaks WebSocket; see [listener.Options]. nil: they are told that the port speaks MQTT.
 	HTTP func(l *Listener, rest http.Handler) (http.Handler, error)
@@ -98,4 +100,14 @@ type Persistence struct {
 
 	Cluster     string // where Redis is, as redis://…; not empty: everything is stored there, and On is false
 	Acknowledge string // what cluster_acknowledge says. Default auto
+}
+
+// ACME is how a certificate of a public authority is got. The broker itself does not look at it.
+type ACME struct {
+	Name  string // the host name or public address that it is for; "auto": this machine's public address; empty: none is wanted
+	Email string // of the person to write to
+	CA    string // URL of the authority's directory; empty: Let's Encrypt's
+	Roots string // file of the certificates that the authority's own server is trusted by; empty: the system's
+	// HTTPPort and TLSPort are where connections to ports 80 and 443 arrive; 0: there.
+	HTTPPort, TLSPort int
 }

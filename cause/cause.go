@@ -208,7 +208,7 @@ var catalogue = func() map[ID]Cause {
 }()
 
 func entries() []Cause {
-	return slices.Concat(serverCauses, nameCauses, tcpCauses, firstBytesCauses, tlsCauses, upgradeCauses, connectCauses, useCauses,
+	return slices.Concat(serverCauses, nameCauses, tcpCauses, firstBytesCauses, tlsCauses, acmeCauses, upgradeCauses, connectCauses, useCauses,
 		stayCauses, appCauses, echoCauses, sentinelCauses)
 }
 

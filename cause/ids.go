@@ -86,6 +86,17 @@ const (
 	RateLimitOrBan             ID = "rate-limit-or-ban"
 )
 
+// A certificate of a public authority.
+const (
+	ACMEPortClosed    ID = "acme-port-closed"
+	ACMENameElsewhere ID = "acme-name-elsewhere"
+	ACMECAA           ID = "acme-caa"
+	ACMERateLimited   ID = "acme-rate-limited"
+	ACMEPortTaken     ID = "acme-port-taken"
+	ACMERefused       ID = "acme-refused"
+	ACMEUnreachable   ID = "acme-unreachable"
+)
+
 // The first bytes.
 const (
 	TLSToPlainPort        ID = "tls-to-plain-port"

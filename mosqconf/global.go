@@ -45,6 +45,34 @@ func (p *parser) dataDir(_ *fileState, l line) {
 	}
 }
 
+func (p *parser) acmeName(_ *fileState, l line) {
+	s, ok := p.string(l, p.seen)
+	if !ok || s == "auto" {
+		p.config.ACME.Name = s
+		return
+	}
+	if p.config.ACME.Name, ok = ServerName(s); !ok {
+		p.errorf(l, cause.ConfigInvalidValue, "Write mqtt.example.com, 203.0.113.7 or auto.", "Error: acme_name %s is neither a host name nor an address.", s)
+	}
+}
+
+// globalString and globalPort make the functions of options that are stored as they are.
+func globalString(field func(*parser) *string) func(*parser, *fileState, line) {
+	return func(p *parser, _ *fileState, l line) {
+		if s, ok := p.string(l, p.seen); ok {
+			*field(p) = s
+		}
+	}
+}
+
+func globalPort(field func(*parser) *int) func(*parser, *fileState, line) {
+	return func(p *parser, _ *fileState, l line) {
+		if n, ok := p.int(l, 1, 65535); ok {
+			*field(p) = int(n)
+		}
+	}
+}
+
 func (p *parser) serverName(_ *fileState, l line) {
 	words := l.words()
 	if len(words) == 0 {

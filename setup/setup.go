@@ -67,6 +67,8 @@ type Result struct {
 	Made bool
 	// Place is where the machine is; set by the caller of [Prepare] who has found it out.
 	Place *Place
+	// Trusted: a certificate of a public authority is served in place of CertFile; set by whoever has got one.
+	Trusted bool
 	// NewCA: the certificate authority was made by this call.
 	NewCA bool
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"picket/access"
+	"picket/acme"
 	"picket/admin"
 	"picket/broker"
 	"picket/cause"
@@ -37,6 +38,9 @@ type serveCommand struct {
 	Verbose     bool     `short:"v" help:"Log everything, whatever the configuration says."`
 	Daemon      bool     `short:"d" help:"Go to the background once the broker is running."`
 	Name        []string `placeholder:"NAME|ADDRESS" sep:"none" help:"What clients call this machine, such as its public address; kept for later starts, shown to people, and in the certificate. May be repeated."`
+	ACME        bool     `name:"acme" help:"Get a certificate that clients trust by themselves for this machine's public address, from Let's Encrypt. Port 80 or 443 has to be open to the internet."`
+	Domain      string   `placeholder:"NAME" help:"The same for a host name that leads to this machine."`
+	Email       string   `placeholder:"ADDRESS" help:"Whom Let's Encrypt writes to when a certificate is not renewed."`
 	Lang        string   `enum:",en,zh" default:"" help:"Language of what people are told: en or zh (default: that of the environment)."`
 	LogFormat   string   `enum:",mosquitto,text,json" default:"" placeholder:"FORM" help:"Form of the log: mosquitto, text or json, whatever the configuration says."`
 	Mosquitto   bool     `help:"Do as mosquitto does where that differs from the specification: an ACL file never refuses SUBSCRIBE, a start without a configuration serves this machine only, ... On when called as mosquitto."`
@@ -61,6 +65,8 @@ Exit status: 0 after a signal, 1 when the broker cannot start, 3 when its config
 Examples:
   picket serve
   picket serve --name 203.0.113.7
+  picket serve --acme
+  picket serve --domain mqtt.example.com --email ada@example.com
   picket serve -p 1884
   picket serve --data /tmp/mqtt -p 0
   picket serve --cluster redis://10.0.0.21,10.0.0.22,10.0.0.23/mymaster
@@ -88,6 +94,9 @@ func (s *serveCommand) Run(e *env) error {
 	}
 	if len(s.Name) > 0 && (s.Mosquitto || s.Data == "" && (s.ConfigFile != "" || len(s.Port) > 0)) {
 		return &statusError{statusConfiguration, "Error: --name is for a start without a configuration file; in a file it is: server_name NAME."}
+	}
+	if (s.ACME || s.Domain != "" || s.Email != "") && (s.Mosquitto || s.ConfigFile != "" || s.Data == "" && len(s.Port) > 0) {
+		return &statusError{statusConfiguration, "Error: --acme, --domain and --email are for a start without a configuration file; in a file they are: acme_name auto, acme_name NAME, acme_email ADDRESS."}
 	}
 	if err := s.freePorts(); err != nil {
 		return err
@@ -120,6 +129,8 @@ func (s *serveCommand) Run(e *env) error {
 		select {
 		case <-e.ctx.Done():
 			return nil
+		case <-server.renewed:
+			server.reload()
 		case <-again.C:
 			server.lookAgain(e.ctx)
 		case err := <-server.lost:
@@ -141,6 +152,9 @@ type server struct {
 	kept    store.Store   // nil: persistence is off
 	lost    chan error    // the store is another broker's by now
 	own     *setup.Result // nil: no data directory is looked after
+
+	authority *acme.Manager // nil: no certificate of a public authority is wanted
+	renewed   chan struct{} // it has brought one
 
 	persistence broker.Persistence // as it was at the start
 	log         *logging.Logger
@@ -179,6 +193,12 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 	if err != nil {
 		return nil, failed(statusStart, logging.Error, "Error: %v.", err)
 	}
+	authority := s.openAuthority(config, own, log) // while this is root
+	defer func() {
+		if err != nil && authority != nil {
+			authority.Close()
+		}
+	}()
 	if _, err := process.RaiseFileLimit(); err != nil {
 		log.Printf(logging.Warning, "Warning: %v.", err)
 	}
@@ -188,7 +208,7 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 		}
 	}
 	config.Poll = poll
-	server := &server{command: s, own: own, persistence: config.Persistence, stdout: e.stdout, log: log, poll: poll, removePID: func() error { return nil }}
+	server := &server{command: s, own: own, authority: authority, renewed: make(chan struct{}, 1), persistence: config.Persistence, stdout: e.stdout, log: log, poll: poll, removePID: func() error { return nil }}
 	if config.PIDFile != "" {
 		if server.removePID, err = process.WritePIDFile(config.PIDFile); err != nil {
 			return nil, failed(statusStart, logging.Error, "Error: Unable to write %v.", err)
@@ -258,6 +278,7 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 		}
 	}
 	server.tellPage(config, own, report)
+	server.startAuthority(e.ctx)
 	log.Printf(logging.Info, "picket version %s running", buildVersion())
 	return server, nil
 }
@@ -319,6 +340,16 @@ func (s *serveCommand) configuration(ctx context.Context) (config *broker.Config
 	default:
 		config.HTTP = web.Pages(page.Missing)
 	}
+	if own != nil && s.ConfigFile == "" {
+		config.ACME.Email = s.Email
+		switch {
+		case s.Domain != "":
+			config.ACME.Name = s.Domain
+		case s.ACME:
+			config.ACME.Name = "auto"
+		}
+	}
+	useAuthority(config, own)
 	if own != nil && s.ConfigFile == "" {
 		config.AdminSocket = filepath.Join(own.Dir, admin.SocketName)
 		config.Persistence = broker.Persistence{On: true, Store: filepath.Join(own.Dir, storeName)}
@@ -479,6 +510,9 @@ func (s *server) save() {
 // stop ends the broker and removes its traces.
 func (s *server) stop() {
 	s.log.Printf(logging.Info, "picket version %s terminating", buildVersion())
+	if s.authority != nil {
+		s.authority.Close()
+	}
 	if s.admin != nil {
 		s.admin.Close()
 	}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"picket/internal/testbed"
+	"picket/packet"
+)
+
+// syncedBuffer is a log that is read while it is written.
+type syncedBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (b *syncedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// A broker on a bare address gets a certificate of a public authority and renews it again and again, and none of its clients notices.
+func TestCertificateIsRenewedUnderLoad(t *testing.T) {
+	clients := 1000
+	if testing.Short() {
+		clients = 100
+	}
+	renewCheck = 200 * time.Millisecond
+	authority := testbed.StartAuthority(t, 6*time.Second, true)
+	dir := t.TempDir()
+	port, err := testbed.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "picket.conf")
+	data := filepath.Join(dir, "data")
+	text := fmt.Sprintf(`data_dir %[1]s
+user root
+acme_name 127.0.0.1
+acme_ca %[2]s
+acme_ca_roots %[3]s
+acme_http_port %[4]d
+acme_tls_port %[5]d
+password_file %[1]s/passwords
+allow_anonymous true
+listener %[6]d
+protocol auto
+certfile %[1]s/server.pem
+keyfile %[1]s/server.pem
+`, data, authority.URL, authority.Trust, authority.HTTPPort, authority.TLSPort, port)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var log syncedBuffer
+	ended := make(chan int, 1)
+	go func() {
+		ended <- Run(ctx, []string{"picket", "serve", "-c", file}, strings.NewReader(""), io.Discard, &log)
+	}()
+	defer func() {
+		stop()
+		if status := <-ended; status != 0 || t.Failed() {
+			t.Errorf("status %d; log:\n%s", status, log.String())
+		}
+	}()
+
+	addr := fmt.Sprintf("127.0.0.1:%d", port)
+	trusting := &tls.Config{RootCAs: authority.Roots, ServerName: "127.0.0.1"}
+	serial := func() *big.Int { // of the certificate that a client is shown which trusts public authorities only
+		conn, err := tls.Dial("tcp", addr, trusting)
+		if err != nil {
+			return nil
+		}
+		defer conn.Close()
+		return conn.ConnectionState().PeerCertificates[0].SerialNumber
+	}
+	var first *big.Int
+	eventually(t, "the first certificate", func() bool { first = serial(); return first != nil })
+	var all []*testbed.Client
+	for i := range clients {
+		conn, err := tls.Dial("tcp", addr, trusting)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		c := testbed.NewClient(conn, packet.V311)
+		if _, err := c.Connect(&packet.Connect{ClientID: fmt.Sprint("c", i), CleanStart: true}); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, c)
+	}
+	for range 2 {
+		before := serial()
+		eventually(t, "a renewal", func() bool { now := serial(); return now != nil && before != nil && now.Cmp(before) != 0 })
+	}
+	for i, c := range all {
+		if err := c.Send(packet.Pingreq{}); err != nil {
+			t.Fatalf("client %d: %v", i, err)
+		}
+		if _, err := testbed.Until[packet.Pingresp](c); err != nil {
+			t.Fatalf("client %d was lost: %v", i, err)
+		}
+	}
+}
+
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s did not come within a minute", what)
+		}
+	}
+}

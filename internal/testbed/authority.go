@@ -1,0 +1,134 @@
+package testbed
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Authority is a certificate authority that speaks ACME: Let's Encrypt's own test server, with a name server that has every name lead to this machine.
+type Authority struct {
+	URL   string // of its directory
+	Trust string // file of the certificates that its server is trusted by
+	Roots *x509.CertPool
+	// HTTPPort and TLSPort are the ports that it connects to in place of 80 and 443.
+	HTTPPort, TLSPort int
+}
+
+// servers builds the two programs once for a test run.
+var servers = sync.OnceValues(func() (string, error) {
+	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("picket-authority-%d", os.Getuid()))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	build := exec.Command("go", "build", "-o", dir+"/", "github.com/letsencrypt/pebble/v2/cmd/pebble", "github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv")
+	build.Dir = filepath.Join(strings.TrimSpace(string(root)), "acme", "testserver")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=mod")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return dir, nil
+})
+
+// StartAuthority starts one whose certificates live that long. With closed, nothing answers at the ports that it connects to; without names, no name
+// leads anywhere.
+func StartAuthority(t *testing.T, life time.Duration, names bool) *Authority {
+	t.Helper()
+	dir, err := servers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	work := t.TempDir()
+	ca := filepath.Join(work, "ca.pem")
+	pair := NewCA(t, ca).Issue(t, filepath.Join(work, "server"), nil)
+	ports := make([]int, 6)
+	for i := range ports {
+		if ports[i], err = FreePort(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := &Authority{URL: fmt.Sprintf("https://localhost:%d/dir", ports[0]), Trust: ca, HTTPPort: ports[2], TLSPort: ports[3]}
+	profile := map[string]any{"description": "of a test", "validityPeriod": int(life.Seconds())}
+	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
+		"listenAddress": fmt.Sprintf("127.0.0.1:%d", ports[0]), "managementListenAddress": fmt.Sprintf("127.0.0.1:%d", ports[1]),
+		"certificate": pair.CertFile, "privateKey": pair.KeyFile, "httpPort": a.HTTPPort, "tlsPort": a.TLSPort, "keyAlgorithm": "ecdsa",
+		"domainBlocklist": []string{"blocked.example"}, "retryAfter": map[string]int{"authz": 1, "order": 1},
+		"profiles": map[string]any{"default": profile, "shortlived": profile},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(work, "pebble.json")
+	if err := os.WriteFile(file, config, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	address := ""
+	if names {
+		address = "127.0.0.1"
+	}
+	names53 := fmt.Sprintf("127.0.0.1:%d", ports[4])
+	run(t, nil, filepath.Join(dir, "pebble-challtestsrv"), "-http01", "", "-https01", "", "-doh", "", "-tlsalpn01", "", "-dnsserver", names53,
+		"-management", fmt.Sprintf("127.0.0.1:%d", ports[5]), "-defaultIPv4", address, "-defaultIPv6", "")
+	run(t, []string{"PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0"}, filepath.Join(dir, "pebble"), "-config", file, "-dnsserver", names53)
+	a.Roots = x509.NewCertPool()
+	a.Roots.AppendCertsFromPEM(fetchRoot(t, fmt.Sprintf("https://localhost:%d/roots/0", ports[1])))
+	return a
+}
+
+// run starts a program that ends with the test.
+func run(t *testing.T, env []string, name string, args ...string) {
+	t.Helper()
+	c := exec.Command(name, args...)
+	c.Env = append(os.Environ(), env...)
+	var out bytes.Buffer
+	c.Stdout, c.Stderr = &out, &out
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = c.Process.Kill() // it may have ended
+		_ = c.Wait()         // killed
+		if t.Failed() {
+			t.Logf("%s:\n%s", filepath.Base(name), out.Bytes()[max(0, out.Len()-4000):])
+		}
+	})
+}
+
+// fetchRoot waits for the authority, and takes the certificate that clients have to trust.
+func fetchRoot(t *testing.T, url string) []byte {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	for deadline := time.Now().Add(time.Minute); ; {
+		response, err := client.Get(url)
+		if err == nil {
+			defer response.Body.Close()
+			data, err := io.ReadAll(response.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return data
+		}
+		var refused *net.OpError
+		if !errors.As(err, &refused) || time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}

@@ -346,6 +346,11 @@ func (c *stream) serve() error {
 		if c.closing.Load() {
 			return nil
 		}
+		select {
+		case <-c.signal: // paused and resumed since the last look
+			resumed = true
+		default:
+		}
 		if c.paused.Load() {
 			<-c.signal
 			resumed = true

@@ -359,6 +359,7 @@ func TestHTTPHandler(t *testing.T) {
 					rest.ServeHTTP(w, r)
 					return
 				}
+				w.Header().Set("Content-Length", strconv.Itoa(len(page)))
 				w.Write(page)
 			}), nil
 		}

@@ -135,7 +135,10 @@ func Open(ctx context.Context, a Address, o Options) (_ *Store, err error) {
 	if fatal {
 		return nil, &UnfitError{a, missing}
 	}
-	if err := s.take(ctx, l); err != nil {
+	unfit := (*UnfitError)(nil)
+	if err := s.take(ctx, l); err != nil && !errors.Is(err, store.ErrNewer) && !errors.As(err, &unfit) {
+		return nil, &UnfitError{a, []Missing{{cause.ClusterUnreachable, err.Error(), true}}}
+	} else if err != nil {
 		return nil, err
 	}
 	return s, nil

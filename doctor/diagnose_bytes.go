@@ -42,9 +42,10 @@ func (p *patient) port() (r port) {
 				r.silent++
 			}
 		case f.Said == SayPieces:
-			if f.Heard == HearMQTT {
+			switch f.Heard {
+			case HearMQTT:
 				r.pieces = append(r.pieces, o.at)
-			} else if f.Heard == HearSilence {
+			case HearSilence:
 				r.silent++
 			}
 		case f.Said == SayTLSThen+SayTLS:

@@ -129,18 +129,18 @@ func (p *patient) anyPath(u seen[Upgrade]) bool {
 	if u.fact.Status != 200 {
 		return false
 	}
-	any := where(p.upgrades, func(o Upgrade) bool { return o.Variant == AnyPath && o.Result == Answered })
-	if len(any) == 0 {
+	everywhere := where(p.upgrades, func(o Upgrade) bool { return o.Variant == AnyPath && o.Result == Answered })
+	if len(everywhere) == 0 {
 		return false
 	}
-	if any[0].fact.Status == 200 {
-		p.found(cause.WSPath, 80, []int{u.at, any[0].at}, means("A web page comes for every path, even for one that nobody has made up: an application of one page serves the whole site, and the broker is at a path that was not tried, or at none.",
+	if everywhere[0].fact.Status == 200 {
+		p.found(cause.WSPath, 80, []int{u.at, everywhere[0].at}, means("A web page comes for every path, even for one that nobody has made up: an application of one page serves the whole site, and the broker is at a path that was not tried, or at none.",
 			"任何路径返回的都是网页，连随意编造的路径也一样：整个站点由单页应用提供，MQTT 在没有试过的路径上，或根本没有配置。"))
 		p.found(cause.ProxyNoUpgrade, 52, []int{u.at})
 		return true
 	}
-	p.found(cause.ProxyNoUpgrade, 74, []int{u.at, any[0].at}, means("The path %s exists, since other paths are answered with status %d, and a page comes in place of a WebSocket: the proxy does not pass Upgrade on.",
-		"路径 %s 存在（其他路径返回状态码 %d），但得到的是网页而不是 WebSocket：代理没有转发 Upgrade。", u.fact.Path, any[0].fact.Status))
+	p.found(cause.ProxyNoUpgrade, 74, []int{u.at, everywhere[0].at}, means("The path %s exists, since other paths are answered with status %d, and a page comes in place of a WebSocket: the proxy does not pass Upgrade on.",
+		"路径 %s 存在（其他路径返回状态码 %d），但得到的是网页而不是 WebSocket：代理没有转发 Upgrade。", u.fact.Path, everywhere[0].fact.Status))
 	p.found(cause.WSPath, 52, []int{u.at})
 	return true
 }

@@ -36,14 +36,6 @@ func (o *opening) stop() {
 	}
 }
 
-// since is when a connection was accepted; zero once it has been admitted.
-func (c *plain) since() (t time.Time) {
-	if o := c.first.Load(); o != nil {
-		t = o.since
-	}
-	return t
-}
-
 // Hold implements [Conn].
 func (c *plain) Hold(bytes int) {
 	if o := c.first.Load(); o != nil {

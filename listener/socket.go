@@ -196,7 +196,7 @@ func openUnix(path string) (*socket, error) {
 		return nil, err
 	}
 	if err := os.Chmod(path, unixMode); err != nil {
-		ln.Close()
+		_ = ln.Close()
 		return nil, err
 	}
 	return &socket{ln: ln, path: path}, nil

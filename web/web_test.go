@@ -78,7 +78,7 @@ func TestPages(t *testing.T) {
 			t.Fatal(err)
 		}
 		w := httptest.NewRecorder()
-		if h.ServeHTTP(w, httptest.NewRequest("GET", tt.path, nil)); w.Code != tt.want {
+		if h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, tt.path, nil)); w.Code != tt.want {
 			t.Errorf("%s: %d, want %d", name, w.Code, tt.want)
 		}
 	}

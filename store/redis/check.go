@@ -131,7 +131,4 @@ func says(err error, word string) bool {
 // isFull tells whether Redis refuses what adds something because its memory is full.
 func isFull(err error) bool { return says(err, "OOM") || says(err, "ERR OOM") }
 
-// noLibrary tells whether the functions are missing: a failover can lose them.
-func noLibrary(err error) bool { return says(err, "ERR Function not found") }
-
 var errReplica = errors.New("it is a replica")

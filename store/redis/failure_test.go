@@ -189,7 +189,7 @@ func TestServerHasLess(t *testing.T) {
 			err = refusals[0]
 			return true
 		})
-		want := map[string]string{"empty": "Redis has been emptied", "older": "Redis has older data"}[how]
+		want := map[string]string{"empty": "has been emptied", "older": "has older data"}[how]
 		if !errors.Is(err, store.ErrFailed) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", how, err)
 		}

@@ -103,7 +103,7 @@ func TestAddresses(t *testing.T) {
 		"rediss://user:secret@h:1?cluster=true": "expected cluster, or prefix=WORD",
 	} {
 		a, err := ParseAddress(text)
-		got := fmt.Sprint(a)
+		var got string
 		if err == nil {
 			got = fmt.Sprintf("{%v %s %v %v %s %s %s}", a.Servers, a.Master, a.Cluster, a.TLS, a.User, a.Password, a.Prefix)
 		} else {

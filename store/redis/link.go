@@ -74,7 +74,7 @@ func (l *link) commit(ctx context.Context, s *Store, due []*sent) (answers []ans
 			a.entries, a.bodies, a.ended = n[0], n[1], n[2]
 		}
 		if answers = append(answers, a); a.err != nil {
-			return answers, 0, nil
+			return answers, 0, nil //nolint:nilerr // the error is that of the answer, and travels in it
 		}
 	}
 	if want > 0 {
@@ -181,7 +181,7 @@ func (s *Store) lastGroup(ctx context.Context, l *link) (uint64, error) {
 	last, _ := strconv.ParseUint(held[1], 10, 64)
 	switch {
 	case held[0] == "" || held[2] != s.dataset:
-		return 0, s.gone(fmt.Errorf("Redis has been emptied, or filled with other data: what this broker has stored is not there"), false)
+		return 0, s.gone(fmt.Errorf("the Redis server has been emptied, or filled with other data: what this broker has stored is not there"), false)
 	case fence > s.fence:
 		return 0, s.gone(errors.New("another broker has taken over what is stored there"), true)
 	case fence < s.fence:
@@ -205,7 +205,7 @@ func (s *Store) replay(last uint64) error {
 		first = c.tail[0].number
 	}
 	if last+1 < first {
-		return s.gone(fmt.Errorf("Redis has older data: of what was stored, everything after change %d is missing, and this broker has no more than from change %d on", last, first), false)
+		return s.gone(fmt.Errorf("the Redis server has older data: of what was stored, everything after change %d is missing, and this broker has no more than from change %d on", last, first), false)
 	}
 	for _, g := range c.tail {
 		if g.number <= last {

@@ -45,7 +45,7 @@ func (s *Store) load(ctx context.Context, h store.Handler) error {
 			return fmt.Errorf("session %q: %w", l.name, l.err)
 		case l.err != nil:
 			s.damaged("session %q cannot be read and is left out: %v", l.name, l.err)
-			return nil
+			return nil //nolint:nilerr // it has been said, and the others are read
 		}
 		s.noteLoaded(l)
 		h.Session(l.handle, l.state)
@@ -331,7 +331,7 @@ func (s *Store) piece(ctx context.Context, key string, next *uint64, last uint64
 		return nil, err
 	}
 	if span := last - *next + 1; span <= pieceOfQueue || uint64(n) >= span/4 {
-		for i := uint64(0); i < min(span, pieceOfQueue); i++ {
+		for i := range min(span, pieceOfQueue) {
 			seqs = append(seqs, *next+i)
 		}
 		*next += uint64(len(seqs))

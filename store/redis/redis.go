@@ -206,7 +206,7 @@ func (s *Store) open(ctx context.Context, l *link, name string, again uint64) er
 	reply, err := l.call(ctx, "picket1_open", []string{s.key(keyMeta)}, []string{name, set, strconv.Itoa(store.Version), strconv.FormatUint(again, 10)}).AsStrSlice()
 	switch {
 	case says(err, wordNewer):
-		return fmt.Errorf("Redis %s: %w: %w", s.address, store.ErrNewer, err)
+		return fmt.Errorf("server %s: %w: %w", s.address, store.ErrNewer, err)
 	case err != nil:
 		return fmt.Errorf("Redis %s: %w", s.address, err)
 	}

@@ -120,7 +120,7 @@ func known(t testing.TB, s store.Store, n int) (all []*store.Session) {
 // testWaiters looks when those who wait for a batch are told: each once, also when it has become unnecessary, and none who asks too late.
 func testWaiters(t *testing.T, open Place) {
 	s := open(t)
-	defer s.Close()
+	t.Cleanup(func() { _ = s.Close() })
 	Start(t, s)
 	to := known(t, s, 1)[0]
 	for i := range 100 {
@@ -155,7 +155,7 @@ func testWaiters(t *testing.T, open Place) {
 // testExpiry lists what has expired, and lists it again until it is answered.
 func testExpiry(t *testing.T, open Place) {
 	s := open(t)
-	r := Start(t, s)
+	Start(t, s)
 	one := s.NewSession("one")
 	expiring := func(topic string, expires int64) *session.Message {
 		m := message(s, topic, 300)
@@ -210,7 +210,7 @@ func testExpiry(t *testing.T, open Place) {
 	flush(t, s)
 	shut(t, s)
 	s = open(t)
-	r = Start(t, s)
+	r := Start(t, s)
 	one = r.Handle("one")
 	expect(201, "one 2", "retained r")
 	b = new(store.Batch)

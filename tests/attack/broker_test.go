@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -74,16 +73,6 @@ func (b *broker) Reload(t testing.TB) {
 		}
 		return nil
 	})
-}
-
-// logged returns the end of what the broker has said, without the lines about clients that come and go.
-func (b *broker) logged() string {
-	lines := slices.DeleteFunc(strings.SplitAfter(b.Said(), "\n"), func(line string) bool {
-		return slices.ContainsFunc([]string{": New connection from ", ": New client connected from ", "[connection-lost]", "[keepalive-missed]"}, func(s string) bool {
-			return strings.Contains(line, s)
-		})
-	})
-	return strings.Join(lines[max(0, len(lines)-60):], "")
 }
 
 // logCount counts the lines of the log that hold text.

@@ -150,8 +150,6 @@ func (p *options) rest() (values []string) {
 	return values
 }
 
-func always(*packet) truth { return yes }
-
 // ephemeral is the client's own port, which is from this range on every system of today.
 var ephemeral = [2]uint16{1024, 65535}
 

@@ -1,4 +1,4 @@
-# Everything a person does with this repository. Needs the Go toolchain; `make test` needs the programs that .ci/run installs.
+# Everything a person does with this repository. Needs the Go toolchain; `make test` installs what else it needs.
 
 # One static binary: no C library, no paths of the machine that built it.
 export CGO_ENABLED = 0
@@ -6,10 +6,16 @@ export CGO_ENABLED = 0
 GOLANGCI_LINT_VERSION = v2.15.0
 GOLANGCI_LINT = bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 
-# These packages test the built program from outside; the race detector would watch the tests alone.
+# These packages test the built program from outside.
 OUTSIDE = /conformance|/tests/
 
-.PHONY: run build release page nopage test race check lint tools simulate lab crash bench bench-storage bench-sentinel clean
+# The program that these start is built with the race detector in the race stage, as they are.
+RACE_OUTSIDE = ./conformance ./tests/reload ./tests/crash ./tests/attack ./tests/sentinel
+
+# What measures memory, allocations or time, and what looks at other programs, is run without it.
+PLAIN = ./broker ./packet ./topic ./sentinel/simulation ./tests/attack ./tests/interop ./tests/lab ./tests/page ./tests/vantage
+
+.PHONY: run build release page nopage setup test race check lint tools simulate lab crash bench bench-storage bench-sentinel clean
 
 run: build
 	bin/picket serve -v
@@ -37,12 +43,16 @@ page/node_modules/.package-lock.json: page/package-lock.json
 nopage:
 	@echo "There are no node and npm here: this build has no page for phones."
 
-test: build race
-	go test -count=1 -timeout 20m ./...
+# Installs what the tests need, where it may; otherwise it says in one line what is missing.
+setup:
+	tests/setup.sh
+
+test: setup build race
+	go test -count=1 -timeout 20m $(PLAIN)
 
 # The race detector needs cgo.
 race:
-	CGO_ENABLED=1 go test -race -timeout 20m $$(go list ./... | grep -vE '$(OUTSIDE)|/simulation')
+	CGO_ENABLED=1 go test -race -timeout 20m $$(go list ./... | grep -vE '$(OUTSIDE)|/simulation') $(RACE_OUTSIDE)
 	CGO_ENABLED=1 go test -race -timeout 20m ./sentinel/simulation -failovers 1000
 
 # What to run before every commit: under two minutes once `make tools` has been run.

@@ -158,7 +158,7 @@ func (b *Broker) prepare(c Config) (*settings, error) {
 	if n := c.ReceiveMaximum; n > 0 && n < session.MaxWindow {
 		t.receiveMaximum = n
 	}
-	if c.Mosquitto {
+	if c.Compat.ReceiveMaximumAsWindow {
 		t.receiveMaximum = t.window // as mosquitto tells it
 	}
 	if t.ConnectTimeout <= 0 {
@@ -194,7 +194,7 @@ func (b *Broker) prepare(c Config) (*settings, error) {
 		}
 	}
 	for _, s := range c.Security {
-		s.SubscribeUnchecked = s.SubscribeUnchecked || c.Mosquitto
+		s.SubscribeUnchecked = s.SubscribeUnchecked || c.Compat.SubscribeUnchecked
 		p, warnings, err := access.Load(s)
 		for _, w := range warnings {
 			b.log.Printf(w.Type, "%s", w.Text)

@@ -297,7 +297,7 @@ func TestOwnPlaceOnAFullListener(t *testing.T) {
 }
 
 func TestServerFullAsMosquitto(t *testing.T) {
-	x := newBench(t, oneListener(func(c *Config) { c.Listeners[0].MaxConnections, c.Mosquitto = 0, true }))
+	x := newBench(t, oneListener(func(c *Config) { c.Listeners[0].MaxConnections, c.Compat = 0, AsMosquitto() }))
 	if x.call(t, afar) != nil {
 		t.Error("mosquitto closes at once")
 	}

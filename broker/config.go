@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"picket/access"
-	"picket/logging"
 	"picket/store"
 )
 
@@ -13,15 +12,11 @@ import (
 type Config struct {
 	Listeners []*Listener
 	Security  []access.Config // [0] is the broker's own; more with per_listener_settings
-	Log       logging.Config
 
 	ConnectionMessages bool
 
-	// Mosquitto has the broker do what mosquitto does where that differs from the specification, or from what people expect who never used
-	// mosquitto: an ACL file never refuses SUBSCRIBE, a client's Maximum Packet Size is taken without the packet's first byte, a Subscription Identifier in a
-	// client's PUBLISH is no error, a client that repeats a QoS 2 PUBLISH more than once before PUBREL is cut off, and a will delay outlasts its session, but not the return of
-	// its client with Clean Start.
-	Mosquitto bool
+	// Compat has the broker do what mosquitto does. The zero value does as the specification says, or as people expect who never used mosquitto.
+	Compat Compat
 
 	// ReasonStrings sends MQTT 5 clients the cause in words, in CONNACK, SUBACK and DISCONNECT. mosquitto sends none, so it is off with a
 	// mosquitto.conf unless that has reason_strings true.
@@ -56,22 +51,8 @@ type Config struct {
 	// Poll is called before a CONNECT is judged, from any goroutine: a reload that was asked for earlier calls [Broker.Expect] by then. nil for nothing.
 	Poll func()
 
-	PIDFile string
-	// AdminSocket is the path of the Unix socket that "picket ctl" speaks to; empty: none. The broker itself does not open it.
-	AdminSocket string
-	// DataDir is the folder whose user, password and certificates the program makes when they are missing; empty: none. Names are what clients call
-	// this machine beside its own name and addresses, for its certificate. The broker itself does not look at either.
-	DataDir string
-	Names   []string
-	// ACME says how a public authority is asked for a certificate, in place of the one in DataDir.
-	ACME ACME
-	User string // user to change to when started as root; empty: stay
-
 	// HTTP makes what answers HTTP requests on a listener that speaks WebSocket; see [listener.Options]. nil: they are told that the port speaks MQTT.
 	HTTP func(l *Listener, rest http.Handler) (http.Handler, error)
-
-	// Persistence says where the store is. The broker does not open it.
-	Persistence Persistence
 
 	// Store keeps sessions that survive their connections, their messages and retained messages. nil: they are lost when the broker ends. A reload
 	// does not change it. Whoever opened it closes it, after [Broker.Close].
@@ -90,24 +71,26 @@ type Config struct {
 	MaxTotalOutputBytes int64
 }
 
-// Persistence is what a configuration says of the store.
-type Persistence struct {
-	On       bool
-	Store    string // directory of the store; empty: it stands beside mosquitto's file
-	Location string // directory of mosquitto's file; empty: the working directory
-	File     string // name of mosquitto's file. Default mosquitto.db
-	Sync     string // always, interval or never. Default always
-
-	Cluster     string // where Redis is, as redis://…; not empty: everything is stored there, and On is false
-	Acknowledge string // what cluster_acknowledge says. Default auto
+// Compat is what mosquitto does otherwise than the specification, or than people expect who never used mosquitto. Each field stands for itself.
+type Compat struct {
+	SubscribeUnchecked         bool // an ACL file never refuses SUBSCRIBE
+	PacketSizeWithoutFirstByte bool // a client's Maximum Packet Size does not count the packet's first byte
+	SubscriptionIDFromClient   bool // a Subscription Identifier in a client's PUBLISH is no error
+	AliasErrorMalformed        bool // a PUBLISH with neither topic nor a known alias is called malformed
+	WillOutlastsSession        bool // a will delay is waited for although the session has ended
+	CleanStartCancelsWill      bool // a will that is delayed goes when its client returns with Clean Start
+	OneRepetition              bool // a client that repeats a QoS 2 PUBLISH more than once before PUBREL is cut off
+	TakeoverCancelsWill        bool // a will without delay goes when another connection takes the session over
+	ReceiveMaximumAsWindow     bool // clients are told max_inflight_messages for their own Receive Maximum
+	CloseWhenFull              bool // who finds no room gets no CONNACK
+	NoReserve                  bool // neither open files nor memory nor overload keep a client out
+	SysAsMosquitto             bool // $SYS has no topics of Picket's own
 }
 
-// ACME is how a certificate of a public authority is got. The broker itself does not look at it.
-type ACME struct {
-	Name  string // the host name or public address that it is for; "auto": this machine's public address; empty: none is wanted
-	Email string // of the person to write to
-	CA    string // URL of the authority's directory; empty: Let's Encrypt's
-	Roots string // file of the certificates that the authority's own server is trusted by; empty: the system's
-	// HTTPPort and TLSPort are where connections to ports 80 and 443 arrive; 0: there.
-	HTTPPort, TLSPort int
+// AsMosquitto is everything that mosquitto does otherwise.
+func AsMosquitto() Compat {
+	return Compat{
+		SubscribeUnchecked: true, PacketSizeWithoutFirstByte: true, SubscriptionIDFromClient: true, AliasErrorMalformed: true, WillOutlastsSession: true,
+		CleanStartCancelsWill: true, OneRepetition: true, TakeoverCancelsWill: true, CloseWhenFull: true, ReceiveMaximumAsWindow: true, NoReserve: true, SysAsMosquitto: true,
+	}
 }

@@ -299,7 +299,7 @@ func (c *connection) negotiate(p *packet.Connect) {
 	props := p.Props
 	if props.Has(packet.MaximumPacketSize) {
 		c.opt().maxPacket = props.MaximumPacketSize
-		if c.b.settings.Load().Mosquitto && props.MaximumPacketSize < packet.MaxRemaining {
+		if c.b.settings.Load().Compat.PacketSizeWithoutFirstByte && props.MaximumPacketSize < packet.MaxRemaining {
 			c.more.maxPacket++
 		}
 	}

@@ -53,7 +53,7 @@ type connection struct {
 	hand       sync.Mutex  // held by the goroutine that judges it, and by Closed
 	left       bool        // guarded by hand: Closed was called
 	aliases    []string    // topic aliases of the client, by alias-1; grown on use
-	lastRepeat uint16      // QoS 2 identifier that was repeated last, for [Config.Mosquitto]
+	lastRepeat uint16      // QoS 2 identifier that was repeated last, for [Compat.OneRepetition]
 	more       *negotiated // what few clients use
 
 	// Guarded by s.mu.

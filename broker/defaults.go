@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"picket/access"
-	"picket/logging"
 )
 
 // Defaults returns the configuration without listeners and with every option at its default: what mosquitto 2.0.20 does (its code,
@@ -12,7 +11,6 @@ import (
 func Defaults() Config {
 	return Config{
 		Security:            []access.Config{{AllowZeroLengthID: true, AutoIDPrefix: "auto-"}},
-		Log:                 logging.Config{Dest: []logging.Dest{{Kind: logging.Stderr}}, Types: logging.Default, Timestamp: true, Facility: -1},
 		ConnectionMessages:  true,
 		MaxInflightMessages: 20,
 		MaxQueuedMessages:   1000,

@@ -93,12 +93,11 @@ type bench struct {
 func newBench(t testing.TB, change func(*Config)) *bench {
 	c := Defaults()
 	c.Security[0].Anonymous = access.AnonymousAlways
-	c.Log = logging.Config{Types: logging.Error}
 	c.MaxInflightMessages, c.SysInterval = 0, 0
 	if change != nil {
 		change(&c)
 	}
-	log, err := logging.New(c.Log, io.Discard, io.Discard)
+	log, err := logging.New(logging.Config{Types: logging.Error}, io.Discard, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 		clean = true
 	}
 	if clean || !old.survives() {
-		if old.will != nil && !old.over && !(old.will.delay > 0 && b.settings.Load().Mosquitto) {
+		if old.will != nil && !old.over && !(old.will.delay > 0 && b.settings.Load().Compat.CleanStartCancelsWill) {
 			w.wills = append(w.wills, old.takeWill()) // MQTT-3.1.3-9: the session ends
 		}
 		old.will, old.conn = nil, nil
@@ -53,7 +53,7 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 		b.sessions[id] = c.s
 		return false, ended
 	}
-	if previous != nil && old.will != nil && old.will.delay == 0 && !b.settings.Load().Mosquitto {
+	if previous != nil && old.will != nil && old.will.delay == 0 && !b.settings.Load().Compat.TakeoverCancelsWill {
 		w.wills = append(w.wills, old.takeWill()) // MQTT-3.1.4-3, MQTT-3.1.2-8: the connection before has ended without DISCONNECT; mosquitto publishes none
 	}
 	old.will = nil // MQTT-3.1.3-9: the new connection is there before any delay has elapsed
@@ -120,7 +120,7 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 	b.online.Add(-1)
 	if s.will != nil {
 		delay := min(s.will.delay, s.expiry)
-		if s.expiry == 0 && b.settings.Load().Mosquitto {
+		if s.expiry == 0 && b.settings.Load().Compat.WillOutlastsSession {
 			delay = s.will.delay // the session ends here, so the will is due; mosquitto waits all the same
 		}
 		if delay > 0 {

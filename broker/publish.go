@@ -34,7 +34,7 @@ func (w *worker) publish(c *connection, in []byte) (taken int, err error) {
 // allowedToPublish checks what does not depend on the topic.
 func (c *connection) allowedToPublish(p *packet.Publish, t *settings) error {
 	switch {
-	case p.SubscriptionIDs > 1 || p.SubscriptionIDs == 1 && !t.Mosquitto:
+	case p.SubscriptionIDs > 1 || p.SubscriptionIDs == 1 && !t.Compat.SubscriptionIDFromClient:
 		return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.3.4-6", Text: "PUBLISH from a client with a Subscription Identifier"}
 	case p.QoS > c.from.MaxQoS:
 		return &packet.Error{Code: packet.QoSNotSupported, Clause: "MQTT-3.2.2-11", Text: "QoS above the Maximum QoS of this listener"}
@@ -131,7 +131,7 @@ func (w *worker) logReceived(dup bool) {
 // repeated handles a QoS 2 PUBLISH whose identifier waits for PUBREL: it is acknowledged again, as often as it comes, and not delivered again (MQTT-4.3.3-10 of
 // MQTT 5.0, MQTT-4.3.3-2 of 3.1.1). mosquitto cuts a client off that repeats one more than once.
 func (c *connection) repeated(w *worker, id uint16) error {
-	if c.b.settings.Load().Mosquitto {
+	if c.b.settings.Load().Compat.OneRepetition {
 		if c.lastRepeat == id {
 			return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-4.4.0-1", Text: "a QoS 2 PUBLISH repeated over and over on one connection"}
 		}

@@ -71,9 +71,9 @@ func (b *Broker) fullLocked(c *connection, t *settings, peers *atomic.Int64) str
 		return fmt.Sprintf("max_connections (%d) of this listener is reached", limit)
 	case t.GlobalMaxConnections > 0 && r.open >= int64(t.GlobalMaxConnections):
 		return fmt.Sprintf("global_max_connections (%d) is reached", t.GlobalMaxConnections)
-	case !t.Mosquitto && r.open >= t.fileRoom:
+	case !t.Compat.NoReserve && r.open >= t.fileRoom:
 		return fmt.Sprintf("the system lets the broker open no more files than for %d connections (ulimit -n, LimitNOFILE=)", t.fileRoom)
-	case !t.Mosquitto && b.strain.memoryFull.Load():
+	case !t.Compat.NoReserve && b.strain.memoryFull.Load():
 		return fmt.Sprintf("memory_limit (%d bytes) is reached", t.MemoryLimit)
 	}
 	return ""
@@ -103,7 +103,7 @@ func (b *Broker) welcome(c *connection) bool {
 		b.room.arrived()
 		return true
 	}
-	if b.settings.Load().Mosquitto {
+	if b.settings.Load().Compat.CloseWhenFull {
 		b.report(incident{cause: cause.MaxConnections}, "Client connection from %s denied: max_connections exceeded.", c.host())
 		return false
 	}
@@ -209,7 +209,7 @@ func (b *Broker) closedTo(c *connection) *refusal {
 		r := m.refusal(false)
 		return &r
 	}
-	if short := b.strain.refusing(); short != "" && !c.local && !b.settings.Load().Mosquitto {
+	if short := b.strain.refusing(); short != "" && !c.local && !b.settings.Load().Compat.NoReserve {
 		return &refusal{code: packet.ServerBusy, id: cause.Overloaded, text: short, told: true}
 	}
 	return nil

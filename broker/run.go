@@ -186,7 +186,7 @@ func (w *worker) gather(c *connection, in []byte, p *packet.Publish) error {
 	r.begin()
 	head, remaining, _ := packet.Header(in)
 	if err := p.Decode(c.version, in[0], in[head:head+remaining]); err != nil {
-		if e, ok := err.(*packet.Error); ok && len(p.Topic) == 0 && e.Code == packet.ProtocolError && t.Mosquitto {
+		if e, ok := err.(*packet.Error); ok && len(p.Topic) == 0 && e.Code == packet.ProtocolError && t.Compat.AliasErrorMalformed {
 			e.Code = packet.MalformedPacket
 		}
 		return err

@@ -35,7 +35,7 @@ func TestRuns(t *testing.T) {
 					t.Run(fmt.Sprintf("%s QoS %d, ACL %v, %d bytes", v, qos, limited, size), func(t *testing.T) {
 						x := newBench(t, func(c *Config) {
 							if limited {
-								c.Mosquitto = true // SUBSCRIBE is never refused
+								c.Compat.SubscribeUnchecked = true // SUBSCRIBE is never refused
 								c.Security[0] = access.Config{Anonymous: access.AnonymousAlways, ACLFile: acl, AllowZeroLengthID: true}
 							}
 						})

@@ -303,7 +303,7 @@ func TestRepeatedPublish(t *testing.T) {
 
 // TestRepeatedAsMosquitto: with a mosquitto.conf the second repetition ends the connection, and PUBREL begins anew.
 func TestRepeatedAsMosquitto(t *testing.T) {
-	x := newBench(t, func(c *Config) { c.Mosquitto = true })
+	x := newBench(t, func(c *Config) { c.Compat = AsMosquitto() })
 	sink, c := x.client(t, "sender", packet.V311)
 	sink.keep = true
 	publish := (&packet.Publish{Dup: true, QoS: 2, ID: 1, Topic: []byte("t")}).Append(nil, packet.V311)

@@ -77,7 +77,7 @@ func (b *Broker) Status() Status {
 // publishOwn publishes what mosquitto has no topics for, below $SYS/broker/picket.
 func (t *sysTopics) publishOwn(set func(topic, value string)) {
 	b := t.b
-	if b.settings.Load().Mosquitto {
+	if b.settings.Load().Compat.SysAsMosquitto {
 		return
 	}
 	number := func(topic string, n int64) { set("picket/"+topic, strconv.FormatInt(n, 10)) }

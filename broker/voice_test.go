@@ -118,8 +118,8 @@ func newSpeaking(t *testing.T, changes ...func(*Config)) *speaking {
 	for _, change := range changes {
 		change(&c)
 	}
-	c.Log = logging.Config{Types: logging.Error | logging.Warning | logging.Notice | logging.Info | logging.Debug, Dest: []logging.Dest{{Kind: logging.Stdout}}}
-	if x.log, err = logging.New(c.Log, x.journal, io.Discard); err != nil {
+	logs := logging.Config{Types: logging.Error | logging.Warning | logging.Notice | logging.Info | logging.Debug, Dest: []logging.Dest{{Kind: logging.Stdout}}}
+	if x.log, err = logging.New(logs, x.journal, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	if x.b, err = Start(c, x.log); err != nil {

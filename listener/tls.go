@@ -19,6 +19,15 @@ import (
 // "x-amzn-mqtt-ca" is what clients made for AWS IoT offer on port 443.
 var protocols = []string{"mqtt", "x-amzn-mqtt-ca", "http/1.1"}
 
+// Loadable says why the certificates of a listener cannot be used, or nil.
+func Loadable(c *Config) error {
+	if c.TLS.CertFile == "" {
+		return nil
+	}
+	_, err := newTLS(c, func(string) {})
+	return err
+}
+
 // newTLS loads the certificates of a listener. note is told what is odd, but no error.
 func newTLS(c *Config, note func(text string)) (*tls.Config, error) {
 	t := &c.TLS

@@ -10,12 +10,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"picket/cause"
+	"picket/process"
 )
 
 // Type is a kind of log line, as in mosquitto's log_type; the values are bits of a mask.
@@ -186,7 +190,7 @@ func (l *Logger) Reload(c Config) error {
 			for _, w := range opened {
 				w.close()
 			}
-			return fmt.Errorf("log_dest %s: %w", d, err)
+			return &destError{d, err}
 		}
 		opened[d] = w
 	}
@@ -229,6 +233,53 @@ func (l *Logger) open(d Dest, facility int) (writer, error) {
 		return topicWriter{l}, nil
 	}
 	return nil, fmt.Errorf("unknown kind of destination %d", d.Kind)
+}
+
+// Start puts c in force as Reload does, but goes on without the destinations that cannot be opened, as mosquitto does: it returns why, and what had been
+// for them goes to standard error.
+func (l *Logger) Start(c Config) (without []error) {
+	for {
+		err := l.Reload(c)
+		var failed *destError
+		if !errors.As(err, &failed) {
+			if err != nil {
+				without = append(without, err)
+			}
+			return without
+		}
+		without = append(without, err)
+		c.Dest = slices.DeleteFunc(slices.Clone(c.Dest), func(d Dest) bool { return d == failed.dest })
+		if stderr := (Dest{Kind: Stderr}); !slices.Contains(c.Dest, stderr) {
+			c.Dest = append(c.Dest, stderr)
+		}
+	}
+}
+
+// destError is a destination that cannot be opened.
+type destError struct {
+	dest Dest
+	err  error
+}
+
+func (e *destError) Error() string { return fmt.Sprintf("log_dest %s: %v", e.dest, e.err) }
+func (e *destError) Unwrap() error { return e.err }
+
+// Probe says why a destination could not be opened now, or nil. It makes no file.
+func Probe(d Dest) error {
+	switch d.Kind {
+	case File:
+		if _, err := os.Stat(d.Path); err == nil {
+			return process.Writable(d.Path)
+		}
+		return process.Writable(filepath.Dir(d.Path))
+	case Syslog:
+		w, err := openSyslog(-1)
+		if err == nil {
+			w.close()
+		}
+		return err
+	}
+	return nil
 }
 
 // Close writes what is still queued and closes the files. A destination that stands still is given up after a second.

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -20,19 +19,48 @@ import (
 	"picket/cause"
 	"picket/listener"
 	"picket/logging"
+	"picket/process"
 )
 
-// Check reads a configuration as [Parse] does and also looks at what it names: certificates and keys, password and ACL files,
-// addresses, ports, folders and users of this machine, and who could connect. It opens no port and changes nothing.
-func Check(path string) (*broker.Config, *Report) {
+// Check reads a configuration as [Parse] does and also looks at whatever else stops a start: certificates and keys, password and ACL files, the place
+// of the store, addresses, ports, folders and users of this machine; and at who could connect. Files are looked at with the rights of the user whom root
+// is going to become, by the functions that open them at a start. It opens no port and changes nothing.
+func Check(path string) (*Config, *Report) {
 	p := newParser(path)
 	p.readFile(path, 0, place{})
 	c := p.finish()
 	p.checkReach(c)
+	p.checkKeepAlive(c)
+	user := p.checkUser(c)
 	for _, b := range p.blocks {
 		if !b.broken {
 			p.checkSocket(b)
-			p.checkTLS(b)
+		}
+	}
+	if user == nil {
+		p.checkFiles(c)
+	} else if err := user.Try(func() { p.checkFiles(c) }); err != nil {
+		p.report.add(Finding{Level: Warning, File: path, Cause: cause.ConfigUnreadable, Text: "Warning: What the user " + user.Name + " may read could not be looked at: " + err.Error() + "."})
+	}
+	if p.report.Failed() {
+		return nil, p.report
+	}
+	return c, p.report
+}
+
+// checkFiles looks at everything that the broker is going to open.
+func (p *parser) checkFiles(c *Config) {
+	for _, b := range p.blocks {
+		if b.broken {
+			continue
+		}
+		before := p.report.Count(Error)
+		p.checkTLS(b)
+		if err := listener.Loadable(&b.config.Config); err != nil && p.report.Count(Error) == before && !p.comes(b.config.TLS.CertFile) { // what the start would say, should the check have missed it
+			p.errorf(line{place: b.place, word: "listener"}, cause.ConfigInvalidValue, "", "Error: %v.", err)
+		}
+		if path := b.config.Path; path != "" && p.report.Count(Error) == before { // a folder that is missing has been reported
+			p.checkWritable(Error, line{place: b.place, word: "listener"}, filepath.Dir(path))
 		}
 	}
 	used := make(map[int]bool)
@@ -42,12 +70,34 @@ func Check(path string) (*broker.Config, *Report) {
 			p.checkSecurity(p.securities[l.Security])
 		}
 	}
+	p.checkStore(c)
 	p.checkFolders(c)
-	p.checkUser(c)
-	if p.report.Failed() {
-		return nil, p.report
+}
+
+// checkStore looks at where the store is to be.
+func (p *parser) checkStore(c *Config) {
+	if !c.Persistence.On {
+		return
 	}
-	return c, p.report
+	where, err := c.Persistence.Place()
+	if err == nil && !p.looksAfter(filepath.Dir(where.Dir)) {
+		err = where.Usable(c.User)
+	}
+	if err != nil {
+		at := line{place: place{file: p.report.Path}, word: "persistence"}
+		if seen, ok := p.seen["persistence_location"]; ok {
+			at = line{place: seen, word: "persistence_location"}
+		}
+		p.errorf(at, cause.ConfigUnreadable, "", "Error: %v.", err)
+	}
+}
+
+// checkKeepAlive says what max_keepalive means for clients that are not told it.
+func (p *parser) checkKeepAlive(c *Config) {
+	if c.MaxKeepAlive > 0 {
+		p.find(Notice, line{place: place{file: p.report.Path}, word: "max_keepalive"}, cause.KeepaliveRefused, "mosquitto 2.0.20 refuses them too, 2.0.11 does not.",
+			"Clients of MQTT 3.1.1 and 3.1 whose keep alive is 0 or above %d s are refused; those of MQTT 5 are told the limit.", c.MaxKeepAlive)
+	}
 }
 
 // resolveLimit bounds how long a check waits for a name server.
@@ -63,7 +113,7 @@ func isLoopback(c *broker.Listener) bool {
 }
 
 // checkReach looks at who can reach the broker and whom it lets in.
-func (p *parser) checkReach(c *broker.Config) {
+func (p *parser) checkReach(c *Config) {
 	open := false
 	for _, l := range c.Listeners {
 		open = open || !isLoopback(l)
@@ -122,8 +172,8 @@ func (p *parser) checkSocket(b *block) {
 		return
 	}
 	if l.Port < unprivilegedPort() && !mayBindPrivileged(p.config.User) {
-		p.find(Warning, at, cause.PrivilegedPort, "Give it CAP_NET_BIND_SERVICE (setcap cap_net_bind_service+ep, or AmbientCapabilities= of systemd), write user root, or use a higher port.",
-			"Warning: Port %d is below %d and needs a privilege that picket does not have; root gives it up before the port is opened.", l.Port, unprivilegedPort())
+		p.find(Error, at, cause.PrivilegedPort, "Give it CAP_NET_BIND_SERVICE (setcap cap_net_bind_service+ep, or AmbientCapabilities= of systemd), write user root, or use a higher port.",
+			"Error: Port %d is below %d and needs a privilege that picket does not have; root gives it up before the port is opened.", l.Port, unprivilegedPort())
 	}
 	if l.Interface != "" {
 		if _, err := net.InterfaceByName(l.Interface); err != nil {
@@ -165,12 +215,6 @@ func (p *parser) checkSecurity(s *security) {
 	if p.comes(s.config.PasswordFile) {
 		return // with its passwords
 	}
-	if file := s.config.PasswordFile; file != "" {
-		p.checkReadable(line{place: s.seen["password_file"], word: "password_file"}, file)
-	}
-	if file := s.config.ACLFile; file != "" {
-		p.checkReadable(line{place: s.seen["acl_file"], word: "acl_file"}, file)
-	}
 	policy, warnings, err := access.Load(s.config)
 	for _, w := range warnings {
 		level, id := Warning, cause.ConfigInvalidValue
@@ -192,7 +236,11 @@ func (p *parser) checkSecurity(s *security) {
 				"The acl_file has rules for users who are not in the password_file: %s.", listed(names))
 		}
 	case errors.As(err, &fe) && fe.Err != nil:
-		p.errorf(line{place: s.seen[fe.Directive], word: fe.Directive}, cause.ConfigUnreadable, fe.Hint, "%s", fe.Text)
+		hint := fe.Hint
+		if errors.Is(fe.Err, fs.ErrPermission) {
+			hint = p.whyUnreadable(fe.Err, fe.File)
+		}
+		p.errorf(line{place: s.seen[fe.Directive], word: fe.Directive}, cause.ConfigUnreadable, hint, "%s", fe.Text)
 	case errors.As(err, &fe):
 		p.report.add(Finding{Level: Error, File: fe.File, Line: fe.Line, Directive: fe.Directive, Text: fe.Text, Hint: fe.Hint, Cause: cause.ConfigInvalidValue})
 	default:
@@ -231,37 +279,59 @@ func (p *parser) comes(file string) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// checkReadable looks at whether the user that root is going to become can read a file.
-func (p *parser) checkReadable(l line, path string) {
-	name := p.becomes()
-	if name == "" {
-		return
+// looksAfter says whether a folder is data_dir or in it: a start makes it, and gives it to the user whom root becomes.
+func (p *parser) looksAfter(dir string) bool {
+	if p.config.DataDir == "" {
+		return false
 	}
-	if denied := unreadableBy(name, path); denied != "" {
-		p.find(Warning, l, cause.KeyUnreadable, "Let its group read it, such as: chgrp "+name+" "+denied,
-			"Warning: The user %s, who picket becomes, may not read %s.", name, denied)
-	}
+	rel, err := filepath.Rel(p.config.DataDir, dir)
+	return err == nil && filepath.IsLocal(rel)
 }
 
-// checkFolders looks at the files that are going to be written. A folder that is missing now may be made by the service manager.
-func (p *parser) checkFolders(c *broker.Config) {
-	folder := func(directive, path string) {
-		dir := filepath.Dir(path)
-		if info, err := os.Stat(dir); err == nil && info.IsDir() {
+// checkWritable records that the broker cannot make or write a file in a folder.
+func (p *parser) checkWritable(level Level, l line, dir string) {
+	if p.looksAfter(dir) {
+		return
+	}
+	err := process.Writable(dir)
+	if err == nil {
+		return
+	}
+	word := map[Level]string{Error: "Error", Warning: "Warning"}[level]
+	hint := "Create it, unless the service manager does (RuntimeDirectory=, LogsDirectory=)."
+	if !errors.Is(err, fs.ErrNotExist) {
+		hint = p.whyUnreadable(err, dir)
+	}
+	p.find(level, l, cause.ConfigUnreadable, hint, "%s: No file can be made in folder %s for %s.", word, dir, l.word)
+}
+
+// checkFolders looks at the files that are going to be written, and at the folders of web pages.
+func (p *parser) checkFolders(c *Config) {
+	at := func(directive string) line {
+		l := line{place: place{file: p.report.Path}, word: directive}
+		if seen, ok := p.seen[directive]; ok {
+			l.place = seen
+		}
+		return l
+	}
+	writable := func(level Level, directive, path string) {
+		if _, err := os.Stat(path); err == nil {
+			if err := process.Writable(path); err != nil {
+				p.find(level, at(directive), cause.ConfigUnreadable, p.whyUnreadable(err, path), "%s: %s %s cannot be written.", map[Level]string{Error: "Error", Warning: "Warning"}[level], directive, path)
+			}
 			return
 		}
-		l := line{place: place{file: p.report.Path}, word: directive}
-		if at, ok := p.seen[directive]; ok {
-			l.place = at
-		}
-		p.find(Warning, l, cause.ConfigUnreadable, "Create it, unless the service manager does (RuntimeDirectory=, LogsDirectory=).", "Warning: There is no folder %s for %s.", dir, directive)
+		p.checkWritable(level, at(directive), filepath.Dir(path))
 	}
 	if c.PIDFile != "" {
-		folder("pid_file", c.PIDFile)
+		writable(Error, "pid_file", c.PIDFile)
 	}
-	for _, d := range c.Log.Dest {
-		if d.Kind == logging.File {
-			folder("log_dest", d.Path)
+	if c.AdminSocket != "" {
+		p.checkWritable(Error, at("admin_socket"), filepath.Dir(c.AdminSocket))
+	}
+	for _, d := range c.Log.Dest { // what cannot be had is said at the start, and the rest is logged to all the same
+		if err := logging.Probe(d); err != nil {
+			p.find(Warning, at("log_dest"), cause.ConfigUnreadable, "The broker starts and logs to standard error in its place.", "Warning: log_dest %s cannot be had: %v.", d, err)
 		}
 	}
 	for _, b := range p.blocks {
@@ -273,25 +343,36 @@ func (p *parser) checkFolders(c *broker.Config) {
 	}
 }
 
-// checkUser looks for the user to become, which matters only to root.
-func (p *parser) checkUser(c *broker.Config) {
-	at, given := p.seen["user"]
-	if !given || c.User == "" {
-		return
+// checkUser looks for the user to become, which matters only to root; nil: the process stays as it is.
+func (p *parser) checkUser(c *Config) *process.User {
+	if !process.IsRoot() {
+		return nil
 	}
-	if _, err := user.Lookup(c.User); err != nil && c.User != defaultUser {
-		p.errorf(line{place: at, word: "user"}, cause.ConfigInvalidValue, "Create the user or name another one.",
-			"Error: Unable to drop privileges to '%s' because this user does not exist.", c.User)
+	user, instead, err := c.Becomes()
+	at := line{place: p.seen["user"], word: "user"}
+	if at.file == "" {
+		at.file = p.report.Path
 	}
+	switch {
+	case err != nil:
+		p.errorf(at, cause.ConfigInvalidValue, "Create the user or name another one.", "Error: %v.", err)
+	case instead:
+		p.find(Notice, at, "", "", "There is no user %s: the broker becomes %s.", c.User, user.Name)
+	}
+	return user
 }
 
-// whyUnreadable says why a file could not be read.
-func whyUnreadable(err error) string {
+// whyUnreadable says why a file could not be read or written, and what to do.
+func (p *parser) whyUnreadable(err error, path string) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "There is no such file."
 	case errors.Is(err, fs.ErrPermission):
-		return "The user who runs picket may not read it."
+		name := p.becomes()
+		if name == "" {
+			return "The user who runs picket may not."
+		}
+		return fmt.Sprintf("The user %s, who picket becomes, may not: chgrp %s %s, chmod g+r, and the folders above have to let that user through.", name, name, path)
 	}
 	var pe *fs.PathError
 	if errors.As(err, &pe) {

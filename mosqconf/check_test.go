@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -176,15 +177,21 @@ func TestCheck(t *testing.T) {
 		{"listener 1883\npassword_file @/pw", Notice, "Passwords cross the network in the clear", ""},
 		{"listener 8883", Warning, "Warning: Port 8883 is where clients expect MQTT over TLS", cause.TLSToPlainPort},
 		{"listener 1883\nprotocol websockets", Warning, "Warning: Port 1883 is where clients expect MQTT over TCP", cause.TCPToWSPort},
-		{"listener 883\nuser nobody", Warning, "Warning: Port 883 is below", cause.PrivilegedPort},
+		{"listener 883\nuser nobody", Error, "Error: Port 883 is below", cause.PrivilegedPort},
 		{"listener 1883 192.0.2.77", Warning, "Warning: No network interface of this machine has the address 192.0.2.77 now.", cause.BindBeforeNetwork},
 		{"listener 1883\nbind_interface nope0", Error, "Error: There is no network interface nope0 on this machine.", cause.ConfigInvalidValue},
 		{"listener 1883 not..valid", Error, "Error: Unable to resolve not..valid", cause.ConfigInvalidValue},
 		{"listener 0 @/no/s", Error, "Error: There is no folder @/no for the Unix socket.", cause.ConfigUnreadable},
 		{"listener 0 /" + strings.Repeat("x", 107), Error, "Error: The path of a Unix socket has at most 107 bytes", cause.ConfigInvalidValue},
 		{"listener 1883\nprotocol auto\nhttp_dir @/no", Error, "Error: There is no folder @/no.", cause.ConfigUnreadable},
-		{"pid_file @/no/pid", Warning, "Warning: There is no folder @/no for pid_file.", cause.ConfigUnreadable},
-		{"log_dest file @/no/log", Warning, "Warning: There is no folder @/no for log_dest.", cause.ConfigUnreadable},
+		{"pid_file @/no/pid", Error, "Error: No file can be made in folder @/no for pid_file.", cause.ConfigUnreadable},
+		{"log_dest file @/no/log", Warning, "Warning: log_dest file @/no/log cannot be had", cause.ConfigUnreadable},
+		{"persistence true\npersistence_location @/no/", Error, "Error: persistence_location @/no does not exist.", cause.ConfigUnreadable},
+		{"admin_socket @/no/a", Error, "Error: No file can be made in folder @/no for admin_socket.", cause.ConfigUnreadable},
+		{"max_keepalive 60", Notice, "Clients of MQTT 3.1.1 and 3.1 whose keep alive is 0 or above 60 s are refused", cause.KeepaliveRefused},
+		{"auto_id_prefix \"x\"", Warning, "Warning: The quotes are part of the value of auto_id_prefix", cause.ConfigInvalidValue},
+		{"certfile @/no\nciphers HIGH:!aNULL:!MD5", Error, "Error: Invalid cipher in ciphers: \"HIGH\" is a keyword of OpenSSL's cipher lists", cause.ConfigUnsupported},
+		{"protocol http_api", Error, "Error: Invalid protocol value (http_api).", cause.ConfigInvalidValue},
 		{"user nobody-of-this-name", Error, "Error: Unable to drop privileges to 'nobody-of-this-name' because this user does not exist.", cause.ConfigInvalidValue},
 		{"password_file @/pw", Warning, "Warning: File @/pw has world readable permissions.", cause.FilePermissions},
 		{"password_file @/pw", Warning, "Error: Invalid password hash type for user ann, removing entry.", cause.ConfigInvalidValue},
@@ -196,6 +203,9 @@ func TestCheck(t *testing.T) {
 		{"per_listener_settings true\nlistener 1883\nacl_file @/acl", Error, "Error: Invalid line in acl_file", cause.ConfigInvalidValue},
 	} {
 		text, want := strings.ReplaceAll(c.text, "@", dir), strings.ReplaceAll(c.want, "@", dir)
+		if !strings.Contains(text, "user no") {
+			text += "\nuser root" // no other user can reach the folder
+		}
 		config, r := Check(write(t, text))
 		i := slices.IndexFunc(r.Findings, func(f Finding) bool { return strings.HasPrefix(f.Text, want) })
 		if i < 0 {
@@ -207,7 +217,49 @@ func TestCheck(t *testing.T) {
 		}
 	}
 	// What is in order gets no word.
-	if _, r := Check(write(t, fmt.Sprintf("per_listener_settings true\nlistener 0 %s/s\nlistener 2883\nallow_anonymous local\nlistener 1883 127.0.0.1\nallow_anonymous true\n", dir))); len(r.Findings) != 1 || r.Findings[0].Cause != cause.NoPasswordFile {
+	if _, r := Check(write(t, fmt.Sprintf("user root\nper_listener_settings true\nlistener 0 %s/s\nlistener 2883\nallow_anonymous local\nlistener 1883 127.0.0.1\nallow_anonymous true\n", dir))); len(r.Findings) != 1 || r.Findings[0].Cause != cause.NoPasswordFile {
 		t.Errorf("%v", r.Findings)
+	}
+}
+
+// What the user may not read or write whom root becomes stops the start, and so the check finds it.
+func TestCheckAsTheUserToBecome(t *testing.T) {
+	if os.Geteuid() != 0 || runtime.GOOS != "linux" {
+		t.Skip("only root becomes somebody else, and only Linux lends a user's rights")
+	}
+	dir, err := os.MkdirTemp("", "picket-check") // whose folders above let everybody through, unlike those of t.TempDir
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ca := newAuthority(t)
+	ca.dir = dir
+	ca.issue("server", func(*x509.Certificate) {})
+	for name, text := range map[string]string{"pw": "", "acl": "topic read #\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for config, want := range map[string]string{
+		"listener 1883\npassword_file @/pw":                          `Unable to open pwfile "@/pw"`,
+		"listener 1883\nacl_file @/acl":                              `Unable to open acl_file "@/acl"`,
+		"listener 8883\ncertfile @/server.pem\nkeyfile @/server.key": "Unable to open keyfile @/server.key",
+		"listener 1883\npersistence true\npersistence_location @/":   "persistence_location @ cannot be written by user nobody",
+		"listener 1883\npid_file @/pid":                              "No file can be made in folder @ for pid_file",
+		"listener 0 @/sock":                                          "No file can be made in folder @ for listener",
+		"listener 1883\nadmin_socket @/admin":                        "No file can be made in folder @ for admin_socket",
+		"listener 443":                                               "Port 443 is below 1024",
+	} {
+		config, want = strings.ReplaceAll(config, "@", dir), strings.ReplaceAll(want, "@", dir)
+		_, r := Check(write(t, "user nobody\n"+config+"\n"))
+		if !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Level == Error && strings.Contains(f.Text, want) }) {
+			t.Errorf("%s\n%v\nwant %s", config, r.Findings, want)
+		}
+		if _, r := Check(write(t, "user root\n"+config+"\n")); r.Failed() {
+			t.Errorf("%s: as root %v", config, r.Findings)
+		}
 	}
 }

@@ -55,7 +55,7 @@ func (p *parser) read(l line, path string) []byte {
 		if l.word == "keyfile" {
 			id = cause.KeyUnreadable
 		}
-		p.errorf(l, id, whyUnreadable(err), "Error: Unable to open %s %s.", l.word, path)
+		p.errorf(l, id, p.whyUnreadable(err, path), "Error: Unable to open %s %s.", l.word, path)
 		return nil
 	}
 	return data
@@ -82,9 +82,7 @@ func (p *parser) certificates(l line, path string) (list []*x509.Certificate) {
 		}
 		list = append(list, c)
 	}
-	if len(list) > 0 {
-		p.checkReadable(l, path)
-	} else {
+	if len(list) == 0 {
 		hint := "It begins with -----BEGIN CERTIFICATE-----"
 		if bytes.Contains(data, []byte("PRIVATE KEY-----")) {
 			hint = "It holds a key: are certfile and keyfile the wrong way round?"
@@ -147,7 +145,6 @@ func (p *parser) checkKey(l line, path string, data []byte) bool {
 		p.errorf(l, cause.ConfigInvalidValue, "Nobody could type the password at the start: openssl pkey -in FILE -out FILE.pem", "Error: The private key in %s is encrypted.", path)
 		return false
 	}
-	p.checkReadable(l, path)
 	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o004 != 0 {
 		p.find(Warning, l, cause.FilePermissions, "chmod 0640 "+path, "Warning: Every user of this machine can read the private key in %s.", path)
 	}
@@ -181,7 +178,7 @@ func (p *parser) checkDates(l line, c *x509.Certificate, what string) {
 func (p *parser) checkCAPath(l line, dir string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		p.errorf(l, cause.ConfigUnreadable, whyUnreadable(err), "Error: Unable to open capath %s.", dir)
+		p.errorf(l, cause.ConfigUnreadable, p.whyUnreadable(err, dir), "Error: Unable to open capath %s.", dir)
 		return
 	}
 	for _, e := range entries {

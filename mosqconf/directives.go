@@ -28,6 +28,21 @@ var formerly = map[string]string{
 	"websockets":           "Write protocol websockets after a listener line.",
 	"store_clean_interval": "mosquitto 1.5 removed it: leave it out.",
 	"max_queued":           "Did you mean max_queued_messages?",
+
+	"listener_allow_anonymous":        "It is of mosquitto 2.1. Write per_listener_settings true at the top of the file, and allow_anonymous after the listener line.",
+	"listener_auto_id_prefix":         "It is of mosquitto 2.1. Write per_listener_settings true at the top of the file, and auto_id_prefix after the listener line.",
+	"global_max_clients":              "It is of mosquitto 2.1. global_max_connections bounds the connections of all listeners.",
+	"accept_protocol_versions":        "It is of mosquitto 2.1. Every listener takes MQTT 3.1, 3.1.1 and 5.0: leave it out.",
+	"enable_control_api":              "It is of mosquitto 2.1. picket ctl shows what the broker does: leave it out.",
+	"plugin_load":                     "It is of mosquitto 2.1. Plugins are compiled for mosquitto and cannot be loaded.",
+	"plugin_use":                      "It is of mosquitto 2.1. Plugins are compiled for mosquitto and cannot be loaded.",
+	"global_plugin":                   "It is of mosquitto 2.1. Plugins are compiled for mosquitto and cannot be loaded.",
+	"disable_client_cert_date_checks": "It is of mosquitto 2.1. Certificates that have expired are refused: renew them, and leave it out.",
+	"enable_proxy_protocol":           "It is of mosquitto 2.1. Write proxy_from ADDRESS, with the address of the proxy: only its headers are believed.",
+	"proxy_protocol_v2_require_tls":   "It is of mosquitto 2.1. Write proxy_from ADDRESS, with the address of the proxy.",
+	"websockets_origin":               "It is of mosquitto 2.1. Browsers of every origin are let in: leave it out, and let the clients log in.",
+	"packet_buffer_size":              "It is of mosquitto 2.1. Buffers grow and shrink by themselves: leave it out.",
+	"retain_expiry_interval":          "It is of mosquitto 2.1. Publish with the Message Expiry Interval of MQTT 5, or leave it out.",
 }
 
 const (
@@ -147,8 +162,7 @@ func init() {
 		"auth_plugin":                    {path, (*parser).pluginFile},
 		"auth_plugin_deny_special_chars": {boolean, (*parser).pluginOption},
 
-		"dhparamfile": {path, refused("Go's TLS exchanges keys by elliptic curves only.",
-			"Leave the line out: clients that know TLS 1.2 know those too.")},
+		"dhparamfile": {path, (*parser).dhParamFile},
 		"psk_file": {path, refused("Go's TLS has no pre-shared keys.",
 			"Use certificates (certfile, keyfile, cafile) or passwords over TLS.")},
 		"psk_hint": {text, refused("Go's TLS has no pre-shared keys.",

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"picket/broker"
-
 	"picket/cause"
 )
 
@@ -24,7 +22,7 @@ func write(t testing.TB, text string) string {
 }
 
 // forget clears what says where something stands, so that configurations from different files can be compared.
-func forget(c *broker.Config) *broker.Config {
+func forget(c *Config) *Config {
 	for i := range c.Security {
 		c.Security[i].Source = ""
 	}
@@ -100,8 +98,8 @@ func TestInForce(t *testing.T) {
 // These stop the start, each with a reason and a way out.
 var notInForce = map[string]string{
 	"psk_file": "/p", "psk_hint": "h", "plugin": "/p.so", "auth_plugin": "/p.so",
-	"plugin_opt_file": "/x", "auth_opt_file": "/x", "auth_plugin_deny_special_chars": "true", "dhparamfile": "/dh",
-	"tls_engine": "e", "tls_engine_kpass_sha1": "00", "tls_keyform": "engine", "websockets_log_level": "255",
+	"plugin_opt_file": "/x", "auth_opt_file": "/x", "auth_plugin_deny_special_chars": "true",
+	"tls_engine": "e", "tls_engine_kpass_sha1": "00", "tls_keyform": "engine",
 	"connection": "b", "address": "h", "addresses": "h", "topic": "# both", "bridge_attempt_unsubscribe": "true",
 	"bridge_bind_address": "::1", "bridge_max_packet_size": "1", "bridge_outgoing_retain": "true", "bridge_protocol_version": "mqttv50",
 	"cleansession": "true", "local_cleansession": "true", "idle_timeout": "1", "keepalive_interval": "60", "local_clientid": "x",
@@ -131,7 +129,7 @@ func TestNotInForce(t *testing.T) {
 // The rest say by a notice or a warning that they change nothing, each for a reason of its own.
 var withoutEffect = map[string]string{
 	"autosave_interval": "10", "autosave_on_changes": "true",
-	"retry_interval": "20",
+	"retry_interval": "20", "dhparamfile": "/dh", "websockets_log_level": "255",
 }
 
 func TestWithoutEffect(t *testing.T) {

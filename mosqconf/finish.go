@@ -2,7 +2,6 @@ package mosqconf
 
 import (
 	"picket/access"
-	"picket/broker"
 	"picket/cause"
 	"picket/listener"
 )
@@ -22,7 +21,7 @@ func (p *parser) finishCluster() {
 }
 
 // finish puts the listeners and the security rules together once every line has been read.
-func (p *parser) finish() *broker.Config {
+func (p *parser) finish() *Config {
 	p.finishCluster()
 	if p.config.Persistence.On {
 		for _, l := range p.autosaves {

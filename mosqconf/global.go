@@ -319,8 +319,8 @@ func (p *parser) websocketsHeadersSize(_ *fileState, l line) {
 
 func (p *parser) websocketsLogLevel(_ *fileState, l line) {
 	if n, ok := p.int(l, math.MinInt64, math.MaxInt64); ok && n != 0 {
-		p.errorf(l, cause.ConfigUnsupported, "Leave the line out; log_type websockets and log_type debug show what WebSocket clients do.",
-			"Error: websockets_log_level is not possible: it is the log mask of a library that Picket does not use.")
+		p.find(Warning, l, cause.ConfigNoEffect, "Leave the line out; log_type websockets and log_type debug show what WebSocket clients do.",
+			"Warning: websockets_log_level has no effect: it is the log mask of a library that Picket does not use.")
 	}
 }
 

@@ -141,6 +141,8 @@ func (p *parser) protocol(f *fileState, l line) {
 		b.config.Protocol = listener.Auto
 	case "mqttsn":
 		p.errorf(l, cause.ConfigUnsupported, "It is mqtt, websockets or auto.", "Error: Invalid protocol value (mqttsn).")
+	case "http_api":
+		p.invalid(l, value, "http_api is of mosquitto 2.1. It is mqtt, websockets or auto; picket ctl shows what an API would.")
 	default:
 		p.invalid(l, value, "It is mqtt, websockets or auto.")
 	}
@@ -235,12 +237,25 @@ func (p *parser) ciphers(f *fileState, l line) {
 	if len(names) == 0 {
 		p.empty(l)
 	}
+	var unknown []string
 	for _, name := range names {
 		if _, err := listener.CipherSuite(name); err != nil {
-			p.errorf(l, cause.ConfigUnsupported, "", "Error: Invalid cipher in ciphers: %s.", err)
+			unknown = append(unknown, err.Error())
 			continue
 		}
 		b.config.TLS.Ciphers = append(b.config.TLS.Ciphers, name)
+	}
+	if len(unknown) > 0 {
+		p.errorf(l, cause.ConfigUnsupported, "Name the ciphers one by one, or leave the line out: what is on without it is strong.", "Error: Invalid cipher in ciphers: %s.", strings.Join(unknown, "; "))
+	}
+}
+
+// dhParamFile is passed over: nothing that clients of today know needs it.
+func (p *parser) dhParamFile(f *fileState, l line) {
+	b := f.option(l)
+	if _, ok := p.string(l, b.seen); ok {
+		p.find(Warning, l, cause.ConfigNoEffect, "Leave the line out: clients that know TLS 1.2 know elliptic curves too.",
+			"Warning: dhparamfile has no effect: Go's TLS exchanges keys by elliptic curves only.")
 	}
 }
 

@@ -1,4 +1,4 @@
-// Package mosqconf reads mosquitto.conf, and the directives that Picket has beside mosquitto's, into a [broker.Config].
+// Package mosqconf reads mosquitto.conf, and the directives that Picket has beside mosquitto's, into a [Config].
 //
 // Every directive is either in force or stops the start with its reason: nothing is read and left out of account in silence. All
 // that is found is collected in a [Report], so that somebody who moves to Picket sees everything at once. Where mosquitto's code
@@ -17,7 +17,7 @@ import (
 
 // Parse reads a configuration file. The configuration is nil when the report has an error. Files that only the broker opens
 // (certificates, passwords, rules) are not looked at: see [Check].
-func Parse(path string) (*broker.Config, *Report) {
+func Parse(path string) (*Config, *Report) {
 	p := newParser(path)
 	p.readFile(path, 0, place{})
 	c := p.finish()
@@ -29,7 +29,7 @@ func Parse(path string) (*broker.Config, *Report) {
 
 // Read reads a configuration file for somebody who only wants to know what it says: the configuration is there even when the report has
 // errors, as far as it could be understood. A broker that has it may be mosquitto, which starts with what Picket refuses.
-func Read(path string) (*broker.Config, *Report) {
+func Read(path string) (*Config, *Report) {
 	p := newParser(path)
 	p.readFile(path, 0, place{})
 	return p.finish(), p.report
@@ -37,12 +37,12 @@ func Read(path string) (*broker.Config, *Report) {
 
 // LocalOnly returns the configuration of a broker that was started with none, as mosquitto does it: port 1883 on the loopback
 // addresses, and nobody needs a password.
-func LocalOnly() *broker.Config { return ForPort([]int{1883}) }
+func LocalOnly() *Config { return ForPort([]int{1883}) }
 
 // Open returns the configuration of a start without a configuration that is to be reached from elsewhere: ports on all
 // addresses and for every protocol. Clients on the same machine need no password, all others one of passwordFile.
-func Open(ports []int, passwordFile, certFile, keyFile string) *broker.Config {
-	c := broker.Defaults()
+func Open(ports []int, passwordFile, certFile, keyFile string) *Config {
+	c := defaults()
 	c.Security[0].Anonymous = access.AnonymousLocal
 	c.Security[0].PasswordFile = passwordFile
 	for _, port := range ports {
@@ -55,8 +55,8 @@ func Open(ports []int, passwordFile, certFile, keyFile string) *broker.Config {
 }
 
 // ForPort returns what LocalOnly does for the ports of the command line, each from 1 to 65535.
-func ForPort(ports []int) *broker.Config {
-	c := broker.Defaults()
+func ForPort(ports []int) *Config {
+	c := defaults()
 	c.User = defaultUser
 	c.Security[0].Anonymous = access.AnonymousAlways
 	c.Security[0].Source = "command line"
@@ -65,9 +65,6 @@ func ForPort(ports []int) *broker.Config {
 	}
 	return &c
 }
-
-// defaultUser is who the broker becomes when root starts it; mosquitto's fallback is nobody where there is no such user.
-const defaultUser = "mosquitto"
 
 // localListeners returns a listener for each loopback address that the machine has.
 func localListeners(port int) []*broker.Listener {
@@ -93,7 +90,12 @@ func hasAddress(a netip.Addr) bool {
 		return false
 	}
 	for _, addr := range addrs {
-		if p, err := netip.ParsePrefix(addr.String()); err == nil && p.Addr().Unmap() == a.Unmap().WithZone("") {
+		p, err := netip.ParsePrefix(addr.String())
+		if err != nil {
+			continue
+		}
+		own, a := p.Addr().Unmap(), a.Unmap().WithZone("")
+		if own == a || own.IsLoopback() && p.Masked().Contains(a) { // all of 127.0.0.0/8 leads to this machine
 			return true
 		}
 	}

@@ -13,13 +13,12 @@ import (
 	"time"
 
 	"picket/access"
-	"picket/broker"
 	"picket/listener"
 	"picket/logging"
 )
 
 // parse reads a configuration that must have no error.
-func parse(t *testing.T, text string) *broker.Config {
+func parse(t *testing.T, text string) *Config {
 	t.Helper()
 	c, r := Parse(write(t, text))
 	if r.Failed() {
@@ -29,7 +28,7 @@ func parse(t *testing.T, text string) *broker.Config {
 }
 
 func TestDefaults(t *testing.T) {
-	for _, c := range []*broker.Config{parse(t, ""), LocalOnly()} {
+	for _, c := range []*Config{parse(t, ""), LocalOnly()} {
 		if c.Security[0].Anonymous != access.AnonymousAlways || !c.Security[0].AllowZeroLengthID || c.Security[0].AutoIDPrefix != "auto-" {
 			t.Errorf("security %+v", c.Security)
 		}
@@ -265,7 +264,7 @@ include_dir `+dir+"\n"))
 	if r.Failed() || len(r.Findings) > 0 {
 		t.Fatalf("%v", r.Findings)
 	}
-	if want := (broker.Persistence{On: true, Location: "/var/lib/mosquitto/"}); c.Persistence != want {
+	if want := (Persistence{On: true, Location: "/var/lib/mosquitto/"}); c.Persistence != want {
 		t.Errorf("%+v, want %+v", c.Persistence, want)
 	}
 }

@@ -71,7 +71,7 @@ func newSecurity() *security {
 // parser reads a configuration. It has one state for the whole of it; each file has a state of its own beside (see fileState).
 type parser struct {
 	report   *Report
-	config   broker.Config
+	config   Config
 	security *security // the broker's own
 	seen     map[string]place
 
@@ -102,7 +102,7 @@ type fileState struct {
 func newParser(path string) *parser {
 	p := &parser{
 		report:   &Report{Path: path},
-		config:   broker.Defaults(),
+		config:   defaults(),
 		security: newSecurity(),
 		seen:     make(map[string]place),
 		defaults: &block{config: newListener(0, "", ""), security: newSecurity(), seen: make(map[string]place)},

@@ -93,6 +93,9 @@ func (p *parser) string(l line, seen map[string]place) (value string, ok bool) {
 		p.invalid(l, l.rest[:20]+"...", "It has at most 65535 bytes.")
 		return "", false
 	}
+	if n := len(l.rest); n > 1 && (l.rest[0] == '"' || l.rest[0] == '\'') && l.rest[n-1] == l.rest[0] {
+		p.find(Warning, l, cause.ConfigInvalidValue, "Leave the quotes out; blanks need none.", "Warning: The quotes are part of the value of %s: %s.", l.word, l.rest)
+	}
 	if strings.Contains(l.rest, " #") {
 		p.find(Warning, l, "", "Put comments into a line of their own.", "Warning: \"%s\" with the # is the value of %s.", l.rest, l.word)
 	}

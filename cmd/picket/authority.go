@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"picket/acme"
-	"picket/broker"
 	"picket/cause"
 	"picket/logging"
+	"picket/mosqconf"
 	"picket/reach"
 	"picket/setup"
 )
@@ -22,7 +22,7 @@ const authorityDir = "acme"
 var renewCheck time.Duration
 
 // authorityName is the name or address that a certificate is wanted for; empty when nothing tells this machine's public address.
-func authorityName(c broker.ACME, place *setup.Place) string {
+func authorityName(c mosqconf.ACME, place *setup.Place) string {
 	if c.Name != "auto" {
 		return c.Name
 	}
@@ -44,7 +44,7 @@ func authorityName(c broker.ACME, place *setup.Place) string {
 
 // useAuthority has the listeners that would serve the certificate of the data directory serve that of the public authority, once there is one that
 // has not ended.
-func useAuthority(config *broker.Config, own *setup.Result) {
+func useAuthority(config *mosqconf.Config, own *setup.Result) {
 	if own == nil || config.ACME.Name == "" {
 		return
 	}
@@ -62,7 +62,7 @@ func useAuthority(config *broker.Config, own *setup.Result) {
 }
 
 // openAuthority opens the ports that a public authority connects to. A broker that cannot have a certificate of one starts all the same, and says why.
-func (s *serveCommand) openAuthority(config *broker.Config, own *setup.Result, log *logging.Logger) *acme.Manager {
+func (s *serveCommand) openAuthority(config *mosqconf.Config, own *setup.Result, log *logging.Logger) *acme.Manager {
 	c := config.ACME
 	if c.Name == "" {
 		return nil

@@ -7,13 +7,13 @@ import (
 	"slices"
 	"strings"
 
-	"picket/broker"
 	"picket/logging"
+	"picket/mosqconf"
 	"picket/store/redis"
 )
 
 // openCluster opens the store in Redis that a configuration asks for. lost is called when another broker has taken it over.
-func openCluster(ctx context.Context, p broker.Persistence, log *logging.Logger, lost func(error)) (*redis.Store, error) {
+func openCluster(ctx context.Context, p mosqconf.Persistence, log *logging.Logger, lost func(error)) (*redis.Store, error) {
 	a, err := redis.ParseAddress(p.Cluster)
 	if err != nil {
 		return nil, err
@@ -42,7 +42,7 @@ func logUnfit(log *logging.Logger, err error) bool {
 }
 
 // clustered puts what --cluster says in force.
-func (s *serveCommand) clustered(config *broker.Config, own bool) error {
+func (s *serveCommand) clustered(config *mosqconf.Config, own bool) error {
 	if s.Cluster == "" {
 		return nil
 	}
@@ -55,6 +55,6 @@ func (s *serveCommand) clustered(config *broker.Config, own bool) error {
 	case config.Persistence.On && !own:
 		return errors.New("--cluster and persistence exclude each other: sessions and messages are stored either in Redis or on this disk")
 	}
-	config.Persistence = broker.Persistence{Cluster: s.Cluster, Acknowledge: config.Persistence.Acknowledge}
+	config.Persistence = mosqconf.Persistence{Cluster: s.Cluster, Acknowledge: config.Persistence.Acknowledge}
 	return nil
 }

@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/term"
 
-	"picket/broker"
 	"picket/cause"
 	"picket/cloud/detect"
 	"picket/logging"
@@ -23,7 +22,7 @@ import (
 )
 
 // unconfigured is the configuration of a start without one. It makes what the data directory lacks.
-func (s *serveCommand) unconfigured(ctx context.Context) (*broker.Config, *setup.Result, []mosqconf.Line) {
+func (s *serveCommand) unconfigured(ctx context.Context) (*mosqconf.Config, *setup.Result, []mosqconf.Line) {
 	dir := s.Data
 	if dir == "" {
 		var err error
@@ -176,7 +175,7 @@ func becomeOwner(own *setup.Result, names ...string) error {
 }
 
 // doors are the listeners with what a client needs to pass each.
-func doors(c *broker.Config) (all []reach.Door) {
+func doors(c *mosqconf.Config) (all []reach.Door) {
 	for _, l := range c.Listeners {
 		rules := c.Security[l.Security]
 		all = append(all, reach.Door{Listener: &l.Config, Anonymous: rules.Anonymous, Limited: rules.ACLFile != "", Page: page.Built() && c.HTTP != nil && l.ServesPage()})

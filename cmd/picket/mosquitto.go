@@ -48,6 +48,11 @@ func runMosquitto(e *env, args []string) error {
 			s.Port = append(s.Port, atoi(args[i])) // Run checks them
 		case "-v", "--verbose":
 			s.Verbose = true
+		case "-q", "--quiet", "--test-config":
+			fmt.Fprintf(e.stderr, "Error: Unknown option '%s': it is of mosquitto 2.1. %s\n", args[i], map[bool]string{
+				true: "picket check -c FILE tests a configuration.", false: "log_dest none in the configuration logs nothing."}[args[i] == "--test-config"])
+			fmt.Fprintf(e.stdout, mosquittoUsage, buildVersion())
+			return &statusError{status: statusConfiguration}
 		default:
 			fmt.Fprintf(e.stderr, "Error: Unknown option '%s'.\n", args[i])
 			fmt.Fprintf(e.stdout, mosquittoUsage, buildVersion())

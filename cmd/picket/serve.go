@@ -22,6 +22,7 @@ import (
 	"picket/reach"
 	"picket/setup"
 	"picket/store"
+	"picket/store/local"
 	"picket/web"
 )
 
@@ -156,7 +157,7 @@ type server struct {
 	authority *acme.Manager // nil: no certificate of a public authority is wanted
 	renewed   chan struct{} // it has brought one
 
-	persistence broker.Persistence // as it was at the start
+	persistence mosqconf.Persistence // as it was at the start
 	log         *logging.Logger
 	poll        func() // see [broker.Config]
 	removePID   func() error
@@ -214,10 +215,11 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 			return nil, failed(statusStart, logging.Error, "Error: Unable to write %v.", err)
 		}
 	}
-	if err := log.Reload(config.Log); err != nil {
-		return nil, failed(statusStart, logging.Error, "Error: %v.", err)
-	}
+	without := log.Start(config.Log)
 	log.Printf(logging.Info, "picket version %s starting", buildVersion())
+	for _, err := range without {
+		log.Cause(logging.Warning, cause.ConfigUnreadable, "Warning: %v. What was to be logged there goes to standard error.", err)
+	}
 	if s.ConfigFile != "" {
 		log.Printf(logging.Info, "Config loaded from %s.", s.ConfigFile)
 	} else {
@@ -229,7 +231,7 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 		log.Printf(logging.Warning, "Create a configuration file which defines a listener to allow remote access.")
 	}
 	broker.Version = buildVersion()
-	if err := server.openStore(e.ctx, config.Persistence); err != nil {
+	if err := server.openStore(e.ctx, config); err != nil {
 		_ = server.removePID() // it is the start's failure that counts
 		if logUnfit(log, err) {
 			log.Close()
@@ -246,7 +248,7 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 		}()
 	}
 	process.LimitMemory(config.MemoryLimit)
-	if server.broker, err = broker.Start(*config, log); err != nil {
+	if server.broker, err = broker.Start(config.Config, log); err != nil {
 		_ = server.removePID() // it is the start's failure that counts
 		if file := (*access.FileError)(nil); errors.As(err, &file) {
 			for _, line := range file.Lines() {
@@ -294,7 +296,7 @@ const localOnly = "local only mode"
 
 // configuration is what the command line and the file say, and what there is to log about it. The configuration is nil when it
 // cannot be used. Without a file, own is what the data directory holds.
-func (s *serveCommand) configuration(ctx context.Context) (config *broker.Config, own *setup.Result, lines []mosqconf.Line) {
+func (s *serveCommand) configuration(ctx context.Context) (config *mosqconf.Config, own *setup.Result, lines []mosqconf.Line) {
 	if s.ConfigFile != "" {
 		var report *mosqconf.Report
 		config, report = mosqconf.Parse(s.ConfigFile)
@@ -328,7 +330,9 @@ func (s *serveCommand) configuration(ctx context.Context) (config *broker.Config
 	if s.LogFormat != "" {
 		config.Log.Format, _ = logging.ParseFormat(s.LogFormat) // the option's enum allows no other words
 	}
-	config.Mosquitto = s.Mosquitto
+	if s.Mosquitto {
+		config.Compat = broker.AsMosquitto()
+	}
 	if s.ConfigFile == "" && len(s.Port) == 0 && !s.Mosquitto {
 		config.ReasonStrings = true // nobody counts on mosquitto's bytes here
 	}
@@ -352,7 +356,7 @@ func (s *serveCommand) configuration(ctx context.Context) (config *broker.Config
 	useAuthority(config, own)
 	if own != nil && s.ConfigFile == "" {
 		config.AdminSocket = filepath.Join(own.Dir, admin.SocketName)
-		config.Persistence = broker.Persistence{On: true, Store: filepath.Join(own.Dir, storeName)}
+		config.Persistence = mosqconf.Persistence{On: true, Store: filepath.Join(own.Dir, storeName)}
 		if s.Daemon {
 			config.Log.Dest = []logging.Dest{{Kind: logging.File, Path: filepath.Join(own.Dir, logName)}}
 		}
@@ -375,8 +379,20 @@ func write(log *logging.Logger, lines []mosqconf.Line) {
 	}
 }
 
+// openStore opens the store that a configuration asks for, or returns nil.
+func openStore(ctx context.Context, config *mosqconf.Config, asMosquitto bool, log *logging.Logger) (*local.Store, error) {
+	if !config.Persistence.On {
+		return nil, nil
+	}
+	where, err := config.Persistence.Place()
+	if err != nil {
+		return nil, err
+	}
+	return where.Open(ctx, config.Persistence.Sync, asMosquitto, config.User, log)
+}
+
 // leaveRoot becomes the configured user. mosquitto's default user may be missing, then nobody does.
-func (s *serveCommand) leaveRoot(config *broker.Config, own *setup.Result, log *logging.Logger) error {
+func (s *serveCommand) leaveRoot(config *mosqconf.Config, own *setup.Result, log *logging.Logger) error {
 	name := config.User
 	if name == "root" || name == "" && (own == nil || s.ConfigFile != "") {
 		log.Printf(logging.Warning, "Warning: Picket should not be run as root/administrator.")
@@ -390,20 +406,19 @@ func (s *serveCommand) leaveRoot(config *broker.Config, own *setup.Result, log *
 	case own != nil:
 		return becomeOwner(own, name)
 	}
-	user, err := process.LookupUser(name)
-	if err != nil && name == "mosquitto" {
-		log.Printf(logging.Error, "Warning: Unable to drop privileges to '%s' because this user does not exist. Trying 'nobody' instead.", name)
-		user, err = process.LookupUser("nobody")
-	}
+	user, instead, err := config.Becomes()
 	if err != nil {
-		return fmt.Errorf("Unable to drop privileges to '%s' because this user does not exist", name) //nolint:staticcheck // mosquitto's words
+		return err
+	}
+	if instead {
+		log.Printf(logging.Error, "Warning: Unable to drop privileges to '%s' because this user does not exist. Trying '%s' instead.", name, user.Name)
 	}
 	return process.Become(user)
 }
 
 // tellPage says where the phone's page is, or that this build has none.
-func (s *server) tellPage(config *broker.Config, own *setup.Result, report reach.Report) {
-	if !slices.ContainsFunc(config.Listeners, func(l *broker.Listener) bool { return l.ServesPage() }) || config.Mosquitto {
+func (s *server) tellPage(config *mosqconf.Config, own *setup.Result, report reach.Report) {
+	if !slices.ContainsFunc(config.Listeners, func(l *broker.Listener) bool { return l.ServesPage() }) || s.command.Mosquitto {
 		return
 	}
 	if !page.Built() {
@@ -418,7 +433,7 @@ func (s *server) tellPage(config *broker.Config, own *setup.Result, report reach
 }
 
 // openAdmin opens the admin socket. One that nobody has asked for is given up with a warning when it cannot be had.
-func (s *server) openAdmin(config *broker.Config, own *setup.Result) (err error) {
+func (s *server) openAdmin(config *mosqconf.Config, own *setup.Result) (err error) {
 	if config.AdminSocket == "" {
 		return nil
 	}
@@ -450,7 +465,7 @@ func (s *server) act(r process.Request) {
 // reload reads the configuration again. What was in force stays so when the new one cannot be used.
 func (s *server) reload() {
 	s.log.Printf(logging.Info, "Reloading config.")
-	var config *broker.Config
+	var config *mosqconf.Config
 	err := s.broker.Reload(func() (*broker.Config, error) {
 		var lines []mosqconf.Line
 		config, _, lines = s.command.configuration(context.Background())
@@ -462,21 +477,22 @@ func (s *server) reload() {
 		if config.Persistence != s.persistence {
 			s.log.Cause(logging.Warning, cause.ConfigNoEffect, "Warning: what persistence and the options that belong to it say has changed; that takes a restart.")
 		}
-		return config, nil
+		return &config.Config, nil
 	})
 	if err != nil {
-		s.log.Printf(logging.Error, "Error: %v. The old configuration stays in force.", err)
+		s.log.Cause(logging.Error, cause.ConfigRefused, "Error: %v. The old configuration stays in force.", err)
 		return
 	}
 	process.LimitMemory(config.MemoryLimit)
 	if err := s.log.Reload(config.Log); err != nil {
-		s.log.Printf(logging.Error, "Error: %v. The log goes where it went.", err)
+		s.log.Cause(logging.Error, cause.ConfigRefused, "Error: %v. The log goes where it went.", err)
 	}
 	s.log.Printf(logging.Info, "The new configuration is in force.")
 }
 
 // openStore opens the store that the configuration asks for, if it asks for any.
-func (s *server) openStore(ctx context.Context, p broker.Persistence) error {
+func (s *server) openStore(ctx context.Context, config *mosqconf.Config) error {
+	p := config.Persistence
 	if p.Cluster != "" {
 		s.lost = make(chan error, 1)
 		r, err := openCluster(ctx, p, s.log, func(err error) { s.lost <- err })
@@ -485,7 +501,7 @@ func (s *server) openStore(ctx context.Context, p broker.Persistence) error {
 		}
 		return err
 	}
-	k, err := openStore(ctx, p, s.command.Mosquitto, s.log)
+	k, err := openStore(ctx, config, s.command.Mosquitto, s.log)
 	if err == nil && k != nil {
 		s.kept = k
 	}

@@ -8,14 +8,13 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"sync"
 	"time"
 
 	"picket/logging"
 	"picket/printable"
 	messages "picket/session" // the name session is taken by the clients
-	"picket/store"
 	"picket/store/local"
+	"picket/store/place"
 )
 
 // storeCommand is "picket store": it looks at a broker's store while the broker is stopped, and fills one.
@@ -338,7 +337,13 @@ Examples:
 // Run reads the whole file before it writes anything.
 func (c *storeImport) Run(e *env) error {
 	p := newProgress(e)
-	file, sum, err := importFile(e.ctx, c.File, c.Dir, p.show)
+	file, sum, err := place.Import(e.ctx, c.File, c.Dir, func(far place.Progress) {
+		if far.Sessions == 0 {
+			p.show("%s of %s read", sizeWords(far.Read), c.File)
+		} else {
+			p.show("%d of %s written", far.Written, plural(far.Sessions, "session"))
+		}
+	})
 	if err != nil {
 		return err
 	}
@@ -352,38 +357,6 @@ func (c *storeImport) Run(e *env) error {
 			return err
 		}
 	}
-	_, err = fmt.Fprintf(e.stdout, "%s: %s\n", c.Dir, importSummary(sum))
+	_, err = fmt.Fprintf(e.stdout, "%s: %s\n", c.Dir, sum)
 	return err
 }
-
-// importHandler is the broker of a store that is being filled.
-type importHandler struct {
-	used   bool
-	mu     sync.Mutex
-	failed error
-}
-
-// Session implements [store.Handler].
-func (h *importHandler) Session(*store.Session, store.State) { h.used = true }
-
-// Retained implements [store.Handler].
-func (h *importHandler) Retained(string, *messages.Message) { h.used = true }
-
-// Failed implements [store.Handler].
-func (h *importHandler) Failed(_ *store.Batch, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.failed = err
-}
-
-func (h *importHandler) err() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.failed
-}
-
-// Room implements [store.Handler].
-func (*importHandler) Room() {}
-
-// Health implements [store.Handler].
-func (*importHandler) Health(error) {}

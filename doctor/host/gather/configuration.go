@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"picket/access"
-	"picket/broker"
 	"picket/cause"
 	"picket/doctor/host"
 	"picket/listener"
@@ -147,7 +146,7 @@ func inside(root, path string) string {
 	return filepath.Join(root, path)
 }
 
-func (g *gatherer) listenersOf(c *broker.Config, root string) (all []host.ConfigListener) {
+func (g *gatherer) listenersOf(c *mosqconf.Config, root string) (all []host.ConfigListener) {
 	for _, l := range c.Listeners {
 		s := c.Security[l.Security]
 		one := host.ConfigListener{

@@ -20,12 +20,12 @@ import (
 
 	"github.com/prometheus/procfs"
 
-	"picket/broker"
 	"picket/cause"
 	"picket/doctor"
 	"picket/doctor/host"
 	"picket/doctor/host/firewall"
 	"picket/echo/probe"
+	"picket/mosqconf"
 )
 
 // Options say what to look at. The zero value is this machine.
@@ -103,7 +103,7 @@ type gatherer struct {
 // configuration is a configuration file with what it means.
 type configuration struct {
 	fact   host.Config
-	config *broker.Config
+	config *mosqconf.Config
 	root   string // before the paths in it: a container's files
 	user   string // who the broker becomes
 	pid    int

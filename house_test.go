@@ -61,7 +61,7 @@ var mayImport = map[string]string{
 	// Only tests import it.
 	"internal/testbed": "packet",
 
-	"sentinel":            "cause resp sentinel/machine",
+	"sentinel":            "cause process resp sentinel/machine",
 	"sentinel/machine":    "cause resp",
 	"sentinel/simulation": "cause resp sentinel/machine",
 

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"picket/cause"
+	"picket/process"
 	"picket/sentinel/machine"
 )
 
@@ -167,9 +168,9 @@ func (s *Sentinel) Run(ctx context.Context) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	s.wg.Go(func() { s.rotate(hangup) })
-	notify(s.cfg.Supervised, "STATUS=Ready to watch\nREADY=1\n")
+	notify(s.cfg.Supervised, process.ServiceReady, "STATUS=Ready to watch")
 	s.loop()
-	notify(s.cfg.Supervised, "STOPPING=1\n")
+	notify(s.cfg.Supervised, process.ServiceStopping)
 	signal.Stop(hangup)
 	close(s.done)
 	for _, l := range s.listeners {

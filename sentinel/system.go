@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"picket/process"
 )
 
 func isAddress(host string) bool {
@@ -164,20 +166,11 @@ func supervision(setting string) string {
 }
 
 // notify tells systemd what state the sentinel is in, where that has asked for it.
-func notify(setting, state string) {
+func notify(setting string, states ...string) {
 	if supervision(setting) != "systemd" {
 		return
 	}
-	path := os.Getenv("NOTIFY_SOCKET")
-	if strings.HasPrefix(path, "@") {
-		path = "\x00" + path[1:]
-	}
-	c, err := net.Dial("unixgram", path)
-	if err != nil {
-		return
-	}
-	defer c.Close()
-	_, _ = c.Write([]byte(state))
+	process.NotifySupervisor(states...)
 }
 
 // setLogLevel keeps a level set at run time, as if it stood on the command line.

@@ -124,8 +124,16 @@ func (s *serveCommand) Run(e *env) error {
 		return err
 	}
 	process.Started()
+	process.NotifySupervisor(process.ServiceReady, "STATUS=Serving clients")
+	defer process.NotifySupervisor(process.ServiceStopping)
 	again := time.NewTicker(lookAgain)
 	defer again.Stop()
+	var alive <-chan time.Time
+	if period := process.WatchdogPeriod(); period > 0 {
+		t := time.NewTicker(period)
+		defer t.Stop()
+		alive = t.C
+	}
 	for {
 		select {
 		case <-e.ctx.Done():
@@ -134,6 +142,9 @@ func (s *serveCommand) Run(e *env) error {
 			server.reload()
 		case <-again.C:
 			server.lookAgain(e.ctx)
+		case <-alive:
+			server.broker.Status() // takes the broker's locks: one that stands still does not answer
+			process.NotifySupervisor(process.ServiceAlive)
 		case err := <-server.lost:
 			return &statusError{statusStart, fmt.Sprintf("Error: %v: this broker ends.", err)}
 		case <-requests.wake:
@@ -464,6 +475,8 @@ func (s *server) act(r process.Request) {
 
 // reload reads the configuration again. What was in force stays so when the new one cannot be used.
 func (s *server) reload() {
+	process.NotifyReloading()
+	defer process.NotifySupervisor(process.ServiceReady)
 	s.log.Printf(logging.Info, "Reloading config.")
 	var config *mosqconf.Config
 	err := s.broker.Reload(func() (*broker.Config, error) {

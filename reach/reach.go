@@ -39,6 +39,7 @@ type Door struct {
 	Listener  *listener.Config
 	Anonymous access.Anonymous // who needs no password
 	Limited   bool             // an ACL file limits what anonymous clients may do
+	Named     bool             // the client's certificate says who it is, in place of user name and password
 	Page      bool             // the phone's page is served
 }
 
@@ -52,7 +53,7 @@ type Opening struct {
 // Exposed says whether strangers from beyond this machine may come in without a password and do everything
 // (cause open-to-everyone).
 func (o Opening) Exposed() bool {
-	return o.Anonymous == access.AnonymousAlways && !o.Limited && o.Scope > Guests
+	return o.Anonymous == access.AnonymousAlways && !o.Limited && !o.Named && o.Scope > Guests
 }
 
 // Cause names what there is to warn of: open-to-everyone, loopback-only, or nothing.

@@ -86,6 +86,7 @@ func TestLines(t *testing.T) {
 		{Listener: &listener.Config{Port: 1884, Address: "127.0.0.1"}, Anonymous: access.AnonymousAlways},
 		{Listener: &listener.Config{Port: 1885, Address: "10.0.0.7"}, Anonymous: access.AnonymousAlways},
 		{Listener: &listener.Config{Port: 1886, Address: "10.0.0.7", Protocol: listener.WebSocket}, Anonymous: access.AnonymousAlways, Limited: true},
+		{Listener: &listener.Config{Port: 8883, Address: "10.0.0.7", TLS: listener.TLS{CertFile: "server.pem"}}, Anonymous: access.AnonymousAlways, Named: true},
 		{Listener: &listener.Config{Port: 1887, Address: "mqtt.example.com"}},
 		{Listener: &listener.Config{Port: 1888, Address: "10.9.9.9"}},
 		{Listener: &listener.Config{Path: "/run/picket.sock"}},
@@ -96,6 +97,7 @@ Port 1883 (MQTT, WebSocket, TLS) can be reached from this machine (127.0.0.1, ::
 Port 1884 (MQTT) can be reached from this machine (127.0.0.1). Nobody needs a password. [loopback-only]
 Port 1885 (MQTT) can be reached from this network (10.0.0.7 on eth0). Nobody needs a password. [open-to-everyone]
 Port 1886 (WebSocket) can be reached from this network (10.0.0.7 on eth0). Clients without a password may do what the ACL file allows them.
+Port 8883 (MQTT, TLS) can be reached from this network (10.0.0.7 on eth0). Every client needs a certificate, which says who it is; nobody needs a password.
 Port 1887 (MQTT) can be reached from wherever the name mqtt.example.com leads to. Every client needs a password.
 Port 1888 (MQTT) is bound to an address that this machine does not have. Every client needs a password.
 The socket /run/picket.sock can be reached from this machine. Every client needs a password.
@@ -106,6 +108,7 @@ Not known from here: firewalls and security groups that close these ports, and r
 端口 1884（MQTT）可从以下位置访问：本机（127.0.0.1）。任何人都不需要密码。 [loopback-only]
 端口 1885（MQTT）可从以下位置访问：本地网络（网卡 eth0 的 10.0.0.7）。任何人都不需要密码。 [open-to-everyone]
 端口 1886（WebSocket）可从以下位置访问：本地网络（网卡 eth0 的 10.0.0.7）。没有密码的客户端只能做 ACL 文件允许的事。
+端口 8883（MQTT、TLS）可从以下位置访问：本地网络（网卡 eth0 的 10.0.0.7）。所有客户端都需要证书，身份以证书为准，不需要密码。
 端口 1887（MQTT）可从域名 mqtt.example.com 指向的位置访问。所有客户端都需要密码。
 端口 1888（MQTT）绑定的地址不在本机上。所有客户端都需要密码。
 套接字 /run/picket.sock 仅本机可访问。所有客户端都需要密码。

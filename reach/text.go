@@ -37,6 +37,8 @@ func (r Report) Lines(lang cause.Lang) (lines []Line) {
 		}
 		id := o.Cause()
 		switch {
+		case o.Named:
+			text += w.named
 		case o.Anonymous == access.AnonymousAlways && o.Limited:
 			text += w.limited
 		case o.Anonymous == access.AnonymousAlways:
@@ -125,6 +127,7 @@ func (o Opening) PageURL(addr netip.Addr) string {
 
 type language struct {
 	port, name, nowhere, socket      string
+	named                            string
 	everyone, local, limited, nobody string
 	firewall, container              string
 	comma, brackets, on              string
@@ -138,6 +141,7 @@ var words = map[cause.Lang]*language{
 		nowhere:   "Port %d (%s) is bound to an address that this machine does not have.",
 		socket:    "The socket %s can be reached from this machine.",
 		everyone:  " Every client needs a password.",
+		named:     " Every client needs a certificate, which says who it is; nobody needs a password.",
 		local:     " Only clients on this machine need no password.",
 		limited:   " Clients without a password may do what the ACL file allows them.",
 		nobody:    " Nobody needs a password.",
@@ -152,6 +156,7 @@ var words = map[cause.Lang]*language{
 		nowhere:   "端口 %d（%s）绑定的地址不在本机上。",
 		socket:    "套接字 %s 仅本机可访问。",
 		everyone:  "所有客户端都需要密码。",
+		named:     "所有客户端都需要证书，身份以证书为准，不需要密码。",
 		local:     "只有本机客户端可以免密码。",
 		limited:   "没有密码的客户端只能做 ACL 文件允许的事。",
 		nobody:    "任何人都不需要密码。",

@@ -178,7 +178,8 @@ func becomeOwner(own *setup.Result, names ...string) error {
 func doors(c *mosqconf.Config) (all []reach.Door) {
 	for _, l := range c.Listeners {
 		rules := c.Security[l.Security]
-		all = append(all, reach.Door{Listener: &l.Config, Anonymous: rules.Anonymous, Limited: rules.ACLFile != "", Page: page.Built() && c.HTTP != nil && l.ServesPage()})
+		all = append(all, reach.Door{Listener: &l.Config, Anonymous: rules.Anonymous, Limited: rules.ACLFile != "",
+			Named: l.TLS.RequireCertificate && (l.IdentityAsUsername || l.SubjectAsUsername), Page: page.Built() && c.HTTP != nil && l.ServesPage()})
 	}
 	return all
 }

@@ -142,6 +142,12 @@ func (p *patient) families() {
 	found := func(record string) []seen[Lookup] {
 		return where(p.lookups, func(l Lookup) bool { return l.Record == record && l.Result == Found })
 	}
+	// A name server that knows one family and cannot tell about the other has told enough to connect.
+	for record, other := range map[string]string{"A": "AAAA", "AAAA": "A"} {
+		if len(found(other)) > 0 {
+			p.Settle(places(where(p.lookups, func(l Lookup) bool { return l.Record == record && l.Result == Failed }))...)
+		}
+	}
 	if len(found("A")) == 0 && len(found("AAAA")) > 0 && len(where(p.lookups, func(l Lookup) bool { return l.Result == None })) > 0 {
 		fit := 60
 		if p.client != nil && !p.client.IPv6 {

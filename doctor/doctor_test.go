@@ -313,6 +313,21 @@ func TestUnexplained(t *testing.T) {
 	}
 }
 
+// A name server that cannot tell about one family, and knows the other, has told enough.
+func TestOneFamilyIsEnough(t *testing.T) {
+	for _, mute := range []string{"A", "AAAA"} {
+		record, address := "AAAA", "2001:db8::7"
+		if mute == "AAAA" {
+			record, address = "A", "203.0.113.7"
+		}
+		facts := way(named, Lookup{Host: named.Host, Record: record, Result: Found, Addresses: []string{address}}, Lookup{Host: named.Host, Record: mute, Result: Failed},
+			Address{Address: address, Class: Public}, dial(address, 1883, Open), Connect{Version: "3.1.1", ID: RandomID, KeepAlive: 60, Result: Accepted})
+		if r := NewReport(Target{Scheme: "mqtt", Host: named.Host, Port: 1883}, facts); slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Cause == cause.Unexplained || f.Cause == cause.DNSNoAnswer }) {
+			t.Errorf("no answer about %s: got %+v", mute, r.Findings)
+		}
+	}
+}
+
 // Two causes with the same evidence are not certain both.
 func TestCertaintyIsEarned(t *testing.T) {
 	c := &Case{}

@@ -302,6 +302,9 @@ func (u *user) line() string {
 		if strings.HasPrefix(w[i], "(") && resp.QuoteIfNeeded(strings.ReplaceAll(w[i], " ", "")) == strings.ReplaceAll(w[i], " ", "") {
 			continue // its words are put together again
 		}
+		if hash, ok := strings.CutPrefix(w[i], "#"); ok && resp.QuoteIfNeeded(hash) == hash {
+			continue // a hashed password, as redis writes it: # begins a comment at the beginning of a line only
+		}
 		w[i] = resp.QuoteIfNeeded(w[i])
 	}
 	return "user " + strings.Join(w, " ")

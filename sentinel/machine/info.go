@@ -229,7 +229,7 @@ func (m *Machine) replicaIsMaster(c *conn, n *node) {
 		return
 	}
 	// Somebody may have made it the master without our knowing yet. That comes to our ears within a few hellos, or, of a server that has just
-	// come back, as soon as most sentinels have said that there was no election since it was known to be none.
+	// come back, as soon as all sentinels have said that there was no election since it was known to be none.
 	wait := 4 * m.tune.PublishPeriod
 	waited := m.notDownFor(n, wait) && m.now()-n.roleSince > wait
 	if !waited && (c.cameAs != Master || !m.noElectionSince(n)) {
@@ -239,20 +239,20 @@ func (m *Machine) replicaIsMaster(c *conn, n *node) {
 	m.eventAt(Notice, "+convert-to-slave", n)
 }
 
-// noElectionSince reports whether most sentinels have told us, after a replica began to report that it is a master, that the epoch is still the one in
-// which it was known to be none: any election since would have been one of an epoch that at least one of them knows.
+// noElectionSince reports whether all other sentinels have told us, after a replica began to report that it is a master, that the epoch is still the
+// one in which it was known to be none. Most of them would not do: a failover by hand needs no votes, and only the one that was asked for it knows its epoch
+// until it has told the others.
 func (m *Machine) noElectionSince(n *node) bool {
 	ms := n.master
 	if n.epochAsReplica != m.epoch {
 		return false
 	}
-	agree := 1
 	for _, s := range ms.sentinels {
-		if s.lastHello > n.roleSince && s.helloEpoch == m.epoch && s.helloConfig == ms.configEpoch {
-			agree++
+		if s.lastHello <= n.roleSince || s.helloEpoch != m.epoch || s.helloConfig != ms.configEpoch {
+			return false
 		}
 	}
-	return agree >= ms.majority()
+	return true
 }
 
 // replicaFollows handles a replica that says whom it follows: another master than ours, or the new one of a failover.

@@ -208,7 +208,7 @@ func (s *Store) open(ctx context.Context, l *link, name string, again uint64) er
 	case says(err, wordNewer):
 		return fmt.Errorf("server %s: %w: %w", s.address, store.ErrNewer, err)
 	case err != nil:
-		return fmt.Errorf("Redis %s: %w", s.address, err)
+		return fmt.Errorf("server %s: %w", s.address, err)
 	}
 	if s.fence, err = strconv.ParseUint(reply[0], 10, 64); err != nil {
 		return err
@@ -230,7 +230,7 @@ func (s *Store) Start(ctx context.Context, h store.Handler) error {
 	}
 	s.handler = h
 	if err := s.load(ctx, h); err != nil {
-		return fmt.Errorf("Redis %s: %w", s.address, err)
+		return fmt.Errorf("server %s: %w", s.address, err)
 	}
 	s.wait.Go(s.commitAll)
 	return nil

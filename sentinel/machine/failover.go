@@ -274,7 +274,7 @@ func (m *Machine) reconfNext(ms *master) {
 		if n.has(promoted | reconfDone) {
 			continue
 		}
-		if n.has(reconfSent|reconfInProgress) || !n.proved() || n.syncing && !m.follows(n, ms.addr) {
+		if n.has(reconfSent|reconfInProgress) || !m.reconfigurable(n) || n.syncing && !m.follows(n, ms.addr) {
 			continue
 		}
 		m.slaveOf(n, ms.promoted.addr)
@@ -310,7 +310,7 @@ func (m *Machine) detectEnd(ms *master) {
 		return
 	}
 	for _, n := range ms.replicas {
-		if n.has(promoted|reconfDone|reconfSent) || !n.proved() || n.syncing && !m.follows(n, ms.addr) {
+		if n.has(promoted|reconfDone|reconfSent) || !m.reconfigurable(n) || n.syncing && !m.follows(n, ms.addr) {
 			continue
 		}
 		m.slaveOf(n, ms.promoted.addr)

@@ -12,7 +12,7 @@ import (
 //   - it is the process that has proved it before (its run id), or
 //   - it holds data of this master's: its replication ids, the present one and the one before, are of the master's history, or
 //   - it was told by somebody to follow this master, or the replica that is being promoted, or
-//   - it has not a single key and gets none, so that nothing can be lost, or
+//   - it has not a single key and gets none, so that nothing can be lost; that holds for the answer in hand only, since it may get some any moment, or
 //   - the operator vouches for the addresses (picket-adopt).
 //
 // The history is what a proved master says about itself, and a proved replica whose link to it is up. It begins with what the server at the
@@ -29,12 +29,14 @@ func (n *node) proved() bool { return n.commandsUp() && n.link.cmd.proved }
 func (m *Machine) identify(c *conn, n *node, i *serverInfo) {
 	ms := n.master
 	c.runID = i.runID
-	n.doubt = m.doubt(n, i)
+	n.doubt, c.onlyEmpty = m.doubt(n, i)
 	c.proved = n.doubt == ""
 	if !c.proved {
 		return
 	}
-	n.provedRun = i.runID
+	if !c.onlyEmpty {
+		n.provedRun = i.runID
+	}
 	tells := n.kind == Master || n == ms.promoted
 	if i.role == "slave" {
 		tells = i.linkUp && m.followsUs(n, i)
@@ -45,15 +47,20 @@ func (m *Machine) identify(c *conn, n *node, i *serverInfo) {
 	}
 }
 
-// doubt says why a server may be another one than is meant; empty if it is proved.
-func (m *Machine) doubt(n *node, i *serverInfo) string {
+// reconfigurable reports whether a server may be told whom to follow, now. One that nothing speaks for but that it is empty may be told so only while its
+// answer that says so is handled: whoever starts a server at an address of ours writes to it a moment later.
+func (m *Machine) reconfigurable(n *node) bool {
+	return n.proved() && (!n.link.cmd.onlyEmpty || n.infoAt == m.now())
+}
+
+// doubt says why a server may be another one than is meant, nothing if it is proved; onlyEmpty if the proof is only that it has no data.
+func (m *Machine) doubt(n *node, i *serverInfo) (why string, onlyEmpty bool) {
 	ms := n.master
 	known := func(id string) bool { return id != "" && slices.Contains(ms.history, id) }
-	empty := !i.keys && !i.loading && !i.syncing && !i.linkUp
 	o := ms.twinOf(n, i.runID)
 	n.twin = o != nil
 	if n.twin {
-		return "the " + o.kind.String() + " " + o.at() + " answers there"
+		return "the " + o.kind.String() + " " + o.at() + " answers there", false
 	}
 	switch {
 	case i.runID != "" && i.runID == n.provedRun,
@@ -61,17 +68,16 @@ func (m *Machine) doubt(n *node, i *serverInfo) string {
 		n.kind == Replica && i.role == "slave" && m.followsUs(n, i),
 		n.kind == Master && i.role == "slave" && m.followsProved(n, i),
 		n.kind == Master && len(ms.history) == 0 && (i.role == "master" || m.followsUs(n, i)) && ms.uncontradicted(i),
-		empty,
 		ms.adopt:
-		return ""
+		return "", false
+	case !i.keys && !i.loading && !i.syncing && !i.linkUp:
+		return "", true
+	case n.kind == Master && len(ms.history) == 0:
+		return "no replica that is known confirms that this is its master", false
+	case i.loading:
+		return "it reads its data from disk, and what they are is not known yet", false
 	}
-	if n.kind == Master && len(ms.history) == 0 {
-		return "no replica that is known confirms that this is its master"
-	}
-	if i.loading {
-		return "it reads its data from disk, and what they are is not known yet"
-	}
-	return "a server with data of its own answers there, which nothing shows to be a copy of this master's"
+	return "a server with data of its own answers there, which nothing shows to be a copy of this master's", false
 }
 
 // uncontradicted reports whether the first server that answers as the master may be taken for it: a replica that is known has its data, or none can be asked.

@@ -314,7 +314,7 @@ func (m *Machine) slaveOf(n *node, a Addr) { m.reconfigure(n, m.show(a), strconv
 
 // reconfigure is only for a server that has been proved to be the one that is meant: see identify.
 func (m *Machine) reconfigure(n *node, host, port string) {
-	if !n.proved() {
+	if !m.reconfigurable(n) {
 		return
 	}
 	c := n.link.cmd

@@ -28,10 +28,11 @@ type conn struct {
 	pending  []pending
 
 	// What INFO has shown on this connection: who answers, whether that is the one that is meant (see identify), and as what it came.
-	runID    string
-	proved   bool
-	reported bool
-	cameAs   Kind
+	runID     string
+	proved    bool
+	onlyEmpty bool // nothing proves it but that it has no data
+	reported  bool
+	cameAs    Kind
 }
 
 // link is what connects us to an instance. Masters that know the same sentinel share one, so that it gets one PING for all.

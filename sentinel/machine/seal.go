@@ -126,7 +126,7 @@ func (m *Machine) sealAll(ms *master) {
 	m.enter(ms, sealReplicas)
 	ms.sealedSince = m.now()
 	for _, n := range ms.replicas {
-		if !n.proved() || n.roleReported == Master {
+		if !m.reconfigurable(n) || n.roleReported == Master {
 			continue
 		}
 		m.send(n.link.cmd, n, ignoreAnswer, "SLAVEOF", sealHost, strconv.Itoa(sealPort))

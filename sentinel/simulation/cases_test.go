@@ -23,7 +23,7 @@ import (
 //	cut A s1 [s2 ...], heal                    the network between the first and the others
 //	answer s1 TEXT...                          s1 answers PING with an error from now on; none: PONG again
 //	forbid s1 INFO                             s1 does not let the sentinels give that command; none: it does again
-//	server s2 [priority=N] [offset=N] [runid=X]  what s2 says about itself from now on; its run id in letters and digits
+//	server s2 [priority=N] [offset=N] [runid=X] [keys=N]  what s2 says about itself from now on; its run id in letters and digits
 //	role s2 master|s3                          somebody makes s2 a master, or a replica of s3
 //	clock A 5000                               A's wall clock jumps by so many milliseconds
 //	scripts [status=N] [time=70s]              how scripts end, and after which time
@@ -148,6 +148,8 @@ func caseCommand(t *testing.T, world **World, d *datadriven.TestData, log *[]str
 				srv.offset = int64(n)
 			case "runid":
 				srv.runID = a.Vals[0]
+			case "keys":
+				srv.keys = n > 0
 			default:
 				t.Fatalf("%s: unknown property %s", d.Pos, a.Key)
 			}

@@ -131,6 +131,8 @@ func (m *Machine) ineligible(n *node) string {
 		return n.doubt
 	case !n.proved():
 		return "it has not said yet who it is"
+	case n.link.cmd.onlyEmpty:
+		return "it has no data, and does not follow this master"
 	case n.syncing && !m.follows(n, ms.addr):
 		return "it takes over the data of another server"
 	case now-n.link.lastOK > 5000:

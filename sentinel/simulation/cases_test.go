@@ -24,7 +24,7 @@ import (
 //	answer s1 TEXT...                          s1 answers PING with an error from now on; none: PONG again
 //	forbid s1 INFO                             s1 does not let the sentinels give that command; none: it does again
 //	server s2 [priority=N] [offset=N] [runid=X] [keys=N]  what s2 says about itself from now on; its run id in letters and digits
-//	role s2 master|s3                          somebody makes s2 a master, or a replica of s3
+//	role s2 master|s3                          somebody makes s2 a master, or a replica of s3; in its configuration file if it does not run
 //	clock A 5000                               A's wall clock jumps by so many milliseconds
 //	scripts [status=N] [time=70s]              how scripts end, and after which time
 //	show A master|replicas|sentinels FIELD... [master=other1]  fields of the maps that clients see
@@ -130,6 +130,9 @@ func caseCommand(t *testing.T, world **World, d *datadriven.TestData, log *[]str
 			w.server(words[0]).become("", 0, 0)
 		} else {
 			w.server(words[0]).become(w.server(words[1]).addr, serverPort, 0)
+		}
+		if srv := w.server(words[0]); !srv.alive {
+			srv.keptIP, srv.keptPort = srv.masterIP, srv.masterPort
 		}
 	case "clock":
 		n, _ := strconv.ParseInt(words[1], 10, 64)

@@ -58,6 +58,8 @@ var mayImport = map[string]string{
 	"store/place":     "cause logging process session store store/local store/mosqdb",
 	"store/mosqdb":    "packet session store topic",
 
+	"client/mosquitto": "client client/format listener packet printable topic",
+
 	// Only tests import it.
 	"internal/testbed": "packet",
 
@@ -70,7 +72,7 @@ var mayImport = map[string]string{
 	"doctor/host/gather":   "access broker cause cloud/detect doctor doctor/host doctor/host/firewall echo/probe listener logging mosqconf reach setup",
 
 	// The command ties all of them together; nobody imports it.
-	"cmd/picket": "access acme admin bench broker cause client client/format cloud cloud/detect doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page printable process reach sentinel session setup store store/local store/place store/redis topic web",
+	"cmd/picket": "access acme admin bench broker cause client client/mosquitto cloud cloud/detect doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page printable process reach sentinel session setup store store/local store/place store/redis topic web",
 }
 
 // pure packages are state machines, codecs and tables: what goes in decides what comes out. They cannot reach for a socket, a

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"picket/client/mosquitto"
 )
 
 func main() {
@@ -27,10 +29,8 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if run, ok := programs[e.program]; ok {
 		return e.exitStatus(run(e, args))
 	}
-	if len(args) > 0 {
-		if run, ok := modes[args[0]]; ok {
-			return e.exitStatus(run(e, args[1:]))
-		}
+	if len(args) > 0 && args[0] == "--sentinel" { // as it turns redis-server into a sentinel
+		return e.exitStatus(runSentinel(e, args[1:]))
 	}
 	e.program = "picket"
 	return e.exitStatus(runCommand(e, args))
@@ -49,13 +49,12 @@ type env struct {
 var programs = map[string]func(e *env, args []string) error{
 	"mosquitto":        runMosquitto,
 	"mosquitto_passwd": runPasswd,
-	"mosquitto_pub":    runPub,
-	"mosquitto_rr":     runRR,
-	"mosquitto_sub":    runSub,
+	"mosquitto_pub":    asMosquitto(mosquitto.Pub),
+	"mosquitto_rr":     asMosquitto(mosquitto.RR),
+	"mosquitto_sub":    asMosquitto(mosquitto.Sub),
+	"redis-sentinel":   runSentinel,
+	"valkey-sentinel":  runSentinel,
 }
-
-// modes are the first arguments that turn the binary into another program, as --sentinel turns redis-server into a sentinel.
-var modes = map[string]func(e *env, args []string) error{}
 
 // programName is the last element of the path that the binary was called by, without Windows' suffix.
 func programName(arg0 string) string {

@@ -2,8 +2,8 @@ package main
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
+
+	"picket/client/mosquitto"
 )
 
 // mosquittoUsage is what -h shows when the binary is called mosquitto.
@@ -45,7 +45,7 @@ func runMosquitto(e *env, args []string) error {
 			if i++; i == len(args) {
 				return wrong("Error: -p argument given, but no port specified.")
 			}
-			s.Port = append(s.Port, atoi(args[i])) // Run checks them
+			s.Port = append(s.Port, mosquitto.Number(args[i])) // Run checks them
 		case "-v", "--verbose":
 			s.Verbose = true
 		case "-q", "--quiet", "--test-config":
@@ -60,15 +60,4 @@ func runMosquitto(e *env, args []string) error {
 		}
 	}
 	return s.Run(e)
-}
-
-// atoi reads a number as the C function does that mosquitto's programs use: as much of it as is one, 0 without any.
-func atoi(s string) int {
-	s = strings.TrimLeft(s, " \t\n\v\f\r")
-	end := 0
-	for end < len(s) && (s[end] >= '0' && s[end] <= '9' || end == 0 && (s[0] == '-' || s[0] == '+')) {
-		end++
-	}
-	n, _ := strconv.Atoi(s[:end]) // not a number: 0
-	return n
 }

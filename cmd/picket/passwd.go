@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"picket/access"
+	"picket/client/mosquitto"
 )
 
 // passwdCommand edits password files. Its options are mosquitto_passwd's.
@@ -63,7 +64,7 @@ type passwdOptions struct {
 // runPasswd is mosquitto_passwd.
 func runPasswd(e *env, args []string) error {
 	o, err := parsePasswd(args)
-	if errors.Is(err, errHelp) {
+	if errors.Is(err, errPasswdUsage) {
 		fmt.Fprintf(e.stdout, passwdHelp, e.program, access.DefaultIterations)
 		if len(args) == 1 && args[0] == "--help" && e.program != passwdProgram {
 			return nil
@@ -71,7 +72,7 @@ func runPasswd(e *env, args []string) error {
 		return &statusError{status: 1}
 	}
 	if err != nil {
-		return &statusError{1, err.Error()}
+		return err
 	}
 	if err := o.run(e); err != nil {
 		var status *statusError
@@ -83,7 +84,18 @@ func runPasswd(e *env, args []string) error {
 	return nil
 }
 
-// parsePasswd reads the command line. The errors are mosquitto's; errHelp stands for showing how it is used.
+// errPasswdUsage stands for showing how the program is used.
+var errPasswdUsage = errors.New("usage")
+
+// wrongPasswd is a command line that cannot be understood, in mosquitto_passwd's words.
+func wrongPasswd(format string, a ...any) error {
+	return &statusError{1, "Error: " + fmt.Sprintf(format, a...)}
+}
+
+// upper begins with a capital, as C's texts for the errors of the system do.
+func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// parsePasswd reads the command line. The errors are mosquitto's; errPasswdUsage stands for showing how it is used.
 func parsePasswd(args []string) (*passwdOptions, error) {
 	o := &passwdOptions{kind: access.PBKDF2}
 	const few = "%s argument given but not enough other arguments."
@@ -92,15 +104,15 @@ options:
 		switch args[0] {
 		case "-H", "-I":
 			if len(args) == 1 {
-				return nil, wrongOption(few, args[0])
+				return nil, wrongPasswd(few, args[0])
 			}
 			var err error
 			if args[0] == "-I" {
-				if o.iterations = atoi(args[1]); o.iterations < 1 {
-					return nil, wrongOption("Number of iterations must be > 0.")
+				if o.iterations = mosquitto.Number(args[1]); o.iterations < 1 {
+					return nil, wrongPasswd("Number of iterations must be > 0.")
 				}
 			} else if o.kind, err = access.ParseHashKind(args[1]); err != nil {
-				return nil, wrongOption("Unknown hash type '%s'", args[1])
+				return nil, wrongPasswd("Unknown hash type '%s'", args[1])
 			}
 			args = args[1:]
 		case "-b":
@@ -123,7 +135,7 @@ options:
 		{o.create && o.remove, "-c and -D"}, {o.create && o.update, "-c and -U"}, {o.remove && o.update, "-D and -U"}, {o.remove && o.batch, "-b and -D"},
 	} {
 		if pair.both {
-			return nil, wrongOption("%s cannot be used together.", pair.names)
+			return nil, wrongPasswd("%s cannot be used together.", pair.names)
 		}
 	}
 	return o, o.operands(args)
@@ -146,9 +158,9 @@ func (o *passwdOptions) operands(args []string) error {
 	}
 	if len(args) != want {
 		if missing != "" {
-			return wrongOption("%s", missing)
+			return wrongPasswd("%s", missing)
 		}
-		return errHelp
+		return errPasswdUsage
 	}
 	o.file = args[0]
 	if want > 1 {
@@ -161,12 +173,12 @@ func (o *passwdOptions) operands(args []string) error {
 	case o.update:
 		return nil
 	case strings.Contains(o.user, ":"):
-		return wrongOption("Username must not contain the ':' character.")
+		return wrongPasswd("Username must not contain the ':' character.")
 	case len(o.password) > 65535:
-		return wrongOption("Password must be less than 65536 characters long.")
+		return wrongPasswd("Password must be less than 65536 characters long.")
 	}
 	if err := access.CheckUsername(o.user); err != nil {
-		return wrongOption("%s.", upper(err.Error()))
+		return wrongPasswd("%s.", upper(err.Error()))
 	}
 	return nil
 }

@@ -139,9 +139,3 @@ func daemonize() error {
 		return nil
 	}
 }
-
-func init() {
-	programs["redis-sentinel"] = runSentinel
-	programs["valkey-sentinel"] = runSentinel
-	modes["--sentinel"] = runSentinel
-}

@@ -12,7 +12,7 @@ import (
 
 	"picket/logging"
 	"picket/printable"
-	messages "picket/session" // the name session is taken by the clients
+	"picket/session"
 	"picket/store/local"
 	"picket/store/place"
 )
@@ -151,7 +151,7 @@ type storeDump struct {
 }
 
 func (storeDump) Help() string {
-	return `Prints each session of a store whose broker is stopped, with its subscriptions and its queue, and the retained messages. Of payloads only the
+	return `Prints each session of a store whose broker is stopped, with its subscriptions and its queue, and the retained session. Of payloads only the
 size is printed, unless --payloads asks for them.
 
 Examples:
@@ -234,7 +234,7 @@ func describeItem(item *local.Item, payloads bool) *dumped {
 		n := item.Entry
 		d.Kind, d.Sequence, d.QoS, d.Retain, d.IDs = "queued", &n.Seq, &n.QoS, n.Retain, n.IDs
 		if n.QoS > 0 {
-			d.PacketID = messages.PacketID(n.Seq)
+			d.PacketID = session.PacketID(n.Seq)
 		}
 		if n.Released {
 			d.Kind = "released"
@@ -250,7 +250,7 @@ func describeItem(item *local.Item, payloads bool) *dumped {
 	return d
 }
 
-func (d *dumped) message(m *messages.Message, payloads bool) {
+func (d *dumped) message(m *session.Message, payloads bool) {
 	size := len(m.Payload)
 	d.Topic, d.From, d.Size, d.Expires = m.Topic, m.From, &size, when(m.Expires)
 	if d.User == "" {
@@ -326,8 +326,8 @@ type storeImport struct {
 
 func (storeImport) Help() string {
 	return `Makes a store of the file in which mosquitto 1.6, 2.0 or 2.1 has kept its state: sessions with their subscriptions and queued messages, those in
-flight with their packet identifiers, QoS 2 messages received and not released, retained messages. Stop mosquitto first: it writes the file when it
-ends. mosquitto's file does not change. One that is damaged is read as far as it goes, and what is lost is printed. Not in it, and so not in the store: shared subscriptions and will messages.
+flight with their packet identifiers, QoS 2 messages received and not released, retained session. Stop mosquitto first: it writes the file when it
+ends. mosquitto's file does not change. One that is damaged is read as far as it goes, and what is lost is printed. Not in it, and so not in the store: shared subscriptions and will session.
 
 Examples:
   systemctl stop mosquitto

@@ -1,4 +1,4 @@
-package main
+package mosquitto
 
 import (
 	"bufio"
@@ -12,26 +12,13 @@ import (
 	"picket/packet"
 )
 
-// pubCommand publishes messages. Its options are mosquitto_pub's.
-type pubCommand struct {
-	Args []string `arg:"" optional:"" passthrough:""`
-}
-
-// Run publishes and ends.
-func (p *pubCommand) Run(e *env) error {
-	e.program = "picket pub"
-	return runPub(e, p.Args)
-}
-
-func runPub(e *env, args []string) error { return runClient(e, pub, args, (*session).publish) }
-
 // publish is mosquitto_pub.
 func (s *session) publish() error {
 	if len(s.o.topics) == 0 || s.o.source == fromNowhere {
-		if s.program == pub.program() {
-			printClientHelp(s.env, pub)
+		if s.Name == Pub.String() {
+			s.printHelp(Pub)
 		}
-		return &statusError{1, "Error: Both topic and message must be supplied." + usageHint(s.env)}
+		return &Status{1, "Error: Both topic and message must be supplied." + s.usageHint()}
 	}
 	if err := s.load(); err != nil {
 		return s.fail(err)
@@ -80,7 +67,7 @@ func (s *session) publishRepeatedly(c *client.Client) error {
 			s.reportRefusal(r)
 		case s.ctx.Err() != nil:
 			s.leave(c, packet.NormalDisconnection)
-			return &statusError{status: 1}
+			return &Status{Code: 1}
 		case err != nil:
 			return s.fail(err)
 		}
@@ -98,7 +85,7 @@ func (s *session) reportRefusal(r client.Result) {
 // acknowledged is sent again.
 func (s *session) publishLines(c *client.Client) error {
 	defer func() { c.Close() }()
-	in := bufio.NewReaderSize(s.stdin, 1<<16)
+	in := bufio.NewReaderSize(s.Stdin, 1<<16)
 	var under sync.WaitGroup
 	first := true
 	for {
@@ -139,7 +126,7 @@ func (s *session) publishLines(c *client.Client) error {
 			s.leave(c, packet.NormalDisconnection)
 			return nil
 		case <-s.ctx.Done():
-			return &statusError{status: 1}
+			return &Status{Code: 1}
 		case <-c.Done():
 			var err error
 			if c, err = s.replace(c); err != nil {

@@ -1,10 +1,10 @@
-package main
+package mosquitto
 
 import "fmt"
 
-// clientHelp is what --help of a client program says before and after the list of options.
-var clientHelp = map[role]struct{ does, usage, end string }{
-	pub: {"publishes a message, or several, and ends.", "-t TOPIC {-m TEXT | -f FILE | -s | -l | -n} [OPTIONS]", `
+// helpTexts is what --help of a client program says before and after the list of options.
+var helpTexts = map[Program]struct{ does, usage, end string }{
+	Pub: {"publishes a message, or several, and ends.", "-t TOPIC {-m TEXT | -f FILE | -s | -l | -n} [OPTIONS]", `
 Exit status: 0 also when the broker refuses a message (there is a warning), the code of CONNACK when it refuses the client, 1 when the options
 are wrong or there is no connection.
 
@@ -14,7 +14,7 @@ Examples:
   sensors | %[1]s -t home/sensors -l
   %[1]s -t heating -m 21.5 -r -D publish message-expiry-interval 3600
 `},
-	sub: {"subscribes and prints the messages that come.", "-t FILTER [-t FILTER ...] [OPTIONS]", formatHelp + `
+	Sub: {"subscribes and prints the messages that come.", "-t FILTER [-t FILTER ...] [OPTIONS]", formatHelp + `
 Exit status: 0 when it was ended or has seen enough, 27 after -W, the code of CONNACK when the broker refuses the client, 1 when the options
 are wrong or there is no connection. A connection that is lost later is made again.
 
@@ -24,7 +24,7 @@ Examples:
   %[1]s -t '#' -F '@H:@M:@S %%t %%p'
   %[1]s -t '#' --retained-only --remove-retained
 `},
-	rr: {"publishes a request, waits for the response and prints it. It speaks MQTT 5 unless -V says otherwise.", "-t TOPIC -e RESPONSE-TOPIC {-m TEXT | -f FILE | -s | -n} [OPTIONS]", formatHelp + `
+	RR: {"publishes a request, waits for the response and prints it. It speaks MQTT 5 unless -V says otherwise.", "-t TOPIC -e RESPONSE-TOPIC {-m TEXT | -f FILE | -s | -n} [OPTIONS]", formatHelp + `
 Exit status: as for sub.
 
 Examples:
@@ -40,10 +40,10 @@ Formats (-F): %%t topic  %%p payload  %%x %%X payload in hexadecimal  %%l its le
   %%S subscription id.  Between %% and the letter: - pad right, 0 pad with zeros, width, .precision.  Escapes: \0 \a \e \n \r \t \v \\
 `
 
-// printClientHelp shows how to use a client program.
-func printClientHelp(e *env, r role) {
-	h := clientHelp[r]
-	fmt.Fprintf(e.stdout, "%s %s\n\nUsage: %[1]s %[3]s\n\nOptions, one a line also in the file $XDG_CONFIG_HOME/%[4]s (or $HOME/.config/%[4]s):\n\n", e.program, h.does, h.usage, r.program())
-	printOptions(e.stdout, r)
-	fmt.Fprintf(e.stdout, h.end, e.program)
+// printHelp shows how to use a client program.
+func (i *Invocation) printHelp(r Program) {
+	h := helpTexts[r]
+	fmt.Fprintf(i.Stdout, "%s %s\n\nUsage: %[1]s %[3]s\n\nOptions, one a line also in the file $XDG_CONFIG_HOME/%[4]s (or $HOME/.config/%[4]s):\n\n", i.Name, h.does, h.usage, r)
+	printOptions(i.Stdout, r)
+	fmt.Fprintf(i.Stdout, h.end, i.Name)
 }

@@ -1,4 +1,6 @@
-package main
+// Package mosquitto is mosquitto_pub, mosquitto_sub and mosquitto_rr: their options, what they print, and their exit statuses. Options that picket
+// adds are the last of its table.
+package mosquitto
 
 import (
 	"context"
@@ -16,31 +18,39 @@ import (
 // maxPayload is the largest payload that fits into a packet.
 const maxPayload = packet.MaxRemaining
 
-// session is one run of a program of mosquitto's client family.
-type session struct {
-	*env
-	o      *clientOptions
-	c      client.Options
-	output sync.Mutex // held while a line is written to stdout
+// Invocation is how a program was called, and what it may touch of the world around it.
+type Invocation struct {
+	Name           string // by which it was called, for its messages: mosquitto_pub, picket pub
+	Version        string
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
 }
 
-// runClient reads the options and does what the program does.
-func runClient(e *env, r role, args []string, do func(*session) error) error {
-	o, err := parseOptions(r, args)
+// Status is how a program ends that does not end well: with what exit status, and with what text, to be printed as it stands; empty: none.
+type Status struct {
+	Code int
+	Text string
+}
+
+func (s *Status) Error() string { return s.Text }
+
+// Run is a whole program. The error is a [*Status] or an error of writing to stdout. When ctx ends the client disconnects in good order.
+func (i *Invocation) Run(ctx context.Context, p Program, args []string) error {
+	o, err := parseOptions(p, args)
 	switch {
 	case errors.Is(err, errHelp):
-		printClientHelp(e, r)
-		if e.program == r.program() {
-			return &statusError{status: 1} // as mosquitto's does
+		i.printHelp(p)
+		if i.Name == p.String() {
+			return &Status{Code: 1} // as mosquitto's does
 		}
 		return nil
 	case errors.Is(err, errVersion):
-		fmt.Fprintf(e.stdout, "%s version %s running on picket %s.\n", r.program(), buildVersion(), buildVersion())
-		return &statusError{status: 1}
+		fmt.Fprintf(i.Stdout, "%s version %s running on picket %s.\n", p, i.Version, i.Version)
+		return &Status{Code: 1}
 	case err != nil:
-		return &statusError{1, err.Error() + usageHint(e)}
+		return &Status{1, err.Error() + i.usageHint()}
 	}
-	s := &session{env: e, o: o}
+	s := &session{Invocation: i, ctx: ctx, o: o}
 	if s.c, err = o.clientOptions(); err != nil {
 		return s.fail(err)
 	}
@@ -49,14 +59,32 @@ func runClient(e *env, r role, args []string, do func(*session) error) error {
 		t := &tracer{w: lockedOutput{s}, id: s.c.Connect.ClientID}
 		s.c.Trace = t.trace
 	}
-	return do(s)
+	switch p {
+	case Pub:
+		return s.publish()
+	case Sub:
+		return s.subscribe()
+	default:
+		return s.request()
+	}
 }
 
-func usageHint(e *env) string { return fmt.Sprintf("\n\nUse '%s --help' to see usage.", e.program) }
+func (i *Invocation) usageHint() string {
+	return fmt.Sprintf("\n\nUse '%s --help' to see usage.", i.Name)
+}
+
+// session is one run.
+type session struct {
+	*Invocation
+	ctx    context.Context // done when the program is asked to end
+	o      *options
+	c      client.Options
+	output sync.Mutex // held while a line is written to stdout
+}
 
 // fail turns an error into what the program says, unless it has to be quiet, and the exit status.
 func (s *session) fail(err error) error {
-	var status *statusError
+	var status *Status
 	if errors.As(err, &status) {
 		return err
 	}
@@ -68,13 +96,13 @@ func (s *session) ends(status int, text string) error {
 	if s.o.quiet {
 		text = ""
 	}
-	return &statusError{status, text}
+	return &Status{status, text}
 }
 
 // warn says something that does not end the program.
 func (s *session) warn(format string, a ...any) {
 	if !s.o.quiet {
-		fmt.Fprintf(s.stderr, format+"\n", a...)
+		fmt.Fprintf(s.Stderr, format+"\n", a...)
 	}
 }
 
@@ -84,7 +112,7 @@ type lockedOutput struct{ s *session }
 func (l lockedOutput) Write(b []byte) (int, error) {
 	l.s.output.Lock()
 	defer l.s.output.Unlock()
-	return l.s.stdout.Write(b)
+	return l.s.Stdout.Write(b)
 }
 
 // load reads the payload from where the options say.
@@ -98,7 +126,7 @@ func (s *session) load() error {
 	case fromFile:
 		s.o.message, err = readPayload(s.o.file)
 	case fromStdin:
-		s.o.message, err = io.ReadAll(io.LimitReader(s.stdin, maxPayload+1))
+		s.o.message, err = io.ReadAll(io.LimitReader(s.Stdin, maxPayload+1))
 		switch {
 		case err == nil && len(s.o.message) == 0:
 			return optionError("Error: Zero length input.\nError loading input from stdin.")

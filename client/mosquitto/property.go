@@ -1,4 +1,4 @@
-package main
+package mosquitto
 
 import (
 	"strconv"
@@ -47,7 +47,7 @@ const (
 )
 
 // property takes what follows -D: COMMAND NAME VALUE, or COMMAND user-property KEY VALUE. It returns how many words that was.
-func (o *clientOptions) property(args []string) (used int, err error) {
+func (o *options) property(args []string) (used int, err error) {
 	const few = "--property argument given but not enough arguments specified."
 	if len(args) < 3 {
 		return 0, wrongOption(few)

@@ -1,4 +1,4 @@
-package main
+package mosquitto
 
 import (
 	"bufio"
@@ -16,21 +16,23 @@ import (
 	"picket/topic"
 )
 
-// role is what a program of mosquitto's client family does; a set of them is the sum.
-type role byte
+// Program is one of the three; inside the package a sum of them is a set.
+type Program byte
 
+// The programs.
 const (
-	pub role = 1 << iota
-	sub
-	rr
-	anyRole  = pub | sub | rr
-	receiver = sub | rr
-	sender   = pub | rr
+	Pub Program = 1 << iota // publishes
+	Sub                     // subscribes
+	RR                      // publishes a request and waits for the response
+
+	anyone   = Pub | Sub | RR
+	receiver = Sub | RR
+	sender   = Pub | RR
 )
 
-// program is the name of mosquitto's program with the role.
-func (r role) program() string {
-	return map[role]string{pub: "mosquitto_pub", sub: "mosquitto_sub", rr: "mosquitto_rr"}[r]
+// String is the name of mosquitto's program.
+func (r Program) String() string {
+	return map[Program]string{Pub: "mosquitto_pub", Sub: "mosquitto_sub", RR: "mosquitto_rr"}[r]
 }
 
 // source says where the payload to publish comes from.
@@ -45,9 +47,9 @@ const (
 	fromNull
 )
 
-// clientOptions are the options that mosquitto_pub, mosquitto_sub and mosquitto_rr share.
-type clientOptions struct {
-	role role
+// options are those that mosquitto_pub, mosquitto_sub and mosquitto_rr share.
+type options struct {
+	program Program
 
 	host, unix, bind, proxy string
 	port                    int // -1: not given
@@ -114,20 +116,20 @@ func wrongOption(format string, a ...any) error {
 // option is one option and its spellings.
 type option struct {
 	names   string // separated by blanks
-	in      role
+	in      Program
 	value   string // what its argument is called in the help text; empty without one
 	missing string // what is said when the argument is not there
 	help    string
-	set     func(o *clientOptions, value string) error
+	set     func(o *options, value string) error
 }
 
 // parseOptions reads the program's file of defaults and then the command line. The error is errHelp, errVersion or an optionError.
-func parseOptions(r role, args []string) (*clientOptions, error) {
-	o := &clientOptions{
-		role: r, port: -1, keepAlive: 60, inflight: 20, repeat: 1, chance: 1, expiry: -1, version: packet.V311,
+func parseOptions(r Program, args []string) (*options, error) {
+	o := &options{
+		program: r, port: -1, keepAlive: 60, inflight: 20, repeat: 1, chance: 1, expiry: -1, version: packet.V311,
 		properties: map[string]*packet.Properties{},
 	}
-	if r == rr {
+	if r == RR {
 		o.version = packet.V5
 	}
 	if err := o.readDefaults(); err != nil {
@@ -140,7 +142,7 @@ func parseOptions(r role, args []string) (*clientOptions, error) {
 }
 
 // readDefaults reads the file that the user keeps for the program: one option a line, as on the command line.
-func (o *clientOptions) readDefaults() error {
+func (o *options) readDefaults() error {
 	dir := os.Getenv("XDG_CONFIG_HOME")
 	if dir == "" {
 		home := os.Getenv("HOME")
@@ -149,7 +151,7 @@ func (o *clientOptions) readDefaults() error {
 		}
 		dir = filepath.Join(home, ".config")
 	}
-	path := filepath.Join(dir, o.role.program())
+	path := filepath.Join(dir, o.program.String())
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -182,7 +184,7 @@ func (o *clientOptions) readDefaults() error {
 }
 
 // parse reads options in the way of mosquitto's programs: each is a word, and its argument is the next one.
-func (o *clientOptions) parse(args []string) error {
+func (o *options) parse(args []string) error {
 	for i := 0; i < len(args); i++ {
 		name := args[i]
 		if name == "-D" || name == "--property" {
@@ -194,7 +196,7 @@ func (o *clientOptions) parse(args []string) error {
 			continue
 		}
 		opt := findOption(name)
-		if opt == nil || opt.in&o.role == 0 {
+		if opt == nil || opt.in&o.program == 0 {
 			return wrongOption("Unknown option '%s'.", name)
 		}
 		value := ""
@@ -212,10 +214,10 @@ func (o *clientOptions) parse(args []string) error {
 }
 
 func findOption(name string) *option {
-	for i := range options {
-		for known := range strings.FieldsSeq(options[i].names) {
+	for i := range optionTable {
+		for known := range strings.FieldsSeq(optionTable[i].names) {
 			if known == name {
-				return &options[i]
+				return &optionTable[i]
 			}
 		}
 	}
@@ -223,7 +225,7 @@ func findOption(name string) *option {
 }
 
 // complete checks what can only be said when all options are known.
-func (o *clientOptions) complete() error {
+func (o *options) complete() error {
 	switch {
 	case o.hasWillPayload && o.will.Topic == "":
 		return wrongOption("Will payload given, but no will topic given.")
@@ -250,7 +252,7 @@ func (o *clientOptions) complete() error {
 	} else if o.persistent && !named {
 		return wrongOption("You must provide a client id if you are using the -c option.")
 	}
-	if o.role == sub && len(o.topics) == 0 {
+	if o.program == Sub && len(o.topics) == 0 {
 		return wrongOption("You must specify a topic to subscribe to.")
 	}
 	if o.idPrefix != "" {
@@ -266,8 +268,8 @@ func (o *clientOptions) complete() error {
 const forever = 1<<32 - 1
 
 // addTopic takes the argument of -t, or the topic of an URL.
-func (o *clientOptions) addTopic(t, from string) error {
-	if o.role == sub {
+func (o *options) addTopic(t, from string) error {
+	if o.program == Sub {
 		return addFilter(&o.topics, t, from, "subscription topic")
 	}
 	if err := checkTopic(t, from, "publish"); err != nil {
@@ -299,7 +301,7 @@ func addFilter(list *[]string, filter, from, kind string) error {
 }
 
 // payload says where the payload comes from; there can be only one place.
-func (o *clientOptions) payload(s source) error {
+func (o *options) payload(s source) error {
 	if o.source != fromNowhere {
 		return wrongOption("Only one type of message can be sent at once.")
 	}

@@ -1,4 +1,4 @@
-package main
+package mosquitto
 
 import (
 	"context"
@@ -36,12 +36,12 @@ const (
 )
 
 // usesTLS reports whether the options ask for TLS.
-func (o *clientOptions) usesTLS() bool {
+func (o *options) usesTLS() bool {
 	return o.unix == "" && (o.cafile != "" || o.capath != "" || o.osCerts || o.port == 8883)
 }
 
 // clientOptions makes what the client needs of the options.
-func (o *clientOptions) clientOptions() (client.Options, error) {
+func (o *options) clientOptions() (client.Options, error) {
 	c := client.Options{MaxInflight: o.inflight}
 	var err error
 	if c.Transport, err = o.transport(); err != nil {
@@ -86,7 +86,7 @@ func (o *clientOptions) clientOptions() (client.Options, error) {
 }
 
 // transport says how to reach the broker.
-func (o *clientOptions) transport() (client.Transport, error) {
+func (o *options) transport() (client.Transport, error) {
 	t := client.Transport{LocalAddress: o.bind, Proxy: o.proxy}
 	if o.unix != "" {
 		path, err := filepath.Abs(o.unix)
@@ -122,7 +122,7 @@ func (o *clientOptions) transport() (client.Transport, error) {
 }
 
 // tls makes the TLS configuration. Errors about files are mosquitto's, with the reason behind.
-func (o *clientOptions) tls() (*tls.Config, error) {
+func (o *options) tls() (*tls.Config, error) {
 	wrong := func(err error) error {
 		if errors.Is(err, os.ErrNotExist) {
 			return wrongOption("Problem setting TLS options: File not found. (%v)", err)
@@ -168,7 +168,7 @@ func (o *clientOptions) tls() (*tls.Config, error) {
 }
 
 // roots are the certificates to trust.
-func (o *clientOptions) roots() (*x509.CertPool, error) {
+func (o *options) roots() (*x509.CertPool, error) {
 	roots := x509.NewCertPool()
 	if o.osCerts || o.cafile == "" && o.capath == "" {
 		system, err := x509.SystemCertPool()
@@ -216,7 +216,7 @@ func ignoreName(c *tls.Config) {
 }
 
 // servers are the addresses to try, one after the other.
-func (o *clientOptions) servers(ctx context.Context, t client.Transport) ([]client.Transport, error) {
+func (o *options) servers(ctx context.Context, t client.Transport) ([]client.Transport, error) {
 	if !o.srv || o.unix != "" {
 		return []client.Transport{t}, nil
 	}
@@ -243,7 +243,7 @@ func (o *clientOptions) servers(ctx context.Context, t client.Transport) ([]clie
 }
 
 // dial connects to the first server that lets it in. The broker has as long to answer as the keep alive time is.
-func (o *clientOptions) dial(ctx context.Context, c client.Options) (*client.Client, error) {
+func (o *options) dial(ctx context.Context, c client.Options) (*client.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(o.keepAlive)*time.Second)
 	defer cancel()
 	servers, err := o.servers(ctx, c.Transport)

@@ -1,4 +1,4 @@
-package main
+package mosquitto
 
 import (
 	"context"
@@ -8,23 +8,10 @@ import (
 	"picket/packet"
 )
 
-// rrCommand publishes a request and prints the response. Its options are mosquitto_rr's.
-type rrCommand struct {
-	Args []string `arg:"" optional:"" passthrough:""`
-}
-
-// Run asks and waits for the answer.
-func (c *rrCommand) Run(e *env) error {
-	e.program = "picket rr"
-	return runRR(e, c.Args)
-}
-
-func runRR(e *env, args []string) error { return runClient(e, rr, args, (*session).request) }
-
 // request is mosquitto_rr.
 func (s *session) request() error {
 	if len(s.o.topics) == 0 || s.o.source == fromNowhere || s.o.response == "" {
-		return &statusError{1, "Error: All of topic, message, and response topic must be supplied." + usageHint(s.env)}
+		return &Status{1, "Error: All of topic, message, and response topic must be supplied." + s.usageHint()}
 	}
 	if s.o.version == packet.V5 {
 		p := s.o.properties["publish"]
@@ -33,7 +20,7 @@ func (s *session) request() error {
 			s.o.properties["publish"] = p
 		}
 		if p.Has(packet.ResponseTopic) {
-			return &statusError{1, "Error in PUBLISH properties: Duplicate response topic."}
+			return &Status{1, "Error in PUBLISH properties: Duplicate response topic."}
 		}
 		p.ResponseTopic = s.o.response
 		p.Set(packet.ResponseTopic)

@@ -1,4 +1,4 @@
-package main
+package mosquitto
 
 import (
 	"context"
@@ -14,19 +14,6 @@ import (
 	"picket/packet"
 	"picket/topic"
 )
-
-// subCommand subscribes and prints what comes. Its options are mosquitto_sub's.
-type subCommand struct {
-	Args []string `arg:"" optional:"" passthrough:""`
-}
-
-// Run prints messages until it is asked to end, or has seen what it should wait for.
-func (c *subCommand) Run(e *env) error {
-	e.program = "picket sub"
-	return runSub(e, c.Args)
-}
-
-func runSub(e *env, args []string) error { return runClient(e, sub, args, (*session).subscribe) }
 
 // errTimeout is the end of the time that -W gives.
 var errTimeout = errors.New("timeout")
@@ -44,7 +31,7 @@ type subscriber struct {
 // subscribe is mosquitto_sub.
 func (s *session) subscribe() error {
 	if s.o.noRetained && s.o.retainedOnly {
-		return &statusError{1, "\nError: Combining '-R' and '--retained-only' makes no sense."}
+		return &Status{1, "\nError: Combining '-R' and '--retained-only' makes no sense."}
 	}
 	ctx := s.ctx
 	if s.o.timeout > 0 {

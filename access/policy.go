@@ -65,6 +65,9 @@ func Load(c Config) (*Policy, []Warning, error) {
 // Config returns what the policy was made from.
 func (p *Policy) Config() Config { return p.config }
 
+// NoUsers reports whether nobody can show who it is: there is no password file, or nobody stands in it, and nobody else is asked.
+func (p *Policy) NoUsers() bool { return len(p.users) == 0 && p.config.Authority == nil }
+
 // Strangers returns the users whom the ACL file has rules for but whom the password file does not know, in alphabetical order:
 // mistyped names, if nobody logs in by certificate.
 func (p *Policy) Strangers() []string {

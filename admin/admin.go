@@ -77,6 +77,7 @@ type Listener struct {
 	Page           bool             `json:"page"`
 	Anonymous      string           `json:"allow_anonymous"` // false, local or true
 	Limited        bool             `json:"acl_file"`
+	NoUsers        bool             `json:"no_users,omitempty"` // nobody has a password that would be right
 	Connections    int64            `json:"connections"`
 	MaxConnections int              `json:"max_connections"` // -1: no limit
 }

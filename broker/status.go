@@ -38,6 +38,7 @@ type ListenerStatus struct {
 	Connections int64
 	Anonymous   access.Anonymous // who needs no password
 	Limited     bool             // an ACL file limits what anonymous clients may do
+	NoUsers     bool             // nobody has a password that would be right
 	Page        bool             // the phone's page is served, if the program has it
 }
 
@@ -61,8 +62,9 @@ func (b *Broker) Status() Status {
 	}
 	sockets := b.listeners.Sockets()
 	for _, l := range t.Listeners {
-		rules := t.policies[l.Security].Config()
-		one := ListenerStatus{Config: l, Connections: t.connections[l].Load(), Anonymous: rules.Anonymous, Limited: rules.ACLFile != "",
+		policy := t.policies[l.Security]
+		rules := policy.Config()
+		one := ListenerStatus{Config: l, Connections: t.connections[l].Load(), Anonymous: rules.Anonymous, Limited: rules.ACLFile != "", NoUsers: policy.NoUsers(),
 			Page: t.HTTP != nil && l.ServesPage()}
 		for _, k := range sockets {
 			if k.Listener == &l.Config && k.Addr.IsValid() {

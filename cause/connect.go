@@ -42,8 +42,8 @@ var connectCauses = []Cause{
 		ID: NoPasswordFile, Severity: Error, Stage: Connect,
 		Title: Text{"the broker has no users to compare with", "服务端没有配置任何用户"},
 		Explain: Text{
-			"The client sent the user name {user}, but this listener has no password file, and anonymous clients are not allowed either: nobody can log in. Return code 5, in MQTT 5 0x87.",
-			"客户端发来了用户名 {user}，但该监听端口没有密码文件，也不允许匿名：谁都无法登录。返回码 5，MQTT 5 为 0x87。",
+			"The client sent the user name {user}, but this listener has no password file, or one without users, and anonymous clients are not allowed either: nobody can log in. Return code 5, in MQTT 5 0x87.",
+			"客户端发来了用户名 {user}，但该监听端口没有密码文件（或文件里没有用户），也不允许匿名：谁都无法登录。返回码 5，MQTT 5 为 0x87。",
 		},
 		Remedy: Text{
 			"Make a user with `picket passwd -c FILE {user}`, write `password_file FILE` into the configuration, and reload. With `per_listener_settings true` the line belongs below its listener.",

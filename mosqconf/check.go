@@ -122,6 +122,12 @@ func (p *parser) checkReach(c *Config) {
 		p.report.add(Finding{Level: Warning, File: p.report.Path, Cause: cause.LoopbackOnly,
 			Text: "Warning: Only clients on this machine can connect: every listener has a loopback address.", Hint: "For other machines, write: listener 1883"})
 	}
+	for _, s := range p.securities {
+		if at, ok := s.seen["allow_anonymous"]; ok && s.config.Anonymous == access.AnonymousLocal {
+			p.find(Notice, line{place: at, word: "allow_anonymous"}, "", "Have it send a PROXY header (proxy_from), or write allow_anonymous false.",
+				"Whoever comes through a proxy or tunnel on this machine that leaves no trace (ssh -L, a plain TCP forwarder) counts as a client on this machine and needs no password.")
+		}
+	}
 	for _, b := range p.blocks {
 		l, s := b.config, c.Security[b.config.Security]
 		if b.broken || isLoopback(l) {
@@ -231,6 +237,10 @@ func (p *parser) checkSecurity(s *security) {
 	var fe *access.FileError
 	switch {
 	case err == nil:
+		if s.config.PasswordFile != "" && policy.NoUsers() {
+			p.find(Warning, line{place: s.seen["password_file"], word: "password_file"}, cause.NoPasswordFile, "Add one: picket passwd FILE USER",
+				"Warning: Nobody can log in with a password: there are no users in %s.", s.config.PasswordFile)
+		}
 		if names := policy.Strangers(); len(names) > 0 && !p.byCertificate() {
 			p.find(Notice, line{place: s.seen["acl_file"], word: "acl_file"}, cause.ConfigNoEffect, "Are the names spelled as in the password_file?",
 				"The acl_file has rules for users who are not in the password_file: %s.", listed(names))

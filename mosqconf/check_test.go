@@ -196,6 +196,8 @@ func TestCheck(t *testing.T) {
 		{"password_file @/pw", Warning, "Warning: File @/pw has world readable permissions.", cause.FilePermissions},
 		{"password_file @/pw", Warning, "Error: Invalid password hash type for user ann, removing entry.", cause.ConfigInvalidValue},
 		{"password_file @/pw", Notice, "Warning: Invalid line in password file '@/pw': bob", cause.ConfigInvalidValue},
+		{"password_file @/pattern", Warning, "Warning: Nobody can log in with a password: there are no users in @/pattern.", cause.NoPasswordFile},
+		{"allow_anonymous local", Notice, "Whoever comes through a proxy or tunnel on this machine", ""},
 		{"password_file @/no", Error, "Error: Unable to open pwfile \"@/no\".", cause.ConfigUnreadable},
 		{"acl_file @/acl", Error, "Error: Invalid line in acl_file \"@/acl\": topics read x.", cause.ConfigInvalidValue},
 		{"acl_file @/pattern", Warning, "Warning: ACL pattern 'x' does not contain '%c' or '%u'.", cause.ConfigInvalidValue},
@@ -216,8 +218,8 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s\n%+v, %v", text, f, r.Findings)
 		}
 	}
-	// What is in order gets no word.
-	if _, r := Check(write(t, fmt.Sprintf("user root\nper_listener_settings true\nlistener 0 %s/s\nlistener 2883\nallow_anonymous local\nlistener 1883 127.0.0.1\nallow_anonymous true\n", dir))); len(r.Findings) != 1 || r.Findings[0].Cause != cause.NoPasswordFile {
+	// What is in order gets no word but who is local.
+	if _, r := Check(write(t, fmt.Sprintf("user root\nper_listener_settings true\nlistener 0 %s/s\nlistener 2883\nallow_anonymous local\nlistener 1883 127.0.0.1\nallow_anonymous true\n", dir))); len(r.Findings) != 2 || r.Findings[0].Level != Notice || r.Findings[1].Cause != cause.NoPasswordFile {
 		t.Errorf("%v", r.Findings)
 	}
 }

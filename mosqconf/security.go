@@ -38,6 +38,7 @@ func (p *parser) allowAnonymous(f *fileState, l line) {
 		s.config.Anonymous = access.AnonymousNever
 	case "local":
 		s.config.Anonymous = access.AnonymousLocal
+		s.seen[l.word] = l.place
 	default:
 		p.invalid(l, value, "It is true, false, or local for clients on the same machine only.")
 		return

@@ -39,6 +39,7 @@ type Door struct {
 	Listener  *listener.Config
 	Anonymous access.Anonymous // who needs no password
 	Limited   bool             // an ACL file limits what anonymous clients may do
+	NoUsers   bool             // nobody has a password that would be right
 	Named     bool             // the client's certificate says who it is, in place of user name and password
 	Page      bool             // the phone's page is served
 }
@@ -56,11 +57,13 @@ func (o Opening) Exposed() bool {
 	return o.Anonymous == access.AnonymousAlways && !o.Limited && !o.Named && o.Scope > Guests
 }
 
-// Cause names what there is to warn of: open-to-everyone, loopback-only, or nothing.
+// Cause names what there is to warn of: open-to-everyone, no-password-file, loopback-only, or nothing.
 func (o Opening) Cause() cause.ID {
 	switch {
 	case o.Exposed():
 		return cause.OpenToEveryone
+	case o.NoUsers && o.Anonymous == access.AnonymousNever && !o.Named:
+		return cause.NoPasswordFile
 	case o.Scope == Machine && len(o.Addresses) > 0:
 		return cause.LoopbackOnly
 	}

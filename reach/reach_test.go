@@ -90,6 +90,8 @@ func TestLines(t *testing.T) {
 		{Listener: &listener.Config{Port: 1887, Address: "mqtt.example.com"}},
 		{Listener: &listener.Config{Port: 1888, Address: "10.9.9.9"}},
 		{Listener: &listener.Config{Path: "/run/picket.sock"}},
+		{Listener: &listener.Config{Path: "/run/empty.sock"}, NoUsers: true},
+		{Listener: &listener.Config{Path: "/run/local.sock"}, Anonymous: access.AnonymousLocal, NoUsers: true},
 	}
 	for lang, want := range map[cause.Lang]string{
 		cause.English: `
@@ -101,6 +103,9 @@ Port 8883 (MQTT, TLS) can be reached from this network (10.0.0.7 on eth0). Every
 Port 1887 (MQTT) can be reached from wherever the name mqtt.example.com leads to. Every client needs a password.
 Port 1888 (MQTT) is bound to an address that this machine does not have. Every client needs a password.
 The socket /run/picket.sock can be reached from this machine. Every client needs a password.
+The socket /run/empty.sock can be reached from this machine. Nobody can log in: there are no users. [no-password-file]
+The socket /run/local.sock can be reached from this machine. Only clients on this machine can log in, without a password: there are no users.
+Whoever comes through a proxy or tunnel on this machine that leaves no trace (ssh -L, a plain TCP forwarder) counts as a client on this machine and needs no password; proxy_from or allow_anonymous false prevents that.
 Not known from here: firewalls and security groups that close these ports, and routers that open them to the internet.
 `,
 		cause.Chinese: `
@@ -112,6 +117,9 @@ Not known from here: firewalls and security groups that close these ports, and r
 端口 1887（MQTT）可从域名 mqtt.example.com 指向的位置访问。所有客户端都需要密码。
 端口 1888（MQTT）绑定的地址不在本机上。所有客户端都需要密码。
 套接字 /run/picket.sock 仅本机可访问。所有客户端都需要密码。
+套接字 /run/empty.sock 仅本机可访问。没有任何用户，谁都无法登录。 [no-password-file]
+套接字 /run/local.sock 仅本机可访问。没有任何用户，只有本机客户端可以免密码登录。
+经本机上不留痕迹的代理或隧道（ssh -L、普通 TCP 转发）进来的连接会被当作本机客户端，不需要密码；用 proxy_from 或 allow_anonymous false 可以避免。
 从本机无法得知：防火墙、安全组是否拦截这些端口，路由器是否把它们开放到公网。
 `,
 	} {

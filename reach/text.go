@@ -21,7 +21,7 @@ type Line struct {
 // Lines says in sentences who can reach the broker from where: one line for each listener, and one for what cannot be known.
 func (r Report) Lines(lang cause.Lang) (lines []Line) {
 	w := words[lang]
-	beyond := false
+	beyond, local := false, false
 	for _, o := range r.Openings {
 		var text string
 		switch {
@@ -36,6 +36,7 @@ func (r Report) Lines(lang cause.Lang) (lines []Line) {
 			beyond = beyond || o.Scope > Guests
 		}
 		id := o.Cause()
+		local = local || o.Anonymous == access.AnonymousLocal && !o.Named
 		switch {
 		case o.Named:
 			text += w.named
@@ -43,12 +44,19 @@ func (r Report) Lines(lang cause.Lang) (lines []Line) {
 			text += w.limited
 		case o.Anonymous == access.AnonymousAlways:
 			text += w.nobody
+		case o.Anonymous == access.AnonymousLocal && o.NoUsers:
+			text += w.noUsersLocal
 		case o.Anonymous == access.AnonymousLocal:
 			text += w.local
+		case o.NoUsers:
+			text += w.noUsers
 		default:
 			text += w.everyone
 		}
 		lines = append(lines, Line{Text: text, Cause: id})
+	}
+	if local {
+		lines = append(lines, Line{Text: w.traceless})
 	}
 	switch {
 	case r.Container:
@@ -129,6 +137,7 @@ type language struct {
 	port, name, nowhere, socket      string
 	named                            string
 	everyone, local, limited, nobody string
+	noUsers, noUsersLocal, traceless string
 	firewall, container              string
 	comma, brackets, on              string
 	scopes                           [Internet + 1]string
@@ -136,30 +145,34 @@ type language struct {
 
 var words = map[cause.Lang]*language{
 	cause.English: {
-		port:      "Port %d (%s) can be reached from %s.",
-		name:      "Port %d (%s) can be reached from wherever the name %s leads to.",
-		nowhere:   "Port %d (%s) is bound to an address that this machine does not have.",
-		socket:    "The socket %s can be reached from this machine.",
-		everyone:  " Every client needs a password.",
-		named:     " Every client needs a certificate, which says who it is; nobody needs a password.",
-		local:     " Only clients on this machine need no password.",
-		limited:   " Clients without a password may do what the ACL file allows them.",
-		nobody:    " Nobody needs a password.",
+		port:     "Port %d (%s) can be reached from %s.",
+		name:     "Port %d (%s) can be reached from wherever the name %s leads to.",
+		nowhere:  "Port %d (%s) is bound to an address that this machine does not have.",
+		socket:   "The socket %s can be reached from this machine.",
+		everyone: " Every client needs a password.",
+		named:    " Every client needs a certificate, which says who it is; nobody needs a password.",
+		local:    " Only clients on this machine need no password.",
+		limited:  " Clients without a password may do what the ACL file allows them.",
+		nobody:   " Nobody needs a password.",
+		noUsers:  " Nobody can log in: there are no users.", noUsersLocal: " Only clients on this machine can log in, without a password: there are no users.",
+		traceless: "Whoever comes through a proxy or tunnel on this machine that leaves no trace (ssh -L, a plain TCP forwarder) counts as a client on this machine and needs no password; proxy_from or allow_anonymous false prevents that.",
 		firewall:  "Not known from here: firewalls and security groups that close these ports, and routers that open them to the internet.",
 		container: "This is a container: from outside, only ports that were published (docker run -p 1883:1883) can be reached, at the addresses of the machine around it.",
 		comma:     ", ", brackets: " (%s)", on: "%s on %s",
 		scopes: [...]string{Machine: "this machine", Guests: "containers and virtual machines on it", VPN: "the VPN", Network: "this network", Internet: "the whole internet"},
 	},
 	cause.Chinese: {
-		port:      "端口 %d（%s）可从以下位置访问：%s。",
-		name:      "端口 %d（%s）可从域名 %s 指向的位置访问。",
-		nowhere:   "端口 %d（%s）绑定的地址不在本机上。",
-		socket:    "套接字 %s 仅本机可访问。",
-		everyone:  "所有客户端都需要密码。",
-		named:     "所有客户端都需要证书，身份以证书为准，不需要密码。",
-		local:     "只有本机客户端可以免密码。",
-		limited:   "没有密码的客户端只能做 ACL 文件允许的事。",
-		nobody:    "任何人都不需要密码。",
+		port:     "端口 %d（%s）可从以下位置访问：%s。",
+		name:     "端口 %d（%s）可从域名 %s 指向的位置访问。",
+		nowhere:  "端口 %d（%s）绑定的地址不在本机上。",
+		socket:   "套接字 %s 仅本机可访问。",
+		everyone: "所有客户端都需要密码。",
+		named:    "所有客户端都需要证书，身份以证书为准，不需要密码。",
+		local:    "只有本机客户端可以免密码。",
+		limited:  "没有密码的客户端只能做 ACL 文件允许的事。",
+		nobody:   "任何人都不需要密码。",
+		noUsers:  "没有任何用户，谁都无法登录。", noUsersLocal: "没有任何用户，只有本机客户端可以免密码登录。",
+		traceless: "经本机上不留痕迹的代理或隧道（ssh -L、普通 TCP 转发）进来的连接会被当作本机客户端，不需要密码；用 proxy_from 或 allow_anonymous false 可以避免。",
 		firewall:  "从本机无法得知：防火墙、安全组是否拦截这些端口，路由器是否把它们开放到公网。",
 		container: "当前在容器中运行：外部只能通过宿主机的地址访问已映射的端口（docker run -p 1883:1883）。",
 		comma:     "、", brackets: "（%s）", on: "网卡 %[2]s 的 %[1]s",

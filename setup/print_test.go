@@ -49,6 +49,7 @@ On a phone in the same network, enter in any MQTT app:
 Other addresses, if that one does not work: fd00::20 (wlan0)
 
 Port 1883 (MQTT, WebSocket, TLS) can be reached from this machine (127.0.0.1), containers and virtual machines on it (172.17.0.1 on docker0), this network (192.168.1.20 on wlan0, fd00::20 on wlan0). Only clients on this machine need no password.
+Whoever comes through a proxy or tunnel on this machine that leaves no trace (ssh -L, a plain TCP forwarder) counts as a client on this machine and needs no password; proxy_from or allow_anonymous false prevents that.
 Not known from here: firewalls and security groups that close these ports, and routers that open them to the internet.
 `,
 		cause.Chinese: `
@@ -69,6 +70,7 @@ Picket 已为其他机器上的客户端创建了用户，本机客户端不需�
 如果上面的地址不通，可以试试：fd00::20 (wlan0)
 
 端口 1883（MQTT、WebSocket、TLS）可从以下位置访问：本机（127.0.0.1）、本机上的容器和虚拟机（网卡 docker0 的 172.17.0.1）、本地网络（网卡 wlan0 的 192.168.1.20、网卡 wlan0 的 fd00::20）。只有本机客户端可以免密码。
+经本机上不留痕迹的代理或隧道（ssh -L、普通 TCP 转发）进来的连接会被当作本机客户端，不需要密码；用 proxy_from 或 allow_anonymous false 可以避免。
 从本机无法得知：防火墙、安全组是否拦截这些端口，路由器是否把它们开放到公网。
 `,
 	} {

@@ -157,7 +157,7 @@ func statusDoors(s *admin.Status) (all []reach.Door) {
 		if l.TLS {
 			c.TLS.CertFile = "its own"
 		}
-		all = append(all, reach.Door{Listener: c, Anonymous: who[l.Anonymous], Limited: l.Limited, Page: l.Page})
+		all = append(all, reach.Door{Listener: c, Anonymous: who[l.Anonymous], Limited: l.Limited, NoUsers: l.NoUsers, Page: l.Page})
 	}
 	return all
 }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/term"
 
+	"picket/broker"
 	"picket/cause"
 	"picket/cloud/detect"
 	"picket/logging"
@@ -175,11 +176,11 @@ func becomeOwner(own *setup.Result, names ...string) error {
 }
 
 // doors are the listeners with what a client needs to pass each.
-func doors(c *mosqconf.Config) (all []reach.Door) {
-	for _, l := range c.Listeners {
-		rules := c.Security[l.Security]
-		all = append(all, reach.Door{Listener: &l.Config, Anonymous: rules.Anonymous, Limited: rules.ACLFile != "",
-			Named: l.TLS.RequireCertificate && (l.IdentityAsUsername || l.SubjectAsUsername), Page: page.Built() && c.HTTP != nil && l.ServesPage()})
+func doors(b *broker.Broker) (all []reach.Door) {
+	for _, l := range b.Status().Listeners {
+		c := l.Config
+		all = append(all, reach.Door{Listener: &c.Config, Anonymous: l.Anonymous, Limited: l.Limited, NoUsers: l.NoUsers,
+			Named: c.TLS.RequireCertificate && (c.IdentityAsUsername || c.SubjectAsUsername), Page: page.Built() && l.Page})
 	}
 	return all
 }

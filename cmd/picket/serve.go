@@ -276,7 +276,7 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 		return nil, failed(statusStart, logging.Error, "Error: %v", err)
 	}
 	// What has to be done next is said when there is something to be reached, not before.
-	report := reach.Of(doors(config), host)
+	report := reach.Of(doors(server.broker), host)
 	welcomed, err := s.welcome(e, own, report, log)
 	if err != nil {
 		log.Printf(logging.Warning, "Warning: %v.", err)

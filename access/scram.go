@@ -14,8 +14,8 @@ const ScramSHA256 = "SCRAM-SHA-256"
 type Exchange interface {
 	// Step takes the Authentication Data of the client's CONNECT or AUTH packet and returns the data of the answer: of an AUTH
 	// packet with 0x18 (continue authentication) while done is false, and of the CONNACK (or the AUTH with 0x00 that ends a
-	// re-authentication) when it is true. username is who the client has shown to be, set when done. After an error the client
-	// is to be refused with 0x87 and cause bad-credentials.
+	// re-authentication) when it is true. username is who the client says it is, as far as that is known, and has shown to be when done is true. After
+	// an error the client is to be refused with 0x87 and cause bad-credentials; wrong proofs are to make the next ones wait, as wrong passwords do.
 	Step(data []byte) (reply []byte, done bool, username string, err error)
 }
 
@@ -38,20 +38,21 @@ func (x *scramExchange) Step(data []byte) (reply []byte, done bool, username str
 		return nil, false, "", errors.New("SCRAM message too long")
 	}
 	s, err := x.conversation.Step(string(data))
+	username = x.conversation.Username()
 	if err != nil {
-		return nil, false, "", err
+		return nil, false, username, err
 	}
 	if !x.conversation.Done() {
-		return []byte(s), false, "", nil
+		return []byte(s), false, username, nil
 	}
 	if !x.conversation.Valid() {
-		return nil, false, "", errors.New("SCRAM exchange ended without proof")
+		return nil, false, username, errors.New("SCRAM exchange ended without proof")
 	}
 	// An authorization identity asks to act as somebody else, which nobody may.
-	if id := x.conversation.AuthzID(); id != "" && id != x.conversation.Username() {
-		return nil, false, "", errors.New("SCRAM authorization identity differs from the user name")
+	if id := x.conversation.AuthzID(); id != "" && id != username {
+		return nil, false, username, errors.New("SCRAM authorization identity differs from the user name")
 	}
-	return []byte(s), true, x.conversation.Username(), nil
+	return []byte(s), true, username, nil
 }
 
 // scramCredentials finds the keys of a user. An unknown one, and one whose entry is of another kind, gets a salt that is always

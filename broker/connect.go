@@ -3,7 +3,6 @@ package broker
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -266,12 +265,7 @@ func (c *connection) decide(w *worker, a *attempt, d access.Decision) {
 func (c *connection) admitted(w *worker, a *attempt, exchange *packet.Properties) {
 	b := c.b
 	if delay := b.takeoverDelay(a.login.ClientID); delay > 0 {
-		c.elsewhere(w, func() {
-			select {
-			case <-time.After(delay):
-			case <-b.stopping:
-			}
-		}, func(w *worker) { c.accept(w, a, exchange) })
+		c.elsewhere(w, func() { b.sleep(delay) }, func(w *worker) { c.accept(w, a, exchange) })
 		return
 	}
 	c.accept(w, a, exchange)

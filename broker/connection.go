@@ -84,6 +84,7 @@ type negotiated struct {
 	noProblem  bool            // Request Problem Information 0: no reason strings (MQTT-3.1.2-29)
 	assigned   bool            // the client identifier is ours
 	exchange   access.Exchange // enhanced authentication under way
+	check      *passwordCheck  // its proof; nil before the first step and when it is over
 	authMethod string
 	answers    map[question]access.Decision // what has been fetched for the packet that is read again
 }
@@ -321,6 +322,7 @@ func (c *connection) Closed(lw listener.Worker, err error) {
 	c.hand.Lock()
 	defer c.hand.Unlock()
 	c.left = true
+	c.endCheck(notChecked)
 	c.b.departed(lw.(*worker), c, err)
 }
 

@@ -3,6 +3,7 @@ package broker
 import (
 	"picket/access"
 	"picket/cause"
+	"picket/listener"
 	"picket/packet"
 )
 
@@ -40,17 +41,66 @@ func (c *connection) auth(w *worker, p *packet.Auth) error {
 	return c.exchange(w, p.Props.AuthData)
 }
 
-// exchange makes one step.
+// exchange makes one step. Proofs count as passwords do (see [passwordQueue]): wrong ones make the next exchange of that address and user wait, from when its
+// first step has named the user. They need no turn, as they cost next to nothing.
 func (c *connection) exchange(w *worker, data []byte) error {
-	m := c.more
-	reply, done, user, err := m.exchange.Step(data)
-	if err != nil {
-		m.exchange = nil
-		if c.phase == connected {
-			return &packet.Error{Code: packet.NotAuthorized, Clause: "MQTT-4.12.1-2", Text: "re-authentication failed"}
+	b, m := c.b, c.more
+	var step exchangeStep
+	step.reply, step.done, step.user, step.err = m.exchange.Step(data)
+	if m.check != nil {
+		return c.exchanged(w, step)
+	}
+	if m.check = b.passwords.begin(listener.AddressOf(c.remote()), step.user, b.now()); m.check == nil {
+		return c.failExchange(w, tooManyPasswords)
+	}
+	delay := m.check.delay
+	if delay == 0 {
+		return c.exchanged(w, step)
+	}
+	c.elsewhere(w, func() { b.sleep(delay) }, func(w *worker) {
+		if err := c.exchanged(w, step); err != nil {
+			c.fail(w, err)
 		}
-		c.refuse(w, refusal{code: packet.NotAuthorized, id: cause.BadCredentials, text: "enhanced authentication failed"})
-		return nil
+	})
+	return nil
+}
+
+// exchangeStep is what [access.Exchange.Step] has returned.
+type exchangeStep struct {
+	reply []byte
+	done  bool
+	user  string
+	err   error
+}
+
+// failExchange ends an exchange and says why.
+func (c *connection) failExchange(w *worker, d access.Decision) error {
+	c.more.exchange = nil
+	if c.phase == connected {
+		return &violation{packet: &packet.Error{Code: packet.NotAuthorized, Clause: "MQTT-4.12.1-2", Text: "re-authentication failed: " + d.Text}, cause: d.Cause}
+	}
+	c.refuse(w, refusal{code: packet.NotAuthorized, id: d.Cause, text: d.Text})
+	return nil
+}
+
+// endCheck says how the proof of an exchange has turned out.
+func (c *connection) endCheck(v verdict) {
+	if m := c.more; m != nil && m.check != nil {
+		c.b.passwords.end(m.check, v, c.b.now())
+		m.check = nil
+	}
+}
+
+// exchanged goes on with a step that has been made.
+func (c *connection) exchanged(w *worker, step exchangeStep) error {
+	m := c.more
+	reply, done, user := step.reply, step.done, step.user
+	switch {
+	case step.err != nil:
+		c.endCheck(passwordWrong)
+		return c.failExchange(w, access.Decision{Cause: cause.BadCredentials, Text: "enhanced authentication failed"})
+	case done:
+		c.endCheck(passwordRight)
 	}
 	props := new(packet.Properties).Set(packet.AuthenticationMethod)
 	props.AuthMethod = m.authMethod

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"net/netip"
 	"path/filepath"
 	"testing"
 	"time"
@@ -113,11 +114,11 @@ func TestProxiedIsNeverLocal(t *testing.T) {
 	}
 }
 
-// Who a client is that authenticates by an exchange is what the exchange has shown, and not what CONNECT says.
-func TestScramDecidesWhoItIs(t *testing.T) {
-	x := newSpeaking(t, func(c *Config) {
+// scramUsers has the broker know users who log in by SCRAM-SHA-256, each with its name as its password.
+func scramUsers(t *testing.T, names ...string) func(*Config) {
+	return func(c *Config) {
 		f := new(access.PasswordFile)
-		for _, user := range []string{"victim", "mallory"} {
+		for _, user := range names {
 			entry, err := access.HashPassword(access.SCRAM, user, access.MinScramIterations)
 			if err != nil {
 				t.Fatal(err)
@@ -130,34 +131,45 @@ func TestScramDecidesWhoItIs(t *testing.T) {
 		if err := f.WriteFile(c.Security[0].PasswordFile); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// exchange begins to log in by SCRAM-SHA-256, with whatever CONNECT says besides, and returns the next step.
+func (x *speaking) exchange(t *testing.T, user, password string, p *packet.Connect) (peer *speaker, next *packet.Auth) {
+	t.Helper()
+	login, err := scram.SHA256.NewClient(user, password, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	talk := login.NewConversation()
+	step := func(challenge string) *packet.Properties {
+		data, err := talk.Step(challenge)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return (&packet.Properties{AuthMethod: access.ScramSHA256, AuthData: []byte(data)}).Set(packet.AuthenticationMethod).Set(packet.AuthenticationData)
+	}
+	p.Version, p.Props = packet.V5, step("")
+	peer = &speaker{x.dial(t, 0), t, packet.V5}
+	peer.send(p)
+	challenge, ok := peer.next().(*packet.Auth)
+	if !ok {
+		t.Fatal("no AUTH")
+	}
+	return peer, &packet.Auth{Code: packet.ContinueAuthentication, Props: step(string(challenge.Props.AuthData))}
+}
+
+// Who a client is that authenticates by an exchange is what the exchange has shown, and not what CONNECT says.
+func TestScramDecidesWhoItIs(t *testing.T) {
+	x := newSpeaking(t, scramUsers(t, "victim", "mallory"), func(c *Config) {
 		c.Listeners[0].UseUsernameAsClientID = true
 		c.Security[0].ClientIDPrefixes = ""
 	})
 	victim := x.connect(t, 0, packet.V5, func(p *packet.Connect) {
 		p.Username, p.Password, p.ClientID = "victim", []byte("victim"), "other"
 	})
-	login, err := scram.SHA256.NewClient("mallory", "mallory", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	talk := login.NewConversation()
-	first, err := talk.Step("")
-	if err != nil {
-		t.Fatal(err)
-	}
-	props := (&packet.Properties{AuthMethod: access.ScramSHA256, AuthData: []byte(first)}).Set(packet.AuthenticationMethod).Set(packet.AuthenticationData)
-	mallory := &speaker{x.dial(t, 0), t, packet.V5}
-	mallory.send(&packet.Connect{Version: packet.V5, ClientID: "victim", HasUsername: true, Username: "victim", Props: props})
-	challenge, ok := mallory.next().(*packet.Auth)
-	if !ok {
-		t.Fatal("no AUTH")
-	}
-	proof, err := talk.Step(string(challenge.Props.AuthData))
-	if err != nil {
-		t.Fatal(err)
-	}
-	props = (&packet.Properties{AuthMethod: access.ScramSHA256, AuthData: []byte(proof)}).Set(packet.AuthenticationMethod).Set(packet.AuthenticationData)
-	mallory.send(&packet.Auth{Code: packet.ContinueAuthentication, Props: props})
+	mallory, proof := x.exchange(t, "mallory", "mallory", &packet.Connect{ClientID: "victim", HasUsername: true, Username: "victim"})
+	mallory.send(proof)
 	if ack, ok := mallory.next().(*packet.Connack); !ok || ack.Code != packet.Success {
 		t.Fatalf("CONNACK %+v", ack)
 	}
@@ -170,6 +182,43 @@ func TestScramDecidesWhoItIs(t *testing.T) {
 	if s := x.b.sessions["mallory"]; s == nil || s.rules.Load().Username != "mallory" {
 		t.Error("mallory has no session of its own")
 	}
+}
+
+// Proofs that are wrong make the next ones of that user and address wait, and passwords too; who leaves half way is forgotten.
+func TestScramFailuresCount(t *testing.T) {
+	x := newSpeaking(t, scramUsers(t, "ann", "bob"))
+	here := netip.MustParseAddr("127.0.0.1")
+	delay := func(user string) time.Duration {
+		now := x.b.now()
+		c := x.b.passwords.begin(here, user, now)
+		x.b.passwords.end(c, notChecked, now)
+		return c.delay
+	}
+	for range freeFailures + 1 {
+		peer, proof := x.exchange(t, "ann", "wrong", new(packet.Connect))
+		peer.send(proof)
+		if ack, ok := peer.next().(*packet.Connack); !ok || ack.Code != packet.NotAuthorized {
+			t.Fatalf("CONNACK %+v", ack)
+		}
+	}
+	if delay("ann") == 0 || delay("bob") != 0 {
+		t.Errorf("ann has to wait %v, bob %v", delay("ann"), delay("bob"))
+	}
+	peer, _ := x.exchange(t, "bob", "bob", new(packet.Connect))
+	peer.Close()
+	peer, proof := x.exchange(t, "ann", "ann", new(packet.Connect)) // waits, and is let in
+	peer.send(proof)
+	if ack, ok := peer.next().(*packet.Connack); !ok || ack.Code != packet.Success {
+		t.Fatalf("CONNACK %+v", ack)
+	}
+	if d := delay("ann"); d != 0 {
+		t.Errorf("after the right proof ann has to wait %v", d)
+	}
+	within(t, "the check of who has left is over", func() bool {
+		x.b.passwords.mu.Lock()
+		defer x.b.passwords.mu.Unlock()
+		return x.b.passwords.peers[here].underway == 0
+	})
 }
 
 // A takeover counts, and is delayed, only when the password was right.

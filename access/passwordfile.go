@@ -2,6 +2,7 @@ package access
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -156,6 +157,34 @@ func (f *PasswordFile) HashPlain(kind HashKind, iterations int) (n int, err erro
 	return n, nil
 }
 
+// decoyComment begins the comment with the key that the salts of unknown users follow from (see [Policy.makeSecret]).
+const decoyComment = "# picket, the salts of unknown users: "
+
+// addDecoyKey gives a file with users of SCRAM the key that their decoys follow from, so that no later change of a user changes the decoys.
+func (f *PasswordFile) addDecoyKey() {
+	scram := false
+	for _, line := range f.lines {
+		if strings.HasPrefix(line, decoyComment) {
+			return
+		}
+		_, entry := splitEntry(line)
+		scram = scram || strings.HasPrefix(entry, "$"+string(SCRAM)+"$")
+	}
+	if scram {
+		f.lines = append([]string{decoyComment + rand.Text()}, f.lines...)
+	}
+}
+
+// decoyKey finds what addDecoyKey has written; empty without it.
+func decoyKey(data []byte) string {
+	for line := range strings.Lines(strings.TrimPrefix(string(data), byteOrderMark)) {
+		if key, ok := strings.CutPrefix(line, decoyComment); ok {
+			return strings.TrimSpace(key)
+		}
+	}
+	return ""
+}
+
 // WriteFile writes the file at once: readers see the old one or the new one, never a part. The owner and the mode of a
 // file that was there stay, since the broker may read it as another user; where the system does not let the owner stay, and for a new file, the mode is 0600.
 func (f *PasswordFile) WriteFile(path string) (err error) {
@@ -179,6 +208,7 @@ func (f *PasswordFile) WriteFile(path string) (err error) {
 	if err := tmp.Chmod(mode); err != nil {
 		return err
 	}
+	f.addDecoyKey()
 	var b bytes.Buffer
 	for _, line := range f.lines {
 		b.WriteString(line)

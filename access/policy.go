@@ -31,6 +31,7 @@ type Policy struct {
 func Load(c Config) (*Policy, []Warning, error) {
 	p := &Policy{config: c}
 	var warnings []Warning
+	key := ""
 	if c.PasswordFile != "" {
 		data, w, err := readFile("password_file", c.PasswordFile)
 		warnings = append(warnings, w...)
@@ -38,6 +39,7 @@ func Load(c Config) (*Policy, []Warning, error) {
 			return nil, warnings, err
 		}
 		p.users, w = parsePasswords(c.PasswordFile, data)
+		key = decoyKey(data)
 		warnings = append(warnings, w...)
 	}
 	if c.ACLFile != "" {
@@ -52,7 +54,7 @@ func Load(c Config) (*Policy, []Warning, error) {
 			return nil, warnings, err
 		}
 	}
-	p.makeSecret()
+	p.makeSecret(key)
 	p.makeDecoys()
 	server, err := scram.SHA256.NewServer(p.scramCredentials)
 	if err != nil {
@@ -177,11 +179,16 @@ func (p *Policy) Recheck(l Login, before *Policy) Decision {
 	return Decision{Allow: true}
 }
 
-// makeSecret makes the key of the choice of decoys and their salts. An unknown user has to look the same across reloads and restarts, as a known one does, so it is
-// taken from the password file: from the whole entry of the user who comes first in the alphabet and whose hash nobody but its reader knows. It changes when that
-// entry does.
-func (p *Policy) makeSecret() {
+// makeSecret makes the key of the choice of decoys and their salts. An unknown user has to look the same across reloads, restarts and the machines that share a
+// password file, as a known one does, so the key stands in the file, in a comment. A file that was written by another program has none: there it is taken from the
+// whole entry of the user who comes first in the alphabet and whose hash nobody but its reader knows, and changes when that entry does.
+func (p *Policy) makeSecret(key string) {
 	h := hmac.New(sha256.New, []byte("picket decoys"))
+	if key != "" {
+		h.Write([]byte("\n" + key)) // no entry begins so
+		p.secret = h.Sum(nil)
+		return
+	}
 	var first string
 	var chosen *credential
 	for name, c := range p.users {

@@ -197,7 +197,7 @@ func TestSCRAM(t *testing.T) {
 		conversation := client.NewConversation()
 		first, _ := conversation.Step("")
 		challenge, done, name, err := x.Step([]byte(first))
-		if err != nil || done || name != "" {
+		if err != nil || done || name != c.user { // only who it claims to be
 			t.Fatalf("%s: the first step already says %v, %q, %v: it must look the same for everybody", c.user, done, name, err)
 		}
 		proof, err := conversation.Step(string(challenge))
@@ -212,7 +212,7 @@ func TestSCRAM(t *testing.T) {
 			if _, err := conversation.Step(string(final)); err != nil || !conversation.Valid() {
 				t.Errorf("%s: the client does not believe the server: %v", c.user, err)
 			}
-		} else if err == nil || done || name != "" {
+		} else if err == nil || done || name != c.user {
 			t.Errorf("%s with %s: %v, %q, %v, want a refusal", c.user, c.password, done, name, err)
 		}
 		if _, _, _, err := x.Step([]byte(proof)); err == nil {
@@ -234,6 +234,57 @@ func TestSCRAM(t *testing.T) {
 	b, _ := p.scramCredentials("zoe")
 	if a.Salt != b.Salt || a.Iters != MinScramIterations || len(a.Salt) != saltSize {
 		t.Errorf("unknown user: %+v, then %+v", a, b)
+	}
+}
+
+// Neither a new password nor a user who comes or goes changes what a stranger sees of users who do not exist.
+func TestDecoysOutlastChanges(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "passwords")
+	f := new(PasswordFile)
+	salts := func() string {
+		t.Helper()
+		if err := f.WriteFile(path); err != nil {
+			t.Fatal(err)
+		}
+		var all string
+		p := load(t, Config{PasswordFile: path})
+		for _, name := range []string{"ghost", "phantom"} {
+			c, err := p.scramCredentials(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all += c.Salt
+		}
+		return all
+	}
+	set := func(kind HashKind, user string) {
+		t.Helper()
+		entry, err := HashPassword(kind, user, MinScramIterations)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Set(user, entry); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(SCRAM, "ann")
+	first := salts()
+	for _, change := range []func(){
+		func() { set(SCRAM, "ann") }, func() { set(PBKDF2, "aaron") }, func() { f.Delete("ann"); set(SCRAM, "zoe") },
+		func() {
+			var err error
+			if f, err = ReadPasswordFile(path); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		if change(); salts() != first {
+			t.Error("the salts have changed")
+		}
+	}
+	f = new(PasswordFile)
+	if set(SCRAM, "ann"); salts() == first {
+		t.Error("another file has the same salts")
 	}
 }
 

@@ -43,6 +43,7 @@ type Broker struct {
 	sessions map[string]*Session
 	dues     dues
 	fights   map[string]fight
+	endings  endings // with a mutex of its own
 
 	listMu  sync.Mutex // guards the chains
 	opening wheel      // accepted, no CONNECT yet, by when it is due

@@ -386,7 +386,8 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 	}
 	b.unlist(c)
 	c.s.mount = c.from.MountPoint
-	present, ended := b.claim(w, c, a.login.ClientID, p.CleanStart)
+	present := b.claim(w, c, a.login.ClientID, p.CleanStart)
+	before := b.endings.under(a.login.ClientID)
 	s := c.s
 	s.mu.Lock()
 	if m := b.maintained.Load(); s.conn != c || c.outdated(a) || m != nil && !m.admits(c) {
@@ -419,9 +420,6 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 	}
 	b.keepWill(s)
 	after := b.save(s)
-	if after == nil {
-		after = ended
-	}
 	ack := &packet.Connack{SessionPresent: present && c.version != packet.V31}
 	if c.v5() {
 		if c.from.MaxTopicAlias > 0 {
@@ -452,23 +450,33 @@ func (c *connection) accept(w *worker, a *attempt, exchange *packet.Properties) 
 		return
 	}
 	s.mu.Unlock()
-	if settled(after) {
-		c.welcome(w, ack, message, after)
+	if settled(after) && before.settled() {
+		c.welcome(w, ack, message, after, before)
 	} else {
 		// The client may rely on what CONNACK says of its session, and of the one before it, also after a crash.
-		c.elsewhere(w, func() { b.await(after, present) }, func(w *worker) { c.welcome(w, ack, message, after) })
+		c.elsewhere(w, func() {
+			b.await(after, present)
+			if before != nil {
+				b.waitFor(before.done)
+			}
+		}, func(w *worker) { c.welcome(w, ack, message, after, before) })
 	}
 	w.publishWills()
 }
 
-// welcome answers a CONNECT that has been accepted, when the session is in the store: after is the batch, nil if it needs to be in none.
-func (c *connection) welcome(w *worker, ack *packet.Connack, message *will, after *store.Batch) {
+// welcome answers a CONNECT that has been accepted, when the session is in the store, and the end of those before it under the same client identifier:
+// after is the batch, nil if it needs to be in none.
+func (c *connection) welcome(w *worker, ack *packet.Connack, message *will, after *store.Batch, before *unended) {
 	b, s := c.b, c.s
 	if b.context.Err() != nil {
 		c.end(w) // the broker is being stopped, and nothing is known of the store
 		return
 	}
-	if err := refusalOf(after); err != nil {
+	err := refusalOf(after)
+	if err == nil {
+		err = before.refusal()
+	}
+	if err != nil {
 		code := packet.ServerUnavailable
 		if c.v5() {
 			code = storeCode(err)

@@ -249,7 +249,7 @@ func (b *Broker) fall(now time.Time) {
 			case expired && s.over:
 				b.cancel(s)
 				delete(b.sessions, s.id)
-				ended = append(ended, ending{handle: s.handle()})
+				ended = append(ended, b.ends(s))
 			case expired:
 				delete(b.sessions, s.id)
 				ended = append(ended, b.finish(s))

@@ -13,9 +13,8 @@ import (
 )
 
 // claim makes the connection the owner of the session known under the client identifier, ends the connection that had it
-// (MQTT-3.1.4-3), and reports whether a session was there to go on with (MQTT-3.1.2-4, -5), and otherwise when the end of the one before is in the store. It is
-// the one place that decides who owns a session.
-func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present bool, ended *store.Batch) {
+// (MQTT-3.1.4-3), and reports whether a session was there to go on with (MQTT-3.1.2-4, -5). It is the one place that decides who owns a session.
+func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	old := b.sessions[id]
@@ -25,7 +24,7 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 		c.s.mu.Unlock()
 		b.sessions[id] = c.s
 		b.online.Add(1)
-		return false, nil
+		return false
 	}
 	old.mu.Lock()
 	previous := old.conn
@@ -45,13 +44,13 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 			w.wills = append(w.wills, old.takeWill()) // MQTT-3.1.3-9: the session ends
 		}
 		old.will, old.conn = nil, nil
-		ended = b.endStored(b.finish(old))
+		b.endStored(b.finish(old))
 		old.mu.Unlock()
 		c.s.mu.Lock()
 		c.s.id = id
 		c.s.mu.Unlock()
 		b.sessions[id] = c.s
-		return false, ended
+		return false
 	}
 	if previous != nil && old.will != nil && old.will.delay == 0 && !b.settings.Load().Compat.TakeoverCancelsWill {
 		w.wills = append(w.wills, old.takeWill()) // MQTT-3.1.4-3, MQTT-3.1.2-8: the connection before has ended without DISCONNECT; mosquitto publishes none
@@ -65,7 +64,7 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 	c.s = old
 	blank.conn = nil
 	old.mu.Unlock()
-	return true, nil
+	return true
 }
 
 // abandon ends a session that could not be stored, unless another connection has it by now.
@@ -183,17 +182,11 @@ func (b *Broker) connectionLine(line string) string {
 	return line
 }
 
-// ending is what is left of a session that is over: what stands in the store for it, and what it leaves to other members of its shared groups.
-type ending struct {
-	handle *store.Session // nil: nothing
-	left   *leftover      // nil: nothing
-}
-
 // finish ends a session: its subscriptions and its queue go. The caller takes it out of the table; both mutexes are held. It returns what
-// is left for [Broker.endStored]; in the store that is nothing before the will has been published.
+// is left for [Broker.endStored].
 func (b *Broker) finish(s *Session) ending {
 	s.over = true
-	e := ending{left: s.leavesBehind()}
+	e := b.ends(s)
 	if subs := s.subs; subs.len() > manySubscriptions {
 		b.wait.Go(func() { b.unsubscribeAll(s, &subs) })
 	} else {
@@ -204,9 +197,6 @@ func (b *Broker) finish(s *Session) ending {
 	s.forgetRefs()
 	b.forgetReplays(s)
 	b.cancel(s)
-	if s.will == nil {
-		e.handle = s.handle()
-	}
 	return e
 }
 
@@ -216,32 +206,6 @@ func (s *Session) handle() *store.Session {
 		return s.kept.handle
 	}
 	return s.willHandle
-}
-
-// endStored passes on what a session that is over has left, ends in the store what stands there for it, and returns what has to be waited for. The end of a
-// session that has left stored messages to others comes when those have been passed on, and nobody waits for it: until then the store has it beside a new one with the
-// same client identifier.
-func (b *Broker) endStored(e ending) *store.Batch {
-	if e.left != nil {
-		b.wait.Go(func() {
-			if b.passOn(e.left) {
-				b.endHandle(e.handle)
-			}
-		})
-		if e.left.stored {
-			return nil
-		}
-	}
-	return b.endHandle(e.handle)
-}
-
-func (b *Broker) endHandle(h *store.Session) *store.Batch {
-	if h == nil {
-		return nil
-	}
-	batch := new(store.Batch)
-	batch.End(h)
-	return b.commit(batch)
 }
 
 // manySubscriptions is from how many subscriptions on their removal would hold up everybody else. A session that is over gets nothing any

@@ -6,6 +6,7 @@ import (
 	"picket/cause"
 	"picket/logging"
 	"picket/session"
+	"picket/store"
 	"picket/topic"
 )
 
@@ -79,6 +80,7 @@ type leftover struct {
 	sent   uint64             // the highest sequence number that may have been sent
 	queue  []session.Delivery // what was in memory
 	stored bool               // there is more in the store
+	record store.Record       // says there that the session is over, until its messages have been passed on; valid with stored
 }
 
 // leavesBehind returns what a session leaves to others, or nil. Its mutex is held, and nothing of it has been let go yet.

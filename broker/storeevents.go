@@ -19,11 +19,20 @@ type storeEvents struct {
 	ended  []ending       // while the broker starts: what is to be ended when everything is there
 }
 
-// Session implements [store.Handler]. One whose client identifier the broker has by now is not taken: the store holds one session of each.
+// Session implements [store.Handler]. One whose client identifier the broker has by now is not taken: the store holds one session of each. One that is over
+// passes on what it has left to others, and is gone.
 func (e *storeEvents) Session(handle *store.Session, state store.State) {
 	b := e.b
 	s := b.restored(handle, &state)
 	b.mu.Lock()
+	if state.Record.Expiry == 0 && state.Record.Will == nil {
+		s.mu.Lock()
+		e.end(b.ends(s))
+		s.out.Clear()
+		s.mu.Unlock()
+		b.mu.Unlock()
+		return
+	}
 	if old := b.sessions[s.id]; old != nil && !e.replaces(s, old) {
 		b.mu.Unlock()
 		return
@@ -45,6 +54,15 @@ func (e *storeEvents) Session(handle *store.Session, state store.State) {
 	}
 }
 
+// end has a session end in the store: now, or when everything is there while the broker starts.
+func (e *storeEvents) end(one ending) {
+	if e.loaded != nil {
+		e.ended = append(e.ended, one)
+	} else {
+		e.b.wait.Go(func() { e.b.endStored(one) })
+	}
+}
+
 // replaces ends one of two sessions with the same client identifier, the older, where both are in the store while the broker starts: the last broker was killed when
 // the second had begun and the end of the first was on its way. It reports whether s is the one that stays. The broker's mutex is held.
 func (e *storeEvents) replaces(s, old *Session) bool {
@@ -52,13 +70,16 @@ func (e *storeEvents) replaces(s, old *Session) bool {
 		return false
 	}
 	if old.kept.handle.Number > s.kept.handle.Number {
-		e.ended = append(e.ended, ending{s.kept.handle, s.leavesBehind()})
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		e.end(e.b.ends(s))
+		s.out.Clear()
 		return false
 	}
 	old.mu.Lock()
 	defer old.mu.Unlock()
 	old.will = nil
-	e.ended = append(e.ended, e.b.finish(old))
+	e.end(e.b.finish(old))
 	return true
 }
 

@@ -97,20 +97,13 @@ func TestCertificate(t *testing.T) {
 // What an authority refuses has the cause that says what to do.
 func TestFailures(t *testing.T) {
 	authority := testbed.StartAuthority(t, time.Hour, false)
-	elsewhere := func() int {
-		port, err := testbed.FreePort()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return port
-	}
 	for name, c := range map[string]struct {
 		config Config
 		want   cause.ID
 	}{
 		"no such name":   {Config{Name: "nowhere.example.com"}, cause.ACMENameElsewhere},
 		"refused":        {Config{Name: "blocked.example"}, cause.ACMERefused},
-		"nobody answers": {Config{Name: "127.0.0.1", HTTPPort: elsewhere(), TLSPort: elsewhere()}, cause.ACMEPortClosed},
+		"nobody answers": {Config{Name: "127.0.0.1", HTTPPort: testbed.Port(t), TLSPort: testbed.Port(t)}, cause.ACMEPortClosed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, attempts := start(t, authority, c.config)
@@ -121,7 +114,7 @@ func TestFailures(t *testing.T) {
 		})
 	}
 	t.Run("no authority", func(t *testing.T) {
-		_, attempts := start(t, &testbed.Authority{URL: "https://127.0.0.1:1/dir", Trust: authority.Trust, HTTPPort: elsewhere(), TLSPort: elsewhere()}, Config{Name: "127.0.0.1"})
+		_, attempts := start(t, &testbed.Authority{URL: "https://127.0.0.1:1/dir", Trust: authority.Trust, HTTPPort: testbed.Port(t), TLSPort: testbed.Port(t)}, Config{Name: "127.0.0.1"})
 		if a := await(t, attempts); a.failure == nil || a.failure.Cause != cause.ACMEUnreachable {
 			t.Errorf("got %+v", a.failure)
 		}

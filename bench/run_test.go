@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"picket/internal/testbed"
 	"picket/packet"
 )
 
@@ -184,11 +185,7 @@ func TestRunReportsProgress(t *testing.T) {
 
 func TestRunSaysWhyNot(t *testing.T) {
 	t.Run("nobody listens", func(t *testing.T) {
-		port, err := freePort()
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = Run(t.Context(), Config{Address: fmt.Sprintf("127.0.0.1:%d", port)})
+		_, err := Run(t.Context(), Config{Address: fmt.Sprintf("127.0.0.1:%d", testbed.Port(t))})
 		if err == nil || !strings.Contains(err.Error(), "is a broker listening on 127.0.0.1:") {
 			t.Fatal(err)
 		}

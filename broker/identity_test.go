@@ -70,10 +70,7 @@ func TestAnEmptyUserNameIsNone(t *testing.T) {
 func TestProxiedIsNeverLocal(t *testing.T) {
 	x := newSpeaking(t, func(c *Config) {
 		c.Security[0].Anonymous = access.AnonymousLocal
-		port, err := testbed.FreePort()
-		if err != nil {
-			t.Fatal(err)
-		}
+		port := testbed.Port(t)
 		c.Listeners = append(c.Listeners, &Listener{Config: listener.Config{Address: "127.0.0.1", Port: port, ProxyFrom: []string{"127.0.0.1"}}, MaxConnections: -1, MaxQoS: 2})
 	})
 	anonymous := &packet.Connect{Version: packet.V5, CleanStart: true, ClientID: "c"}

@@ -102,10 +102,7 @@ func newSpeaking(t *testing.T, changes ...func(*Config)) *speaking {
 	c.Security[0].ACLFile = write("acl", "user ann\ntopic readwrite open/#\ntopic read closed/#\n")
 	c.ReasonStrings, c.SysInterval, c.MaxPacketSize = true, 0, 4096
 	for i := range transports {
-		port, err := testbed.FreePort() // a reload keeps no listener that has no port of its own
-		if err != nil {
-			t.Fatal(err)
-		}
+		port := testbed.Port(t) // a reload keeps no listener that has no port of its own
 		l := &Listener{Config: listener.Config{Address: "127.0.0.1", Port: port, Source: "here"}, MaxConnections: -1, MaxQoS: 2}
 		if i%2 == 1 {
 			l.Protocol = listener.WebSocket

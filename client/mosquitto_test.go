@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -24,6 +23,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"picket/internal/testbed"
 	"picket/packet"
 )
 
@@ -41,7 +41,7 @@ func startMosquitto(t *testing.T) *mosquitto {
 	t.Helper()
 	dir := t.TempDir()
 	pool := certificate(t, dir)
-	ports := freePorts(t, 3)
+	ports := []int{testbed.Port(t), testbed.Port(t), testbed.Port(t)}
 	conf := fmt.Sprintf(`allow_anonymous true
 password_file %[1]s/passwords
 listener %[2]d 127.0.0.1
@@ -119,22 +119,6 @@ func write(t *testing.T, name, text string) {
 	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// freePorts finds ports below the range that the system takes those of outgoing connections from: libwebsockets cannot listen on a
-// port that one of them used a moment ago.
-func freePorts(t *testing.T, n int) (ports []int) {
-	t.Helper()
-	for len(ports) < n {
-		port := 10000 + mathrand.IntN(20000)
-		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
-		if err != nil {
-			continue
-		}
-		defer l.Close()
-		ports = append(ports, port)
-	}
-	return ports
 }
 
 func await(t *testing.T, network, address string) {

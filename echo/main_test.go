@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"picket/cause"
+	"picket/internal/testbed"
 	"picket/logging"
 )
 
@@ -61,7 +62,7 @@ func serve(t testing.TB, change func(*Config)) (s *Server, port int, log *lines,
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := Config{Addresses: []string{"127.0.0.1"}, BackPort: freePort(t), Limits: DefaultLimits(), Log: logger}
+	c := Config{Addresses: []string{"127.0.0.1"}, BackPort: testbed.Port(t), Limits: DefaultLimits(), Log: logger}
 	c.Limits.PerMinute = 1 << 20
 	if change != nil {
 		change(&c)
@@ -82,16 +83,6 @@ func serve(t testing.TB, change func(*Config)) (s *Server, port int, log *lines,
 	})
 	t.Cleanup(stop)
 	return s, s.Addrs()[0].(*net.TCPAddr).Port, log, stop
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", ":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // pair is a client: its sending and its receiving connection.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"picket/cause"
+	"picket/internal/testbed"
 )
 
 func TestTalk(t *testing.T) {
@@ -97,7 +98,7 @@ func TestTalkIsTold(t *testing.T) {
 		typed, typing := io.Pipe()
 		defer typing.Close()
 		c := short
-		c.Port, c.BackPort = port, freePort(t)
+		c.Port, c.BackPort = port, testbed.Port(t)
 		wantCause(t, talk(t, c, typed), cause.EchoNoWayBack)
 	})
 	t.Run("the client listens and the server answers on the connection", func(t *testing.T) {
@@ -105,7 +106,7 @@ func TestTalkIsTold(t *testing.T) {
 		typed, typing := io.Pipe()
 		defer typing.Close()
 		go io.WriteString(typing, "hello\n")
-		err := talk(t, TalkConfig{Port: port, BackPort: freePort(t)}, typed)
+		err := talk(t, TalkConfig{Port: port, BackPort: testbed.Port(t)}, typed)
 		wantCause(t, err, cause.EchoAltered)
 	})
 	t.Run("the port is taken", func(t *testing.T) {
@@ -118,7 +119,7 @@ func TestTalkIsTold(t *testing.T) {
 		wantCause(t, talk(t, TalkConfig{Port: port, BackPort: s.config.BackPort}, strings.NewReader("")), cause.PortTaken)
 	})
 	t.Run("no server", func(t *testing.T) {
-		if err := talk(t, TalkConfig{Port: freePort(t), BackPort: freePort(t)}, strings.NewReader("")); err == nil {
+		if err := talk(t, TalkConfig{Port: testbed.Port(t), BackPort: testbed.Port(t)}, strings.NewReader("")); err == nil {
 			t.Error("it was talked to")
 		}
 	})
@@ -169,7 +170,7 @@ func TestTalkNoticesWhatIsAltered(t *testing.T) {
 		"a byte too many":   func(in, back net.Conn) { io.ReadAll(in); io.WriteString(back, "hello!") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			backPort := freePort(t)
+			backPort := testbed.Port(t)
 			port := fake(t, backPort, answer)
 			_, err := Talk(t.Context(), TalkConfig{Host: "127.0.0.1", Port: port, BackPort: backPort}, strings.NewReader("hello"), io.Discard)
 			wantCause(t, err, cause.EchoAltered)
@@ -179,7 +180,7 @@ func TestTalkNoticesWhatIsAltered(t *testing.T) {
 
 // Nobody but the server puts words into what returns.
 func TestTalkRefusesStrangers(t *testing.T) {
-	backPort := freePort(t)
+	backPort := testbed.Port(t)
 	stranger := make(chan error, 1)
 	port := fake(t, backPort, func(in, back net.Conn) { io.Copy(back, in) })
 	typed, typing := io.Pipe()

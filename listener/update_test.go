@@ -17,18 +17,8 @@ import (
 	"testing"
 
 	"picket/cause"
+	"picket/internal/testbed"
 )
-
-// freePort returns a port that nobody has at the moment.
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
 
 func bothFronts(t *testing.T, test func(t *testing.T, opt Options)) {
 	t.Run("loops", func(t *testing.T) { test(t, Options{}) })
@@ -55,7 +45,7 @@ func dialPort(t testing.TB, port int) net.Conn {
 func TestUpdate(t *testing.T) {
 	bothFronts(t, func(t *testing.T, opt Options) {
 		ctx := context.Background()
-		stay, go_, come := on(freePort(t)), on(freePort(t)), on(freePort(t))
+		stay, go_, come := on(testbed.Port(t)), on(testbed.Port(t)), on(testbed.Port(t))
 		e := newEcho(t)
 		s := opened(t, e, opt, stay, go_)
 		c1, c2 := dialPort(t, stay.Port), dialPort(t, go_.Port)
@@ -99,7 +89,7 @@ func TestUpdateFails(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer taken.Close()
-		stay, come, bad := on(freePort(t)), on(freePort(t)), on(taken.Addr().(*net.TCPAddr).Port)
+		stay, come, bad := on(testbed.Port(t)), on(testbed.Port(t)), on(taken.Addr().(*net.TCPAddr).Port)
 		bad.Source = "test.conf:12"
 		s := opened(t, newEcho(t), opt, stay)
 		wide := on(stay.Port)
@@ -141,7 +131,7 @@ func TestUpdateCertificate(t *testing.T) {
 	bothFronts(t, func(t *testing.T, opt Options) {
 		ctx := context.Background()
 		a := newAuthority(t, "Test CA")
-		plain := on(freePort(t))
+		plain := on(testbed.Port(t))
 		s := opened(t, newEcho(t), opt, plain)
 		roundTrip(t, dialPort(t, plain.Port), nil)
 		secure := *plain
@@ -186,7 +176,7 @@ func TestOpening(t *testing.T) {
 	var lines []string
 	opt := Options{Opening: func(s Socket) { lines = append(lines, s.String()) }}
 	path := filepath.Join(t.TempDir(), "s")
-	port, wsPort := freePort(t), freePort(t)
+	port, wsPort := testbed.Port(t), testbed.Port(t)
 	s := opened(t, newEcho(t), opt, &Config{Port: port}, &Config{Port: wsPort, Protocol: WebSocket}, &Config{Path: path})
 	want := []string{
 		"Opening ipv4 listen socket on port " + strconv.Itoa(port) + ".",

@@ -22,6 +22,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"picket/internal/testbed"
 	"picket/resp"
 )
 
@@ -37,16 +38,6 @@ func eventually(t *testing.T, what string, f func() bool) {
 			t.Fatalf("not within %v: %s", patience, what)
 		}
 	}
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // ask sends one command on a connection of its own.
@@ -66,7 +57,7 @@ func ask(port int, args ...string) (resp.Value, error) {
 // redis starts a redis-server that ends with the test.
 func redis(t *testing.T, args ...string) (port int) {
 	t.Helper()
-	port = freePort(t)
+	port = testbed.Port(t)
 	cmd := exec.Command("redis-server", append([]string{"--port", strconv.Itoa(port), "--save", "", "--dir", t.TempDir(), "--repl-diskless-sync-delay", "0"}, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
@@ -133,7 +124,7 @@ func TestReconnections(t *testing.T) {
 	}
 	master := redis(t)
 	replica := redis(t, "--replicaof", "127.0.0.1 "+strconv.Itoa(master))
-	ports := []int{freePort(t), freePort(t)}
+	ports := []int{testbed.Port(t), testbed.Port(t)}
 	for _, port := range ports {
 		_, stop := run(t, fmt.Sprintf("port %d\nbind 127.0.0.1\nsentinel monitor m 127.0.0.1 %d 2\nsentinel down-after-milliseconds m 60000\n", port, master))
 		defer stop()
@@ -261,7 +252,7 @@ func TestRunEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	port := freePort(t)
+	port := testbed.Port(t)
 	s, stop := run(t, fmt.Sprintf("port %d\nbind 127.0.0.1\npicket-metrics 127.0.0.1:0\nsentinel monitor m 127.0.0.1 %d 1\n", port, l.Addr().(*net.TCPAddr).Port))
 	var conns []net.Conn
 	for range 3 {
@@ -294,7 +285,7 @@ func TestSlowReader(t *testing.T) {
 	if testing.Short() {
 		t.Skip("writes some megabytes")
 	}
-	port := freePort(t)
+	port := testbed.Port(t)
 	s, stop := run(t, fmt.Sprintf("port %d\nbind 127.0.0.1\nsentinel monitor m 127.0.0.1 1 1\n", port))
 	defer stop()
 	c, err := net.Dial("tcp", "127.0.0.1:"+strconv.Itoa(port))

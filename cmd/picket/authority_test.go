@@ -46,10 +46,7 @@ func TestCertificateIsRenewedUnderLoad(t *testing.T) {
 	renewCheck = 200 * time.Millisecond
 	authority := testbed.StartAuthority(t, 6*time.Second, true)
 	dir := t.TempDir()
-	port, err := testbed.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
+	port := testbed.Port(t)
 	file := filepath.Join(dir, "picket.conf")
 	data := filepath.Join(dir, "data")
 	text := fmt.Sprintf(`data_dir %[1]s

@@ -87,7 +87,7 @@ func prepare(ctx context.Context, dir string, names []string) (*setup.Result, er
 	return own, nil
 }
 
-// freePorts has -p 0 be a port that is free now.
+// freePorts has -p 0 be a port that is free now. It is held until the broker opens it, so that nobody else is given it meanwhile.
 func (s *serveCommand) freePorts() error {
 	for i, port := range s.Port {
 		if port != 0 {
@@ -98,11 +98,17 @@ func (s *serveCommand) freePorts() error {
 			return &statusError{statusStart, fmt.Sprintf("Error: no free port: %v.", err)}
 		}
 		s.Port[i] = l.Addr().(*net.TCPAddr).Port
-		if err := l.Close(); err != nil {
-			return err
-		}
+		s.held = append(s.held, l)
 	}
 	return nil
+}
+
+// releasePorts gives up the ports that freePorts holds.
+func (s *serveCommand) releasePorts() {
+	for _, l := range s.held {
+		_ = l.Close() // it has taken no connection
+	}
+	s.held = nil
 }
 
 // welcome shows what the first start made, until somebody has seen it: at once on a terminal. Elsewhere the log names the file with the password.

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"picket/internal/testbed"
 )
 
 // testBroker is a broker with a listener of each kind that a client may meet.
@@ -33,8 +35,7 @@ func startBroker(t *testing.T, program string) *testBroker {
 			}
 		}
 	}
-	ports := distinctPorts(t)
-	b := &testBroker{ports[0], ports[1], ports[2], ports[3], dir}
+	b := &testBroker{testbed.Port(t), testbed.Port(t), testbed.Port(t), testbed.Port(t), dir}
 	command(t, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
 		"-keyout", dir+"/key.pem", "-out", dir+"/cert.pem", "-addext", "subjectAltName=IP:127.0.0.1")
 	command(t, "mosquitto_passwd", "-b", "-c", dir+"/passwords", "ada", "countess")
@@ -86,20 +87,6 @@ acl_file %[1]s/rules
 			t.Fatal(err)
 		}
 	}
-}
-
-// distinctPorts are four free ports.
-func distinctPorts(t *testing.T) (ports [4]int) {
-	t.Helper()
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		ports[i] = l.Addr().(*net.TCPAddr).Port
-	}
-	return ports
 }
 
 func command(t *testing.T, name string, args ...string) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"path/filepath"
 	"slices"
 	"time"
@@ -49,6 +50,8 @@ type serveCommand struct {
 	AdminSocket string   `placeholder:"PATH" help:"The Unix socket that picket ctl speaks to, whatever the configuration says; none: no such socket. (default: admin.sock in the data directory; with a configuration file, what admin_socket says)"`
 	Data        string   `placeholder:"DIR" type:"path" help:"Where a start without a configuration keeps its user, password and certificates (default: /var/lib/picket for root, else ~/.local/state/picket)."`
 	Cluster     string   `placeholder:"URL" env:"PICKET_CLUSTER" help:"Keep sessions and messages in Redis or Valkey instead of on the disk: redis://HOST:PORT for one server, redis://HOST,HOST,HOST/NAME for a master that sentinels watch, rediss:// for TLS (docs/cluster.md). With a password, put it into the environment, as PICKET_CLUSTER."`
+
+	held []net.Listener // on the ports of -p 0, until the broker opens them
 }
 
 func (serveCommand) Help() string {
@@ -99,9 +102,6 @@ func (s *serveCommand) Run(e *env) error {
 	if (s.ACME || s.Domain != "" || s.Email != "") && (s.Mosquitto || s.ConfigFile != "" || s.Data == "" && len(s.Port) > 0) {
 		return &statusError{statusConfiguration, "Error: --acme, --domain and --email are for a start without a configuration file; in a file they are: acme_name auto, acme_name NAME, acme_email ADDRESS."}
 	}
-	if err := s.freePorts(); err != nil {
-		return err
-	}
 	if s.Data != "" && s.ConfigFile != "" {
 		return &statusError{statusConfiguration, "Error: --data is for a start without a configuration file; leave it or -c out."}
 	}
@@ -112,6 +112,10 @@ func (s *serveCommand) Run(e *env) error {
 		}
 		return &statusError{status: status}
 	}
+	if err := s.freePorts(); err != nil {
+		return err
+	}
+	defer s.releasePorts()
 	requests := watchRequests() // before a port is open: from then on people send signals
 	defer requests.signals.Stop()
 	server, err := s.start(e, requests.signals.Poll)
@@ -259,6 +263,7 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 		}()
 	}
 	process.LimitMemory(config.MemoryLimit)
+	s.releasePorts()
 	if server.broker, err = broker.Start(config.Config, log); err != nil {
 		_ = server.removePID() // it is the start's failure that counts
 		if file := (*access.FileError)(nil); errors.As(err, &file) {

@@ -135,11 +135,7 @@ func (b *Broker) Path(name string) string { return filepath.Join(b.Dir, name) }
 func (b *Broker) Port(t testing.TB, name string) int {
 	t.Helper()
 	if b.ports[name] == 0 {
-		port, err := FreePort()
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.ports[name] = port
+		b.ports[name] = Port(t)
 	}
 	return b.ports[name]
 }

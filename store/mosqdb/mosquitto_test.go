@@ -11,12 +11,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"picket/internal/testbed"
 	"picket/logging"
 	"picket/packet"
 	"picket/session"
@@ -199,15 +201,8 @@ func makeFile(t *testing.T) string {
 	if err := os.Chmod(dir, 0o777); err != nil { //nolint:gosec // mosquitto writes there as another user
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	_, port, _ := net.SplitHostPort(addr)
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	port := strconv.Itoa(testbed.Port(t))
+	addr := net.JoinHostPort("127.0.0.1", port)
 	conf := filepath.Join(dir, "conf")
 	text := fmt.Sprintf("user root\nallow_anonymous true\npersistence true\npersistence_location %s/\n", dir)
 	if *program == "" {

@@ -3,28 +3,23 @@ package redis
 import (
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
+	"picket/internal/testbed"
 	"picket/store/storetest"
 )
 
 // newSentinel starts a sentinel that watches a master alone, and returns its address.
 func newSentinel(t *testing.T, master *server) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	_ = l.Close() // its port is free now
+	port := strconv.Itoa(testbed.Port(t))
 	dir := t.TempDir()
 	file := filepath.Join(dir, "sentinel.conf")
-	_, port, _ := strings.Cut(address, ":")
 	text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nlogfile %s/log\nsentinel monitor main 127.0.0.1 %d 1\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 5000\n", port, dir, dir, master.port)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -38,7 +33,7 @@ func newSentinel(t *testing.T, master *server) string {
 		out, err := exec.Command("redis-cli", "-p", port, "SENTINEL", "MASTER", "main").Output()
 		return err == nil && strings.Contains(string(out), "num-slaves\n1\n")
 	})
-	return address
+	return "127.0.0.1:" + port
 }
 
 // TestSentinelsFailOver kills the master that a sentinel watches, again and again: the store follows, and nothing is refused or lost.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"picket/internal/testbed"
 	"picket/logging"
 	"picket/store"
 	"picket/store/storetest"
@@ -33,12 +33,7 @@ type server struct {
 // newServer starts a server with arguments of redis-server beside those that every one has.
 func newServer(t testing.TB, args ...string) *server {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &server{t: t, dir: t.TempDir(), port: l.Addr().(*net.TCPAddr).Port, args: args}
-	_ = l.Close() // its port is free now
+	s := &server{t: t, dir: t.TempDir(), port: testbed.Port(t), args: args}
 	s.start()
 	t.Cleanup(s.kill)
 	return s

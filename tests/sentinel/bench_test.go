@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"picket/internal/testbed"
 )
 
 var programs = []struct{ name, letter string }{{"picket", "p"}, {"redis-sentinel", "c"}}
@@ -62,7 +64,7 @@ func BenchmarkWatching(b *testing.B) {
 	const masters = 100
 	var servers []*process
 	for i := range masters {
-		servers = append(servers, newProcess(b, fmt.Sprintf("redis%d", i), "redis-server", freePort(b), `save ""`).start())
+		servers = append(servers, newProcess(b, fmt.Sprintf("redis%d", i), "redis-server", testbed.Port(b), `save ""`).start())
 	}
 	for _, down := range []int{1000, 30000} {
 		for _, program := range programs {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"picket/cause"
+	"picket/internal/testbed"
 )
 
 // TestDiscovery: only the master is configured. Replicas are found in its INFO, other sentinels by their hellos, also those that come later.
@@ -35,7 +36,7 @@ func TestDiscovery(t *testing.T) {
 	moved := g.sentinels[2]
 	id := moved.do("SENTINEL", "MYID").Str
 	moved.kill()
-	moved.port = freePort(t)
+	moved.port = testbed.Port(t)
 	moved.args = append(moved.args, "--port", strconv.Itoa(moved.port))
 	moved.start()
 	eventually(t, "the others know the new address", func() bool {
@@ -69,7 +70,7 @@ func TestAnnounced(t *testing.T) {
 		}
 	}
 	// An announced address at which nobody is reached is told as such: by then the sentinel counts for nothing.
-	nobody := freePort(t)
+	nobody := testbed.Port(t)
 	g.sentinels[0].ok("SENTINEL", "CONFIG", "SET", "announce-port", strconv.Itoa(nobody))
 	g.sentinels[1].tells(cause.SentinelPeerUnreachable, fmt.Sprintf("announces 127.0.0.2:%d", nobody))
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"picket/cause"
+	"picket/internal/testbed"
 )
 
 // TestKilledMaster goes through discovery, kill -9 of the master, and its return as a replica.
@@ -52,8 +53,8 @@ func TestManyMasters(t *testing.T) {
 	var masters, replicas []*process
 	for i := range 4 {
 		name := fmt.Sprintf("other%d", i)
-		m := newProcess(t, name, "redis-server", freePort(t), `save ""`).start()
-		r := newProcess(t, name+"r", "redis-server", freePort(t), fmt.Sprintf("save \"\"\nrepl-diskless-sync-delay 0\nreplicaof 127.0.0.1 %d", m.port)).start()
+		m := newProcess(t, name, "redis-server", testbed.Port(t), `save ""`).start()
+		r := newProcess(t, name+"r", "redis-server", testbed.Port(t), fmt.Sprintf("save \"\"\nrepl-diskless-sync-delay 0\nreplicaof 127.0.0.1 %d", m.port)).start()
 		masters, replicas = append(masters, m), append(replicas, r)
 		for _, s := range g.sentinels {
 			s.ok("SENTINEL", "MONITOR", name, "127.0.0.1", strconv.Itoa(m.port), "2")

@@ -11,12 +11,13 @@ import (
 	"testing"
 
 	"picket/cause"
+	"picket/internal/testbed"
 )
 
 // alone is a sentinel that watches a master which is not there.
 func alone(t *testing.T, program, conf string) *process {
 	t.Helper()
-	return newProcess(t, "sentinel", program, freePort(t), "sentinel monitor mymaster 127.0.0.1 1 1\n"+conf)
+	return newProcess(t, "sentinel", program, testbed.Port(t), "sentinel monitor mymaster 127.0.0.1 1 1\n"+conf)
 }
 
 // keepsItsState: what is changed at run time is there after a restart.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"picket/internal/testbed"
 )
 
 // group is a master with replicas and the sentinels that watch it as mymaster.
@@ -94,7 +96,7 @@ func (g *group) addServer(o options) *process {
 	if len(g.servers) > 0 {
 		conf += fmt.Sprintf("\nreplicaof %s %d", o.host, g.servers[0].port)
 	}
-	port := freePort(g.t)
+	port := testbed.Port(g.t)
 	p := newProcess(g.t, fmt.Sprintf("redis%d", len(g.servers)+1), "redis-server", port, o.ports(port)+conf)
 	p.pass, p.tls = o.pass, o.tls
 	g.servers = append(g.servers, p.start())
@@ -113,7 +115,7 @@ func (g *group) addSentinel(o options, ours bool) *process {
 	if o.each != nil {
 		conf += o.each(len(g.sentinels), ours)
 	}
-	port := freePort(g.t)
+	port := testbed.Port(g.t)
 	p := newProcess(g.t, fmt.Sprintf("sentinel%d", len(g.sentinels)+1), program, port, o.ports(port)+conf)
 	p.pass, p.tls = o.sentinelPass, o.tls
 	g.sentinels = append(g.sentinels, p.start())

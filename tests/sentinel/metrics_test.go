@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"picket/internal/testbed"
 )
 
 // TestMetrics reads the page for Prometheus before and after a failover.
@@ -16,7 +18,7 @@ func TestMetrics(t *testing.T) {
 	t.Parallel()
 	var pages []string
 	g := newGroup(t, options{servers: 2, each: func(int, bool) string {
-		pages = append(pages, fmt.Sprintf("127.0.0.1:%d", freePort(t)))
+		pages = append(pages, fmt.Sprintf("127.0.0.1:%d", testbed.Port(t)))
 		return "picket-metrics " + pages[len(pages)-1] + "\n"
 	}})
 	page := func(i int) string {
@@ -74,8 +76,8 @@ func TestMetrics(t *testing.T) {
 // TestMetricsOnTheCommandLine: the directive is not written into the file, so that a sentinel of Redis can still read that.
 func TestMetricsOnTheCommandLine(t *testing.T) {
 	t.Parallel()
-	page := fmt.Sprintf("127.0.0.1:%d", freePort(t))
-	s := newProcess(t, "sentinel", binary+" sentinel", freePort(t), "sentinel monitor mymaster 127.0.0.1 1 1", "--picket-metrics", page).start()
+	page := fmt.Sprintf("127.0.0.1:%d", testbed.Port(t))
+	s := newProcess(t, "sentinel", binary+" sentinel", testbed.Port(t), "sentinel monitor mymaster 127.0.0.1 1 1", "--picket-metrics", page).start()
 	r, err := http.Get("http://" + page + "/metrics")
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +95,7 @@ func TestMetricsOnTheCommandLine(t *testing.T) {
 // TestMetricsOfAnyName: a name that is not UTF-8 is shown, also after a restart, and nothing stays of a master that is gone.
 func TestMetricsOfAnyName(t *testing.T) {
 	t.Parallel()
-	at := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	at := fmt.Sprintf("127.0.0.1:%d", testbed.Port(t))
 	p := alone(t, binary+" sentinel", "picket-metrics "+at+"\nsentinel down-after-milliseconds mymaster 100\n").start()
 	page := func() string {
 		r, err := http.Get("http://" + at + "/metrics")

@@ -8,10 +8,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
 	"picket/cause"
+	"picket/internal/testbed"
 )
 
 // places is a group whose servers are known by names and each have a loopback address of their own, as containers have. Where a name leads is decided
@@ -46,21 +48,18 @@ func (w *places) points(name, addr string) {
 	}
 }
 
-var nextPlace = 0
+var nextPlace atomic.Int64
 
 // place is a loopback address that no other test uses.
 func place(t testing.TB) string {
-	portMu.Lock()
-	defer portMu.Unlock()
-	nextPlace++
-	return fmt.Sprintf("127.77.%d.%d", os.Getpid()%250, nextPlace)
+	return fmt.Sprintf("127.77.%d.%d", os.Getpid()%250, nextPlace.Add(1))
 }
 
 // newPlaces makes a master and replicas of the names s1.test, s2.test..., and three sentinels. conf is for each server.
 func newPlaces(t testing.TB, servers int, conf string) *places {
 	t.Helper()
 	dir := t.TempDir()
-	w := &places{group: &group{t: t}, hosts: filepath.Join(dir, "hosts"), port: freePort(t), at: map[string]string{}}
+	w := &places{group: &group{t: t}, hosts: filepath.Join(dir, "hosts"), port: testbed.Port(t), at: map[string]string{}}
 	script := "#!/bin/sh\nmount --bind " + w.hosts + " /etc/hosts && exec \"$@\"\n"
 	if err := os.WriteFile(filepath.Join(dir, "with-hosts"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
@@ -80,7 +79,7 @@ func newPlaces(t testing.TB, servers int, conf string) *places {
 		eventually(t, p.name+" replicates", func() bool { return p.info("master_link_status") == "up" })
 	}
 	for i := range 3 {
-		port := freePort(t)
+		port := testbed.Port(t)
 		s := newProcess(t, fmt.Sprintf("sentinel%d", i+1), w.program(binary+" sentinel"), port, fmt.Sprintf("sentinel resolve-hostnames yes\nsentinel announce-hostnames yes\n"+
 			"sentinel monitor mymaster s1.test %d 2\nsentinel down-after-milliseconds mymaster 3000\nsentinel failover-timeout mymaster 10000\n", w.port))
 		w.sentinels = append(w.sentinels, s.start())
@@ -218,7 +217,7 @@ func TestMovedByHand(t *testing.T) {
 	s, m := g.sentinels[0], g.servers[0]
 	s.ok("SENTINEL", "DEBUG", "info-period", "500")
 	// One that keeps those who want its data waiting.
-	other := newProcess(t, "other", "redis-server", freePort(t), "save \"\"\nrepl-diskless-sync yes\nrepl-diskless-sync-delay 3600\n").start()
+	other := newProcess(t, "other", "redis-server", testbed.Port(t), "save \"\"\nrepl-diskless-sync yes\nrepl-diskless-sync-delay 3600\n").start()
 	other.ok("SET", "key", "new")
 	m.ok("REPLICAOF", "127.0.0.1", strconv.Itoa(other.port))
 	eventually(t, "the sentinel sees it as down and finds nobody to promote, three times", func() bool {

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -86,31 +85,6 @@ type process struct {
 	tls  *tls.Config
 	cmd  *exec.Cmd
 	dead chan struct{}
-}
-
-var (
-	portMu sync.Mutex
-	// Below what the kernel gives to connections, so that none of them takes a port between two starts of a process.
-	nextPort = 20000 + os.Getpid()%6000*2
-)
-
-// freePort gives each process its own port, also while others start.
-func freePort(t testing.TB) int {
-	t.Helper()
-	portMu.Lock()
-	defer portMu.Unlock()
-	for range 2000 {
-		if nextPort++; nextPort >= 32000 {
-			nextPort = 20000
-		}
-		l, err := net.Listen("tcp", ":"+strconv.Itoa(nextPort))
-		if err == nil {
-			l.Close()
-			return nextPort
-		}
-	}
-	t.Fatal("no free port")
-	return 0
 }
 
 // newProcess writes a configuration file and starts nothing yet. program is the command before the file, args what follows it.

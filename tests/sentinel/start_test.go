@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"picket/internal/testbed"
 )
 
 // TestStart: how it is called, and how it refuses to start.
@@ -41,7 +43,7 @@ func TestStart(t *testing.T) {
 		}
 	}
 	// SIGTERM ends it with status 0; directives of the command line count.
-	port := freePort(t)
+	port := testbed.Port(t)
 	s := newProcess(t, "named", link, 1, "sentinel monitor m 127.0.0.1 1 1", "--port", strconv.Itoa(port), "--sentinel")
 	s.port = port
 	s.start()

@@ -113,9 +113,10 @@ func (s *Sentinel) infoServer() []string {
 
 func (s *Sentinel) infoSentinel() []string {
 	var o machine.Overview
+	var peer []string
 	gates := map[string][]machine.Gate{}
 	s.call(func() {
-		o = s.m.Overview()
+		o, peer = s.m.Overview(), s.m.PeerInfo()
 		for _, ms := range o.Masters {
 			gates[ms.Name] = s.m.Gates(ms.Name)
 		}
@@ -132,11 +133,7 @@ func (s *Sentinel) infoSentinel() []string {
 	for i, m := range o.Masters {
 		lines = append(lines, fmt.Sprintf("master%d:name=%s,status=%s,address=%s:%d,slaves=%d,sentinels=%d", i, m.Name, m.Status, m.Host, m.Port, m.Replicas, m.Sentinels))
 	}
-	for i, m := range o.Masters {
-		if m.Sealed > 0 {
-			lines = append(lines, fmt.Sprintf("picket_sealed%d:name=%s,acks=%d", i, m.Name, m.Sealed))
-		}
-	}
+	lines = append(lines, peer...)
 	// What holds a failover back comes last, so that readers of the lines above are not disturbed.
 	for i, m := range o.Masters {
 		var ids []string

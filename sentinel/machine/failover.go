@@ -135,6 +135,8 @@ func (m *Machine) ineligible(n *node) string {
 		return "it has no data, and does not follow this master"
 	case n.syncing && !m.follows(n, ms.addr):
 		return "it takes over the data of another server"
+	case ms.has(coordinated) && (n.roleReported == Master || !m.follows(n, ms.addr)):
+		return "it does not follow the master, which is to hand over to it"
 	case now-n.link.lastOK > 5000:
 		return "it has not answered PING for more than 5 seconds"
 	case n.priority == 0:
@@ -147,15 +149,25 @@ func (m *Machine) ineligible(n *node) string {
 	return ""
 }
 
-// selectReplica chooses the replica to promote: the lowest priority, then the most data, then the smallest run id.
+// selectReplica chooses the replica to promote: one that is a replica, if there is any, before a master of the past that has come back as one, which lacks all
+// that came after it; then the lowest priority, then the most data, then the smallest run id.
 func (m *Machine) selectReplica(ms *master) *node {
 	var best *node
 	for _, n := range ms.replicas {
-		if m.ineligible(n) == "" && (best == nil || betterReplica(n, best) < 0) {
+		if m.ineligible(n) == "" && (best == nil || cmp.Or(m.past(n)-m.past(best), betterReplica(n, best)) < 0) {
 			best = n
 		}
 	}
 	return best
+}
+
+// past is 1 for a server that says it is a master although the one that we know does not follow it.
+func (m *Machine) past(n *node) int {
+	ms := n.master
+	if n.roleReported == Master && (ms.roleReported == Master || !m.follows(&ms.node, n.addr)) {
+		return 1
+	}
+	return 0
 }
 
 func betterReplica(a, b *node) int {
@@ -263,6 +275,9 @@ func (m *Machine) forceHellos(ms *master) {
 
 // reconfNext points the other replicas to the new master, parallel-syncs at a time.
 func (m *Machine) reconfNext(ms *master) {
+	if !m.spread(ms) {
+		return
+	}
 	busy := 0
 	for _, n := range ms.replicas {
 		if n.has(reconfSent | reconfInProgress) {
@@ -308,7 +323,7 @@ func (m *Machine) detectEnd(ms *master) {
 	}
 	m.eventAt(Warning, "+failover-end", &ms.node)
 	m.enter(ms, updateConfig)
-	if !open {
+	if !open || !m.spread(ms) {
 		return
 	}
 	for _, n := range ms.replicas {

@@ -202,4 +202,7 @@ func (m *Machine) learn(ms *master, from *node, to Addr, epoch int64) {
 	m.reconfigScript(ms, "observer", ms.addr, to)
 	m.changeAddress(ms, to)
 	m.voteSeq = m.saveSeq
+	if ms.acks > 0 {
+		m.forceHellos(ms) // the leader waits to hear that most of us know it
+	}
 }

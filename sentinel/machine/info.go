@@ -232,7 +232,7 @@ func (m *Machine) replicaIsMaster(c *conn, n *node) {
 	// come back, as soon as all sentinels have said that there was no election since it was known to be none.
 	wait := 4 * m.tune.PublishPeriod
 	waited := m.notDownFor(n, wait) && m.now()-n.roleSince > wait
-	if !waited && (c.cameAs != Master || !m.noElectionSince(n)) {
+	if !waited && (c.cameAs != Master || !m.noElectionSince(n)) || !m.confirmed(ms) {
 		return
 	}
 	m.slaveOf(n, ms.addr)
@@ -263,7 +263,7 @@ func (m *Machine) replicaFollows(n *node) {
 		if n.sealed {
 			wait = foreignSeal // by another one, whose failover may be under way, or was given up half way
 		}
-		if n.proved() && !n.syncing && !n.sealedByUs && m.looksSane(ms) && m.notDownFor(n, wait) && m.now()-n.confChangedAt > wait {
+		if n.proved() && !n.syncing && !n.sealedByUs && m.looksSane(ms) && m.notDownFor(n, wait) && m.now()-n.confChangedAt > wait && m.confirmed(ms) {
 			m.slaveOf(n, ms.addr)
 			n.confChangedAt = m.now() // not again before the timeout, should it not help
 			m.eventAt(Notice, "+fix-slave-config", n)

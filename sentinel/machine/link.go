@@ -48,6 +48,8 @@ type link struct {
 	lastOK    int64 // last acceptable one
 	refusedAt int64 // last answer that said that the password or the permission is wrong
 	subActive int64 // last message on the subscription
+	peerAsked int64 // when a sentinel was asked what it is and has not answered yet, 0: it has
+	peerAsOf  int64 // when that was asked which it has answered last
 	jitter    int64 // the next PING is this much early, so that sentinels fall out of step
 }
 
@@ -132,7 +134,7 @@ func (m *Machine) drop(c *conn) {
 	l := c.link
 	switch {
 	case l.cmd == c:
-		l.cmd = nil
+		l.cmd, l.peerAsked, l.peerAsOf = nil, 0, 0
 	case l.sub == c:
 		l.sub = nil
 	case l.try == c:
@@ -260,6 +262,7 @@ func (m *Machine) Connected(id LinkID, localIP, remoteIP string) {
 		m.ping(n)
 		n.infoWanted = n.kind != Sentinel
 		if n.kind == Sentinel {
+			n.peerKnown = false
 			m.askPeer(c, n)
 		}
 		if m.opt.Probe && n.kind != Sentinel && !n.tried {

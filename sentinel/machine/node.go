@@ -93,11 +93,12 @@ type node struct {
 	askAnswered             int64
 	leader                  string
 	leaderEpoch             int64
-	helloEpoch, helloConfig int64          // the epochs of its last hello
-	peerKnown, peerOurs     bool           // what it is was asked, and is one of ours
-	peerAcks                map[string]int // its picket-sealed, by master
-	endedAt, refusedLast    int64          // when the connection ended, and when another one was last refused since then, 0: not; see sawLoss
-	unreachable             int64          // since when its announced address could not be reached, 0: it can
+	helloEpoch, helloConfig int64            // the epochs of its last hello
+	peerKnown, peerOurs     bool             // what it is was asked, and is one of ours
+	peerAcks                map[string]int   // its picket-sealed, by master
+	peerConfigs             map[string]int64 // the epochs of its configurations, by master
+	endedAt, refusedLast    int64            // when the connection ended, and when another one was last refused since then, 0: not; see sawLoss
+	unreachable             int64            // since when its announced address could not be reached, 0: it can
 	pingRefusal             string
 	authRefusal             string
 }
@@ -137,6 +138,7 @@ type master struct {
 	acks               int      // sealed promotion: how many replicas acknowledge what clients rely on; 0: not sealed
 	refusedDown        int64    // picket-refused-down, ms; 0: off
 	connectedReplicas  int      // as the master last counted them
+	confirming         bool     // the others are asked for their configurations, see confirmed
 
 	replicas, sentinels []*node
 

@@ -1,21 +1,30 @@
 package machine
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // What another sentinel is decides whether a group keeps the promise of picket-sealed: one of Redis, or one of ours that was not told to, promotes a
-// replica without sealing. Each is asked once on a connection.
+// replica without sealing. Each is asked on a new connection, and again when its configuration must be known to be the one that we have: see confirmed.
+
+// PeerInfo is what a sentinel tells others about its sealed masters in its answer to INFO.
+func (m *Machine) PeerInfo() (lines []string) {
+	for i, ms := range m.masters {
+		if ms.acks > 0 {
+			at := strconv.Itoa(i) + ":name=" + ms.name
+			lines = append(lines, "picket_sealed"+at+",acks="+strconv.Itoa(ms.acks), "picket_config"+at+",epoch="+itoa(ms.configEpoch))
+		}
+	}
+	return lines
+}
 
 // askPeer asks a sentinel what it is, if any master is sealed.
 func (m *Machine) askPeer(c *conn, n *node) {
-	n.peerKnown = false
-	for _, ms := range m.masters {
-		if ms.acks > 0 {
-			m.send(c, n, peerAnswer, "INFO")
-			return
-		}
+	if c.link.peerAsked == 0 && slices.ContainsFunc(m.masters, func(ms *master) bool { return ms.acks > 0 }) {
+		c.link.peerAsked = m.now()
+		m.send(c, n, peerAnswer, "INFO")
 	}
 }
 
@@ -24,6 +33,7 @@ func (m *Machine) askPeers() {
 	for _, ms := range m.masters {
 		for _, n := range ms.sentinels {
 			if n.commandsUp() && n.link.users[0] == n {
+				n.peerKnown = false
 				m.askPeer(n.link.cmd, n)
 			}
 		}
@@ -32,7 +42,7 @@ func (m *Machine) askPeers() {
 
 // peerAnswered takes the answer.
 func (m *Machine) peerAnswered(l *link, text string) {
-	acks, ours := map[string]int{}, false
+	acks, configs, ours := map[string]int{}, map[string]int64{}, false
 	for line := range strings.Lines(text) {
 		key, value, _ := strings.Cut(strings.TrimRight(line, "\r\n"), ":")
 		if key == "server_name" && value == "picket" {
@@ -42,11 +52,65 @@ func (m *Machine) peerAnswered(l *link, text string) {
 			if name, n, ok := strings.Cut(strings.TrimPrefix(value, "name="), ",acks="); ok {
 				acks[name], _ = strconv.Atoi(n)
 			}
+		} else if strings.HasPrefix(key, "picket_config") {
+			if name, n, ok := strings.Cut(strings.TrimPrefix(value, "name="), ",epoch="); ok {
+				configs[name], _ = strconv.ParseInt(n, 10, 64)
+			}
 		}
 	}
+	l.peerAsOf, l.peerAsked = l.peerAsked, 0
 	for _, n := range l.users {
-		n.peerKnown, n.peerOurs, n.peerAcks = true, ours, acks
+		n.peerKnown, n.peerOurs, n.peerAcks, n.peerConfigs = true, ours, acks, configs
+		if n.master.confirming {
+			n.master.confirming = false
+			m.hurry(n.master)
+		}
 	}
+}
+
+// confirmRecent is how old, in milliseconds, a majority's word may be that nothing newer is known than what we know.
+const confirmRecent = 3000
+
+// confirmed reports whether a sealed master may be given a replica outside of a failover of ours: most of the sentinels said a moment ago that they know the
+// same configuration as we do. One that was away may take a master of the past for the present one; with a replica, that would acknowledge again. If it is
+// not known, the others are asked, and all servers once they have answered, which brings us back here. A sentinel of Redis promises nothing and is not asked.
+func (m *Machine) confirmed(ms *master) bool {
+	if ms.acks == 0 {
+		return true
+	}
+	agree := 1
+	for _, n := range ms.sentinels {
+		switch {
+		case n.peerKnown && !n.peerOurs:
+			agree++
+		case n.peerKnown && n.link.peerAsOf != 0 && m.now()-n.link.peerAsOf < confirmRecent:
+			if n.peerConfigs[ms.name] == ms.configEpoch {
+				agree++
+			}
+		case n.commandsUp():
+			m.askPeer(n.link.cmd, n)
+		}
+	}
+	ms.confirming = agree < ms.majority()
+	return !ms.confirming
+}
+
+// spread reports whether most of the sentinels have kept the configuration that a failover of ours has made. Before that a sealed one gives the promoted
+// replica no others, so that nothing is acknowledged there which a sentinel that has not heard of it could undo.
+func (m *Machine) spread(ms *master) bool {
+	if !ms.sealing() {
+		return true
+	}
+	if !m.told() {
+		return false
+	}
+	know := 1
+	for _, n := range ms.sentinels {
+		if n.helloConfig >= ms.configEpoch || n.peerKnown && !n.peerOurs {
+			know++
+		}
+	}
+	return know >= ms.majority()
 }
 
 // peerText says what a sentinel that does not seal is.

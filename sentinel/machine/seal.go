@@ -165,10 +165,11 @@ func (m *Machine) sealState(ms *master) {
 	m.noGoodReplica(ms)
 }
 
-// unseal gives the replicas back to the master after an attempt that promoted none.
+// unseal gives the replicas back to the master after an attempt that promoted none. When there has been another attempt since, they may be in its hands: then
+// they are left to it, or to what puts configurations right later.
 func (m *Machine) unseal(ms *master) {
 	for _, n := range ms.replicas {
-		if n.sealedByUs && n.proved() && !n.has(promoted) {
+		if n.sealedByUs && n.proved() && !n.has(promoted) && m.epoch == ms.failoverEpoch {
 			m.slaveOf(n, ms.addr)
 			m.eventAt(Notice, "+unseal-sent", n)
 		}

@@ -332,6 +332,10 @@ func (w *World) converged(set int) string {
 			return fmt.Sprintf("sentinel %s sees the master as %s", s.name(), f[4].Value)
 		}
 	}
+	if !w.cfg.Adopt && w.allSay(set, cause.SentinelServerUnproved, "master "+master+":") {
+		w.check.blocked++ // all came back with data of their own, and nobody can know any more which are this group's
+		return ""
+	}
 	for _, s := range w.set(set) {
 		if s.addr != master && !w.cfg.Adopt && w.unproved(set, s) {
 			continue // nobody can know any more that it is one of us, so its data must stay as they are

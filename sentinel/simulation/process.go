@@ -380,6 +380,8 @@ func (s *sentinel) receive(l *link, cmd []string) {
 	case "PUBLISH":
 		s.do(func(m *machine.Machine) { m.Hello(cmd[2]) })
 		l.reply(resp.Int(1))
+	case "INFO":
+		l.reply(resp.Str("server_name:picket\r\n" + strings.Join(s.m.PeerInfo(), "\r\n")))
 	case "SENTINEL":
 		port, _ := strconv.Atoi(cmd[3])
 		epoch, _ := strconv.ParseInt(cmd[4], 10, 64)
@@ -653,9 +655,10 @@ func (s *server) execute(l *link, cmd []string) {
 	}
 	switch strings.Join(cmd[:2], " ") {
 	case "SLAVEOF NO":
-		if s.masterIP != "" {
+		forced := s.w.check.isForced(l.from, s.set)
+		if s.masterIP != "" || forced { // by hand, a master of the past may be all there is
 			s.become("", 0, 0)
-			s.w.check.promoted(s, s.w.check.isForced(l.from, s.set))
+			s.w.check.promoted(s, forced)
 		}
 	case "CONFIG REWRITE":
 		if s.w.cfg.LoseRewrite == 0 || s.w.rng.Float64() >= s.w.cfg.LoseRewrite {

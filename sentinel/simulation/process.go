@@ -486,6 +486,9 @@ func (s *server) restartAt() {
 	s.masterIP, s.masterPort = s.keptIP, s.keptPort
 	s.runID = s.w.randomID()
 	s.load()
+	if s.set >= 0 {
+		s.w.check.vanished(s)
+	}
 	if s.masterIP == "" && s.set >= 0 {
 		s.w.check.forgets(s)
 	}

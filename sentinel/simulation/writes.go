@@ -16,13 +16,19 @@ func (s *server) has(x write) bool { return s.hist.holds(s.offset, x) }
 
 // holds reports whether data that have come as far as offset in a history hold a write.
 func (h *history) holds(offset int64, x write) bool {
+	upTo, any := h.reach(offset, x.hist)
+	return any && x.upTo <= upTo
+}
+
+// reach is how much of a history data hold that have come as far as offset in h, and whether they have come out of it at all.
+func (h *history) reach(offset int64, of *history) (upTo int64, any bool) {
 	for ; h != nil; h = h.parent {
-		if h == x.hist {
-			return x.upTo <= offset
+		if h == of {
+			return offset, true
 		}
 		offset = h.from // all of the parent up to where h began
 	}
-	return false
+	return 0, false
 }
 
 // describe says what data consist of, the newest history first.
@@ -117,6 +123,21 @@ func (w *World) seen(s *server) bool {
 		}
 	}
 	return n > len(w.sentinels)/2
+}
+
+// vanished is a server that has come back, perhaps with less than it had acknowledged. What all that had it have lost in this way is nowhere any more.
+func (c *checker) vanished(s *server) {
+	for i, x := range c.acked[s.set] {
+		var upTo int64
+		for _, o := range c.w.set(s.set) {
+			has, _ := o.hist.reach(o.offset, x.hist)
+			upTo = max(upTo, has)
+		}
+		if upTo < x.upTo {
+			c.acked[s.set][i].upTo = upTo
+			c.lost++
+		}
+	}
 }
 
 // forgets is a master that has come back with less than it had. What no server has that runs and can be seen is gone.

@@ -219,8 +219,10 @@ func (b *Broker) install(t *settings) {
 	b.settings.Store(t)
 }
 
-// Close ends the broker: listeners first, then the clients, told why where their version has words for it.
+// Close ends the broker: what clients have sent until now is handled, a PUBACK among it; then they are told why they have to go where
+// their version has words for it, and all connections are closed.
 func (b *Broker) Close() {
+	b.listeners.CatchUp()
 	close(b.stopping)
 	b.end()
 	b.mu.Lock()

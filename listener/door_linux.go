@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -117,6 +118,18 @@ func (f *loopFront) do(what func(*loop) error) error {
 	done := make(chan error, 1)
 	f.loops[0].post(task{kind: taskDo, do: func(l *loop) { done <- what(l) }})
 	return <-done
+}
+
+func (f *loopFront) catchUp() {
+	var done sync.WaitGroup
+	for _, l := range f.loops {
+		done.Add(1)
+		l.post(task{kind: taskDo, do: func(l *loop) {
+			defer done.Done()
+			l.catchUp()
+		}})
+	}
+	done.Wait()
 }
 
 // close stops the loops one after the other: the first hands connections to the others.

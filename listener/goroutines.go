@@ -31,6 +31,8 @@ func (f *goroutineFront) listen(k *socket) error {
 
 func (f *goroutineFront) unlisten(k *socket) { k.close() }
 
+func (f *goroutineFront) catchUp() {}
+
 func (f *goroutineFront) close() { f.accepts.Wait() }
 
 // accept accepts until the socket is closed.

@@ -124,22 +124,18 @@ func (l *loop) run() {
 	for {
 		// A loop that has just had work asks once without waiting: under load that saves giving up the processor.
 		n := 0
-		var err error
 		if busy {
-			n, err = unix.EpollWait(l.epoll, l.events, 0)
+			n = l.wait(0)
 		}
-		if n == 0 && err == nil {
+		if n == 0 {
 			l.awake.Store(false)
 			if l.idle() {
-				n, err = unix.EpollWait(l.epoll, l.events, -1)
+				n = l.wait(-1)
 			}
 			l.awake.Store(true)
 		}
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			panic("listener: epoll_wait: " + err.Error()) // EBADF, EFAULT, EINVAL: a defect of this file
-		}
 		l.batch++
-		for i := range max(n, 0) {
+		for i := range n {
 			l.event(&l.events[i])
 		}
 		stop := l.work()
@@ -153,6 +149,33 @@ func (l *loop) run() {
 			l.settle()
 		}
 		busy = n > 0
+	}
+}
+
+// wait takes the events there are into l.events, and returns how many. It waits at most so many milliseconds for the first one; -1: for ever.
+func (l *loop) wait(milliseconds int) int {
+	n, err := unix.EpollWait(l.epoll, l.events, milliseconds)
+	if err != nil && !errors.Is(err, unix.EINTR) {
+		panic("listener: epoll_wait: " + err.Error()) // EBADF, EFAULT, EINVAL: a defect of this file
+	}
+	return max(n, 0)
+}
+
+// catchUp handles what has arrived at the connections, once at each of them, and ends the batch. Those that keep sending cannot keep
+// it here: epoll goes round among those that are ready, so that so many rounds see each of them.
+func (l *loop) catchUp() {
+	for range len(l.slots)/eventBatch + 1 {
+		n := l.wait(0)
+		l.batch++
+		for i := range n {
+			if e := &l.events[i]; e.Fd > listenMark {
+				l.event(e)
+			}
+		}
+		l.settle()
+		if n < len(l.events) {
+			return
+		}
 	}
 }
 

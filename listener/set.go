@@ -34,6 +34,8 @@ type front interface {
 	listen(s *socket) error
 	// unlisten stops that and closes the socket.
 	unlisten(s *socket)
+	// catchUp has what has arrived handled, and returns when that is done.
+	catchUp()
 	// close ends everything, and returns when it has.
 	close()
 }
@@ -78,6 +80,17 @@ func (s *Set) Sockets() []Socket {
 // Stats returns the counters.
 func (s *Set) Stats() Stats {
 	return Stats{Accepted: s.accepted.Load(), Refused: s.refused.Load()}
+}
+
+// CatchUp hands what the connections of the event loops have received so far to their clients, and returns when it is handled: who is
+// about to close the connections then knows all that their clients had said, such as that a message has arrived. Nothing is
+// accepted meanwhile. A connection with a goroutine of its own reads by itself.
+func (s *Set) CatchUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.front.catchUp()
+	}
 }
 
 // Close closes all sockets and all connections and returns when every Client has had its Closed and every goroutine has

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -84,6 +85,31 @@ func TestStatus(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The members of the status that are numbers come from the broker's table of figures, each of them.
+func TestFiguresFillTheStatus(t *testing.T) {
+	_, b := serve(t)
+	have := b.StatusFigures()
+	(&Status{}).fill(have) // panics at a place that is no member
+	var look func(prefix string, of reflect.Type)
+	look = func(prefix string, of reflect.Type) {
+		for i := range of.NumField() {
+			f := of.Field(i)
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			switch {
+			case name == "pid", name == "uptime_seconds": // of the process
+			case name == "store": // the broker has none
+			case f.Type.Kind() == reflect.Int, f.Type.Kind() == reflect.Int64, f.Type.Kind() == reflect.Uint64:
+				if _, ok := have[prefix+name]; !ok && name != "global_max_connections" { // it is configuration
+					t.Errorf("no figure has the place %s%s", prefix, name)
+				}
+			case name == "load":
+				look(name+".", f.Type)
+			}
+		}
+	}
+	look("", reflect.TypeFor[Status]())
 }
 
 func TestTextNamesWhatIsWrong(t *testing.T) {

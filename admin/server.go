@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,11 +11,13 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
 	"picket/access"
 	"picket/broker"
+	"picket/cause"
 	"picket/listener"
 )
 
@@ -133,10 +136,11 @@ func (s *Server) read() Status {
 	b := s.broker.Status()
 	st := Status{
 		Version: s.about.Version, PID: os.Getpid(), Config: s.about.Config, Data: s.about.Data, Started: b.Started, Uptime: int64(time.Since(b.Started).Seconds()), Page: s.about.Page,
-		Clients: b.Clients, Sessions: b.Sessions, Subscriptions: b.Subscriptions, Retained: b.Retained, Waiting: b.Waiting, GlobalMax: b.GlobalMax,
-		Load: Load{Short: append([]string{}, b.Load.Short...), Lag: b.Load.Lag.Milliseconds(), PasswordWait: b.Load.PasswordWait.Milliseconds(),
-			Memory: b.Load.Memory, MemoryLimit: b.Load.MemoryLimit, Connections: b.Load.Connections, ConnectionLimit: b.Load.ConnectionLimit},
-		Causes: s.broker.Causes(),
+		GlobalMax: b.GlobalMax, Load: Load{Short: append([]string{}, b.Short...)}, Causes: map[cause.ID]uint64{},
+	}
+	st.fill(s.broker.StatusFigures())
+	if st.Store != nil {
+		st.Store.Failing = b.Ailing
 	}
 	for _, l := range b.Listeners {
 		c := l.Config
@@ -144,14 +148,35 @@ func (s *Server) read() Status {
 			Domain: c.Domain, Protocol: protocols[c.Protocol], TLS: c.TLS.CertFile != "", Page: l.Page && s.about.Page, Anonymous: anonymous[l.Anonymous], Limited: l.Limited, NoUsers: l.NoUsers,
 			Connections: l.Connections, MaxConnections: c.MaxConnections})
 	}
-	if k := b.Store; k != nil {
-		st.Store = &Store{Messages: k.Entries, Disk: k.Disk, Waiting: k.Pending, Syncs: k.Syncs, Failing: k.Ailing}
-	}
 	if m, ok := s.broker.Maintenance(); ok {
 		st.Maintenance = &Maintenance{Since: m.Since, Until: m.Until, Message: m.Message, ServerReference: m.ServerReference, Moved: m.Moved,
 			Grace: m.Grace.Seconds(), ExceptLocal: m.ExceptLocal, Allow: m.Allow}
 	}
 	return st
+}
+
+// fill puts the broker's figures where they belong: a place such as load.connections names the members of the status on the way to it.
+func (s *Status) fill(figures map[string]int64) {
+	tree := make(map[string]any)
+	for place, value := range figures {
+		node, names := tree, strings.Split(place, ".")
+		for _, name := range names[:len(names)-1] {
+			if node[name] == nil {
+				node[name] = make(map[string]any)
+			}
+			node = node[name].(map[string]any)
+		}
+		node[names[len(names)-1]] = value
+	}
+	data, err := json.Marshal(tree)
+	if err == nil {
+		d := json.NewDecoder(bytes.NewReader(data))
+		d.DisallowUnknownFields()
+		err = d.Decode(s)
+	}
+	if err != nil {
+		panic(err) // the table of figures names a member that Status does not have; a test looks
+	}
 }
 
 var protocols = map[listener.Protocol]string{listener.MQTT: "mqtt", listener.WebSocket: "websockets", listener.Auto: "auto"}

@@ -21,6 +21,8 @@ type stats struct {
 	sockets               atomic.Uint64
 	connects              atomic.Uint64
 	expired               atomic.Uint64
+	sessionsMost          most // sessions there were at once
+	heapMost              most // bytes of the heap
 
 	causes tally // everything that was refused, dropped or closed
 }

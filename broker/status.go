@@ -2,33 +2,19 @@ package broker
 
 import (
 	"net/netip"
-	"strconv"
-	"strings"
 	"time"
 
 	"picket/access"
 	"picket/cause"
-	"picket/store"
 )
 
-// Status is what the broker does at the moment.
+// Status is what the broker is at the moment, beside its figures ([Broker.StatusFigures]).
 type Status struct {
-	Started       time.Time
-	Clients       int64 // sessions with a connection
-	Sessions      int64
-	Subscriptions int
-	Retained      int
-	Waiting       int64 // bytes of messages that wait in queues, and for slow receivers
-	Load          Load
-	GlobalMax     int // global_max_connections; 0: no limit
-	Listeners     []ListenerStatus
-	Store         *StoreStatus // nil: persistence is off
-}
-
-// StoreStatus is what is kept beyond the broker's life.
-type StoreStatus struct {
-	store.Stats
-	Ailing cause.ID // why nothing can be stored; empty: it can
+	Started   time.Time
+	GlobalMax int      // global_max_connections; 0: no limit
+	Short     []string // what is short: cpu, memory, descriptors; empty when the broker is not overloaded
+	Listeners []ListenerStatus
+	Ailing    cause.ID // why nothing can be stored; empty: it can, or persistence is off
 }
 
 // ListenerStatus is a listener and how busy it is.
@@ -45,20 +31,9 @@ type ListenerStatus struct {
 // Status returns the present state.
 func (b *Broker) Status() Status {
 	t := b.settings.Load()
-	s := Status{Started: b.started, Retained: b.retained.len(), Waiting: b.queued.Used() + b.memory.of(heldOutput), Load: b.Load(), GlobalMax: t.GlobalMaxConnections}
-	b.room.mu.Lock()
-	s.Load.Connections = b.room.sockets
-	b.room.mu.Unlock()
-	b.mu.Lock()
-	s.Sessions = int64(len(b.sessions))
-	b.mu.Unlock()
-	s.Clients = min(b.online.Load(), s.Sessions)
-	s.Subscriptions, _ = b.index.Len()
-	if b.store != nil {
-		s.Store = &StoreStatus{Stats: b.store.Stats()}
-		if id := b.ailing.Load(); id != nil {
-			s.Store.Ailing = *id
-		}
+	s := Status{Started: b.started, Short: b.Load().Short, GlobalMax: t.GlobalMaxConnections}
+	if id := b.ailing.Load(); id != nil {
+		s.Ailing = *id
 	}
 	sockets := b.listeners.Sockets()
 	for _, l := range t.Listeners {
@@ -74,49 +49,4 @@ func (b *Broker) Status() Status {
 		s.Listeners = append(s.Listeners, one)
 	}
 	return s
-}
-
-// publishOwn publishes what mosquitto has no topics for, below $SYS/broker/picket.
-func (t *sysTopics) publishOwn(set func(topic, value string)) {
-	b := t.b
-	if b.settings.Load().Compat.SysAsMosquitto {
-		return
-	}
-	number := func(topic string, n int64) { set("picket/"+topic, strconv.FormatInt(n, 10)) }
-	l := b.Load()
-	short := "no"
-	if len(l.Short) > 0 {
-		short = strings.Join(l.Short, ", ")
-	}
-	set("picket/overloaded", short)
-	number("lag/milliseconds", l.Lag.Milliseconds())
-	number("passwords/milliseconds", l.PasswordWait.Milliseconds())
-	number("memory/bytes", l.Memory)
-	number("memory/limit", l.MemoryLimit)
-	number("connections/open", l.Connections)
-	number("connections/limit", l.ConnectionLimit)
-	closed := "no"
-	if m := b.maintained.Load(); m != nil {
-		closed = m.reason()
-	}
-	set("picket/maintenance", closed)
-	if b.store != nil {
-		st := b.store.Stats()
-		number("store/queued", st.Entries)
-		number("store/live/bytes", st.Live)
-		number("store/disk/bytes", st.Disk)
-		number("store/pending/bytes", st.Pending)
-		number("store/written", int64(st.Written))
-		number("store/skipped", int64(st.Skipped))
-		number("store/syncs", int64(st.Syncs))
-		number("store/refused", int64(st.Failed))
-		ailing := "no"
-		if id := b.ailing.Load(); id != nil {
-			ailing = string(*id)
-		}
-		set("picket/store/failing", ailing)
-	}
-	for id, n := range b.Causes() {
-		number("causes/"+string(id), int64(n))
-	}
 }

@@ -36,6 +36,9 @@ const (
 	memoryFull, memoryRoomy = 1.0, 0.95 // of memory_limit
 )
 
+// shortages are all that can be short.
+var shortages = [...]string{"cpu", "memory", "descriptors"}
+
 // strain measures what is short.
 type strain struct {
 	memoryFull atomic.Bool // memory_limit is reached
@@ -82,9 +85,9 @@ func (s *strain) take(l Load, limited bool) (changes []change) {
 		reading string
 		refuses bool
 	}{
-		{&s.cpu, "cpu", lag, fmt.Sprintf("event loops are %.1f s late, passwords wait %.1f s to be checked", l.Lag.Seconds(), l.PasswordWait.Seconds()), true},
-		{&s.memory, "memory", memory, fmt.Sprintf("%d of %d MiB are in use", l.Memory>>20, l.MemoryLimit>>20), true},
-		{&s.files, "descriptors", share(l.Connections, l.ConnectionLimit), fmt.Sprintf("%d of %d connections are open", l.Connections, l.ConnectionLimit), false},
+		{&s.cpu, shortages[0], lag, fmt.Sprintf("event loops are %.1f s late, passwords wait %.1f s to be checked", l.Lag.Seconds(), l.PasswordWait.Seconds()), true},
+		{&s.memory, shortages[1], memory, fmt.Sprintf("%d of %d MiB are in use", l.Memory>>20, l.MemoryLimit>>20), true},
+		{&s.files, shortages[2], share(l.Connections, l.ConnectionLimit), fmt.Sprintf("%d of %d connections are open", l.Connections, l.ConnectionLimit), false},
 	} {
 		if g.read(g.value) {
 			changes = append(changes, change{g.what, g.reading, g.up})

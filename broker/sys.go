@@ -2,29 +2,26 @@ package broker
 
 import (
 	"math"
-	"runtime/metrics"
 	"strconv"
+	"strings"
 	"time"
 
 	"picket/logging"
 	"picket/session"
 )
 
-// sysTopics publishes the broker's state under $SYS, in mosquitto's topics: retained, QoS 2, when a value has changed.
+// sysTopics publishes the broker's state under $SYS, in mosquitto's topics: retained, QoS 2, when a value has changed. What is a number
+// comes from the table of figures.
 type sysTopics struct {
-	b       *Broker
-	last    map[string]string
-	maximum int64 // highest number of sessions seen
-	heapMax uint64
-	loads   []load
-	at      time.Time
+	b    *Broker
+	last map[string]string
+	load map[string]*average // by the topic below load/
+	at   time.Time
 }
 
-// load is a moving average per minute over three windows.
-type load struct {
-	topic string
-	total func() uint64
-	last  uint64
+// average is a moving average per minute over three windows.
+type average struct {
+	last  float64 // the total
 	value [3]float64
 }
 
@@ -35,18 +32,7 @@ var loadWindows = [...]struct {
 }{{"1min", time.Minute}, {"5min", 5 * time.Minute}, {"15min", 15 * time.Minute}}
 
 func newSysTopics(b *Broker) *sysTopics {
-	s := &b.stats
-	return &sysTopics{b: b, last: make(map[string]string), at: b.started, loads: []load{
-		{topic: "messages/received", total: s.packetsIn.Load},
-		{topic: "messages/sent", total: s.packetsOut.Load},
-		{topic: "publish/dropped", total: s.dropped.Load},
-		{topic: "publish/received", total: s.publishIn.Load},
-		{topic: "publish/sent", total: s.publishOut.Load},
-		{topic: "bytes/received", total: s.bytesIn.Load},
-		{topic: "bytes/sent", total: s.bytesOut.Load},
-		{topic: "sockets", total: s.sockets.Load},
-		{topic: "connections", total: s.connects.Load},
-	}}
+	return &sysTopics{b: b, last: make(map[string]string), load: make(map[string]*average), at: b.started}
 }
 
 // publishSys runs until the broker stops.
@@ -72,89 +58,65 @@ func (b *Broker) publishSys() {
 
 func (t *sysTopics) publish(now time.Time) {
 	b := t.b
-	b.do(func(w *worker) {
-		set := func(topic, value string) {
-			if t.last[topic] == value {
-				return
+	passed := now.Sub(t.at)
+	t.at = now
+	t.set("version", "picket version "+Version)
+	t.set("uptime", strconv.Itoa(int(now.Sub(b.started).Seconds()))+" seconds")
+	b.Figures(func(f *Figure, label string, value float64) {
+		for _, topic := range f.Sys {
+			if topic, ok := f.place(topic, label, value); ok {
+				t.set(topic, strconv.FormatInt(f.in(topic, value), 10))
 			}
-			t.last[topic] = value
-			w.publishMessage(&session.Message{Topic: "$SYS/broker/" + topic, Payload: []byte(value), QoS: 2, Retain: true}, 0, false)
 		}
-		number := func(topic string, n uint64) { set(topic, strconv.FormatUint(n, 10)) }
-		set("version", "picket version "+Version)
-		set("uptime", strconv.Itoa(int(now.Sub(b.started).Seconds()))+" seconds")
-
-		b.mu.Lock()
-		total := int64(len(b.sessions))
-		b.mu.Unlock()
-		online := min(b.online.Load(), total)
-		if t.maximum < total {
-			t.maximum = total
+		if f.rate != "" && passed > 0 {
+			t.average(f.rate, value, passed)
 		}
-		number("clients/total", uint64(total))
-		if t.maximum > 0 {
-			number("clients/maximum", uint64(t.maximum))
-		}
-		for topic, n := range map[string]int64{"connected": online, "active": online, "disconnected": total - online, "inactive": total - online} {
-			number("clients/"+topic, uint64(n))
-		}
-		s := &b.stats
-		number("clients/expired", s.expired.Load())
-		number("messages/received", s.packetsIn.Load())
-		number("messages/sent", s.packetsOut.Load())
-		number("publish/messages/received", s.publishIn.Load())
-		number("publish/messages/sent", s.publishOut.Load())
-		number("publish/messages/dropped", s.dropped.Load())
-		number("publish/bytes/received", s.payloadIn.Load())
-		number("publish/bytes/sent", s.payloadOut.Load())
-		number("bytes/received", s.bytesIn.Load())
-		number("bytes/sent", s.bytesOut.Load())
-		subscriptions, shared := b.index.Len()
-		number("subscriptions/count", uint64(subscriptions))
-		number("shared_subscriptions/count", uint64(shared))
-		heap := heapBytes()
-		t.heapMax = max(t.heapMax, heap)
-		number("heap/current", heap)
-		number("heap/maximum", t.heapMax)
-		stored, bytes := uint64(b.retained.len())+uint64(b.queued.Messages()), uint64(b.retained.bytes()+b.queued.Used())
-		if b.store != nil { // what is in memory is in there too, but for the messages of sessions that end with their connections
-			st := b.store.Stats()
-			stored, bytes = uint64(b.retained.len())+uint64(st.Entries), max(bytes, uint64(st.Live))
-		}
-		number("messages/stored", stored)
-		number("store/messages/count", stored)
-		number("store/messages/bytes", bytes)
-		number("retained messages/count", uint64(b.retained.len()))
-		t.publishOwn(set)
-		t.average(now, set)
 	})
+	t.publishStates()
 }
 
-// average moves the averages on: new = x + e^(-dt/T) * (old - x), x being the events per minute since the last time.
-func (t *sysTopics) average(now time.Time, set func(topic, value string)) {
-	dt := now.Sub(t.at)
-	t.at = now
-	if dt <= 0 {
+// set publishes a value if it has changed.
+func (t *sysTopics) set(topic, value string) {
+	if t.last[topic] == value || strings.HasPrefix(topic, "picket/") && t.b.settings.Load().Compat.SysAsMosquitto {
 		return
 	}
-	for i := range t.loads {
-		l := &t.loads[i]
-		total := l.total()
-		x := float64(total-l.last) * float64(time.Minute) / float64(dt)
-		l.last = total
-		for k, window := range loadWindows {
-			was := l.value[k]
-			l.value[k] = x + math.Exp(-float64(dt)/float64(window.span))*(was-x)
-			set("load/"+l.topic+"/"+window.name, strconv.FormatFloat(l.value[k], 'f', 2, 64))
-		}
+	t.last[topic] = value
+	t.b.Publish(&session.Message{Topic: "$SYS/broker/" + topic, Payload: []byte(value), QoS: 2, Retain: true})
+}
+
+// average moves an average on: new = x + e^(-dt/T) * (old - x), x being the events per minute since the last time.
+func (t *sysTopics) average(topic string, total float64, passed time.Duration) {
+	l := t.load[topic]
+	if l == nil {
+		l = new(average)
+		t.load[topic] = l
+	}
+	x := (total - l.last) * float64(time.Minute) / float64(passed)
+	l.last = total
+	for k, window := range loadWindows {
+		l.value[k] = x + math.Exp(-float64(passed)/float64(window.span))*(l.value[k]-x)
+		t.set("load/"+topic+"/"+window.name, strconv.FormatFloat(l.value[k], 'f', 2, 64))
 	}
 }
 
-// heapBytes is the memory in use by objects, live ones and those not collected yet.
-func heapBytes() uint64 {
-	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
-	metrics.Read(sample)
-	return sample[0].Value.Uint64()
+// publishStates publishes what is no number.
+func (t *sysTopics) publishStates() {
+	b := t.b
+	short, closed, ailing := "no", "no", "no"
+	if l := b.Load(); len(l.Short) > 0 {
+		short = strings.Join(l.Short, ", ")
+	}
+	if m := b.maintained.Load(); m != nil {
+		closed = m.reason()
+	}
+	t.set("picket/overloaded", short)
+	t.set("picket/maintenance", closed)
+	if b.store != nil {
+		if id := b.ailing.Load(); id != nil {
+			ailing = string(*id)
+		}
+		t.set("picket/store/failing", ailing)
+	}
 }
 
 // logTopics are the topics of log_dest topic.

@@ -105,8 +105,11 @@ func cameBack(facts []Fact, f *Finding) bool {
 	})
 }
 
-// accepted: a client was let in.
-func accepted(facts []Fact, _ *Finding) bool {
+// accepted: a client was let in, at the address that the finding is about.
+func accepted(facts []Fact, f *Finding) bool {
+	if slices.ContainsFunc(f.Evidence, func(at int) bool { return facts[at].Kind() == Elsewhere{}.Kind() }) {
+		return false
+	}
 	return slices.ContainsFunc(facts, func(one Fact) bool { c, ok := one.(Connect); return ok && c.Result == Accepted })
 }
 

@@ -29,6 +29,7 @@ func Diagnose(facts []Fact) (findings []Finding, end cause.Stage) {
 // clientRules are those about the client's way, in the order of the way.
 var clientRules = []Rule[*patient]{
 	{cause.Name, []string{"lookup", "address", "name-server"}, (*patient).name},
+	{cause.FirstBytes, []string{"elsewhere"}, (*patient).elsewhere},
 	{cause.TCP, []string{"dial"}, (*patient).tcp},
 	{cause.TLS, []string{"handshake"}, (*patient).tls},
 	{cause.Upgrade, []string{"upgrade"}, (*patient).upgrade},

@@ -13,7 +13,10 @@ type port struct {
 	tlsMQTT, tlsWS, tlsHTTP  []int // … inside of TLS
 	unavailable              []int // CONNECT is answered with return code 3
 	alerts                   []int // a TLS alert came back: a port of TLS that does not like our hello, or one that explains itself to it
-	pieces                   []int // CONNECT is answered when it comes three bytes at a time
+	pieces                   []int // CONNECT is answered when it comes in small pieces
+	tlsPieces                []int // … TLS is, and it alone
+	unheard                  []int // what was said has not even been acknowledged
+	resets                   []int // what was said was met with a reset
 	within                   []int // TLS inside of TLS is answered
 	shutInside               []int // TLS is spoken, and then the connection is closed before anything was said
 	proxy                    []int // … after a PROXY header, and only then
@@ -31,7 +34,15 @@ func (p *patient) port() (r port) {
 		r.tried = append(r.tried, o.at)
 		r.listened++
 		f := o.fact
+		if f.Unheard {
+			r.unheard = append(r.unheard, o.at)
+		}
+		if f.Heard == HearReset && f.Said != SayNothing {
+			r.resets = append(r.resets, o.at)
+		}
 		switch {
+		case f.Said == SayTLSPieces:
+			r.tlsPieces = append(r.tlsPieces, o.at)
 		case f.Said == SayProxyV1 || f.Said == SayProxyV2:
 			switch f.Heard {
 			case HearMQTT, HearWebSocket, HearTLS:
@@ -125,7 +136,7 @@ func (p *patient) mismatch(failed []int) bool {
 	switch {
 	case len(r.pieces) > 0 && len(r.mqtt)+len(r.unavailable) == 0 && p.target.Scheme == "mqtt":
 		p.found(cause.CarrierOrCorpBlocksPort, 95, evidence(r.pieces),
-			means("The same CONNECT is answered when it is sent three bytes at a time: a filter on the way looks for MQTT and cuts it off.", "同样的 CONNECT 拆成三字节的小块发送就有应答：途中有过滤设备识别并切断 MQTT。"),
+			means("The same CONNECT is answered when it is sent a few bytes at a time: a filter on the way looks for MQTT and does not let it through.", "同样的 CONNECT 拆成几个字节的小块发送就有应答：途中有过滤设备识别并拦截 MQTT。"),
 			not(cause.ProtocolVersion, "the broker has accepted the same packet", "服务端接受了同样的报文"),
 			not(cause.MaxConnections, "there was room at the same time", "同一时刻还有空位"))
 		p.end = cause.TCP
@@ -211,6 +222,15 @@ func (p *patient) unanswered(failed []int) {
 		p.deadBehind(slices.Concat(failed, r.tls, r.shutInside))
 	case len(r.shut) > 0:
 		p.shutAtOnce(slices.Concat(failed, places(r.shut)))
+	case p.closedLate() && r.listened > 0 && r.silent == r.listened:
+		p.found(cause.BrokerNotRunning, 76, evidence, means("Port %d opens, and the connection is closed only after some seconds, in which nothing comes: a proxy takes connections there and tries in vain to reach the broker behind it.", "端口 %d 能连上，几秒内没有任何应答后连接才被关闭：那里是一个代理，它连不上后面的服务端。", p.target.Port),
+			not(cause.BrokerSilent, "a broker that hangs does not close connections", "卡住的服务端不会关闭连接"))
+		p.found(cause.AuthBackendDown, 52, evidence)
+	case len(r.unheard) > 0 && len(r.unheard)*2 > r.listened && !p.webSocket():
+		p.found(cause.CarrierOrCorpBlocksPort, 86, slices.Concat(failed, r.unheard),
+			means("Port %d opens, and nothing of what is said then arrives: not even the other system acknowledges it. Something on the way lets connections open and drops what they carry.", "端口 %d 能连上，但之后发送的数据根本没有到达：连对方系统的 TCP 确认都没有。途中有设备放行连接却丢弃其中的数据。", p.target.Port),
+			not(cause.BrokerSilent, "the system of a broker that hangs acknowledges what comes", "服务端卡住时，其系统仍会确认收到的数据"))
+		p.found(cause.MTUBlackhole, 40, failed)
 	case r.listened > 0 && r.silent == r.listened:
 		p.found(cause.BrokerSilent, 75, evidence,
 			means("Port %d opens, and whatever is said there is met with silence.", "端口 %d 能连上，但无论发送什么都没有任何回应。", p.target.Port),
@@ -236,6 +256,11 @@ func (p *patient) closedLate() bool {
 
 // deadBehind: TLS is ended by something that has nobody to hand the rest to.
 func (p *patient) deadBehind(evidence []int) {
+	if wanted := where(p.handshakes, func(h Handshake) bool { return h.Variant == Plainly && h.Wanted && !h.Given }); len(wanted) > 0 {
+		p.found(cause.ClientCertRequired, 84, append(evidence, places(wanted)...), means("In the handshake at port %d the server asks for a client certificate, gets none, and closes the connection without a word afterwards, as nginx does (ssl_verify_client on).", "端口 %d 握手时服务端要求客户端证书，没有得到，随后不作说明就关闭了连接；nginx（ssl_verify_client on）就是这样。", p.target.Port))
+		p.found(cause.BrokerNotRunning, 54, evidence)
+		return
+	}
 	at := means("TLS works at port %d, and then the connection is closed without a word: what ends TLS there does not reach the broker behind it.", "端口 %d 的 TLS 正常，但随后没有任何应答连接就被关闭：终结 TLS 的代理连不上后面的服务端。", p.target.Port)
 	p.found(cause.BrokerNotRunning, 74, evidence, at, not(cause.TLSHandshakeFailed, "the handshake has succeeded", "握手已经成功"))
 	p.found(cause.ProxyProtocolMismatch, 56, evidence)
@@ -246,16 +271,16 @@ func (p *patient) deadBehind(evidence []int) {
 func (p *patient) shutAtOnce(evidence []int) {
 	at := means("Port %d opens, and the connection is closed at once, before anything was said.", "端口 %d 能连上，但还没有发送任何数据，连接就立刻被关闭。", p.target.Port)
 	notProtocol := not(cause.PlainToTLSPort, "nothing had been said yet, so it is not what was said", "还没有发送任何数据，所以不是协议的问题")
-	full, proxy, docker := 60, 45, 40
+	full, proxy, docker, dead := 60, 52, 40, 54
 	if p.own() && p.client != nil && p.client.Docker {
 		docker = 64 // Docker's proxy is on the broker's own machine
 	}
 	if works := where(p.connects, func(c Connect) bool { return c.Result == Accepted }); len(works) > 0 {
-		full, proxy, docker = 90, 10, 10 // from time to time there is room
+		full, proxy, docker, dead = 90, 10, 10, 10 // from time to time there is room
 		evidence = append(evidence, places(works)...)
 	}
 	if port, _, heard := p.brokerPort(); port != 0 {
-		proxy, docker = 58, 30 // the broker has room at another port
+		proxy, docker, dead = 58, 30, 38 // the broker has room at another port
 		full = min(full, 55)
 		evidence = append(evidence, heard...)
 	}
@@ -263,13 +288,31 @@ func (p *patient) shutAtOnce(evidence []int) {
 	p.found(cause.DockerDefaultConf, docker, evidence, at)
 	p.found(cause.ProxyProtocolMismatch, proxy, evidence, at,
 		means("A balancer in front of the broker accepts the connection; if it sends a PROXY header that the broker does not expect, the broker hangs up.", "服务端前面的负载均衡接受了连接；如果它发送了服务端不认识的 PROXY 头，服务端会立即挂断。"))
-	p.found(cause.BrokerNotRunning, 38, evidence, means("If a balancer or a proxy stands in front, it may be the broker behind it that is not there.", "如果前面有负载均衡或代理，可能是它后面的服务端没有运行。"))
+	p.found(cause.BrokerNotRunning, dead, evidence, at, means("If a balancer or a proxy stands in front, it is probably the broker behind it that is not there.", "如果前面有负载均衡或代理，很可能是它后面的服务端没有运行。"),
+		step(cause.Text{EN: "On the server, to tell these apart", ZH: "在服务器上区分这几种情况"}, cause.Text{
+			EN: fmt.Sprintf("sudo ss -ltnp 'sport = :%d'\n# nginx, haproxy, stunnel …: a proxy; is the broker behind it running, and does it expect the PROXY header that the proxy sends?\n# docker-proxy: does the broker in the container listen on 0.0.0.0?\n# the broker itself: are all connections taken (max_connections)?", p.target.Port),
+			ZH: fmt.Sprintf("sudo ss -ltnp 'sport = :%d'\n# nginx、haproxy、stunnel 等：是代理；后面的服务端在运行吗？它接受代理发送的 PROXY 头吗？\n# docker-proxy：容器里的服务端监听 0.0.0.0 吗？\n# 服务端本身：连接数是否已满（max_connections）？", p.target.Port)}))
 	p.found(cause.FDLimit, 35, evidence)
 	p.found(cause.RateLimitOrBan, 33, evidence, means("If it works from another address, this one is banned.", "如果换一个地址就能连，说明当前地址被封禁。"))
 }
 
+// resetsOf counts the openings of some kinds that were met with a reset.
+func (p *patient) resetsOf(said ...string) (n int) {
+	return len(where(p.openings, func(o Opening) bool {
+		return o.Port == p.target.Port && o.Heard == HearReset && slices.Contains(said, o.Said)
+	}))
+}
+
 // unclear: the connection is closed upon what was said, and nothing else is known.
 func (p *patient) unclear(failed []int) {
+	if r := p.port(); len(r.resets) >= 4 && r.closed == len(r.resets)-p.resetsOf(SayProxyV1, SayProxyV2, SayPieces) {
+		evidence := slices.Concat(failed, r.resets)
+		p.found(cause.CarrierOrCorpBlocksPort, 56, evidence, means("Port %d opens and keeps silent, and whatever is said there is met with a reset at once, as filters on the way do it.", "端口 %d 能连上且没有动静，但无论发送什么都立即被重置，途中的过滤设备就是这样做的。", p.target.Port),
+			step(cause.Text{EN: "To find out", ZH: "确认方法"}, cause.Text{EN: "Try from another network, such as mobile data: if it works there, it is the filter of this one.", ZH: "换一个网络（例如移动数据）再试：如果正常，就是当前网络的过滤设备。"}))
+		p.found(cause.ProxyProtocolMismatch, 54, evidence)
+		p.found(cause.PortTaken, 50, evidence)
+		return
+	}
 	what := means("The port takes the connection and closes it when MQTT begins.", "端口接受了连接，但一开始 MQTT 通信就断开。")
 	if p.own() && p.client != nil && p.client.Docker {
 		p.found(cause.DockerDefaultConf, 50, failed, what)

@@ -35,10 +35,22 @@ func (p *patient) upgrade() bool {
 			p.found(cause.H2ALPN, 88, append(at, http2...))
 			break
 		}
-		if !p.mismatch(at) {
+		if !p.mismatch(at) && !p.hungUpOnRequest(u) {
 			p.unanswered(at)
 		}
 	}
+	return true
+}
+
+// hungUpOnRequest: a web server is there, which answers to nonsense and hangs up on the request: it does not serve this name.
+func (p *patient) hungUpOnRequest(u seen[Upgrade]) bool {
+	web := where(p.openings, func(o Opening) bool { return o.Port == p.target.Port && o.Heard == HearHTTP })
+	if len(web) == 0 || u.fact.Result != WasClosed && u.fact.Result != WasReset {
+		return false
+	}
+	evidence := append(places(web), u.at)
+	p.found(cause.WSPath, 68, evidence, means("A web server is at port %d, and hangs up on a request for %s at %s: it does not serve this name or path. Use the name that the broker's site has.", "端口 %[1]d 上有网页服务器，但对 %[3]s 的 %[2]s 请求直接挂断：它不为该名称或路径提供服务。请使用站点配置的域名。", p.target.Port, u.fact.Path, p.target.Host))
+	p.found(cause.RateLimitOrBan, 54, evidence)
 	return true
 }
 
@@ -87,12 +99,7 @@ func (p *patient) status(u seen[Upgrade]) {
 	notPath := not(cause.WSPath, "none of the usual paths (/mqtt, /, /ws) is a WebSocket", "常见路径（/mqtt、/、/ws）都不是 WebSocket")
 	switch {
 	case f.Status == 502 || f.Status == 503 || f.Status == 504:
-		p.found(cause.BrokerNotRunning, 78, at, means("A reverse proxy answers (status %d): it does not reach the broker behind it.", "反向代理返回状态码 %d：它连不上后面的服务端。", f.Status), notPath)
-		p.found(cause.SELinuxDenied, 40, at)
-		p.found(cause.ProxyNoUpgrade, 35, at)
-		if f.Status == 503 {
-			p.found(cause.OverloadOrStorm, 38, at)
-		}
+		p.badGateway(u, notPath)
 	case f.Status >= 300 && f.Status < 400 && strings.HasPrefix(f.Location, "https://") && p.target.Scheme == "ws":
 		p.found(cause.PlainToTLSPort, 85, at, p.instead("wss"), means("The server sends plain connections to https: use wss://.", "服务端把明文连接重定向到 https：请使用 wss://。"))
 		p.found(cause.CaptivePortalOrAPIsolation, 35, at)
@@ -100,8 +107,7 @@ func (p *patient) status(u seen[Upgrade]) {
 		p.found(cause.CaptivePortalOrAPIsolation, 62, at, means("The answer leads elsewhere (%s), as the login page of a Wi-Fi does.", "应答把你引向别处（%s），Wi-Fi 的认证页面就是这样。", f.Location))
 		p.found(cause.WSPath, 50, at)
 	case f.Status == 403:
-		p.found(cause.WSOrigin, 62, at, notPath)
-		p.found(cause.RateLimitOrBan, 40, at)
+		p.forbidden(u, notPath)
 		p.found(cause.ICPSNIBlock, 35, at)
 	case f.Status == 404 || f.Status == 405:
 		p.found(cause.WSPath, 82, at, means("There is a web server, and none of the usual paths (/mqtt, /, /ws) is a WebSocket.", "这是一个网页服务器，常见路径（/mqtt、/、/ws）都不是 WebSocket。"))
@@ -117,6 +123,44 @@ func (p *patient) status(u seen[Upgrade]) {
 		p.found(cause.ProxyNoUpgrade, 55, at, notPath)
 		p.found(cause.WSPath, 50, at)
 	}
+}
+
+// ownUpgrade are reverse proxies that pass Upgrade on by themselves, as they call themselves in the header Server.
+var ownUpgrade = []string{"caddy", "traefik", "envoy", "haproxy"}
+
+// badGateway: a reverse proxy does not get an answer from the broker. mosquitto hangs up on a request that is not for a WebSocket, so that a
+// proxy that does not pass Upgrade on says the same as one without a broker behind it.
+func (p *patient) badGateway(u seen[Upgrade], notPath detail) {
+	at, f := []int{u.at}, u.fact
+	passes := slices.ContainsFunc(ownUpgrade, func(name string) bool { return strings.Contains(strings.ToLower(f.Server), name) }) || f.Status != 502
+	running, upgrade := 64, 60
+	if passes {
+		running, upgrade = 80, 35
+	}
+	tell := step(cause.Text{EN: "On the server, to tell the two apart (the port is the one in the proxy's configuration)", ZH: "在服务器上区分这两种情况（端口以代理配置中的为准）"}, cause.Text{
+		EN: "curl -i http://127.0.0.1:9001/\n# could not connect: the broker does not run, or listens elsewhere\n# empty reply: the broker is there, and the proxy does not pass Upgrade on",
+		ZH: "curl -i http://127.0.0.1:9001/\n# 无法连接：服务端没有运行，或监听在别处\n# 空应答：服务端在运行，是代理没有转发 Upgrade",
+	})
+	p.found(cause.BrokerNotRunning, running, at, means("A reverse proxy answers (status %d): it does not reach the broker behind it, or the broker hangs up on it.", "反向代理返回状态码 %d：它连不上后面的服务端，或者被服务端挂断。", f.Status), notPath, tell)
+	p.found(cause.ProxyNoUpgrade, upgrade, at, means("mosquitto hangs up on a request from which the proxy has taken the Upgrade header, which looks the same from here.", "如果代理没有转发 Upgrade 头，mosquitto 会直接挂断，从这里看结果相同。"), tell)
+	p.found(cause.SELinuxDenied, 40, at)
+	if f.Status == 503 {
+		p.found(cause.OverloadOrStorm, 38, at)
+	}
+}
+
+// forbidden: status 403. What was asked with an origin and without one tells whether that is the reason.
+func (p *patient) forbidden(u seen[Upgrade], notPath detail) {
+	at := []int{u.at}
+	origin, banned := 62, 52
+	tried := where(p.upgrades, func(o Upgrade) bool { return (o.Variant == WithOrigin || o.Variant == NoOrigin) && o.Status == 403 })
+	if len(tried) > 0 && u.fact.Origin == "" { // no page's origin was claimed, and the server's own one does not help
+		origin, banned = 54, 66
+	}
+	at = append(at, places(tried)...)
+	p.found(cause.WSOrigin, origin, at, notPath)
+	p.found(cause.RateLimitOrBan, banned, at, means("The server forbids the request (status 403): its list of allowed and denied addresses does not let this one in. If it works from another network, that is it.", "服务器禁止该请求（状态码 403）：其允许/拒绝地址列表没有放行当前地址。换个网络能连上即可确认。"))
+	p.found(cause.ICPSNIBlock, 35, at)
 }
 
 // lateAlert: with TLS 1.3 a client learns after the handshake that its certificate, or the lack of one, is not accepted.
@@ -146,7 +190,7 @@ func (p *patient) connect() bool {
 	}
 	accepted := where(own, func(c Connect) bool { return c.Result == Accepted })
 	if len(accepted) > 0 {
-		p.partly(own, accepted)
+		p.partly(where(p.connects, func(c Connect) bool { return !c.Trial }), accepted)
 		return false
 	}
 	if len(own) == 0 {
@@ -158,6 +202,9 @@ func (p *patient) connect() bool {
 
 // partly: accepted in one way and not in another.
 func (p *patient) partly(own, accepted []seen[Connect]) {
+	if p.counted(own, accepted[0]) {
+		return
+	}
 	for _, c := range own {
 		usual := c.fact.Version == "3.1.1" || c.fact.Version == "5.0"
 		if c.fact.Result == Accepted || !usual || c.fact.ID == GivenID {
@@ -184,6 +231,28 @@ func (p *patient) partly(own, accepted []seen[Connect]) {
 			p.found(cause.AuthBackendDown, 45, []int{c.at})
 		}
 	}
+}
+
+// counted: the way that was accepted has failed when it was tried once more, so that it is not the version, or none of it at all, that is not liked.
+func (p *patient) counted(own []seen[Connect], works seen[Connect]) bool {
+	cut := func(c Connect) bool {
+		return c.Result == Failed || c.Result == WasClosed || c.Result == WasReset || c.Result == TimedOut
+	}
+	once, again := where(own, cut), where(p.connects, func(c Connect) bool { return c.Trial && c.Version == works.fact.Version && cut(c) })
+	if len(again) == 0 || len(once) == 0 {
+		return false
+	}
+	evidence := append(places(once), append(places(again), works.at)...)
+	fit := 84
+	if rested := where(p.connects, func(c Connect) bool { return c.Rested && c.Result == Accepted }); len(rested) > 0 {
+		fit, evidence = 88, append(evidence, places(rested)...)
+	}
+	p.found(cause.RateLimitOrBan, fit, evidence,
+		means("One login was accepted, and the next ones are cut off, even in the very same way: somebody counts connections by time, or takes only so many.", "前一次登录成功，紧接着的都被切断，即使方式完全相同：有设备在按时间限制连接次数，或连接数有上限。"),
+		not(cause.ProtocolVersion, "the version that was accepted is cut off as well", "先前被接受的版本再试也被切断"))
+	p.found(cause.MaxConnections, 58, evidence)
+	p.found(cause.LossyNetwork, 50, evidence)
+	return true
 }
 
 // oneOfSeveral: of logins one after the other, one came to nothing for a reason that is not its own.
@@ -268,6 +337,9 @@ func (p *patient) mute(c seen[Connect], evidence []int) {
 
 // hungUp: the connection ends upon CONNECT.
 func (p *patient) hungUp(own []seen[Connect], evidence []int) {
+	if p.overWebSocket(own, evidence) {
+		return
+	}
 	trials := where(p.connects, func(c Connect) bool { return c.Trial && c.Result == Accepted })
 	if len(trials) > 0 && trials[0].fact.Rested {
 		p.found(cause.RateLimitOrBan, 86, append(evidence, places(trials)...),
@@ -284,6 +356,27 @@ func (p *patient) hungUp(own []seen[Connect], evidence []int) {
 		return
 	}
 	p.unanswered(evidence)
+}
+
+// overWebSocket: the WebSocket was opened, and then MQTT came to nothing.
+func (p *patient) overWebSocket(own []seen[Connect], evidence []int) bool {
+	if !p.webSocket() || len(p.again(Plainly)) == 0 {
+		return false
+	}
+	for _, o := range p.openings {
+		if o.fact.Port == p.target.Port && o.fact.Heard == HearHTTP && slices.Contains([]int{403, 429, 503}, o.fact.Status) {
+			p.found(cause.RateLimitOrBan, 86, append(evidence, o.at), means("One request was answered with a WebSocket, and the next ones with status %d: somebody counts this address's requests.", "第一个请求得到了 WebSocket，接下来的请求却返回状态码 %d：有设备在限制本地址的请求次数。", o.fact.Status))
+			return true
+		}
+	}
+	if len(where(own, func(c Connect) bool { return c.Result == NotMQTT })) == len(own) {
+		p.end = cause.FirstBytes
+		path := p.again(Plainly)[0].fact.Path
+		p.found(cause.WSPath, 66, evidence, means("At the path %s there is a WebSocket, and what answers there is not MQTT: it belongs to another service. Ask for the broker's path.", "路径 %s 上有 WebSocket，但应答的不是 MQTT：它属于别的服务。请确认 MQTT 使用的路径。", path))
+		p.found(cause.PortTaken, 60, evidence)
+		return true
+	}
+	return false
 }
 
 // code: CONNECT is refused with a code.

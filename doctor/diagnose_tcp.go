@@ -211,6 +211,10 @@ func (p *patient) tcp() bool {
 	case NetUnreachable:
 		p.netUnreachable(first)
 	default:
+		if first.fact.Rejected != nil { // the system has an error of its own for some of these messages
+			p.rejected(first, append(p.answers(), first.at))
+			break
+		}
 		p.found(cause.CarrierOrCorpBlocksPort, 60, []int{first.at},
 			means("The connection to port %d was cut off before it was open: something on the way does not let it through.", "到端口 %d 的连接在建立之前就被切断：途中有设备不放行。", first.fact.Port))
 	}
@@ -232,7 +236,7 @@ func isIPv6(address string) bool { return strings.Contains(address, ":") }
 // someAddresses: some addresses of a name work and others do not, which is a matter of luck for clients.
 func (p *patient) someAddresses(asked, open []seen[Dial]) {
 	for _, d := range asked {
-		if d.fact.Result == Open || d.fact.Result == NetUnreachable {
+		if d.fact.Result == Open || d.fact.Result == NetUnreachable || isIPv6(d.fact.Address) && p.client != nil && !p.client.IPv6 {
 			p.Settle(d.at) // a machine without IPv6 loses nothing by an address of IPv6
 			continue
 		}
@@ -243,7 +247,13 @@ func (p *patient) someAddresses(asked, open []seen[Dial]) {
 					"%s 的 IPv6 地址上端口 %d 连不上，IPv4 地址则可以。先试 IPv6 且不再重试的客户端会失败。", p.target.Host, d.fact.Port))
 			continue
 		}
-		p.found(cause.DNSMissingOrStale, 75, []int{d.at, open[0].at}, set("address", d.fact.Address),
+		stale := 75
+		if !isIPv6(d.fact.Address) && isIPv6(works) { // two addresses of one machine, as a rule
+			stale = 60
+			p.found(cause.HostFirewallDrop, 66, []int{d.at, open[0].at}, set("address", d.fact.Address),
+				means("%s does not answer at port %d and %s does: if both are the same machine's, a firewall or a security group keeps IPv4 away, or the broker does not listen there.", "%s 的端口 %d 没有应答，%s 则正常：如果两者是同一台机器，则是防火墙或安全组没有放行 IPv4，或服务端没有监听 IPv4。", d.fact.Address, d.fact.Port, works))
+		}
+		p.found(cause.DNSMissingOrStale, stale, []int{d.at, open[0].at}, set("address", d.fact.Address),
 			means("%s has several addresses. %s does not answer at port %d, %s does: clients fail from time to time. The first is probably an old one.",
 				"%s 有多个地址：%s 的端口 %d 没有应答，%s 则正常，因此客户端时好时坏。前者可能是旧地址。", p.target.Host, d.fact.Address, d.fact.Port, works))
 	}
@@ -386,7 +396,15 @@ func (p *patient) howToStart() detail {
 // rejected: a filter has said no by ICMP.
 func (p *patient) rejected(first seen[Dial], evidence []int) {
 	r := first.fact.Rejected
+	if p.ownWord(r) && !p.own() {
+		p.found(cause.CarrierOrCorpBlocksPort, 92, evidence,
+			means("This very machine (%s) rejects the connection before a packet leaves it: its own firewall or security software does not let it out.", "是本机（%s）自己在数据包发出之前就拒绝了连接：本机的防火墙或安全软件不允许。", r.From),
+			step(cause.Text{EN: "Here, on this machine", ZH: "就在本机上"}, same("sudo iptables -S OUTPUT; sudo ip6tables -S OUTPUT; sudo nft list ruleset | grep -A20 'hook output'")),
+			not(cause.HostFirewallReject, "the answer does not come from the server", "回应不是来自服务器"))
+		return
+	}
 	if r.From == first.fact.Address || p.own() {
+		p.found(cause.RateLimitOrBan, 54, evidence, means("If it works from another address, this one is banned (fail2ban bans in this way).", "如果换一个地址就能连，说明当前地址被封禁（fail2ban 就是这样封禁的）。"))
 		p.found(cause.HostFirewallReject, 96, evidence,
 			means("%s itself answers at once: %s. Only a firewall does that.", "%s 立即回应：%s。只有防火墙才会这样。", r.From, r.Name),
 			not(cause.BrokerNotRunning, "a port without a listener answers with RST and not with ICMP", "没有监听的端口以 RST 应答，而不是 ICMP"),
@@ -396,6 +414,11 @@ func (p *patient) rejected(first seen[Dial], evidence []int) {
 	p.found(cause.CarrierOrCorpBlocksPort, 75, evidence, means("%s, a router or a firewall on the way and not the server, answers at once: %s.", "途中的路由器或防火墙 %s（不是服务器本身）立即回应：%s。", r.From, r.Name),
 		not(cause.HostFirewallReject, "the answer does not come from the server", "回应不是来自服务器"))
 	p.found(cause.HostFirewallReject, 40, evidence)
+}
+
+// ownWord tells whether a message came from this very machine.
+func (p *patient) ownWord(r *Rejection) bool {
+	return r != nil && slices.ContainsFunc(of[Route](p.Facts), func(s seen[Route]) bool { return s.fact.Source == r.From })
 }
 
 // answers are the facts that show that the machine is there: pings and other ports that were answered in whatever way.
@@ -497,11 +520,20 @@ func (p *patient) quick() Milliseconds {
 func (p *patient) hostUnreachable(first seen[Dial]) {
 	evidence := append(p.answers(), first.at)
 	r := first.fact.Rejected
-	if r != nil && r.Prohibited {
+	there := len(p.answers()) > 0
+	searched := r == nil || r.Name == codeHostUnreachable || r.Name == codeAddressUnreachable // what is said when a machine was looked for, in vain
+	if p.ownWord(r) && searched && !p.near() && first.fact.Ms >= p.quick() && !there {
+		p.found(cause.ClientOffline, 86, append(evidence, places(of[Route](p.Facts))...),
+			means("This machine finds nobody to pass packets for %s on to: the router of its own network (the default gateway) does not answer.", "本机找不到可以转发到 %s 的设备：本网络的路由器（默认网关）没有应答。", first.fact.Address),
+			step(cause.Text{EN: "Here, on this machine", ZH: "就在本机上"}, cause.Text{EN: "ip route    # the address after \"default via\"\nip neigh    # FAILED or INCOMPLETE beside it: wrong address, wrong network, or the router is off", ZH: "ip route    # \"default via\" 后面的地址\nip neigh    # 该地址显示 FAILED 或 INCOMPLETE：地址填错、连错网络或路由器已关闭"}),
+			not(cause.HostDown, "packets do not even leave this network", "数据包没有离开本地网络"))
+		p.found(cause.HostDown, 45, evidence)
+		return
+	}
+	if r != nil && r.Prohibited && !(searched && there && first.fact.Ms >= p.quick()) {
 		p.rejected(first, evidence)
 		return
 	}
-	there := len(p.answers()) > 0
 	if r != nil && r.Code == TimeExceeded {
 		p.found(cause.HostDown, 60, evidence, means("The packets are passed on in a circle (%s says so): a router on the way has a wrong route, or the address is given to nobody.", "数据包在途中循环转发（%s 报告）：途中路由器的路由有误，或该地址没有分配给任何人。", r.From))
 		p.found(cause.NoPublicIP, 56, evidence)
@@ -510,7 +542,7 @@ func (p *patient) hostUnreachable(first seen[Dial]) {
 		}
 		return
 	}
-	if there && first.fact.Ms >= p.quick() && (r == nil || !r.Prohibited) {
+	if there && first.fact.Ms >= p.quick() && searched {
 		p.found(cause.HostDown, 82, evidence,
 			means("%s itself answers, and only after %v that the machine behind it cannot be reached: a router forwards the port to a machine that is not there.", "%s 本身有应答，但过了 %v 才报告后面的机器不可达：路由器把端口转发给了一台不在线的机器。", first.fact.Address, first.fact.Ms),
 			not(cause.HostFirewallReject, "a firewall rejects at once, and does not look for a machine for seconds", "防火墙会立即拒绝，不会花几秒去寻找机器"))

@@ -37,6 +37,9 @@ func (p *patient) tls() bool {
 		return true
 	}
 	failed := []int{h.at}
+	if p.filtered(h) {
+		return true
+	}
 	if p.mismatch(failed) {
 		return true
 	}
@@ -259,6 +262,25 @@ func (p *patient) nameless(name string) detail {
 	return func(f *Finding) {
 		means("The address %s was given, and so the hello carries no server name: the server does not know which of its sites is meant. Use the name that its certificate is for.", "填写的是地址 %s，因此握手中没有服务器名称，服务器不知道要哪个站点。请改用证书上的域名。", p.target.Host)(f)
 	}
+}
+
+// filtered: TLS in pieces passes, and otherwise does not: who looks into packets on the way does not want it.
+func (p *patient) filtered(h seen[Handshake]) bool {
+	pieces := p.port().tlsPieces
+	if len(pieces) == 0 {
+		return false
+	}
+	p.end = cause.TCP
+	at := append(pieces, h.at)
+	if name := p.variant(NoName); len(name) > 0 && h.fact.Name != "" {
+		p.found(cause.ICPSNIBlock, 94, append(at, name...),
+			means("The handshake passes without the server name %s, or in small pieces, and does not otherwise: something on the way reads the name and does not let it through.", "不带服务器名称 %s 或拆成小块发送时握手能成功，否则不行：途中有设备在检查域名并拦截。", h.fact.Name))
+		return true
+	}
+	p.found(cause.CarrierOrCorpBlocksPort, 94, at,
+		means("The same handshake succeeds when it is sent a few bytes at a time: a filter on the way looks for TLS and does not let it through.", "同样的握手拆成几个字节的小块发送就能成功：途中有过滤设备识别并拦截 TLS。"),
+		not(cause.TLSHandshakeFailed, "the server takes the same handshake", "服务端接受同样的握手"))
+	return true
 }
 
 // tlsSilence: the hello is not answered.

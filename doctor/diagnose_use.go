@@ -158,6 +158,10 @@ func (p *patient) size(b seen[Publish], largest int) {
 	case f.Result == Lost:
 		p.found(cause.PacketTooLarge, 90, append(at, places(p.ends)...), limit, not(cause.ACLSilent, "small messages on the same topic pass", "同一主题上的小消息能通过"))
 		p.found(cause.PayloadTooLarge, 55, append(at, places(p.ends)...), limit)
+	case f.Sent > 0 && f.Acknowledged < f.Sent && f.Result == TimedOut && p.smallFailed(f.Size):
+		p.found(cause.LossyNetwork, 68, at, means("%s come back, %s do not within %v, neither in large packets nor in small ones: the line is too slow for it, or throws away what comes too fast.", "%s 能收到，%s 在 %v 内收不到，大包小包都一样：线路太慢，或者限速设备丢弃了过快的数据。", sizeText(largest), sizeText(f.Size), f.Ms),
+			not(cause.MTUBlackhole, "small packets fare no better", "改用小包也没有用"))
+		p.found(cause.PayloadTooLarge, 52, at)
 	case f.Sent > 0 && f.Acknowledged < f.Sent && f.Result == TimedOut:
 		p.found(cause.MTUBlackhole, 70, at, means("%d of %d bytes have not arrived.", "%d / %d 字节没有到达。", f.Sent-f.Acknowledged, f.Sent))
 		p.found(cause.LossyNetwork, 45, at)
@@ -167,6 +171,12 @@ func (p *patient) size(b seen[Publish], largest int) {
 	default:
 		p.found(cause.PayloadTooLarge, 85, at, limit, means("%s pass; %s are taken and thrown away without a word.", "%s 能通过；%s 被接收后又悄悄丢弃。", sizeText(largest), sizeText(f.Size)))
 	}
+}
+
+// smallFailed tells whether a message of a size did not come back in small packets either.
+func (p *patient) smallFailed(size int) bool {
+	small := where(p.publishes, func(b Publish) bool { return b.Small && b.Size == size })
+	return len(small) > 0 && small[0].fact.Result != Returned
 }
 
 // lossy tells whether the round trips show that packets are lost.
@@ -264,6 +274,7 @@ func (p *patient) silentUse() bool {
 
 // stay: how good is the connection, and does it last?
 func (p *patient) stay() (ends bool) {
+	p.lateOpenings()
 	for _, r := range p.trips {
 		p.roundTrips(r)
 	}
@@ -287,6 +298,25 @@ func (p *patient) stay() (ends bool) {
 	}
 	return ends
 }
+
+// resend is when a system sends its first packet again that was not answered, in milliseconds (RFC 6298, 2.1).
+const resend = 1000
+
+// lateOpenings: several connections opened only when their first packet was sent again, and open ones lose nothing: somebody lets in so many new ones in a
+// time.
+func (p *patient) lateOpenings() {
+	late := where(p.connects, func(c Connect) bool { return c.ConnectMs >= resend-firstTick })
+	quick := where(p.connects, func(c Connect) bool { return c.Result == Accepted && c.ConnectMs < resend/5 })
+	if len(late) < 2 || len(quick) == 0 || p.lossy() {
+		return
+	}
+	p.found(cause.RateLimitOrBan, 70, places(late),
+		means("%d connections opened only when their first packet was sent again after a second, and open ones lose nothing: somebody lets in only so many new connections in a time.", "有 %d 次连接要等一秒后重发第一个数据包才建立，而已建立的连接没有丢包：有设备在限制单位时间内的新连接数。", len(late)))
+	p.found(cause.LossyNetwork, 52, places(late))
+}
+
+// firstTick is how much earlier than that a busy system's clock may be.
+const firstTick = 50
 
 // distance: where no round trips were measured, opening connections tells how long one takes.
 func (p *patient) distance() {
@@ -324,6 +354,10 @@ func (p *patient) roundTrips(r seen[RoundTrips]) {
 		d.RuledOut = append(d.RuledOut, RuledOut{cause.FarAway, Say("the quickest answer comes after %v", "最快的一次应答只用了 %v", f.Min)})
 	}
 	switch {
+	case f.Lossy() && f.far() && f.Losses() < 2:
+		p.found(cause.FarAway, 86, at, set("seconds", fmt.Sprintf("%.2f", float64(f.Median)/1000)),
+			means("Even the quickest round trip takes %v, and they vary (jitter %v).", "最快的一次往返也要 %v，而且时快时慢（抖动 %v）。", f.Min, f.Jitter))
+		p.found(cause.LossyNetwork, 66, at)
 	case f.Lossy():
 		fit := 90
 		if f.Losses() < 2 {

@@ -45,6 +45,12 @@ type Rejection struct {
 	Prohibited bool `json:"prohibited"`
 }
 
+// The names of the messages that a router sends when it has looked for a machine in its network and not found it.
+const (
+	codeHostUnreachable    = "host unreachable"
+	codeAddressUnreachable = "address unreachable"
+)
+
 // TimeExceeded is the Code of a Rejection that is no refusal: the packet had been passed on too often (RFC 792).
 const TimeExceeded = -11
 
@@ -180,7 +186,8 @@ const (
 	SayMQTT       = "mqtt"        // a CONNECT
 	SayTLS        = "tls"         // a ClientHello
 	SayHTTP       = "http"        // a request for WebSocket
-	SayPieces     = "mqtt-pieces" // a CONNECT, three bytes at a time
+	SayPieces     = "mqtt-pieces" // a CONNECT, in pieces of a few bytes
+	SayTLSPieces  = "tls-pieces"  // a ClientHello, in pieces of a few bytes
 	SayProxyV1    = "proxy-v1"    // a PROXY header of version 1, then what the URL promises
 	SayProxyV2    = "proxy-v2"    // of version 2
 	SayTLSThen    = "tls+"        // prefix: the same inside of TLS, as in "tls+mqtt"
@@ -199,14 +206,16 @@ const (
 
 // Opening is a new connection on which something is said first, to learn what the port speaks.
 type Opening struct {
-	Address string       `json:"address"`
-	Port    int          `json:"port"`
-	Said    string       `json:"said"`
-	Heard   string       `json:"heard"`
-	Bytes   string       `json:"bytes,omitempty"`  // the first bytes that came, as a Go string literal; at most 64
-	Status  int          `json:"status,omitempty"` // of an HTTP response; the return code of a CONNACK
-	Where   string       `json:"where,omitempty"`  // the Location of an HTTP response
-	Name    string       `json:"name,omitempty"`   // the protocol by name, where the bytes tell
+	Address string `json:"address"`
+	Port    int    `json:"port"`
+	Said    string `json:"said"`
+	Heard   string `json:"heard"`
+	Bytes   string `json:"bytes,omitempty"`  // the first bytes that came, as a Go string literal; at most 64
+	Status  int    `json:"status,omitempty"` // of an HTTP response; the return code of a CONNACK
+	Where   string `json:"where,omitempty"`  // the Location of an HTTP response
+	Name    string `json:"name,omitempty"`   // the protocol by name, where the bytes tell
+	// Unheard: the other end's system has not even acknowledged what was said, where the own system tells.
+	Unheard bool         `json:"unheard,omitempty"`
 	Ms      Milliseconds `json:"ms"`
 }
 
@@ -223,7 +232,8 @@ var saidTexts = map[string]cause.Text{
 	SayProxyV2:              {EN: "with a PROXY header (version 2)", ZH: "先发 PROXY 头（版本 2）"},
 	SayTLSThen + SayMQTT:    {EN: "MQTT CONNECT inside TLS", ZH: "在 TLS 里发 MQTT CONNECT"},
 	SayTLSThen + SayHTTP:    {EN: "WebSocket (HTTP) inside TLS", ZH: "在 TLS 里发 WebSocket（HTTP）请求"},
-	SayPieces:               {EN: "MQTT CONNECT in pieces of three bytes", ZH: "把 MQTT CONNECT 拆成三字节的小块发送"},
+	SayPieces:               {EN: "MQTT CONNECT in pieces of a few bytes", ZH: "把 MQTT CONNECT 拆成几个字节的小块发送"},
+	SayTLSPieces:            {EN: "TLS in pieces of a few bytes", ZH: "把 TLS 握手拆成几个字节的小块发送"},
 	SayTLSThen + SayTLS:     {EN: "TLS once more inside TLS", ZH: "在 TLS 里再发 TLS 握手"},
 	SayTLSThen + SayNothing: {EN: "nothing said inside TLS", ZH: "TLS 握手后什么都不发"},
 }

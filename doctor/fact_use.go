@@ -254,8 +254,13 @@ const firstResend = 900
 
 // Lossy tells whether the network loses packets or lets them wait.
 func (r RoundTrips) Lossy() bool {
-	return r.Losses() >= manyLosses || r.Losses() >= 2 && r.Late > 0 || r.jittery()
+	felt := r.Segments == 0 || r.Late > 0 || r.OutOfOrder > 0 || r.Losses()*tooMany > r.Segments
+	return r.Losses() >= manyLosses && felt || r.Losses() >= 2 && r.Late > 0 || r.jittery()
 }
+
+// tooMany is the share of segments from which on losses count that no answer was late for: one in so many. A system sends again too early where it is busy
+// itself, and once where a router has told it of a smaller packet size.
+const tooMany = 16
 
 // manyLosses are too many for chance on a connection of some hundred packets; fewer count when they have delayed answers.
 const manyLosses = 3

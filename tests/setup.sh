@@ -21,6 +21,8 @@ need ip iproute2           # the sentinel's partitions, the doctor's laboratory
 need nft nftables          # the laboratory's faults; what the doctor says of a firewall is compared with the kernel
 need iptables-save iptables
 need nginx nginx-light # what stands in front of brokers, for the laboratory
+[ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || missing+=(libnginx-mod-stream)
+need caddy caddy
 need haproxy haproxy
 need stunnel4 stunnel4
 need dnsmasq dnsmasq-base

@@ -204,12 +204,36 @@ func (p *prober) connect(ctx context.Context) bool {
 		return false
 	}
 	p.works = accepted[0]
+	p.unsteady(ctx, results)
 	for _, a := range accepted { // a random identifier throws nobody out, and version 5 says most
 		if a.kind == doctor.RandomID && (p.works.kind != doctor.RandomID || a.version == packet.V5) {
 			p.works = a
 		}
 	}
 	return true
+}
+
+// unsteady tries once more in the way that was accepted, when another one came to nothing: is it the version that is not liked, or does somebody count
+// connections?
+func (p *prober) unsteady(ctx context.Context, results []doctor.Connect) {
+	cut := slices.ContainsFunc(results, func(f doctor.Connect) bool {
+		return slices.Contains([]string{doctor.WasClosed, doctor.WasReset, doctor.Failed, doctor.TimedOut}, f.Result)
+	})
+	if !cut || ctx.Err() != nil {
+		return
+	}
+	again := p.works
+	again.trial = true
+	if again.kind == doctor.RandomID {
+		again.id = randomID()
+	}
+	if p.attempt(ctx, again).Result == doctor.Accepted || ctx.Err() != nil {
+		return
+	}
+	p.doing("waiting five seconds before another try", "等待五秒后重试")
+	sleep(ctx, longPause)
+	again.rested = true
+	p.attempt(ctx, again)
 }
 
 // slowTrip is a round trip from which on logins are tried at the same time.

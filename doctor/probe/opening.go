@@ -33,9 +33,9 @@ const (
 )
 
 // opening makes a new connection and says something on it. It never sends the user's password: the port may be anyone's.
-func (p *prober) opening(ctx context.Context, a netip.Addr, port int, said string) doctor.Opening {
+func (p *prober) opening(ctx context.Context, a netip.Addr, port int, said string) (f doctor.Opening) {
 	limit := min(answerLimit, p.Limit)
-	f := doctor.Opening{Address: a.String(), Port: port, Said: said, Heard: doctor.HearRefused}
+	f = doctor.Opening{Address: a.String(), Port: port, Said: said, Heard: doctor.HearRefused}
 	start := time.Now()
 	conn, dialled := p.dial(ctx, a, port, doctor.Again, limit)
 	if conn == nil {
@@ -45,8 +45,9 @@ func (p *prober) opening(ctx context.Context, a netip.Addr, port int, said strin
 		f.Ms = dialled.Ms
 		return f
 	}
-	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	raw := conn
+	defer raw.Close()
+	stop := context.AfterFunc(ctx, func() { raw.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	conn.SetDeadline(time.Now().Add(limit))
 
@@ -54,7 +55,16 @@ func (p *prober) opening(ctx context.Context, a netip.Addr, port int, said strin
 		o.Address, o.Port, o.Said, o.Ms = f.Address, f.Port, f.Said, since(start)
 		return o
 	}
+	defer func() {
+		if f.Heard == doctor.HearSilence {
+			s, ok := socketState(raw)
+			f.Unheard = ok && s.sent > 0 && s.acknowledged <= 1
+		}
+	}()
 	say, inside := strings.CutPrefix(said, doctor.SayTLSThen)
+	if say == doctor.SayTLSPieces {
+		conn, say = &inPieces{conn}, doctor.SayTLS
+	}
 	if inside || say == doctor.SayTLS {
 		secure := tls.Client(conn, p.anyTLS())
 		if err := secure.HandshakeContext(ctx); err != nil {
@@ -73,7 +83,7 @@ func (p *prober) opening(ctx context.Context, a netip.Addr, port int, said strin
 		}
 	}
 	if say == doctor.SayPieces {
-		if err := pieces(ctx, conn, hello()); err != nil {
+		if _, err := (&inPieces{conn}).Write(hello()); err != nil {
 			return heard(ending(err))
 		}
 		return heard(answer(conn))
@@ -88,15 +98,30 @@ func (p *prober) opening(ctx context.Context, a netip.Addr, port int, said strin
 	return heard(answer(conn))
 }
 
-// pieces writes a packet three bytes at a time, each in a segment of its own: who looks for a word in single segments does not find it.
-func pieces(ctx context.Context, conn net.Conn, packet []byte) error {
-	for part := range slices.Chunk(packet, 3) {
-		if _, err := conn.Write(part); err != nil {
-			return err
+// inPieces is a connection that writes in segments of a few bytes each, and the first ones one at a time: who looks for a word in single segments does not
+// find it.
+type inPieces struct{ net.Conn }
+
+// How a packet is taken to pieces. The first bytes are those in which protocols say who they are; names are longer than the pieces after them.
+const (
+	singly   = 10
+	piece    = 6
+	pieceGap = 8 * time.Millisecond
+)
+
+func (c *inPieces) Write(b []byte) (n int, err error) {
+	for n < len(b) {
+		size := 1
+		if n >= singly {
+			size = min(piece, len(b)-n)
 		}
-		sleep(ctx, 15*time.Millisecond)
+		if _, err := c.Conn.Write(b[n : n+size]); err != nil {
+			return n, err
+		}
+		n += size
+		time.Sleep(pieceGap)
 	}
-	return nil
+	return n, nil
 }
 
 // answer reads what a server says first.
@@ -258,6 +283,12 @@ func (p *prober) listen(ctx context.Context) (secure bool) {
 	first := p.openings(ctx, said...)
 	for _, f := range first {
 		p.add(f)
+	}
+	if p.secure() && first[2].Heard != doctor.HearTLS && first[2].Heard != doctor.HearAlert && first[1].Heard != doctor.HearMQTT && first[3].Heard != doctor.HearWebSocket {
+		if f := p.openings(ctx, doctor.SayTLSPieces)[0]; f.Heard == doctor.HearTLS {
+			p.add(f)
+			return true
+		}
 	}
 	if first[2].Heard == doctor.HearTLS {
 		for _, f := range p.openings(ctx, doctor.SayTLSThen+doctor.SayMQTT, doctor.SayTLSThen+doctor.SayHTTP, doctor.SayTLSThen+doctor.SayNothing, doctor.SayTLSThen+doctor.SayTLS) {

@@ -64,9 +64,10 @@ type prober struct {
 	target    doctor.Target // with scheme and port
 	facts     []doctor.Fact
 	addresses []netip.Addr
-	own       bool       // one of them belongs to this machine
-	settled   bool       // scheme and port are
-	address   netip.Addr // the one that answers
+	own       bool         // one of them belongs to this machine
+	settled   bool         // scheme and port are
+	address   netip.Addr   // the one that answers
+	others    []netip.Addr // further ones that are open
 
 	alpn []string // application protocols to offer in TLS
 
@@ -126,6 +127,7 @@ func (p *prober) stages(ctx context.Context) {
 			break
 		}
 	}
+	p.elsewhere(whole)
 	cut := whole.Err() != nil
 	p.over = nil
 	if ctx.Err() != nil {

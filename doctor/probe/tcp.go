@@ -66,7 +66,9 @@ func (p *prober) tcp(ctx context.Context) bool {
 			wait.Go(func() {
 				conn, f := p.dial(ctx, a, port, doctor.Asked, p.Limit)
 				if f.Result == doctor.HostUnreachable { // a router that had to look for the machine may know it now
+					before := f.Ms
 					conn, f = p.dial(ctx, a, port, doctor.Asked, p.Limit)
+					f.Ms = max(f.Ms, before)
 				}
 				if conn != nil {
 					conn.Close()
@@ -95,6 +97,7 @@ func (p *prober) tcp(ctx context.Context) bool {
 	if open >= 0 {
 		p.address = p.addresses[open]
 		p.target.Port = asked[open].Port
+		p.others = p.openAddresses(asked)
 		p.slow(time.Duration(float64(asked[open].Ms) * float64(time.Millisecond)))
 		return true
 	}

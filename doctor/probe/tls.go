@@ -78,7 +78,14 @@ func (p *prober) tls(ctx context.Context) bool {
 	if f.Result == doctor.Alerted && f.Wanted {
 		return false // it is about the client's certificate
 	}
-	if !p.listen(ctx) || f.Result == doctor.TimedOut {
+	secure := p.listen(ctx)
+	if n := len(p.facts); n > 0 { // a filter: does it look for the name, or for TLS as such?
+		if o, is := p.facts[n-1].(doctor.Opening); is && o.Said == doctor.SayTLSPieces {
+			p.add(p.handshake(ctx, doctor.NoName))
+			return false
+		}
+	}
+	if !secure || f.Result == doctor.TimedOut {
 		return false // other ways of TLS are not the question, or each of them would wait as long
 	}
 	variants := []string{doctor.OldTLS, doctor.AllCiphers, doctor.NoName, doctor.OtherName}

@@ -3,11 +3,9 @@
 package lab
 
 import (
-	"bytes"
 	"crypto/sha1"
 	"encoding/base64"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -279,12 +277,6 @@ func ways() []fault {
 			w.listen(routerSide, ":8080", says("HTTP/1.1 302 Found\r\nLocation: http://192.168.7.1/login\r\nContent-Length: 0\r\n\r\n"))
 			return plain(w)
 		}},
-		{name: "a filter that looks for MQTT", want: cause.CarrierOrCorpBlocksPort, make: func(w *world) []string {
-			w.mosquitto(open)
-			w.nft(routerSide, "table ip lab {\n chain p {\n  type nat hook prerouting priority dstnat;\n  iifname lan tcp dport 1883 redirect to :1884\n }\n}\n")
-			w.listen(routerSide, ":1884", w.cutsOffWord(server4+":1883", "MQTT"))
-			return []string{url4("mqtt", 1883)}
-		}},
 		{name: "iptables, the old one: the port is dropped", want: cause.HostFirewallDrop, make: tables("iptables-legacy", "-A INPUT -p tcp --dport 1883 -j DROP")},
 		{name: "iptables: the port is dropped", want: cause.HostFirewallDrop, make: tables("iptables", "-A INPUT -p tcp --dport 1883 -j DROP")},
 		{name: "iptables: the answers are dropped", want: cause.HostFirewallDrop, make: tables("iptables", "-A OUTPUT -p tcp --sport 1883 -j DROP")},
@@ -313,22 +305,5 @@ func (w *world) hosts(lines string) {
 	w.t.Helper()
 	if err := os.WriteFile(filepath.Join("/etc/netns", w.ns(clientSide), "hosts"), []byte("127.0.0.1 localhost\n"+lines+"\n"), 0o644); err != nil {
 		w.t.Fatal(err)
-	}
-}
-
-// cutsOffWord is a filter on the way that resets connections in whose packets a word stands.
-func (w *world) cutsOffWord(to, word string) func(net.Conn) {
-	return func(c net.Conn) {
-		back, err := w.dial(routerSide, to)
-		if err != nil {
-			return
-		}
-		between(c, back, nil, func(b []byte) bool {
-			if bytes.Contains(b, []byte(word)) {
-				_ = c.(*net.TCPConn).SetLinger(0)
-				return false
-			}
-			return true
-		})
 	}
 }

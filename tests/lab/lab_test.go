@@ -52,7 +52,7 @@ const limit = 4 * time.Minute
 func TestMain(m *testing.M) {
 	flag.Parse()
 	os.Exit(func() int {
-		for _, program := range []string{"ip", "nft", "iptables", "iptables-legacy", "mosquitto", "mosquitto_passwd", "redis-server", "nginx", "haproxy", "stunnel4", "dnsmasq"} {
+		for _, program := range []string{"ip", "nft", "iptables", "iptables-legacy", "mosquitto", "mosquitto_passwd", "redis-server", "nginx", "caddy", "haproxy", "stunnel4", "dnsmasq"} {
 			if _, err := exec.LookPath(program); err != nil {
 				fmt.Fprintf(os.Stderr, "the laboratory needs %s, which .ci/run installs: %v\n", program, err)
 				return 1
@@ -87,8 +87,10 @@ func TestMain(m *testing.M) {
 type fault struct {
 	name string
 	want cause.ID // empty: nothing is wrong
-	on   string   // the machine of the doctor; empty for the client
-	link *link    // nil: a cable
+	// twin is a cause that looks the same from where the doctor stands: either may come first, and both have to be likely.
+	twin cause.ID
+	on   string // the machine of the doctor; empty for the client
+	link *link  // nil: a cable
 	// make brings it about and gives the doctor's arguments.
 	make func(*world) (args []string)
 }
@@ -97,12 +99,33 @@ type fault struct {
 type outcome struct {
 	*fault
 	first   cause.ID
+	fits    map[cause.ID]int // of all that are named
 	end     string
 	seconds float64
 	details string
 }
 
-func (o *outcome) right() bool { return o.first == o.want }
+// right: the first is the cause; of two that look the same, either, and the other one is said to be likely as well.
+func (o *outcome) right() bool {
+	if o.twin == "" {
+		return o.first == o.want
+	}
+	return (o.first == o.want || o.first == o.twin) && o.fits[o.want] >= likely && o.fits[o.twin] >= likely
+}
+
+// How sure the doctor has to be of a cause for calling it likely, and certain.
+const likely, certain = 50, 90
+
+// certainAndWrong are the causes that are called certain although they are none of this fault's: what no doctor should ever say.
+func (o *outcome) certainAndWrong() (all []cause.ID) {
+	for id, fit := range o.fits {
+		c, _ := cause.Lookup(id)
+		if fit >= certain && c.Severity == cause.Error && id != o.want && id != o.twin {
+			all = append(all, id)
+		}
+	}
+	return all
+}
 
 // report is what is of interest in the doctor's JSON.
 type report struct {
@@ -118,7 +141,7 @@ type report struct {
 }
 
 func TestLab(t *testing.T) {
-	all := slices.Concat(healthy(), front(), ways(), nameFaults(), tcpFaults(), byteFaults(), tlsFaults(), upgradeFaults(), connectFaults(), useFaults(), stayFaults())
+	all := slices.Concat(healthy(), front(), proxies(), filters(), ways(), nameFaults(), tcpFaults(), byteFaults(), tlsFaults(), upgradeFaults(), connectFaults(), useFaults(), stayFaults())
 	wanted := regexp.MustCompile(*only)
 	all = slices.DeleteFunc(all, func(f fault) bool { return !wanted.MatchString(f.name) })
 	outcomes := make([]*outcome, len(all))
@@ -155,6 +178,9 @@ func TestLab(t *testing.T) {
 		case skipped[i]: // and has said why
 		case o == nil:
 			t.Errorf("%s: it could not be made", all[i].name)
+		case len(o.certainAndWrong()) > 0:
+			t.Errorf("%s: the doctor is certain of %v, want %s:\n%s", o.name, o.certainAndWrong(), shown(o.want), o.details)
+			faults++
 		case o.want == "" && !o.right():
 			t.Errorf("%s: nothing is wrong, and the doctor names %s:\n%s", o.name, o.first, o.details)
 		case o.want != "":
@@ -228,6 +254,10 @@ func examine(t *testing.T, f *fault) *outcome {
 		fmt.Fprintf(&b, "  %4d %s\n", f.Fit, f.Cause)
 	}
 	o.details, o.end = b.String(), r.End
+	o.fits = make(map[cause.ID]int)
+	for _, f := range r.Findings {
+		o.fits[f.Cause] = max(o.fits[f.Cause], f.Fit)
+	}
 	if len(r.Findings) > 0 {
 		o.first = r.Findings[0].Cause
 	}

@@ -28,10 +28,18 @@ import (
 // "broken." begins names that the server fails at, and "mute." those that it says nothing about.
 func (w *world) names(known map[string][]string) {
 	w.t.Helper()
-	w.resolver("nameserver " + gateway4 + "\n")
+	w.namesAt(gateway4, known)
+}
+
+// names6 is names for a client that has IPv6 alone.
+func (w *world) names6(known map[string][]string) { w.t.Helper(); w.namesAt(gateway6, known) }
+
+func (w *world) namesAt(server string, known map[string][]string) {
+	w.t.Helper()
+	w.resolver("nameserver " + server + "\n")
 	var conn net.PacketConn
 	w.inside(routerSide, func() (err error) {
-		conn, err = net.ListenPacket("udp", gateway4+":53")
+		conn, err = net.ListenPacket("udp", net.JoinHostPort(server, "53"))
 		return err
 	})
 	ended := make(chan struct{})

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -219,6 +220,7 @@ func (w *world) start(machine string, ports []int, args ...string) *program {
 		w.t.Fatal(err)
 	}
 	cmd.Stdout, cmd.Stderr = file, file
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // nginx and HAProxy have workers, which outlive who is killed alone
 	if err := cmd.Start(); err != nil {
 		w.t.Fatal(err)
 	}
@@ -227,7 +229,7 @@ func (w *world) start(machine string, ports []int, args ...string) *program {
 	ended := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(ended) }()
 	w.t.Cleanup(func() {
-		_ = cmd.Process.Kill()
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		<-ended
 		if w.t.Failed() {
 			w.t.Logf("%s:\n%s", strings.Join(args, " "), log())

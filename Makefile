@@ -15,7 +15,7 @@ RACE_OUTSIDE = ./conformance ./tests/reload ./tests/crash ./tests/attack ./tests
 # What measures memory, allocations or time, and what looks at other programs, is run without it.
 PLAIN = ./broker ./packet ./topic ./sentinel/simulation ./tests/attack ./tests/interop ./tests/lab ./tests/page ./tests/vantage
 
-.PHONY: run build release page nopage setup test race check lint tools simulate lab crash bench bench-storage bench-sentinel clean
+.PHONY: run build release page nopage setup test race check lint tools simulate lab crash crash-redis bench bench-storage bench-sentinel clean
 
 run: build
 	bin/picket serve -v
@@ -82,6 +82,10 @@ simulate:
 KILLS = 1000
 crash:
 	go test -count=1 -timeout 0 ./tests/crash -run TestKills -v -kills $(KILLS) -progress
+
+# The same with the store in a Redis of a master, two replicas and three sentinels, all of which are killed or stopped, too: make crash-redis KILLS=1000
+crash-redis:
+	go test -count=1 -timeout 0 ./tests/crash -run TestKillsOnRedis -v -redis-kills $(KILLS) -progress
 
 # The doctor among real faults, in network namespaces (root; iproute2 and nftables): some two minutes. It prints what it names for each of them, and
 # writes the table of docs/doctor.md with LAB=-update.

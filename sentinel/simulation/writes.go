@@ -16,12 +16,12 @@ func (s *server) has(x write) bool { return s.hist.holds(s.offset, x) }
 
 // holds reports whether data that have come as far as offset in a history hold a write.
 func (h *history) holds(offset int64, x write) bool {
-	upTo, any := h.reach(offset, x.hist)
-	return any && x.upTo <= upTo
+	upTo, came := h.reach(offset, x.hist)
+	return came && x.upTo <= upTo
 }
 
 // reach is how much of a history data hold that have come as far as offset in h, and whether they have come out of it at all.
-func (h *history) reach(offset int64, of *history) (upTo int64, any bool) {
+func (h *history) reach(offset int64, of *history) (upTo int64, came bool) {
 	for ; h != nil; h = h.parent {
 		if h == of {
 			return offset, true

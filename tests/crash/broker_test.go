@@ -9,7 +9,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"picket/internal/testbed"
 )
@@ -19,6 +21,7 @@ type program struct {
 	name    string
 	command []string // the configuration file is appended
 	config  string   // lines of its own
+	again   string   // what a start that failed has said if it is to be tried again, as what starts services does; empty: none
 }
 
 // picket is the one of this tree, unless -binary names another.
@@ -73,6 +76,11 @@ func (b *broker) start() (err error) {
 // ready waits until connections are accepted.
 func (b *broker) ready() error {
 	err := b.Listening(b.addr)
+	for end := time.Now().Add(testbed.Patience); err != nil && b.again != "" && b.Ended() && strings.Contains(b.Said(), b.again) && time.Now().Before(end); {
+		if err = b.start(); err == nil {
+			err = b.Listening(b.addr)
+		}
+	}
 	if err != nil {
 		_ = b.Kill() // what it had to say is in err
 	}

@@ -31,6 +31,7 @@
 //	go test ./tests/crash -run TestKills -v                a hundred kills, as in make test
 //	make crash KILLS=10000                                 any number
 //	go test ./tests/crash -run TestKills -v -seed 42       one world again: the same clients, topics and kinds of ends
+//	make crash-redis KILLS=1000                            the store in Redis, whose servers are killed and stopped, too
 //	go test ./tests/crash -run TestPeer -v -peer mosquitto lost and doubled messages of Debian's mosquitto
 //	go test ./tests/crash -run TestBacklog -v -queued 1000000  memory, disk and restart with a million queued messages
 //	go test ./tests/crash -run '^$' -bench Syncs -benchtime 1x  how many messages share one fsync

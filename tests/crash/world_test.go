@@ -37,6 +37,9 @@ type world struct {
 	watched atomic.Int32
 	counter atomic.Int64 // packets of the kind watched until the broker is killed
 
+	mortal       sync.Mutex    // held while it changes whether the broker may be killed at any moment
+	struck       func()        // kills it; nil: it may not be killed now
+	elsewhere    func() int    // how much else has been killed; nil: nothing
 	stall        time.Duration // how long nothing has to happen until what is missing counts as lost
 	kills, terms int
 }
@@ -103,6 +106,26 @@ func (w *world) happened(kind packet.Type) {
 	if packet.Type(w.watched.Load()) == kind && w.counter.Add(-1) == 0 {
 		w.broker.Signal(syscall.SIGKILL)
 	}
+}
+
+// may says whether the broker may be killed at any moment.
+func (w *world) may(die bool) {
+	w.mortal.Lock()
+	defer w.mortal.Unlock()
+	if w.struck = nil; die {
+		w.struck = func() { w.broker.Signal(syscall.SIGKILL) }
+	}
+}
+
+// strike kills the broker, if it may be killed now.
+func (w *world) strike() bool {
+	w.mortal.Lock()
+	defer w.mortal.Unlock()
+	if w.struck == nil {
+		return false
+	}
+	w.struck()
+	return true
 }
 
 // life is the time from a start of the broker to its end.
@@ -182,12 +205,13 @@ func (w *world) end(number int) end {
 // run lives on until there were so many kills, or something is wrong and strict. after is called after each life.
 func (w *world) run(kills int, strict bool, after func()) {
 	const untilRest = 8 // lives
-	for n := 1; w.kills < kills; n++ {
+	enough := func() bool { return w.kills >= kills || w.elsewhere != nil && w.kills+w.elsewhere() >= kills }
+	for n := 1; !enough(); n++ {
 		if !w.live(w.end(n)) || strict && len(w.ledger.faults()) > 0 {
 			return
 		}
-		if n%untilRest == 0 || w.kills == kills {
-			if !w.rest(w.kills == kills) || strict && len(w.ledger.faults()) > 0 {
+		if last := enough(); n%untilRest == 0 || last {
+			if !w.rest(last) || strict && len(w.ledger.faults()) > 0 {
 				return
 			}
 		}
@@ -220,6 +244,7 @@ func (w *world) live(e end) bool {
 	}
 	w.counter.Store(int64(e.count))
 	w.watched.Store(int32(e.kind))
+	w.may(e.signal == syscall.SIGKILL)
 	var clients sync.WaitGroup
 	for _, p := range w.publishers {
 		clients.Go(func() { p.live(l) })
@@ -235,6 +260,7 @@ func (w *world) live(e end) bool {
 	case <-time.After(e.after):
 	}
 	w.watched.Store(0)
+	w.may(false)
 	return w.finish(l, e.signal == syscall.SIGTERM, &clients)
 }
 

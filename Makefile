@@ -13,7 +13,7 @@ OUTSIDE = /conformance|/tests/
 RACE_OUTSIDE = ./conformance ./tests/reload ./tests/crash ./tests/attack ./tests/sentinel
 
 # What measures memory, allocations or time, and what looks at other programs, is run without it.
-PLAIN = ./broker ./packet ./topic ./sentinel/simulation ./tests/attack ./tests/interop ./tests/lab ./tests/page ./tests/vantage
+PLAIN = ./broker ./packet ./topic ./sentinel/simulation ./tests/attack ./tests/deploy ./tests/interop ./tests/lab ./tests/page ./tests/vantage
 
 .PHONY: run build release page nopage setup test race check lint tools simulate lab crash crash-redis bench bench-storage bench-sentinel clean
 

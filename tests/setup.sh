@@ -22,7 +22,8 @@ need nft nftables          # the laboratory's faults; what the doctor says of a 
 need iptables-save iptables
 need nginx nginx-light # what stands in front of brokers, for the laboratory
 [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || missing+=(libnginx-mod-stream)
-need caddy caddy
+need caddy caddy # of the examples in deploy
+need python3 python3
 need haproxy haproxy
 need stunnel4 stunnel4
 need dnsmasq dnsmasq-base

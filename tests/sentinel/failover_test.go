@@ -197,7 +197,10 @@ func TestSimulatedFailures(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			g := newGroup(t, options{servers: 2, timeout: 2000})
-			crash := g.sentinels[2]
+			crash, others := g.sentinels[2], g.sentinels[:2]
+			for _, s := range others { // they leave a promotion that they have not heard of alone for four times as long
+				s.ok("SENTINEL", "DEBUG", "publish-period", "20000")
+			}
 			crash.ok("SENTINEL", "SIMULATE-FAILURE", what)
 			_, _ = crash.try("SENTINEL", "FAILOVER", "mymaster") // it may end before it has answered
 			if st := crash.exitStatus(); st != 99 {
@@ -206,6 +209,9 @@ func TestSimulatedFailures(t *testing.T) {
 			crash.start()
 			if what == "crash-after-promotion" && g.agreed() != g.servers[1] {
 				t.Error("the promotion before the crash was forgotten")
+			}
+			for _, s := range others {
+				s.ok("SENTINEL", "DEBUG", "publish-period", "500")
 			}
 			g.discovered()
 		})

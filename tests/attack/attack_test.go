@@ -42,6 +42,15 @@ const (
 	worstLimit  = 5 * time.Second
 )
 
+// less is how much there is of an attack: all of it, or an eighth where the race detector watches, which makes everything many times slower and
+// needs less to find a race.
+func less(n int) int {
+	if testbed.Race {
+		return n / 8
+	}
+	return n
+}
+
 // TestUnderAttack attacks one fresh broker after the other.
 func TestUnderAttack(t *testing.T) {
 	var table strings.Builder

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -106,8 +107,12 @@ func newBench(t testing.TB, change func(*Config)) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.Close(); log.Close() })
+	b.passwords.delay = noDelay
 	return &bench{b: b, w: b.NewWorker(), l: &Listener{MaxConnections: -1, MaxQoS: 2, MaxTopicAlias: 10}}
 }
+
+// noDelay is for tests that try wrong passwords for another reason than their delays: see [passwordQueue].
+func noDelay(float64) time.Duration { return 0 }
 
 // client is one connected client.
 func (x *bench) client(t testing.TB, id string, v packet.Version) (*sink, listener.Client) {

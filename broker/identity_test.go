@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -58,7 +59,8 @@ func TestAnEmptyUserNameIsNone(t *testing.T) {
 		for _, v := range []packet.Version{packet.V31, packet.V311, packet.V5} {
 			for _, password := range []string{"", "any"} {
 				conn := x.dial(t, transport)
-				if ack := answerTo(t, conn, &packet.Connect{Version: v, CleanStart: true, ClientID: "c", HasUsername: true, HasPassword: true, Password: []byte(password)}); ack.Code != packet.Success {
+				id := fmt.Sprint(transport, v, password)
+				if ack := answerTo(t, conn, &packet.Connect{Version: v, CleanStart: true, ClientID: id, HasUsername: true, HasPassword: true, Password: []byte(password)}); ack.Code != packet.Success {
 					t.Errorf("%s, %s, password %q: %s", transports[transport], v, password, ack.Code)
 				}
 			}
@@ -184,6 +186,7 @@ func TestScramDecidesWhoItIs(t *testing.T) {
 // Proofs that are wrong make the next ones of that user and address wait, and passwords too; who leaves half way is forgotten.
 func TestScramFailuresCount(t *testing.T) {
 	x := newSpeaking(t, scramUsers(t, "ann", "bob"))
+	x.b.passwords.delay = delayAfter
 	here := netip.MustParseAddr("127.0.0.1")
 	delay := func(user string) time.Duration {
 		now := x.b.now()

@@ -94,7 +94,7 @@ func TestWillsAreJudged(t *testing.T) {
 					}
 					before := x.b.Causes()
 					with := func(p *packet.Connect) {
-						p.ClientID, p.Will = "willer", &packet.Will{Topic: c.topic, Payload: []byte("FORGED"), Retain: true}
+						p.ClientID, p.Will = t.Name(), &packet.Will{Topic: c.topic, Payload: []byte("FORGED"), Retain: true}
 					}
 					p := x.connect(t, 0, v, with)
 					switch end {
@@ -105,7 +105,7 @@ func TestWillsAreJudged(t *testing.T) {
 					case "protocol error":
 						p.send(&packet.Connack{})
 					default:
-						with = func(p *packet.Connect) { p.ClientID = "willer" }
+						with = func(p *packet.Connect) { p.ClientID = t.Name() }
 						x.connect(t, 0, v, with).send(&packet.Disconnect{})
 					}
 					if c.cause == "" {
@@ -129,7 +129,7 @@ func TestWillsAreJudged(t *testing.T) {
 	}
 	t.Run("rules of the moment", func(t *testing.T) {
 		p := x.connect(t, 0, packet.V311, func(p *packet.Connect) {
-			p.ClientID, p.Will = "willer", &packet.Will{Topic: "open/will", Payload: []byte("late")}
+			p.ClientID, p.Will = t.Name(), &packet.Will{Topic: "open/will", Payload: []byte("late")}
 		})
 		x.reload(t, "user ann\ntopic read open/#\ntopic write open/marker\n")
 		before := x.b.Causes()[cause.ACLPublishDenied]

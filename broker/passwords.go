@@ -15,6 +15,7 @@ import (
 // one of its checks at the most. An address may have [checksEach] checks under way. What was wrong lately makes the next try of that address and user
 // wait before it may even stand in line (delayAfter); others' tries do not wait for it, as the delay holds no turn.
 type passwordQueue struct {
+	delay    func(failures float64) time.Duration // delayAfter, but for tests; not changed later
 	mu       sync.Mutex
 	free     int // turns that nobody has
 	peers    map[netip.Addr]*passwordPeer
@@ -79,7 +80,7 @@ type passwordCheck struct {
 }
 
 func newPasswordQueue(turns int) *passwordQueue {
-	return &passwordQueue{free: turns, peers: make(map[netip.Addr]*passwordPeer)}
+	return &passwordQueue{delay: delayAfter, free: turns, peers: make(map[netip.Addr]*passwordPeer)}
 }
 
 // begin takes note of a check and says how long it has to wait before it may stand in line. It returns nil if its address has too many under way.
@@ -92,7 +93,7 @@ func (q *passwordQueue) begin(addr netip.Addr, user string, now time.Time) *pass
 	}
 	p.underway++
 	c := &passwordCheck{turn: make(chan struct{}), peer: p, user: user}
-	c.delay = delayAfter(max(p.users[user].now(now), p.all.now(now)/addressShare))
+	c.delay = q.delay(max(p.users[user].now(now), p.all.now(now)/addressShare))
 	return c
 }
 

@@ -123,6 +123,7 @@ func newSpeaking(t *testing.T, changes ...func(*Config)) *speaking {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { x.b.Close(); x.log.Close() })
+	x.b.passwords.delay = noDelay
 	return x
 }
 

@@ -170,13 +170,13 @@ func granted(c *client, kind string) bool {
 	}
 }
 
-// overlappingFilters: one client has 4,096 filters that match one name: each level of it, or a + in its place.
+// overlappingFilters: one client has 32,768 filters that match one name: each level of it, or a + in its place.
 func overlappingFilters(t *testing.T, b *broker) string {
-	const name = "a/b/c/d/e/f/g/h/i/j/k/l"
+	const name = "a/b/c/d/e/f/g/h/i/j/k/l/m/n/o"
 	const messages = 1000
 	c := b.connect(&packet.Connect{Version: packet.V5})
 	sub := &packet.Subscribe{}
-	for bits := range 4096 {
+	for bits := range 1 << 15 {
 		levels := strings.Split(name, "/")
 		for i := range levels {
 			if bits>>i&1 == 1 {

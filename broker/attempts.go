@@ -225,7 +225,7 @@ func (w *worker) tellAttempts(c *connection, recent []attemptRecord, now time.Ti
 	s := c.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.conn != c || c.gone || c.closeAfter || c.out.size > attemptsOutput {
+	if s.conn != c || c.stage() >= closing || c.out.size > attemptsOutput {
 		return
 	}
 	list := []Attempt{}

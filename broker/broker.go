@@ -249,12 +249,12 @@ func (b *Broker) now() time.Time { return time.Now() }
 
 // packetLimit is the size in bytes that a packet of the client may have. Before CONNECT has been accepted nobody needs a large one, but a
 // will payload of 64 KiB with its properties has to fit.
-func (b *Broker) packetLimit(c *connection, start []byte) int {
+func (b *Broker) packetLimit(c *connection, at stage, start []byte) int {
 	limit := packet.MaxRemaining + 5
 	if m := b.settings.Load().MaxPacketSize; m > 0 {
 		limit = int(m)
 	}
-	if c.phase != connected {
+	if at != connected {
 		limit = min(limit, connectLimit(start))
 		if c.turned {
 			limit = min(limit, maxTurnedConnect)

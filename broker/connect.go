@@ -173,7 +173,7 @@ func (c *connection) connect(w *worker, p *packet.Connect) error {
 		return nil
 	}
 	if d := policy.Connect(*login); d.Later != nil {
-		c.checking.Store(true)
+		c.advance(checking)
 		c.elsewhere(w, func() { d = b.get(c, d.Later) }, func(w *worker) { c.decide(w, a, d) })
 	} else {
 		c.decide(w, a, d)
@@ -208,8 +208,8 @@ type attempt struct {
 // elsewhere pauses reading, does what takes time in a goroutine, and then goes on with the connection. It starts only when this batch is over, so
 // that two goroutines never look at the connection at once.
 func (c *connection) elsewhere(w *worker, work func(), then func(w *worker)) {
-	b, before := c.b, c.phase
-	c.phase = authenticating
+	b := c.b
+	c.paused = true
 	c.conn.Pause()
 	w.later = append(w.later, func() {
 		b.wait.Go(func() {
@@ -218,12 +218,12 @@ func (c *connection) elsewhere(w *worker, work func(), then func(w *worker)) {
 			b.do(func(w *worker) {
 				c.hand.Lock()
 				defer c.hand.Unlock()
-				if c.left {
+				if c.stage() == closed {
 					return
 				}
-				c.phase = before
+				c.paused = false
 				then(w)
-				again = c.phase == authenticating
+				again = c.paused
 			})
 			if !again {
 				c.conn.Resume()
@@ -486,12 +486,12 @@ func (c *connection) welcome(w *worker, ack *packet.Connack, message *will, afte
 		return
 	}
 	s.mu.Lock()
-	if s.conn != c || c.closeAfter {
+	if s.conn != c || !c.advance(connected) {
 		s.mu.Unlock()
 		c.end(w)
 		return
 	}
-	c.phase, c.greeted, c.attempt = connected, true, nil
+	c.attempt = nil
 	b.logConnected(c, message)
 	b.debugf("Sending CONNACK to %s (%d, 0)", s.id, bit(ack.SessionPresent))
 	w.append(c, ack)
@@ -537,7 +537,7 @@ func (c *connection) disconnected(w *worker, p *packet.Disconnect) error {
 	b, s := c.b, c.s
 	b.debugf("Received DISCONNECT from %s", c.name())
 	s.mu.Lock()
-	if s.conn == c && c.phase == connected {
+	if s.conn == c && c.stage() == connected {
 		if p.Props.Has(packet.SessionExpiryInterval) {
 			if s.expiry == 0 && p.Props.SessionExpiry != 0 {
 				s.mu.Unlock()

@@ -12,61 +12,66 @@ import (
 	"picket/packet"
 )
 
-// phase is where a network connection stands in its life.
-type phase uint8
+// stage is where a network connection stands in its life. It only moves forward.
+type stage uint32
 
 const (
-	awaitConnect   phase = iota // nothing but CONNECT is allowed
-	authenticating              // CONNECT is being judged elsewhere; reading is paused
-	exchanging                  // enhanced authentication: nothing but AUTH and DISCONNECT is allowed
-	connected
+	opening    stage = iota // nothing but CONNECT is allowed
+	checking                // CONNECT has come, and its password is being checked or waits for that
+	exchanging              // enhanced authentication: nothing but AUTH and DISCONNECT is allowed
+	connected               // CONNACK has been sent: everything else may be
+	closing                 // nothing that arrives is looked at any more, and nothing is added to what is to be sent; when that is written, it is closed
+	closed                  // by either side
 )
 
-// connection is one network connection, from accept to close. Fields without a remark belong to the goroutine that reads for
-// it; the output half is guarded by the mutex of the session that it belongs to.
+// connection is one network connection, from accept to close. Its fields stand by who may touch them.
 type connection struct {
+	// These never change.
 	b     *Broker
 	conn  listener.Conn
-	from  *Listener     // the listener it came in by
-	peers *atomic.Int64 // open connections of that listener
-	// s is the session. A connection starts with a blank one of its own, which CONNECT either fills or exchanges for the one that is
-	// known under the client identifier.
-	s *Session
+	from  *Listener // the listener it came in by
+	local bool      // from this machine
 
-	phase     phase
-	version   packet.Version
-	clean     bool // clean session or clean start asked for
-	bridge    bool
-	local     bool        // from this machine
-	placed    bool        // counted as open; guarded by Broker.room
-	turned    bool        // accepted only to be told that there is no room; guarded by Broker.room
-	watches   bool        // told of failed attempts from its address
-	gone      bool        // guarded by s.mu: closed, by either side
-	stopped   atomic.Bool // nothing that arrives is looked at any more; set by any goroutine
-	quiet     atomic.Bool // the end has been logged already, or was asked for
-	throttled atomic.Bool // held back until the store has room
-	checking  atomic.Bool // CONNECT has come, and its password is being checked or waits for that
-	keepAlive uint16      // seconds; 0: off
-	lastRead  atomic.Uint32
+	// Any goroutine may read these at any time.
+	life      atomic.Uint32 // a stage; see [connection.stage]
+	quiet     atomic.Bool   // the end has been logged already, or was asked for
+	throttled atomic.Bool   // held back until the store has room
+	lastRead  atomic.Uint32 // second of the broker's life
 
-	attempt    *attempt    // the CONNECT that is being judged
-	hand       sync.Mutex  // held by the goroutine that judges it, and by Closed
-	left       bool        // guarded by hand: Closed was called
-	aliases    []string    // topic aliases of the client, by alias-1; grown on use
+	// hand is held by whoever goes on with the connection where its reading was paused, and by Closed, so that only one of them has what belongs to the reader.
+	hand sync.Mutex
+
+	// These belong to the goroutine that reads for the connection, or has its hand. What is told of the client stays as it is from CONNACK on, and may then be read
+	// by whoever has s.mu.
+	paused     bool // what has been read waits for an answer from elsewhere
+	version    packet.Version
+	clean      bool // clean session or clean start asked for
+	bridge     bool
+	watches    bool        // told of failed attempts from its address
+	keepAlive  uint16      // seconds; 0: off
 	lastRepeat uint16      // QoS 2 identifier that was repeated last, for [Compat.OneRepetition]
+	attempt    *attempt    // the CONNECT that is being judged
+	aliases    []string    // topic aliases of the client, by alias-1; grown on use
 	more       *negotiated // what few clients use
+
+	// Guarded by Broker.room.
+	placed bool          // counted as open
+	turned bool          // accepted only to be told that there is no room
+	peers  *atomic.Int64 // open connections of the listener, with placed; nil: not counted there
+
+	// s is the session. A connection starts with a blank one of its own, which CONNECT either fills or exchanges for the one that is known under the client
+	// identifier. It is changed by claim and abandon alone, with Broker.mu and both sessions' mutexes held.
+	s *Session
 
 	// Guarded by s.mu.
 	out        outgoing
 	owed       *[]reply // what waits for the store, in order; nil: nothing
-	greeted    bool     // CONNACK has been sent: everything else may be
 	dirty      bool     // in a worker's list of connections to flush
 	writing    bool     // some goroutine is in conn.Write; others append behind it
 	handedOver bool     // a goroutine is about to write
 	blocked    bool     // the transport took less than it was offered: Writable will come
 	woken      bool     // Writable came while writing
-	closeAfter bool     // close when everything has been written
-	farewell   bool     // what is written last has to arrive: the client is told why it has to go
+	farewell   bool     // with closing: what is written last has to arrive, as the client is told why it has to go
 	dropping   bool     // QoS 0 is being dropped; logged once until it drains
 	held       int      // bytes counted against the broker's output budget
 
@@ -74,6 +79,22 @@ type connection struct {
 	chain      *chain
 	prev, next *connection
 	deadline   uint32 // second of the broker's life in which CONNECT has to have come
+}
+
+func (c *connection) stage() stage { return stage(c.life.Load()) }
+
+// advance moves the connection on to a later stage, and reports false if it stands there already or beyond. The stages from connected on are entered with s.mu held, so
+// that whoever has that sees no more than one of them.
+func (c *connection) advance(to stage) bool {
+	for {
+		was := c.life.Load()
+		if was >= uint32(to) {
+			return false
+		}
+		if c.life.CompareAndSwap(was, uint32(to)) {
+			return true
+		}
+	}
 }
 
 // negotiated holds what MQTT 5 clients may ask for and most do not.
@@ -165,18 +186,19 @@ func (c *connection) Read(lw listener.Worker, in []byte) (n, need int) {
 	c.lastRead.Store(c.b.clock.Load())
 	w.effort = 0
 	for n < len(in) {
-		if c.stopped.Load() {
+		at := c.stage()
+		if at >= closing {
 			return len(in), 0
 		}
 		if w.effort > maxEffort {
 			c.yield(w)
 			return n, 0
 		}
-		if c.phase == authenticating || c.throttled.Load() {
+		if c.paused || c.throttled.Load() {
 			return n, 0
 		}
 		rest := in[n:]
-		if c.phase == awaitConnect && rest[0]>>4 != byte(packet.CONNECT) {
+		if at < exchanging && rest[0]>>4 != byte(packet.CONNECT) {
 			// Whatever it is, it is not worth waiting for its end.
 			c.fail(w, &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.1.0-1", Text: "the first packet is not CONNECT"})
 			return len(in), 0
@@ -190,7 +212,7 @@ func (c *connection) Read(lw listener.Worker, in []byte) (n, need int) {
 			break
 		}
 		total := head + remaining
-		if limit := c.b.packetLimit(c, rest); total > limit {
+		if limit := c.b.packetLimit(c, at, rest); total > limit {
 			c.oversize(w, total, limit)
 			return len(in), 0
 		}
@@ -198,7 +220,7 @@ func (c *connection) Read(lw listener.Worker, in []byte) (n, need int) {
 			need = total
 			break
 		}
-		if rest[0]>>4 == byte(packet.PUBLISH) && c.phase == connected {
+		if rest[0]>>4 == byte(packet.PUBLISH) && at == connected {
 			taken, err := w.publish(c, rest)
 			if err != nil {
 				c.fail(w, err)
@@ -209,7 +231,7 @@ func (c *connection) Read(lw listener.Worker, in []byte) (n, need int) {
 			}
 			continue
 		}
-		if total == 4 && c.phase == connected && acknowledges(rest[0]) {
+		if total == 4 && at == connected && acknowledges(rest[0]) {
 			taken, err := c.acknowledgements(w, rest)
 			if err != nil {
 				c.fail(w, err)
@@ -220,10 +242,10 @@ func (c *connection) Read(lw listener.Worker, in []byte) (n, need int) {
 		}
 		n += total
 		w.count.packetsIn++
-		if c.phase != connected {
+		if at != connected {
 			c.conn.Hold(total) // what the packet says is kept until it has been judged
 		}
-		if err := c.handle(w, rest[0], rest[head:total]); err == errAgain {
+		if err := c.handle(w, at, rest[0], rest[head:total]); err == errAgain {
 			n -= total
 			w.count.packetsIn--
 			break
@@ -237,10 +259,10 @@ func (c *connection) Read(lw listener.Worker, in []byte) (n, need int) {
 }
 
 // handle routes one whole packet that is not a PUBLISH to its place.
-func (c *connection) handle(w *worker, first byte, body []byte) error {
+func (c *connection) handle(w *worker, at stage, first byte, body []byte) error {
 	kind := packet.Type(first >> 4)
 	switch {
-	case c.phase == exchanging && kind != packet.AUTH && kind != packet.DISCONNECT:
+	case at == exchanging && kind != packet.AUTH && kind != packet.DISCONNECT:
 		return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.1.2-30", Text: "only AUTH or DISCONNECT may follow while authentication goes on"}
 	}
 	switch kind {
@@ -263,7 +285,7 @@ func (c *connection) handle(w *worker, first byte, body []byte) error {
 	}
 	p, err := packet.Decode(c.version, first, body)
 	if err != nil {
-		if kind == packet.CONNECT && c.phase == awaitConnect {
+		if kind == packet.CONNECT && at == opening {
 			return c.badConnect(w, err)
 		}
 		if e, ok := err.(*packet.Error); ok && e.Clause == "MQTT-3.14.2-1" {
@@ -273,7 +295,7 @@ func (c *connection) handle(w *worker, first byte, body []byte) error {
 	}
 	switch p := p.(type) {
 	case *packet.Connect:
-		if c.phase != awaitConnect {
+		if at != opening {
 			return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.1.0-2", Text: "a second CONNECT"}
 		}
 		return c.connect(w, p)
@@ -321,7 +343,6 @@ func (c *connection) Writable(lw listener.Worker) {
 func (c *connection) Closed(lw listener.Worker, err error) {
 	c.hand.Lock()
 	defer c.hand.Unlock()
-	c.left = true
 	c.endCheck(notChecked)
 	c.b.departed(lw.(*worker), c, err)
 }
@@ -341,7 +362,7 @@ func (c *connection) fail(w *worker, err error) {
 	}
 	what := "Client " + c.name() + " disconnected due to protocol error"
 	switch {
-	case c.phase == awaitConnect:
+	case c.stage() < exchanging:
 		what = "Client " + c.name() + " from " + c.address() + " closed"
 	case id == cause.PacketTooLarge:
 		what = "Client " + c.name() + " disconnected due to oversize packet"
@@ -375,7 +396,7 @@ func (c *connection) dismissLocked(w *worker, r refusal, line string, args ...an
 }
 
 func (c *connection) partLocked(w *worker, r refusal, why string) {
-	if !c.gone && !c.closeAfter && c.greeted && c.v5() && !r.silent {
+	if c.stage() == connected && c.v5() && !r.silent {
 		d := &packet.Disconnect{Code: r.code, Props: c.properties(r, why)}
 		if len(d.Append(nil, c.version)) > c.maxPacket() {
 			d.Props = nil // MQTT-3.14.2-3
@@ -394,8 +415,9 @@ func (c *connection) end(w *worker) {
 }
 
 func (c *connection) endLocked(w *worker) {
-	c.closeAfter, c.farewell = true, true
-	c.stopped.Store(true)
+	if c.advance(closing) {
+		c.farewell = true
+	}
 	c.quiet.Store(true)
 	w.mark(c)
 }

@@ -67,7 +67,7 @@ func (b *Broker) watch(c *connection) {
 	}
 	b.listMu.Lock()
 	defer b.listMu.Unlock()
-	if !c.stopped.Load() {
+	if c.stage() < closing {
 		b.placeIn(&b.wheel, c, b.clock.Load()+c.patience())
 	}
 }
@@ -141,7 +141,7 @@ func (b *Broker) sweep(now uint32) {
 	}
 	b.listMu.Unlock()
 	for _, c := range late {
-		if c.checking.Load() {
+		if c.stage() == checking {
 			b.report(incident{cause: cause.Overloaded}, "Client connection from %s closed: its password could not be checked within %d s.", c.address(), patience)
 		} else {
 			b.report(incident{cause: cause.ConnectTimeout}, "Client connection from %s closed: no CONNECT within %d s.", c.address(), patience)

@@ -107,7 +107,7 @@ func (w *worker) deliver(to *receiver, i, j int) {
 	qos := w.qosFor(to)
 	retain := to.rap && r.retain
 	c := s.conn
-	if c == nil || c.gone || c.closeAfter || !c.greeted {
+	if c == nil || c.stage() != connected {
 		if w.waitsFor(s, qos) {
 			w.enqueue(to, i, j, qos, retain)
 		}
@@ -159,7 +159,7 @@ func (w *worker) qosFor(to *receiver) byte {
 
 // waitsFor tells whether messages wait for a client that is not connected. The session's mutex is held.
 func (w *worker) waitsFor(s *Session, qos byte) bool {
-	return (qos > 0 || w.b.settings.Load().QueueQoS0) && (s.survives() || s.conn != nil && !s.conn.greeted)
+	return (qos > 0 || w.b.settings.Load().QueueQoS0) && (s.survives() || s.conn != nil && s.conn.stage() < connected)
 }
 
 // emit puts packets i to j of an encoded run into the connection's output, or lends them to be written at once.
@@ -169,7 +169,7 @@ func (w *worker) emit(c *connection, v *variant, i, j int) {
 	w.count.publishOut += uint64(n)
 	w.count.payloadOut += uint64(w.run.bodies(i, j))
 	w.unlend(c)
-	lend := !c.writing && !c.blocked && !c.gone
+	lend := !c.writing && !c.blocked && c.stage() != closed
 	switch {
 	case len(b) >= writeThrough && n == 1:
 		// The payload of a large message is kept once for all receivers that are slow; only what is before it differs.
@@ -177,7 +177,7 @@ func (w *worker) emit(c *connection, v *variant, i, j int) {
 		c.out.add(&w.pool, b[:len(b)-len(body)])
 		if lend && len(body) <= muchOutput {
 			w.lent = append(w.lent, body)
-		} else if !c.gone {
+		} else if c.stage() != closed {
 			c.out.share(w.run.keep(i))
 		}
 	case len(b) >= writeThrough && lend:
@@ -303,7 +303,7 @@ func (w *worker) fits(c *connection, p *packet.Publish) bool {
 // publishTo appends one PUBLISH, with a topic alias where the client takes them. kept tells whether the payload lies in memory that is not written to again: then a large
 // one is not copied.
 func (w *worker) publishTo(c *connection, p *packet.Publish, kept bool) {
-	if c.gone || c.closeAfter {
+	if c.stage() >= closing {
 		return
 	}
 	c.b.logPublish("Sending", c.s.id, p.Dup, p.QoS, p.Retain, p.ID, p.Topic, len(p.Payload))
@@ -331,7 +331,7 @@ func (w *worker) publishTo(c *connection, p *packet.Publish, kept bool) {
 // produced anything. The session's mutex is held.
 func (w *worker) pump(c *connection) bool {
 	s := c.s
-	if c.closeAfter || !c.greeted {
+	if c.stage() != connected {
 		return false
 	}
 	before := c.out.size

@@ -69,7 +69,7 @@ func (b *Broker) Disconnect(clientID string, id cause.ID, text string) bool {
 	b.do(func(w *worker) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if c := s.conn; c != nil && !c.gone && !c.closeAfter {
+		if c := s.conn; c != nil && c.stage() < closing {
 			found = true
 			c.dismissLocked(w, refusal{code: packet.AdministrativeAction, id: id, text: text}, "Client %s been disconnected by administrative action: %s.", s.id, text)
 		}

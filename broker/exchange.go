@@ -17,7 +17,7 @@ func (c *connection) beginExchange(w *worker, a *attempt) error {
 	}
 	m := c.opt()
 	m.exchange, m.authMethod = x, method
-	c.phase = exchanging
+	c.advance(exchanging)
 	return c.exchange(w, a.connect.Props.AuthData)
 }
 
@@ -29,7 +29,7 @@ func (c *connection) auth(w *worker, p *packet.Auth) error {
 		return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-4.12.0-5", Text: "AUTH with another authentication method than CONNECT's"}
 	}
 	switch {
-	case p.Code == packet.Reauthenticate && c.phase == connected && m.exchange == nil:
+	case p.Code == packet.Reauthenticate && c.stage() >= connected && m.exchange == nil:
 		x, ok := c.b.policyOf(c).Begin(m.authMethod)
 		if !ok {
 			return &packet.Error{Code: packet.NotAuthorized, Text: "there are no users to authenticate against any more"}
@@ -76,7 +76,7 @@ type exchangeStep struct {
 // failExchange ends an exchange and says why.
 func (c *connection) failExchange(w *worker, d access.Decision) error {
 	c.more.exchange = nil
-	if c.phase == connected {
+	if c.stage() >= connected {
 		return &violation{packet: &packet.Error{Code: packet.NotAuthorized, Clause: "MQTT-4.12.1-2", Text: "re-authentication failed: " + d.Text}, cause: d.Cause}
 	}
 	c.refuse(w, refusal{code: packet.NotAuthorized, id: d.Cause, text: d.Text})
@@ -113,7 +113,7 @@ func (c *connection) exchanged(w *worker, step exchangeStep) error {
 		return nil
 	}
 	m.exchange = nil
-	if c.phase == connected {
+	if c.stage() >= connected {
 		if user != c.s.rules.Load().Username {
 			return &packet.Error{Code: packet.NotAuthorized, Clause: "MQTT-4.12.1-2", Text: "re-authentication as another user"}
 		}

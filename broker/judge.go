@@ -152,9 +152,7 @@ func (b *Broker) unanswered() access.Decision {
 }
 
 func (c *connection) hasLeft() bool {
-	c.hand.Lock()
-	defer c.hand.Unlock()
-	return c.left
+	return c.stage() == closed
 }
 
 // codeOf is the reason code for what the judge denies.

@@ -204,7 +204,7 @@ func settled(batch *store.Batch) bool { return batch == nil || batch.Settled() }
 // owe sends an answer as soon as what it promises is in the store, and what was owed before has been sent (MQTT-4.6.0-2 to -4). The session's
 // mutex is held.
 func (w *worker) owe(c *connection, a reply) {
-	if c.gone || c.closeAfter {
+	if c.stage() >= closing {
 		return
 	}
 	if c.owed == nil && settled(a.after) && settled(a.also) {

@@ -100,7 +100,7 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 	s := c.s
 	b.mu.Lock()
 	s.mu.Lock()
-	c.gone = true
+	c.advance(closed)
 	c.out, c.owed = outgoing{}, nil
 	c.settle()
 	c.forgetAliases()
@@ -248,7 +248,7 @@ func (b *Broker) takeoverDelay(id string) time.Duration {
 		return 0
 	}
 	s.mu.Lock()
-	taken := s.conn != nil && !s.conn.gone
+	taken := s.conn != nil && s.conn.stage() != closed
 	s.mu.Unlock()
 	if !taken {
 		return 0

@@ -126,7 +126,7 @@ func (b *Broker) sendAway(m *maintenance) {
 		b.do(func(w *worker) {
 			for _, s := range some {
 				s.mu.Lock()
-				if c := s.conn; c != nil && !c.gone && !c.closeAfter && !m.admits(c) {
+				if c := s.conn; c != nil && c.stage() < closing && !m.admits(c) {
 					c.dismissLocked(w, why, "") // how many it was is said below
 					gone++
 				}

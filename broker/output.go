@@ -122,7 +122,7 @@ func (w *worker) mark(c *connection) {
 
 // append encodes a packet for the connection. The session's mutex is held.
 func (w *worker) append(c *connection, p packet.Packet) {
-	if c.gone || c.closeAfter {
+	if c.stage() >= closing {
 		return
 	}
 	w.scratch = p.Append(w.scratch[:0], c.version)
@@ -174,8 +174,8 @@ func (w *worker) write(c *connection) {
 			break
 		}
 	}
-	if c.closeAfter && c.out.size == 0 && !c.writing && !c.gone {
-		c.gone = true
+	if c.stage() == closing && c.out.size == 0 && !c.writing {
+		c.advance(closed)
 		if c.farewell {
 			c.conn.Finish()
 		} else {
@@ -189,7 +189,7 @@ func (w *worker) write(c *connection) {
 // hasOutputLocked tells whether something is to be written to the connection now, and by this worker.
 func (w *worker) hasOutputLocked(c *connection, turn int) bool {
 	s := c.s
-	if c.writing || c.blocked || c.gone {
+	if c.writing || c.blocked || c.stage() == closed {
 		return false
 	}
 	if !w.patient && (c.out.size > muchOutput || turn >= maxTurns && s.conn == c && s.hasMore() || c.out.size == 0 && s.conn == c && s.asksForMany()) {
@@ -240,7 +240,7 @@ func (w *worker) endWriteLocked(c *connection, bufs [][]byte, lent, n int, err e
 	w.count.bytesOut += uint64(n)
 	if err != nil {
 		// The connection is dead; Closed follows from its own goroutine.
-		c.gone = true
+		c.advance(closed)
 		c.out = outgoing{}
 		c.conn.Close()
 		return false
@@ -284,7 +284,7 @@ func (w *worker) keepLent(b []byte) []byte {
 // settle accounts for the bytes that wait for a slow receiver in the budget of all.
 func (c *connection) settle() {
 	now := 0
-	if c.blocked && !c.gone {
+	if c.blocked && c.stage() != closed {
 		now = c.out.size
 	} else if c.dropping {
 		c.dropping = false

@@ -168,7 +168,7 @@ func (w *worker) giveSettled(c *connection) {
 	}
 	owed := *c.owed
 	for len(owed) > 0 && !owed[0].waits(c) {
-		if !c.gone && !c.closeAfter {
+		if c.stage() < closing {
 			w.give(c, &owed[0])
 		}
 		owed[0] = reply{}

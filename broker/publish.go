@@ -181,7 +181,7 @@ func (w *worker) acknowledge(c *connection, a reply) {
 
 // acknowledgeAll sends one kind of acknowledgement for many packets; why is the reason string of a failure. The session's mutex is held.
 func (w *worker) acknowledgeAll(c *connection, kind packet.Type, code packet.Code, why string, ids []uint16) {
-	if c.gone || c.closeAfter {
+	if c.stage() >= closing {
 		return
 	}
 	if code == packet.Success || !c.v5() {

@@ -232,7 +232,7 @@ func (w *worker) gather(c *connection, in []byte, p *packet.Publish) error {
 
 // extend adds the packets from at on that can go with the first, whose name with its length before it is field, and returns where the next one begins.
 func (w *worker) extend(c *connection, in []byte, at int, field []byte, t *settings) int {
-	r, limit := &w.run, c.b.packetLimit(c, nil)
+	r, limit := &w.run, c.b.packetLimit(c, connected, nil)
 	mixed := r.plain && !r.retain && r.prefix == 0 && r.route.name[0] != '$' && c.mayPublish(r.route).Allow // names may differ
 	last := r.route
 	for r.n < maxRun && at+2 < len(in) && in[at] == r.first {

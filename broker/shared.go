@@ -46,7 +46,7 @@ func (w *worker) share(g *topic.Group[*Session], i int) bool {
 func (w *worker) takes(to *receiver, i int, online bool) (id cause.ID, ok bool) {
 	r, s := &w.run, to.s
 	c := s.conn
-	connected := c != nil && !c.gone && !c.closeAfter && c.greeted
+	connected := c != nil && c.stage() == connected
 	if s.over || connected != online {
 		return "", false
 	}

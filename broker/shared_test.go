@@ -318,7 +318,7 @@ func TestRepeatedAsMosquitto(t *testing.T) {
 	if n := bytes.Count(sink.all, []byte{byte(packet.PUBREC) << 4, 2, 0, 1}); n != 8 {
 		t.Errorf("%d PUBREC, want 8", n)
 	}
-	if !c.(*connection).gone {
+	if c.(*connection).stage() != closed {
 		t.Error("the client was not cut off")
 	}
 }

@@ -69,6 +69,7 @@ type Broker struct {
 	fetching  chan struct{}                             // bounds how many answers of others are waited for at once
 	listeners *listener.Set
 	reloading sync.Mutex
+	epoch     atomic.Uint64                 // counts the changes of what CONNECT is judged by; see [connection.outdated]
 	gate      atomic.Pointer[chan struct{}] // not nil while a reload is due or under way: CONNECT waits until it is closed
 	gateMu    sync.Mutex                    // guards changes of gate, and due
 	due       bool                          // a reload has been announced and has not begun
@@ -217,6 +218,7 @@ func (b *Broker) prepare(c Config) (*settings, error) {
 func (b *Broker) install(t *settings) {
 	b.memory.setLimits(t.memory)
 	b.settings.Store(t)
+	b.epoch.Add(1)
 }
 
 // Close ends the broker: what clients have sent until now is handled, a PUBACK among it; then they are told why they have to go where

@@ -298,6 +298,7 @@ func (c *connection) handle(w *worker, at stage, first byte, body []byte) error 
 		if at != opening {
 			return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.1.0-2", Text: "a second CONNECT"}
 		}
+		c.b.stats.connects.Add(1)
 		return c.connect(w, p)
 	case *packet.Ack:
 		w.ids = append(w.ids[:0], p.ID)
@@ -396,7 +397,11 @@ func (c *connection) dismissLocked(w *worker, r refusal, line string, args ...an
 }
 
 func (c *connection) partLocked(w *worker, r refusal, why string) {
-	if c.stage() == connected && c.v5() && !r.silent {
+	switch at := c.stage(); {
+	case at < connected && c.s.id != "":
+		// It has been let into its session, and waits for the store: CONNACK says what has become of that (MQTT-3.2.0-1).
+		w.append(c, c.no(r, why))
+	case at == connected && c.v5() && !r.silent:
 		d := &packet.Disconnect{Code: r.code, Props: c.properties(r, why)}
 		if len(d.Append(nil, c.version)) > c.maxPacket() {
 			d.Props = nil // MQTT-3.14.2-3
@@ -466,4 +471,29 @@ func causeOf(e *packet.Error) cause.ID {
 		return cause.BadCredentials
 	}
 	return cause.ProtocolViolation
+}
+
+// disconnected handles the client's DISCONNECT.
+func (c *connection) disconnected(w *worker, p *packet.Disconnect) error {
+	b, s := c.b, c.s
+	b.debugf("Received DISCONNECT from %s", c.name())
+	s.mu.Lock()
+	if s.conn == c && c.stage() == connected {
+		if p.Props.Has(packet.SessionExpiryInterval) {
+			if s.expiry == 0 && p.Props.SessionExpiry != 0 {
+				s.mu.Unlock()
+				return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.14.2-2", Text: "a Session Expiry Interval in DISCONNECT after none in CONNECT"}
+			}
+			s.expiry = b.settings.Load().longest(p.Props.SessionExpiry)
+		}
+		if p.Code != packet.DisconnectWithWill {
+			s.will = nil // MQTT-3.14.4-3
+		}
+	}
+	s.mu.Unlock()
+	if b.settings.Load().ConnectionMessages {
+		b.log.Printf(logging.Notice, "Client %s disconnected.", c.name())
+	}
+	c.hangUp(w)
+	return nil
 }

@@ -121,8 +121,7 @@ func (c *connection) exchanged(w *worker, step exchangeStep) error {
 		return nil
 	}
 	a := c.attempt
-	if c.outdated(a) {
-		c.refuse(w, refusal{code: packet.ServerUnavailable, id: cause.MaintenanceOrReload, text: "the configuration changed while the client authenticated; it may try again"})
+	if c.startsOver(w, a) {
 		return nil
 	}
 	if a.login.Certified && user != a.login.Username {
@@ -134,8 +133,8 @@ func (c *connection) exchanged(w *worker, step exchangeStep) error {
 		c.refuse(w, *r)
 		return nil
 	}
-	a.client = a.policy.Client(a.login, access.Decision{Allow: true})
-	c.admitted(w, a, props)
+	a.client, a.props = a.policy.Client(a.login, access.Decision{Allow: true}), props
+	c.admitted(w, a)
 	return nil
 }
 

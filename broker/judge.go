@@ -189,3 +189,38 @@ func (w *worker) settleWill(last *will, d access.Decision) {
 	w.b.report(incident{cause: d.Cause}, "Denied will PUBLISH from %s (d0, q%d, r%d, m0, '%s', ... (%d bytes))",
 		m.From, m.QoS, bit(m.Retain), m.Topic, len(m.Payload))
 }
+
+// elsewhere pauses reading, does what takes time in a goroutine, and then goes on with the connection. It starts only when this batch is over, so
+// that two goroutines never look at the connection at once.
+func (c *connection) elsewhere(w *worker, work func(), then func(w *worker)) {
+	b := c.b
+	c.paused = true
+	c.conn.Pause()
+	w.later = append(w.later, func() {
+		b.wait.Go(func() {
+			work()
+			again := false
+			b.do(func(w *worker) {
+				c.hand.Lock()
+				defer c.hand.Unlock()
+				if c.stage() == closed {
+					return
+				}
+				c.paused = false
+				then(w)
+				again = c.paused
+			})
+			if !again {
+				c.conn.Resume()
+			}
+		})
+	})
+}
+
+// waitFor waits until a channel is closed or the broker stops.
+func (b *Broker) waitFor(c <-chan struct{}) {
+	select {
+	case <-c:
+	case <-b.stopping:
+	}
+}

@@ -55,7 +55,9 @@ func (b *Broker) BeginMaintenance(m Maintenance) error {
 		return errors.New("the broker is being stopped")
 	default:
 	}
-	if old := b.maintained.Swap(fresh); old != nil {
+	old := b.maintained.Swap(fresh)
+	b.epoch.Add(1)
+	if old != nil {
 		close(old.over)
 	}
 	b.notice(logging.Warning, cause.Maintenance, "Maintenance has begun: %s.", fresh.reason())

@@ -74,6 +74,7 @@ func (b *Broker) shut(due bool) {
 	if b.gate.Load() == nil {
 		gate := make(chan struct{})
 		b.gate.Store(&gate)
+		b.epoch.Add(1)
 	}
 }
 

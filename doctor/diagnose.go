@@ -17,6 +17,7 @@ func Diagnose(facts []Fact) (findings []Finding, end cause.Stage) {
 	if end = Apply(facts, p, clientRules); end != "" && p.end != "" {
 		end = p.end
 	}
+	p.beside(end)
 	p.form(end)
 	p.overridden(end)
 	ranked := p.Conclude(end)
@@ -24,6 +25,21 @@ func Diagnose(facts []Fact) (findings []Finding, end cause.Stage) {
 		ranked = slices.DeleteFunc(ranked, func(f Finding) bool { return f.Fit < unlikely })
 	}
 	return ranked[:min(len(ranked), maxFindings)], end
+}
+
+// beside: that one of several addresses does not open is a matter of its own, and not what ends the way of those who come by another.
+func (p *patient) beside(end cause.Stage) {
+	if end == "" || end == cause.Name || end == cause.TCP {
+		return
+	}
+	for _, f := range p.Findings() {
+		if (f.Cause == cause.IPv4OnlyListener || f.Cause == cause.DNSMissingOrStale || f.Cause == cause.HostFirewallDrop) && f.Fit >= likely && slices.ContainsFunc(f.Evidence, func(at int) bool {
+			d, is := p.Facts[at].(Dial)
+			return is && d.Purpose == Asked
+		}) {
+			f.Fit = likely
+		}
+	}
 }
 
 // clientRules are those about the client's way, in the order of the way.

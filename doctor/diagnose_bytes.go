@@ -239,6 +239,7 @@ func (p *patient) unanswered(failed []int) {
 		if p.public() {
 			p.found(cause.CDNProxiedDNS, 45, evidence)
 		}
+		p.found(cause.PortTaken, 50, evidence, means("It may also belong to a program that is no broker, and waits for something else.", "该端口也可能属于别的程序，它在等待另一种数据。"))
 		p.found(cause.OverloadOrStorm, 40, evidence)
 		p.found(cause.DockerDefaultConf, 20, evidence)
 	default:

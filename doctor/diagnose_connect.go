@@ -227,6 +227,11 @@ func (p *patient) partly(own, accepted []seen[Connect]) {
 		case c.fact.User == "" && p.internet() && c.fact.Version != "3.1":
 			p.found(cause.OpenToEveryone, 90, []int{c.at}, means("The broker at this public address lets in clients without a user name.", "这个公网地址上的服务端允许匿名客户端登录。"))
 		case c.fact.slow() && c.fact.Ms > 10*c.fact.ConnectMs:
+			if quick := where(p.trips, func(r RoundTrips) bool { return r.Answered == r.Sent && !r.slow() && !r.Lossy() }); len(quick) > 0 {
+				p.found(cause.AuthBackendDown, 72, append(places(quick), c.at), means("The login took %v, and everything after it is quick: what checks the users (a database, a directory, a web service) is slow.", "登录用了 %v，之后的一切都很快：是校验用户的系统（数据库、目录服务、网络服务）慢。", c.fact.Ms))
+				p.found(cause.Overloaded, 40, []int{c.at})
+				continue
+			}
 			p.found(cause.Overloaded, 60, []int{c.at}, means("The login took %v, while the network needs %v there and back: the broker itself is slow.", "登录用了 %v，而网络往返只需 %v：是服务端自己慢。", c.fact.Ms, c.fact.ConnectMs))
 			p.found(cause.AuthBackendDown, 45, []int{c.at})
 		}

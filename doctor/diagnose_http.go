@@ -24,6 +24,8 @@ var pages = []page{
 	{words: []string{"plain http request was sent to https port", "client sent an http request to an https server", "speaking plain http to an ssl-enabled"},
 		cause: cause.PlainToTLSPort, fit: 96, instead: "wss",
 		says: cause.Text{EN: "The server says that the port is one of HTTPS, and was spoken to without TLS.", ZH: "服务器说明这是 HTTPS 端口，而请求没有使用 TLS。"}},
+	{words: []string{"https:// or wss://"}, cause: cause.PlainToTLSPort, fit: 96, instead: "wss",
+		says: cause.Text{EN: "The broker says that the port is one of WebSocket with TLS, and was spoken to without TLS.", ZH: "服务端说明该端口是带 TLS 的 WebSocket，而请求没有使用 TLS。"}},
 	{words: []string{"no required ssl certificate was sent"}, cause: cause.ClientCertRequired, fit: 96,
 		says: cause.Text{EN: "The proxy in front of the broker demands a client certificate, and says that none was sent.", ZH: "服务端前面的代理要求客户端证书，并说明没有收到证书。"}},
 	{words: []string{"the ssl certificate error"}, cause: cause.ClientCertRefused, fit: 94,

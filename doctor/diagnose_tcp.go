@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -12,6 +13,9 @@ import (
 func (p *patient) name() bool {
 	p.slowNames()
 	if p.sinkhole() {
+		return true
+	}
+	if p.nobodys() {
 		return true
 	}
 	if len(p.addresses) > 0 {
@@ -58,6 +62,17 @@ func (p *patient) sinkhole() bool {
 	p.found(cause.DNSMissingOrStale, 92, evidence,
 		means("The answer for %s is %s, which leads nowhere: a name server with a list of unwanted sites (against advertising, for children) answers so, and so does a record that was entered as a stopgap.", "%s 的解析结果是 %s，无法连接：带拦截名单的 DNS（广告过滤、家长控制）会这样回答，临时占位的解析记录也是如此。", p.target.Host, void0))
 	p.found(cause.PhoneVPNOrDNS, 60, evidence, means("If it works on another network, this network's or this device's name server filters the name.", "如果换个网络就正常，说明当前网络或设备的 DNS 拦截了该域名。"))
+	return true
+}
+
+// nobodys: the address is one for many machines at once, at which none can be connected to.
+func (p *patient) nobodys() bool {
+	a, err := netip.ParseAddr(p.target.Host)
+	if err != nil || !a.IsMulticast() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+		return false
+	}
+	p.found(cause.AppFormMistake, 94, []int{p.targetAt}, means("%s is an address for many machines at once (multicast or broadcast). Nobody can be connected to there: enter the address of the broker's machine.", "%s 是组播或广播地址，对应多台机器，无法建立连接：请填写服务端所在机器的地址。", p.target.Host))
+	p.end = cause.Name
 	return true
 }
 
@@ -152,6 +167,9 @@ func (p *patient) families() {
 		fit := 60
 		if p.client != nil && !p.client.IPv6 {
 			fit = 95
+		}
+		if len(where(p.connects, func(c Connect) bool { return c.Result == Accepted })) > 0 {
+			return // a remark, where it works from here
 		}
 		p.found(cause.IPv6OnlyServer, fit, places(p.lookups))
 	}
@@ -360,6 +378,9 @@ func (p *patient) refused(first seen[Dial]) {
 			not(cause.BrokerNotRunning, "it answers on the loopback address", "回环地址上有应答"))
 		return
 	}
+	if p.sentHome(evidence) {
+		return
+	}
 	if p.own() {
 		p.found(cause.BrokerNotRunning, 90, append(evidence, places(inside)...), notDrop, p.howToStart(),
 			means("This is the broker's own machine, and nothing listens on port %d.", "这就是服务端所在的机器，端口 %d 上没有程序监听。", first.fact.Port))
@@ -386,6 +407,19 @@ func (p *patient) refused(first seen[Dial]) {
 	}
 	p.found(cause.DockerPortNotPublished, 28, evidence)
 	p.found(cause.HostFirewallReject, 26, evidence, means("Some firewalls reject with the same answer as a port without a listener.", "有些防火墙的拒绝方式与没有监听的端口完全相同。"))
+}
+
+// sentHome: a name that is no name of this machine leads to its loopback address.
+func (p *patient) sentHome(evidence []int) bool {
+	home := where(p.addresses, func(a Address) bool { return a.Class == Loopback })
+	host := strings.TrimSuffix(strings.ToLower(p.target.Host), ".")
+	if _, err := netip.ParseAddr(host); err == nil || len(home) == 0 || len(home) < len(p.addresses) || !strings.Contains(host, ".") || strings.HasSuffix(host, ".localhost") || strings.HasSuffix(host, ".localdomain") {
+		return false
+	}
+	p.found(cause.DNSMissingOrStale, 92, append(evidence, append(places(home), append(places(p.lookups), places(of[HostsFile](p.Facts))...)...)...),
+		means("%s leads to %s, which is this very machine, and no broker runs here: a name server with a list of unwanted sites answers so, an entry in the hosts file, or a record that was entered by mistake.", "%s 解析到 %s，也就是本机自己，而本机没有运行服务端：带拦截名单的 DNS、hosts 文件中的条目或填错的解析记录都会造成这种情况。", p.target.Host, home[0].fact.Address))
+	p.found(cause.BrokerNotRunning, 55, evidence, means("If this is meant to be the broker's own machine, nothing listens on port %d.", "如果本机就是服务端所在的机器，则端口 %d 上没有程序监听。", p.target.Port))
+	return true
 }
 
 // howToStart names the commands that show whether a broker runs.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"picket/cause"
 )
@@ -18,7 +19,10 @@ func (p *patient) use() (ends bool) {
 		case TimedOut, Lost:
 			ends = true
 			if !p.endedWith(s.at) {
-				p.found(cause.ACLSubscribeDenied, 50, append([]int{s.at}, places(p.ends)...), set("topic", s.fact.Topic), p.ownTopic(s.fact.Own),
+				if p.thrownOut(s) {
+					continue
+				}
+				p.found(cause.ACLSubscribeDenied, 62, append([]int{s.at}, places(p.ends)...), set("topic", s.fact.Topic), p.ownTopic(s.fact.Own),
 					means("The broker does not answer the subscription properly; some end the connection where others refuse.", "服务端没有正常应答订阅；有些服务端不是拒绝，而是直接断开。"))
 			}
 		}
@@ -39,6 +43,18 @@ func (p *patient) use() (ends bool) {
 		ends = true
 	}
 	return ends
+}
+
+// thrownOut: a connection that says nothing after its login ends as well, so that it is not what was said.
+func (p *patient) thrownOut(s seen[Subscribe]) bool {
+	ends := where(p.ends, func(e Ended) bool { return e.During == "login" })
+	if len(ends) == 0 {
+		return false
+	}
+	p.found(cause.ConnectionLost, 82, append(places(p.ends), s.at),
+		means("The login is accepted, and then the connection is ended although nothing was said on it: the broker, or a proxy in front of it, throws clients out.", "登录被接受，随后连接却在没有发送任何数据的情况下被断开：是服务端或其前面的代理把客户端踢下线。"),
+		not(cause.ACLSubscribeDenied, "it ends without a subscription, too", "不订阅也会断开"))
+	return true
 }
 
 // plainSize is the largest payload, in bytes, of the messages that test publishing as such.
@@ -79,6 +95,9 @@ func (p *patient) small(b seen[Publish], subscribed bool) bool {
 		id := map[int]cause.ID{0x90: cause.TopicInvalid, 0x95: cause.PayloadTooLarge, 0x97: cause.ServerFull, 0x99: cause.PayloadFormatInvalid}[f.Code]
 		if id == "" {
 			id = cause.ACLPublishDenied
+		}
+		if strings.HasPrefix(f.Topic, "$SYS") {
+			id = cause.SysReadOnly
 		}
 		p.found(id, 94, at, set("topic", f.Topic), p.ownTopic(f.Own))
 		return true
@@ -156,7 +175,7 @@ func (p *patient) size(b seen[Publish], largest int) {
 		}
 		p.found(cause.PacketTooLarge, 94, at, more...)
 	case f.Result == Lost:
-		p.found(cause.PacketTooLarge, 90, append(at, places(p.ends)...), limit, not(cause.ACLSilent, "small messages on the same topic pass", "同一主题上的小消息能通过"))
+		p.found(cause.PacketTooLarge, 86, append(at, places(p.ends)...), limit, not(cause.ACLSilent, "small messages on the same topic pass", "同一主题上的小消息能通过"))
 		p.found(cause.PayloadTooLarge, 55, append(at, places(p.ends)...), limit)
 	case f.Sent > 0 && f.Acknowledged < f.Sent && f.Result == TimedOut && p.smallFailed(f.Size):
 		p.found(cause.LossyNetwork, 68, at, means("%s come back, %s do not within %v, neither in large packets nor in small ones: the line is too slow for it, or throws away what comes too fast.", "%s 能收到，%s 在 %v 内收不到，大包小包都一样：线路太慢，或者限速设备丢弃了过快的数据。", sizeText(largest), sizeText(f.Size), f.Ms),
@@ -260,7 +279,20 @@ func (p *patient) silentUse() bool {
 	if p.lossy() {
 		return false // told by the round trips
 	}
+	if slices.ContainsFunc(p.subscribes, func(s seen[Subscribe]) bool { return s.fact.Result == Lost }) {
+		return true // told by the subscription
+	}
 	evidence := append(places(lost), places(p.ends)...)
+	lower := where(p.publishes, func(b Publish) bool {
+		return b.Result == Returned && b.Topic == lost[0].fact.Topic && b.QoS < lost[0].fact.QoS
+	})
+	if lost[0].fact.Result == Lost && len(lower) > 0 {
+		p.found(cause.QoSNotSupported, 76, append(evidence, places(lower)...), set("limit", lost[0].fact.QoS-1),
+			means("Messages of QoS %d come back, and the connection is ended upon one of QoS %d: some brokers of clouds (AWS IoT) refuse it in this way.", "QoS %d 的消息能收到，而发布 QoS %d 的消息时连接被断开：有些云平台（如 AWS IoT）就是这样拒绝的。", lower[len(lower)-1].fact.QoS, lost[0].fact.QoS),
+			not(cause.ACLPublishDenied, "the topic is allowed at another QoS", "同一主题用其他 QoS 可以发布"))
+		p.found(cause.ConnectionLost, 52, evidence)
+		return true
+	}
 	if lost[0].fact.Result == Lost {
 		p.found(cause.ACLPublishDenied, 62, evidence, set("topic", lost[0].fact.Topic), p.ownTopic(lost[0].fact.Own),
 			means("The broker ends the connection when something is published; some do so where others refuse.", "一发布消息服务端就断开连接；有些服务端用断开来表示拒绝。"))

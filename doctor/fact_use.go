@@ -154,7 +154,7 @@ func (p Publish) Text() cause.Text {
 
 // Ended is the end of a connection that should have lasted.
 type Ended struct {
-	During    string       `json:"during"` // use, round-trips, takeover or stay
+	During    string       `json:"during"` // login, use, round-trips, takeover or stay
 	Version   string       `json:"version"`
 	How       string       `json:"how"` // disconnect, closed, reset or alert
 	Code      int          `json:"code,omitempty"`

@@ -15,6 +15,9 @@ const (
 // remarks are what a phone may not take although this machine does, and what others can listen in to.
 func remarks(facts []Fact) (all []cause.Text) {
 	public, plain := false, false
+	if families := of[Lookup](facts); len(families) > 0 && len(where(families, func(l Lookup) bool { return l.Record == "A" && l.Result == None })) > 0 && len(where(families, func(l Lookup) bool { return l.Record == "AAAA" && l.Result == Found })) > 0 {
+		all = append(all, Say("%s has an IPv6 address only: clients in networks without IPv6, which many companies and older devices have, cannot connect.", "%s 只有 IPv6 地址：没有 IPv6 的网络（不少公司网络）和旧设备无法连接。", families[0].fact.Host))
+	}
 	for _, f := range facts {
 		switch f := f.(type) {
 		case Entered:

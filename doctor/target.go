@@ -320,7 +320,9 @@ func atoi(s string) int {
 // setHost checks a name or an address.
 func (t *Target) setHost(host string) error {
 	if trimmed := strings.TrimRight(host, "."); trimmed != host {
-		t.mistake(EndMark)
+		if trimmed+"." != host || !strings.ContainsAny(trimmed, ".") || strings.Trim(trimmed, "0123456789.") == "" {
+			t.mistake(EndMark) // behind a name of several words one full stop belongs there, if nobody writes it (RFC 1034, 3.1)
+		}
 		host = trimmed
 	}
 	if strings.Contains(host, ",") {

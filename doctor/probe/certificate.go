@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -132,6 +133,9 @@ func incomplete(chain []*x509.Certificate, roots *x509.CertPool) bool {
 	last := chain[len(chain)-1]
 	if selfSigned(last) {
 		return false
+	}
+	if roots != nil && slices.ContainsFunc(roots.Subjects(), func(s []byte) bool { return bytes.Equal(s, last.RawIssuer) }) { //nolint:staticcheck // as below
+		return false // the issuer is at hand, and does not vouch for it
 	}
 	if len(last.IssuingCertificateURL) > 0 {
 		return true

@@ -134,11 +134,32 @@ func (p *prober) use(ctx context.Context) bool {
 	}
 	if !u.alive() {
 		p.add(ended("use", u.v, u.c.Err(), time.Since(u.since)))
+		if subscribed.Result == doctor.Lost {
+			p.lasts(ctx)
+		}
 	} else if u.stalled { // what waits to be sent holds up everything behind it
 		u.c.Close()
 		p.user = p.login(ctx, false)
 	}
 	return true // a slow network may be the reason for what has failed
+}
+
+// loginRest is how long a connection is watched that says nothing after its login.
+const loginRest = time.Second
+
+// lasts finds out whether a connection lasts that says nothing after its login, when one has ended upon its subscription.
+func (p *prober) lasts(ctx context.Context) {
+	u := p.login(ctx, false)
+	if u == nil {
+		return
+	}
+	select {
+	case <-u.c.Done():
+		p.add(ended("login", u.v, u.c.Err(), time.Since(u.since)))
+	case <-time.After(loginRest):
+	case <-ctx.Done():
+	}
+	u.c.Disconnect(packet.NormalDisconnection, nil)
 }
 
 // place finds a topic of the test's own that the access list allows: below the user's or the client's name, where picket-doctor/ is none of theirs. Such lists
@@ -255,10 +276,14 @@ func (u *user) subscribe(ctx context.Context) doctor.Subscribe {
 		if answer.Props.Has(packet.ReasonString) {
 			f.Reason, f.ReasonID = doctor.Printable(answer.Props.ReasonString, 300), doctor.ReasonCause(answer.Props.ReasonString)
 		}
-	case u.alive():
+	case ctx.Err() != nil && u.alive():
 		f.Result = doctor.TimedOut
 	default:
 		f.Result = doctor.Lost
+		select { // whoever writes learns of the end before the reader does
+		case <-u.c.Done():
+		case <-ctx.Done():
+		}
 	}
 	return f
 }

@@ -148,7 +148,13 @@ func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
 // revoked is a list of revoked certificates.
 func revoked(t *testing.T, by *authority, all ...*authority) string {
 	t.Helper()
-	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(24 * time.Hour)}
+	return revokedAt(t, by, 24*time.Hour, all...)
+}
+
+// revokedAt is one that is to be renewed after a while, which may be past.
+func revokedAt(t *testing.T, by *authority, renewal time.Duration, all ...*authority) string {
+	t.Helper()
+	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(min(-time.Hour, renewal-time.Hour)), NextUpdate: time.Now().Add(renewal)}
 	for _, a := range all {
 		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: a.cert.SerialNumber, RevocationTime: time.Now().Add(-time.Minute)})
 	}

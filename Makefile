@@ -15,7 +15,7 @@ RACE_OUTSIDE = ./conformance ./tests/reload ./tests/crash ./tests/attack ./tests
 # What measures memory, allocations or time, and what looks at other programs, is run without it.
 PLAIN = ./broker ./packet ./topic ./sentinel/simulation ./tests/attack ./tests/deploy ./tests/interop ./tests/lab ./tests/page ./tests/vantage
 
-.PHONY: run build release page nopage setup test race check lint tools simulate lab crash crash-redis bench bench-storage bench-sentinel clean
+.PHONY: run build release page nopage setup test race check lint tools simulate lab lab-long crash crash-redis bench bench-storage bench-sentinel clean
 
 run: build
 	bin/picket serve -v
@@ -87,10 +87,13 @@ crash:
 crash-redis:
 	go test -count=1 -timeout 0 ./tests/crash -run TestKillsOnRedis -v -redis-kills $(KILLS) -progress
 
-# The doctor among real faults, in network namespaces (root; iproute2 and nftables): some two minutes. It prints what it names for each of them, and
-# writes the table of docs/doctor.md with LAB=-update.
+# The doctor among real faults, in network namespaces (root; what tests/setup.sh installs): some five minutes. It prints what it names for each of
+# them, and writes the table of docs/doctor.md with LAB=-update. make test makes some faults of each cause; lab-long those that need minutes.
 lab: build
 	cd tests/lab && go test -count=1 -timeout 20m -table $(LAB)
+
+lab-long: build
+	cd tests/lab && go test -count=1 -timeout 20m -table -long $(LAB)
 
 # Picket and Debian's mosquitto side by side, and the benchmarks of the hot path.
 bench:

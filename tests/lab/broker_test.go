@@ -160,7 +160,7 @@ func stayFaults() []fault {
 		{name: "another client has the same identifier, mosquitto", want: cause.IDTakeoverLoop, make: shared(func(w *world) { w.mosquitto(open) })},
 		{name: "another client has the same identifier, Picket", want: cause.IDTakeoverLoop, make: shared(func(w *world) { w.picket(open) })},
 		{name: "a proxy closes what is quiet for 4 s", want: cause.LBIdleTimeout, make: proxied(4*time.Second, "8s")},
-		{name: "a proxy closes what is quiet for 60 s", want: cause.ProxyIdle60s, make: proxied(60*time.Second, "70s")},
+		{name: "a proxy closes what is quiet for 60 s", long: true, want: cause.ProxyIdle60s, make: proxied(60*time.Second, "70s")},
 		{name: "a router forgets what is quiet for 4 s", want: cause.NATIdleTimeout, make: func(w *world) []string {
 			w.inside(routerSide, func() error {
 				return setAll(map[string]string{"nf_conntrack_tcp_timeout_established": "4", "nf_conntrack_tcp_loose": "0"})

@@ -142,6 +142,10 @@ func proxies() []fault {
 		{name: "nginx closes a WebSocket that is quiet for 3 s", want: cause.LBIdleTimeout, make: func(w *world) []string {
 			return append(page("server { listen 80; location /mqtt { proxy_read_timeout 3s; "+passing(9001)+" } }")(w), "--stay", "6s")
 		}},
+		{name: "nginx closes a WebSocket that is quiet, as it does by default", long: true, want: cause.ProxyIdle60s, make: func(w *world) []string {
+			return append(page("server { listen 80; location /mqtt { "+passing(9001)+" } }")(w), "--stay", "70s")
+		}},
+		{name: "HAProxy closes what is quiet for 50 s, as its examples have it", long: true, want: cause.LBIdleTimeout, make: haproxy(inner, "frontend f\n bind :1883\n timeout client 50s\n default_backend b\nbackend b\n timeout server 50s\n timeout tunnel 50s\n server s 127.0.0.1:1884\n", 1883, url4("mqtt", 1883), "--stay", "70s")},
 		{name: "nginx takes MQTT for HTTP", want: cause.PortTaken, make: func(w *world) []string {
 			w.mosquitto(inner)
 			w.nginx("server { listen 1883; location / { proxy_pass http://127.0.0.1:1884; } }", 1883)

@@ -37,8 +37,8 @@ func withKey(t *testing.T, kind string) *authority {
 	return sign(t, garden.get(t), k, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageDigitalSignature })
 }
 
-// certificates2 are further kinds of certificates and of TLS, with real mosquittos.
-func certificates2() []fault {
+// moreCertificates are further kinds of certificates and of TLS, with real mosquittos.
+func moreCertificates() []fault {
 	const day = 24 * time.Hour
 	presented := func(chain func(w *world, root *authority) []*authority, url ...string) func(*world) []string {
 		return func(w *world) []string {
@@ -179,8 +179,8 @@ func packets(passes func(head byte) bool) func(net.Conn, []byte) bool {
 	}
 }
 
-// brokers2 are further ways of brokers to refuse, to hang and to bound.
-func brokers2() []fault {
+// moreBrokers are further ways of brokers to refuse, to hang and to bound.
+func moreBrokers() []fault {
 	with := func(conf string, more ...string) func(*world) []string {
 		return func(w *world) []string {
 			w.mosquitto(open + conf)
@@ -324,8 +324,8 @@ func brokers2() []fault {
 	}
 }
 
-// names2 are further answers of name servers, and what is typed in.
-func names2() []fault {
+// moreNames are further answers of name servers, and what is typed in.
+func moreNames() []fault {
 	dns := func(conf string, more ...string) func(*world) []string {
 		return func(w *world) []string {
 			w.dnsmasq(conf)

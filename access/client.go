@@ -21,13 +21,17 @@ type Client struct {
 	// Grant is what an [Authority] has noted about the client when it let it in.
 	Grant any
 
-	policy   *Policy  // nil: of [Nobody]
+	broker   bool     // it is [Broker]
+	policy   *Policy  // nil: of [Nobody] and [Broker]
 	user     *ruleset // the topic rules of the user
 	patterns *ruleset // the pattern rules; nil: none
 }
 
 // Nobody is a client that has not been let in and may do nothing.
 var Nobody = new(Client)
+
+// Broker is the broker itself, which may do everything: $SYS is its own.
+var Broker = &Client{broker: true}
 
 // Client returns who a login is under these rules, once [Policy.Connect] or an [Exchange] has let it in with a decision.
 func (p *Policy) Client(l Login, d Decision) *Client {
@@ -60,6 +64,9 @@ func (c *Client) Policy() *Policy { return c.policy }
 
 // Under returns the same client under other rules.
 func (c *Client) Under(p *Policy) *Client {
+	if c.broker {
+		return c
+	}
 	return p.Client(Login{ClientID: c.ID, HasUsername: c.HasUsername, Username: c.Username, Certified: c.Certified}, Decision{Grant: c.Grant})
 }
 
@@ -70,7 +77,7 @@ func (c *Client) Asks() bool { return c.policy != nil && c.policy.config.Authori
 func (c *Client) Unlimited() bool { return c.open() && !c.Asks() }
 
 // open tells whether no ACL file limits the client.
-func (c *Client) open() bool { return c.policy != nil && c.policy.rules == nil }
+func (c *Client) open() bool { return c.broker || c.policy != nil && c.policy.rules == nil }
 
 // The topics of the broker's own.
 const (
@@ -89,7 +96,7 @@ func NeverPublished(name string) bool {
 // Publish decides whether the client may publish to a topic name, which is not empty; a will when it is published, too. It does not allocate where
 // user rules decide. Its denials are [cause.SysReadOnly], [cause.ControlUnavailable], [cause.TopicInvalid] and [cause.ACLPublishDenied].
 func (c *Client) Publish(name string) Decision {
-	if name[0] == '$' {
+	if name[0] == '$' && !c.broker {
 		switch {
 		case strings.HasPrefix(name, sysPrefix) && !(strings.HasPrefix(name, bridgePrefix) && strings.HasSuffix(name, bridgeSuffix)):
 			return Decision{Cause: cause.SysReadOnly}
@@ -111,6 +118,9 @@ func (c *Client) Publish(name string) Decision {
 // Control decides about a command to the broker, published to a topic below $CONTROL/ that something listens to. It takes a rule that
 // names the topic: where there is no ACL file and no [Authority], nobody may.
 func (c *Client) Control(name string) Decision {
+	if c.broker {
+		return Decision{Allow: true}
+	}
 	if d, ok := c.elsewhere(Publish, name); ok {
 		return d
 	}

@@ -65,6 +65,8 @@ type Broker struct {
 
 	workers   sync.Pool
 	passwords *passwordQueue
+	self      *Local                                    // what the broker itself says: $SYS and the log's topics
+	locals    map[*Local]bool                           // guarded by mu; nil when the broker has ended
 	controls  atomic.Pointer[map[string]ControlHandler] // replaced with mu held
 	fetching  chan struct{}                             // bounds how many answers of others are waited for at once
 	listeners *listener.Set
@@ -123,6 +125,8 @@ func Start(c Config, log *logging.Logger) (*Broker, error) {
 	b.context, b.end = context.WithCancel(context.Background())
 	b.workers.New = func() any { return b.newWorker() }
 	b.unix.Store(b.started.Unix())
+	b.locals = make(map[*Local]bool)
+	b.self = b.Local(nil, nil)
 	t, err := b.prepare(c)
 	if err != nil {
 		return nil, err
@@ -245,6 +249,7 @@ func (b *Broker) Close() {
 	b.log.SetTopicSink(nil)
 	b.listeners.Close()
 	b.wait.Wait()
+	b.closeLocals()
 }
 
 func (b *Broker) now() time.Time { return time.Now() }

@@ -106,6 +106,10 @@ func (w *worker) deliver(to *receiver, i, j int) {
 	r, s := &w.run, to.s
 	qos := w.qosFor(to)
 	retain := to.rap && r.retain
+	if s.inside != nil {
+		w.deliverInside(s.inside, i, j, qos, retain, to.ids)
+		return
+	}
 	c := s.conn
 	if c == nil || c.stage() != connected {
 		if w.waitsFor(s, qos) {

@@ -7,19 +7,13 @@ import (
 	"picket/access"
 	"picket/cause"
 	"picket/packet"
-	"picket/session"
 )
 
-// Other parts of a program work on the broker through these: they send messages, take commands, disconnect a client and have clients judged again.
-
-// Publish sends a message that no client brings. It is not judged: whoever calls it is a part of the broker. The message expires at its time, if it has one.
-func (b *Broker) Publish(m *session.Message) {
-	expiry := uint32(max(m.Expires-b.unix.Load(), 0))
-	b.do(func(w *worker) { w.publishMessage(m, expiry, m.Expires != 0) })
-}
+// Other parts of a program work on the broker through these, and through [Broker.Local]: they take commands, disconnect a client and have clients judged
+// again.
 
 // ControlHandler carries out a command: what a client has published to a topic below $CONTROL/. It is called on an event loop and must not block; an answer goes
-// by [Broker.Publish]. The payload is its own.
+// by a [Local]. The payload is its own.
 type ControlHandler func(from *access.Client, payload []byte)
 
 // HandleControl has commands on a topic below $CONTROL/ carried out, or by nobody any more if h is nil. Who may send them is decided by [access.Client.Control].

@@ -14,9 +14,12 @@ import (
 func TestCommands(t *testing.T) {
 	x := newSpeaking(t)
 	const name = "$CONTROL/test/v1"
+	answers := x.b.Local(nil, nil)
 	x.b.HandleControl(name, func(from *access.Client, payload []byte) {
 		text := from.Username + " " + string(payload)
-		go x.b.Publish(&session.Message{Topic: name + "/response", Payload: []byte(text)})
+		go func() {
+			_ = answers.Publish(t.Context(), &session.Message{Topic: name + "/response", Payload: []byte(text)})
+		}()
 	})
 	for _, v := range []packet.Version{packet.V31, packet.V311, packet.V5} {
 		for qos := range byte(3) {

@@ -236,7 +236,7 @@ func (w *worker) give(c *connection, a *reply) {
 			a.then = nil
 		}
 		w.append(c, a.whole)
-		w.replay(c, a.then)
+		c.s.replay(a.then...)
 		return
 	}
 	if err != nil {

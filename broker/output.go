@@ -306,14 +306,19 @@ func (c *connection) full() bool {
 // dropped counts n messages that were dropped for the session, by cause, and logs it once until the client keeps up again.
 func (w *worker) dropped(s *Session, id cause.ID, n int) {
 	w.count.dropped += uint64(n)
+	w.b.reportDropped(s, id, n)
+}
+
+// reportDropped says that messages for a session were dropped; in the log once, until it has taken all that waits for it. The session's mutex is held.
+func (b *Broker) reportDropped(s *Session, id cause.ID, n int) {
 	c := s.conn
 	if c != nil && c.dropping || c == nil && s.dropLogged {
-		w.b.report(incident{cause: id, count: n}, "")
+		b.report(incident{cause: id, count: n}, "")
 		return
 	}
 	if c != nil {
 		c.dropping = true
 	}
 	s.dropLogged = true
-	w.b.report(incident{cause: id, count: n}, "Outgoing messages are being dropped for client %s.", s.id)
+	b.report(incident{cause: id, count: n}, "Outgoing messages are being dropped for client %s.", s.id)
 }

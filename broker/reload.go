@@ -106,6 +106,11 @@ func (b *Broker) recheck(now *settings, gone []*listener.Config, which func(*acc
 			all = append(all, s)
 		}
 	}
+	for l := range b.locals {
+		if is := l.s.rules.Load(); which == nil || which(is) {
+			l.s.rules.Store(is.Under(now.policies[0]))
+		}
+	}
 	b.mu.Unlock()
 	b.do(func(w *worker) {
 		for _, s := range all {

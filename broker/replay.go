@@ -129,13 +129,29 @@ func (q *replays) next() {
 // size is what the places of a replay take in memory.
 func (r *replay) size() int64 { return 8 * int64(cap(r.places)) }
 
+// advance goes on to the next place.
+func (r *replay) advance() {
+	if len(r.places) > 0 {
+		r.places[0] = nil
+		r.places = r.places[1:]
+	}
+}
+
+// ids are the subscription identifiers to send.
+func (r *replay) ids() []uint32 {
+	if r.options.Identifier == 0 {
+		return nil
+	}
+	return []uint32{r.options.Identifier}
+}
+
 // replay has retained messages sent that subscriptions ask for. The session's mutex is held.
-func (w *worker) replay(c *connection, asked []replay) {
-	if s := c.s; len(asked) > 0 && s.replays == nil {
+func (s *Session) replay(asked ...replay) {
+	if len(asked) > 0 && s.replays == nil {
 		s.replays = new(replays)
 	}
 	for _, r := range asked {
-		c.s.replays.add(r)
+		s.replays.add(r)
 	}
 }
 
@@ -158,12 +174,23 @@ const maxReplayHeld = 64
 
 // replayNext sends the next retained message that a subscription asked for, and reports whether it could. The session's mutex is held.
 func (w *worker) replayNext(c *connection) bool {
-	s, b := c.s, w.b
-	r := s.replays.first()
+	r, m := w.b.nextRetained(c.s)
+	if m != nil && !w.replayMessage(c, r, m) {
+		return false
+	}
+	r.advance()
+	return true
+}
+
+// nextRetained returns the replay whose turn it is, and its next message; nil where there is none to be sent in that place, or the replay is done, which is
+// taken out then. The session's mutex is held.
+func (b *Broker) nextRetained(s *Session) (r *replay, m *session.Message) {
+	r = s.replays.first()
 	if !r.begun && !r.dropped {
 		s.replays.begin(b.retained.match(r.filter))
 		if !b.memory.take(heldReplays, r.size()) {
-			w.dropped(s, cause.MemoryLimit, len(r.places))
+			b.stats.dropped.Add(uint64(len(r.places)))
+			b.reportDropped(s, cause.MemoryLimit, len(r.places))
 			r.places = nil
 		}
 	}
@@ -172,26 +199,26 @@ func (w *worker) replayNext(c *connection) bool {
 		if s.replays.next(); s.replays.len() == 0 {
 			s.replays = nil
 		}
-		return true
+		return r, nil
 	}
-	if m := r.places[0].message.Load(); m != nil && m.Stored <= r.until && w.mayReplay(s, m) && !w.replayMessage(c, r, m) {
-		return false
+	if m = r.places[0].message.Load(); m != nil && m.Stored <= r.until && b.mayReplay(s, m) {
+		return r, m
 	}
-	r.places[0] = nil
-	r.places = r.places[1:]
-	return true
+	return r, nil
+}
+
+// replayQoS is the QoS that a retained message is sent with.
+func (b *Broker) replayQoS(r *replay, m *session.Message) byte {
+	if b.settings.Load().UpgradeOutgoingQoS {
+		return r.options.QoS
+	}
+	return min(m.QoS, r.options.QoS)
 }
 
 // replayMessage sends one retained message, and reports whether there was room for it.
 func (w *worker) replayMessage(c *connection, r *replay, m *session.Message) bool {
 	s := c.s
-	d := session.Delivery{Message: m, QoS: min(m.QoS, r.options.QoS), Retain: true}
-	if w.b.settings.Load().UpgradeOutgoingQoS {
-		d.QoS = r.options.QoS
-	}
-	if r.options.Identifier != 0 {
-		d.IDs = []uint32{r.options.Identifier}
-	}
+	d := session.Delivery{Message: m, QoS: w.b.replayQoS(r, m), Retain: true, IDs: r.ids()}
 	if d.QoS == 0 {
 		w.deliverMessage(c, d)
 		return true
@@ -212,8 +239,8 @@ func (w *worker) replayMessage(c *connection, r *replay, m *session.Message) boo
 }
 
 // mayReplay tells whether a retained message may be sent to a new subscriber.
-func (w *worker) mayReplay(s *Session, m *session.Message) bool {
-	b, t := w.b, w.b.settings.Load()
+func (b *Broker) mayReplay(s *Session, m *session.Message) bool {
+	t := b.settings.Load()
 	switch {
 	case m.Expired(b.unix.Load()):
 		b.forget(m)

@@ -32,6 +32,8 @@ type Session struct {
 	will    *will
 	replays *replays // retained messages on their way to new subscriptions
 
+	inside *Local // the client inside the program whose session it is; nil: it is one that comes by a connection
+
 	kept       *kept          // the session in the store; nil: it is not kept there, or there is none
 	willHandle *store.Session // its will in the store, where the session itself is not kept there; nil: there is none
 

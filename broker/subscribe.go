@@ -68,7 +68,7 @@ func (c *connection) subscribe(w *worker, p *packet.Subscribe) error {
 			why = b.report(incident{cause: d.Cause, seen: f.Filter}, "Denied SUBSCRIBE from %s (q%d, '%s')", s.id, f.QoS, filter)
 			continue
 		}
-		existed, ok := c.addSubscription(filter, o, batch)
+		existed, ok := b.addSubscription(s, filter, o, batch)
 		if !ok {
 			codes[i] = packet.QuotaExceeded
 			why = b.report(incident{cause: cause.SubscriptionsFull, seen: f.Filter}, "Denied SUBSCRIBE from %s (q%d, '%s')", s.id, f.QoS, filter)
@@ -135,10 +135,9 @@ func (c *connection) mounted(filter string) string {
 }
 
 // addSubscription makes a subscription, in batch too if that is not nil. It reports false when there is no room for another. The session's mutex is held.
-func (c *connection) addSubscription(filter string, o topic.Options, batch *store.Batch) (existed, ok bool) {
-	s := c.s
+func (b *Broker) addSubscription(s *Session, filter string, o topic.Options, batch *store.Batch) (existed, ok bool) {
 	old, existed := s.subs.get(filter)
-	if !existed && (s.subs.len() >= maxSubscriptions || !c.b.memory.take(heldSubscriptions, subscriptionSize(filter))) {
+	if !existed && (s.subs.len() >= maxSubscriptions || !b.memory.take(heldSubscriptions, subscriptionSize(filter))) {
 		return false, false
 	}
 	if batch != nil {
@@ -152,7 +151,7 @@ func (c *connection) addSubscription(filter string, o topic.Options, batch *stor
 	if _, _, shared := topic.SplitShare(filter); shared {
 		s.out.Shared = true
 	}
-	return c.b.index.Subscribe(filter, s, o), true
+	return b.index.Subscribe(filter, s, o), true
 }
 
 // removeSubscription ends a subscription that there is. The session's mutex is held.

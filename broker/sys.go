@@ -81,7 +81,7 @@ func (t *sysTopics) set(topic, value string) {
 		return
 	}
 	t.last[topic] = value
-	t.b.Publish(&session.Message{Topic: "$SYS/broker/" + topic, Payload: []byte(value), QoS: 2, Retain: true})
+	t.b.say(&session.Message{Topic: "$SYS/broker/" + topic, Payload: []byte(value), QoS: 2, Retain: true})
 }
 
 // average moves an average on: new = x + e^(-dt/T) * (old - x), x being the events per minute since the last time.
@@ -134,5 +134,10 @@ func (b *Broker) logTopic(t logging.Type, line string) {
 	if !ok {
 		return
 	}
-	b.Publish(&session.Message{Topic: topic, Payload: []byte(line), QoS: 2, Expires: b.unix.Load() + logExpiry})
+	b.say(&session.Message{Topic: topic, Payload: []byte(line), QoS: 2, Expires: b.unix.Load() + logExpiry})
+}
+
+// say publishes what the broker itself has to say.
+func (b *Broker) say(m *session.Message) {
+	_ = b.self.Publish(b.context, m) // it may do everything; when it is closed nobody is there to hear
 }

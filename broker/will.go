@@ -73,9 +73,14 @@ func (w *worker) publishWill(last *will) {
 
 // publishMessage routes a message that no connection brings: a will, or the broker's own.
 func (w *worker) publishMessage(m *session.Message, expiry uint32, expires bool) {
-	defer w.run.drop()
 	w.carry(m, expiry, expires)
-	if m.Retain && !w.b.settings.Load().RetainAvailable {
+	w.publishCarried()
+}
+
+// publishCarried routes the message that the run carries.
+func (w *worker) publishCarried() {
+	defer w.run.drop()
+	if w.run.retain && !w.b.settings.Load().RetainAvailable {
 		w.run.retain = false
 	}
 	w.route()

@@ -147,7 +147,7 @@ func (s *serveCommand) Run(e *env) error {
 		case <-again.C:
 			server.lookAgain(e.ctx)
 		case <-alive:
-			server.broker.Status() // takes the broker's locks: one that stands still does not answer
+			server.broker.StatusFigures() // takes the broker's locks: one that stands still does not answer
 			process.NotifySupervisor(process.ServiceAlive)
 		case err := <-server.lost:
 			return &statusError{statusStart, fmt.Sprintf("Error: %v: this broker ends.", err)}

@@ -3,6 +3,7 @@
 //	GET    /v1/status       what the broker does, a [Status]
 //	PUT    /v1/maintenance  closes the broker to clients, a [Maintenance]
 //	DELETE /v1/maintenance  opens it again
+//	POST   /v1/reload       reads the configuration again, and answers when it is in force or refused
 //
 // Bodies are JSON. A request that cannot be carried out is answered with a status of 400 or more and {"error": "..."}. The socket has mode 0600, and
 // where the system tells who is calling, only the user that the broker runs as and root are served.
@@ -27,6 +28,9 @@ type Status struct {
 	PID           int                 `json:"pid"`
 	Config        string              `json:"config,omitempty"` // path of the configuration file; empty: none
 	Data          string              `json:"data,omitempty"`   // the data directory; empty: none
+	Socket        string              `json:"socket"`           // the admin socket
+	LogFiles      []string            `json:"log_files,omitempty"`
+	Journal       bool                `json:"journal,omitempty"` // standard error is systemd's journal
 	Started       time.Time           `json:"started"`
 	Uptime        int64               `json:"uptime_seconds"`
 	Page          bool                `json:"page"` // this build has the phone's page

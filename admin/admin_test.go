@@ -32,6 +32,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+func noFiles() []string { return nil }
+
 // serve runs a broker with an admin socket in a folder with a short name: the path of a socket is limited.
 func serve(t *testing.T) (path string, b *broker.Broker) {
 	t.Helper()
@@ -52,7 +54,7 @@ func serve(t *testing.T) (path string, b *broker.Broker) {
 		t.Fatal(err)
 	}
 	path = filepath.Join(dir, SocketName)
-	s, err := Serve(path, b, About{Version: "1.2.3", Config: "/etc/picket.conf"})
+	s, err := Serve(path, b, About{Version: "1.2.3", Config: "/etc/picket.conf", LogFiles: noFiles})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +64,7 @@ func serve(t *testing.T) (path string, b *broker.Broker) {
 
 func TestStatus(t *testing.T) {
 	path, _ := serve(t)
-	c, err := Dial(t.Context(), filepath.Join(t.TempDir(), "missing"), path)
+	c, err := Dial(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +204,7 @@ func TestSocket(t *testing.T) {
 	if st.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v", st.Mode())
 	}
-	if _, err := Serve(path, b, About{}); err == nil || !strings.Contains(err.Error(), "already in use") {
+	if _, err := Serve(path, b, About{LogFiles: noFiles}); err == nil || !strings.Contains(err.Error(), "already in use") {
 		t.Errorf("a second one on the same path: %v", err)
 	}
 	left := filepath.Join(filepath.Dir(path), "left")
@@ -215,7 +217,7 @@ func TestSocket(t *testing.T) {
 	if _, err := Dial(t.Context(), left); err == nil || !strings.Contains(err.Error(), "not running any more") {
 		t.Errorf("a socket that is left behind: %v", err)
 	}
-	s, err := Serve(left, b, About{})
+	s, err := Serve(left, b, About{LogFiles: noFiles})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,10 +229,10 @@ func TestSocket(t *testing.T) {
 	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Serve(file, b, About{}); err == nil {
+	if _, err := Serve(file, b, About{LogFiles: noFiles}); err == nil {
 		t.Error("a file was replaced")
 	}
-	if _, err := Serve(filepath.Join(t.TempDir(), strings.Repeat("x", 200)), b, About{}); err == nil || !strings.Contains(err.Error(), "bytes") {
+	if _, err := Serve(filepath.Join(t.TempDir(), strings.Repeat("x", 200)), b, About{LogFiles: noFiles}); err == nil || !strings.Contains(err.Error(), "bytes") {
 		t.Errorf("a long path: %v", err)
 	}
 }

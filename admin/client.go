@@ -20,23 +20,26 @@ type Client struct {
 	http http.Client
 }
 
-// Dial returns the client of the first socket of paths at which a broker answers. The error names what was tried and why it failed.
-func Dial(ctx context.Context, paths ...string) (*Client, error) {
-	var failed []error
-	for _, path := range paths {
-		conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
-		if err != nil {
-			failed = append(failed, explain(path, err))
-			continue
-		}
-		conn.Close()
-		c := &Client{Path: path}
-		c.http.Transport = &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", path)
-		}}
-		return c, nil
+// Dial returns the client of the broker that answers at path. The error says why none does.
+func Dial(ctx context.Context, path string) (*Client, error) {
+	c, err := dial(ctx, path)
+	if err != nil {
+		return nil, &NotFoundError{[]error{explain(path, err)}}
 	}
-	return nil, &NotFoundError{failed}
+	return c, nil
+}
+
+func dial(ctx context.Context, path string) (*Client, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	_ = conn.Close() // it was only to see whether somebody answers
+	c := &Client{Path: path}
+	c.http.Transport = &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}}
+	return c, nil
 }
 
 // NotFoundError: no broker answers at any of the sockets.
@@ -48,7 +51,7 @@ func (e *NotFoundError) Error() string {
 	for _, err := range e.Tried {
 		b.WriteString("\n  " + err.Error())
 	}
-	b.WriteString("\nA broker with a configuration file needs admin_socket PATH in it; picket ctl --socket PATH names it")
+	b.WriteString("\nIs it running, and are you root or its user? picket ctl --socket PATH names the admin socket of a broker that is not found")
 	return b.String()
 }
 
@@ -68,6 +71,11 @@ func explain(path string, err error) error {
 // Status asks what the broker does.
 func (c *Client) Status(ctx context.Context) (*Status, error) {
 	return c.call(ctx, http.MethodGet, "/v1/status", nil)
+}
+
+// Reload has the broker read its configuration again, and returns its state when that is in force. The error says why it is not.
+func (c *Client) Reload(ctx context.Context) (*Status, error) {
+	return c.call(ctx, http.MethodPost, "/v1/reload", nil)
 }
 
 // BeginMaintenance closes the broker to clients, and returns its state then.

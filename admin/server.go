@@ -35,6 +35,12 @@ type About struct {
 	Data    string // the data directory; empty: none
 	Config  string // path of the configuration file; empty: none
 	Page    bool   // this build has the phone's page
+
+	LogFiles func() []string // whole paths of the files that the log is written to
+	Journal  bool            // standard error is systemd's journal
+
+	// Reload reads the configuration again; its error says why the old one stays in force. It returns early when the context ends.
+	Reload func(context.Context) error
 }
 
 // Server serves the API.
@@ -57,6 +63,7 @@ func Serve(path string, b *broker.Broker, about About) (*Server, error) {
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.HandleFunc("PUT /v1/maintenance", s.begin)
 	mux.HandleFunc("DELETE /v1/maintenance", s.end)
+	mux.HandleFunc("POST /v1/reload", s.reload)
 	s.http = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !r.Context().Value(trustedKey{}).(bool) {
 			refuse(w, http.StatusForbidden, errors.New("the admin socket is for the broker's user and root only"))
@@ -135,7 +142,7 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) { answer(w, http
 func (s *Server) read() Status {
 	b := s.broker.Status()
 	st := Status{
-		Version: s.about.Version, PID: os.Getpid(), Config: s.about.Config, Data: s.about.Data, Started: b.Started, Uptime: int64(time.Since(b.Started).Seconds()), Page: s.about.Page,
+		Version: s.about.Version, PID: os.Getpid(), Config: s.about.Config, Data: s.about.Data, Socket: s.path, LogFiles: s.about.LogFiles(), Journal: s.about.Journal, Started: b.Started, Uptime: int64(time.Since(b.Started).Seconds()), Page: s.about.Page,
 		GlobalMax: b.GlobalMax, Load: Load{Short: append([]string{}, b.Short...)}, Causes: map[cause.ID]uint64{},
 	}
 	st.fill(s.broker.StatusFigures())
@@ -182,6 +189,14 @@ func (s *Status) fill(figures map[string]int64) {
 var protocols = map[listener.Protocol]string{listener.MQTT: "mqtt", listener.WebSocket: "websockets", listener.Auto: "auto"}
 
 var anonymous = map[access.Anonymous]string{access.AnonymousNever: "false", access.AnonymousLocal: "local", access.AnonymousAlways: "true"}
+
+func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
+	if err := s.about.Reload(r.Context()); err != nil {
+		refuse(w, http.StatusUnprocessableEntity, err)
+		return
+	}
+	answer(w, http.StatusOK, s.read())
+}
 
 func (s *Server) begin(w http.ResponseWriter, r *http.Request) {
 	var m Maintenance

@@ -11,7 +11,9 @@ import (
 // ctlCommand is "picket ctl": it asks what runs, and steers it.
 type ctlCommand struct {
 	Health      ctlHealth      `cmd:"" help:"Say by the exit status whether the broker answers."`
+	Logs        ctlLogs        `cmd:"" help:"Show the end of a running broker's log."`
 	Maintenance ctlMaintenance `cmd:"" help:"Close the broker to clients for a while, and open it again."`
+	Reload      ctlReload      `cmd:"" help:"Have a running broker read its configuration, passwords, rules and certificates again."`
 	Status      ctlStatus      `cmd:"" help:"Show what a running broker does: clients, limits, maintenance, causes."`
 	Sentinel    ctlSentinel    `cmd:"" help:"Show what a running sentinel watches, and what would hold a failover back."`
 }

@@ -15,21 +15,41 @@ import (
 
 // adminFlags say which broker is meant and how it is shown.
 type adminFlags struct {
-	Socket string `env:"PICKET_SOCKET" placeholder:"PATH" type:"path" help:"The broker's admin socket (default: /run/picket/admin.sock, else admin.sock in the data directory)."`
+	Socket string `env:"PICKET_SOCKET" placeholder:"PATH" type:"path" help:"The broker's admin socket (default: that of the broker that runs here)."`
 	Lang   string `enum:",en,zh" default:"" help:"Language: en or zh (default: that of the environment)."`
 	JSON   bool   `help:"Print the broker's state as JSON."`
 }
 
-// dial finds the broker.
+// dial finds the broker: the one at the socket that was named, or the only one that runs here.
 func (f *adminFlags) dial(e *env) (*admin.Client, error) {
 	if f.Socket != "" {
 		return admin.Dial(e.ctx, f.Socket)
 	}
+	found, err := findBrokers(e)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 1 {
+		return found[0], nil
+	}
+	several := new(admin.SeveralError)
+	for _, c := range found {
+		s, err := c.Status(e.ctx)
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		several.Found = append(several.Found, s)
+	}
+	return nil, several
+}
+
+// findBrokers returns all that may be asked.
+func findBrokers(e *env) ([]*admin.Client, error) {
 	paths := []string{admin.SystemSocket}
 	if dir, err := setup.DefaultDir(os.Getenv, os.Geteuid()); err == nil {
 		paths = append(paths, filepath.Join(dir, admin.SocketName))
 	}
-	return admin.Dial(e.ctx, paths...)
+	return admin.Find(e.ctx, paths...)
 }
 
 // show prints a status.

@@ -160,7 +160,7 @@ func (s *server) lookAgain(ctx context.Context) {
 	}
 	if own.Issued != "" {
 		s.log.Printf(logging.Notice, "There is a new server certificate, because %s. Clients notice nothing.", own.Issued)
-		s.reload()
+		_ = s.reload() // it has logged why not
 	}
 }
 

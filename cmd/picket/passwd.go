@@ -44,8 +44,7 @@ Usage: %[1]s [-H KIND] [-I N] [-c] FILE USER
  -I : iterations of sha512-pbkdf2 and scram-sha-256; %[2]d if not given. More make guessing and logging in slower.
  -U : hash the plain passwords in a file of USER:PASSWORD lines.
 
-A running broker takes a changed file at SIGHUP.
-
+%[3]s
 Examples:
   %[1]s -c /etc/mosquitto/passwords ada
   %[1]s -b /etc/mosquitto/passwords fountain secret
@@ -56,6 +55,7 @@ Examples:
 // passwdOptions are the options of mosquitto_passwd.
 type passwdOptions struct {
 	batch, create, remove, update bool
+	reload                        bool // ours
 	kind                          access.HashKind
 	iterations                    int
 	file, user, password          string
@@ -64,8 +64,15 @@ type passwdOptions struct {
 // runPasswd is mosquitto_passwd.
 func runPasswd(e *env, args []string) error {
 	o, err := parsePasswd(args)
+	if err == nil && o.reload && e.program == passwdProgram {
+		err = errPasswdUsage // mosquitto's program does not know it
+	}
 	if errors.Is(err, errPasswdUsage) {
-		fmt.Fprintf(e.stdout, passwdHelp, e.program, access.DefaultIterations)
+		more := "A running broker takes a changed file at SIGHUP.\n"
+		if e.program != passwdProgram {
+			more = " --reload : have the running broker take the file at once. At a terminal you are asked.\n"
+		}
+		fmt.Fprintf(e.stdout, passwdHelp, e.program, access.DefaultIterations, more)
 		if len(args) == 1 && args[0] == "--help" && e.program != passwdProgram {
 			return nil
 		}
@@ -74,7 +81,11 @@ func runPasswd(e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := o.run(e); err != nil {
+	err = o.run(e)
+	if err == nil && e.program != passwdProgram {
+		err = o.takeEffect(e)
+	}
+	if err != nil {
 		var status *statusError
 		if errors.As(err, &status) {
 			return err
@@ -115,6 +126,8 @@ options:
 				return nil, wrongPasswd("Unknown hash type '%s'", args[1])
 			}
 			args = args[1:]
+		case "--reload":
+			o.reload = true
 		case "-b":
 			o.batch = true
 		case "-c":

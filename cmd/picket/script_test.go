@@ -50,6 +50,7 @@ func TestScripts(t *testing.T) {
 			}
 			e.Vars = append(e.Vars, "MOSQUITTO_DB="+sample)
 			e.Vars = append(e.Vars, "XDG_CONFIG_HOME="+e.WorkDir+"/config", "LANG=C.UTF-8", "TZ=UTC")
+			e.Vars = append(e.Vars, "PICKET_RUNTIME_DIR="+e.WorkDir+"/.run") // no other broker is found
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){

@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"picket/access"
@@ -47,7 +50,7 @@ type serveCommand struct {
 	LogFormat   string   `enum:",mosquitto,text,json" default:"" placeholder:"FORM" help:"Form of the log: mosquitto, text or json, whatever the configuration says."`
 	Mosquitto   bool     `help:"Do as mosquitto does where that differs from the specification: an ACL file never refuses SUBSCRIBE, a start without a configuration serves this machine only, ... On when called as mosquitto."`
 	User        string   `placeholder:"NAME" help:"User to become when root starts the broker; root to stay."`
-	AdminSocket string   `placeholder:"PATH" help:"The Unix socket that picket ctl speaks to, whatever the configuration says; none: no such socket. (default: admin.sock in the data directory; with a configuration file, what admin_socket says)"`
+	AdminSocket string   `placeholder:"PATH" help:"The Unix socket that picket ctl speaks to, whatever the configuration says; none: no such socket. (default: admin.sock in the data directory; with a configuration file, what admin_socket says, else one in the runtime directory, such as /run/picket)"`
 	Data        string   `placeholder:"DIR" type:"path" help:"Where a start without a configuration keeps its user, password and certificates (default: /var/lib/picket for root, else ~/.local/state/picket)."`
 	Cluster     string   `placeholder:"URL" env:"PICKET_CLUSTER" help:"Keep sessions and messages in Redis or Valkey instead of on the disk: redis://HOST:PORT for one server, redis://HOST,HOST,HOST/NAME for a master that sentinels watch, rediss:// for TLS (docs/cluster.md). With a password, put it into the environment, as PICKET_CLUSTER."`
 
@@ -143,12 +146,14 @@ func (s *serveCommand) Run(e *env) error {
 		case <-e.ctx.Done():
 			return nil
 		case <-server.renewed:
-			server.reload()
+			_ = server.reload() // it has logged why not
 		case <-again.C:
 			server.lookAgain(e.ctx)
 		case <-alive:
 			server.broker.StatusFigures() // takes the broker's locks: one that stands still does not answer
 			process.NotifySupervisor(process.ServiceAlive)
+		case asked := <-server.asked:
+			asked <- server.reload()
 		case err := <-server.lost:
 			return &statusError{statusStart, fmt.Sprintf("Error: %v: this broker ends.", err)}
 		case <-requests.wake:
@@ -171,6 +176,10 @@ type server struct {
 
 	authority *acme.Manager // nil: no certificate of a public authority is wanted
 	renewed   chan struct{} // it has brought one
+
+	asked    chan chan error          // whoever waits for a reload
+	logFiles atomic.Pointer[[]string] // of the log as it is now
+	unfound  func()                   // removes the name by which picket ctl finds the broker
 
 	persistence mosqconf.Persistence // as it was at the start
 	log         *logging.Logger
@@ -224,13 +233,14 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 		}
 	}
 	config.Poll = poll
-	server := &server{command: s, own: own, authority: authority, renewed: make(chan struct{}, 1), persistence: config.Persistence, stdout: e.stdout, log: log, poll: poll, removePID: func() error { return nil }}
+	server := &server{command: s, own: own, authority: authority, renewed: make(chan struct{}, 1), asked: make(chan chan error), unfound: func() {}, persistence: config.Persistence, stdout: e.stdout, log: log, poll: poll, removePID: func() error { return nil }}
 	if config.PIDFile != "" {
 		if server.removePID, err = process.WritePIDFile(config.PIDFile); err != nil {
 			return nil, failed(statusStart, logging.Error, "Error: Unable to write %v.", err)
 		}
 	}
 	without := log.Start(config.Log)
+	server.noteLog(config.Log)
 	log.Printf(logging.Info, "picket version %s starting", buildVersion())
 	for _, err := range without {
 		log.Cause(logging.Warning, cause.ConfigUnreadable, "Warning: %v. What was to be logged there goes to standard error.", err)
@@ -450,14 +460,26 @@ func (s *server) tellPage(config *mosqconf.Config, own *setup.Result, report rea
 
 // openAdmin opens the admin socket. One that nobody has asked for is given up with a warning when it cannot be had.
 func (s *server) openAdmin(config *mosqconf.Config, own *setup.Result) (err error) {
-	if config.AdminSocket == "" {
+	if s.command.AdminSocket == "none" {
 		return nil
 	}
-	about := admin.About{Version: buildVersion(), Config: s.command.ConfigFile, Page: page.Built()}
+	path, unfound := admin.Register(config.AdminSocket)
+	if path == "" {
+		return nil // there is no place for one, and nobody has asked for it
+	}
+	about := admin.About{Version: buildVersion(), Page: page.Built(), LogFiles: func() []string { return *s.logFiles.Load() }, Reload: s.askReload, Journal: os.Getenv("JOURNAL_STREAM") != ""}
+	if s.command.ConfigFile != "" {
+		about.Config, _ = filepath.Abs(s.command.ConfigFile) // it has been read from there
+	}
 	if own != nil {
 		about.Data = own.Dir
 	}
-	if s.admin, err = admin.Serve(config.AdminSocket, s.broker, about); err == nil || own == nil || s.command.AdminSocket != "" {
+	if s.admin, err = admin.Serve(path, s.broker, about); err == nil {
+		s.unfound = unfound
+		return nil
+	}
+	unfound()
+	if config.AdminSocket != "" && (own == nil || s.command.AdminSocket != "") {
 		return err
 	}
 	s.log.Printf(logging.Warning, "Warning: picket ctl cannot reach this broker: %v. --admin-socket PATH chooses another place.", err)
@@ -468,7 +490,7 @@ func (s *server) openAdmin(config *mosqconf.Config, own *setup.Result) (err erro
 func (s *server) act(r process.Request) {
 	switch r {
 	case process.Reload:
-		s.reload()
+		_ = s.reload() // it has logged why not
 	case process.Save:
 		s.save()
 	case process.Dump:
@@ -478,17 +500,53 @@ func (s *server) act(r process.Request) {
 	}
 }
 
-// reload reads the configuration again. What was in force stays so when the new one cannot be used.
-func (s *server) reload() {
+// noteLog notes which files the log goes to.
+func (s *server) noteLog(c logging.Config) {
+	files := []string{}
+	for _, d := range c.Dest {
+		if d.Kind != logging.File {
+			continue
+		}
+		if path, err := filepath.Abs(d.Path); err == nil {
+			files = append(files, path)
+		}
+	}
+	s.logFiles.Store(&files)
+}
+
+// askReload has the goroutine that acts reload, and waits for the end of it.
+func (s *server) askReload(ctx context.Context) error {
+	answer := make(chan error, 1)
+	select {
+	case s.asked <- answer:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// reload reads the configuration again. What was in force stays so when the new one cannot be used: the error says why.
+func (s *server) reload() error {
 	process.NotifyReloading()
 	defer process.NotifySupervisor(process.ServiceReady)
 	s.log.Printf(logging.Info, "Reloading config.")
 	var config *mosqconf.Config
+	var wrong []string
 	err := s.broker.Reload(func() (*broker.Config, error) {
 		var lines []mosqconf.Line
 		config, _, lines = s.command.configuration(context.Background())
 		write(s.log, lines)
 		if config == nil {
+			for _, l := range lines {
+				if l.Type == logging.Error {
+					wrong = append(wrong, l.Text)
+				}
+			}
 			return nil, errors.New("the configuration is wrong")
 		}
 		config.Poll = s.poll
@@ -499,13 +557,15 @@ func (s *server) reload() {
 	})
 	if err != nil {
 		s.log.Cause(logging.Error, cause.ConfigRefused, "Error: %v. The old configuration stays in force.", err)
-		return
+		return fmt.Errorf("%w; the old one stays in force\n%s", err, strings.Join(wrong, "\n"))
 	}
 	process.LimitMemory(config.MemoryLimit)
 	if err := s.log.Reload(config.Log); err != nil {
 		s.log.Cause(logging.Error, cause.ConfigRefused, "Error: %v. The log goes where it went.", err)
 	}
+	s.noteLog(config.Log)
 	s.log.Printf(logging.Info, "The new configuration is in force.")
+	return nil
 }
 
 // openStore opens the store that the configuration asks for, if it asks for any.
@@ -550,6 +610,7 @@ func (s *server) stop() {
 	if s.admin != nil {
 		s.admin.Close()
 	}
+	s.unfound()
 	s.broker.Close()
 	if s.kept != nil {
 		if err := s.kept.Close(); err != nil {

@@ -169,7 +169,10 @@ func (r *release) ownFile(name string) (string, error) {
 		return "", err
 	}
 	file := filepath.Join(r.work, "own-"+name)
-	return file, os.WriteFile(file, data, 0o755) //nolint:gosec // scripts are run
+	if err := os.WriteFile(file, data, 0o755); err != nil { //nolint:gosec // scripts are run
+		return "", err
+	}
+	return file, os.Chtimes(file, r.date, r.date) // .apk has the times of scripts
 }
 
 // pack writes a package in each form.

@@ -1,0 +1,24 @@
+//go:build unix
+
+package admin
+
+import (
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// mine tells whether a file is this user's.
+func mine(st fs.FileInfo) bool {
+	owner, known := ownerOf(st)
+	return known && owner == os.Geteuid()
+}
+
+// ownerOf is the number of the user that a file belongs to.
+func ownerOf(st fs.FileInfo) (uid int, known bool) {
+	s, ok := st.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, false
+	}
+	return int(s.Uid), true
+}

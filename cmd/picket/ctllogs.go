@@ -1,0 +1,133 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"time"
+
+	"picket/admin"
+)
+
+// ctlLogs is "picket ctl logs".
+type ctlLogs struct {
+	Lines  int  `short:"n" default:"50" help:"How many lines."`
+	Follow bool `short:"f" help:"Go on with what is written from now on, until interrupted."`
+	adminFlags
+}
+
+func (ctlLogs) Help() string {
+	return `Where the log goes to a file, its end is read; where it goes to systemd's journal, journalctl is asked. A log that goes anywhere else
+(a terminal, a container's output, syslog) is not kept by the broker: the answer says where to look.
+
+Examples:
+  picket ctl logs
+  sudo picket ctl logs -f
+  picket ctl logs -n 500 --socket /run/picket/admin.sock`
+}
+
+// Run finds the log and shows its end.
+func (c *ctlLogs) Run(e *env) error {
+	if c.Lines < 0 {
+		return &usageError{text: "-n: a number of lines that is not negative is expected"}
+	}
+	broker, err := c.dial(e)
+	if err != nil {
+		return err
+	}
+	s, err := broker.Status(e.ctx)
+	if err != nil {
+		return err
+	}
+	switch {
+	case c.JSON:
+		return c.show(e, s)
+	case len(s.LogFiles) > 0:
+		return c.file(e, s.LogFiles[0])
+	case s.Journal:
+		return c.journal(e, s)
+	}
+	return &statusError{1, fmt.Sprintf("The log of process %d goes to no file and not to systemd's journal: look where its standard error goes (docker logs, kubectl logs, a terminal), in syslog, or subscribe to the topics that log_dest topic names. A file: log_dest file PATH.", s.PID)}
+}
+
+// journal becomes journalctl's caller.
+func (c *ctlLogs) journal(e *env, s *admin.Status) error {
+	args := []string{"--no-pager", "-n", strconv.Itoa(c.Lines), "_PID=" + strconv.Itoa(s.PID)}
+	if c.Follow {
+		args = append(args, "-f")
+	}
+	cmd := exec.CommandContext(e.ctx, "journalctl", args...) //nolint:gosec // numbers
+	cmd.Stdout, cmd.Stderr = e.stdout, e.stderr
+	return cmd.Run()
+}
+
+// lookForMore is how often a file is looked at for new lines.
+const lookForMore = 200 * time.Millisecond
+
+// file shows the end of a file, and follows it to a new one of the same name.
+func (c *ctlLogs) file(e *env, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	if err := seekLines(f, c.Lines); err != nil {
+		return err
+	}
+	for {
+		if _, err := io.Copy(e.stdout, f); err != nil || !c.Follow {
+			return err
+		}
+		select {
+		case <-e.ctx.Done():
+			_, err := io.Copy(e.stdout, f)
+			return err
+		case <-time.After(lookForMore):
+		}
+		if now, err := os.Stat(path); err == nil && replaced(f, now) {
+			if next, err := os.Open(path); err == nil {
+				_, err = io.Copy(e.stdout, f) // what came before it was put aside
+				err = errors.Join(err, f.Close())
+				if f = next; err != nil {
+					return err
+				}
+			}
+		}
+	}
+}
+
+// replaced tells whether another file has the name of f now, or f was emptied.
+func replaced(f *os.File, now os.FileInfo) bool {
+	was, err := f.Stat()
+	if err != nil || !os.SameFile(was, now) {
+		return true
+	}
+	at, err := f.Seek(0, io.SeekCurrent)
+	return err == nil && at > now.Size()
+}
+
+// seekLines puts the position before the last n lines, at most a megabyte from the end.
+func seekLines(f *os.File, n int) error {
+	const most = 1 << 20
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	from := max(0, size-most)
+	end := make([]byte, size-from)
+	if _, err := f.ReadAt(end, from); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	lines := slices.Collect(bytes.Lines(end))
+	at := len(end)
+	for _, line := range lines[max(0, len(lines)-n):] {
+		at -= len(line)
+	}
+	_, err = f.Seek(from+int64(at), io.SeekStart)
+	return err
+}

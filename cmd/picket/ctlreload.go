@@ -1,0 +1,33 @@
+package main
+
+import "fmt"
+
+// ctlReload is "picket ctl reload".
+type ctlReload struct{ adminFlags }
+
+func (ctlReload) Help() string {
+	return `The same as SIGHUP, but it waits until the new configuration is in force, and says so, or says what is wrong with it: the old one then stays.
+
+Exit status: 0 when it is in force, 1 when not.
+
+Examples:
+  picket ctl reload
+  sudo picket ctl reload --socket /run/picket/admin.sock`
+}
+
+// Run asks and waits.
+func (c *ctlReload) Run(e *env) error {
+	broker, err := c.dial(e)
+	if err != nil {
+		return err
+	}
+	s, err := broker.Reload(e.ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return c.show(e, s)
+	}
+	_, err = fmt.Fprintf(e.stdout, "process %d has its new configuration in force\n", s.PID)
+	return err
+}

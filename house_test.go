@@ -52,13 +52,14 @@ var mayImport = map[string]string{
 	"web":             "broker listener",
 	"setup":           "access cause cloud cloud/detect reach",
 	"store":           "session topic",
-	"store/local":     "cause logging session store store/storetest topic",
-	"store/redis":     "cause logging session store store/storetest topic",
+	"store/local":     "cause logging session store store/groupcommit store/storetest topic",
+	"store/redis":     "cause logging session store store/groupcommit store/storetest topic",
 	"store/storetest": "session store topic",
 	"store/place":     "cause logging process session store store/local store/mosqdb",
 	"store/mosqdb":    "packet session store topic",
 
-	"client/mosquitto": "client client/format listener packet printable topic",
+	"client/mosquitto":  "client client/format listener packet printable topic",
+	"store/groupcommit": "store",
 
 	// Only tests import it.
 	"internal/testbed": "packet",

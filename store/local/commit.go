@@ -7,22 +7,11 @@ import (
 	"picket/cause"
 	"picket/logging"
 	"picket/store"
+	"picket/store/groupcommit"
 )
 
-// Times of the committer.
-const (
-	// tick is the measure of patience with messages that are likely to be acknowledged before they have been written; patience is how many of them. A
-	// client on the same network answers in less than one.
-	tick     = time.Millisecond
-	patience = 2
-	// laziness is how long that waits of which nobody waits for the end: long enough to go along with something else, short
-	// enough that little is lost when the process is killed: what was acknowledged in that time is delivered again.
-	laziness = 10 * time.Millisecond
-	// syncInterval is how long something may be written and not on the disk: with persistence_sync interval, and for what nobody waits for.
-	syncInterval = time.Second
-	// mostAtOnce bounds a group, in bytes, so that the first in it does not wait for too many others.
-	mostAtOnce = 4 << 20
-)
+// syncInterval is how long something may be written and not on the disk: with persistence_sync interval, and for what nobody waits for.
+const syncInterval = time.Second
 
 // committer is what the committing goroutine has for itself.
 type committer struct {
@@ -31,51 +20,25 @@ type committer struct {
 	retry    []*store.Batch // what must not fail, and waits until the engine works again
 	lost     []*store.Batch // what was refused when the engine failed, and may have been written all the same
 	lostAs   uint64         // as this group
-	later    time.Time      // since when something waits that nobody waits for; zero: nothing
 	unsynced time.Time      // since when something is written and not on the disk; zero: nothing
 	opened   time.Time      // when the engine was opened, if it is not the first
 	reopenAt time.Time
 	reopenIn time.Duration
-	end      error // why something could not be written any more when the store was closed
 }
 
-// commitAll runs until the store is closed.
-func (s *Store) commitAll() {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	ticking := false
-	for {
-		var answer chan error
-		select {
-		case <-s.Wake():
-		case answer = <-s.requests:
-		case <-timer.C:
-			if ticking {
-				s.Tick()
-			}
-		case <-s.stopping:
-			s.committer.end = s.writeAll()
-			return
-		}
-		if answer != nil {
-			answer <- s.writeAll()
-		}
-		var pause time.Duration
-		pause, ticking = s.turn()
-		timer.Reset(pause)
-	}
-}
+// medium is the store as the committing goroutine sees it.
+type medium struct{ *Store }
 
-// turn writes what is to be written now, and returns how long to sleep at most.
-func (s *Store) turn() (pause time.Duration, ticking bool) {
+// Turn implements [groupcommit.Medium].
+func (s medium) Turn() (pause time.Duration, ticking bool) {
 	c := &s.committer
 	for {
-		s.report()
-		need := s.Need(s.options.patience)
+		s.Settle()
 		now := time.Now()
+		need, pause := s.Due(now)
 		if c.health == store.ErrFailed {
 			if need != store.Nothing {
-				s.write(s.Take(mostAtOnce))
+				s.write(s.Take(groupcommit.Most))
 				continue
 			}
 			if wait := c.reopenAt.Sub(now); wait > 0 {
@@ -85,24 +48,18 @@ func (s *Store) turn() (pause time.Duration, ticking bool) {
 			continue
 		}
 		syncs := !c.unsynced.IsZero() && s.options.Sync != Never
-		if need != store.Later {
-			c.later = time.Time{}
-		} else if c.later.IsZero() {
-			c.later = now
-		}
 		switch {
-		case need == store.Now, need == store.Later && now.Sub(c.later) >= laziness:
-			c.later = time.Time{}
-			s.write(s.Take(mostAtOnce))
+		case need == store.Now:
+			s.write(s.Take(groupcommit.Most))
 			s.purge()
 		case need == store.Soon:
-			return tick, true
+			return pause, true
 		case len(c.dead) > 0:
 			s.purge()
 		case syncs && now.Sub(c.unsynced) >= syncInterval:
 			s.syncNow()
 		case need == store.Later:
-			return laziness - now.Sub(c.later), false
+			return pause, false
 		case syncs:
 			return syncInterval - now.Sub(c.unsynced), false
 		default:
@@ -111,19 +68,11 @@ func (s *Store) turn() (pause time.Duration, ticking bool) {
 	}
 }
 
-// report tells the broker what has been settled.
-func (s *Store) report() {
-	s.Report()
-	if s.Room() {
-		s.handler.Room()
-	}
-}
-
-// writeAll writes all there is and has it on the disk.
-func (s *Store) writeAll() error {
+// WriteAll implements [groupcommit.Medium]: it has all there is on the disk.
+func (s medium) WriteAll() error {
 	c := &s.committer
 	for {
-		group := s.Take(mostAtOnce)
+		group := s.Take(groupcommit.Most)
 		if len(group) == 0 {
 			break
 		}
@@ -132,7 +81,7 @@ func (s *Store) writeAll() error {
 	if c.health != store.ErrFailed && !c.unsynced.IsZero() {
 		s.syncNow()
 	}
-	s.report()
+	s.Settle()
 	if c.health == store.ErrFailed {
 		return s.down
 	}
@@ -177,8 +126,7 @@ func (s *Store) write(group []*store.Batch) {
 		s.noteDamage(c.broken)
 		c.broken = nil
 	}
-	s.groups.Add(1)
-	s.written.Add(ops)
+	s.Wrote(ops)
 	switch {
 	case sync:
 		c.unsynced, c.synced = time.Time{}, c.group
@@ -193,7 +141,7 @@ func (s *Store) done(group []*store.Batch) {
 	for _, b := range group {
 		s.Done(b)
 	}
-	s.report()
+	s.Settle()
 }
 
 // admit refuses the batches of a group that add something while there is no space for it, and returns the others.
@@ -211,7 +159,7 @@ func (s *Store) admit(group []*store.Batch) []*store.Batch {
 		if c.health != nil {
 			c.health = nil
 			s.log.Printf(logging.Notice, "There is space for stored messages again: %d MiB are free.", free>>20)
-			s.handler.Health(nil)
+			s.Handler.Health(nil)
 		}
 		return group
 	}
@@ -219,36 +167,14 @@ func (s *Store) admit(group []*store.Batch) []*store.Batch {
 		c.health = store.ErrFull
 		s.cause(logging.Error, cause.DiskFull, "Nothing can be stored: only %d MiB are free for %s, and %d MiB are kept in reserve. Messages that have to be stored are refused until there is more.",
 			free>>20, s.dir, s.space.limit>>20)
-		s.handler.Health(store.ErrFull)
+		s.Handler.Health(store.ErrFull)
 	}
-	var others []*store.Batch
-	for _, b := range group {
-		if b.Adds() {
-			s.refuse(b, fmt.Errorf("%w: %d MiB are free", store.ErrFull, free>>20))
-		} else {
-			others = append(others, b)
-		}
-	}
-	return others
-}
-
-func (s *Store) refuse(b *store.Batch, err error) {
-	s.failures.Add(1)
-	b.Refuse(err)
-	s.handler.Failed(b, err)
-	s.Done(b)
+	return s.RefuseAdders(group, fmt.Errorf("%w: %d MiB are free", store.ErrFull, free>>20))
 }
 
 // postpone refuses what adds something, and keeps the rest until the engine works again.
 func (s *Store) postpone(group []*store.Batch, err error) {
-	for _, b := range group {
-		if b.Adds() {
-			s.refuse(b, err)
-		} else {
-			s.committer.retry = append(s.committer.retry, b)
-		}
-	}
-	s.report()
+	s.committer.retry = append(s.committer.retry, s.RefuseAdders(group, err)...)
 }
 
 // engineFailed gives the engine up. Whether the group is on the disk will be known when another one has been opened.
@@ -274,7 +200,7 @@ func (s *Store) engineFailed(group []*store.Batch, err error) {
 	c.reopenAt = time.Now().Add(c.reopenIn)
 	c.health = store.ErrFailed
 	s.cause(logging.Error, cause.StoreFailed, "The store %s cannot be written: %v. Messages that have to be stored are refused until it can. The next try is in %s.", s.dir, err, c.reopenIn)
-	s.handler.Health(s.down)
+	s.Handler.Health(s.down)
 	s.postpone(group, s.down)
 }
 
@@ -312,7 +238,7 @@ func (s *Store) reopen() {
 	}
 	if c.health == nil {
 		s.log.Printf(logging.Notice, "The store %s can be written again.", s.dir)
-		s.handler.Health(nil)
+		s.Handler.Health(nil)
 	}
 }
 

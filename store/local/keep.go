@@ -143,7 +143,7 @@ func (s *Store) keep() {
 	var k keeper
 	for {
 		select {
-		case <-s.stopping:
+		case <-s.Stopping():
 			return
 		case <-s.flushed:
 			if e := s.current(); e != nil {
@@ -220,7 +220,7 @@ func (s *Store) compact(e *engine) error {
 	select {
 	case err := <-done:
 		return err
-	case <-s.stopping:
+	case <-s.Stopping():
 	case <-e.broken:
 		return e.err
 	}

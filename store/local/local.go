@@ -24,6 +24,7 @@ import (
 	"picket/cause"
 	"picket/logging"
 	"picket/store"
+	"picket/store/groupcommit"
 )
 
 // Mode is when what is committed is safe: persistence_sync.
@@ -68,36 +69,30 @@ type Options struct {
 
 // Store is a store in a directory. It implements [store.Store].
 type Store struct {
-	*store.Pipeline
+	*groupcommit.Loop
 	options Options
 	dir     string
 	base    vfs.FS // of what is not an engine's
 	lock    interface{ Close() error }
 	log     *logging.Logger
-	handler store.Handler
 	space   space
 
 	mu     sync.RWMutex // held for writing while the engine is replaced
 	engine *engine
 	down   error // why there is none
 
-	syncs, groups, written, failures atomic.Uint64
-	nextSession, nextMessage         atomic.Uint64
-	live, entries                    atomic.Int64 // as the committer's ledger has them
-	sessions, bodies                 atomic.Int64
-	registry                         atomic.Pointer[registry] // the committer's
-	suspect                          atomic.Bool              // damage was found while running
+	syncs            atomic.Uint64
+	live, entries    atomic.Int64 // as the committer's ledger has them
+	sessions, bodies atomic.Int64
+	registry         atomic.Pointer[registry] // the committer's
+	suspect          atomic.Bool              // damage was found while running
 
 	staleMu sync.Mutex
 	stale   [][]byte // keys of the index of what expires that stand for nothing
 
 	contents  *contents // between Open and Start
 	committer committer
-	requests  chan chan error // of Sync
-	flushed   chan struct{}   // a flush has ended
-	stopping  chan struct{}
-	wait      sync.WaitGroup
-	closing   sync.Once
+	flushed   chan struct{} // a flush has ended
 	damage    []Damage
 }
 
@@ -126,9 +121,8 @@ func Open(dir string, o Options) (_ *Store, err error) {
 	if o.Pending <= 0 {
 		o.Pending = pendingDefault
 	}
-	o.reopen, o.patience = cmp.Or(o.reopen, reopenFirst), cmp.Or(o.patience, patience)
-	s := &Store{Pipeline: store.NewPipeline(o.Pending), options: o, dir: dir, log: o.Log,
-		requests: make(chan chan error), flushed: make(chan struct{}, 1), stopping: make(chan struct{})}
+	o.reopen, o.patience = cmp.Or(o.reopen, reopenFirst), cmp.Or(o.patience, groupcommit.Patience)
+	s := &Store{Loop: groupcommit.New(o.Pending, o.patience), options: o, dir: dir, log: o.Log, flushed: make(chan struct{}, 1)}
 	s.space.init(o.FS, dir, o.Reserve)
 	s.base = vfs.OnDiskFull(o.FS, s.space.release)
 	if err := makeDirectory(s.base, dir); err != nil {
@@ -200,8 +194,8 @@ func repairable(err error, first bool) bool {
 // install puts an engine whose contents have been read in force.
 func (s *Store) install(e *engine) error {
 	c := s.contents
-	s.nextSession.Store(max(s.nextSession.Load(), c.lastSession))
-	s.nextMessage.Store(max(s.nextMessage.Load(), c.lastMessage))
+	s.LastSession.Store(max(s.LastSession.Load(), c.lastSession))
+	s.LastMessage.Store(max(s.LastMessage.Load(), c.lastMessage))
 	s.mu.Lock()
 	s.engine, s.down = e, nil
 	s.mu.Unlock()
@@ -220,7 +214,7 @@ func (s *Store) Start(ctx context.Context, h store.Handler) error {
 	if c == nil {
 		return errors.New("the store has been started already")
 	}
-	s.contents, s.handler = nil, h
+	s.contents, s.Handler = nil, h
 	for _, ls := range c.sessions {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -233,42 +227,15 @@ func (s *Store) Start(ctx context.Context, h store.Handler) error {
 		}
 		h.Retained(m.Topic, m)
 	}
-	s.wait.Go(s.commitAll)
-	s.wait.Go(s.keep)
+	s.Run(medium{s})
+	s.Go(s.keep)
 	return nil
-}
-
-// NewSession implements [store.Store].
-func (s *Store) NewSession(clientID string) *store.Session {
-	return store.NewSession(s.nextSession.Add(1), clientID)
-}
-
-// NewMessageID implements [store.Store].
-func (s *Store) NewMessageID() uint64 { return s.nextMessage.Add(1) }
-
-// Sync implements [store.Store].
-func (s *Store) Sync(ctx context.Context) error {
-	answer := make(chan error, 1)
-	select {
-	case s.requests <- answer:
-	case <-s.stopping:
-		return store.ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	select {
-	case err := <-answer:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // Stats implements [store.Store].
 func (s *Store) Stats() store.Stats {
-	st := store.Stats{Sessions: int(s.sessions.Load()), Entries: s.entries.Load(), Bodies: int(s.bodies.Load()), Live: s.live.Load(),
-		Groups: s.groups.Load(), Written: s.written.Load(), Syncs: s.syncs.Load(), Failed: s.failures.Load()}
-	s.Pipeline.Stats(&st)
+	st := store.Stats{Sessions: int(s.sessions.Load()), Entries: s.entries.Load(), Bodies: int(s.bodies.Load()), Live: s.live.Load(), Syncs: s.syncs.Load()}
+	s.Loop.Stats(&st)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.engine != nil && s.down == nil {
@@ -278,21 +245,18 @@ func (s *Store) Stats() store.Stats {
 }
 
 // Close implements [store.Store].
-func (s *Store) Close() (err error) {
-	s.closing.Do(func() {
-		s.Pipeline.Close()
-		close(s.stopping)
-		s.wait.Wait()
+func (s *Store) Close() error {
+	return s.Stop(func(unwritten error) error {
 		s.mu.Lock()
 		e := s.engine
 		s.engine, s.down = nil, store.ErrClosed
 		s.mu.Unlock()
+		var err error
 		if e != nil {
 			err = s.finish(e)
 		}
-		err = errors.Join(s.committer.end, err, s.lock.Close())
+		return errors.Join(unwritten, err, s.lock.Close())
 	})
-	return err
 }
 
 // finish ends the engine so that nothing is left in the log of changes: what the checkpoint says can be compared with the tables alone then.

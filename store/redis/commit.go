@@ -9,15 +9,11 @@ import (
 	"picket/cause"
 	"picket/logging"
 	"picket/store"
+	"picket/store/groupcommit"
 )
 
 // Times of the committer.
 const (
-	// tick is the measure of patience with messages that are likely to be acknowledged before they have been written; patience is how many of them.
-	tick     = time.Millisecond
-	patience = 2
-	// laziness is how long that waits of which nobody waits for the end.
-	laziness = 10 * time.Millisecond
 	// answerTime is how long an answer of Redis may take before its connection is given up.
 	answerTime = 5 * time.Second
 	// replicaTime is how long replicas are waited for at a time, and with "auto" in all before it goes on without.
@@ -27,9 +23,10 @@ const (
 	// tailTime and tailBytes bound what is kept of groups that are settled, for a new master that may lack them.
 	tailTime  = 10 * time.Second
 	tailBytes = 64 << 20
-	// mostAtOnce bounds what is taken at a time, in bytes, and mostOps a group: a call must not hold Redis up for more than some milliseconds.
-	mostAtOnce = 4 << 20
-	mostOps    = 1000
+	// mostOps bounds a group: a call must not hold Redis up for more than some milliseconds.
+	mostOps = 1000
+	// retryTime is how long it waits after a link that could not be had.
+	retryTime = time.Millisecond
 )
 
 // committer is what the committing goroutine has for itself.
@@ -49,13 +46,11 @@ type committer struct {
 	lost   error          // why this broker can never write again
 	retry  []*store.Batch // what must not fail, and waits until Redis works again
 	undone []*store.Batch // what was refused, and has been applied all the same: to be undone
-	later  time.Time      // since when something waits that nobody waits for; zero: nothing
 	away   time.Time      // since when there is no link; zero: there is one
 	next   time.Time      // when the link is tried again
 	said   time.Time      // when the log said last that there is none
 	alone  bool           // it goes on without a replica
 	short  time.Time      // since when replicas are missing; zero: they are not
-	end    error
 }
 
 // sent is a group that has been sent.
@@ -74,40 +69,14 @@ func (c *committer) drop() {
 	}
 }
 
-// commitAll runs until the store is closed.
-func (s *Store) commitAll() {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	ticking := false
-	for {
-		var answer chan error
-		select {
-		case <-s.Wake():
-		case answer = <-s.requests:
-		case f := <-s.inspect:
-			f()
-		case <-timer.C:
-			if ticking {
-				s.Tick()
-			}
-		case <-s.stopping:
-			s.committer.end = s.writeAll()
-			return
-		}
-		if answer != nil {
-			answer <- s.writeAll()
-		}
-		var pause time.Duration
-		pause, ticking = s.turn()
-		timer.Reset(pause)
-	}
-}
+// medium is the store as the committing goroutine sees it.
+type medium struct{ *Store }
 
-// turn writes what is to be written now, and returns how long to sleep at most.
-func (s *Store) turn() (pause time.Duration, ticking bool) {
+// Turn implements [groupcommit.Medium].
+func (s medium) Turn() (pause time.Duration, ticking bool) {
 	c := &s.committer
 	for {
-		s.report()
+		s.Settle()
 		now := time.Now()
 		if c.link == nil {
 			if pause := s.withoutLink(now); pause > 0 {
@@ -119,25 +88,19 @@ func (s *Store) turn() (pause time.Duration, ticking bool) {
 			s.awaitReplicas()
 			continue
 		}
-		need := s.Need(patience)
-		if need != store.Later {
-			c.later = time.Time{}
-		} else if c.later.IsZero() {
-			c.later = now
-		}
+		need, pause := s.Due(now)
 		switch {
-		case need == store.Now, need == store.Later && now.Sub(c.later) >= laziness:
-			c.later = time.Time{}
-			s.write(s.Take(mostAtOnce))
+		case need == store.Now:
+			s.write(s.Take(groupcommit.Most))
 			s.purge()
 		case need == store.Soon:
-			return tick, true
+			return pause, true
 		case c.leftovers:
 			s.purge()
 		case now.Sub(c.beat) >= beatTime:
 			s.showLife(now)
 		case need == store.Later:
-			return laziness - now.Sub(c.later), false
+			return pause, false
 		default:
 			return beatTime - now.Sub(c.beat), false
 		}
@@ -153,7 +116,7 @@ func (s *Store) withoutLink(now time.Time) time.Duration {
 	if c.lost != nil || now.Sub(c.away) >= s.options.Hold {
 		s.giveUp()
 		if s.Need(0) == store.Now {
-			s.postpone(s.Take(mostAtOnce))
+			s.postpone(s.Take(groupcommit.Most))
 			return 0
 		}
 	}
@@ -161,7 +124,7 @@ func (s *Store) withoutLink(now time.Time) time.Duration {
 		return time.Minute
 	}
 	if wait := c.next.Sub(now); wait > 0 {
-		return min(wait, max(s.options.Hold-now.Sub(c.away), tick))
+		return min(wait, max(s.options.Hold-now.Sub(c.away), retryTime))
 	}
 	err := s.recover()
 	if err == nil {
@@ -173,32 +136,24 @@ func (s *Store) withoutLink(now time.Time) time.Duration {
 		c.said = time.Now()
 		s.log.Cause(logging.Error, cause.ClusterUnreachable, "Redis %s cannot be used: %v. What has to be stored waits, and is refused after %s.", s.address, err, s.options.Hold)
 	}
-	return tick
+	return retryTime
 }
 
-// report tells the broker what has been settled.
-func (s *Store) report() {
-	s.Report()
-	if s.Room() {
-		s.handler.Room()
-	}
-}
-
-// writeAll writes all there is. It fails when Redis cannot be reached.
-func (s *Store) writeAll() error {
+// WriteAll implements [groupcommit.Medium]. It fails when Redis cannot be reached.
+func (s medium) WriteAll() error {
 	c := &s.committer
 	for c.link != nil {
 		if len(c.sent) > 0 {
 			s.awaitReplicas()
 			continue
 		}
-		group := s.Take(mostAtOnce)
+		group := s.Take(groupcommit.Most)
 		if len(group) == 0 {
 			break
 		}
 		s.write(group)
 	}
-	s.report()
+	s.Settle()
 	if c.link == nil {
 		return fmt.Errorf("%w: Redis %s is away", store.ErrFailed, s.address)
 	}
@@ -299,8 +254,7 @@ func (s *Store) noteApplied(g *sent, entries, bodies, ended int64) {
 	g.applied = true
 	s.entries.Add(entries)
 	s.bodies.Store(bodies)
-	s.groups.Add(1)
-	s.written.Add(g.ops)
+	s.Wrote(g.ops)
 	for _, b := range g.batches {
 		for op := range b.Ops() {
 			s.expiries.note(op)
@@ -318,7 +272,7 @@ func (s *Store) noteApplied(g *sent, entries, bodies, ended int64) {
 	if g.adds && c.health == store.ErrFull {
 		c.health = nil
 		s.log.Printf(logging.Notice, "Redis %s has memory for stored messages again.", s.address)
-		s.handler.Health(nil)
+		s.Handler.Health(nil)
 	}
 }
 
@@ -349,7 +303,7 @@ func (s *Store) settle() {
 	}
 	c.tail = c.tail[n:]
 	s.healthy()
-	s.report()
+	s.Settle()
 }
 
 // healthy says that Redis works again.
@@ -357,7 +311,7 @@ func (s *Store) healthy() {
 	if c := &s.committer; c.health == store.ErrFailed {
 		c.health = nil
 		s.log.Printf(logging.Notice, "What has to be stored is stored again in Redis %s.", s.address)
-		s.handler.Health(nil)
+		s.Handler.Health(nil)
 	}
 }
 
@@ -376,26 +330,10 @@ func (s *Store) refuseAdding(g *sent, err error) {
 	if c.health == nil {
 		c.health = store.ErrFull
 		s.log.Cause(logging.Error, cause.DiskFull, "Nothing can be stored: the memory of Redis %s is full (maxmemory). Messages that have to be stored are refused until there is more.", s.address)
-		s.handler.Health(store.ErrFull)
+		s.Handler.Health(store.ErrFull)
 	}
-	g.group = s.encode(g.number, s.refuseAdders(g.batches, err))
+	g.group = s.encode(g.number, s.RefuseAdders(g.batches, err))
 	g.adds = false
-}
-
-// refuseAdders refuses those batches that add something, and returns the others.
-func (s *Store) refuseAdders(batches []*store.Batch, err error) (others []*store.Batch) {
-	for _, b := range batches {
-		if !b.Adds() {
-			others = append(others, b)
-			continue
-		}
-		s.refusals.Add(1)
-		b.Refuse(err)
-		s.handler.Failed(b, err)
-		s.Done(b)
-	}
-	s.report()
-	return others
 }
 
 // broken gives the link up.
@@ -416,7 +354,7 @@ func (s *Store) giveUp() {
 	if c.health != store.ErrFailed {
 		c.health = store.ErrFailed
 		s.log.Cause(logging.Error, cause.StoreFailed, "Nothing can be stored: %v. Messages that have to be stored are refused until it can.", err)
-		s.handler.Health(err)
+		s.Handler.Health(err)
 	}
 	for _, g := range c.sent {
 		var adders []*store.Batch
@@ -426,7 +364,7 @@ func (s *Store) giveUp() {
 			}
 		}
 		g.refused = append(g.refused, adders...)
-		g.batches = s.refuseAdders(g.batches, err)
+		g.batches = s.RefuseAdders(g.batches, err)
 	}
 }
 
@@ -434,7 +372,7 @@ func (s *Store) giveUp() {
 func (s *Store) postpone(batches []*store.Batch) {
 	err := fmt.Errorf("%w: Redis %s is away", store.ErrFailed, s.address)
 	c := &s.committer
-	if c.retry = append(c.retry, s.refuseAdders(batches, err)...); c.lost != nil {
+	if c.retry = append(c.retry, s.RefuseAdders(batches, err)...); c.lost != nil {
 		for _, b := range c.retry {
 			s.Done(b)
 		}

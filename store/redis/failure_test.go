@@ -202,7 +202,7 @@ func TestServerHasLess(t *testing.T) {
 func (l *life) onCommitter(f func()) {
 	l.t.Helper()
 	done := make(chan error, 1)
-	l.s.inspect <- func() { f(); done <- nil }
+	l.s.Inspect <- func() { f(); done <- nil }
 	<-done
 }
 

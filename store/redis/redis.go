@@ -25,6 +25,7 @@ import (
 	"picket/cause"
 	"picket/logging"
 	"picket/store"
+	"picket/store/groupcommit"
 )
 
 //go:embed functions.lua
@@ -66,31 +67,23 @@ type Options struct {
 
 // Store is a store in Redis. It implements [store.Store].
 type Store struct {
-	*store.Pipeline
+	*groupcommit.Loop
 	options Options
 	address Address
 	prefix  string
 	log     *logging.Logger
-	handler store.Handler
 	client  rueidis.Client
 
-	fence       uint64
-	dataset     string
-	nextSession atomic.Uint64
-	nextMessage atomic.Uint64
-	expiries    expiries
+	fence    uint64
+	dataset  string
+	expiries expiries
 
-	sessions, entries, bodies        atomic.Int64
-	groups, written, syncs, refusals atomic.Uint64
-	settled                          atomic.Uint64 // number of the last group that is settled
-	queuesMu                         sync.Mutex
-	queues                           map[uint64]*queue // by the session's number
-	committer                        committer
-	requests                         chan chan error // of Sync
-	inspect                          chan func()     // of tests: called when nothing is being written
-	stopping                         chan struct{}
-	wait                             sync.WaitGroup
-	closing                          sync.Once
+	sessions, entries, bodies atomic.Int64
+	syncs                     atomic.Uint64
+	settled                   atomic.Uint64 // number of the last group that is settled
+	queuesMu                  sync.Mutex
+	queues                    map[uint64]*queue // by the session's number
+	committer                 committer
 }
 
 // queue is what is known of a session's queue.
@@ -104,8 +97,8 @@ var _ store.Store = (*Store)(nil)
 // [UnfitError], all of it at once.
 func Open(ctx context.Context, a Address, o Options) (_ *Store, err error) {
 	o.Hold, o.Pending = cmp.Or(o.Hold, 10*time.Second), cmp.Or(o.Pending, 64<<20)
-	s := &Store{Pipeline: store.NewPipeline(o.Pending), options: o, address: a, prefix: a.Prefix, log: o.Log,
-		queues: make(map[uint64]*queue), requests: make(chan chan error), inspect: make(chan func()), stopping: make(chan struct{})}
+	s := &Store{Loop: groupcommit.New(o.Pending, groupcommit.Patience), options: o, address: a, prefix: a.Prefix, log: o.Log,
+		queues: make(map[uint64]*queue)}
 	if s.client, err = rueidis.NewClient(a.options()); err != nil {
 		return nil, &UnfitError{a, []Missing{{cause.ClusterUnreachable, err.Error(), true}}}
 	}
@@ -215,8 +208,8 @@ func (s *Store) open(ctx context.Context, l *link, name string, again uint64) er
 	}
 	s.dataset = reply[1]
 	if again == 0 {
-		s.nextSession.Store(s.fence << 40)
-		s.nextMessage.Store(s.fence << 40)
+		s.LastSession.Store(s.fence << 40)
+		s.LastMessage.Store(s.fence << 40)
 	}
 	return nil
 }
@@ -225,24 +218,16 @@ func (s *Store) key(kind string) string { return s.prefix + kind }
 
 // Start implements [store.Store].
 func (s *Store) Start(ctx context.Context, h store.Handler) error {
-	if s.handler != nil {
+	if s.Handler != nil {
 		return errors.New("the store has been started already")
 	}
-	s.handler = h
+	s.Handler = h
 	if err := s.load(ctx, h); err != nil {
 		return fmt.Errorf("server %s: %w", s.address, err)
 	}
-	s.wait.Go(s.commitAll)
+	s.Run(medium{s})
 	return nil
 }
-
-// NewSession implements [store.Store].
-func (s *Store) NewSession(clientID string) *store.Session {
-	return store.NewSession(s.nextSession.Add(1), clientID)
-}
-
-// NewMessageID implements [store.Store].
-func (s *Store) NewMessageID() uint64 { return s.nextMessage.Add(1) }
 
 // queueOf is what is known of a session's queue.
 func (s *Store) queueOf(h *store.Session) *queue {
@@ -262,46 +247,24 @@ func (s *Store) forgetQueue(h *store.Session) {
 	s.queuesMu.Unlock()
 }
 
-// Sync implements [store.Store].
-func (s *Store) Sync(ctx context.Context) error {
-	answer := make(chan error, 1)
-	select {
-	case s.requests <- answer:
-	case <-s.stopping:
-		return store.ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	select {
-	case err := <-answer:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // Stats implements [store.Store]. Disk, of which a broker knows nothing here, is 0.
 func (s *Store) Stats() store.Stats {
-	st := store.Stats{Sessions: int(s.sessions.Load()), Entries: s.entries.Load(), Bodies: int(s.bodies.Load()),
-		Groups: s.groups.Load(), Written: s.written.Load(), Syncs: s.syncs.Load(), Failed: s.refusals.Load()}
-	s.Pipeline.Stats(&st)
+	st := store.Stats{Sessions: int(s.sessions.Load()), Entries: s.entries.Load(), Bodies: int(s.bodies.Load()), Syncs: s.syncs.Load()}
+	s.Loop.Stats(&st)
 	return st
 }
 
 // Close implements [store.Store].
-func (s *Store) Close() (err error) {
-	s.closing.Do(func() {
-		s.Pipeline.Close()
-		close(s.stopping)
-		s.wait.Wait()
+func (s *Store) Close() error {
+	return s.Stop(func(unwritten error) error {
 		c := &s.committer
-		if err = c.end; err == nil && c.link != nil {
+		if unwritten == nil && c.link != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), answerTime)
-			err = c.link.call(ctx, "picket1_close", []string{s.key(keyMeta)}, []string{strconv.FormatUint(s.fence, 10)}).Error()
-			cancel()
+			defer cancel()
+			unwritten = c.link.call(ctx, "picket1_close", []string{s.key(keyMeta)}, []string{strconv.FormatUint(s.fence, 10)}).Error()
 		}
 		c.drop()
 		s.client.Close()
+		return unwritten
 	})
-	return err
 }

@@ -78,7 +78,7 @@ type entrance struct {
 
 // changedRules is the answer to a client that was judged by rules that are not in force any more, where that cannot be begun again.
 func (c *connection) changedRules() refusal {
-	if m := c.b.maintained.Load(); m != nil && !m.admits(c) {
+	if m := c.b.maintained.Load(); m != nil && !m.admits(c.remote().Addr(), c.local) {
 		return m.refusal(false)
 	}
 	return refusal{code: packet.ServerUnavailable, id: cause.MaintenanceOrReload, text: "the configuration changed while the client authenticated; it may try again"}

@@ -39,20 +39,21 @@ type Broker struct {
 	retained *retained
 	memory   memory
 
-	mu       sync.Mutex // guards the table of sessions, dues and fights
-	sessions map[string]*Session
-	dues     dues
-	fights   map[string]fight
-	endings  endings // with a mutex of its own
+	mu        sync.Mutex // guards the table of sessions, dues and takeovers
+	sessions  map[string]*Session
+	dues      dues
+	takeovers takeovers
+	endings   endings // with a mutex of its own
 
 	listMu  sync.Mutex // guards the chains
 	opening wheel      // accepted, no CONNECT yet, by when it is due
 	wheel   wheel      // clients, by when their keep alive is looked at
 
-	queued       session.Budget // what waits in the queues of all sessions
-	online       atomic.Int64   // sessions with a connection
-	clock        atomic.Uint32  // seconds since the start
-	unix         atomic.Int64   // seconds since 1970
+	queued       session.Budget   // what waits in the queues of all sessions
+	online       atomic.Int64     // sessions with a connection
+	time         func() time.Time // the clock
+	clock        atomic.Uint32    // seconds since the start
+	unix         atomic.Int64     // seconds since 1970
 	started      time.Time
 	stats        stats
 	room         room
@@ -109,9 +110,9 @@ type settings struct {
 func Start(c Config, log *logging.Logger) (*Broker, error) {
 	b := &Broker{
 		log: log, index: topic.NewIndex[*Session](),
-		sessions: make(map[string]*Session), fights: make(map[string]fight),
+		sessions:  make(map[string]*Session),
 		passwords: newPasswordQueue(max(1, runtime.GOMAXPROCS(0)-1)), fetching: make(chan struct{}, maxFetches),
-		stopping: make(chan struct{}), started: time.Now(),
+		stopping: make(chan struct{}), time: c.clock,
 	}
 	b.retained = newRetained(&b.memory)
 	b.queued.CountIn(account{&b.memory, heldQueued})
@@ -123,6 +124,10 @@ func Start(c Config, log *logging.Logger) (*Broker, error) {
 	b.ownership = c.Ownership
 	b.store, b.readers = c.Store, make(chan struct{}, maxReaders)
 	b.context, b.end = context.WithCancel(context.Background())
+	if b.time == nil {
+		b.time = time.Now
+	}
+	b.started = b.now()
 	b.workers.New = func() any { return b.newWorker() }
 	b.unix.Store(b.started.Unix())
 	b.locals = make(map[*Local]bool)
@@ -252,7 +257,7 @@ func (b *Broker) Close() {
 	b.closeLocals()
 }
 
-func (b *Broker) now() time.Time { return time.Now() }
+func (b *Broker) now() time.Time { return b.time() }
 
 // packetLimit is the size in bytes that a packet of the client may have. Before CONNECT has been accepted nobody needs a large one, but a
 // will payload of 64 KiB with its properties has to fit.
@@ -263,7 +268,7 @@ func (b *Broker) packetLimit(c *connection, at stage, start []byte) int {
 	}
 	if at != connected {
 		limit = min(limit, connectLimit(start))
-		if c.turned {
+		if c.slot.turned {
 			limit = min(limit, maxTurnedConnect)
 		}
 	}

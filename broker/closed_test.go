@@ -218,7 +218,7 @@ func TestServerFull(t *testing.T) {
 				t.Errorf("MQTT 3.1.1 gets %s", ack.Code)
 			}
 			late := x.call(t, afar)
-			x.b.leave(in[0].Client.(*connection))
+			x.b.room.leave(&in[0].Client.(*connection).slot)
 			if ack := late.connect(t, packet.Connect{Version: packet.V5}); ack.Code != packet.Success {
 				t.Errorf("there is room, and the client gets %s", ack.Code)
 			}

@@ -69,6 +69,8 @@ type Config struct {
 	MaxOutputBytes int
 	// MaxTotalOutputBytes bounds the same over all clients, in bytes; it may only lower what follows from the memory that there is, which is 0's meaning.
 	MaxTotalOutputBytes int64
+
+	clock func() time.Time // nil: the machine's; tests have their own
 }
 
 // Compat is what mosquitto does otherwise than the specification, or than people expect who never used mosquitto. Each field stands for itself.

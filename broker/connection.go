@@ -54,10 +54,7 @@ type connection struct {
 	aliases    []string    // topic aliases of the client, by alias-1; grown on use
 	more       *negotiated // what few clients use
 
-	// Guarded by Broker.room.
-	placed bool          // counted as open
-	turned bool          // accepted only to be told that there is no room
-	peers  *atomic.Int64 // open connections of the listener, with placed; nil: not counted there
+	slot slot // guarded by Broker.room
 
 	// s is the session. A connection starts with a blank one of its own, which CONNECT either fills or exchanges for the one that is known under the client
 	// identifier. It is changed by claim and abandon alone, with Broker.mu and both sessions' mutexes held.
@@ -169,7 +166,7 @@ func (b *Broker) Accept(conn listener.Conn) listener.Client {
 		return nil
 	}
 	if !b.expectConnect(c, info.Since) {
-		b.leave(c)
+		b.room.leave(&c.slot)
 		return nil
 	}
 	b.stats.sockets.Add(1)

@@ -82,9 +82,7 @@ func (b *Broker) read() *reading {
 	r.heapMost = b.stats.heapMost.see(r.heap)
 	r.online = min(b.online.Load(), r.sessions)
 	r.subscriptions, r.shared = b.index.Len()
-	b.room.mu.Lock()
-	r.load.Connections = b.room.sockets
-	b.room.mu.Unlock()
+	r.load.Connections = b.room.connections()
 	if b.store != nil {
 		st := b.store.Stats()
 		r.store = &st

@@ -230,7 +230,7 @@ func TestTakeoversCountAfterTheLogin(t *testing.T) {
 			t.Fatal(ack.Code)
 		}
 	}
-	if n := x.b.Causes()[cause.IDTakeoverLoop]; n != 0 || len(x.b.fights) != 0 {
+	if n := x.b.Causes()[cause.IDTakeoverLoop]; n != 0 || len(x.b.takeovers.lately) != 0 {
 		t.Error("wrong passwords count as takeovers")
 	}
 	owner.send(packet.Pingreq{})

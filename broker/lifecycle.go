@@ -30,7 +30,7 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 	previous := old.conn
 	if previous != nil {
 		b.takenOver(w, old, previous)
-		b.room.inherit(c, previous)
+		b.room.inherit(&c.slot, &previous.slot)
 	} else {
 		b.online.Add(1)
 	}
@@ -95,7 +95,7 @@ func (b *Broker) takenOver(w *worker, s *Session, c *connection) {
 // departed ends a network connection: its will, and its session's end or the wait for the client's return.
 func (b *Broker) departed(w *worker, c *connection, err error) {
 	b.unlist(c)
-	defer b.leave(c)
+	defer b.room.leave(&c.slot)
 	b.attempts.unwatch(c)
 	s := c.s
 	b.mu.Lock()
@@ -224,21 +224,6 @@ func (b *Broker) unsubscribeAll(s *Session, subs *subscriptions) {
 	}
 }
 
-// loopWindow and loopLimit say when clients that take one another's session over are fighting: from the limit on, each new one has to
-// wait, so that two of them cannot keep the broker busy.
-const (
-	loopWindow = 10 * time.Second
-	loopLimit  = 8
-	loopDelay  = time.Second
-	loopTable  = 4096 // client identifiers that are watched at once
-)
-
-// fights counts takeovers by client identifier.
-type fight struct {
-	since time.Time
-	n     int
-}
-
 // takeoverDelay counts a connection for a client identifier that has one already and returns how long it has to wait.
 func (b *Broker) takeoverDelay(id string) time.Duration {
 	b.mu.Lock()
@@ -253,23 +238,11 @@ func (b *Broker) takeoverDelay(id string) time.Duration {
 	if !taken {
 		return 0
 	}
-	now := b.now()
-	f, ok := b.fights[id]
-	if !ok || now.Sub(f.since) > loopWindow {
-		if len(b.fights) >= loopTable {
-			clear(b.fights)
-		}
-		f = fight{since: now}
-	}
-	f.n++
-	b.fights[id] = f
-	if f.n < loopLimit {
-		return 0
-	}
-	if f.n == loopLimit {
+	n, delay := b.takeovers.count(id, b.now())
+	if n == loopLimit {
 		b.report(incident{cause: cause.IDTakeoverLoop, level: logging.Warning},
 			"Client %s was taken over %d times within %s: two clients use the same client identifier. Further connections of it wait %s each.",
-			id, f.n, loopWindow, loopDelay)
+			id, n, loopWindow, loopDelay)
 	}
-	return loopDelay
+	return delay
 }

@@ -128,7 +128,7 @@ func (b *Broker) sendAway(m *maintenance) {
 		b.do(func(w *worker) {
 			for _, s := range some {
 				s.mu.Lock()
-				if c := s.conn; c != nil && c.stage() < closing && !m.admits(c) {
+				if c := s.conn; c != nil && c.stage() < closing && !m.admits(c.remote().Addr(), c.local) {
 					c.dismissLocked(w, why, "") // how many it was is said below
 					gone++
 				}
@@ -139,12 +139,12 @@ func (b *Broker) sendAway(m *maintenance) {
 	b.notice(logging.Notice, cause.Maintenance, "%d clients have been disconnected.", gone)
 }
 
-// admits tells whether a client may work while the maintenance lasts.
-func (m *maintenance) admits(c *connection) bool {
-	if c.local && m.ExceptLocal {
+// admits tells whether a client from an address may work while the maintenance lasts; local says whether it is on this machine.
+func (m *Maintenance) admits(addr netip.Addr, local bool) bool {
+	if local && m.ExceptLocal {
 		return true
 	}
-	addr := c.remote().Addr().Unmap().WithZone("")
+	addr = addr.Unmap().WithZone("")
 	return slices.ContainsFunc(m.Allow, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 

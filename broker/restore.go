@@ -8,15 +8,16 @@ import (
 
 // restore builds the broker's state from its store.
 func (b *Broker) restore() error {
-	began, told := time.Now(), time.Now()
+	began := b.now()
+	told := began
 	var unclean []*Session
 	n := 0
 	events := &storeEvents{b: b, loaded: func(s *Session) {
 		if s.kept.unclean {
 			unclean = append(unclean, s)
 		}
-		if n++; time.Since(told) > progressEvery {
-			told = time.Now()
+		if n++; b.now().Sub(told) > progressEvery {
+			told = b.now()
 			b.log.Printf(logging.Notice, "Reading the stored sessions: %d so far.", n)
 		}
 	}}
@@ -32,7 +33,7 @@ func (b *Broker) restore() error {
 		b.saveOffline(s)
 	}
 	if st := b.store.Stats(); n > 0 || b.retained.len() > 0 {
-		b.log.Printf(logging.Info, "Restored %d sessions with %d messages, and %d retained messages, in %s.", n, st.Entries, b.retained.len(), time.Since(began).Round(time.Millisecond))
+		b.log.Printf(logging.Info, "Restored %d sessions with %d messages, and %d retained messages, in %s.", n, st.Entries, b.retained.len(), b.now().Sub(began).Round(time.Millisecond))
 	}
 	return nil
 }

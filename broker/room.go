@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-
-	"picket/cause"
-	"picket/packet"
 )
 
 // Where there is no room for another connection, the client is told so if that can be had cheaply: its CONNECT is waited for and answered,
@@ -17,7 +14,7 @@ const (
 	maxTurnedConnect = 16 << 10 // bytes of a CONNECT that is only read to be refused
 )
 
-// room is what connections are counted against.
+// room is what connections are counted against. It knows no connections, only their places, and reads no clock. Safe for concurrent use.
 type room struct {
 	mu      sync.Mutex
 	open    int64 // clients that have a place
@@ -26,6 +23,22 @@ type room struct {
 	second  uint32
 	told    int // in that second
 	unsaid  int // closed without a line in the log
+}
+
+// slot is what a connection has of a [room], whose mutex guards it.
+type slot struct {
+	counted bool          // as open
+	turned  bool          // accepted only to be told that there is no room
+	peers   *atomic.Int64 // open connections of the listener, with counted; nil: not counted there
+}
+
+// limits bound how many connections there may be.
+type limits struct {
+	peers    *atomic.Int64 // open connections of the listener; nil: a reload is under way and has just replaced it
+	listener int64         // of those; negative: no limit
+	global   int64         // of all; 0: no limit
+	files    int64         // of all, by the limit on open files; negative: no limit
+	memory   int64         // the memory_limit, if it is reached; 0: it is not
 }
 
 // fileRoom is how many connections may be open when the process may open limit files, and how many more may be about to be told that there is
@@ -38,95 +51,55 @@ func fileRoom(limit uint64) (open int64, turned int) {
 
 // enter gives a client a place, or says which limit is reached. Connections without CONNECT have none: they are bounded by the listener's
 // account of newcomers, and a silent one keeps no client out.
-func (b *Broker) enter(c *connection) (full string, ok bool) {
-	t := b.settings.Load()
-	r := &b.room
+func (r *room) enter(p *slot, l limits) (full string, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	peers := t.connections[c.from] // nil: a reload is under way and has just replaced the listener
-	if full := b.fullLocked(c, t, peers); full != "" {
+	if full := r.fullLocked(l); full != "" {
 		return full, false
 	}
 	r.open++
-	if peers != nil {
-		peers.Add(1)
-		c.peers = peers
+	p.counted, p.peers = true, l.peers
+	if l.peers != nil {
+		l.peers.Add(1)
 	}
-	c.placed = true
+	r.unturnLocked(p)
 	return "", true
 }
 
 // full says which limit is reached, if any.
-func (b *Broker) full(c *connection) string {
-	t := b.settings.Load()
-	b.room.mu.Lock()
-	defer b.room.mu.Unlock()
-	return b.fullLocked(c, t, t.connections[c.from])
+func (r *room) full(l limits) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.fullLocked(l)
 }
 
-func (b *Broker) fullLocked(c *connection, t *settings, peers *atomic.Int64) string {
-	r := &b.room
-	switch limit := int64(c.from.MaxConnections); {
-	case peers != nil && limit >= 0 && peers.Load() >= limit:
-		return fmt.Sprintf("max_connections (%d) of this listener is reached", limit)
-	case t.GlobalMaxConnections > 0 && r.open >= int64(t.GlobalMaxConnections):
-		return fmt.Sprintf("global_max_connections (%d) is reached", t.GlobalMaxConnections)
-	case !t.Compat.NoReserve && r.open >= t.fileRoom:
-		return fmt.Sprintf("the system lets the broker open no more files than for %d connections (ulimit -n, LimitNOFILE=)", t.fileRoom)
-	case !t.Compat.NoReserve && b.strain.memoryFull.Load():
-		return fmt.Sprintf("memory_limit (%d bytes) is reached", t.MemoryLimit)
+func (r *room) fullLocked(l limits) string {
+	switch {
+	case l.peers != nil && l.listener >= 0 && l.peers.Load() >= l.listener:
+		return fmt.Sprintf("max_connections (%d) of this listener is reached", l.listener)
+	case l.global > 0 && r.open >= l.global:
+		return fmt.Sprintf("global_max_connections (%d) is reached", l.global)
+	case l.files >= 0 && r.open >= l.files:
+		return fmt.Sprintf("the system lets the broker open no more files than for %d connections (ulimit -n, LimitNOFILE=)", l.files)
+	case l.memory > 0:
+		return fmt.Sprintf("memory_limit (%d bytes) is reached", l.memory)
 	}
 	return ""
 }
 
-// leave gives a connection's place back.
-func (b *Broker) leave(c *connection) {
-	r := &b.room
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.sockets--
-	if c.turned {
-		r.turned--
-	}
-	if c.placed {
-		r.open--
-	}
-	if c.peers != nil {
-		c.peers.Add(-1)
-	}
-	c.turned, c.placed, c.peers = false, false, nil
-}
-
-// welcome lets a new connection stay if there is a place, or else to be told why there is none. mosquitto closes it at once.
-func (b *Broker) welcome(c *connection) bool {
-	if b.full(c) == "" {
-		b.room.arrived()
-		return true
-	}
-	if b.settings.Load().Compat.CloseWhenFull {
-		b.report(incident{cause: cause.MaxConnections}, "Client connection from %s denied: max_connections exceeded.", c.host())
-		return false
-	}
-	if !b.room.turn(c, b.clock.Load(), b.settings.Load().turnedAtOnce) {
-		b.report(incident{cause: cause.ServerFull}, "") // [Broker.measure] says in the log how many it was
-		return false
-	}
-	b.room.arrived()
-	return true
-}
-
-func (r *room) arrived() {
+// arrive counts a new connection.
+func (r *room) arrive() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sockets++
 }
 
-// turn lets a connection stay to be told that there is no room, if that can be had.
-func (r *room) turn(c *connection, now uint32, atOnce int) (stays bool) {
+// turn lets a new connection stay to be told that there is no room, if that can be had in this second, with no more than atOnce of them at a time.
+func (r *room) turn(p *slot, second uint32, atOnce int) (stays bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.second != now {
-		r.second, r.told = now, 0
+	if r.second != second {
+		r.second, r.told = second, 0
 	}
 	if r.turned >= atOnce || r.told >= answersPerSecond {
 		r.unsaid++
@@ -134,8 +107,57 @@ func (r *room) turn(c *connection, now uint32, atOnce int) (stays bool) {
 	}
 	r.turned++
 	r.told++
-	c.turned = true
+	r.sockets++
+	p.turned = true
 	return true
+}
+
+// unturnLocked is for a connection that was to be told that there is no room, and has got a place.
+func (r *room) unturnLocked(p *slot) {
+	if p.turned {
+		p.turned = false
+		r.turned--
+	}
+}
+
+// leave gives a connection's place back.
+func (r *room) leave(p *slot) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sockets--
+	r.unturnLocked(p)
+	if p.counted {
+		r.open--
+	}
+	if p.peers != nil {
+		p.peers.Add(-1)
+	}
+	*p = slot{}
+}
+
+// inherit hands the place of a connection to the one that takes its session over.
+func (r *room) inherit(to, from *slot) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if to.counted || !from.counted {
+		return
+	}
+	to.counted, to.peers, from.counted, from.peers = true, from.peers, false, nil
+	r.unturnLocked(to)
+}
+
+// has tells whether a connection has a place.
+func (r *room) has(p *slot) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return p.counted
+}
+
+// connections is how many there are.
+func (r *room) connections() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.sockets
 }
 
 // take returns how many connections are open, and how many were closed without an answer since the last call.
@@ -144,73 +166,4 @@ func (r *room) take() (open int64, unsaid int) {
 	defer r.mu.Unlock()
 	unsaid, r.unsaid = r.unsaid, 0
 	return r.sockets, unsaid
-}
-
-// takePlace gives a connection a place that has none yet and whose client has proved who it is. Where there is no room the client may still take the
-// place of its own earlier connection, which it is about to take over: often that is one whose network has gone without a word. That is looked
-// at only now, so that a stranger learns nothing of who is connected.
-func (b *Broker) takePlace(c *connection, id string) *refusal {
-	full, ok := b.enter(c)
-	if ok {
-		b.room.unturn(c)
-		return nil
-	}
-	if b.hasPlace(id, c.from) {
-		return nil // claim hands it over
-	}
-	return &refusal{code: packet.QuotaExceeded, id: cause.ServerFull, text: full, told: true}
-}
-
-// hasPlace tells whether the client of that identifier has a place at a listener.
-func (b *Broker) hasPlace(id string, at *Listener) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	s := b.sessions[id]
-	if s == nil {
-		return false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.conn == nil {
-		return false
-	}
-	b.room.mu.Lock()
-	defer b.room.mu.Unlock()
-	return s.conn.placed && listenerKey(s.conn.from) == listenerKey(at)
-}
-
-// inherit hands the place of a connection to the one that takes its session over.
-func (r *room) inherit(c, from *connection) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if c.placed || !from.placed {
-		return
-	}
-	c.placed, c.peers, from.placed, from.peers = true, from.peers, false, nil
-	if c.turned {
-		c.turned = false
-		r.turned--
-	}
-}
-
-// unturn is for a connection that was to be told that there is no room, and has got a place.
-func (r *room) unturn(c *connection) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if c.turned {
-		c.turned = false
-		r.turned--
-	}
-}
-
-// closedTo says why a CONNECT is refused whoever sent it: the broker is in maintenance or overloaded; nil if it is not.
-func (b *Broker) closedTo(c *connection) *refusal {
-	if m := b.maintained.Load(); m != nil && !m.admits(c) {
-		r := m.refusal(false)
-		return &r
-	}
-	if short := b.strain.refusing(); short != "" && !c.local && !b.settings.Load().Compat.NoReserve {
-		return &refusal{code: packet.ServerBusy, id: cause.Overloaded, text: short, told: true}
-	}
-	return nil
 }

@@ -128,13 +128,13 @@ func (b *Broker) Load() Load {
 // measure runs until the broker stops.
 func (b *Broker) measure() {
 	for {
-		began := time.Now()
+		began := b.now()
 		select {
 		case <-b.stopping:
 			return
 		case <-time.After(time.Second):
 		}
-		overslept := time.Since(began) - time.Second
+		overslept := b.now().Sub(began) - time.Second
 		t := b.settings.Load()
 		l := Load{Lag: max(overslept, b.listeners.Lag()), PasswordWait: b.passwords.read(b.now()), ConnectionLimit: t.fileRoom}
 		limited := t.MemoryLimit > 0

@@ -51,7 +51,7 @@ func (b *Broker) publishSys() {
 			next.Reset(time.Second) // a reload may switch it on
 			continue
 		}
-		t.publish(time.Now())
+		t.publish(t.b.now())
 		next.Reset(interval)
 	}
 }

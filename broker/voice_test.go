@@ -264,9 +264,7 @@ func until(t *testing.T, there func() bool) {
 }
 
 func (b *Broker) openConnections() int64 {
-	b.room.mu.Lock()
-	defer b.room.mu.Unlock()
-	return b.room.sockets
+	return b.room.connections()
 }
 
 // A refusal is said once: by one line in the log, one reason string, one count in the counters and in $SYS, all of one cause.

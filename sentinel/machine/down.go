@@ -116,7 +116,7 @@ const maxStandDelay = 25
 // askOthers asks the other sentinels whether they see a master as down too, and, once a failover has begun, for their votes.
 func (m *Machine) askOthers(ms *master) {
 	now := m.now()
-	standing := ms.has(coordinated) && ms.state == waitStart
+	standing := ms.has(coordinated|reaffirming) && ms.state == waitStart
 	if !ms.has(sDown) && !standing || !m.told() {
 		return
 	}

@@ -39,7 +39,7 @@ func (m *Machine) advanceFailover(ms *master) {
 // abortFailover gives an attempt up. From reconfReplicas on there is a new master and no way back.
 func (m *Machine) abortFailover(ms *master) {
 	m.unseal(ms)
-	ms.flags &^= failoverInProgress | forceFailover | coordinated
+	ms.flags &^= failoverInProgress | forceFailover | coordinated | reaffirming
 	ms.state, ms.stateSince = noFailover, m.now()
 	if ms.promoted != nil {
 		ms.promoted.flags &^= promoted

@@ -194,6 +194,9 @@ func (m *Machine) learn(ms *master, from *node, to Addr, epoch int64) {
 			m.abortFailover(ms)
 			m.wake(ms)
 		}
+		if ms.acks > 0 {
+			ms.failoverStart, ms.retryAt = 0, 0 // the attempt that we voted for has come to its end: see reaffirm
+		}
 		m.saveVote()
 		return
 	}

@@ -33,6 +33,7 @@ const (
 	scriptKillSent
 	masterReboot
 	coordinated // a forced failover with an election and the data node's own FAILOVER
+	reaffirming // an election after which the master stays what it is, see reaffirm
 )
 
 // node is one watched instance: a master, a replica of one, or another sentinel that watches one.
@@ -93,12 +94,12 @@ type node struct {
 	askAnswered             int64
 	leader                  string
 	leaderEpoch             int64
-	helloEpoch, helloConfig int64            // the epochs of its last hello
-	peerKnown, peerOurs     bool             // what it is was asked, and is one of ours
-	peerAcks                map[string]int   // its picket-sealed, by master
-	peerConfigs             map[string]int64 // the epochs of its configurations, by master
-	endedAt, refusedLast    int64            // when the connection ended, and when another one was last refused since then, 0: not; see sawLoss
-	unreachable             int64            // since when its announced address could not be reached, 0: it can
+	helloEpoch, helloConfig int64                 // the epochs of its last hello
+	peerKnown, peerOurs     bool                  // what it is was asked, and is one of ours
+	peerAcks                map[string]int        // its picket-sealed, by master
+	peerConfigs             map[string]peerConfig // by master
+	endedAt, refusedLast    int64                 // when the connection ended, and when another one was last refused since then, 0: not; see sawLoss
+	unreachable             int64                 // since when its announced address could not be reached, 0: it can
 	pingRefusal             string
 	authRefusal             string
 }

@@ -130,6 +130,7 @@ func (m *Machine) sealAll(ms *master) {
 			continue
 		}
 		m.send(n.link.cmd, n, ignoreAnswer, "SLAVEOF", sealHost, strconv.Itoa(sealPort))
+		m.send(n.link.cmd, n, ignoreAnswer, "CONFIG", "REWRITE") // started again, it must not follow the old master by itself
 		m.askInfo(n)
 		n.sealedByUs, n.sealed = true, false
 		m.eventAt(Notice, "+seal-sent", n)

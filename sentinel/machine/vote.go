@@ -116,7 +116,11 @@ func (m *Machine) startFailover(ms *master) {
 	m.epoch++
 	ms.failoverEpoch = m.epoch
 	m.event(Warning, "+new-epoch", &ms.node, itoa(m.epoch))
-	m.eventAt(Warning, "+try-failover", &ms.node)
+	try := "+try-failover"
+	if ms.has(reaffirming) {
+		try = "+try-reaffirm"
+	}
+	m.eventAt(Warning, try, &ms.node)
 	ms.failoverStart = m.now() + m.opt.Rand.Int64N(1000)
 	ms.retryAt = 0
 	ms.leader, ms.leaderEpoch = m.myID, m.epoch
@@ -189,6 +193,10 @@ func (m *Machine) electionState(ms *master) {
 			}
 			return
 		}
+	}
+	if ms.has(reaffirming) {
+		m.reaffirmed(ms)
+		return
 	}
 	m.eventAt(Warning, "+elected-leader", &ms.node)
 	if m.simulate&CrashAfterElection != 0 {

@@ -228,6 +228,12 @@ func (c *checker) event(s *sentinel, e machine.Event) {
 		c.tried(at, e)
 	case "+elected-leader":
 		c.elected(at, e)
+	case "+reaffirmed":
+		c.elected(at, e)
+		if to, ok := w.find(strings.Fields(e.Payload)[2]).(*server); ok {
+			c.chosen[term{at.set, e.Epoch}] = promotion{s, to, 0}
+		}
+		delete(c.leading, at)
 	case "+promoted-slave":
 		c.promotions++
 	case "+failover-end", "+config-update-from", "+reset-master", "-failover-abort-not-elected", "-failover-abort-no-good-slave", "-failover-abort-slave-timeout":

@@ -55,6 +55,7 @@ var mayImport = map[string]string{
 	"store/local":     "cause logging session store store/groupcommit store/storetest topic",
 	"store/redis":     "cause logging session store store/groupcommit store/storetest topic",
 	"store/storetest": "session store topic",
+	"store/transfer":  "session store",
 	"store/place":     "cause logging process session store store/local store/mosqdb",
 	"store/mosqdb":    "packet session store topic",
 
@@ -73,7 +74,7 @@ var mayImport = map[string]string{
 	"doctor/host/gather":   "access broker cause cloud/detect doctor doctor/host doctor/host/firewall echo/probe listener logging mosqconf reach setup",
 
 	// The command ties all of them together; nobody imports it.
-	"cmd/picket": "access acme admin bench broker cause client client/mosquitto cloud cloud/detect doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page printable process reach sentinel session setup store store/local store/place store/redis topic web",
+	"cmd/picket": "access acme admin bench broker cause client client/mosquitto cloud cloud/detect doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page printable process reach sentinel session setup store store/local store/place store/redis store/transfer topic web",
 }
 
 // pure packages are state machines, codecs and tables: what goes in decides what comes out. They cannot reach for a socket, a

@@ -208,6 +208,18 @@ type Subscription struct {
 	Options topic.Options
 }
 
+// Item is one thing that a store holds, for those who look at all of it. Which fields are set depends on its kind: the first is.
+type Item struct {
+	Record   *Record // a session
+	Sub      *Subscription
+	Received uint16
+	Entry    *Entry // an entry of a queue
+	Retained *session.Message
+
+	Session  uint64 // all but Retained
+	ClientID string
+}
+
 // Stats is what a store holds and has done since it was opened.
 type Stats struct {
 	Sessions int

@@ -283,6 +283,10 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 			log.Close()
 			return nil, &statusError{status: statusStart}
 		}
+		if logUnfit(log, err) {
+			log.Close()
+			return nil, &statusError{status: statusStart}
+		}
 		return nil, failed(statusStart, logging.Error, "Error: %v", err)
 	}
 	if err := server.openAdmin(config, own); err != nil {

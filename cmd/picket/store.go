@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"time"
 
@@ -21,7 +22,7 @@ import (
 type storeCommand struct {
 	Verify storeVerify `cmd:"" help:"Read everything in a store and say what is wrong with it."`
 	Dump   storeDump   `cmd:"" help:"Print what is in a store."`
-	Import storeImport `cmd:"" help:"Make a store of mosquitto's file."`
+	Import storeImport `cmd:"" help:"Make a store of mosquitto's file, or of another store."`
 }
 
 // quietLog is a log for what the commands say themselves.
@@ -67,7 +68,7 @@ func inspect(e *env, dir string) (*local.Inspector, func(), error) {
 
 // storeVerify is "picket store verify".
 type storeVerify struct {
-	Dir  string `arg:"" type:"path" help:"Directory of the store."`
+	Dir  string `arg:"" help:"Directory of the store, or where Redis is: redis://…"`
 	JSON bool   `name:"json" help:"Print the result as JSON."`
 }
 
@@ -78,11 +79,15 @@ docs/storage.md describes the records.
 
 Examples:
   picket store verify ~/.local/state/picket/store
-  picket store verify /var/lib/picket/store --json`
+  picket store verify /var/lib/picket/store --json
+  picket store verify redis://10.0.0.21:6379`
 }
 
 // Run prints what there is and what is wrong.
 func (c *storeVerify) Run(e *env) error {
+	if inRedis(c.Dir) {
+		return c.verifyRedis(e)
+	}
 	i, done, err := inspect(e, c.Dir)
 	if err != nil {
 		return err
@@ -92,6 +97,11 @@ func (c *storeVerify) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	return c.print(e, counts, problems)
+}
+
+// print says what there is and what is wrong. The exit status is 1 if anything is.
+func (c *storeVerify) print(e *env, counts local.Counts, problems []string) error {
 	if c.JSON {
 		if problems == nil {
 			problems = []string{}
@@ -108,9 +118,13 @@ func (c *storeVerify) Run(e *env) error {
 				return err
 			}
 		}
-		if _, err := fmt.Fprintf(e.stdout, "%s: format %d, %s with %s, %s, %s, %s: %s\n", c.Dir, counts.Format, plural(counts.Sessions, "session"),
+		size := ""
+		if counts.Disk > 0 { // what Redis takes is its own to say
+			size = ", " + sizeWords(counts.Disk)
+		}
+		if _, err := fmt.Fprintf(e.stdout, "%s: format %d, %s with %s, %s, %s%s: %s\n", c.Dir, counts.Format, plural(counts.Sessions, "session"),
 			plural(counts.Subscriptions, "subscription"), plural(counts.Queued, "queued message"), plural(counts.Retained, "retained message"),
-			sizeWords(counts.Disk), plural(len(problems), "problem")); err != nil {
+			size, plural(len(problems), "problem")); err != nil {
 			return err
 		}
 	}
@@ -145,13 +159,13 @@ func sizeWords(n int64) string {
 
 // storeDump is "picket store dump".
 type storeDump struct {
-	Dir      string `arg:"" type:"path" help:"Directory of the store."`
+	Dir      string `arg:"" help:"Directory of the store, or where Redis is: redis://…"`
 	JSON     bool   `name:"json" help:"Print one JSON object a line."`
 	Payloads bool   `help:"Print payloads too: messages may hold secrets. In JSON they are in base64."`
 }
 
 func (storeDump) Help() string {
-	return `Prints each session of a store whose broker is stopped, with its subscriptions and its queue, and the retained session. Of payloads only the
+	return `Prints each session of a store whose broker is stopped, with its subscriptions and its queue, and the retained messages. Of payloads only the
 size is printed, unless --payloads asks for them.
 
 Examples:
@@ -187,13 +201,13 @@ type dumped struct {
 
 // Run prints everything.
 func (c *storeDump) Run(e *env) error {
-	i, done, err := inspect(e, c.Dir)
+	each, done, err := c.open(e)
 	if err != nil {
 		return err
 	}
 	defer done()
 	out := bufio.NewWriterSize(e.stdout, 1<<16)
-	err = i.Dump(func(item local.Item) error {
+	err = each(func(item local.Item) error {
 		if err := e.ctx.Err(); err != nil {
 			return err
 		}
@@ -320,26 +334,39 @@ func (d *dumped) String() string {
 
 // storeImport is "picket store import".
 type storeImport struct {
-	File string `arg:"" type:"existingfile" help:"mosquitto's file, mosquitto.db."`
-	Dir  string `arg:"" type:"path" help:"Directory of the store: one that is empty, or not there yet."`
+	From string `arg:"" help:"mosquitto's file, mosquitto.db; or another store: its directory, or where Redis is: redis://…"`
+	To   string `arg:"" help:"The store: a directory that is empty, or not there yet; or where Redis is: redis://…"`
 }
 
 func (storeImport) Help() string {
 	return `Makes a store of the file in which mosquitto 1.6, 2.0 or 2.1 has kept its state: sessions with their subscriptions and queued messages, those in
-flight with their packet identifiers, QoS 2 messages received and not released, retained session. Stop mosquitto first: it writes the file when it
-ends. mosquitto's file does not change. One that is damaged is read as far as it goes, and what is lost is printed. Not in it, and so not in the store: shared subscriptions and will session.
+flight with their packet identifiers, QoS 2 messages received and not released, retained messages. Stop mosquitto first: it writes the file when it
+ends. mosquitto's file does not change. One that is damaged is read as far as it goes, and what is lost is printed. Not in it, and so not in the store: shared subscriptions and will messages.
+
+With another store in the file's place, everything in it is moved: from a directory to Redis, or back. The broker has to be stopped, and the store that is read stays as it
+is. A password of Redis belongs into the environment: with PICKET_CLUSTER=redis://…, write "cluster" in its place.
 
 Examples:
   systemctl stop mosquitto
-  picket store import /var/lib/mosquitto/mosquitto.db /var/lib/picket/store`
+  picket store import /var/lib/mosquitto/mosquitto.db /var/lib/picket/store
+  picket store import /var/lib/picket/store redis://10.0.0.21:6379
+  picket store import redis://10.0.0.21,10.0.0.22,10.0.0.23/mymaster /var/lib/picket/store`
 }
 
 // Run reads the whole file before it writes anything.
 func (c *storeImport) Run(e *env) error {
+	if info, err := os.Stat(c.From); inRedis(c.From) || err == nil && info.IsDir() {
+		return c.move(e)
+	} else if err != nil {
+		return err
+	}
+	if inRedis(c.To) {
+		return fmt.Errorf("first make a directory of %s, and then move that to Redis: picket store import %s DIR, picket store import DIR %s", c.From, c.From, c.To)
+	}
 	p := newProgress(e)
-	file, sum, err := place.Import(e.ctx, c.File, c.Dir, func(far place.Progress) {
+	file, sum, err := place.Import(e.ctx, c.From, c.To, func(far place.Progress) {
 		if far.Sessions == 0 {
-			p.show("%s of %s read", sizeWords(far.Read), c.File)
+			p.show("%s of %s read", sizeWords(far.Read), c.From)
 		} else {
 			p.show("%d of %s written", far.Written, plural(far.Sessions, "session"))
 		}
@@ -348,15 +375,15 @@ func (c *storeImport) Run(e *env) error {
 		return err
 	}
 	for _, line := range file.Lost {
-		if _, err := fmt.Fprintf(e.stdout, "%s: damaged: %s\n", c.File, line); err != nil {
+		if _, err := fmt.Fprintf(e.stdout, "%s: damaged: %s\n", c.From, line); err != nil {
 			return err
 		}
 	}
 	for _, line := range file.Skipped {
-		if _, err := fmt.Fprintf(e.stdout, "%s: left out: %s\n", c.File, line); err != nil {
+		if _, err := fmt.Fprintf(e.stdout, "%s: left out: %s\n", c.From, line); err != nil {
 			return err
 		}
 	}
-	_, err = fmt.Fprintf(e.stdout, "%s: %s\n", c.Dir, sum)
+	_, err = fmt.Fprintf(e.stdout, "%s: %s\n", c.To, sum)
 	return err
 }

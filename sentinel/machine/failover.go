@@ -64,6 +64,9 @@ func (m *Machine) selectState(ms *master) {
 		}
 	}
 	n := m.selectReplica(ms)
+	if ms.sealing() {
+		n = nil // nothing is sealed: only a master that was demoted by mistake brings us here
+	}
 	if n == nil {
 		if m.demotedByMistake(ms) {
 			m.reconfigure(&ms.node, "NO", "ONE")

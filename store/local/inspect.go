@@ -8,7 +8,6 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
-	"picket/session"
 	"picket/store"
 	"picket/topic"
 )
@@ -36,17 +35,8 @@ type Counts struct {
 	Disk          int64  `json:"disk"`     // bytes
 }
 
-// Item is one record, read. Which fields are set depends on its kind: the first is.
-type Item struct {
-	Record   *store.Record // a session
-	Sub      *store.Subscription
-	Received uint16
-	Entry    *store.Entry // an entry of a queue
-	Retained *session.Message
-
-	Session  uint64 // all but Retained
-	ClientID string
-}
+// Item is one record, read.
+type Item = store.Item
 
 // Inspect opens a store that no other process has open. Damage does not make it fail; [Inspector.Verify] tells of it.
 func Inspect(dir string, o Options) (_ *Inspector, err error) {

@@ -93,14 +93,45 @@ type queue struct {
 
 var _ store.Store = (*Store)(nil)
 
-// Open connects to Redis and takes the data over, if Redis has what is needed and no other broker is using them. What is missing is returned in an
-// [UnfitError], all of it at once.
-func Open(ctx context.Context, a Address, o Options) (_ *Store, err error) {
+// Open connects to Redis and takes the data over, if Redis has what is needed and no other broker is using them. A Redis that cannot be reached, or is just
+// reading its data, is tried again for Options.Hold, since it may fail over or be started at the same time. What is missing is returned in an [UnfitError], all
+// of it at once.
+func Open(ctx context.Context, a Address, o Options) (*Store, error) {
 	o.Hold, o.Pending = cmp.Or(o.Hold, 10*time.Second), cmp.Or(o.Pending, 64<<20)
+	told := false
+	for until := time.Now().Add(o.Hold); ; {
+		s, err := attempt(ctx, a, o)
+		unfit := (*UnfitError)(nil)
+		if !errors.As(err, &unfit) || !unfit.passing || time.Now().After(until) {
+			return s, err
+		}
+		if !told {
+			told = true
+			o.Log.Cause(logging.Notice, cause.ClusterUnreachable, "Redis %s cannot be reached yet (%s); trying again for %v.", a, unfit.Missing[0].Text, o.Hold)
+		}
+		select {
+		case <-time.After(again):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// again is the pause between attempts to reach Redis at a start.
+const again = 100 * time.Millisecond
+
+// unreachable is what is missing when a command fails. A connection that fails, or data that are still being read, may pass; a refused password does not.
+func unreachable(a Address, err error) *UnfitError {
+	answer, isAnswer := rueidis.IsRedisErr(err)
+	return &UnfitError{a, []Missing{{cause.ClusterUnreachable, err.Error(), true}}, !isAnswer || answer.IsLoading() || says(err, "MASTERDOWN")}
+}
+
+// attempt is one attempt to open a store.
+func attempt(ctx context.Context, a Address, o Options) (_ *Store, err error) {
 	s := &Store{Loop: groupcommit.New(o.Pending, groupcommit.Patience), options: o, address: a, prefix: a.Prefix, log: o.Log,
 		queues: make(map[uint64]*queue)}
 	if s.client, err = rueidis.NewClient(a.options()); err != nil {
-		return nil, &UnfitError{a, []Missing{{cause.ClusterUnreachable, err.Error(), true}}}
+		return nil, unreachable(a, err)
 	}
 	defer func() {
 		if err != nil {
@@ -110,12 +141,12 @@ func Open(ctx context.Context, a Address, o Options) (_ *Store, err error) {
 	}()
 	l, err := s.dial(ctx)
 	if err != nil {
-		return nil, &UnfitError{a, []Missing{{cause.ClusterUnreachable, err.Error(), true}}}
+		return nil, unreachable(a, err)
 	}
 	s.committer.link = l
 	f, err := l.info(ctx)
 	if err != nil {
-		return nil, &UnfitError{a, []Missing{{cause.ClusterUnreachable, err.Error(), true}}}
+		return nil, unreachable(a, err)
 	}
 	missing := s.check(ctx, l, f)
 	s.committer.alone = f.replicas() == 0
@@ -126,11 +157,11 @@ func Open(ctx context.Context, a Address, o Options) (_ *Store, err error) {
 		}
 	}
 	if fatal {
-		return nil, &UnfitError{a, missing}
+		return nil, &UnfitError{a, missing, false}
 	}
 	unfit := (*UnfitError)(nil)
 	if err := s.take(ctx, l); err != nil && !errors.Is(err, store.ErrNewer) && !errors.As(err, &unfit) {
-		return nil, &UnfitError{a, []Missing{{cause.ClusterUnreachable, err.Error(), true}}}
+		return nil, unreachable(a, err)
 	} else if err != nil {
 		return nil, err
 	}
@@ -141,6 +172,7 @@ func Open(ctx context.Context, a Address, o Options) (_ *Store, err error) {
 type UnfitError struct {
 	Address Address
 	Missing []Missing
+	passing bool // it may be reached in a moment
 }
 
 func (e *UnfitError) Error() string {
@@ -174,7 +206,7 @@ func (s *Store) take(ctx context.Context, l *link) error {
 		// Whatever else lies under the prefix is not Picket's.
 		kind, err := l.Do(ctx, l.B().Exists().Key(fixedKeys(s.prefix)...).Build()).AsInt64()
 		if err != nil || kind > 0 {
-			return cmp.Or(err, error(&UnfitError{s.address, []Missing{{cause.ClusterTaken, "there are keys that begin with " + s.prefix + ", and none of them is Picket's own " + s.key(keyMeta), true}}}))
+			return cmp.Or(err, error(&UnfitError{s.address, []Missing{{cause.ClusterTaken, "there are keys that begin with " + s.prefix + ", and none of them is Picket's own " + s.key(keyMeta), true}}, false}))
 		}
 	} else if before[2] != "1" {
 		s.log.Printf(logging.Info, "Looking whether broker %s, which has used Redis %s last, still does.", before[3], s.address)
@@ -184,7 +216,7 @@ func (s *Store) take(ctx context.Context, l *link) error {
 			return ctx.Err()
 		}
 		if after, err := read(); err != nil || after[1] != before[1] || after[0] != before[0] {
-			return cmp.Or(err, error(&UnfitError{s.address, []Missing{{cause.ClusterTaken, "broker " + before[3] + " is using what is stored there", true}}}))
+			return cmp.Or(err, error(&UnfitError{s.address, []Missing{{cause.ClusterTaken, "broker " + before[3] + " is using what is stored there", true}}, false}))
 		}
 	}
 	host, _ := os.Hostname()
@@ -222,8 +254,10 @@ func (s *Store) Start(ctx context.Context, h store.Handler) error {
 		return errors.New("the store has been started already")
 	}
 	s.Handler = h
-	if err := s.load(ctx, h); err != nil {
+	if err := s.load(ctx, h); errors.Is(err, store.ErrNewer) {
 		return fmt.Errorf("server %s: %w", s.address, err)
+	} else if err != nil {
+		return unreachable(s.address, err)
 	}
 	s.Run(medium{s})
 	return nil

@@ -237,6 +237,33 @@ func TestWhatIsMissingIsSaidAtOnce(t *testing.T) {
 	}
 }
 
+// TestStartWaits starts a store before its Redis: it waits for that, but not for ever.
+func TestStartWaits(t *testing.T) {
+	r := newServer(t)
+	r.kill()
+	if _, _, err := open(t, r.address(), Options{Hold: time.Millisecond}); err == nil || !strings.Contains(err.Error(), "[cluster-unreachable]") {
+		t.Error(err)
+	}
+	log, out := newLog(t)
+	a, err := ParseAddress("redis://" + r.address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened := make(chan error, 1)
+	go func() {
+		s, err := Open(context.Background(), a, Options{Log: log, Hold: time.Hour})
+		if err == nil {
+			err = s.Close()
+		}
+		opened <- err
+	}()
+	until(t, "it is said what is waited for", func() bool { return out.has("cannot be reached yet") })
+	r.start()
+	if err := <-opened; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestTwoBrokers has a second broker start while the first one lives, and take over when that has been stopped.
 func TestTwoBrokers(t *testing.T) {
 	r := newServer(t)

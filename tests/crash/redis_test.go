@@ -287,7 +287,7 @@ func runOnRedis(t *testing.T, seed uint64, kills int, total *summary) *group {
 		return g
 	}
 	p := picket(t, "cluster "+g.address()+"\ncluster_acknowledge replicas 1\n")
-	p.again = "[cluster-"
+	p.again = "[cluster-unreachable]"
 	w, err := newWorld(seed, p, dir)
 	if err != nil {
 		t.Error(err)

@@ -50,3 +50,32 @@ func (b *Broker) Status() Status {
 	}
 	return s
 }
+
+// standstill is how long an event loop may take for one batch before the broker counts as one that a restart would help.
+const standstill = 30 * time.Second
+
+// Alive tells whether the event loops, and the clock beside them, have turned of late. It takes no lock that clients are served with, and knows nothing of what a
+// restart would not cure: the store, the load, maintenance.
+func (b *Broker) Alive() bool {
+	return b.now().Unix()-b.unix.Load() < int64(standstill/time.Second) && b.Load().Lag < standstill
+}
+
+// Unready says why clients are not taken or not served as they should be: maintenance, an overload that keeps them out, a store that cannot store. Empty: nothing
+// is in the way.
+func (b *Broker) Unready() (why []cause.ID) {
+	if b.maintained.Load() != nil {
+		why = append(why, cause.Maintenance)
+	}
+	if b.strain.refusing() != "" {
+		why = append(why, cause.Overloaded)
+	}
+	if id := b.ailing.Load(); id != nil {
+		why = append(why, *id)
+	}
+	select {
+	case <-b.stopping:
+		why = append(why, cause.ServerShuttingDown)
+	default:
+	}
+	return why
+}

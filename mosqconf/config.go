@@ -18,6 +18,9 @@ type Config struct {
 	User        string // to become when started as root; empty: stay
 	PIDFile     string // empty: none
 	AdminSocket string // path of the Unix socket that "picket ctl" speaks to; empty: none
+	// API are the listeners for whoever runs the broker (protocol http_api); MetricsForAll lets everyone who reaches them read the metrics (metrics_access).
+	API           []API
+	MetricsForAll bool
 	// DataDir is the folder whose user, password and certificates are made when they are missing; empty: none. Names are what clients call this machine
 	// beside its own name and addresses, for its certificate.
 	DataDir string
@@ -25,6 +28,12 @@ type Config struct {
 	// ACME says how a public authority is asked for a certificate, in place of the one in DataDir.
 	ACME        ACME
 	Persistence Persistence
+}
+
+// API is a listener for whoever runs the broker.
+type API struct {
+	Source  string // its place in the configuration
+	Address string // HOST:PORT; an empty host is all addresses
 }
 
 // Persistence is what a configuration says of the store.

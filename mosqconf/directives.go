@@ -73,6 +73,7 @@ func init() {
 		"check_retain_source":          {boolean, globalBool(func(p *parser) *bool { return &p.config.CheckRetainSource })},
 		"connection_messages":          {boolean, globalBool(func(p *parser) *bool { return &p.config.ConnectionMessages })},
 		"connect_timeout":              {seconds, (*parser).connectTimeout},
+		"metrics_access":               {"local|everyone", (*parser).metricsAccess},
 		"admin_socket":                 {"PATH|none", (*parser).adminSocket},
 		"acme_name":                    {"NAME|ADDRESS|auto", (*parser).acmeName},
 		"acme_email":                   {"ADDRESS", globalString(func(p *parser) *string { return &p.config.ACME.Email })},
@@ -136,7 +137,7 @@ func init() {
 		"maximum_qos":              {"0|1|2", (*parser).maxQoS},
 		"max_topic_alias":          {number, (*parser).maxTopicAlias},
 		"mount_point":              {"TOPIC", (*parser).mountPoint},
-		"protocol":                 {"mqtt|websockets|auto", (*parser).protocol},
+		"protocol":                 {"mqtt|websockets|auto|http_api", (*parser).protocol},
 		"proxy_from":               {"ADDRESS|NETWORK ...", (*parser).proxyFrom},
 		"socket_domain":            {"ipv4|ipv6", (*parser).socketDomain},
 		"use_username_as_clientid": {boolean, listenerBool(func(b *block) *bool { return &b.config.UseUsernameAsClientID })},
@@ -233,5 +234,6 @@ func (f *fileState) option(l line) *block {
 	if f.current.first.word == "" {
 		f.current.first = l
 	}
+	f.current.options = append(f.current.options, l)
 	return f.current
 }

@@ -1,6 +1,9 @@
 package mosqconf
 
 import (
+	"net"
+	"strconv"
+
 	"picket/access"
 	"picket/cause"
 	"picket/listener"
@@ -44,6 +47,8 @@ func (p *parser) finish() *Config {
 			"Warning: %s has no effect: it stands before any listener line, and there is no port line.", first.word)
 	}
 
+	blocks = p.finishAPI(blocks)
+
 	// The broker's own rules are the first, whether or not a listener has others.
 	if len(blocks) == 0 {
 		if p.perListener {
@@ -78,8 +83,39 @@ func (p *parser) finish() *Config {
 		l.HeadersSize = p.headersSize
 	}
 	p.blocks = blocks
-	p.checkTwins(blocks)
 	return &p.config
+}
+
+// finishAPI takes out the listeners that are not for clients. They speak HTTP alone, which leaves most options of a listener without a meaning.
+func (p *parser) finishAPI(all []*block) (clients []*block) {
+	p.checkTwins(all)
+	for _, b := range all {
+		if !b.api {
+			clients = append(clients, b)
+			continue
+		}
+		if b.broken {
+			continue
+		}
+		for _, l := range b.options {
+			switch l.word {
+			case "protocol":
+			case "certfile", "keyfile", "cafile", "require_certificate":
+				p.errorf(l, cause.ConfigUnsupported, "Let it listen on 127.0.0.1, behind a proxy that has a certificate.", "Error: %s is not possible with protocol http_api: it is plain HTTP.", l.word)
+			default:
+				p.find(Warning, l, cause.ConfigNoEffect, "Leave it out.", "Warning: %s has no effect on a listener with protocol http_api.", l.word)
+			}
+		}
+		if p.perListener && (len(b.security.seen) > 0 || b.security.anonymousSet) {
+			p.find(Warning, line{place: b.place, word: "listener"}, cause.ConfigNoEffect, "Put them behind a listener for clients.", "Warning: Security options have no effect on a listener with protocol http_api.")
+		}
+		if b.config.Path != "" {
+			p.errorf(line{place: b.place, word: "listener"}, cause.ConfigUnsupported, "admin_socket PATH is the Unix socket for picket ctl.", "Error: A listener with protocol http_api needs a port.")
+			continue
+		}
+		p.config.API = append(p.config.API, API{b.place.String(), net.JoinHostPort(b.config.Address, strconv.Itoa(b.config.Port))})
+	}
+	return clients
 }
 
 // checkListener looks for options that do not go together. mosquitto starts with most of these and leaves the option out of

@@ -35,6 +35,16 @@ func (p *parser) adminSocket(_ *fileState, l line) {
 	}
 }
 
+func (p *parser) metricsAccess(_ *fileState, l line) {
+	switch value, ok := p.word(l); {
+	case !ok:
+	case value == "local" || value == "everyone":
+		p.config.MetricsForAll = value == "everyone"
+	default:
+		p.invalid(l, value, "It is local or everyone.")
+	}
+}
+
 func (p *parser) dataDir(_ *fileState, l line) {
 	if s, ok := p.string(l, p.seen); ok {
 		if !filepath.IsAbs(s) {

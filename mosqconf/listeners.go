@@ -132,6 +132,7 @@ func (p *parser) protocol(f *fileState, l line) {
 	if !ok {
 		return
 	}
+	b.api = value == "http_api"
 	switch value {
 	case "mqtt":
 		b.config.Protocol = listener.MQTT
@@ -142,9 +143,8 @@ func (p *parser) protocol(f *fileState, l line) {
 	case "mqttsn":
 		p.errorf(l, cause.ConfigUnsupported, "It is mqtt, websockets or auto.", "Error: Invalid protocol value (mqttsn).")
 	case "http_api":
-		p.invalid(l, value, "http_api is of mosquitto 2.1. It is mqtt, websockets or auto; picket ctl shows what an API would.")
 	default:
-		p.invalid(l, value, "It is mqtt, websockets or auto.")
+		p.invalid(l, value, "It is mqtt, websockets, auto or http_api.")
 	}
 }
 

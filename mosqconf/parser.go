@@ -54,6 +54,8 @@ type block struct {
 	named    bool             // by a listener line; false for the default listener
 	broken   bool             // its listener line had an error
 	first    line             // the first option
+	options  []line           // all of them
+	api      bool             // protocol http_api: it is for whoever runs the broker
 	pageLine line             // phone_page
 }
 

@@ -22,6 +22,7 @@ need nft nftables          # the laboratory's faults; what the doctor says of a 
 need iptables-save iptables
 need nginx nginx-light # what stands in front of brokers, for the laboratory
 [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || missing+=(libnginx-mod-stream)
+need promtool prometheus # reads the metrics, and checks the alerts in deploy
 need caddy caddy # of the examples in deploy
 need python3 python3
 need haproxy haproxy

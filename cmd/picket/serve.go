@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"picket/access"
@@ -169,10 +170,11 @@ type server struct {
 	command *serveCommand
 	stdout  io.Writer
 	broker  *broker.Broker
-	admin   *admin.Server // nil: none
-	kept    store.Store   // nil: persistence is off
-	lost    chan error    // the store is another broker's by now
-	own     *setup.Result // nil: no data directory is looked after
+	admin   *admin.Server             // nil: none
+	web     map[webAddress]*admin.Web // listeners with protocol http_api
+	kept    store.Store               // nil: persistence is off
+	lost    chan error                // the store is another broker's by now
+	own     *setup.Result             // nil: no data directory is looked after
 
 	authority *acme.Manager // nil: no certificate of a public authority is wanted
 	renewed   chan struct{} // it has brought one
@@ -233,7 +235,7 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 		}
 	}
 	config.Poll = poll
-	server := &server{command: s, own: own, authority: authority, renewed: make(chan struct{}, 1), asked: make(chan chan error), unfound: func() {}, persistence: config.Persistence, stdout: e.stdout, log: log, poll: poll, removePID: func() error { return nil }}
+	server := &server{command: s, web: make(map[webAddress]*admin.Web), own: own, authority: authority, renewed: make(chan struct{}, 1), asked: make(chan chan error), unfound: func() {}, persistence: config.Persistence, stdout: e.stdout, log: log, poll: poll, removePID: func() error { return nil }}
 	if config.PIDFile != "" {
 		if server.removePID, err = process.WritePIDFile(config.PIDFile); err != nil {
 			return nil, failed(statusStart, logging.Error, "Error: Unable to write %v.", err)
@@ -294,6 +296,7 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 		_ = server.removePID() // it is the start's failure that counts
 		return nil, failed(statusStart, logging.Error, "Error: %v", err)
 	}
+	server.openWeb(config)
 	// What has to be done next is said when there is something to be reached, not before.
 	report := reach.Of(doors(server.broker), host)
 	welcomed, err := s.welcome(e, own, report, log)
@@ -490,6 +493,42 @@ func (s *server) openAdmin(config *mosqconf.Config, own *setup.Result) (err erro
 	return nil
 }
 
+// webAddress is what tells listeners for whoever runs the broker apart: one that a reload leaves as it was goes on.
+type webAddress struct {
+	address  string
+	everyone bool
+}
+
+// openWeb opens the listeners for whoever runs the broker, and closes those that are not wanted any more. A broker that serves its clients does not end because one of
+// them cannot be had.
+func (s *server) openWeb(config *mosqconf.Config) {
+	wanted := make(map[webAddress]string) // and where it stands in the configuration
+	for _, l := range config.API {
+		wanted[webAddress{l.Address, config.MetricsForAll}] = l.Source
+	}
+	for at, w := range s.web {
+		if _, stays := wanted[at]; !stays {
+			w.Close()
+			delete(s.web, at)
+		}
+	}
+	for at, source := range wanted {
+		if s.web[at] != nil {
+			continue
+		}
+		w, err := admin.OpenWeb(at.address, at.everyone, s.broker, buildVersion())
+		switch {
+		case err == nil:
+			s.web[at] = w
+			s.log.Printf(logging.Info, "Figures for Prometheus: http://%s/metrics", w.Addr())
+		case errors.Is(err, syscall.EADDRINUSE):
+			s.log.Cause(logging.Warning, cause.PortTaken, "Warning: The listener of %s is left out: %v.", source, err)
+		default:
+			s.log.Printf(logging.Warning, "Warning: The listener of %s is left out: %v.", source, err)
+		}
+	}
+}
+
 // act does what a signal asks for.
 func (s *server) act(r process.Request) {
 	switch r {
@@ -564,6 +603,7 @@ func (s *server) reload() error {
 		return fmt.Errorf("%w; the old one stays in force\n%s", err, strings.Join(wrong, "\n"))
 	}
 	process.LimitMemory(config.MemoryLimit)
+	s.openWeb(config)
 	if err := s.log.Reload(config.Log); err != nil {
 		s.log.Cause(logging.Error, cause.ConfigRefused, "Error: %v. The log goes where it went.", err)
 	}
@@ -615,6 +655,9 @@ func (s *server) stop() {
 		s.admin.Close()
 	}
 	s.unfound()
+	for _, w := range s.web {
+		w.Close()
+	}
 	s.broker.Close()
 	if s.kept != nil {
 		if err := s.kept.Close(); err != nil {

@@ -127,8 +127,8 @@ var recipes = []Recipe{
 		Name:  "oracle",
 		Title: Text{"Oracle Cloud", "Oracle Cloud"},
 		Steps: Text{
-			"VCN → Security Lists (or NSG) → Add ingress rule: TCP, destination port {port} (not source port), 0.0.0.0/0\nThe image has a firewall of its own as well:\nsudo iptables -I INPUT 5 -p tcp --dport {port} -j ACCEPT && sudo netfilter-persistent save",
-			"VCN → 安全列表（或 NSG）→ 添加入站规则：TCP，目标端口 {port}（不是源端口），0.0.0.0/0\n镜像自带防火墙，也要放行：\nsudo iptables -I INPUT 5 -p tcp --dport {port} -j ACCEPT && sudo netfilter-persistent save",
+			"VCN → Security Lists (or NSG) → Add ingress rule: TCP, destination port {port} (not source port), 0.0.0.0/0\nThe image has a firewall of its own as well:\nsudo iptables -I INPUT 1 -p tcp --dport {port} -j ACCEPT && sudo netfilter-persistent save",
+			"VCN → 安全列表（或 NSG）→ 添加入站规则：TCP，目标端口 {port}（不是源端口），0.0.0.0/0\n镜像自带防火墙，也要放行：\nsudo iptables -I INPUT 1 -p tcp --dport {port} -j ACCEPT && sudo netfilter-persistent save",
 		},
 	},
 }

@@ -93,8 +93,8 @@ var tcpCauses = []Cause{
 			"ping 正常，连接却立刻报 \"No route to host\"：防火墙返回了 ICMP 禁止。firewalld 如此，Oracle 云镜像也如此——它的 iptables 末尾有 REJECT，追加在后面的规则永远轮不到。",
 		},
 		Remedy: Text{
-			"firewalld: add the port. Oracle's Ubuntu: `sudo iptables -I INPUT 5 -p tcp --dport {port} -j ACCEPT && sudo netfilter-persistent save`, inserted, not appended.",
-			"firewalld：添加端口。Oracle 的 Ubuntu：`sudo iptables -I INPUT 5 -p tcp --dport {port} -j ACCEPT && sudo netfilter-persistent save`，要插入而不是追加。",
+			"firewalld: add the port. Oracle's Ubuntu: `sudo iptables -I INPUT 1 -p tcp --dport {port} -j ACCEPT && sudo netfilter-persistent save`, inserted, not appended.",
+			"firewalld：添加端口。Oracle 的 Ubuntu：`sudo iptables -I INPUT 1 -p tcp --dport {port} -j ACCEPT && sudo netfilter-persistent save`，要插入而不是追加。",
 		},
 		Recipes: []string{"firewalld", "iptables"},
 	},

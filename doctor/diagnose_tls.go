@@ -98,6 +98,10 @@ func (p *patient) certificate(h seen[Handshake], problem string) {
 		p.found(cause.TLSNameMismatch, 94, at, more...)
 	case Expired, NotYet:
 		p.dates(h, problem)
+	case RootExpired:
+		p.found(cause.TLSExpired, 93, at,
+			means("The certificate itself is valid, and the authority %s that this machine trusts for it has expired, or is not valid yet by this machine's clock: clients need the authority's new certificate, and the server one that was signed by it.", "证书本身在有效期内，但本机信任的 CA（%s）已过期，或按本机时钟尚未生效：客户端需要更新 CA 证书，服务端需要由新 CA 签发的证书。", leaf.Issuer),
+			not(cause.TLSUnknownCA, "the authority is known", "CA 是已知的"))
 	case WrongUse:
 		p.found(cause.TLSClientRejectedCertificate, 90, at, means("The certificate is not meant for servers (extended key usage serverAuth is missing).", "该证书的用途不是服务器（缺少扩展用途 serverAuth）。"))
 	}
@@ -209,12 +213,23 @@ func (p *patient) clientCertificate(alert int, given bool, at []int) bool {
 		if why.EN == "" {
 			why = cause.Text{EN: "it is not accepted", ZH: "不被接受"}
 		}
+		if alert == 45 && p.givenLasts() {
+			why = cause.Text{
+				EN: "something has expired. It is not this certificate, whose end is in the future by this machine's clock: the server's list of revoked certificates (crlfile) or its authority (cafile) has run out, or the server's clock is wrong; on the server, picket doctor --server tells",
+				ZH: "有证书已过期。按本机时钟，该客户端证书本身仍在有效期内：过期的是服务端的吊销列表（crlfile）或 CA（cafile），或者服务端时钟不准；在服务器上运行 picket doctor --server 可以确认",
+			}
+		}
 		p.found(cause.ClientCertRefused, 94, at, meaning(cause.Text{
 			EN: fmt.Sprintf("The server has looked at the client certificate and says with alert %s: %s.", alertName(alert), why.EN),
 			ZH: fmt.Sprintf("服务端检查客户端证书后返回告警 %s：%s。", alertName(alert), why.ZH),
 		}), not(cause.ClientCertRequired, "a certificate was given", "已经提供了证书"))
 	}
 	return true
+}
+
+// givenLasts tells whether the client certificate that was given is valid by this machine's clock.
+func (p *patient) givenLasts() bool {
+	return p.client != nil && slices.ContainsFunc(p.handshakes, func(h seen[Handshake]) bool { return h.fact.GivenUntil > p.client.Time })
 }
 
 // certificateAlerts are the alerts that are about a certificate.

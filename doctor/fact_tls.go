@@ -38,6 +38,8 @@ const (
 	Expired    = "expired"
 	NotYet     = "not-yet-valid"
 	WrongUse   = "wrong-use" // it is not meant for servers
+	// RootExpired: the authority that is trusted has run out, or is not valid yet, and no certificate that was sent.
+	RootExpired = "root-expired"
 )
 
 // Handshake is a TLS handshake.
@@ -55,6 +57,8 @@ type Handshake struct {
 	// Wanted: the server asked for a client certificate. Given: it got one.
 	Wanted bool `json:"client_certificate_wanted,omitempty"`
 	Given  bool `json:"client_certificate_given,omitempty"`
+	// GivenUntil is the end of that certificate in Unix seconds; 0 if none was given.
+	GivenUntil int64 `json:"client_certificate_until,omitempty"`
 	// Chain are the certificates that the server has sent, its own first.
 	Chain []Certificate `json:"chain,omitempty"`
 	// Problems are what keeps a client from trusting the server, in no order; they are judged at the time Now.
@@ -105,13 +109,14 @@ var variantTexts = map[string]cause.Text{
 }
 
 var problemTexts = map[string]cause.Text{
-	UnknownCA:  {EN: "no trusted authority has signed it", ZH: "没有受信任的 CA 签名"},
-	SelfSigned: {EN: "it is self-signed", ZH: "是自签证书"},
-	Incomplete: {EN: "an intermediate certificate is missing", ZH: "缺少中间证书"},
-	WrongName:  {EN: "it is for another name", ZH: "名称不符"},
-	Expired:    {EN: "it has expired", ZH: "已过期"},
-	NotYet:     {EN: "it is not valid yet", ZH: "尚未生效"},
-	WrongUse:   {EN: "it is not meant for servers", ZH: "用途不是服务器"},
+	UnknownCA:   {EN: "no trusted authority has signed it", ZH: "没有受信任的 CA 签名"},
+	SelfSigned:  {EN: "it is self-signed", ZH: "是自签证书"},
+	Incomplete:  {EN: "an intermediate certificate is missing", ZH: "缺少中间证书"},
+	WrongName:   {EN: "it is for another name", ZH: "名称不符"},
+	Expired:     {EN: "it has expired", ZH: "已过期"},
+	NotYet:      {EN: "it is not valid yet", ZH: "尚未生效"},
+	WrongUse:    {EN: "it is not meant for servers", ZH: "用途不是服务器"},
+	RootExpired: {EN: "the authority that has signed it has expired", ZH: "签发它的 CA 已过期"},
 }
 
 // alertNames are the TLS alerts by number (RFC 8446, section 6; RFC 5246, section 7.2).

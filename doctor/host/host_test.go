@@ -271,6 +271,24 @@ func TestRecordedLogs(t *testing.T) {
 	}
 }
 
+// Why a public authority gives no certificate is named until it has given one.
+func TestAuthorityInTheLog(t *testing.T) {
+	const refused = "1795573000: Warning: There is no certificate of a public authority for mqtt.example.com: it does not reach port 80. [acme-port-closed]\n"
+	for text, want := range map[string]cause.ID{
+		refused: cause.ACMEPortClosed,
+		refused + "1795573100: Notice: There is a certificate of a public authority for mqtt.example.com, valid until 2027-01-01 00:00:00: clients trust it by themselves.\n": "",
+	} {
+		l := ReadLog("picket.log", text, 0, unix)
+		var first cause.ID
+		if all := Diagnose([]doctor.Fact{l}); len(all) > 0 {
+			first = all[0].Cause
+		}
+		if first != want {
+			t.Errorf("%q: %q, want %q", text, first, want)
+		}
+	}
+}
+
 func unix(s string) (int64, bool) {
 	t, err := time.Parse(time.RFC3339Nano, s)
 	return t.Unix(), err == nil

@@ -33,6 +33,12 @@ func ReadLog(source, log string, since int64, unix func(string) (int64, bool)) L
 					delete(found, id)
 				}
 			}
+		case strings.Contains(text, "There is a certificate of a public authority"):
+			for id := range found { // what kept the authority from giving one is over
+				if ofAuthority(id) {
+					delete(found, id)
+				}
+			}
 		case strings.Contains(text, "Reloading config"), strings.Contains(text, "The new configuration is in force"):
 			if when != 0 {
 				l.Reloaded = when
@@ -70,6 +76,9 @@ func ReadLog(source, log string, since int64, unix func(string) (int64, bool)) L
 	})
 	return l
 }
+
+// ofAuthority tells whether a cause is why a public authority gives no certificate (ACME).
+func ofAuthority(id cause.ID) bool { return strings.HasPrefix(string(id), "acme-") }
 
 // remarks are told at every start, and refuse nothing.
 var remarks = []cause.ID{cause.LoopbackOnly, cause.OpenToEveryone, cause.PageNotBuilt}

@@ -647,6 +647,8 @@ func (d *diagnosis) logged() {
 			switch {
 			case e.Start && len(none) > 0: // found before or not: this is why there is no broker
 				d.find(e.Cause, doctor.Sure+3, startValues(e), doctor.Say("The last line of it: %s", "日志最后一条：%s", e.Last), at[i])
+			case ofAuthority(e.Cause): // it is tried again and again, and has not succeeded since
+				d.find(e.Cause, doctor.Probable, nil, doctor.Say("The authority has given no certificate since; the last line of %s about it: %s", "此后一直没有拿到证书；%s 中相关的最后一条：%s", l.Source, e.Last), at[i])
 			case e.Start || n >= 3 || d.found(e.Cause):
 				// An earlier start failed, and this one did not; or others come more often; or it is known already.
 			default:

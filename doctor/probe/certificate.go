@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -79,6 +80,13 @@ func judge(chain []*x509.Certificate, host string, roots *x509.CertPool, now tim
 	options.KeyUsages = []x509.ExtKeyUsage{x509.ExtKeyUsageAny}
 	if _, err := leaf.Verify(options); err == nil {
 		return append(problems, doctor.WrongUse)
+	}
+	var invalid x509.CertificateInvalidError
+	if errors.As(err, &invalid) && invalid.Reason == x509.Expired { // the authority is the right one
+		if len(problems) > 0 {
+			return problems // it is younger than the certificate that has run out
+		}
+		return append(problems, doctor.RootExpired)
 	}
 	switch {
 	case selfSigned(leaf):

@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"net/netip"
@@ -128,6 +129,9 @@ func (p *prober) handshake(ctx context.Context, variant string) doctor.Handshake
 		if len(config.Certificates) > 0 {
 			// Sent also when it does not fit what the server asks for: so do the libraries of small clients, and the server's refusal says why.
 			f.Given = true
+			if leaf, err := x509.ParseCertificate(config.Certificates[0].Certificate[0]); err == nil {
+				f.GivenUntil = leaf.NotAfter.Unix()
+			}
 			return &config.Certificates[0], nil
 		}
 		return &tls.Certificate{}, nil

@@ -232,7 +232,7 @@ func upgradeFaults() []fault {
 	return []fault{
 		{name: "a proxy has the broker at another path", want: cause.WSPath, make: behind("/", func(w *world) http.Handler { return onPath("/mqtt", w.reverseProxy(backend, true)) })},
 		{name: "a web server without a broker", want: cause.WSPath, make: behind("/mqtt", func(*world) http.Handler { return http.NotFoundHandler() })},
-		{name: "a proxy in front of mosquitto does not pass Upgrade on", want: cause.ProxyNoUpgrade, make: behind("/mqtt", func(w *world) http.Handler { return w.reverseProxy(backend, false) })},
+		{name: "a proxy in front of mosquitto does not pass Upgrade on", want: cause.ProxyNoUpgrade, twin: cause.BrokerNotRunning, make: behind("/mqtt", func(w *world) http.Handler { return w.reverseProxy(backend, false) })},
 		{name: "a proxy in front of Picket does not pass Upgrade on", want: cause.ProxyNoUpgrade, make: func(w *world) []string {
 			w.picket("listener 9001 127.0.0.1\nprotocol websockets\nallow_anonymous true\n")
 			w.web(":80", w.reverseProxy(backend, false), nil)

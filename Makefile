@@ -15,7 +15,7 @@ RACE_OUTSIDE = ./conformance ./tests/reload ./tests/crash ./tests/attack ./tests
 # What measures memory, allocations or time, and what looks at other programs, is run without it.
 PLAIN = ./broker ./packet ./topic ./sentinel/simulation ./tests/attack ./tests/deploy ./tests/interop ./tests/lab ./tests/page ./tests/vantage
 
-.PHONY: run build release page nopage setup test race check lint tools simulate lab lab-long crash crash-redis bench bench-storage bench-sentinel clean
+.PHONY: run build release test-release page nopage setup test race check lint tools simulate lab lab-long crash crash-redis bench bench-storage bench-sentinel clean
 
 run: build
 	bin/picket serve -v
@@ -27,6 +27,14 @@ build: page
 # builds for one system. Its libraries are a module's of its own.
 release: page
 	cd cmd/release && go run . -source ../.. -out ../../dist $(RELEASE)
+
+# What release has made for Linux on amd64: packages in a Debian root, the image's files as a root folder (root; debootstrap, iproute2). Some ten minutes,
+# most of them for the Debian root, which is kept: make test-release ROOT=/var/tmp/bookworm
+ROOT = $(CURDIR)/bin/bookworm
+test-release:
+	$(MAKE) release RELEASE="-only linux/amd64 -version 1.0.0"
+	test -e $(ROOT)/etc/debian_version || debootstrap --variant=minbase --include=systemd,logrotate bookworm $(ROOT) http://deb.debian.org/debian
+	PICKET_DIST=$(CURDIR)/dist PICKET_ROOT=$(ROOT) go test -count=1 -v -timeout 10m ./tests/release
 
 # The page for phones is bundled by npm's esbuild and embedded by the Go compiler. Without node and npm the program has none, and says so.
 NPM := $(shell command -v node >/dev/null 2>&1 && command -v npm 2>/dev/null)

@@ -71,7 +71,7 @@ func runtimeDir() (string, bool) {
 		if os.Mkdir(dir, 0o700) == nil {
 			return dir, true
 		}
-		if st, err := os.Lstat(dir); err == nil && st.IsDir() && mine(st) {
+		if st, err := os.Lstat(dir); err == nil && st.IsDir() && mine(st) && writable(dir) {
 			return dir, true
 		}
 	}

@@ -14,6 +14,12 @@ func mine(st fs.FileInfo) bool {
 	return known && owner == os.Geteuid()
 }
 
+// writable tells whether something can be made in a directory: on a file system that may only be read, it cannot.
+func writable(dir string) bool {
+	const write = 2
+	return syscall.Access(dir, write) == nil
+}
+
 // ownerOf is the number of the user that a file belongs to.
 func ownerOf(st fs.FileInfo) (uid int, known bool) {
 	s, ok := st.Sys().(*syscall.Stat_t)

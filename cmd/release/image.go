@@ -43,7 +43,15 @@ func (r *release) image(all []target) error {
 		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: platform, MediaType: types.OCIManifestSchema1}})
 	}
 	dir := filepath.Join(r.work, "oci")
-	if _, err := layout.Write(dir, index); err != nil {
+	archive, err := layout.Write(dir, empty.Index)
+	if err != nil {
+		return err
+	}
+	// What engines call it once it is loaded.
+	err = archive.AppendIndex(index, layout.WithAnnotations(map[string]string{
+		"io.containerd.image.name": "docker.io/library/picket:latest", "org.opencontainers.image.ref.name": r.version,
+	}))
+	if err != nil {
 		return err
 	}
 	entries, err := ociFiles(dir)

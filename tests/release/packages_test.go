@@ -1,0 +1,145 @@
+//go:build linux
+
+package release
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// TestPackages installs, upgrades, removes and purges the packages in a Debian root, and starts the broker as its unit says.
+func TestPackages(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "root")
+	w := &world{t: t}
+	w.host("cp", "-a", folder(t, "PICKET_ROOT"), root)
+	w = newWorld(t, root)
+	for _, pattern := range []string{"picket-[0-9]*-linux-amd64.deb", "picket-links-*-linux-amd64.deb"} {
+		name := "picket.deb"
+		if strings.Contains(pattern, "links") {
+			name = "links.deb"
+		}
+		w.host("cp", result(t, pattern), filepath.Join(root, "tmp", name))
+	}
+	w.run("dpkg", "-i", "/tmp/picket.deb")
+	if out, err := w.try("systemd-analyze", "--man=no", "verify", "/usr/lib/systemd/system/picket.service"); err != nil || strings.Contains(out, "picket") {
+		t.Errorf("systemd-analyze verify: %v, %s", err, out)
+	}
+	if out, err := w.try("logrotate", "-d", "/etc/logrotate.d/picket"); err != nil || strings.Contains(out, "error:") {
+		t.Errorf("logrotate -d: %v, %s", err, out)
+	}
+	for _, name := range []string{"/usr/share/man/man1/picket.1.gz", "/usr/share/bash-completion/completions/picket", "/usr/share/doc/picket/copyright"} {
+		if _, err := os.Stat(filepath.Join(root, name)); err != nil {
+			t.Error(err)
+		}
+	}
+
+	w.service(func() { w.hello("picket pub", "picket sub") })
+
+	// An upgrade keeps what the user has written and what the broker has stored.
+	conf := filepath.Join(root, "etc/picket/picket.conf")
+	f, err := os.OpenFile(conf, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString("# a gardener was here\n"); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	w.run("dpkg-deb", "-R", "/tmp/picket.deb", "/tmp/next")
+	w.run("sed", "-i", "s/^Version: 1.0.0/Version: 1.0.1/", "/tmp/next/DEBIAN/control")
+	w.run("dpkg-deb", "-b", "/tmp/next", "/tmp/next.deb")
+	w.run("dpkg", "-i", "/tmp/next.deb")
+	if out := w.run("dpkg-query", "-W", "-f", "${Version} ${Status}", "picket"); out != "1.0.1 install ok installed" {
+		t.Errorf("after the upgrade: %s", out)
+	}
+	kept := func() {
+		t.Helper()
+		if text, err := os.ReadFile(conf); err != nil || !strings.Contains(string(text), "a gardener was here") {
+			t.Errorf("the configuration is not as it was written: %v", err)
+		}
+		if out := w.run("picket", "sub", "-t", "home/garden", "-C", "1", "-W", "30"); out != "hello\n" {
+			t.Errorf("of what was stored there is %q", out)
+		}
+	}
+	w.service(kept)
+
+	// A removal keeps it, too; a purge does not.
+	w.run("dpkg", "-r", "picket")
+	if _, err := os.Stat(filepath.Join(root, "usr/bin/picket")); err == nil {
+		t.Error("the program is still there")
+	}
+	w.run("dpkg", "-i", "/tmp/picket.deb")
+	w.service(kept)
+	w.run("dpkg", "-i", "/tmp/links.deb")
+	if out, _ := w.try("mosquitto", "-h"); !strings.Contains(out, "Usage: mosquitto") {
+		t.Errorf("mosquitto -h: %s", out)
+	}
+	w.run("dpkg", "-P", "picket-links")
+	w.run("dpkg", "-P", "picket")
+	for _, name := range []string{"etc/picket", "var/lib/picket", "var/log/picket", "usr/bin/picket", "usr/sbin/mosquitto", "etc/logrotate.d/picket"} {
+		if _, err := os.Lstat(filepath.Join(root, name)); err == nil {
+			t.Errorf("a purge leaves %s", name)
+		}
+	}
+	if out, err := w.try("getent", "passwd", "picket"); err == nil {
+		t.Errorf("a purge leaves the user: %s", out)
+	}
+}
+
+// service starts what the unit starts, with the folders that it asks systemd for, and a socket in the place of systemd's. It has to say there what
+// a unit of Type=notify has to say.
+func (w *world) service(use func()) {
+	w.t.Helper()
+	unit, err := os.ReadFile(filepath.Join(w.root, "usr/lib/systemd/system/picket.service"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	_, command, found := strings.Cut(string(unit), "\nExecStart=")
+	command, _, _ = strings.Cut(command, "\n")
+	if !found || !strings.Contains(string(unit), "\nType=notify\n") {
+		w.t.Fatalf("%s", unit)
+	}
+	socket := filepath.Join(w.root, "run/notify")
+	_ = os.Remove(socket)
+	heard, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer heard.Close()
+	if err := os.Chmod(socket, 0o666); err != nil { //nolint:gosec // the broker's user writes to it
+		w.t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var said strings.Builder
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, err := heard.Read(buf)
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			said.WriteString(string(buf[:n]) + "\n")
+			mu.Unlock()
+		}
+	}()
+	says := func(word string) {
+		w.t.Helper()
+		soon(w.t, word, func() bool { mu.Lock(); defer mu.Unlock(); return strings.Contains(said.String(), word) })
+	}
+	w.run("install", "-d", "-o", "picket", "-g", "picket", "-m", "0755", "/run/picket")
+	w.run("install", "-d", "-o", "picket", "-g", "picket", "-m", "0700", "/var/lib/picket")
+	p := w.start([]string{"--userspec=picket:picket"}, []string{"NOTIFY_SOCKET=/run/notify", "RUNTIME_DIRECTORY=/run/picket"}, strings.Fields(command)...)
+	says("READY=1")
+	use()
+	_, reload, _ := strings.Cut(string(unit), "\nExecReload=")
+	reload, _, _ = strings.Cut(reload, "\n")
+	w.run(strings.Fields(reload)...)
+	says("RELOADING=1")
+	w.stop(p)
+	says("STOPPING=1")
+}

@@ -28,78 +28,82 @@ type port struct {
 
 func (p *patient) port() (r port) {
 	for _, o := range p.openings {
-		if o.fact.Port != p.target.Port {
-			continue
-		}
-		r.tried = append(r.tried, o.at)
-		r.listened++
-		f := o.fact
-		if f.Unheard {
-			r.unheard = append(r.unheard, o.at)
-		}
-		if f.Heard == HearReset && f.Said != SayNothing {
-			r.resets = append(r.resets, o.at)
-		}
-		switch {
-		case f.Said == SayTLSPieces:
-			r.tlsPieces = append(r.tlsPieces, o.at)
-		case f.Said == SayProxyV1 || f.Said == SayProxyV2:
-			switch f.Heard {
-			case HearMQTT, HearWebSocket, HearTLS:
-				r.proxy = append(r.proxy, o.at)
-			case HearSSH, HearOther: // it answers to lines, such as that of version 1
-				r.other = append(r.other, o)
-			case HearSilence:
-				r.silent++
-			}
-		case f.Said == SayPieces:
-			switch f.Heard {
-			case HearMQTT:
-				r.pieces = append(r.pieces, o.at)
-			case HearSilence:
-				r.silent++
-			}
-		case f.Said == SayTLSThen+SayTLS:
-			if f.Heard == HearTLS || f.Heard == HearAlert {
-				r.within = append(r.within, o.at)
-			}
-		case f.Said == SayTLSThen+SayNothing:
-			if f.Heard == HearClosed || f.Heard == HearReset {
-				r.shutInside = append(r.shutInside, o.at)
-			}
-		case f.Heard == HearMQTT && f.Said == SayMQTT && f.Status == 3:
-			// It speaks MQTT, if only to say that it is not available: so do ports that expect something else.
-			r.unavailable = append(r.unavailable, o.at)
-		case f.Heard == HearMQTT && f.Said == SayMQTT:
-			r.mqtt = append(r.mqtt, o.at)
-		case f.Heard == HearMQTT && f.Said == SayTLSThen+SayMQTT:
-			r.tlsMQTT = append(r.tlsMQTT, o.at)
-		case f.Said == SayTLS && f.Heard == HearTLS:
-			r.tls = append(r.tls, o.at)
-		case f.Said == SayTLS && f.Heard == HearAlert:
-			r.alerts = append(r.alerts, o.at)
-		case f.Heard == HearWebSocket && f.Said == SayHTTP:
-			r.ws = append(r.ws, o.at)
-		case f.Heard == HearWebSocket:
-			r.tlsWS = append(r.tlsWS, o.at)
-		case f.Heard == HearHTTP && f.Said == SayTLSThen+SayHTTP:
-			r.tlsHTTP = append(r.tlsHTTP, o.at)
-		case f.Heard == HearHTTP:
-			r.http = append(r.http, o.at)
-		case f.Heard == HearSSH || f.Heard == HearOther:
-			r.other = append(r.other, o)
-		case f.Heard == HearSilence:
-			r.silent++
-		case (f.Heard == HearClosed || f.Heard == HearReset) && f.Said == SayNothing:
-			r.shut = append(r.shut, o)
-		case f.Heard == HearClosed || f.Heard == HearReset:
-			r.closed++
+		if o.fact.Port == p.target.Port {
+			r.hear(o)
 		}
 	}
 	if len(r.mqtt)+len(r.tls)+len(r.ws) > 0 {
 		r.proxy = nil // it speaks without a header, too
 	}
 	return r
+}
+
+// hear takes notice of an opening.
+func (r *port) hear(o seen[Opening]) {
+	r.tried = append(r.tried, o.at)
+	r.listened++
+	f := o.fact
+	if f.Unheard {
+		r.unheard = append(r.unheard, o.at)
+	}
+	if f.Heard == HearReset && f.Said != SayNothing {
+		r.resets = append(r.resets, o.at)
+	}
+	switch {
+	case f.Said == SayTLSPieces:
+		r.tlsPieces = append(r.tlsPieces, o.at)
+	case f.Said == SayProxyV1 || f.Said == SayProxyV2:
+		switch f.Heard {
+		case HearMQTT, HearWebSocket, HearTLS:
+			r.proxy = append(r.proxy, o.at)
+		case HearSSH, HearOther: // it answers to lines, such as that of version 1
+			r.other = append(r.other, o)
+		case HearSilence:
+			r.silent++
+		}
+	case f.Said == SayPieces:
+		switch f.Heard {
+		case HearMQTT:
+			r.pieces = append(r.pieces, o.at)
+		case HearSilence:
+			r.silent++
+		}
+	case f.Said == SayTLSThen+SayTLS:
+		if f.Heard == HearTLS || f.Heard == HearAlert {
+			r.within = append(r.within, o.at)
+		}
+	case f.Said == SayTLSThen+SayNothing:
+		if f.Heard == HearClosed || f.Heard == HearReset {
+			r.shutInside = append(r.shutInside, o.at)
+		}
+	case f.Heard == HearMQTT && f.Said == SayMQTT && f.Status == 3:
+		// It speaks MQTT, if only to say that it is not available: so do ports that expect something else.
+		r.unavailable = append(r.unavailable, o.at)
+	case f.Heard == HearMQTT && f.Said == SayMQTT:
+		r.mqtt = append(r.mqtt, o.at)
+	case f.Heard == HearMQTT && f.Said == SayTLSThen+SayMQTT:
+		r.tlsMQTT = append(r.tlsMQTT, o.at)
+	case f.Said == SayTLS && f.Heard == HearTLS:
+		r.tls = append(r.tls, o.at)
+	case f.Said == SayTLS && f.Heard == HearAlert:
+		r.alerts = append(r.alerts, o.at)
+	case f.Heard == HearWebSocket && f.Said == SayHTTP:
+		r.ws = append(r.ws, o.at)
+	case f.Heard == HearWebSocket:
+		r.tlsWS = append(r.tlsWS, o.at)
+	case f.Heard == HearHTTP && f.Said == SayTLSThen+SayHTTP:
+		r.tlsHTTP = append(r.tlsHTTP, o.at)
+	case f.Heard == HearHTTP:
+		r.http = append(r.http, o.at)
+	case f.Heard == HearSSH || f.Heard == HearOther:
+		r.other = append(r.other, o)
+	case f.Heard == HearSilence:
+		r.silent++
+	case (f.Heard == HearClosed || f.Heard == HearReset) && f.Said == SayNothing:
+		r.shut = append(r.shut, o)
+	case f.Heard == HearClosed || f.Heard == HearReset:
+		r.closed++
+	}
 }
 
 // use is the URL of the target with another scheme.

@@ -96,6 +96,12 @@ func (p *patient) status(u seen[Upgrade]) {
 	if p.inFront(u) {
 		return
 	}
+	p.statusCode(u)
+}
+
+// statusCode: nothing but the status tells.
+func (p *patient) statusCode(u seen[Upgrade]) {
+	f, at := u.fact, []int{u.at}
 	notPath := not(cause.WSPath, "none of the usual paths (/mqtt, /, /ws) is a WebSocket", "常见路径（/mqtt、/、/ws）都不是 WebSocket")
 	switch {
 	case f.Status == 502 || f.Status == 503 || f.Status == 504:

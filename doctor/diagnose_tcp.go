@@ -551,17 +551,22 @@ func (p *patient) quick() Milliseconds {
 	return quick + 2*trip
 }
 
+// noRouter: this machine has looked for the router of its own network, in vain.
+func (p *patient) noRouter(first seen[Dial], evidence []int) {
+	p.found(cause.ClientOffline, 86, append(evidence, places(of[Route](p.Facts))...),
+		means("This machine finds nobody to pass packets for %s on to: the router of its own network (the default gateway) does not answer.", "本机找不到可以转发到 %s 的设备：本网络的路由器（默认网关）没有应答。", first.fact.Address),
+		step(cause.Text{EN: "Here, on this machine", ZH: "就在本机上"}, cause.Text{EN: "ip route    # the address after \"default via\"\nip neigh    # FAILED or INCOMPLETE beside it: wrong address, wrong network, or the router is off", ZH: "ip route    # \"default via\" 后面的地址\nip neigh    # 该地址显示 FAILED 或 INCOMPLETE：地址填错、连错网络或路由器已关闭"}),
+		not(cause.HostDown, "packets do not even leave this network", "数据包没有离开本地网络"))
+	p.found(cause.HostDown, 45, evidence)
+}
+
 func (p *patient) hostUnreachable(first seen[Dial]) {
 	evidence := append(p.answers(), first.at)
 	r := first.fact.Rejected
 	there := len(p.answers()) > 0
 	searched := r == nil || r.Name == codeHostUnreachable || r.Name == codeAddressUnreachable // what is said when a machine was looked for, in vain
 	if p.ownWord(r) && searched && !p.near() && first.fact.Ms >= p.quick() && !there {
-		p.found(cause.ClientOffline, 86, append(evidence, places(of[Route](p.Facts))...),
-			means("This machine finds nobody to pass packets for %s on to: the router of its own network (the default gateway) does not answer.", "本机找不到可以转发到 %s 的设备：本网络的路由器（默认网关）没有应答。", first.fact.Address),
-			step(cause.Text{EN: "Here, on this machine", ZH: "就在本机上"}, cause.Text{EN: "ip route    # the address after \"default via\"\nip neigh    # FAILED or INCOMPLETE beside it: wrong address, wrong network, or the router is off", ZH: "ip route    # \"default via\" 后面的地址\nip neigh    # 该地址显示 FAILED 或 INCOMPLETE：地址填错、连错网络或路由器已关闭"}),
-			not(cause.HostDown, "packets do not even leave this network", "数据包没有离开本地网络"))
-		p.found(cause.HostDown, 45, evidence)
+		p.noRouter(first, evidence)
 		return
 	}
 	if r != nil && r.Prohibited && !(searched && there && first.fact.Ms >= p.quick()) {

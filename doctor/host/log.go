@@ -1,6 +1,7 @@
 package host
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -28,17 +29,9 @@ func ReadLog(source, log string, since int64, unix func(string) (int64, bool)) L
 		l.Lines++
 		switch {
 		case started.MatchString(text):
-			for id, e := range found {
-				if e.Start {
-					delete(found, id)
-				}
-			}
+			maps.DeleteFunc(found, func(_ cause.ID, e *Entry) bool { return e.Start })
 		case strings.Contains(text, "There is a certificate of a public authority"):
-			for id := range found { // what kept the authority from giving one is over
-				if ofAuthority(id) {
-					delete(found, id)
-				}
-			}
+			maps.DeleteFunc(found, func(id cause.ID, _ *Entry) bool { return ofAuthority(id) }) // what kept it from giving one is over
 		case strings.Contains(text, "Reloading config"), strings.Contains(text, "The new configuration is in force"):
 			if when != 0 {
 				l.Reloaded = when

@@ -55,12 +55,7 @@ func (p *prober) opening(ctx context.Context, a netip.Addr, port int, said strin
 		o.Address, o.Port, o.Said, o.Ms = f.Address, f.Port, f.Said, since(start)
 		return o
 	}
-	defer func() {
-		if f.Heard == doctor.HearSilence {
-			s, ok := socketState(raw)
-			f.Unheard = ok && s.sent > 0 && s.acknowledged <= 1
-		}
-	}()
+	defer func() { f.Unheard = f.Heard == doctor.HearSilence && unheard(raw) }()
 	say, inside := strings.CutPrefix(said, doctor.SayTLSThen)
 	if say == doctor.SayTLSPieces {
 		conn, say = &inPieces{conn}, doctor.SayTLS
@@ -96,6 +91,12 @@ func (p *prober) opening(ctx context.Context, a netip.Addr, port int, said strin
 		conn.SetDeadline(time.Now().Add(min(silence, limit)))
 	}
 	return heard(answer(conn))
+}
+
+// unheard tells whether not even the other end's system has acknowledged what was said.
+func unheard(conn net.Conn) bool {
+	s, ok := socketState(conn)
+	return ok && s.sent > 0 && s.acknowledged <= 1
 }
 
 // inPieces is a connection that writes in segments of a few bytes each, and the first ones one at a time: who looks for a word in single segments does not

@@ -18,7 +18,7 @@ PLAIN = ./broker ./packet ./topic ./sentinel/simulation ./tests/attack ./tests/d
 .PHONY: run build release test-release page nopage setup test race check lint tools simulate lab lab-long crash crash-redis bench bench-storage bench-sentinel clean
 
 run: build
-	bin/picket serve -v
+	bin/picket serve
 
 build: page
 	go build -trimpath -o bin/picket ./cmd/picket

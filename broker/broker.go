@@ -189,6 +189,15 @@ func (b *Broker) prepare(c Config) (*settings, error) {
 	}
 	t.newcomers = newcomerShare(fileLimit())
 	t.memory.kinds[heldConnecting] = min(max(t.memory.kinds[heldConnecting], minNewcomerBytes), maxNewcomerBytes)
+	b.prepareListeners(t)
+	if err := b.loadPolicies(t); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// prepareListeners gives the listeners their time limits, and the counts of those before them at the same sockets.
+func (b *Broker) prepareListeners(t *settings) {
 	t.connections = make(map[*Listener]*atomic.Int64)
 	before := make(map[string]*atomic.Int64)
 	if old := b.settings.Load(); old != nil {
@@ -196,7 +205,7 @@ func (b *Broker) prepare(c Config) (*settings, error) {
 			before[listenerKey(l)] = n
 		}
 	}
-	for _, l := range c.Listeners {
+	for _, l := range t.Listeners {
 		if l.Owner != any(l) {
 			l.OpeningLimit = t.ConnectTimeout
 		}
@@ -204,23 +213,27 @@ func (b *Broker) prepare(c Config) (*settings, error) {
 			t.connections[l] = new(atomic.Int64)
 		}
 	}
-	for _, s := range c.Security {
-		s.SubscribeUnchecked = s.SubscribeUnchecked || c.Compat.SubscribeUnchecked
+}
+
+// loadPolicies reads the files with the rules of all listeners.
+func (b *Broker) loadPolicies(t *settings) error {
+	for _, s := range t.Security {
+		s.SubscribeUnchecked = s.SubscribeUnchecked || t.Compat.SubscribeUnchecked
 		p, warnings, err := access.Load(s)
 		for _, w := range warnings {
 			b.log.Printf(w.Type, "%s", w.Text)
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		t.policies = append(t.policies, p)
 	}
-	for _, l := range c.Listeners {
+	for _, l := range t.Listeners {
 		if l.Security < 0 || l.Security >= len(t.policies) {
-			return nil, fmt.Errorf("listener %s: no security rules with index %d", l.Source, l.Security)
+			return fmt.Errorf("listener %s: no security rules with index %d", l.Source, l.Security)
 		}
 	}
-	return t, nil
+	return nil
 }
 
 // install puts settings in force.

@@ -257,29 +257,10 @@ func (c *connection) Read(lw listener.Worker, in []byte) (n, need int) {
 
 // handle routes one whole packet that is not a PUBLISH to its place.
 func (c *connection) handle(w *worker, at stage, first byte, body []byte) error {
+	if err := c.forbids(at, first, body); err != nil {
+		return err
+	}
 	kind := packet.Type(first >> 4)
-	switch {
-	case at == exchanging && kind != packet.AUTH && kind != packet.DISCONNECT:
-		return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.1.2-30", Text: "only AUTH or DISCONNECT may follow while authentication goes on"}
-	}
-	switch kind {
-	case packet.PINGREQ, packet.PINGRESP:
-		if len(body) > 0 {
-			return &violation{packet: &packet.Error{Code: packet.MalformedPacket, Text: kind.String() + " with a body"}, silent: true}
-		}
-	case packet.SUBACK, packet.UNSUBACK:
-		if first&0x0F != 0 {
-			return &packet.Error{Code: packet.MalformedPacket, Clause: "MQTT-2.1.3-1", Text: "the reserved flags are set"}
-		}
-	}
-	switch kind {
-	case packet.CONNACK, packet.SUBACK, packet.UNSUBACK, packet.PINGRESP:
-		return &packet.Error{Code: packet.ProtocolError, Text: "a packet that only servers send: " + kind.String()}
-	case packet.AUTH:
-		if c.more == nil || c.more.authMethod == "" {
-			return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-4.12.0-6", Text: "AUTH from a client whose CONNECT named no authentication method"}
-		}
-	}
 	p, err := packet.Decode(c.version, first, body)
 	if err != nil {
 		if kind == packet.CONNECT && at == opening {
@@ -314,6 +295,33 @@ func (c *connection) handle(w *worker, at stage, first byte, body []byte) error 
 		return c.auth(w, p)
 	default:
 		return &packet.Error{Code: packet.ProtocolError, Text: "a packet that only servers send: " + kind.String()}
+	}
+	return nil
+}
+
+// forbids says what is wrong with a packet before its body is looked at; nil for nothing.
+func (c *connection) forbids(at stage, first byte, body []byte) error {
+	kind := packet.Type(first >> 4)
+	if at == exchanging && kind != packet.AUTH && kind != packet.DISCONNECT {
+		return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.1.2-30", Text: "only AUTH or DISCONNECT may follow while authentication goes on"}
+	}
+	switch kind {
+	case packet.PINGREQ, packet.PINGRESP:
+		if len(body) > 0 {
+			return &violation{packet: &packet.Error{Code: packet.MalformedPacket, Text: kind.String() + " with a body"}, silent: true}
+		}
+	case packet.SUBACK, packet.UNSUBACK:
+		if first&0x0F != 0 {
+			return &packet.Error{Code: packet.MalformedPacket, Clause: "MQTT-2.1.3-1", Text: "the reserved flags are set"}
+		}
+	}
+	switch kind {
+	case packet.CONNACK, packet.SUBACK, packet.UNSUBACK, packet.PINGRESP:
+		return &packet.Error{Code: packet.ProtocolError, Text: "a packet that only servers send: " + kind.String()}
+	case packet.AUTH:
+		if c.more == nil || c.more.authMethod == "" {
+			return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-4.12.0-6", Text: "AUTH from a client whose CONNECT named no authentication method"}
+		}
 	}
 	return nil
 }

@@ -117,17 +117,7 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 	}
 	b.forgetReplays(s)
 	b.online.Add(-1)
-	if s.will != nil {
-		delay := min(s.will.delay, s.expiry)
-		if s.expiry == 0 && b.settings.Load().Compat.WillOutlastsSession {
-			delay = s.will.delay // the session ends here, so the will is due; mosquitto waits all the same
-		}
-		if delay > 0 {
-			s.due.will = momentOf(b.now().Add(time.Duration(delay) * time.Second))
-		} else {
-			w.wills = append(w.wills, s.takeWill())
-		}
-	}
+	w.willOfDeparted(s)
 	var ended ending
 	switch {
 	case !s.survives() && s.will != nil:
@@ -154,6 +144,23 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 	// Behind the will, which must not be lost in between.
 	b.endStored(ended)
 	b.saveOffline(s)
+}
+
+// willOfDeparted has the will of a session that has lost its connection published, at once or after its delay. The mutexes of the broker and of the session are held.
+func (w *worker) willOfDeparted(s *Session) {
+	b := w.b
+	if s.will == nil {
+		return
+	}
+	delay := min(s.will.delay, s.expiry)
+	if s.expiry == 0 && b.settings.Load().Compat.WillOutlastsSession {
+		delay = s.will.delay // the session ends here, so the will is due; mosquitto waits all the same
+	}
+	if delay > 0 {
+		s.due.will = momentOf(b.now().Add(time.Duration(delay) * time.Second))
+	} else {
+		w.wills = append(w.wills, s.takeWill())
+	}
 }
 
 // reportClosed reports a connection that has ended without a word from the broker. No mutex may be held.

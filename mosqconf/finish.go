@@ -127,6 +127,38 @@ func (p *parser) checkListener(b *block) {
 	c, t := b.config, &b.config.TLS
 	at := line{place: b.place, word: "listener"}
 	option := func(name string) line { return line{place: b.seenAt(name), word: name} }
+	p.checkListenerTLS(b)
+	// A proxy can tell who the client is that it has verified.
+	if (c.IdentityAsUsername || c.SubjectAsUsername) && !t.RequireCertificate && len(c.ProxyFrom) == 0 {
+		name := "use_identity_as_username"
+		if !c.IdentityAsUsername {
+			name = "use_subject_as_username"
+		}
+		p.find(Warning, at, cause.ConfigConflict, "Add require_certificate true, with certfile, keyfile and cafile.", "Warning: %s without require_certificate: no client is asked for a certificate, and all are refused.", name)
+	}
+	if c.IdentityAsUsername && c.SubjectAsUsername {
+		p.find(Warning, at, cause.ConfigNoEffect, "Leave one of the two out.", "Warning: use_subject_as_username has no effect beside use_identity_as_username.")
+	}
+	if c.HTTPDir != "" && c.Protocol == listener.MQTT {
+		p.find(Warning, option("http_dir"), cause.ConfigNoEffect, "Add protocol websockets or protocol auto.", "Warning: http_dir has no effect on a listener that speaks MQTT only.")
+	}
+	if b.pageLine.word != "" && !c.NoPage {
+		switch {
+		case c.Protocol == listener.MQTT:
+			p.find(Warning, b.pageLine, cause.ConfigNoEffect, "Add protocol websockets or protocol auto.", "Warning: phone_page has no effect on a listener that speaks MQTT only.")
+		case c.HTTPDir != "":
+			p.find(Warning, b.pageLine, cause.ConfigNoEffect, "Leave one of the two out.", "Warning: phone_page has no effect beside http_dir, whose files are served instead.")
+		}
+	}
+	if c.Path != "" && (c.Interface != "" || c.Domain != "") {
+		p.find(Warning, at, cause.ConfigNoEffect, "", "Warning: bind_interface and socket_domain have no effect on a Unix socket.")
+	}
+}
+
+// checkListenerTLS looks for options of TLS that do not go together.
+func (p *parser) checkListenerTLS(b *block) {
+	t, at := &b.config.TLS, line{place: b.place, word: "listener"}
+	option := func(name string) line { return line{place: b.seenAt(name), word: name} }
 	switch {
 	case t.CertFile != "" && t.KeyFile == "":
 		p.errorf(option("certfile"), cause.ConfigConflict, "Add a keyfile line.", "Error: certfile without keyfile: the listener would not be encrypted.")
@@ -156,31 +188,6 @@ func (p *parser) checkListener(b *block) {
 		if _, ok := b.seen["crlfile"]; ok {
 			p.find(Notice, option("crlfile"), cause.ConfigNoEffect, "Write require_certificate true if clients must have one.", "crlfile has no effect: clients are not asked for a certificate.")
 		}
-	}
-	// A proxy can tell who the client is that it has verified.
-	if (c.IdentityAsUsername || c.SubjectAsUsername) && !t.RequireCertificate && len(c.ProxyFrom) == 0 {
-		name := "use_identity_as_username"
-		if !c.IdentityAsUsername {
-			name = "use_subject_as_username"
-		}
-		p.find(Warning, at, cause.ConfigConflict, "Add require_certificate true, with certfile, keyfile and cafile.", "Warning: %s without require_certificate: no client is asked for a certificate, and all are refused.", name)
-	}
-	if c.IdentityAsUsername && c.SubjectAsUsername {
-		p.find(Warning, at, cause.ConfigNoEffect, "Leave one of the two out.", "Warning: use_subject_as_username has no effect beside use_identity_as_username.")
-	}
-	if c.HTTPDir != "" && c.Protocol == listener.MQTT {
-		p.find(Warning, option("http_dir"), cause.ConfigNoEffect, "Add protocol websockets or protocol auto.", "Warning: http_dir has no effect on a listener that speaks MQTT only.")
-	}
-	if b.pageLine.word != "" && !c.NoPage {
-		switch {
-		case c.Protocol == listener.MQTT:
-			p.find(Warning, b.pageLine, cause.ConfigNoEffect, "Add protocol websockets or protocol auto.", "Warning: phone_page has no effect on a listener that speaks MQTT only.")
-		case c.HTTPDir != "":
-			p.find(Warning, b.pageLine, cause.ConfigNoEffect, "Leave one of the two out.", "Warning: phone_page has no effect beside http_dir, whose files are served instead.")
-		}
-	}
-	if c.Path != "" && (c.Interface != "" || c.Domain != "") {
-		p.find(Warning, at, cause.ConfigNoEffect, "", "Warning: bind_interface and socket_domain have no effect on a Unix socket.")
 	}
 }
 

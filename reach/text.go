@@ -37,23 +37,7 @@ func (r Report) Lines(lang cause.Lang) (lines []Line) {
 		}
 		id := o.Cause()
 		local = local || o.Anonymous == access.AnonymousLocal && !o.Named
-		switch {
-		case o.Named:
-			text += w.named
-		case o.Anonymous == access.AnonymousAlways && o.Limited:
-			text += w.limited
-		case o.Anonymous == access.AnonymousAlways:
-			text += w.nobody
-		case o.Anonymous == access.AnonymousLocal && o.NoUsers:
-			text += w.noUsersLocal
-		case o.Anonymous == access.AnonymousLocal:
-			text += w.local
-		case o.NoUsers:
-			text += w.noUsers
-		default:
-			text += w.everyone
-		}
-		lines = append(lines, Line{Text: text, Cause: id})
+		lines = append(lines, Line{Text: text + o.needs(w), Cause: id})
 	}
 	if local {
 		lines = append(lines, Line{Text: w.traceless})
@@ -65,6 +49,26 @@ func (r Report) Lines(lang cause.Lang) (lines []Line) {
 		lines = append(lines, Line{Text: w.firewall})
 	}
 	return lines
+}
+
+// needs says what a client needs to pass.
+func (o Opening) needs(w *language) string {
+	switch {
+	case o.Named:
+		return w.named
+	case o.Anonymous == access.AnonymousAlways && o.Limited:
+		return w.limited
+	case o.Anonymous == access.AnonymousAlways:
+		return w.nobody
+	case o.Anonymous == access.AnonymousLocal && o.NoUsers:
+		return w.noUsersLocal
+	case o.Anonymous == access.AnonymousLocal:
+		return w.local
+	case o.NoUsers:
+		return w.noUsers
+	default:
+		return w.everyone
+	}
 }
 
 // places groups the addresses by scope, from near to far.

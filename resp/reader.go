@@ -129,37 +129,42 @@ func (r *Reader) Command() ([]string, error) {
 	}
 	args := make([]string, 0, min(n, 64))
 	for range n {
-		line, err := r.line()
-		if err == errLongLine {
-			return nil, protocolError("too big bulk count string")
-		}
-		if err != nil {
-			return nil, unexpected(err)
-		}
-		if len(line) == 0 || line[0] != '$' {
-			got := byte(' ')
-			if len(line) > 0 {
-				got = line[0]
-			}
-			return nil, protocolError("expected '$', got '%c'", got)
-		}
-		size, err := strconv.Atoi(string(line[1:]))
-		if err != nil || size < 0 || size > 512<<20 {
-			return nil, protocolError("invalid bulk length")
-		}
-		if size > r.Limits.Bulk {
-			if r.Limits.Bulk == StrangerLimits.Bulk {
-				return nil, protocolError("unauthenticated bulk length")
-			}
-			return nil, protocolError("invalid bulk length")
-		}
-		arg, err := r.bulk(size)
+		arg, err := r.argument()
 		if err != nil {
 			return nil, err
 		}
 		args = append(args, arg)
 	}
 	return args, nil
+}
+
+// argument reads one argument of a command.
+func (r *Reader) argument() (string, error) {
+	line, err := r.line()
+	if err == errLongLine {
+		return "", protocolError("too big bulk count string")
+	}
+	if err != nil {
+		return "", unexpected(err)
+	}
+	if len(line) == 0 || line[0] != '$' {
+		got := byte(' ')
+		if len(line) > 0 {
+			got = line[0]
+		}
+		return "", protocolError("expected '$', got '%c'", got)
+	}
+	size, err := strconv.Atoi(string(line[1:]))
+	if err != nil || size < 0 || size > 512<<20 {
+		return "", protocolError("invalid bulk length")
+	}
+	if size > r.Limits.Bulk {
+		if r.Limits.Bulk == StrangerLimits.Bulk {
+			return "", protocolError("unauthenticated bulk length")
+		}
+		return "", protocolError("invalid bulk length")
+	}
+	return r.bulk(size)
 }
 
 func unexpected(err error) error {

@@ -241,6 +241,23 @@ func (o *options) complete() error {
 	if o.scram {
 		o.version = packet.V5
 	}
+	if err := o.completeSession(); err != nil {
+		return err
+	}
+	if o.program == Sub && len(o.topics) == 0 {
+		return wrongOption("You must specify a topic to subscribe to.")
+	}
+	if o.idPrefix != "" {
+		o.id = o.idPrefix + strconv.Itoa(os.Getpid())
+	}
+	if o.format != nil {
+		o.format.Pretty = o.pretty
+	}
+	return nil
+}
+
+// completeSession checks how long the session is to be kept, and whether it can be found again.
+func (o *options) completeSession() error {
 	named := o.hasID && o.idPrefix == ""
 	if o.version == packet.V5 {
 		if o.persistent && o.expiry < 0 {
@@ -251,15 +268,6 @@ func (o *options) complete() error {
 		}
 	} else if o.persistent && !named {
 		return wrongOption("You must provide a client id if you are using the -c option.")
-	}
-	if o.program == Sub && len(o.topics) == 0 {
-		return wrongOption("You must specify a topic to subscribe to.")
-	}
-	if o.idPrefix != "" {
-		o.id = o.idPrefix + strconv.Itoa(os.Getpid())
-	}
-	if o.format != nil {
-		o.format.Pretty = o.pretty
 	}
 	return nil
 }

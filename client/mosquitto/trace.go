@@ -35,14 +35,6 @@ func (t *tracer) trace(sent bool, p packet.Packet) {
 		fmt.Fprintln(t.w, printable.Text(fmt.Sprintf("Client %s %s %s", id, direction, fmt.Sprintf(format, a...))))
 	}
 	switch p := p.(type) {
-	case *packet.Connect:
-		say("CONNECT")
-	case *packet.Connack:
-		code := int(p.Code)
-		if p.Props == nil && p.Code.Failed() {
-			code = int(p.Code.Return3())
-		}
-		say("CONNACK (%d)", code)
 	case *packet.Publish:
 		topic := string(p.Topic)
 		if topic == "" { // there is a topic alias
@@ -60,6 +52,22 @@ func (t *tracer) trace(sent bool, p packet.Packet) {
 		for _, f := range p.Filters {
 			say("UNSUBSCRIBE (Mid: %d, Topic: %s)", p.ID, f)
 		}
+	default:
+		traceOther(say, sent, p)
+	}
+}
+
+// traceOther words the packets that have neither topics nor packet identifiers to show.
+func traceOther(say func(string, ...any), sent bool, p packet.Packet) {
+	switch p := p.(type) {
+	case *packet.Connect:
+		say("CONNECT")
+	case *packet.Connack:
+		code := int(p.Code)
+		if p.Props == nil && p.Code.Failed() {
+			code = int(p.Code.Return3())
+		}
+		say("CONNACK (%d)", code)
 	case *packet.Disconnect:
 		if sent {
 			say("DISCONNECT")

@@ -206,22 +206,8 @@ func (b *benchCompare) Run(e *env) error {
 	if len(c.Rows) == 0 {
 		return &usageError{text: fmt.Sprintf("--only %q names no load; they are called %s", b.Only, rowNames(rows)), help: "picket bench compare --help"}
 	}
-	for _, arg := range b.Broker {
-		name, command, ok := strings.Cut(arg, "=")
-		if !ok || name == "" || command == "" {
-			return &usageError{text: fmt.Sprintf("--broker %q: expected NAME=COMMAND", arg), help: "picket bench compare --help"}
-		}
-		c.Contenders = append(c.Contenders, bench.Contender{Name: name, Command: command})
-	}
-	for _, arg := range b.Config {
-		name, lines, ok := strings.Cut(arg, "=")
-		i := slices.IndexFunc(c.Contenders, func(who bench.Contender) bool { return who.Name == name })
-		if !ok || i < 0 {
-			return &usageError{text: fmt.Sprintf("--config %q: expected NAME=LINES with the NAME of a --broker", arg), help: "picket bench compare --help"}
-		}
-		for line := range strings.SplitSeq(lines, ";") {
-			c.Contenders[i].Config += strings.TrimSpace(line) + "\n"
-		}
+	if c.Contenders, err = b.contenders(); err != nil {
+		return err
 	}
 	out, err := bench.Compare(e.ctx, c)
 	line.clear()
@@ -237,6 +223,28 @@ func (b *benchCompare) Run(e *env) error {
 		return err
 	}
 	return err // the comparison was interrupted, or nil
+}
+
+// contenders reads --broker and --config.
+func (b *benchCompare) contenders() (all []bench.Contender, err error) {
+	for _, arg := range b.Broker {
+		name, command, ok := strings.Cut(arg, "=")
+		if !ok || name == "" || command == "" {
+			return nil, &usageError{text: fmt.Sprintf("--broker %q: expected NAME=COMMAND", arg), help: "picket bench compare --help"}
+		}
+		all = append(all, bench.Contender{Name: name, Command: command})
+	}
+	for _, arg := range b.Config {
+		name, lines, ok := strings.Cut(arg, "=")
+		i := slices.IndexFunc(all, func(who bench.Contender) bool { return who.Name == name })
+		if !ok || i < 0 {
+			return nil, &usageError{text: fmt.Sprintf("--config %q: expected NAME=LINES with the NAME of a --broker", arg), help: "picket bench compare --help"}
+		}
+		for line := range strings.SplitSeq(lines, ";") {
+			all[i].Config += strings.TrimSpace(line) + "\n"
+		}
+	}
+	return all, nil
 }
 
 func rowNames(rows []bench.Row) string {

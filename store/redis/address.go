@@ -41,9 +41,26 @@ func ParseAddress(s string) (a Address, err error) {
 		}
 		rest = rest[at+1:]
 	}
+	if err := a.parseQuery(query); err != nil {
+		return a, err
+	}
+	if err := a.parseServers(rest); err != nil {
+		return a, err
+	}
+	if len(a.Servers) > 1 && a.Master == "" && !a.Cluster {
+		return a, errors.New("several servers are sentinels, and the name of their master is missing (redis://HOST,HOST/MASTER), or nodes of a Redis Cluster (?cluster)")
+	}
+	if a.Master != "" && a.Cluster {
+		return a, errors.New("sentinels and a Redis Cluster exclude each other: either /MASTER or ?cluster")
+	}
+	return a, nil
+}
+
+// parseQuery reads what stands behind the question mark.
+func (a *Address) parseQuery(query string) error {
 	q, err := url.ParseQuery(query)
 	if err != nil {
-		return a, fmt.Errorf("behind the question mark: %w", err)
+		return fmt.Errorf("behind the question mark: %w", err)
 	}
 	a.Prefix = "{picket}"
 	for name, values := range q {
@@ -53,9 +70,14 @@ func ParseAddress(s string) (a Address, err error) {
 		case name == "prefix" && values[0] != "" && !strings.ContainsAny(values[0], "{}"):
 			a.Prefix = "{" + values[0] + "}"
 		default:
-			return a, fmt.Errorf("%q behind the question mark: expected cluster, or prefix=WORD", name)
+			return fmt.Errorf("%q behind the question mark: expected cluster, or prefix=WORD", name)
 		}
 	}
+	return nil
+}
+
+// parseServers reads the servers, with the port that is usual for what they are.
+func (a *Address) parseServers(rest string) error {
 	port := "6379"
 	if a.Master != "" {
 		port = "26379"
@@ -66,17 +88,11 @@ func ParseAddress(s string) (a Address, err error) {
 			host, p = strings.Trim(server, "[]"), port
 		}
 		if host == "" {
-			return a, fmt.Errorf("%q: expected HOST:PORT", server)
+			return fmt.Errorf("%q: expected HOST:PORT", server)
 		}
 		a.Servers = append(a.Servers, net.JoinHostPort(host, p))
 	}
-	if len(a.Servers) > 1 && a.Master == "" && !a.Cluster {
-		return a, errors.New("several servers are sentinels, and the name of their master is missing (redis://HOST,HOST/MASTER), or nodes of a Redis Cluster (?cluster)")
-	}
-	if a.Master != "" && a.Cluster {
-		return a, errors.New("sentinels and a Redis Cluster exclude each other: either /MASTER or ?cluster")
-	}
-	return a, nil
+	return nil
 }
 
 // String gives the address without its password, for logs.

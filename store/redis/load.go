@@ -151,13 +151,20 @@ func (s *Store) session(name string, fields, queue map[string]string) *loaded {
 		return l
 	}
 	l.handle = store.OpenSession(number, id)
+	if l.err = l.takeFields(fields); l.err == nil {
+		l.err = l.takeQueue(queue)
+	}
+	return l
+}
+
+// takeFields reads the subscriptions of a session, and the packet identifiers that it has received.
+func (l *loaded) takeFields(fields map[string]string) error {
 	for field, value := range fields {
 		switch field[:1] {
 		case fieldSubscription:
 			o, err := store.DecodeSubscription([]byte(value))
 			if err != nil {
-				l.err = err
-				return l
+				return err
 			}
 			if l.state.Subscriptions == nil {
 				l.state.Subscriptions = make(map[string]topic.Options)
@@ -170,17 +177,20 @@ func (s *Store) session(name string, fields, queue map[string]string) *loaded {
 		}
 	}
 	slices.Sort(l.state.Received)
+	return nil
+}
+
+// takeQueue reads what is to be known of a session's queue.
+func (l *loaded) takeQueue(queue map[string]string) error {
 	b := &l.state.Backlog
 	for field, value := range queue {
 		seq, err := strconv.ParseUint(field, 36, 64)
 		if err != nil {
-			l.err = err
-			return l
+			return err
 		}
 		h, err := store.DecodeEntryHead([]byte(value), seq)
 		if err != nil {
-			l.err = err
-			return l
+			return err
 		}
 		if b.Entries == 0 || seq < b.First {
 			b.First = seq
@@ -195,7 +205,7 @@ func (s *Store) session(name string, fields, queue map[string]string) *loaded {
 			l.entries = append(l.entries, expiring{Expired: store.Expired{Session: l.handle, Ref: h.Ref, Bytes: h.Payload}})
 		}
 	}
-	return l
+	return nil
 }
 
 func (s *Store) noteLoaded(l *loaded) {

@@ -130,19 +130,13 @@ func (c *Client) Control(name string) Decision {
 	return Decision{Cause: cause.ACLPublishDenied}
 }
 
-// Deliver decides whether a message with a topic name may be delivered to the client. It is never answered later: what has to be fetched is fetched
-// for [Client.Subscribe]. Its denial is [cause.ACLReadDenied].
-func (c *Client) Deliver(name string) Decision {
+// Deliver reports whether a message with a topic name may be delivered to the client. It is yes or no ([cause.ACLReadDenied]) and no [Decision], because a message
+// waits for nobody's answer: what has to be fetched is fetched for [Client.Subscribe]. An [Authority] that answers later all the same has said no.
+func (c *Client) Deliver(name string) bool {
 	if d, ok := c.elsewhere(Deliver, name); ok {
-		if d.Later != nil {
-			return Decision{Cause: cause.ACLReadDenied}
-		}
-		return d
+		return d.Allow && d.Later == nil
 	}
-	if c.open() || c.decide(name, read) {
-		return Decision{Allow: true}
-	}
-	return Decision{Cause: cause.ACLReadDenied}
+	return c.open() || c.decide(name, read)
 }
 
 // WatchAttempts decides whether the client may see what others from its address do wrong. shared tells that the address may be that of a proxy. It

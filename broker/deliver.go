@@ -357,7 +357,7 @@ queue:
 		case d.Released:
 			w.ids = append(w.ids[:0], session.PacketID(d.Seq))
 			w.acknowledgeAll(c, packet.PUBREL, packet.Success, "", w.ids)
-		case !s.rules.Load().Deliver(d.Message.Topic).Allow:
+		case !s.rules.Load().Deliver(d.Message.Topic):
 			// Allowed when it was queued, and not any more.
 			w.b.report(incident{cause: cause.ACLReadDenied}, "")
 			s.out.Refuse(d.Seq)

@@ -19,10 +19,7 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 	defer b.mu.Unlock()
 	old := b.sessions[id]
 	if old == nil {
-		c.s.mu.Lock()
-		c.s.id = id
-		c.s.mu.Unlock()
-		b.sessions[id] = c.s
+		b.list(c.s, id)
 		b.online.Add(1)
 		return false
 	}
@@ -40,16 +37,9 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 		clean = true
 	}
 	if clean || !old.survives() {
-		if old.will != nil && !old.over && !(old.will.delay > 0 && b.settings.Load().Compat.CleanStartCancelsWill) {
-			w.wills = append(w.wills, old.takeWill()) // MQTT-3.1.3-9: the session ends
-		}
-		old.will, old.conn = nil, nil
-		b.endStored(b.finish(old))
+		w.endReplaced(old)
 		old.mu.Unlock()
-		c.s.mu.Lock()
-		c.s.id = id
-		c.s.mu.Unlock()
-		b.sessions[id] = c.s
+		b.list(c.s, id)
 		return false
 	}
 	if previous != nil && old.will != nil && old.will.delay == 0 && !b.settings.Load().Compat.TakeoverCancelsWill {
@@ -65,6 +55,23 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 	blank.conn = nil
 	old.mu.Unlock()
 	return true
+}
+
+// list puts a new session into the table. The broker's mutex is held.
+func (b *Broker) list(s *Session, id string) {
+	s.mu.Lock()
+	s.id = id
+	s.mu.Unlock()
+	b.sessions[id] = s
+}
+
+// endReplaced ends a session in whose place a new one comes. The mutexes of the broker and of the session are held.
+func (w *worker) endReplaced(s *Session) {
+	if s.will != nil && !s.over && !(s.will.delay > 0 && w.b.settings.Load().Compat.CleanStartCancelsWill) {
+		w.wills = append(w.wills, s.takeWill()) // MQTT-3.1.3-9: the session ends
+	}
+	s.will, s.conn = nil, nil
+	w.b.endStored(w.b.finish(s))
 }
 
 // abandon ends a session that could not be stored, unless another connection has it by now.

@@ -245,7 +245,7 @@ func (b *Broker) mayReplay(s *Session, m *session.Message) bool {
 	case m.Expired(b.unix.Load()):
 		b.forget(m)
 		return false
-	case !s.rules.Load().Deliver(m.Topic).Allow:
+	case !s.rules.Load().Deliver(m.Topic):
 		b.report(incident{cause: cause.ACLReadDenied}, "")
 		return false
 	case t.CheckRetainSource && m.From != "":

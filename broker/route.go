@@ -45,7 +45,7 @@ type receiver struct {
 // allowed tells whether the receiver may read the topic. The session's mutex is held.
 func (r *receiver) allowed(name string) bool {
 	if rules := r.s.rules.Load(); rules != r.rules || rules.Asks() {
-		r.rules, r.may = rules, rules.Deliver(name).Allow
+		r.rules, r.may = rules, rules.Deliver(name)
 	}
 	return r.may
 }

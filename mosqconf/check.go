@@ -223,16 +223,7 @@ func (p *parser) checkSecurity(s *security) {
 	}
 	policy, warnings, err := access.Load(s.config)
 	for _, w := range warnings {
-		level, id := Warning, cause.ConfigInvalidValue
-		switch {
-		case w.Line == 0 && p.becomes() != "" && !strings.Contains(w.Text, "world readable"):
-			continue // the file must belong to the user to come, not to root
-		case w.Line == 0:
-			id = cause.FilePermissions
-		case w.Type == logging.Notice:
-			level = Notice
-		}
-		p.report.add(Finding{Level: level, File: w.File, Line: w.Line, Text: w.Text, Cause: id})
+		p.takeWarning(w)
 	}
 	var fe *access.FileError
 	switch {
@@ -256,6 +247,20 @@ func (p *parser) checkSecurity(s *security) {
 	default:
 		p.report.add(Finding{Level: Error, File: p.report.Path, Text: "Error: " + err.Error(), Cause: cause.ConfigInvalidValue})
 	}
+}
+
+// takeWarning reports what was odd about a password or ACL file.
+func (p *parser) takeWarning(w access.Warning) {
+	level, id := Warning, cause.ConfigInvalidValue
+	switch {
+	case w.Line == 0 && p.becomes() != "" && !strings.Contains(w.Text, "world readable"):
+		return // the file must belong to the user to come, not to root
+	case w.Line == 0:
+		id = cause.FilePermissions
+	case w.Type == logging.Notice:
+		level = Notice
+	}
+	p.report.add(Finding{Level: level, File: w.File, Line: w.Line, Text: w.Text, Cause: id})
 }
 
 // byCertificate reports whether users come from certificates on some listener.

@@ -13,17 +13,8 @@ func (s *session) request() error {
 	if len(s.o.topics) == 0 || s.o.source == fromNowhere || s.o.response == "" {
 		return &Status{1, "Error: All of topic, message, and response topic must be supplied." + s.usageHint()}
 	}
-	if s.o.version == packet.V5 {
-		p := s.o.properties["publish"]
-		if p == nil {
-			p = &packet.Properties{}
-			s.o.properties["publish"] = p
-		}
-		if p.Has(packet.ResponseTopic) {
-			return &Status{1, "Error in PUBLISH properties: Duplicate response topic."}
-		}
-		p.ResponseTopic = s.o.response
-		p.Set(packet.ResponseTopic)
+	if err := s.nameResponseTopic(); err != nil {
+		return err
 	}
 	if err := s.load(); err != nil {
 		return s.fail(err)
@@ -52,6 +43,24 @@ func (s *session) request() error {
 	if err != nil {
 		return s.fail(err)
 	}
+	return nil
+}
+
+// nameResponseTopic tells whoever answers where to (MQTT 5).
+func (s *session) nameResponseTopic() error {
+	if s.o.version != packet.V5 {
+		return nil
+	}
+	p := s.o.properties["publish"]
+	if p == nil {
+		p = &packet.Properties{}
+		s.o.properties["publish"] = p
+	}
+	if p.Has(packet.ResponseTopic) {
+		return &Status{1, "Error in PUBLISH properties: Duplicate response topic."}
+	}
+	p.ResponseTopic = s.o.response
+	p.Set(packet.ResponseTopic)
 	return nil
 }
 

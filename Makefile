@@ -15,7 +15,7 @@ RACE_OUTSIDE = ./conformance ./tests/reload ./tests/crash ./tests/attack ./tests
 # What measures memory, allocations or time, and what looks at other programs, is run without it.
 PLAIN = ./broker ./packet ./topic ./sentinel/simulation ./tests/attack ./tests/deploy ./tests/interop ./tests/lab ./tests/page ./tests/vantage
 
-.PHONY: run build release test-release page nopage setup test race check lint tools simulate lab lab-long crash crash-redis bench bench-storage bench-sentinel clean
+.PHONY: run build release test-release page nopage setup test race check lint tools simulate lab lab-long crash crash-redis bench bench-storage bench-redis bench-sentinel clean
 
 run: build
 	bin/picket serve
@@ -118,6 +118,11 @@ bench-storage: build
 		--broker 'mosquitto, default=mosquitto -c {conf}' --config 'mosquitto, default=user root; persistence true; persistence_location {dir}/' \
 		--broker 'mosquitto, strict=mosquitto -c {conf}' --config 'mosquitto, strict=user root; persistence true; persistence_location {dir}/; autosave_on_changes true; autosave_interval 1'
 	go test -count=1 -timeout 60m ./tests/crash -run 'TestPeer|TestBacklog' -v -peer mosquitto -queued 1000000 -bench Syncs -benchtime 1x
+
+# What Redis takes as a store, side by side with this disk: throughput, a start, memory.
+bench-redis:
+	go test -run '^$$' -bench Places -count $(ROUNDS) -timeout 30m ./store/redis
+	go test -run '^$$' -bench 'Start|Memory' -benchtime 1x -timeout 30m ./store/redis
 
 # Failovers, and what watching 100 masters costs, side by side with Debian's redis-sentinel: some twenty minutes.
 bench-sentinel:

@@ -67,12 +67,41 @@ func (c *figureCollector) Collect(ch chan<- prometheus.Metric) {
 	})
 }
 
+// timingCollector makes histograms of what the broker times.
+type timingCollector struct {
+	timings []*broker.Timing
+	descs   []*prometheus.Desc
+}
+
+func newTimingCollector(b *broker.Broker) *timingCollector {
+	c := &timingCollector{timings: b.Timings()}
+	for _, t := range c.timings {
+		c.descs = append(c.descs, prometheus.NewDesc(metricsPrefix+t.Name, t.Help, nil, nil))
+	}
+	return c
+}
+
+// Describe implements [prometheus.Collector].
+func (c *timingCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range c.descs {
+		ch <- d
+	}
+}
+
+// Collect implements [prometheus.Collector].
+func (c *timingCollector) Collect(ch chan<- prometheus.Metric) {
+	for i, t := range c.timings {
+		atMost, count, sum := t.Read()
+		ch <- prometheus.MustNewConstHistogram(c.descs[i], count, sum, atMost)
+	}
+}
+
 // metricsHandler is what Prometheus reads.
 func metricsHandler(b *broker.Broker, version string) http.Handler {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: metricsPrefix + "build_info", Help: "1, with the version of what was built.",
 		ConstLabels: prometheus.Labels{"version": version}})
 	build.Set(1)
 	r := prometheus.NewRegistry()
-	r.MustRegister(newFigureCollector(b), build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	r.MustRegister(newFigureCollector(b), newTimingCollector(b), build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: 4, Timeout: 5 * time.Second})
 }

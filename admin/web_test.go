@@ -116,6 +116,13 @@ func TestMetricsPage(t *testing.T) {
 			t.Errorf("docs/metrics.md has not: %s", line)
 		}
 	}
+	_, b := serve(t)
+	for _, timing := range b.Timings() {
+		seen[timing.Name] = true
+		if line := fmt.Sprintf("| `%s%s` | histogram |  | %s |\n", metricsPrefix, timing.Name, timing.Help); !strings.Contains(string(page), line) {
+			t.Errorf("docs/metrics.md has not: %s", line)
+		}
+	}
 	if n := strings.Count(string(page), "\n| `picket_"); n != len(seen)+1 { // and build_info
 		t.Errorf("docs/metrics.md has %d metrics, want %d", n, len(seen)+1)
 	}

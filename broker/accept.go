@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"time"
+
 	"picket/cause"
 	"picket/logging"
 	"picket/packet"
@@ -205,6 +207,9 @@ func (c *connection) welcome(w *worker, a *attempt, in entrance) {
 	w.append(c, in.ack)
 	w.mark(c)
 	s.mu.Unlock()
+	if since := c.conn.Info().Since; !since.IsZero() {
+		c.b.timings.connect.observe(time.Since(since))
+	}
 	c.conn.Admitted()
 	b.watch(c)
 }

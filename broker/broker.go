@@ -56,6 +56,8 @@ type Broker struct {
 	unix         atomic.Int64     // seconds since 1970
 	started      time.Time
 	stats        stats
+	timings      timings
+	commits      atomic.Uint64 // batches that had to be waited for
 	room         room
 	strain       strain
 	attempts     attempts
@@ -117,6 +119,8 @@ func Start(c Config, log *logging.Logger) (*Broker, error) {
 	b.retained = newRetained(&b.memory)
 	b.queued.CountIn(account{&b.memory, heldQueued})
 	b.strain.init()
+	b.timings.init()
+	b.passwords.took = &b.timings.login
 	b.promises.init()
 	if c.Store != nil {
 		b.retained.commit = b.commit

@@ -3,6 +3,7 @@ package broker
 import (
 	"slices"
 	"sort"
+	"time"
 
 	"picket/packet"
 	"picket/session"
@@ -135,6 +136,9 @@ func (w *worker) commit() *store.Batch {
 func (b *Broker) commit(batch *store.Batch) *store.Batch {
 	if !b.store.Commit(batch) {
 		return nil
+	}
+	if b.commits.Add(1)%timedCommit == 1 {
+		batch.Await(&commitTimer{&b.timings.commit, time.Now()})
 	}
 	return batch
 }

@@ -150,6 +150,7 @@ func (w *worker) Flush() {
 		}
 		w.spare = batch[:0]
 	}
+	w.timed()
 	w.commitRemovals()
 	w.publishCounts()
 	for i, start := range w.later {

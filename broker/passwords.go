@@ -15,6 +15,7 @@ import (
 // one of its checks at the most. An address may have [checksEach] checks under way. What was wrong lately makes the next try of that address and user
 // wait before it may even stand in line (delayAfter); others' tries do not wait for it, as the delay holds no turn.
 type passwordQueue struct {
+	took     *Timing                              // from when a check stood in line until it was done
 	delay    func(failures float64) time.Duration // delayAfter, but for tests; not changed later
 	mu       sync.Mutex
 	free     int // turns that nobody has
@@ -80,7 +81,7 @@ type passwordCheck struct {
 }
 
 func newPasswordQueue(turns int) *passwordQueue {
-	return &passwordQueue{delay: delayAfter, free: turns, peers: make(map[netip.Addr]*passwordPeer)}
+	return &passwordQueue{took: new(Timing), delay: delayAfter, free: turns, peers: make(map[netip.Addr]*passwordPeer)}
 }
 
 // begin takes note of a check and says how long it has to wait before it may stand in line. It returns nil if its address has too many under way.
@@ -183,6 +184,9 @@ func (q *passwordQueue) end(c *passwordCheck, v verdict, now time.Time) {
 	switch {
 	case c.running:
 		q.free++
+		if v != notChecked {
+			q.took.observe(now.Sub(c.lined))
+		}
 	case !c.lined.IsZero():
 		q.unlineLocked(c, now)
 	}

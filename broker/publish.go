@@ -15,6 +15,7 @@ import (
 // publish takes the PUBLISH packet at the start of in, whole, and those after it that can go with it, and returns how many bytes that was: none if
 // whether the client may has to be asked elsewhere; it is called again with the same bytes then.
 func (w *worker) publish(c *connection, in []byte) (taken int, err error) {
+	w.timeDelivery()
 	r := &w.run
 	defer r.drop()
 	var p packet.Publish

@@ -123,7 +123,9 @@ func newSpeaking(t *testing.T, changes ...func(*Config)) *speaking {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { x.b.Close(); x.log.Close() })
+	x.b.passwords.mu.Lock()
 	x.b.passwords.delay = noDelay
+	x.b.passwords.mu.Unlock()
 	return x
 }
 

@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"time"
+
 	"picket/listener"
 	"picket/store"
 	"picket/topic"
@@ -25,6 +27,8 @@ type worker struct {
 	matches    topic.Matches[*Session]
 	seen       map[*Session]int
 	count      counts
+	began      time.Time    // when the batch's first PUBLISH was read, if it is timed
+	untimed    uint64       // batches with a PUBLISH, for choosing those
 	patient    bool         // nobody else waits for this worker
 	effort     int          // what the packets of this Read have cost so far
 	batch      *store.Batch // what the run changes in the store

@@ -128,6 +128,9 @@ func Start(c Config, log *logging.Logger) (*Broker, error) {
 	b.ownership = c.Ownership
 	b.store, b.readers = c.Store, make(chan struct{}, maxReaders)
 	b.context, b.end = context.WithCancel(context.Background())
+	if c.passwordDelay != nil {
+		b.passwords.delay = c.passwordDelay
+	}
 	if b.time == nil {
 		b.time = time.Now
 	}

@@ -70,7 +70,9 @@ type Config struct {
 	// MaxTotalOutputBytes bounds the same over all clients, in bytes; it may only lower what follows from the memory that there is, which is 0's meaning.
 	MaxTotalOutputBytes int64
 
-	clock func() time.Time // nil: the machine's; tests have their own
+	// Tests have their own; nil: as everywhere.
+	clock         func() time.Time
+	passwordDelay func(failures float64) time.Duration // see [passwordQueue]
 }
 
 // Compat is what mosquitto does otherwise than the specification, or than people expect who never used mosquitto. Each field stands for itself.

@@ -95,6 +95,7 @@ func newBench(t testing.TB, change func(*Config)) *bench {
 	c := Defaults()
 	c.Security[0].Anonymous = access.AnonymousAlways
 	c.MaxInflightMessages, c.SysInterval = 0, 0
+	c.passwordDelay = noDelay
 	if change != nil {
 		change(&c)
 	}
@@ -107,7 +108,6 @@ func newBench(t testing.TB, change func(*Config)) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.Close(); log.Close() })
-	b.passwords.delay = noDelay
 	return &bench{b: b, w: b.NewWorker(), l: &Listener{MaxConnections: -1, MaxQoS: 2, MaxTopicAlias: 10}}
 }
 

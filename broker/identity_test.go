@@ -185,8 +185,7 @@ func TestScramDecidesWhoItIs(t *testing.T) {
 
 // Proofs that are wrong make the next ones of that user and address wait, and passwords too; who leaves half way is forgotten.
 func TestScramFailuresCount(t *testing.T) {
-	x := newSpeaking(t, scramUsers(t, "ann", "bob"))
-	x.b.passwords.delay = delayAfter
+	x := newSpeaking(t, scramUsers(t, "ann", "bob"), func(c *Config) { c.passwordDelay = nil })
 	here := netip.MustParseAddr("127.0.0.1")
 	delay := func(user string) time.Duration {
 		now := x.b.now()

@@ -112,6 +112,7 @@ func newSpeaking(t *testing.T, changes ...func(*Config)) *speaking {
 		}
 		c.Listeners = append(c.Listeners, l)
 	}
+	c.passwordDelay = noDelay
 	for _, change := range changes {
 		change(&c)
 	}
@@ -123,9 +124,6 @@ func newSpeaking(t *testing.T, changes ...func(*Config)) *speaking {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { x.b.Close(); x.log.Close() })
-	x.b.passwords.mu.Lock()
-	x.b.passwords.delay = noDelay
-	x.b.passwords.mu.Unlock()
 	return x
 }
 

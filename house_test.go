@@ -451,3 +451,32 @@ func TestMakeTargetsInPagesExist(t *testing.T) {
 		}
 	}
 }
+
+// The page that says where in the broker to change something names each of its files once, and no others.
+func TestMapOfTheBroker(t *testing.T) {
+	page, err := os.ReadFile("docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "## Where do I change … in `broker`")
+	section, _, _ = strings.Cut(section, "\n## ")
+	named := make(map[string]int)
+	for _, m := range regexp.MustCompile("`([a-z_*]+\\.go)`").FindAllStringSubmatch(section, -1) {
+		named[m[1]]++
+	}
+	for _, s := range sources(t) {
+		if name := path.Base(s.path); s.dir == "broker" && !s.test {
+			if strings.HasPrefix(name, "machine_") {
+				name = "machine_*.go"
+			} else if named[name] != 1 {
+				t.Errorf("docs/architecture.md names broker/%s %d times, want once", name, named[name])
+			}
+			named[name] = -1
+		}
+	}
+	for name, n := range named {
+		if n > 0 {
+			t.Errorf("docs/architecture.md names broker/%s, which does not exist", name)
+		}
+	}
+}

@@ -10,6 +10,7 @@ package redis
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -120,10 +121,13 @@ func Open(ctx context.Context, a Address, o Options) (*Store, error) {
 // again is the pause between attempts to reach Redis at a start.
 const again = 100 * time.Millisecond
 
-// unreachable is what is missing when a command fails. A connection that fails, or data that are still being read, may pass; a refused password does not.
+// unreachable is what is missing when a command fails. A connection that fails, or data that are still being read, may pass; a refused password
+// and a certificate that is not trusted do not.
 func unreachable(a Address, err error) *UnfitError {
 	answer, isAnswer := rueidis.IsRedisErr(err)
-	return &UnfitError{a, []Missing{{cause.ClusterUnreachable, err.Error(), true}}, !isAnswer || answer.IsLoading() || says(err, "MASTERDOWN")}
+	untrusted := (*tls.CertificateVerificationError)(nil)
+	passing := !isAnswer && !errors.As(err, &untrusted) || isAnswer && (answer.IsLoading() || says(err, "MASTERDOWN"))
+	return &UnfitError{a, []Missing{{cause.ClusterUnreachable, err.Error(), true}}, passing}
 }
 
 // attempt is one attempt to open a store.

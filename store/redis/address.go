@@ -2,10 +2,12 @@ package redis
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -21,9 +23,15 @@ type Address struct {
 	User     string
 	Password string
 	Prefix   string // of all keys, in braces
+
+	SentinelUser     string
+	SentinelPassword string // empty: the sentinels want none
+
+	roots *x509.CertPool // authorities of the servers' certificates; nil: the system's
 }
 
-// ParseAddress reads redis://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]…][/MASTER][?cluster][&prefix=WORD], or the same with rediss:// for TLS.
+// ParseAddress reads redis://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]…][/MASTER][?OPTION[&OPTION]…], or the same with rediss:// for TLS. The options are cluster,
+// prefix=WORD, ca=FILE, sentinel_user=NAME and sentinel_password=PASSWORD. It reads the file with the authorities.
 func ParseAddress(s string) (a Address, err error) {
 	scheme, rest, ok := strings.Cut(s, "://")
 	if a.TLS = scheme == "rediss"; !ok || scheme != "redis" && !a.TLS {
@@ -53,6 +61,15 @@ func ParseAddress(s string) (a Address, err error) {
 	if a.Master != "" && a.Cluster {
 		return a, errors.New("sentinels and a Redis Cluster exclude each other: either /MASTER or ?cluster")
 	}
+	if a.Master == "" && (a.SentinelUser != "" || a.SentinelPassword != "") {
+		return a, errors.New("sentinel_user and sentinel_password are for sentinels: the name of their master is missing (redis://HOST,HOST/MASTER)")
+	}
+	if a.SentinelUser != "" && a.SentinelPassword == "" {
+		return a, errors.New("sentinel_user without sentinel_password")
+	}
+	if a.roots != nil && !a.TLS {
+		return a, errors.New("ca=FILE is for TLS: write rediss:// in place of redis://")
+	}
 	return a, nil
 }
 
@@ -69,9 +86,30 @@ func (a *Address) parseQuery(query string) error {
 			a.Cluster = true
 		case name == "prefix" && values[0] != "" && !strings.ContainsAny(values[0], "{}"):
 			a.Prefix = "{" + values[0] + "}"
+		case name == "sentinel_user" && values[0] != "":
+			a.SentinelUser = values[0]
+		case name == "sentinel_password" && values[0] != "":
+			a.SentinelPassword = values[0]
+		case name == "ca" && values[0] != "":
+			if err := a.trust(values[0]); err != nil {
+				return err
+			}
 		default:
-			return fmt.Errorf("%q behind the question mark: expected cluster, or prefix=WORD", name)
+			return fmt.Errorf("%q behind the question mark: expected cluster, prefix=WORD, ca=FILE, sentinel_user=NAME or sentinel_password=PASSWORD", name)
 		}
+	}
+	return nil
+}
+
+// trust reads the certificates of the authorities that the servers' certificates come from.
+func (a *Address) trust(file string) error {
+	certificates, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("ca=FILE: %w", err)
+	}
+	a.roots = x509.NewCertPool()
+	if !a.roots.AppendCertsFromPEM(certificates) {
+		return fmt.Errorf("ca=FILE: %s holds no certificate (PEM)", file)
 	}
 	return nil
 }
@@ -110,11 +148,11 @@ func (a Address) options() rueidis.ClientOption {
 		ConnWriteTimeout: 10 * time.Second, Dialer: net.Dialer{Timeout: 2 * time.Second, KeepAlive: time.Second}}
 	o.ForceSingleClient = a.Master == "" && !a.Cluster
 	if a.TLS {
-		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: a.roots}
 	}
 	if a.Master != "" {
 		// An announcement of a new master can be missed: the sentinels are asked again, too.
-		o.Sentinel = rueidis.SentinelOption{MasterSet: a.Master, TLSConfig: o.TLSConfig, Dialer: o.Dialer, TopologyRefreshInterval: 2 * time.Second}
+		o.Sentinel = rueidis.SentinelOption{MasterSet: a.Master, Username: a.SentinelUser, Password: a.SentinelPassword, TLSConfig: o.TLSConfig, Dialer: o.Dialer, TopologyRefreshInterval: 2 * time.Second}
 	}
 	if a.Cluster {
 		o.ClusterOption.ShardsRefreshInterval = 5 * time.Second

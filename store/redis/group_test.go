@@ -14,13 +14,13 @@ import (
 	"picket/store/storetest"
 )
 
-// newSentinel starts a sentinel that watches a master alone, and returns its address.
-func newSentinel(t *testing.T, master *server) string {
+// newSentinel starts a sentinel that watches a master alone and wants a password, and returns its address.
+func newSentinel(t *testing.T, master *server, password string) string {
 	t.Helper()
 	port := strconv.Itoa(testbed.Port(t))
 	dir := t.TempDir()
 	file := filepath.Join(dir, "sentinel.conf")
-	text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nlogfile %s/log\nsentinel monitor main 127.0.0.1 %d 1\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 5000\n", port, dir, dir, master.port)
+	text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nlogfile %s/log\nsentinel monitor main 127.0.0.1 %d 1\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 5000\nrequirepass %s\n", port, dir, dir, master.port, password)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -30,17 +30,21 @@ func newSentinel(t *testing.T, master *server) string {
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	until(t, "the sentinel knows the replica", func() bool {
-		out, err := exec.Command("redis-cli", "-p", port, "SENTINEL", "MASTER", "main").Output()
+		out, err := exec.Command("redis-cli", "-p", port, "--no-auth-warning", "-a", password, "SENTINEL", "MASTER", "main").Output()
 		return err == nil && strings.Contains(string(out), "num-slaves\n1\n")
 	})
 	return "127.0.0.1:" + port
 }
 
-// TestSentinelsFailOver kills the master that a sentinel watches, again and again: the store follows, and nothing is refused or lost.
+// TestSentinelsFailOver kills the master that a sentinel with a password of its own watches, again and again: the store follows, and nothing is refused or lost.
 func TestSentinelsFailOver(t *testing.T) {
 	servers := []*server{newServer(t)}
 	servers = append(servers, servers[0].replica())
-	address := newSentinel(t, servers[0]) + "/main"
+	sentinel := newSentinel(t, servers[0], "watch&see")
+	if _, _, err := open(t, sentinel+"/main", Options{}); err == nil || !strings.Contains(err.Error(), "NOAUTH") {
+		t.Errorf("without its password: %v", err)
+	}
+	address := sentinel + "/main?sentinel_password=watch%26see"
 	s, out := mustOpen(t, address, Options{Hold: 1 << 40, Acknowledge: Acknowledge{Auto: true}})
 	r := storetest.Start(t, s)
 	l := &life{t: t, s: s, out: out, r: r, w: storetest.NewWorld(t, rand.New(rand.NewPCG(3, 9)), s, r)}
@@ -80,6 +84,25 @@ func TestRedisCluster(t *testing.T) {
 	l.whole(node.address() + "?cluster")
 }
 
+// TestTLS keeps everything in a server that speaks TLS only, with a certificate of an authority of its own.
+func TestTLS(t *testing.T) {
+	dir := t.TempDir()
+	ca := testbed.NewCA(t, filepath.Join(dir, "ca.pem"))
+	pair := ca.Issue(t, filepath.Join(dir, "server"), nil)
+	port := strconv.Itoa(testbed.Port(t))
+	newServer(t, "--tls-port", port, "--tls-cert-file", pair.CertFile, "--tls-key-file", pair.KeyFile, "--tls-ca-cert-file", ca.File, "--tls-auth-clients", "no")
+	if _, _, err := open(t, "rediss://localhost:"+port, Options{}); err == nil || !strings.Contains(err.Error(), "unknown authority") {
+		t.Errorf("without the authority: %v", err)
+	}
+	if _, err := ParseAddress("redis://localhost:" + port + "?ca=" + ca.File); err == nil || !strings.Contains(err.Error(), "write rediss://") {
+		t.Errorf("without TLS: %v", err)
+	}
+	address := "rediss://localhost:" + port + "?ca=" + ca.File
+	l := newLife(t, address, Options{})
+	l.steps(300)
+	l.whole(address)
+}
+
 // TestAddresses reads what people write behind cluster.
 func TestAddresses(t *testing.T) {
 	for text, want := range map[string]string{
@@ -91,11 +114,15 @@ func TestAddresses(t *testing.T) {
 		"h:6379":                                "expected redis://HOST:PORT, or rediss:// for TLS",
 		"redis://a,b":                           "several servers are sentinels",
 		"redis://a/m?cluster":                   "exclude each other",
-		"redis://a?database=1":                  "expected cluster, or prefix=WORD",
+		"redis://a?database=1":                  "expected cluster, prefix=WORD",
+		"redis://a/m?sentinel_user=x":           "sentinel_user without sentinel_password",
+		"redis://a?sentinel_password=secret":    "the name of their master is missing",
+		"rediss://a?ca=/nothing":                "ca=FILE: open /nothing: no such file or directory",
+		"rediss://a?ca=/dev/null":               "ca=FILE: /dev/null holds no certificate (PEM)",
 		"redis://u:%zz@a":                       "write % itself as %25",
-		"redis://u:secret@a?prefix={x}":         "expected cluster, or prefix=WORD",
+		"redis://u:secret@a?prefix={x}":         "expected cluster, prefix=WORD",
 		"redis://u:secret@a,b":                  "several servers are sentinels",
-		"rediss://user:secret@h:1?cluster=true": "expected cluster, or prefix=WORD",
+		"rediss://user:secret@h:1?cluster=true": "expected cluster, prefix=WORD",
 	} {
 		a, err := ParseAddress(text)
 		var got string

@@ -115,7 +115,7 @@ func (s *Store) mayGoAlone(ctx context.Context) error {
 func (s *Store) sentinelNames(ctx context.Context, server, runID string) bool {
 	o := s.address.options()
 	o.Sentinel, o.InitAddress, o.ForceSingleClient = rueidis.SentinelOption{}, []string{server}, true
-	o.Username, o.Password = "", ""
+	o.Username, o.Password = s.address.SentinelUser, s.address.SentinelPassword
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	c, err := rueidis.NewClient(o)

@@ -148,10 +148,13 @@ func newLog(t testing.TB) (*logging.Logger, *lines) {
 	return log, out
 }
 
-// open opens a store at an address behind redis://.
+// open opens a store at an address, with redis:// where it names no other scheme.
 func open(t testing.TB, address string, o Options) (*Store, *lines, error) {
 	t.Helper()
-	a, err := ParseAddress("redis://" + address)
+	if !strings.Contains(address, "://") {
+		address = "redis://" + address
+	}
+	a, err := ParseAddress(address)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -155,9 +155,17 @@ func (s medium) WriteAll() error {
 	}
 	s.Settle()
 	if c.link == nil {
-		return fmt.Errorf("%w: Redis %s is away", store.ErrFailed, s.address)
+		return s.unavailable()
 	}
 	return nil
+}
+
+// unavailable is why nothing can be stored while there is no link.
+func (s *Store) unavailable() error {
+	if lost := s.committer.lost; lost != nil {
+		return fmt.Errorf("%w: %w", store.ErrFailed, lost)
+	}
+	return fmt.Errorf("%w: Redis %s is away", store.ErrFailed, s.address)
 }
 
 // write sends batches as groups and waits for the answers.
@@ -347,10 +355,7 @@ func (s *Store) broken(err error) {
 // giveUp refuses what has waited for Redis for too long. What of it has been applied all the same is undone when that is known.
 func (s *Store) giveUp() {
 	c := &s.committer
-	err := fmt.Errorf("%w: Redis %s is away", store.ErrFailed, s.address)
-	if c.lost != nil {
-		err = fmt.Errorf("%w: %w", store.ErrFailed, c.lost)
-	}
+	err := s.unavailable()
 	if c.health != store.ErrFailed {
 		c.health = store.ErrFailed
 		s.log.Cause(logging.Error, cause.StoreFailed, "Nothing can be stored: %v. Messages that have to be stored are refused until it can.", err)
@@ -370,9 +375,8 @@ func (s *Store) giveUp() {
 
 // postpone refuses what adds something, and keeps the rest until Redis works again.
 func (s *Store) postpone(batches []*store.Batch) {
-	err := fmt.Errorf("%w: Redis %s is away", store.ErrFailed, s.address)
 	c := &s.committer
-	if c.retry = append(c.retry, s.RefuseAdders(batches, err)...); c.lost != nil {
+	if c.retry = append(c.retry, s.RefuseAdders(batches, s.unavailable())...); c.lost != nil {
 		for _, b := range c.retry {
 			s.Done(b)
 		}

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"picket/cause"
+	"picket/cloud"
 )
 
 // mayImport says which packages of ours a package may know. A new package has to be entered here, with as little as it needs.
@@ -447,6 +448,21 @@ func TestMakeTargetsInPagesExist(t *testing.T) {
 		for _, m := range command.FindAllSubmatch(data, -1) {
 			if !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(string(m[1])) + `:`).Match(makefile) {
 				t.Errorf("%s: the Makefile has no target %s", page, m[1])
+			}
+		}
+	}
+}
+
+// The pages about cloud servers say of each cloud what the program says.
+func TestPagesOfTheClouds(t *testing.T) {
+	for page, lang := range map[string]cause.Lang{"docs/cloud.md": cause.English, "docs/cloud.zh-CN.md": cause.Chinese} {
+		data, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range cloud.Providers {
+			if row := "| " + p.Name.In(lang) + " | " + p.Console.In(lang) + " |"; !strings.Contains(string(data), row) {
+				t.Errorf("%s lacks the row %s", page, row)
 			}
 		}
 	}

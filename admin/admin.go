@@ -78,6 +78,7 @@ type Listener struct {
 	Domain         string           `json:"socket_domain,omitempty"`
 	Protocol       string           `json:"protocol"` // mqtt, websockets or auto
 	TLS            bool             `json:"tls"`
+	CertFile       string           `json:"certfile,omitempty"`
 	Page           bool             `json:"page"`
 	Anonymous      string           `json:"allow_anonymous"` // false, local or true
 	Limited        bool             `json:"acl_file"`

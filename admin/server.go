@@ -152,7 +152,7 @@ func (s *Server) read() Status {
 	for _, l := range b.Listeners {
 		c := l.Config
 		st.Listeners = append(st.Listeners, Listener{Source: c.Source, Addresses: l.Addrs, Path: c.Path, Port: c.Port, Address: c.Address, Interface: c.Interface,
-			Domain: c.Domain, Protocol: protocols[c.Protocol], TLS: c.TLS.CertFile != "", Page: l.Page && s.about.Page, Anonymous: anonymous[l.Anonymous], Limited: l.Limited, NoUsers: l.NoUsers,
+			Domain: c.Domain, Protocol: protocols[c.Protocol], TLS: c.TLS.CertFile != "", CertFile: c.TLS.CertFile, Page: l.Page && s.about.Page, Anonymous: anonymous[l.Anonymous], Limited: l.Limited, NoUsers: l.NoUsers,
 			Connections: l.Connections, MaxConnections: c.MaxConnections})
 	}
 	if m, ok := s.broker.Maintenance(); ok {

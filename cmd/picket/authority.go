@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"picket/acme"
@@ -42,23 +44,43 @@ func authorityName(c mosqconf.ACME, place *setup.Place) string {
 	return ""
 }
 
+// authorityFile is the certificate of a public authority in a data directory, with its key.
+func authorityFile(dir string) string { return acme.File(filepath.Join(dir, authorityDir)) }
+
+// certified reads that certificate; nil if there is none, or it has ended.
+func certified(dir string) *x509.Certificate {
+	pair, err := tls.LoadX509KeyPair(authorityFile(dir), authorityFile(dir))
+	if err != nil || time.Now().After(pair.Leaf.NotAfter) {
+		return nil
+	}
+	return pair.Leaf
+}
+
 // useAuthority has the listeners that would serve the certificate of the data directory serve that of the public authority, once there is one that
-// has not ended.
+// has not ended. The name that it is for is the one that people are told, from the first start on.
 func useAuthority(config *mosqconf.Config, own *setup.Result) {
 	if own == nil || config.ACME.Name == "" {
 		return
 	}
-	file := acme.File(filepath.Join(own.Dir, authorityDir))
-	pair, err := tls.LoadX509KeyPair(file, file)
-	if err != nil || time.Now().After(pair.Leaf.NotAfter) || pair.Leaf.VerifyHostname(authorityName(config.ACME, own.Place)) != nil {
+	if config.ACME.Name != "auto" {
+		tellFirst(own.Place, config.ACME.Name)
+	}
+	leaf := certified(own.Dir)
+	if leaf == nil || leaf.VerifyHostname(authorityName(config.ACME, own.Place)) != nil {
 		return
 	}
+	file := authorityFile(own.Dir)
 	for _, l := range config.Listeners {
 		if l.TLS.CertFile == own.CertFile {
 			l.TLS.CertFile, l.TLS.KeyFile = file, file
 			own.Trusted = true
 		}
 	}
+}
+
+// tellFirst puts a name in front of those that people are told to connect to.
+func tellFirst(place *setup.Place, name string) {
+	place.Names = append([]string{name}, slices.DeleteFunc(slices.Clone(place.Names), func(n string) bool { return n == name })...)
 }
 
 // openAuthority opens the ports that a public authority connects to. A broker that cannot have a certificate of one starts all the same, and says why.

@@ -49,8 +49,10 @@ func TestCertificateIsRenewedUnderLoad(t *testing.T) {
 	port := testbed.Port(t)
 	file := filepath.Join(dir, "picket.conf")
 	data := filepath.Join(dir, "data")
+	socket := filepath.Join(dir, "admin.sock")
 	text := fmt.Sprintf(`data_dir %[1]s
 user root
+admin_socket %[7]s
 acme_name 127.0.0.1
 acme_ca %[2]s
 acme_ca_roots %[3]s
@@ -62,7 +64,7 @@ listener %[6]d
 protocol auto
 certfile %[1]s/server.pem
 keyfile %[1]s/server.pem
-`, data, authority.URL, authority.Trust, authority.HTTPPort, authority.TLSPort, port)
+`, data, authority.URL, authority.Trust, authority.HTTPPort, authority.TLSPort, port, socket)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -91,6 +93,11 @@ keyfile %[1]s/server.pem
 	}
 	var first *big.Int
 	eventually(t, "the first certificate", func() bool { first = serial(); return first != nil })
+	eventually(t, "a word that nothing has to be installed", func() bool {
+		var out syncedBuffer
+		status := Run(ctx, []string{"picket", "show", "--lang", "en", "--socket", socket}, strings.NewReader(""), &out, &out)
+		return status == 0 && strings.Contains(out.String(), "TLS       on\n") && !strings.Contains(out.String(), "ca.crt")
+	})
 	var all []*testbed.Client
 	for i := range clients {
 		conn, err := tls.Dial("tcp", addr, trusting)

@@ -153,10 +153,7 @@ func statusDoors(s *admin.Status) (all []reach.Door) {
 	kinds := map[string]listener.Protocol{"mqtt": listener.MQTT, "websockets": listener.WebSocket, "auto": listener.Auto}
 	who := map[string]access.Anonymous{"local": access.AnonymousLocal, "true": access.AnonymousAlways}
 	for _, l := range s.Listeners {
-		c := &listener.Config{Port: l.Port, Address: l.Address, Interface: l.Interface, Domain: l.Domain, Path: l.Path, Protocol: kinds[l.Protocol]}
-		if l.TLS {
-			c.TLS.CertFile = "its own"
-		}
+		c := &listener.Config{Port: l.Port, Address: l.Address, Interface: l.Interface, Domain: l.Domain, Path: l.Path, Protocol: kinds[l.Protocol], TLS: listener.TLS{CertFile: l.CertFile}}
 		all = append(all, reach.Door{Listener: c, Anonymous: who[l.Anonymous], Limited: l.Limited, NoUsers: l.NoUsers, Page: l.Page})
 	}
 	return all

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"slices"
 
 	"picket/admin"
 	"picket/cloud/detect"
@@ -45,7 +46,7 @@ func (c *showCommand) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	show := setup.Shown{Lang: languageFor(c.Lang), Terminal: isTerminal(e.stdout), Hint: c.Lang == "" && noLocale(os.Getenv)}
+	show := setup.Shown{Lang: languageFor(c.Lang), Trusted: own.Trusted, Terminal: isTerminal(e.stdout), Hint: c.Lang == "" && noLocale(os.Getenv)}
 	return own.Print(e.stdout, show, reach.Of(statusDoors(s), own.Place.Host), own.Place)
 }
 
@@ -60,6 +61,13 @@ func (c *showCommand) own(e *env, s *admin.Status) (*setup.Result, error) {
 		return nil, err
 	}
 	place.Names, own.Place = own.Names, place
+	serves := func(l admin.Listener) bool { return l.CertFile == authorityFile(own.Dir) }
+	if leaf := certified(own.Dir); leaf != nil && slices.ContainsFunc(s.Listeners, serves) {
+		own.Trusted = true
+		if len(leaf.DNSNames) > 0 {
+			tellFirst(place, leaf.DNSNames[0])
+		}
+	}
 	if !c.NewPassword {
 		return own, own.ReadNote()
 	}

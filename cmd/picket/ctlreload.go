@@ -1,6 +1,12 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+
+	"picket/cause"
+)
+
+var reloaded = cause.Text{EN: "process %d has its new configuration in force\n", ZH: "进程 %d 的新配置已生效\n"}
 
 // ctlReload is "picket ctl reload".
 type ctlReload struct{ adminFlags }
@@ -28,6 +34,6 @@ func (c *ctlReload) Run(e *env) error {
 	if c.JSON {
 		return c.show(e, s)
 	}
-	_, err = fmt.Fprintf(e.stdout, "process %d has its new configuration in force\n", s.PID)
+	_, err = fmt.Fprintf(e.stdout, reloaded.In(languageFor(c.Lang)), s.PID)
 	return err
 }

@@ -102,7 +102,7 @@ func TestNginx(t *testing.T) {
 	own := []string{"/etc/letsencrypt/live/mqtt.example.com/fullchain.pem", pair.CertFile, "/etc/letsencrypt/live/mqtt.example.com/privkey.pem", pair.KeyFile}
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "nginx.conf")
-	text := "user root;\ndaemon off;\npid " + dir + "/pid;\nload_module /usr/lib/nginx/modules/ngx_stream_module.so;\nevents {}\nhttp {\naccess_log off;\n"
+	text := "user root;\ndaemon off;\nmaster_process off;\npid " + dir + "/pid;\nload_module /usr/lib/nginx/modules/ngx_stream_module.so;\nevents {}\nhttp {\naccess_log off;\n"
 	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 		text += kind + "_temp_path " + dir + "/" + kind + ";\n"
 	}

@@ -63,6 +63,15 @@ func (f *adminFlags) show(e *env, s *admin.Status) error {
 	return err
 }
 
+// status asks the broker for its state.
+func (f *adminFlags) status(e *env) (*admin.Status, error) {
+	broker, err := f.dial(e)
+	if err != nil {
+		return nil, err
+	}
+	return broker.Status(e.ctx)
+}
+
 // languageFor is the one that an option names, else the environment's.
 func languageFor(option string) cause.Lang {
 	if option != "" {
@@ -83,11 +92,7 @@ func (ctlStatus) Help() string {
 
 // Run asks and prints.
 func (c *ctlStatus) Run(e *env) error {
-	broker, err := c.dial(e)
-	if err != nil {
-		return err
-	}
-	s, err := broker.Status(e.ctx)
+	s, err := c.status(e)
 	if err != nil {
 		return err
 	}

@@ -36,11 +36,7 @@ func (c *ctlLogs) Run(e *env) error {
 	if c.Lines < 0 {
 		return &usageError{text: "-n: a number of lines that is not negative is expected"}
 	}
-	broker, err := c.dial(e)
-	if err != nil {
-		return err
-	}
-	s, err := broker.Status(e.ctx)
+	s, err := c.status(e)
 	if err != nil {
 		return err
 	}

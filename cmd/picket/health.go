@@ -15,11 +15,7 @@ Examples:
 
 // Run asks for the broker's state: it has to take a look at itself for that.
 func (c *ctlHealth) Run(e *env) error {
-	broker, err := c.dial(e)
-	if err != nil {
-		return err
-	}
-	s, err := broker.Status(e.ctx)
+	s, err := c.status(e)
 	if err != nil {
 		return err
 	}

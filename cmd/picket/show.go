@@ -28,11 +28,7 @@ Examples:
 
 // Run prints it.
 func (c *showCommand) Run(e *env) error {
-	client, err := c.dial(e)
-	if err != nil {
-		return err
-	}
-	s, err := client.Status(e.ctx)
+	s, err := c.status(e)
 	if err != nil {
 		return err
 	}

@@ -114,17 +114,13 @@ func (b *Broker) ends(s *Session) ending {
 // endStored passes on what a session that is over has left, and ends in the store what stands there for it. The end of a session that has left stored messages to
 // others comes when those have been passed on; until then the store has it beside a new one with the same client identifier, with a record that says that it is over.
 func (b *Broker) endStored(e ending) {
-	var end *store.Batch
-	switch {
-	case e.handle != nil && (e.left == nil || !e.left.stored):
-		end = new(store.Batch)
-		end.End(e.handle)
-	case e.handle != nil:
-		end = new(store.Batch)
-		end.Save(e.handle, e.left.record)
-	}
-	if end != nil {
-		id := e.handle.ClientID
+	if e.handle != nil {
+		id, end := e.handle.ClientID, new(store.Batch)
+		if e.left != nil && e.left.stored {
+			end.Save(e.handle, e.left.record)
+		} else {
+			end.End(e.handle)
+		}
 		if b.store.Commit(end); !end.Await(ended{b, id, end}) {
 			b.endings.over(id, end.Err())
 		}

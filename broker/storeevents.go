@@ -26,10 +26,7 @@ func (e *storeEvents) Session(handle *store.Session, state store.State) {
 	s := b.restored(handle, &state)
 	b.mu.Lock()
 	if state.Record.Expiry == 0 && state.Record.Will == nil {
-		s.mu.Lock()
-		e.end(b.ends(s))
-		s.out.Clear()
-		s.mu.Unlock()
+		e.drop(s)
 		b.mu.Unlock()
 		return
 	}
@@ -63,6 +60,14 @@ func (e *storeEvents) end(one ending) {
 	}
 }
 
+// drop ends a session that the broker does not take: it is in no table yet. The broker's mutex is held.
+func (e *storeEvents) drop(s *Session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e.end(e.b.ends(s))
+	s.out.Clear()
+}
+
 // replaces ends one of two sessions with the same client identifier, the older, where both are in the store while the broker starts: the last broker was killed when
 // the second had begun and the end of the first was on its way. It reports whether s is the one that stays. The broker's mutex is held.
 func (e *storeEvents) replaces(s, old *Session) bool {
@@ -70,10 +75,7 @@ func (e *storeEvents) replaces(s, old *Session) bool {
 		return false
 	}
 	if old.kept.handle.Number > s.kept.handle.Number {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		e.end(e.b.ends(s))
-		s.out.Clear()
+		e.drop(s)
 		return false
 	}
 	old.mu.Lock()

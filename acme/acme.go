@@ -41,8 +41,15 @@ type Config struct {
 	Roots string // file of the certificates that the authority's own server is trusted by; empty: the system's
 	// HTTPPort and TLSPort are the local ports at which the authority's connections arrive; 0: 80 and 443.
 	HTTPPort, TLSPort int
-	// Check is how often it is looked whether it is time to renew; 0: ten minutes.
+	Renewal           Renewal
+}
+
+// Renewal is when a certificate is renewed.
+type Renewal struct {
+	// Check is how often it is looked whether it is time; 0: ten minutes.
 	Check time.Duration
+	// Left is the share of its life that is left then, from 0 to 1; 0: a third.
+	Left float64
 }
 
 // Failure is an attempt that brought no certificate.
@@ -127,11 +134,11 @@ func (m *Manager) Start(ctx context.Context, obtained func(name string, notAfter
 	}
 	m.cache = certmagic.NewCache(certmagic.CacheOptions{
 		GetConfigForCert:   func(certmagic.Certificate) (*certmagic.Config, error) { return m.magic, nil },
-		RenewCheckInterval: m.config.Check, Logger: zap.NewNop(),
+		RenewCheckInterval: m.config.Renewal.Check, Logger: zap.NewNop(),
 	})
 	m.magic = certmagic.New(m.cache, certmagic.Config{
 		Storage: &certmagic.FileStorage{Path: m.config.Dir}, Logger: zap.NewNop(), OnEvent: m.event,
-		OCSP: certmagic.OCSPConfig{DisableStapling: true},
+		RenewalWindowRatio: m.config.Renewal.Left, OCSP: certmagic.OCSPConfig{DisableStapling: true},
 	})
 	own := certmagic.NewACMEIssuer(m.magic, issuer)
 	m.magic.Issuers = []certmagic.Issuer{own}

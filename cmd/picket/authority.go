@@ -20,8 +20,8 @@ import (
 // authorityDir is the folder of the account and the certificates of a public authority, in a data directory.
 const authorityDir = "acme"
 
-// renewCheck is how often it is looked whether it is time to renew; 0: as often as package acme does. Tests do not wait that long.
-var renewCheck time.Duration
+// renewal is when certificates are renewed: as package acme does. Tests do not wait that long.
+var renewal acme.Renewal
 
 // authorityName is the name or address that a certificate is wanted for; empty when nothing tells this machine's public address.
 func authorityName(c mosqconf.ACME, place *setup.Place) string {
@@ -99,7 +99,7 @@ func (s *serveCommand) openAuthority(config *mosqconf.Config, own *setup.Result,
 		return nil
 	}
 	manager, err := acme.Open(acme.Config{
-		Dir: filepath.Join(own.Dir, authorityDir), Name: name, Email: c.Email, CA: c.CA, Roots: c.Roots, HTTPPort: c.HTTPPort, TLSPort: c.TLSPort, Check: renewCheck,
+		Dir: filepath.Join(own.Dir, authorityDir), Name: name, Email: c.Email, CA: c.CA, Roots: c.Roots, HTTPPort: c.HTTPPort, TLSPort: c.TLSPort, Renewal: renewal,
 	})
 	if err != nil {
 		log.Cause(logging.Warning, cause.ACMEPortTaken, "Warning: There is no certificate of a public authority: %v.", err)

@@ -412,7 +412,7 @@ func nameOf(e ast.Expr) string {
 }
 
 func TestLinksInPagesLeadSomewhere(t *testing.T) {
-	link := regexp.MustCompile(`\]\(([^)#\s]+)(#[^)\s]*)?\)`)
+	link := regexp.MustCompile(`\]\(([^)#\s]*)(#[^)\s]*)?\)`)
 	pages := files(t, ".md")
 	for _, page := range pages {
 		data, err := os.ReadFile(page)
@@ -423,13 +423,62 @@ func TestLinksInPagesLeadSomewhere(t *testing.T) {
 			if strings.Contains(m[1], "://") || strings.HasPrefix(m[1], "mailto:") {
 				continue
 			}
-			if _, err := os.Stat(filepath.Join(filepath.Dir(page), filepath.FromSlash(m[1]))); err != nil {
+			to := page
+			if m[1] != "" {
+				to = filepath.Join(filepath.Dir(page), filepath.FromSlash(m[1]))
+			}
+			if _, err := os.Stat(to); err != nil {
 				t.Errorf("%s links to %s: %v", page, m[1], err)
+			} else if m[2] != "" && strings.HasSuffix(to, ".md") && !slices.Contains(anchors(t, to), m[2][1:]) {
+				t.Errorf("%s links to %s, which has no such heading", page, m[1]+m[2])
 			}
 		}
 	}
 	if !slices.Contains(pages, "README.md") {
 		t.Error("there is no README.md")
+	}
+}
+
+// anchors are the headings of a page in the form in which links name them.
+func anchors(t *testing.T, page string) (names []string) {
+	data, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(string(data), -1) {
+		name := regexp.MustCompile(`[^\p{L}\p{N}_ -]`).ReplaceAllString(strings.ToLower(m[1]), "")
+		names = append(names, strings.ReplaceAll(name, " ", "-"))
+	}
+	return names
+}
+
+// A page and its Chinese edition lead to each other at their top, and Chinese pages to Chinese ones where there are any.
+func TestChineseEditions(t *testing.T) {
+	const chinese = ".zh-CN.md"
+	pages := files(t, ".md")
+	for _, page := range pages {
+		english, ok := strings.CutSuffix(page, chinese)
+		if english += ".md"; !ok {
+			continue
+		}
+		for from, to := range map[string]string{page: english, english: page} {
+			data, err := os.ReadFile(from)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if top := strings.SplitN(string(data), "\n", 9); !strings.Contains(strings.Join(top[:len(top)-1], "\n"), "]("+filepath.Base(to)+")") {
+				t.Errorf("%s does not lead to %s at its top", from, to)
+			}
+			if from == english {
+				continue
+			}
+			for _, m := range regexp.MustCompile(`\]\(([^)#\s]+)\.md[#)]`).FindAllStringSubmatch(string(data), -1) {
+				link := filepath.Join(filepath.Dir(from), m[1])
+				if link+".md" != english && slices.Contains(pages, link+chinese) {
+					t.Errorf("%s leads to %s.md, which has a Chinese edition", from, m[1])
+				}
+			}
+		}
 	}
 }
 

@@ -23,19 +23,19 @@ func documentation(t *testing.T, l Lang) string {
 		}
 		return s
 	}
-	w := map[Lang]struct{ title, intro, remedy, from, recipes, see string }{
+	w := map[Lang]struct{ title, intro, remedy, from, recipes, see, brackets, comma string }{
 		English: {
 			title: "Causes",
 			intro: "Everything that Picket refuses, drops, closes or gives up has a cause, and so has every reason known why an MQTT client cannot connect, or connects and drops. " +
 				"The id of a cause stands at the end of log lines, in the reason strings of MQTT 5 and in the counters. Words in capitals, such as PORT, stand for what belongs there in your case. " +
 				"In Chinese: [causes.zh-CN.md](causes.zh-CN.md).",
-			remedy: "**What to do:** ", from: "Comes from: ", recipes: "Recipes", see: "See: ",
+			remedy: "**What to do:** ", from: "Comes from: ", recipes: "Recipes", see: "See: ", brackets: " (%s)", comma: ", ",
 		},
 		Chinese: {
 			title: "原因一览",
 			intro: "Picket 每一次拒绝、丢弃、断开或放弃都有一个原因；MQTT 客户端连不上或连上就掉线的各种已知情况也都在这里。" +
 				"原因的标识会出现在日志行末尾、MQTT 5 的原因字符串和计数器中。PORT 等大写单词代表实际的值。英文版：[causes.md](causes.md)。",
-			remedy: "**处理办法：**", from: "可能由此引起：", recipes: "操作步骤", see: "参见：",
+			remedy: "**处理办法：**", from: "可能由此引起：", recipes: "操作步骤", see: "参见：", brackets: "（%s）", comma: "、",
 		},
 	}[l]
 	severities := map[Severity]Text{Info: {"info", "提示"}, Warning: {"warning", "警告"}, Error: {"error", "错误"}}
@@ -47,7 +47,7 @@ func documentation(t *testing.T, l Lang) string {
 			for i, name := range names {
 				names[i] = fmt.Sprintf("[%s](#%s)", name, name)
 			}
-			fmt.Fprintf(&b, "\n%s%s\n", label, strings.Join(names, ", "))
+			fmt.Fprintf(&b, "\n%s%s\n", label, strings.Join(names, w.comma))
 		}
 	}
 	for _, stage := range Stages() {
@@ -56,8 +56,8 @@ func documentation(t *testing.T, l Lang) string {
 			if c.Stage != stage {
 				continue
 			}
-			fmt.Fprintf(&b, "\n### %s\n\n**%s** (%s)\n\n%s\n\n%s%s\n",
-				c.ID, render(c.Title), render(severities[c.Severity]), render(c.Explain), w.remedy, render(c.Remedy))
+			fmt.Fprintf(&b, "\n### %s\n\n**%s**%s\n\n%s\n\n%s%s\n",
+				c.ID, render(c.Title), fmt.Sprintf(w.brackets, render(severities[c.Severity])), render(c.Explain), w.remedy, render(c.Remedy))
 			var from []string
 			for _, id := range c.ConsequenceOf {
 				from = append(from, string(id))

@@ -158,16 +158,17 @@ func TestTableIsComplete(t *testing.T) {
 	}
 }
 
-// The documentation has a row for each directive.
+// The documentation has a row for each directive, in both languages.
 func TestDocumentation(t *testing.T) {
-	data, err := os.ReadFile("../docs/configuration.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	doc := string(data)
-	for _, name := range slices.Concat(directiveNames, []string{"plugin_opt_*", "auth_opt_*"}) {
-		if !strings.Contains(doc, "`"+name+"`") {
-			t.Errorf("docs/configuration.md says nothing about %s", name)
+	for _, page := range []string{"docs/configuration.md", "docs/configuration.zh-CN.md"} {
+		data, err := os.ReadFile("../" + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range slices.Concat(directiveNames, []string{"plugin_opt_*", "auth_opt_*"}) {
+			if !strings.Contains(string(data), "`"+name+"`") {
+				t.Errorf("%s says nothing about %s", page, name)
+			}
 		}
 	}
 }

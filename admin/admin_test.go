@@ -15,11 +15,10 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"picket/access"
 	"picket/broker"
 	"picket/cause"
+	"picket/internal/testbed"
 	"picket/listener"
 	"picket/logging"
 )
@@ -29,7 +28,7 @@ func TestMain(m *testing.M) {
 		call(path)
 		return
 	}
-	goleak.VerifyTestMain(m)
+	testbed.Main(m)
 }
 
 func noFiles() []string { return nil }

@@ -13,13 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"picket/internal/testbed"
 	"picket/packet"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testbed.Main(m) }
 
 // mosquitto starts Debian's mosquitto with further lines of configuration and returns its address.
 func mosquitto(t *testing.T, lines string) *brokerProcess {

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"picket/access"
+	"picket/internal/testbed"
 	"picket/listener"
 	"picket/logging"
 	"picket/packet"
@@ -19,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) {
 	// An engine of the store that cannot write any more is given up with its goroutines: it has no other way to stop.
-	goleak.VerifyTestMain(m,
+	testbed.Main(m,
 		goleak.IgnoreAnyFunction("picket/store/local.(*files).halt"),
 		goleak.IgnoreAnyFunction("picket/store/local.(*engine).run"),
 		goleak.IgnoreAnyFunction("github.com/cockroachdb/pebble/v2.(*cleanupManager).mainLoop"),

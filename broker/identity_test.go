@@ -303,7 +303,7 @@ func TestAReloadCutsWhoIsNotAllowedAnyMore(t *testing.T) {
 
 // persistent_client_expiration holds for what a DISCONNECT asks for, and for sessions that are there when it is set.
 func TestExpirationHoldsForAll(t *testing.T) {
-	x := newSpeaking(t, func(c *Config) { c.PersistentExpiration = 10 * time.Second })
+	x := newSpeaking(t, func(c *Config) { c.PersistentExpiration = 30 * time.Minute })
 	expiry := func(id string) uint32 {
 		x.b.mu.Lock()
 		defer x.b.mu.Unlock()
@@ -320,13 +320,13 @@ func TestExpirationHoldsForAll(t *testing.T) {
 		return p.Set(packet.SessionExpiryInterval)
 	}
 	p := x.connect(t, 0, packet.V5, func(p *packet.Connect) { p.Props = hour(new(packet.Properties)) })
-	if n := expiry("ann"); n != 10 {
+	if n := expiry("ann"); n != 1800 {
 		t.Errorf("after CONNECT %d s", n)
 	}
 	p.send(&packet.Disconnect{Props: hour(new(packet.Properties))})
 	for next(t, p.Conn, packet.V5) != nil {
 	}
-	if n := expiry("ann"); n != 10 {
+	if n := expiry("ann"); n != 1800 {
 		t.Errorf("after DISCONNECT %d s", n)
 	}
 	x.reloadWith(t, func(c *Config) { c.PersistentExpiration = 0 })

@@ -15,6 +15,7 @@ import (
 
 	"picket/access"
 	"picket/cause"
+	"picket/internal/testbed"
 	"picket/listener"
 	"picket/packet"
 )
@@ -44,7 +45,7 @@ func (x *bench) member(t *testing.T, id string, survives bool, change func(*pack
 		change(p)
 	}
 	x.feed(t, m, p.Append(nil, m.version))
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(testbed.Patience); ; time.Sleep(time.Millisecond) {
 		m.mu.Lock()
 		connected := len(m.all) > 0
 		m.mu.Unlock()
@@ -98,7 +99,7 @@ func (m *member) payloads(t *testing.T) (all []string) {
 // eventually waits until a member has got n messages.
 func (m *member) eventually(t *testing.T, n int) []string {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(testbed.Patience); ; time.Sleep(time.Millisecond) {
 		all := m.payloads(t)
 		if len(all) >= n {
 			return all

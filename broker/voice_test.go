@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -18,7 +17,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -33,32 +31,11 @@ import (
 	"picket/packet"
 )
 
-// journal is a log that can be read while it is written.
-type journal struct {
-	mu  sync.Mutex
-	all bytes.Buffer
-}
-
-func (j *journal) Write(b []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.all.Write(b)
-}
-
-// take returns what was written since the last call.
-func (j *journal) take() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	s := j.all.String()
-	j.all.Reset()
-	return s
-}
-
 // speaking is a broker with a listener for each transport, whose log is read.
 type speaking struct {
 	b       *Broker
 	log     *logging.Logger
-	journal *journal
+	journal *testbed.Log
 	trust   *x509.CertPool
 }
 
@@ -78,7 +55,7 @@ func newSpeaking(t *testing.T, changes ...func(*Config)) *speaking {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &speaking{journal: new(journal), trust: x509.NewCertPool()}
+	x := &speaking{journal: new(testbed.Log), trust: x509.NewCertPool()}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -225,7 +202,7 @@ func (x *speaking) settle(t *testing.T, before map[cause.ID]uint64) (map[cause.I
 	t.Helper()
 	until(t, func() bool { return x.b.openConnections() == 0 })
 	x.log.Flush()
-	log := x.journal.take()
+	log := x.journal.Take()
 	all := make(map[cause.ID]*said)
 	of := func(id cause.ID) *said {
 		if all[id] == nil {
@@ -256,9 +233,9 @@ func (x *speaking) settle(t *testing.T, before map[cause.ID]uint64) (map[cause.I
 // until waits for something that has to come.
 func until(t *testing.T, there func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !there(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(testbed.Patience); !there(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("it did not come within 20 s")
+			t.Fatal("it did not come")
 		}
 	}
 }
@@ -324,7 +301,7 @@ func TestOneVoice(t *testing.T) {
 			for _, v := range []packet.Version{packet.V31, packet.V311, packet.V5} {
 				t.Run(fmt.Sprintf("%s/%s/%d", c.name, transports[transport], v), func(t *testing.T) {
 					before := x.b.Causes()
-					x.journal.take()
+					x.journal.Take()
 					conn := x.dial(t, transport)
 					send := func(b []byte) {
 						if _, err := conn.Write(b); err != nil {
@@ -426,7 +403,7 @@ func TestOneVoiceOfTransports(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before := x.b.Causes()
-			x.journal.take()
+			x.journal.Take()
 			conn, err := net.Dial("tcp", x.address(c.transport))
 			if err != nil {
 				t.Fatal(err)
@@ -447,7 +424,7 @@ func TestOneVoiceOfTransports(t *testing.T) {
 		for _, login := range []bool{false, true} {
 			t.Run(fmt.Sprintf("lost, %s, logged in %t", name, login), func(t *testing.T) {
 				before := x.b.Causes()
-				x.journal.take()
+				x.journal.Take()
 				conn := x.dial(t, transport)
 				want := "Client <unknown> "
 				if login {
@@ -469,7 +446,7 @@ func TestOneVoiceOfTransports(t *testing.T) {
 	for _, transport := range []int{1, 3} {
 		t.Run("frame without a mask, "+transports[transport], func(t *testing.T) {
 			before := x.b.Causes()
-			x.journal.take()
+			x.journal.Take()
 			conn := x.dial(t, transport)
 			if _, err := conn.Write(connect); err != nil {
 				t.Fatal(err)
@@ -488,7 +465,7 @@ func TestOneVoiceOfTransports(t *testing.T) {
 	}
 	t.Run("taken over", func(t *testing.T) {
 		before := x.b.Causes()
-		x.journal.take()
+		x.journal.Take()
 		first, second := x.dial(t, 0), x.dial(t, 1)
 		for _, conn := range []net.Conn{first, second} {
 			if _, err := conn.Write(connect); err != nil {

@@ -21,13 +21,11 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"picket/internal/testbed"
 	"picket/packet"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testbed.Main(m) }
 
 // mosquitto is a broker that this project has not written.
 type mosquitto struct {

@@ -1,19 +1,15 @@
 package echo
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
 	"net"
 	"net/netip"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"go.uber.org/goleak"
 
 	"picket/cause"
 	"picket/internal/testbed"
@@ -21,43 +17,15 @@ import (
 )
 
 // TestMain checks that no goroutine is left.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testbed.Main(m) }
 
 // patience bounds every wait of a test.
-const patience = 20 * time.Second
-
-// lines is a log that tests can look into.
-type lines struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
-// await waits until the log has the text.
-func (l *lines) await(t testing.TB, text string) {
-	t.Helper()
-	for end := time.Now().Add(patience); !strings.Contains(l.String(), text); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("the log never said %q:\n%s", text, l)
-		}
-	}
-}
+const patience = testbed.Patience
 
 // serve runs a server on a loopback address until the test ends. Its back port is free on all addresses of the test.
-func serve(t testing.TB, change func(*Config)) (s *Server, port int, log *lines, stop func()) {
+func serve(t testing.TB, change func(*Config)) (s *Server, port int, log *testbed.Log, stop func()) {
 	t.Helper()
-	log = &lines{}
+	log = new(testbed.Log)
 	logger, err := logging.New(logging.Config{Dest: []logging.Dest{{Kind: logging.Stdout}}, Types: logging.All}, log, io.Discard)
 	if err != nil {
 		t.Fatal(err)

@@ -105,7 +105,7 @@ func TestReturnsAsItComes(t *testing.T) {
 	if rest, err := io.ReadAll(p.out); err != nil || len(rest) > 0 {
 		t.Errorf("on the sending connection: %q, %v", rest, err)
 	}
-	log.await(t, "ended: 10 bytes returned in ")
+	log.Await(t, "ended: 10 bytes returned in ")
 }
 
 // A receiver that takes nothing stops its sender after what the kernel's buffers hold; when it goes on, all of it comes.
@@ -269,7 +269,7 @@ func TestLimits(t *testing.T) {
 		connect(t, "127.0.0.1", s)
 		wantCause(t, refusal(t, dial(t, "127.0.0.1", s)), cause.EchoClientConnections)
 		connect(t, "127.0.0.2", s) // another client has its own
-		log.await(t, "refused: 127.0.0.1 has 1 connections already. [echo-client-connections]")
+		log.Await(t, "refused: 127.0.0.1 has 1 connections already. [echo-client-connections]")
 	})
 	t.Run("connections of one client in a minute", func(t *testing.T) {
 		s, _, _, _ := serve(t, func(c *Config) { c.Limits.PerMinute = 2 })
@@ -297,7 +297,7 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%d bytes and %v returned, want 1000", len(got), err)
 		}
 		wantCause(t, refusal(t, dial(t, "127.0.0.1", s)), cause.EchoClientBytes)
-		log.await(t, "1000 bytes returned in ")
+		log.Await(t, "1000 bytes returned in ")
 	})
 	t.Run("bytes, sent by the receiver", func(t *testing.T) {
 		s, _, _, _ := serve(t, func(c *Config) { c.Limits.Bytes = 1000 })
@@ -334,7 +334,7 @@ func TestLimits(t *testing.T) {
 		s, _, log, _ := serve(t, nil)
 		// From an address at which no other program of this machine listens, whatever it does with the port.
 		wantCause(t, refusal(t, dial(t, "127.0.0.77", s)), cause.EchoNoWayBack)
-		log.await(t, "connection refused. [echo-no-way-back]")
+		log.Await(t, "connection refused. [echo-no-way-back]")
 	})
 	t.Run("impossible limits", func(t *testing.T) {
 		if _, err := Listen(context.Background(), Config{}); err == nil {
@@ -390,7 +390,7 @@ func TestSenderBreaksOff(t *testing.T) {
 	if n, err := p.back.Read(b[:]); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("the receiver got %d bytes and %v, want a reset", n, err)
 	}
-	log.await(t, "closed its connection: connection reset by peer; 10 bytes returned")
+	log.Await(t, "closed its connection: connection reset by peer; 10 bytes returned")
 }
 
 func TestShutdownTellsClients(t *testing.T) {

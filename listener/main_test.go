@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"picket/internal/testbed"
 )
 
 // patience is how long a test waits for what has to come; only a failing test waits so long. A machine that tests many packages at once can stand
@@ -27,5 +27,6 @@ func TestMain(m *testing.M) {
 			return
 		}
 	}
-	goleak.VerifyTestMain(m)
+	testbed.SideBySide(8)
+	testbed.Main(m)
 }

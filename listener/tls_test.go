@@ -244,7 +244,7 @@ func TestTLSFiles(t *testing.T) {
 
 // A handshake that is not finished is ended, and counts as refused.
 func TestSlowOpening(t *testing.T) {
-	const limit = 300 * time.Millisecond
+	const limit = 500 * time.Millisecond
 	a := newAuthority(t, "Test CA")
 	upgrade := "GET / HTTP/1.1\r\nHost: x\r\n"
 	for name, tt := range map[string]struct {
@@ -264,18 +264,22 @@ func TestSlowOpening(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			refused := make(refusals, 10)
+			limit := limit
+			if tt.id == cause.WSUpgradeInvalid {
+				limit = 10 * time.Second // it matters that what is sent comes before that
+			}
 			s := opened(t, newEcho(t), Options{Refused: refused.option()}, limited(tt.cfg(t, a), limit))
+			start := time.Now()
 			c, err := net.Dial("tcp", addrOf(t, s).String())
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer c.Close()
 			io.WriteString(c, tt.send)
-			start := time.Now()
 			if r := next(t, refused); r.Cause != tt.id {
 				t.Errorf("refused: %+v, want %s", r, tt.id)
 			}
-			if took := time.Since(start); took < limit/2 {
+			if took := time.Since(start); took < limit {
 				t.Errorf("ended after %v", took)
 			}
 			c.SetDeadline(time.Now().Add(patience))

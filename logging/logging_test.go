@@ -14,10 +14,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
+	"picket/internal/testbed"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testbed.Main(m) }
 
 // open starts a logger that writes to the returned buffer by way of standard output, and closes it at the end of the test.
 func open(t *testing.T, c Config) (*Logger, *bytes.Buffer) {

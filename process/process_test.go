@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"picket/internal/testbed"
 )
 
 // TestMain lets the tests start this binary in the parts that need a process of their own.
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	goleak.VerifyTestMain(m)
+	testbed.Main(m)
 }
 
 func play(part string) error {
@@ -98,7 +98,7 @@ func TestBackground(t *testing.T) {
 		t.Errorf("status %d, output %q, %q", status, stdout, stderr)
 	}
 	var report []byte
-	for end := time.Now().Add(5 * time.Second); len(report) == 0 && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); len(report) == 0 && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		report, _ = os.ReadFile(file)
 	}
 	pid, session, _ := strings.Cut(string(report), " ")

@@ -20,13 +20,11 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"picket/internal/testbed"
 	"picket/resp"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testbed.Main(m) }
 
 // patience is how long anything may take before a test fails.
 const patience = 2 * time.Minute

@@ -137,7 +137,7 @@ func answering(answers map[packet.Version]func() packet.Packet) func(net.Conn) {
 			return
 		}
 		_, _ = c.Write(answers[connect.Version]().Append(nil, connect.Version))
-		time.Sleep(50 * time.Millisecond)
+		ends(c)
 	}
 }
 
@@ -259,7 +259,7 @@ func TestKeepAliveIsTooLong(t *testing.T) {
 		}
 		if head[8] != 5 && (head[10] != 0 || head[11] > 20) {
 			_, _ = c.Write((&packet.Connack{Code: packet.ClientIdentifierNotValid}).Append(nil, packet.V311))
-			time.Sleep(50 * time.Millisecond)
+			ends(c)
 			return
 		}
 		forwards(m.at[0])(&buffered{c, in})
@@ -278,7 +278,7 @@ func TestKeepAliveIsTooLong(t *testing.T) {
 			code = packet.ClientIdentifierNotValid
 		}
 		_, _ = c.Write((&packet.Connack{Code: code}).Append(nil, packet.V311))
-		time.Sleep(50 * time.Millisecond)
+		ends(c)
 	})
 	expect(t, examine(t, "mqtt://"+old, Options{}), cause.KeepaliveRefused, cause.Connect)
 }

@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"context"
 	"crypto/tls"
 	"flag"
 	"fmt"
@@ -15,30 +14,28 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"picket/cause"
 	"picket/doctor"
+	"picket/internal/testbed"
 )
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if flag.Lookup("test.fuzz").Value.String() != "" {
-		goleak.VerifyTestMain(m)
+	if flag.Lookup("test.fuzz").Value.String() == "" {
+		testbed.SideBySide(12)
 	}
-	if err := flag.Set("test.parallel", "8"); err != nil { // these tests wait more than they compute
-		panic(err)
-	}
-	goleak.VerifyTestMain(m)
+	testbed.Main(m)
 }
 
-// patience is the limit of steps that have to succeed, on a machine that does much else; brief is that of steps that wait for a server that keeps silent.
+// patience is the limit of steps that have to succeed, on a machine that does much else; brief is that of steps that wait for a server that says nothing
+// at all, and moderate that of steps that wait for more from one that has said something.
 const (
-	patience = 10 * time.Second
+	patience = testbed.Patience
+	moderate = 10 * time.Second
 	brief    = time.Second
 )
 
-// examine runs the doctor against a target, with the limits that people have unless others are given.
+// examine runs the doctor against a target, with patience unless another limit is given.
 func examine(t *testing.T, target string, o Options) *doctor.Report {
 	t.Helper()
 	var err error
@@ -48,9 +45,11 @@ func examine(t *testing.T, target string, o Options) *doctor.Report {
 	if o.Ports == nil {
 		o.Ports = []int{}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-	defer cancel()
-	facts, err := Run(ctx, o)
+	if o.Limit == 0 {
+		o.Limit = patience
+	}
+	o.Whole = 10 * patience
+	facts, err := Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,8 +138,14 @@ func hears(answer string) func(net.Conn) {
 		if _, err := c.Read(make([]byte, 4096)); err == nil {
 			_, _ = io.WriteString(c, answer)
 		}
-		time.Sleep(50 * time.Millisecond) // so that the end is not a reset
+		ends(c)
 	}
+}
+
+// ends says that nothing more comes, and waits for the other side to go: an end that is no reset, whoever is quicker.
+func ends(c net.Conn) {
+	_ = c.(*net.TCPConn).CloseWrite()
+	silent(c)
 }
 
 // forwards passes a connection on to an address.
@@ -180,14 +185,8 @@ func startMosquitto(t *testing.T, conf string, files map[string]string) *mosquit
 	dir := t.TempDir()
 	m := &mosquitto{dir: dir}
 	for i := 1; strings.Contains(conf, fmt.Sprintf("{%d}", i)); i++ {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close() // before the broker starts, see below
-		port := l.Addr().(*net.TCPAddr).Port
-		l.Close()
-		m.at = append(m.at, l.Addr().String())
+		port := testbed.Port(t)
+		m.at = append(m.at, fmt.Sprintf("127.0.0.1:%d", port))
 		conf = strings.ReplaceAll(conf, fmt.Sprintf("{%d}", i), fmt.Sprintf("%d 127.0.0.1", port))
 	}
 	conf = strings.ReplaceAll(conf, "{dir}", dir)
@@ -219,16 +218,13 @@ func startMosquitto(t *testing.T, conf string, files map[string]string) *mosquit
 		}
 	})
 	for _, address := range m.at {
-		for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		testbed.Eventually(t, func() error {
 			conn, err := net.Dial("tcp", address)
-			if err == nil {
-				conn.Close()
-				break
+			if err != nil {
+				return fmt.Errorf("mosquitto does not start: %w", err)
 			}
-			if time.Now().After(end) {
-				t.Fatalf("mosquitto does not start: %v", err)
-			}
-		}
+			return conn.Close()
+		})
 	}
 	return m
 }
@@ -277,10 +273,9 @@ func TestPorts(t *testing.T) {
 		full = cause.DockerDefaultConf
 	}
 	t.Run("closed", func(t *testing.T) {
-		l, _ := net.Listen("tcp", "127.0.0.1:0")
-		l.Close()
-		expect(t, examine(t, "mqtt://"+l.Addr().String(), Options{}), cause.BrokerNotRunning, cause.TCP)
-		expect(t, examine(t, "mqtt://"+l.Addr().String(), Options{Ports: []int{port(t, m.at[0])}}), cause.WrongPort, cause.TCP)
+		closed := fmt.Sprintf("mqtt://127.0.0.1:%d", testbed.Port(t))
+		expect(t, examine(t, closed, Options{}), cause.BrokerNotRunning, cause.TCP)
+		expect(t, examine(t, closed, Options{Ports: []int{port(t, m.at[0])}}), cause.WrongPort, cause.TCP)
 	})
 	for name, c := range map[string]struct {
 		target string
@@ -303,8 +298,11 @@ func TestPorts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o := Options{}
-			if c.want == cause.BrokerSilent {
+			switch c.want {
+			case cause.BrokerSilent:
 				o.Limit = brief
+			case cause.PortTaken:
+				o.Limit = moderate
 			}
 			expect(t, examine(t, c.target, o), c.want, c.end)
 		})

@@ -40,7 +40,7 @@ func TestUse(t *testing.T) {
 			case "":
 				c.o.Limit = patience
 			case cause.ACLPublishDenied, cause.ACLSilent: // some messages do not come back
-				c.o.Limit = 2 * time.Second
+				c.o.Limit = moderate
 			}
 			expect(t, examine(t, "mqtt://"+m.at[0], c.o), c.want, c.end)
 		})
@@ -133,12 +133,12 @@ func TestStay(t *testing.T) {
 	})
 	t.Run("is closed", func(t *testing.T) {
 		t.Parallel()
-		r := examine(t, "mqtt://"+listen(t, closesIdle(m.at[0], 4*time.Second, false)), Options{Stay: 8 * time.Second, Limit: patience})
+		r := examine(t, "mqtt://"+listen(t, closesIdle(m.at[0], 15*time.Second, false)), Options{Stay: 20 * time.Second})
 		expect(t, r, cause.LBIdleTimeout, cause.Stay)
 	})
 	t.Run("is forgotten", func(t *testing.T) {
 		t.Parallel()
-		r := examine(t, "mqtt://"+listen(t, closesIdle(m.at[0], 4*time.Second, true)), Options{Stay: 7 * time.Second})
+		r := examine(t, "mqtt://"+listen(t, closesIdle(m.at[0], 15*time.Second, true)), Options{Stay: 20 * time.Second, Limit: moderate})
 		expect(t, r, cause.NATIdleTimeout, cause.Stay)
 	})
 }
@@ -178,14 +178,14 @@ func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	start := time.Now()
-	if _, err := Run(ctx, Options{Target: target, Limit: 30 * time.Second, Fact: func(doctor.Fact) {
+	if _, err := Run(ctx, Options{Target: target, Limit: time.Hour, Fact: func(doctor.Fact) {
 		if n.Add(1) == 4 { // the dial; CONNECT is next
 			time.AfterFunc(50*time.Millisecond, cancel)
 		}
 	}}); err == nil {
 		t.Error("an interrupted examination has a result")
 	}
-	if d := time.Since(start); d > 20*time.Second {
+	if d := time.Since(start); d > patience {
 		t.Errorf("it took %v to end", d)
 	}
 }

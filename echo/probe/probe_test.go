@@ -14,41 +14,24 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
 	"picket/cause"
+	"picket/internal/testbed"
 	"picket/logging"
 )
 
 // TestMain checks that no goroutine is left.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testbed.Main(m) }
 
-const patience = 20 * time.Second
+const patience = testbed.Patience
 
 var token = []byte("an honest token of 32 characters")
 
-type lines struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
 // serve runs a server on a loopback address until the test ends.
-func serve(t testing.TB, address string) (s *Server, port int, log *lines) {
+func serve(t testing.TB, address string) (s *Server, port int, log *testbed.Log) {
 	t.Helper()
-	log = &lines{}
+	log = new(testbed.Log)
 	logger, err := logging.New(logging.Config{Dest: []logging.Dest{{Kind: logging.Stdout}}, Types: logging.All}, log, io.Discard)
 	if err != nil {
 		t.Fatal(err)

@@ -17,14 +17,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 )
-
-// Patience is how long anything may take before a test fails. It says only when to give up.
-const Patience = time.Minute
-
-// interval is how often a condition is looked at.
-const interval = 10 * time.Millisecond
 
 // Picket returns the path of the program, built of this tree. All packages of a test run share one file: the go command builds it when a source has
 // changed, and only then.
@@ -114,21 +107,4 @@ func Program(t testing.TB, name, debian string) string {
 	}
 	t.Fatalf("%s is missing: make setup installs it (Debian's package %s)", name, debian)
 	return ""
-}
-
-// Eventually waits until a condition holds. The error says what does not hold yet.
-func Eventually(t testing.TB, condition func() error) {
-	t.Helper()
-	if err := await(condition); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func await(condition func() error) error {
-	for end := time.Now().Add(Patience); ; time.Sleep(interval) {
-		err := condition()
-		if err == nil || time.Now().After(end) {
-			return err
-		}
-	}
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"picket/internal/testbed"
 	"picket/session"
 	"picket/store"
 	"picket/store/storetest"
@@ -18,7 +19,7 @@ import (
 type life struct {
 	t   *testing.T
 	s   *Store
-	out *lines
+	out *testbed.Log
 	r   *storetest.Recorder
 	w   *storetest.World
 }
@@ -58,8 +59,8 @@ func (l *life) whole(address string) {
 	if err := l.w.Check(storetest.ImageOf(l.t, s, storetest.Start(l.t, s)), n, n); err != nil {
 		l.t.Fatal(err)
 	}
-	if out.has("cannot be read") {
-		l.t.Fatal(out.all.String())
+	if out.Has("cannot be read") {
+		l.t.Fatal(out.String())
 	}
 }
 
@@ -193,7 +194,7 @@ func TestServerHasLess(t *testing.T) {
 		if !errors.Is(err, store.ErrFailed) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", how, err)
 		}
-		until(t, "the log says so", func() bool { return l.out.has("[cluster-lost]") })
+		until(t, "the log says so", func() bool { return l.out.Has("[cluster-lost]") })
 		_ = l.s.Close() // it cannot be written
 	}
 }
@@ -226,9 +227,9 @@ func TestReplicas(t *testing.T) {
 	}
 	auto.steps(20)
 	auto.flush()
-	until(t, "it is said that it goes on alone", func() bool { return auto.out.has("[cluster-no-replica]") })
+	until(t, "it is said that it goes on alone", func() bool { return auto.out.Has("[cluster-no-replica]") })
 	replica.signal(sigCont)
-	until(t, "the replica is noticed", func() bool { return auto.out.has("has a replica again") })
+	until(t, "the replica is noticed", func() bool { return auto.out.Has("has a replica again") })
 	strict.flush()
 	strict.steps(50)
 	auto.steps(50)

@@ -29,10 +29,23 @@ func newSentinel(t *testing.T, master *server, password string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	until(t, "the sentinel knows the replica", func() bool {
-		out, err := exec.Command("redis-cli", "-p", port, "--no-auth-warning", "-a", password, "SENTINEL", "MASTER", "main").Output()
-		return err == nil && strings.Contains(string(out), "num-slaves\n1\n")
+	t.Cleanup(func() {
+		if log, err := os.ReadFile(filepath.Join(dir, "log")); t.Failed() {
+			t.Logf("the sentinel's log, %v:\n%s", err, log)
+		}
 	})
+	ask := func(args ...string) string {
+		out, err := exec.Command("redis-cli", append([]string{"-p", port, "--no-auth-warning", "-a", password, "SENTINEL"}, args...)...).Output()
+		if err != nil {
+			return err.Error()
+		}
+		return string(out)
+	}
+	until(t, "the sentinel knows the replica", func() bool { return strings.Contains(ask("MASTER", "main"), "num-slaves\n1\n") })
+	// On a machine that stands still for a moment it concludes nothing for half a minute, and learns of a changed role every ten seconds.
+	if got := ask("DEBUG", "tilt-period", "2000", "info-period", "1000"); got != "OK\n" {
+		t.Fatalf("SENTINEL DEBUG: %s", got)
+	}
 	return "127.0.0.1:" + port
 }
 

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -111,35 +110,16 @@ func (s *server) replica() *server {
 
 func until(t testing.TB, what string, done func() bool) {
 	t.Helper()
-	for end := time.Now().Add(60 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(2 * testbed.Patience); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("not within a minute: %s", what)
+			t.Fatalf("not within %v: %s", 2*testbed.Patience, what)
 		}
 	}
 }
 
-// lines is a log that is looked at.
-type lines struct {
-	mu  sync.Mutex
-	all strings.Builder
-}
-
-// Write implements [io.Writer].
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.all.Write(p)
-}
-
-func (l *lines) has(text string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Contains(l.all.String(), text)
-}
-
-func newLog(t testing.TB) (*logging.Logger, *lines) {
+func newLog(t testing.TB) (*logging.Logger, *testbed.Log) {
 	t.Helper()
-	out := new(lines)
+	out := new(testbed.Log)
 	log, err := logging.New(logging.Config{Dest: []logging.Dest{{Kind: logging.Stderr}}, Types: logging.All &^ logging.Debug}, out, out)
 	if err != nil {
 		t.Fatal(err)
@@ -149,7 +129,7 @@ func newLog(t testing.TB) (*logging.Logger, *lines) {
 }
 
 // open opens a store at an address, with redis:// where it names no other scheme.
-func open(t testing.TB, address string, o Options) (*Store, *lines, error) {
+func open(t testing.TB, address string, o Options) (*Store, *testbed.Log, error) {
 	t.Helper()
 	if !strings.Contains(address, "://") {
 		address = "redis://" + address
@@ -158,13 +138,13 @@ func open(t testing.TB, address string, o Options) (*Store, *lines, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out *lines
+	var out *testbed.Log
 	o.Log, out = newLog(t)
 	s, err := Open(context.Background(), a, o)
 	return s, out, err
 }
 
-func mustOpen(t testing.TB, address string, o Options) (*Store, *lines) {
+func mustOpen(t testing.TB, address string, o Options) (*Store, *testbed.Log) {
 	t.Helper()
 	s, out, err := open(t, address, o)
 	if err != nil {
@@ -225,7 +205,7 @@ func TestWhatIsMissingIsSaidAtOnce(t *testing.T) {
 	}
 	s, out := mustOpen(t, whole.address(), Options{Acknowledge: Acknowledge{Replicas: 2}})
 	until(t, "both warnings are in the log", func() bool {
-		return out.has("appendonly is no") && out.has("asks for 2 replicas, and 1 are in step")
+		return out.Has("appendonly is no") && out.Has("asks for 2 replicas, and 1 are in step")
 	})
 	if err := s.Close(); err != nil {
 		t.Error(err)
@@ -260,7 +240,7 @@ func TestStartWaits(t *testing.T) {
 		}
 		opened <- err
 	}()
-	until(t, "it is said what is waited for", func() bool { return out.has("cannot be reached yet") })
+	until(t, "it is said what is waited for", func() bool { return out.Has("cannot be reached yet") })
 	r.start()
 	if err := <-opened; err != nil {
 		t.Error(err)

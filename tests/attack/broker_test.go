@@ -75,6 +75,18 @@ func (b *broker) Reload(t testing.TB) {
 	})
 }
 
+// reports waits until the log names a cause, and counts the lines that do.
+func (b *broker) reports(cause string) int {
+	b.t.Helper()
+	testbed.Eventually(b.t, func() error {
+		if b.logCount(cause) == 0 {
+			return fmt.Errorf("the log has no line with the cause %s", cause)
+		}
+		return nil
+	})
+	return b.logCount(cause)
+}
+
 // logCount counts the lines of the log that hold text.
 func (b *broker) logCount(text string) int { return strings.Count(b.Said(), text) }
 

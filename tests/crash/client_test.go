@@ -12,12 +12,13 @@ import (
 	"sync"
 	"time"
 
+	"picket/internal/testbed"
 	"picket/packet"
 )
 
 // patience bounds every single answer of a broker that is alive. It is long because the machine may be busy, and only a broker
 // that hangs makes anybody wait for it.
-const patience = 30 * time.Second
+const patience = testbed.Patience
 
 // link is a network connection and the packets that arrive on it.
 type link struct {

@@ -285,8 +285,9 @@ func (w *world) finish(l *life, politely bool, clients *sync.WaitGroup) bool {
 	return err == nil
 }
 
-// stall is how long nothing has to happen until what is missing counts as lost.
-const stall = 10 * time.Second
+// stall is how long nothing has to happen until what is missing counts as lost. It is long because the machine may be busy, or a group of Redis servers
+// may have stood still and want to know first whether its clocks are right.
+const stall = 2 * patience
 
 // rest lives one life in which everything that is under way comes to its end, and what is missing then is a fault.
 func (w *world) rest(last bool) bool {
@@ -413,7 +414,7 @@ func (w *world) retained(latest map[*stream]*message) (map[*stream]*message, err
 			if !missing(got) {
 				return got, nil
 			}
-			conn.SetReadDeadline(time.Now().Add(2 * time.Second)) // they come with SUBACK; this is generous
+			conn.SetReadDeadline(time.Now().Add(w.stall)) // they come with SUBACK
 		}
 		first, body, err := l.next()
 		if err != nil {

@@ -95,6 +95,7 @@ func TestParallelSyncs(t *testing.T) {
 	g := newGroup(t, options{servers: 5, sentinel: "loglevel verbose", timeout: 30000})
 	for _, s := range g.sentinels {
 		s.ok("SENTINEL", "SET", "mymaster", "parallel-syncs", "1")
+		s.ok("SENTINEL", "DEBUG", "slave-reconf-timeout", strconv.Itoa(aDay)) // none is given up and counted twice
 	}
 	old := g.current()
 	old.kill()
@@ -219,11 +220,11 @@ func TestSimulatedFailures(t *testing.T) {
 	// The master fails, and so does the leader, once it is elected: the others give it its time, then one of them leads.
 	t.Run("leader", func(t *testing.T) {
 		t.Parallel()
-		g := newGroup(t, options{servers: 2, quorum: 1, each: func(i int, _ bool) string {
+		g := newGroup(t, options{servers: 2, quorum: 1, timeout: aDay, each: func(i int, _ bool) string {
 			if i == 0 {
 				return ""
 			}
-			return "sentinel down-after-milliseconds mymaster 600000\n" // so that the first one leads
+			return fmt.Sprintf("sentinel down-after-milliseconds mymaster %d\n", aDay) // so that the first one leads
 		}})
 		leader, others := g.sentinels[0], g.sentinels[1:]
 		leader.ok("SENTINEL", "SIMULATE-FAILURE", "crash-after-election")
@@ -236,6 +237,9 @@ func TestSimulatedFailures(t *testing.T) {
 		}
 		for _, s := range others {
 			s.tells(cause.SentinelWaitingForLeader, "we voted for")
+		}
+		for _, s := range others { // its time is over
+			s.ok("SENTINEL", "SET", "mymaster", "failover-timeout", "1000")
 		}
 		eventually(t, "one of the others leads", func() bool { return g.servers[1].info("role") == "master" })
 		leader.start()
@@ -251,7 +255,7 @@ func TestMixedGroup(t *testing.T) {
 			t.Parallel()
 			// Whoever is to lead notices first and needs nobody's agreement that the master is down, only their votes.
 			each := func(_ int, ours bool) string {
-				down := 10 * 60 * 1000
+				down := aDay
 				if ours == (leader == "ours") {
 					down = quietDown
 				}

@@ -5,6 +5,7 @@ package sentinel
 import (
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -81,19 +82,26 @@ func TestQuorumOutOfReach(t *testing.T) {
 // TestMajorityOutOfReach: a quorum of one agrees that the master is down, and one of three cannot be elected. Once it can, it is.
 func TestMajorityOutOfReach(t *testing.T) {
 	t.Parallel()
-	g := newGroup(t, options{servers: 2, quorum: 1})
+	g := newGroup(t, options{servers: 2, quorum: 1, timeout: aDay})
 	s := g.sentinels[0]
 	g.sentinels[1].kill()
 	g.sentinels[2].kill()
 	s.tells(cause.SentinelNoMajority, "2 are needed to elect a leader")
+	// An election lasts as long as it takes to look everywhere, and so does what follows.
+	s.ok("SENTINEL", "DEBUG", "election-timeout", strconv.Itoa(aDay))
 	g.servers[0].kill()
 	s.tells(cause.SentinelWaitingForVotes, "1 of 2 votes so far")
+	s.ok("SENTINEL", "DEBUG", "election-timeout", "1000")
 	s.tells(cause.SentinelWaitingToRetry, "our last attempt did not succeed")
 	if s.logged("+elected-leader") || !s.logged("-failover-abort-not-elected") {
 		t.Error("one of three was elected")
 	}
-	g.sentinels[1].start()
-	g.sentinels[2].start()
+	for _, other := range g.sentinels[1:] {
+		other.start()
+	}
+	for _, s := range g.sentinels {
+		s.ok("SENTINEL", "SET", "mymaster", "failover-timeout", "10000")
+	}
 	g.switched(g.servers[0])
 }
 
@@ -102,7 +110,7 @@ func TestTilt(t *testing.T) {
 	t.Parallel()
 	g := newGroup(t, options{servers: 2})
 	s := g.sentinels[0]
-	s.ok("SENTINEL", "DEBUG", "tilt-period", "20000") // time to look everywhere
+	s.ok("SENTINEL", "DEBUG", "tilt-period", strconv.Itoa(aDay)) // time to look everywhere
 	s.signal(syscall.SIGSTOP)
 	g.servers[0].kill()
 	for _, other := range g.sentinels[1:] {
@@ -117,6 +125,7 @@ func TestTilt(t *testing.T) {
 	g.switched(g.servers[0])
 	g.servers[0].start()
 	g.agreed()
+	s.ok("SENTINEL", "DEBUG", "tilt-period", "1000")
 	eventually(t, "it goes on", func() bool { return s.logged("-tilt #tilt mode exited") })
 	g.discovered()
 	s.silent()
@@ -128,9 +137,8 @@ func TestPingRefused(t *testing.T) {
 	g := newGroup(t, options{servers: 2, sentinels: "p", quorum: 1})
 	s, m := g.sentinels[0], g.servers[0]
 	g.servers[1].ok("CONFIG", "SET", "replica-priority", "0") // so that the master stays one
-	if err := os.RemoveAll(m.dir); err != nil {
-		t.Fatal(err)
-	}
+	// It may write a line of its log meanwhile.
+	eventually(t, "its folder is gone", func() bool { return os.RemoveAll(m.dir) == nil })
 	m.ok("CONFIG", "SET", "save", "3600 1")
 	m.do("BGSAVE")
 	s.tells(cause.SentinelPingRefused, "MISCONF")

@@ -50,6 +50,9 @@ func (o options) ports(port int) string {
 // machine that stands still for a moment causes no failover that the test does not know of.
 const quietDown = 3000
 
+// aDay is a time, in milliseconds, that does not pass within a test: what is to end is ended by the test.
+const aDay = 24 * 60 * 60 * 1000
+
 func newGroup(t testing.TB, o options) *group {
 	t.Helper()
 	o = o.withDefaults()

@@ -117,11 +117,9 @@ func TestPartition(t *testing.T) {
 		return minority.masterAddr("mymaster") == now && g.servers[0].info("master_host") == master.host && g.servers[0].info("master_link_status") == "up"
 	})
 	for _, p := range g.servers {
-		if role := p.info("role"); (role == "master") != (p == master) {
-			t.Errorf("%s is %s", p.name, role)
-		}
-		if v := p.do("GET", "written"); v.Str != "meanwhile" {
-			t.Errorf("%s does not have what was written meanwhile: %+v", p.name, v)
-		}
+		eventually(t, p.name+" has its role and what was written meanwhile", func() bool {
+			v, err := p.try("GET", "written")
+			return err == nil && v.Str == "meanwhile" && (p.info("role") == "master") == (p == master)
+		})
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
+	"time"
 
 	"picket/cause"
 	"picket/internal/testbed"
@@ -267,15 +267,18 @@ func TestAppendOnlyMasterComesBack(t *testing.T) {
 // TestAwayForAMoment: a master that is back before it counts as down does not count as down, although the connection that it broke was silent since.
 func TestAwayForAMoment(t *testing.T) {
 	t.Parallel()
-	g := newGroup(t, options{servers: 2})
-	for range 3 {
-		g.servers[0].signal(syscall.SIGKILL)
-		<-g.servers[0].dead
-		g.servers[0].start()
-		for _, s := range g.sentinels {
-			eventually(t, s.name+" is connected again", func() bool { return s.master("mymaster")["flags"] == "master" })
-		}
+	g := newGroup(t, options{servers: 2, down: aDay}) // however long its start takes
+	broken := time.Now()
+	g.servers[0].kill()
+	g.servers[0].start()
+	for _, s := range g.sentinels {
+		eventually(t, s.name+" is connected again", func() bool { return s.master("mymaster")["flags"] == "master" })
 	}
+	time.Sleep(time.Until(broken.Add(quietDown * time.Millisecond)))
+	for _, s := range g.sentinels {
+		s.ok("SENTINEL", "SET", "mymaster", "down-after-milliseconds", strconv.Itoa(quietDown))
+	}
+	time.Sleep(time.Second) // for what must not happen
 	for _, s := range g.sentinels {
 		if s.logged("+sdown master") && !s.logged("+tilt") {
 			t.Errorf("%s saw it as down", s.name)

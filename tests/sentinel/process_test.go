@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"picket/internal/testbed"
 	"picket/resp"
 )
 
@@ -26,16 +27,8 @@ func init() {
 	flag.StringVar(&binary, "binary", "", "a picket `program` to test in place of one that is built for it")
 }
 
-// sideBySide is how many tests run at once. They wait more than they work, so it is more than the machine has processors.
-const sideBySide = 8
-
 func TestMain(m *testing.M) {
-	flag.Parse()
-	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
-		if err := f.Value.Set(strconv.Itoa(sideBySide)); err != nil {
-			panic(err)
-		}
-	}
+	testbed.SideBySide(8)
 	if binary != "" {
 		os.Exit(m.Run())
 	}
@@ -199,7 +192,7 @@ type connection struct {
 func (p *process) dial() (*connection, error) {
 	var conn net.Conn
 	var err error
-	dialer := &net.Dialer{Timeout: patience / 10}
+	dialer := &net.Dialer{Timeout: patience / 2}
 	if p.tls != nil {
 		conn, err = tls.DialWithDialer(dialer, "tcp", p.addr(), p.tls)
 	} else {
@@ -230,7 +223,7 @@ func (p *process) open() *connection {
 }
 
 func (c *connection) do(args ...string) (resp.Value, error) {
-	c.SetDeadline(time.Now().Add(patience / 10))
+	c.SetDeadline(time.Now().Add(patience / 2))
 	if _, err := c.Write(resp.AppendCommand(nil, args...)); err != nil {
 		return resp.Value{}, err
 	}

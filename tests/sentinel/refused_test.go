@@ -3,6 +3,7 @@
 package sentinel
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,10 +15,10 @@ import (
 // TestRefusedDown: a process that is gone is not waited for, one that is back sooner is not replaced, and one that hangs is no process that is gone.
 func TestRefusedDown(t *testing.T) {
 	t.Parallel()
-	g := newGroup(t, options{servers: 2, down: 60000, sentinel: "", each: func(int, bool) string { return "sentinel picket-refused-down mymaster 5000\n" }})
+	g := newGroup(t, options{servers: 2, down: aDay, each: func(int, bool) string { return fmt.Sprintf("sentinel picket-refused-down mymaster %d\n", aDay/2) }})
 	m := g.servers[0]
 	m.kill()
-	m.start() // in less than five seconds
+	m.start() // in less than half a day
 	for _, s := range g.sentinels {
 		eventually(t, s.name+" sees that it was started again", func() bool { return s.logged("+reboot master") || s.logged("+sdown master") })
 		if s.logged("+sdown master") && !s.logged("+tilt") {
@@ -28,7 +29,7 @@ func TestRefusedDown(t *testing.T) {
 	eventually(t, "the replica follows again", func() bool { return g.servers[1].info("master_link_status") == "up" })
 	g.discovered()
 	m.kill()
-	if now := g.switched(m); now != g.servers[1] { // long before a minute has passed: that is more than a test waits
+	if now := g.switched(m); now != g.servers[1] { // long before a day has passed: that is more than a test waits
 		t.Errorf("%s is the master", now.name)
 	}
 }

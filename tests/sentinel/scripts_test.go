@@ -66,7 +66,7 @@ func TestScriptsThatFail(t *testing.T) {
 		return "sentinel notification-script mymaster " + script + "\n"
 	}})
 	s := g.sentinels[0]
-	s.ok("SENTINEL", "DEBUG", "script-retry-delay", "200", "script-max-runtime", "500")
+	s.ok("SENTINEL", "DEBUG", "script-retry-delay", "200", "script-max-runtime", strconv.Itoa(aDay))
 	event := func() { s.ok("SENTINEL", "SET", "mymaster", "quorum", "1") }
 	pending := func() []map[string]string {
 		var all []map[string]string
@@ -96,6 +96,7 @@ func TestScriptsThatFail(t *testing.T) {
 		p := pending()
 		return len(p) > 0 && p[0]["flags"] == "running" && p[0]["pid"] != "0"
 	})
+	s.ok("SENTINEL", "DEBUG", "script-max-runtime", "500")
 	eventually(t, "it is killed", func() bool { return s.logged("-script-timeout " + script) })
 	write("exit 0")
 	eventually(t, "all are done", func() bool { return len(pending()) == 0 })

@@ -25,6 +25,7 @@ const (
 	StoreFailed            ID = "store-failed"
 	StoreInUse             ID = "store-in-use"
 	StoreNewer             ID = "store-newer"
+	StoreFileUnread        ID = "store-file-unread"
 	ClusterUnreachable     ID = "cluster-unreachable"
 	ClusterUnfit           ID = "cluster-unfit"
 	ClusterRights          ID = "cluster-rights"

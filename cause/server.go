@@ -282,6 +282,18 @@ var serverCauses = []Cause{
 		},
 	},
 	{
+		ID: StoreFileUnread, Severity: Warning, Stage: Server,
+		Title: Text{"what mosquitto has stored is not read: there is a store already", "已有存储，没有读取 mosquitto 的数据文件"},
+		Explain: Text{
+			"{file} is a file of mosquitto's, and the store of an earlier Picket lies beside it. As a rule mosquitto has run in between, and the file is the newer of the two. The broker goes on with its store and changes nothing in the file.",
+			"{file} 是 mosquitto 的数据文件，旁边还有 Picket 以前的存储。通常是两次运行 Picket 之间又运行过 mosquitto，这个文件才是较新的。服务端继续使用自己的存储，不改动这个文件。",
+		},
+		Remedy: Text{
+			"To go on with what is in the file, stop the broker and move the store away, such as `mv mosquitto.store mosquitto.store.old`: the next start reads the file. To go on with the store, move the file away.",
+			"要使用文件中的内容：停止服务端，把存储移走，例如 `mv mosquitto.store mosquitto.store.old`，下次启动就会读取该文件。要继续使用存储：把该文件移走。",
+		},
+	},
+	{
 		ID: ClusterUnreachable, Severity: Error, Stage: Server,
 		Title: Text{"Redis cannot be reached", "连不上 Redis"},
 		Explain: Text{

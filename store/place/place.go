@@ -116,7 +116,7 @@ func (p Place) prepare(ctx context.Context, asMosquitto bool, log *logging.Logge
 	_, err = os.Stat(p.file)
 	switch {
 	case err == nil && stored:
-		return nil
+		return p.unread(log)
 	case err == nil:
 		points, err := p.points()
 		if err != nil {
@@ -142,6 +142,15 @@ func (p Place) prepare(ctx context.Context, asMosquitto bool, log *logging.Logge
 		}
 	}
 	return p.point()
+}
+
+// unread warns when a file of mosquitto's lies beside the store: mosquitto has run since, and what it has kept is not read.
+func (p Place) unread(log *logging.Logger) error {
+	points, err := p.points()
+	if err == nil && !points {
+		log.Cause(logging.Warning, cause.StoreFileUnread, "Warning: What mosquitto has kept in %s is not read, since there is a store already, %s. Stop the broker and move the one away that is not wanted.", p.file, p.Dir)
+	}
+	return err
 }
 
 // moveFromMosquitto fills a new store with what mosquitto's file holds.
@@ -172,7 +181,7 @@ func (p Place) moveFromMosquitto(ctx context.Context, log *logging.Logger) error
 	return os.Rename(p.file, p.file+importedSuffix)
 }
 
-// syncDirectory has the names in a directory on the disp.
+// syncDirectory has the names in a directory on the disk.
 func syncDirectory(dir string) error {
 	d, err := vfs.Default.OpenDir(dir)
 	if err != nil {

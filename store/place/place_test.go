@@ -10,9 +10,12 @@ import (
 	"picket/logging"
 )
 
-func quiet(t *testing.T) *logging.Logger {
+func quiet(t *testing.T) *logging.Logger { return logTo(t, io.Discard) }
+
+// logTo writes warnings and errors.
+func logTo(t *testing.T, w io.Writer) *logging.Logger {
 	t.Helper()
-	log, err := logging.New(logging.Config{}, io.Discard, io.Discard)
+	log, err := logging.New(logging.Config{Dest: []logging.Dest{{Kind: logging.Stderr}}, Types: logging.Warning | logging.Error}, io.Discard, w)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -20,16 +23,18 @@ func quiet(t *testing.T) *logging.Logger {
 	return log
 }
 
-// open opens the store and closes it.
-func open(t *testing.T, p Place, asMosquitto bool) {
+// open opens the store and closes it, and returns what was warned of.
+func open(t *testing.T, p Place, asMosquitto bool) string {
 	t.Helper()
-	s, err := p.Open(t.Context(), "", asMosquitto, "", quiet(t))
+	var said strings.Builder
+	s, err := p.Open(t.Context(), "", asMosquitto, "", logTo(t, &said))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+	return said.String()
 }
 
 func exists(path string) bool {
@@ -106,7 +111,16 @@ func TestOpen(t *testing.T) {
 	if err != nil || !strings.HasPrefix(string(text), pointer+p.Dir) || !exists(file+importedSuffix) {
 		t.Errorf("%q, %v", text, err)
 	}
-	open(t, p, false)
+	if said := open(t, p, false); said != "" {
+		t.Errorf("a second start says %s", said)
+	}
+	// Somebody went back to mosquitto for a while.
+	if err := os.WriteFile(file, sample, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said := open(t, p, false); !strings.Contains(said, "[store-file-unread]") || !exists(file) {
+		t.Errorf("with a file of mosquitto's beside the store: %s", said)
+	}
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}

@@ -202,7 +202,7 @@ var serverCauses = []Cause{
 		Title: Text{"another program has the port", "端口被其他程序占用"},
 		Explain: Text{
 			"The log says \"Address already in use\" for port {port}: a second mosquitto, EMQX, Home Assistant's add-on or a container got there first. Clients connect, but to the wrong broker, with other users and other data.",
-			"日志显示端口 {port} \"Address already in use\"：另一个 mosquitto、EMQX、Home Assistant 插件或容器先占用了它。客户端能连上，但连的是别的服务，用户和数据都不同。",
+			"日志显示端口 {port} \"Address already in use\"：另一个 mosquitto、EMQX、Home Assistant 加载项或容器先占用了它。客户端能连上，但连的是别的服务，用户和数据都不同。",
 		},
 		Remedy: Text{
 			"`sudo ss -ltnp 'sport = :{port}'` names the program; stop it (`sudo systemctl disable --now mosquitto`), or choose another port.",
@@ -491,7 +491,7 @@ var serverCauses = []Cause{
 		Title: Text{"the broker has more to do than it can", "服务端过载"},
 		Explain: Text{
 			"The broker measures itself, and something is short: the processor (event loops are more than a second late, or passwords wait five seconds to be checked), the memory (nine tenths of `memory_limit` or of the machine's are in use), or the files that it may open. The log says which, and so do `picket ctl status` and the topics below `$SYS/broker/picket`. While processor or memory are short, new clients from other machines are refused with return code 3, in MQTT 5 0x89 with what is short in the reason; they may come back soon.",
-			"服务端自我测量，发现资源不足：处理器（事件循环迟到一秒以上，或密码校验要等五秒）、内存（`memory_limit` 或整机内存已用九成），或可打开的文件数。具体缺什么写在日志、`picket ctl status` 和 `$SYS/broker/picket` 下的主题里。处理器或内存不足期间，来自其他机器的新客户端会被返回码 3 拒绝（MQTT 5 为 0x89，原因中写明缺什么），稍后可再来。",
+			"服务端自我测量，发现资源不足：处理器（事件循环延迟一秒以上，或密码校验要等五秒）、内存（`memory_limit` 或整机内存已用九成），或可打开的文件数。具体缺什么写在日志、`picket ctl status` 和 `$SYS/broker/picket` 下的主题里。处理器或内存不足期间，来自其他机器的新客户端会被返回码 3 拒绝（MQTT 5 为 0x89，原因中写明缺什么），稍后可再来。",
 		},
 		Remedy: Text{
 			"Let clients wait longer between attempts, with some chance in it; look for one that connects again and again with a wrong password, or that publishes without a pause. If it stays, the machine is too small.",
@@ -503,7 +503,7 @@ var serverCauses = []Cause{
 		Title: Text{"too many clients reconnect at the same time", "重连风暴"},
 		Explain: Text{
 			"After an outage everyone comes back at once: connects are slow or time out and it gets better in waves. One core is at 100 %, the kernel speaks of SYN flooding, `nstat -az TcpExtListenDrops` counts up.",
-			"故障之后所有客户端同时涌回：连接缓慢或超时，一阵一阵恢复。一个核心 100 %，内核提示 SYN flooding，`nstat -az TcpExtListenDrops` 持续增长。",
+			"故障之后所有客户端同时涌回：连接缓慢或超时，一阵一阵恢复。一个核心占满，内核提示 SYN flooding，`nstat -az TcpExtListenDrops` 持续增长。",
 		},
 		Remedy: Text{
 			"Clients: back off with chance. Server: `net.core.somaxconn=4096`, `net.ipv4.tcp_max_syn_backlog=8192`, TLS session tickets, more cores.",

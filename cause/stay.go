@@ -19,11 +19,11 @@ var stayCauses = []Cause{
 		Title: Text{"the client came back under another mount point and got a new session", "客户端在另一个挂载点下重连，因此得到了新会话"},
 		Explain: Text{
 			"The session that {client} had carries subscriptions and messages below one mount_point; the listener that it has come back by has another (or it was changed). Kept as it is, the session would never get a message again, so it is ended and a new one begins: Session Present is 0, and the client subscribes again.",
-			"{client} 原有会话的订阅和消息都在某个 mount_point 之下，而它这次接入的监听器使用另一个 mount_point（或者该设置已被修改）。原会话若继续使用，将再也收不到消息，因此服务端结束原会话并新建会话：Session Present 为 0，客户端需要重新订阅。",
+			"{client} 原有会话的订阅和消息都在某个 mount_point 之下，而它这次接入的监听端口使用另一个 mount_point（或者该设置已被修改）。原会话若继续使用，将再也收不到消息，因此服务端结束原会话并新建会话：Session Present 为 0，客户端需要重新订阅。",
 		},
 		Remedy: Text{
 			"Let a client with a session that is kept always come by listeners with the same mount_point. Clients that look at Session Present need nothing.",
-			"让需要保留会话的客户端始终通过 mount_point 相同的监听器接入。会检查 Session Present 的客户端无需处理。",
+			"让需要保留会话的客户端始终通过 mount_point 相同的监听端口接入。会检查 Session Present 的客户端无需处理。",
 		},
 	},
 	{

@@ -42,12 +42,12 @@ var useCauses = []Cause{
 		ID: ACLDangerousName, Severity: Warning, Stage: Use,
 		Title: Text{"a name with + or # may not be used with pattern rules", "名称含 + 或 #，不能用于 ACL 模式规则"},
 		Explain: Text{
-			"The access list has `pattern` rules with %u or %c. A user name or client identifier with a plus sign, a number sign or a slash put in their place would match other people's topics, so this client is denied.",
-			"ACL 中有含 %u 或 %c 的 `pattern` 规则。用户名或 clientId 若含加号、井号或斜杠，代入后会匹配到别人的主题，因此拒绝该客户端。",
+			"The access list has `pattern` rules with %u or %c. A user name or client identifier with a plus sign or a number sign put in their place would match other people's topics, so pattern rules allow this client nothing; its `topic` rules count as ever.",
+			"ACL 中有含 %u 或 %c 的 `pattern` 规则。用户名或 clientId 若含加号或井号，代入后会匹配到别人的主题，因此 `pattern` 规则不给该客户端任何权限；`topic` 规则照常有效。",
 		},
 		Remedy: Text{
-			"Choose a user name and a client identifier without + # and /.",
-			"换一个不含 + # / 的用户名和 clientId。",
+			"Choose a user name and a client identifier without + and #.",
+			"换一个不含 + 和 # 的用户名和 clientId。",
 		},
 	},
 	{
@@ -189,7 +189,7 @@ var useCauses = []Cause{
 		Title: Text{"this quality of service is switched off here", "该 QoS 级别未开放"},
 		Explain: Text{
 			"The listener's `max_qos` is {limit} and the client published above it. An MQTT 5 client was told the maximum in CONNACK and is disconnected with 0x9B.",
-			"监听端口的 `max_qos` 为 {limit}，客户端用了更高的 QoS。MQTT 5 客户端在 CONNACK 中已得知上限，会以 0x9B 断开。",
+			"监听端口的 `max_qos` 为 {limit}，客户端用了更高的 QoS。MQTT 5 客户端在 CONNACK 中已得知上限，因此会被服务端以 0x9B 断开。",
 		},
 		Remedy: Text{
 			"Publish at a lower QoS, or raise `max_qos`.",
@@ -201,7 +201,7 @@ var useCauses = []Cause{
 		Title: Text{"retained messages are switched off here", "未开放保留消息"},
 		Explain: Text{
 			"The broker has `retain_available false` and the client published with the retain flag: an MQTT 5 client is disconnected with 0x9A.",
-			"服务端设置了 `retain_available false`，而客户端带保留标志发布：MQTT 5 客户端会以 0x9A 断开。",
+			"服务端设置了 `retain_available false`，而客户端带保留标志发布：MQTT 5 客户端会被服务端以 0x9A 断开。",
 		},
 		Remedy: Text{
 			"Publish without the retain flag, or switch retained messages on.",

@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"strings"
 	"syscall"
+
+	"picket/cause"
 )
 
 // Client asks a broker at its socket.
@@ -24,7 +26,7 @@ type Client struct {
 func Dial(ctx context.Context, path string) (*Client, error) {
 	c, err := dial(ctx, path)
 	if err != nil {
-		return nil, &NotFoundError{[]error{explain(path, err)}}
+		return nil, &NotFoundError{[]Unanswered{{path, err}}}
 	}
 	return c, nil
 }
@@ -43,29 +45,49 @@ func dial(ctx context.Context, path string) (*Client, error) {
 }
 
 // NotFoundError: no broker answers at any of the sockets.
-type NotFoundError struct{ Tried []error }
+type NotFoundError struct{ Tried []Unanswered }
 
-func (e *NotFoundError) Error() string {
+// Unanswered is a socket at which no broker answers, and why.
+type Unanswered struct {
+	Path string
+	Err  error
+}
+
+func (e *NotFoundError) Error() string { return e.In(cause.English) }
+
+// In is the error in a language.
+func (e *NotFoundError) In(lang cause.Lang) string {
 	var b strings.Builder
-	b.WriteString("no broker was found that can be asked:")
-	for _, err := range e.Tried {
-		b.WriteString("\n  " + err.Error())
+	b.WriteString(notFound.none.In(lang))
+	for _, t := range e.Tried {
+		b.WriteString("\n  " + t.in(lang))
 	}
-	b.WriteString("\nIs it running, and are you root or its user? picket ctl --socket PATH names the admin socket of a broker that is not found")
+	b.WriteString("\n" + notFound.advice.In(lang))
 	return b.String()
 }
 
-// explain words why a socket cannot be used.
-func explain(path string, err error) error {
+var notFound = struct{ none, advice, missing, forbidden, ended cause.Text }{
+	none: cause.Text{EN: "no running broker was found", ZH: "没有找到正在运行的服务端"},
+	advice: cause.Text{
+		EN: "Is it running, and are you root or its user? picket ctl --socket PATH names the admin socket of a broker that is not found",
+		ZH: "它在运行吗？当前用户是 root 或运行它的用户吗？找不到时可以用 picket ctl --socket 路径 指定它的管理套接字",
+	},
+	missing:   cause.Text{EN: "%s does not exist", ZH: "%s 不存在"},
+	forbidden: cause.Text{EN: "%s is for the broker's user and root only", ZH: "%s 只有运行服务端的用户和 root 能用"},
+	ended:     cause.Text{EN: "%s is there, but the broker that made it is not running any more", ZH: "%s 还在，但创建它的服务端已经停止"},
+}
+
+// in words why a socket cannot be used.
+func (t Unanswered) in(lang cause.Lang) string {
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%s does not exist", path)
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%s is for the broker's user and root only", path)
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("%s is there, but the broker that made it is not running any more", path)
+	case errors.Is(t.Err, fs.ErrNotExist):
+		return fmt.Sprintf(notFound.missing.In(lang), t.Path)
+	case errors.Is(t.Err, fs.ErrPermission):
+		return fmt.Sprintf(notFound.forbidden.In(lang), t.Path)
+	case errors.Is(t.Err, syscall.ECONNREFUSED):
+		return fmt.Sprintf(notFound.ended.In(lang), t.Path)
 	}
-	return err
+	return t.Err.Error()
 }
 
 // Status asks what the broker does.

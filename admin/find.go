@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"picket/cause"
 )
 
 // Every broker can be found by whoever may ask it, whatever its configuration: it leaves NUMBER.sock, with the number of its process, in a runtime
@@ -111,7 +113,7 @@ func Find(ctx context.Context, paths ...string) ([]*Client, error) {
 		paths = append(paths, names(dir)...)
 	}
 	var found []*Client
-	var failed []error
+	var failed []Unanswered
 	seen := make(map[string]bool)
 	for _, path := range paths {
 		target, err := filepath.EvalSymlinks(path)
@@ -125,7 +127,7 @@ func Find(ctx context.Context, paths ...string) ([]*Client, error) {
 		if c, err := dial(ctx, path); err == nil {
 			found = append(found, c)
 		} else {
-			failed = append(failed, explain(path, err))
+			failed = append(failed, Unanswered{path, err})
 		}
 	}
 	if len(found) == 0 {
@@ -182,16 +184,26 @@ func believed(dir string) bool {
 // SeveralError: more than one broker can be asked.
 type SeveralError struct{ Found []*Status }
 
-func (e *SeveralError) Error() string {
+func (e *SeveralError) Error() string { return e.In(cause.English) }
+
+// In is the error in a language.
+func (e *SeveralError) In(lang cause.Lang) string {
 	var b strings.Builder
-	b.WriteString("several brokers run here:")
+	b.WriteString(several.head.In(lang))
 	for _, s := range e.Found {
 		what := s.Config
 		if what == "" {
-			what = "no configuration file"
+			what = several.unconfigured.In(lang)
 		}
-		fmt.Fprintf(&b, "\n  --socket %s  (process %d, %s)", s.Socket, s.PID, what)
+		fmt.Fprintf(&b, several.one.In(lang), s.Socket, s.PID, what)
 	}
-	b.WriteString("\nSay which one is meant with --socket PATH or PICKET_SOCKET")
+	b.WriteString("\n" + several.advice.In(lang))
 	return b.String()
+}
+
+var several = struct{ head, one, unconfigured, advice cause.Text }{
+	head:         cause.Text{EN: "several brokers run here:", ZH: "有多个服务端在运行："},
+	one:          cause.Text{EN: "\n  --socket %s  (process %d, %s)", ZH: "\n  --socket %s（进程 %d，%s）"},
+	unconfigured: cause.Text{EN: "no configuration file", ZH: "没有配置文件"},
+	advice:       cause.Text{EN: "Say which one is meant with --socket PATH or PICKET_SOCKET", ZH: "请用 --socket 路径 或环境变量 PICKET_SOCKET 指定其中一个"},
 }

@@ -32,6 +32,14 @@ func (ctlSentinel) Help() string {
   picket ctl sentinel 192.168.1.5:26379`
 }
 
+var watched = struct{ none, master cause.Text }{
+	none: cause.Text{EN: "It watches no master.", ZH: "它没有监控任何主节点。"},
+	master: cause.Text{
+		EN: "%s  %s  %s  replicas %s, other sentinels %s, quorum %s\n  %s\n",
+		ZH: "%s  %s  %s  从节点 %s，其他哨兵 %s，quorum %s\n  %s\n",
+	},
+}
+
 // Run prints each master and, for each cause that holds a failover back, what it is about and what to do.
 func (c *ctlSentinel) Run(e *env) error {
 	lang := languageFor(c.Lang)
@@ -41,10 +49,10 @@ func (c *ctlSentinel) Run(e *env) error {
 	}
 	var b strings.Builder
 	if len(masters) == 0 {
-		fmt.Fprintln(&b, "It watches no master.")
+		fmt.Fprintln(&b, watched.none.In(lang))
 	}
 	for _, m := range masters {
-		fmt.Fprintf(&b, "%s  %s  %s  replicas %s, other sentinels %s, quorum %s\n  %s\n", m.Name, m.Addr, m.Flags, m.Replicas, m.Sentinels, m.Quorum, m.Answer)
+		fmt.Fprintf(&b, watched.master.In(lang), m.Name, m.Addr, m.Flags, m.Replicas, m.Sentinels, m.Quorum, m.Answer)
 		for _, g := range m.Causes {
 			fmt.Fprintf(&b, "  [%s] %s\n", g.ID, g)
 			if known, ok := cause.Lookup(g.ID); ok {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -20,8 +21,26 @@ type adminFlags struct {
 	JSON   bool   `help:"Print the broker's state as JSON."`
 }
 
-// dial finds the broker: the one at the socket that was named, or the only one that runs here.
+// dial finds the broker: the one at the socket that was named, or the only one that runs here. What is in the way is said in the reader's language.
 func (f *adminFlags) dial(e *env) (*admin.Client, error) {
+	broker, err := f.find(e)
+	var told interface{ In(lang cause.Lang) string }
+	if errors.As(err, &told) {
+		err = worded{err, told.In(languageFor(f.Lang))}
+	}
+	return broker, err
+}
+
+// worded is an error with its text in the reader's language.
+type worded struct {
+	error
+	text string
+}
+
+func (w worded) Error() string { return w.text }
+func (w worded) Unwrap() error { return w.error }
+
+func (f *adminFlags) find(e *env) (*admin.Client, error) {
 	if f.Socket != "" {
 		return admin.Dial(e.ctx, f.Socket)
 	}

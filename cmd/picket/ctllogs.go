@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"picket/admin"
+	"picket/cause"
 )
 
 // ctlLogs is "picket ctl logs".
@@ -31,6 +32,11 @@ Examples:
   picket ctl logs -n 500 --socket /run/picket/admin.sock`
 }
 
+var logElsewhere = cause.Text{
+	EN: "The log of process %d goes to no file and not to systemd's journal: look where its standard error goes (docker logs, kubectl logs, a terminal), in syslog, or at $SYS/broker/log/#, if the configuration says log_dest topic. For a file: log_dest file PATH.",
+	ZH: "进程 %d 的日志没有写入文件，也没有写入 systemd 的 journal：请查看它的标准错误（docker logs、kubectl logs、终端）或 syslog；配置了 log_dest topic 时，可订阅 $SYS/broker/log/#。要写入文件，请配置 log_dest file 路径。",
+}
+
 // Run finds the log and shows its end.
 func (c *ctlLogs) Run(e *env) error {
 	if c.Lines < 0 {
@@ -48,7 +54,7 @@ func (c *ctlLogs) Run(e *env) error {
 	case s.Journal:
 		return c.journal(e, s)
 	}
-	return &statusError{1, fmt.Sprintf("The log of process %d goes to no file and not to systemd's journal: look where its standard error goes (docker logs, kubectl logs, a terminal), in syslog, or subscribe to the topics that log_dest topic names. A file: log_dest file PATH.", s.PID)}
+	return &statusError{statusFailure, fmt.Sprintf(logElsewhere.In(languageFor(c.Lang)), s.PID)}
 }
 
 // journal becomes journalctl's caller.

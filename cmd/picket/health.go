@@ -1,6 +1,12 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+
+	"picket/cause"
+)
+
+var healthy = cause.Text{EN: "healthy: process %d, %s\n", ZH: "正常：进程 %d，已连接客户端 %d\n"}
 
 // ctlHealth is "picket ctl health": the health check of containers.
 type ctlHealth struct{ adminFlags }
@@ -22,6 +28,10 @@ func (c *ctlHealth) Run(e *env) error {
 	if c.JSON {
 		return c.show(e, s)
 	}
-	_, err = fmt.Fprintf(e.stdout, "healthy: process %d, %s\n", s.PID, plural(int(s.Clients), "client"))
+	if lang := languageFor(c.Lang); lang == cause.Chinese {
+		_, err = fmt.Fprintf(e.stdout, healthy.In(lang), s.PID, s.Clients)
+		return err
+	}
+	_, err = fmt.Fprintf(e.stdout, healthy.EN, s.PID, plural(int(s.Clients), "client"))
 	return err
 }

@@ -10,7 +10,25 @@ import (
 	"golang.org/x/term"
 
 	"picket/admin"
+	"picket/cause"
 )
+
+// afterPasswd is what people are told once the file is written.
+var afterPasswd = struct{ several, later, done, question cause.Text }{
+	several: cause.Text{
+		EN: "The change takes effect once the broker that uses the file has read it: picket ctl reload --socket PATH",
+		ZH: "使用该文件的服务端重新加载后，修改才会生效：picket ctl reload --socket 路径",
+	},
+	later: cause.Text{
+		EN: "The running broker does not know of the change until: picket ctl reload",
+		ZH: "运行中的服务端重新加载后，修改才会生效：picket ctl reload",
+	},
+	done: cause.Text{
+		EN: "The running broker (process %d) has read its password files again.\n",
+		ZH: "运行中的服务端（进程 %d）已重新读取密码文件。\n",
+	},
+	question: cause.Text{EN: "Have the running broker read it now? [Y/n] ", ZH: "现在就让运行中的服务端重新读取吗？[Y/n] "},
+}
 
 // takeEffect says what has to happen for a changed password file to count, and does it where that was asked for, or is answered with yes.
 func (o *passwdOptions) takeEffect(e *env) error {
@@ -25,18 +43,18 @@ func (o *passwdOptions) takeEffect(e *env) error {
 		return err
 	}
 	if len(found) > 1 {
-		_, err := fmt.Fprintln(e.stderr, "The file counts once the broker that uses it has read it: picket ctl reload --socket PATH")
+		_, err := fmt.Fprintln(e.stderr, afterPasswd.several.In(languageFor("")))
 		return err
 	}
 	if !o.reload && !o.agreed(e) {
-		_, err := fmt.Fprintln(e.stderr, "The running broker goes on with the users that it knows until: picket ctl reload")
+		_, err := fmt.Fprintln(e.stderr, afterPasswd.later.In(languageFor("")))
 		return err
 	}
 	s, err := found[0].Reload(e.ctx)
 	if err != nil {
 		return fmt.Errorf("the file is written, but the broker did not take it: %w", err)
 	}
-	_, err = fmt.Fprintf(e.stderr, "The running broker (process %d) has read its password files again.\n", s.PID)
+	_, err = fmt.Fprintf(e.stderr, afterPasswd.done.In(languageFor("")), s.PID)
 	return err
 }
 
@@ -46,7 +64,7 @@ func (o *passwdOptions) agreed(e *env) bool {
 	if !ok || !term.IsTerminal(int(in.Fd())) || !isTerminal(e.stdout) {
 		return false
 	}
-	fmt.Fprint(e.stdout, "Have the running broker read it now? [Y/n] ")
+	fmt.Fprint(e.stdout, afterPasswd.question.In(languageFor("")))
 	line, err := bufio.NewReader(in).ReadString('\n')
 	answer := strings.ToLower(strings.TrimSpace(line))
 	return err == nil && (answer == "" || answer == "y" || answer == "yes")

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"slices"
 
 	"picket/admin"
+	"picket/cause"
 	"picket/cloud/detect"
 	"picket/reach"
 	"picket/setup"
@@ -26,6 +28,11 @@ Examples:
   sudo picket show --new-password`
 }
 
+var notOurs = cause.Text{
+	EN: "This broker runs with a configuration file that has no data_dir: what to enter on a phone follows from %s. picket ctl status shows its ports.",
+	ZH: "此服务端使用的配置文件没有 data_dir：手机上填什么由 %s 决定。picket ctl status 显示它的端口。",
+}
+
 // Run prints it.
 func (c *showCommand) Run(e *env) error {
 	s, err := c.status(e)
@@ -36,7 +43,7 @@ func (c *showCommand) Run(e *env) error {
 		return c.show(e, s)
 	}
 	if s.Data == "" {
-		return &statusError{1, "This broker has a configuration without data_dir: its users and addresses are in " + s.Config + "."}
+		return &statusError{statusFailure, fmt.Sprintf(notOurs.In(languageFor(c.Lang)), s.Config)}
 	}
 	own, err := c.own(e, s)
 	if err != nil {

@@ -157,6 +157,28 @@ func (f *PasswordFile) HashPlain(kind HashKind, iterations int) (n int, err erro
 	return n, nil
 }
 
+// ForMosquitto is the text of a file with the users whose entries mosquitto can check, how many they are, and the names of the others.
+func (f *PasswordFile) ForMosquitto() (text string, users int, left []string) {
+	var b strings.Builder
+	for _, line := range f.lines {
+		user, entry := splitEntry(line)
+		switch {
+		case strings.HasPrefix(line, decoyComment):
+			continue
+		case strings.HasPrefix(entry, "$"+string(SCRAM)+"$"):
+			left = append(left, user)
+			continue
+		case user != "":
+			users++
+		}
+		b.WriteString(line + "\n")
+	}
+	return b.String(), users, left
+}
+
+// WithoutMark is the text of a password or ACL file without a byte order mark, which mosquitto takes for a part of the first word.
+func WithoutMark(text string) string { return strings.TrimPrefix(text, byteOrderMark) }
+
 // decoyComment begins the comment with the key that the salts of unknown users follow from (see [Policy.makeSecret]).
 const decoyComment = "# picket, the salts of unknown users: "
 

@@ -26,9 +26,12 @@ const SystemSocket = "/run/picket/" + SocketName
 type Status struct {
 	Version       string              `json:"version"`
 	PID           int                 `json:"pid"`
-	Config        string              `json:"config,omitempty"` // path of the configuration file; empty: none
-	Data          string              `json:"data,omitempty"`   // the data directory; empty: none
-	Socket        string              `json:"socket"`           // the admin socket
+	Config        string              `json:"config,omitempty"`      // path of the configuration file; empty: none
+	Data          string              `json:"data,omitempty"`        // the data directory; empty: none
+	Socket        string              `json:"socket"`                // the admin socket
+	Place         string              `json:"store_place,omitempty"` // the store's directory, or Redis' address without passwords; empty: persistence is off
+	ACMEName      string              `json:"acme_name,omitempty"`   // what a certificate of a public authority is asked for, as it was said
+	ACMEEmail     string              `json:"acme_email,omitempty"`
 	LogFiles      []string            `json:"log_files,omitempty"`
 	Journal       bool                `json:"journal,omitempty"` // standard error is systemd's journal
 	Started       time.Time           `json:"started"`

@@ -36,6 +36,10 @@ type About struct {
 	Config  string // path of the configuration file; empty: none
 	Page    bool   // this build has the phone's page
 
+	Place     string // of the store: its directory, or Redis' address without passwords; empty: persistence is off
+	ACMEName  string // what a certificate of a public authority is asked for, as it was said; empty: none is wanted
+	ACMEEmail string
+
 	LogFiles func() []string // whole paths of the files that the log is written to
 	Journal  bool            // standard error is systemd's journal
 
@@ -143,6 +147,7 @@ func (s *Server) read() Status {
 	b := s.broker.Status()
 	st := Status{
 		Version: s.about.Version, PID: os.Getpid(), Config: s.about.Config, Data: s.about.Data, Socket: s.path, LogFiles: s.about.LogFiles(), Journal: s.about.Journal, Started: b.Started, Uptime: int64(time.Since(b.Started).Seconds()), Page: s.about.Page,
+		Place: s.about.Place, ACMEName: s.about.ACMEName, ACMEEmail: s.about.ACMEEmail,
 		GlobalMax: b.GlobalMax, Load: Load{Short: append([]string{}, b.Short...)}, Causes: map[cause.ID]uint64{},
 	}
 	st.fill(s.broker.StatusFigures())

@@ -85,8 +85,10 @@ func (p *parser) checkStore(c *Config) {
 	}
 	if err != nil {
 		at := line{place: place{file: p.report.Path}, word: "persistence"}
-		if seen, ok := p.seen["persistence_location"]; ok {
-			at = line{place: seen, word: "persistence_location"}
+		for _, word := range []string{"persistence_location", "persistence_store"} {
+			if seen, ok := p.seen[word]; ok {
+				at = line{place: seen, word: word}
+			}
 		}
 		p.errorf(at, cause.ConfigUnreadable, "", "Error: %v.", err)
 	}

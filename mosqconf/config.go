@@ -39,7 +39,7 @@ type API struct {
 // Persistence is what a configuration says of the store.
 type Persistence struct {
 	On       bool
-	Store    string // directory of the store; empty: it stands beside mosquitto's file
+	Store    string // directory of the store (persistence_store); empty: it stands beside mosquitto's file
 	Location string // directory of mosquitto's file; empty: the working directory
 	File     string // name of mosquitto's file. Default mosquitto.db
 	Sync     string // always, interval or never. Default always

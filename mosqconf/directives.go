@@ -121,6 +121,7 @@ func init() {
 		"autosave_on_changes":  {boolean, (*parser).autosave},
 		"persistence_file":     {"NAME", (*parser).persistenceFile},
 		"persistence_location": {folder, (*parser).persistenceLocation},
+		"persistence_store":    {folder, (*parser).persistenceStore},
 		"persistence_sync":     {"always|interval|never", (*parser).persistenceSync},
 		"cluster":              {"redis://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT] ...][/MASTER]", (*parser).cluster},
 		"cluster_acknowledge":  {"auto|master|replicas NUMBER", (*parser).clusterAcknowledge},

@@ -52,7 +52,7 @@ var inForce = map[string]string{
 	"admin_socket": "/run/picket/admin.sock", "metrics_access": "everyone", "data_dir": "/var/lib/picket", "acme_name": "auto", "acme_email": "ada@example.com", "acme_ca": "https://ca.example/dir", "acme_ca_roots": "/ca.pem",
 	"acme_http_port": "8080", "acme_tls_port": "8443", "server_name": "mqtt.example 192.0.2.1", "global_max_connections": "9", "phone_page": "false",
 	"acl_subscribe_unchecked": "true", "connect_timeout": "3", "event_loops": "2", "log_format": "json", "max_output_bytes": "100000", "reason_strings": "true",
-	"persistence": "true", "retained_persistence": "1", "persistence_file": "x.db", "persistence_location": "/var/lib/x/", "persistence_sync": "never",
+	"persistence": "true", "retained_persistence": "1", "persistence_file": "x.db", "persistence_location": "/var/lib/x/", "persistence_store": "/var/lib/x/store", "persistence_sync": "never",
 	"cluster": "redis://10.0.0.1:26379,10.0.0.2/mymaster", "cluster_acknowledge": "replicas 2",
 	"max_total_output_bytes": "10000000", "proxy_from": "10.0.0.0/8 ::1", "sni_certificate": "/c3 /k3",
 }

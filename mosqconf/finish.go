@@ -23,6 +23,18 @@ func (p *parser) finishCluster() {
 	}
 }
 
+// finishStore says which of two names of the store's place does not count.
+func (p *parser) finishStore() {
+	if p.config.Persistence.Store == "" {
+		return
+	}
+	for _, l := range p.whenPersisted {
+		if l.word == "persistence_location" || l.word == "persistence_file" {
+			p.find(Warning, l, cause.ConfigNoEffect, "Leave one of the two out.", "Warning: %s has no effect beside persistence_store, which names the store's folder.", l.word)
+		}
+	}
+}
+
 // finish puts the listeners and the security rules together once every line has been read.
 func (p *parser) finish() *Config {
 	p.finishCluster()
@@ -35,6 +47,7 @@ func (p *parser) finish() *Config {
 			p.find(Notice, l, cause.ConfigNoEffect, "", "%s has no effect while persistence is false.", l.word)
 		}
 	}
+	p.finishStore()
 	blocks := p.blocks
 	if p.defaults.named {
 		if p.defaults.config.Port == 0 {

@@ -365,6 +365,14 @@ func (p *parser) persistenceLocation(_ *fileState, l line) {
 	}
 }
 
+// persistenceStore takes the store's own folder, such as that of a start without a configuration.
+func (p *parser) persistenceStore(_ *fileState, l line) {
+	if s, ok := p.string(l, p.seen); ok {
+		p.config.Persistence.Store = s
+		p.whenPersisted = append(p.whenPersisted, l)
+	}
+}
+
 func (p *parser) persistenceSync(_ *fileState, l line) {
 	value, ok := p.word(l)
 	if !ok {

@@ -51,6 +51,15 @@ func (u *User) own(root *os.Root, name string) error {
 	return f.Chown(u.uid, u.gid)
 }
 
+// ownerID is the number of the user that a file belongs to.
+func ownerID(info os.FileInfo) (uid int, known bool) {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, false
+	}
+	return int(stat.Uid), true
+}
+
 // severalNames reports whether a file has hard links.
 func severalNames(info os.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)

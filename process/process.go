@@ -62,6 +62,26 @@ func LookupUser(names ...string) (*User, error) {
 	return nil, first
 }
 
+// Owner is the name of the user that a file or folder belongs to; empty where that user has none, and on systems without such users.
+func Owner(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	uid, known := ownerID(info)
+	if !known {
+		return "", nil
+	}
+	account, err := user.LookupId(strconv.Itoa(uid))
+	if errors.As(err, new(user.UnknownUserIdError)) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return account.Username, nil
+}
+
 func lookup(name string) (*User, error) {
 	account, err := user.Lookup(name)
 	if err != nil {

@@ -5,6 +5,7 @@ package process
 import (
 	"errors"
 	"math"
+	"os"
 )
 
 // RaiseFileLimit has nothing to raise here.
@@ -17,6 +18,9 @@ func IsRoot() bool { return false }
 func (*User) Own(string, ...string) error {
 	return errors.New("giving files away is not possible on this system")
 }
+
+// ownerID is unknown: the owners of this system have no numbers.
+func ownerID(os.FileInfo) (uid int, known bool) { return 0, false }
 
 // Become fails: this system cannot change a process' user.
 func Become(*User) error { return errors.New("changing the user is not possible on this system") }

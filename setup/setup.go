@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
@@ -149,13 +148,19 @@ func Prepare(o Options) (r *Result, err error) {
 	return r, nil
 }
 
+// IsDataDir tells whether a directory is one that [Prepare] has made.
+func IsDataDir(dir string) bool {
+	_, err := os.Lstat(filepath.Join(dir, lockFile))
+	return err == nil
+}
+
 // ours refuses a directory that holds other things than a broker's data: somebody has mistyped --data.
 func ours(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("data directory: %w; name another one with --data DIR", err)
 	}
-	if len(entries) == 0 || slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() == lockFile }) {
+	if len(entries) == 0 || IsDataDir(dir) {
 		return nil
 	}
 	return fmt.Errorf("%s is not a data directory of Picket and not empty; name an empty or a new one with --data DIR", dir)

@@ -20,6 +20,7 @@ type commands struct {
 	Echo     echoCommand     `cmd:"" help:"Return what is sent, on a second connection; and talk to who does."`
 	Entry    entryCommand    `cmd:"" hidden:"" name:"entrypoint" passthrough:"" help:"What the container image begins with."`
 	Help     helpCommand     `cmd:"" help:"Show what a command does and its options."`
+	Init     initCommand     `cmd:"" help:"Write a configuration file that says what a broker does that was started without one."`
 	Manual   manualCommand   `cmd:"" help:"Write the man pages and the shell completions to a folder."`
 	Passwd   passwdCommand   `cmd:"" passthrough:"" help:"Edit a password file."`
 	Pub      pubCommand      `cmd:"" passthrough:"" help:"Publish messages."`
@@ -27,7 +28,7 @@ type commands struct {
 	Sentinel sentinelCommand `cmd:"" help:"Watch Redis masters and promote a replica when one fails, as redis-sentinel does."`
 	Serve    serveCommand    `cmd:"" help:"Run the broker."`
 	Show     showCommand     `cmd:"" help:"Show what to enter on a phone: address, port, user; and codes to scan."`
-	Store    storeCommand    `cmd:"" help:"Look into a broker's store while the broker is stopped, and make one of mosquitto's file."`
+	Store    storeCommand    `cmd:"" help:"Look into a broker's store while the broker is stopped, make one of mosquitto's file, and write mosquitto's files."`
 	Sub      subCommand      `cmd:"" passthrough:"" help:"Subscribe and print the messages that come."`
 	Version  versionCommand  `cmd:"" help:"Show the version."`
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -39,7 +40,10 @@ func (s *serveCommand) unconfigured(ctx context.Context) (*mosqconf.Config, *set
 	if len(ports) == 0 {
 		ports = []int{1883}
 	}
-	return mosqconf.Open(ports, own.PasswordFile, own.CertFile, own.KeyFile), own, lines
+	config := mosqconf.Open(ports, own.PasswordFile, own.CertFile, own.KeyFile)
+	config.ReasonStrings = true // nobody counts on mosquitto's bytes here
+	config.Persistence = mosqconf.Persistence{On: true, Store: filepath.Join(own.Dir, storeName)}
+	return config, own, lines
 }
 
 // prepared makes what a data directory lacks, and says what is new. The result is nil when it cannot be done.

@@ -366,9 +366,6 @@ func (s *serveCommand) configuration(ctx context.Context) (config *mosqconf.Conf
 	if s.Mosquitto {
 		config.Compat = broker.AsMosquitto()
 	}
-	if s.ConfigFile == "" && len(s.Port) == 0 && !s.Mosquitto {
-		config.ReasonStrings = true // nobody counts on mosquitto's bytes here
-	}
 	config.User = cmp.Or(s.User, config.User)
 	switch {
 	case s.Mosquitto:
@@ -389,7 +386,6 @@ func (s *serveCommand) configuration(ctx context.Context) (config *mosqconf.Conf
 	useAuthority(config, own)
 	if own != nil && s.ConfigFile == "" {
 		config.AdminSocket = filepath.Join(own.Dir, admin.SocketName)
-		config.Persistence = mosqconf.Persistence{On: true, Store: filepath.Join(own.Dir, storeName)}
 		if s.Daemon {
 			config.Log.Dest = []logging.Dest{{Kind: logging.File, Path: filepath.Join(own.Dir, logName)}}
 		}
@@ -481,6 +477,7 @@ func (s *server) openAdmin(config *mosqconf.Config, own *setup.Result) (err erro
 	if own != nil {
 		about.Data = own.Dir
 	}
+	about.Place, about.ACMEName, about.ACMEEmail = placeOf(config.Persistence), config.ACME.Name, config.ACME.Email
 	if s.admin, err = admin.Serve(path, s.broker, about); err == nil {
 		s.unfound = unfound
 		return nil

@@ -18,11 +18,12 @@ import (
 	"picket/store/place"
 )
 
-// storeCommand is "picket store": it looks at a broker's store while the broker is stopped, and fills one.
+// storeCommand is "picket store": it looks at a broker's store while the broker is stopped, fills one, and goes back to mosquitto.
 type storeCommand struct {
 	Verify storeVerify `cmd:"" help:"Read everything in a store and say what is wrong with it."`
 	Dump   storeDump   `cmd:"" help:"Print what is in a store."`
 	Import storeImport `cmd:"" help:"Make a store of mosquitto's file, or of another store."`
+	Export storeExport `cmd:"" help:"Write files that mosquitto reads: its mosquitto.db, users and rules."`
 }
 
 // quietLog is a log for what the commands say themselves.
@@ -201,7 +202,11 @@ type dumped struct {
 
 // Run prints everything.
 func (c *storeDump) Run(e *env) error {
-	each, done, err := c.open(e)
+	place, err := placeArgument(c.Dir)
+	if err != nil {
+		return err
+	}
+	each, done, err := openItems(e, place)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,19 @@ func inRedis(place string) bool {
 	return strings.HasPrefix(place, "redis://") || strings.HasPrefix(place, "rediss://") || place == "cluster" && os.Getenv("PICKET_CLUSTER") != ""
 }
 
+// placeArgument is the place that an argument names: others can read the command line, so a password stands in the environment.
+func placeArgument(arg string) (string, error) {
+	if arg == "cluster" && inRedis(arg) {
+		return os.Getenv("PICKET_CLUSTER"), nil
+	}
+	if inRedis(arg) {
+		if a, err := redis.ParseAddress(arg); err == nil && a.Password != "" {
+			return "", errors.New("a password in the command line can be read by everybody on this machine: set PICKET_CLUSTER, and write cluster in place of the address")
+		}
+	}
+	return arg, nil
+}
+
 // openPlace opens a store whose broker is stopped, with its contents.
 func openPlace(e *env, place string) (_ *transfer.Contents, done func() error, err error) {
 	log, err := logging.New(logging.Config{Dest: []logging.Dest{{Kind: logging.Stderr}}, Types: logging.Error}, io.Discard, e.stderr)
@@ -28,12 +41,6 @@ func openPlace(e *env, place string) (_ *transfer.Contents, done func() error, e
 	}
 	var s store.Store
 	if inRedis(place) {
-		if place == "cluster" {
-			place = os.Getenv("PICKET_CLUSTER")
-		} else if a, err := redis.ParseAddress(place); err == nil && a.Password != "" {
-			log.Close()
-			return nil, nil, errors.New("a password in the command line can be read by everybody on this machine: set PICKET_CLUSTER, and write cluster in place of the address")
-		}
 		s, err = openCluster(e.ctx, mosqconf.Persistence{Cluster: place}, log, nil)
 	} else {
 		s, err = local.Open(place, local.Options{Log: log})
@@ -55,7 +62,11 @@ func openPlace(e *env, place string) (_ *transfer.Contents, done func() error, e
 
 // verifyRedis reads everything that is in Redis.
 func (c *storeVerify) verifyRedis(e *env) error {
-	from, done, err := openPlace(e, c.Dir)
+	place, err := placeArgument(c.Dir)
+	if err != nil {
+		return err
+	}
+	from, done, err := openPlace(e, place)
 	if err != nil {
 		return err
 	}
@@ -84,16 +95,16 @@ func (c *storeVerify) verifyRedis(e *env) error {
 	return c.print(e, counts, problems)
 }
 
-// open gives what calls a function with everything in the store.
-func (c *storeDump) open(e *env) (each func(func(local.Item) error) error, done func(), err error) {
-	if !inRedis(c.Dir) {
-		i, done, err := inspect(e, c.Dir)
+// openItems gives what calls a function with everything in a store.
+func openItems(e *env, place string) (each func(func(local.Item) error) error, done func(), err error) {
+	if !inRedis(place) {
+		i, done, err := inspect(e, place)
 		if err != nil {
 			return nil, nil, err
 		}
 		return i.Dump, done, nil
 	}
-	from, end, err := openPlace(e, c.Dir)
+	from, end, err := openPlace(e, place)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -102,11 +113,19 @@ func (c *storeDump) open(e *env) (each func(func(local.Item) error) error, done 
 
 // move puts what one store holds into another.
 func (c *storeImport) move(e *env) error {
-	from, doneFrom, err := openPlace(e, c.From)
+	source, err := placeArgument(c.From)
 	if err != nil {
 		return err
 	}
-	to, doneTo, err := openPlace(e, c.To)
+	target, err := placeArgument(c.To)
+	if err != nil {
+		return err
+	}
+	from, doneFrom, err := openPlace(e, source)
+	if err != nil {
+		return err
+	}
+	to, doneTo, err := openPlace(e, target)
 	if err != nil {
 		return errors.Join(err, doneFrom())
 	}

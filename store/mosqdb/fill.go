@@ -22,15 +22,16 @@ type Summary struct {
 
 // String says it in words.
 func (s Summary) String() string {
-	count := func(n int, what string) string {
-		if n != 1 {
-			what += "s"
-		}
-		return fmt.Sprintf("%d %s", n, what)
-	}
 	return fmt.Sprintf("%s with %s, %s for them (%d in flight), %s not released, %s; left out because they have expired: %s, %s",
-		count(s.Sessions, "session"), count(s.Subscriptions, "subscription"), count(s.Queued, "message"), s.InFlight,
-		count(s.Received, "received message"), count(s.Retained, "retained message"), count(s.ExpiredSessions, "session"), count(s.ExpiredMessages, "message"))
+		counted(s.Sessions, "session"), counted(s.Subscriptions, "subscription"), counted(s.Queued, "message"), s.InFlight,
+		counted(s.Received, "received message"), counted(s.Retained, "retained message"), counted(s.ExpiredSessions, "session"), counted(s.ExpiredMessages, "message"))
+}
+
+func counted(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }
 
 // batchSize is how many operations are made durable together.

@@ -1,4 +1,4 @@
-// Package mosqdb reads the file in which mosquitto keeps its state (mosquitto.db), of its format versions 5 (mosquitto 1.6) and 6 (1.6.10 and
+// Package mosqdb reads and writes the file in which mosquitto keeps its state (mosquitto.db), of its format versions 5 (mosquitto 1.6) and 6 (1.6.10 and
 // later, 2.0, 2.1), and puts what is in it into a store.
 //
 // The file is a header and a sequence of chunks. A chunk is a fixed part, C structures as the machine that wrote them lays them out, and texts

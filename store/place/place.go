@@ -32,7 +32,7 @@ type Place struct {
 // Own is the place of a store in a directory of its own.
 func Own(dir string) (Place, error) {
 	dir, err := filepath.Abs(dir)
-	return Place{Dir: dir, directive: "the data directory"}, err
+	return Place{Dir: dir, directive: "the folder for the store,"}, err
 }
 
 // OfMosquitto is the place of a store beside mosquitto's file: location is the directory (persistence_location; empty: the working directory), file the

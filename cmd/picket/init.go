@@ -1,0 +1,357 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/template"
+
+	"picket/admin"
+	"picket/cause"
+	"picket/mosqconf"
+	"picket/process"
+	"picket/setup"
+	"picket/store/redis"
+)
+
+// initCommand is "picket init": the way from a start without a configuration to one with a file.
+type initCommand struct {
+	Config string `required:"" placeholder:"FILE" type:"path" help:"The configuration file to write; it must not be there yet."`
+	Data   string `placeholder:"DIR" type:"path" help:"The data directory (default: that of the broker that runs here, or where a start without a configuration has it)."`
+	Port   []int  `short:"p" placeholder:"PORT" sep:"none" help:"Port to listen on (default: those of the running broker, or 1883)."`
+	Store  string `placeholder:"DIR|URL" help:"Where sessions and messages are kept: a directory, or redis://… (default: where they are kept now)."`
+	Socket string `env:"PICKET_SOCKET" placeholder:"PATH" type:"path" help:"The broker's admin socket (default: that of the broker that runs here)."`
+	Lang   string `enum:",en,zh" default:"" help:"Language of the file's explanations: en or zh (default: that of the environment)."`
+}
+
+func (initCommand) Help() string {
+	return `Writes a file that says what the broker does now that was started without one: the same ports, user and password, certificates, and store. Nothing
+is moved or made anew, so that clients notice nothing of the change; and then there is a file for what needs one, such as rules of who may do what. The
+broker that runs is asked; without one, the data directory says what there is.
+
+Examples:
+  picket init --config picket.conf
+  sudo picket init --config /etc/picket/picket.conf --data /var/lib/picket
+  picket init --config picket.conf -p 1883 --store /mnt/disk/store`
+}
+
+// running is what a broker that was started without a configuration does.
+type running struct {
+	Data, User                        string
+	Names, LogFiles                   []string
+	Ports                             []int
+	ACMEName, ACMEEmail               string
+	Store                             string // a directory, or redis://…
+	Secret                            bool   // the address of Redis has a password, which belongs into the environment
+	Socket                            string
+	Passwords, Certificate, Key, Rule string // files
+
+	pid int // 0: it does not run
+}
+
+// Redis tells whether the store is there.
+func (r *running) Redis() bool { return inRedis(r.Store) }
+
+// Run writes the file.
+func (c *initCommand) Run(e *env) error {
+	for _, port := range c.Port {
+		if port < 1 || port > 65535 {
+			return fmt.Errorf("-p %d is no port: 1 to 65535", port)
+		}
+	}
+	r, err := c.look(e)
+	if err != nil {
+		return err
+	}
+	lang := languageFor(c.Lang)
+	var text strings.Builder
+	if err := initFile[lang].Execute(&text, r); err != nil {
+		return err
+	}
+	if err := writeNew(c.Config, text.String(), 0o644); err != nil {
+		return err
+	}
+	next := initNext
+	if r.pid != 0 {
+		next = initNextRunning
+	}
+	_, err = fmt.Fprintf(e.stdout, next.In(lang), c.Config, r.pid)
+	return err
+}
+
+// writeNew writes a file that is not there yet.
+func writeNew(name, text string, mode os.FileMode) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s is there already: name another place, or move that one away", name)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
+}
+
+// look finds out what there is: from the running broker, or else from the data directory alone.
+func (c *initCommand) look(e *env) (*running, error) {
+	r := &running{Data: c.Data}
+	s, err := c.broker(e)
+	if err != nil {
+		return nil, err
+	}
+	if s != nil {
+		r.pid, r.Data, r.LogFiles, r.Store, r.ACMEName, r.ACMEEmail = s.PID, s.Data, s.LogFiles, s.Place, s.ACMEName, s.ACMEEmail
+		r.Socket = s.Socket
+		for _, l := range s.Listeners {
+			r.Ports = append(r.Ports, l.Port)
+		}
+	}
+	if r.Data == "" {
+		if r.Data, err = setup.DefaultDir(os.Getenv, os.Geteuid()); err != nil {
+			return nil, err
+		}
+	}
+	if len(c.Port) > 0 {
+		r.Ports = c.Port
+	}
+	if len(r.Ports) == 0 {
+		r.Ports = []int{1883}
+	}
+	if err := c.place(r); err != nil {
+		return nil, err
+	}
+	return r, r.files()
+}
+
+// broker asks the broker that runs without a configuration; nil: none does, or another data directory is meant.
+func (c *initCommand) broker(e *env) (*admin.Status, error) {
+	s, err := (&adminFlags{Socket: c.Socket}).status(e)
+	several, none := (*admin.SeveralError)(nil), (*admin.NotFoundError)(nil)
+	if c.Data != "" && errors.As(err, &several) {
+		for _, one := range several.Found {
+			if one.Data == c.Data {
+				s, err = one, nil
+			}
+		}
+	}
+	switch {
+	case c.Socket == "" && errors.As(err, &none), c.Data != "" && c.Socket == "" && (err != nil || s.Data != c.Data):
+		return nil, nil //nolint:nilnil,nilerr // that none was found is an answer here
+	case err != nil:
+		return nil, err
+	case s.Config != "":
+		return nil, fmt.Errorf("the broker that runs here (process %d) has a configuration already: %s; --data DIR names the data directory of another one", s.PID, s.Config)
+	case s.Data == "":
+		return nil, fmt.Errorf("the broker that runs here (process %d) keeps nothing: it was started with -p alone, and --data DIR names a data directory", s.PID)
+	}
+	return s, nil
+}
+
+// place fills in where the store is.
+func (c *initCommand) place(r *running) (err error) {
+	switch r.Store = cmp.Or(c.Store, r.Store); {
+	case r.Store == "":
+		r.Store = filepath.Join(r.Data, storeName)
+	case r.Redis():
+		if r.Secret = c.Store == "" && strings.HasPrefix(r.Store, secretPlace); r.Secret {
+			return nil
+		}
+		a, err := redis.ParseAddress(r.Store)
+		if err != nil {
+			return fmt.Errorf("--store: %w", err)
+		}
+		if a.Password != "" || a.SentinelPassword != "" {
+			return errors.New("--store: a password in the command line can be read by everybody on this machine: leave it out here, and put the whole address into the file, or into the environment as PICKET_CLUSTER")
+		}
+	default:
+		r.Store, err = filepath.Abs(r.Store)
+	}
+	return err
+}
+
+// files fills in what the data directory holds.
+func (r *running) files() error {
+	own := setup.Files(r.Data)
+	if _, err := os.Stat(own.PasswordFile); err != nil {
+		return fmt.Errorf("there is no data directory of a broker in %s (%w): start picket serve once, or name it with --data DIR", r.Data, err)
+	}
+	if err := own.ReadNames(); err != nil {
+		return err
+	}
+	user, err := process.Owner(r.Data)
+	if err != nil {
+		return err
+	}
+	r.User, r.Names, r.Passwords, r.Certificate, r.Key = user, own.Names, own.PasswordFile, own.CertFile, own.KeyFile
+	r.Rule = filepath.Join(r.Data, "acl")
+	r.Socket = cmp.Or(r.Socket, filepath.Join(r.Data, admin.SocketName))
+	slices.Sort(r.Ports)
+	return nil
+}
+
+// secretPlace begins the address of a Redis in place of one that holds a password.
+const secretPlace = "redis://***@"
+
+// placeOf names where a configuration keeps what is stored, without passwords; empty: nowhere.
+func placeOf(p mosqconf.Persistence) string {
+	if p.Cluster != "" {
+		a, err := redis.ParseAddress(p.Cluster)
+		if err != nil {
+			return "" // it has been opened
+		}
+		if a.Password != "" || a.SentinelPassword != "" {
+			return secretPlace + a.String()
+		}
+		return p.Cluster
+	}
+	if !p.On {
+		return ""
+	}
+	where, err := p.Place()
+	if err != nil {
+		return ""
+	}
+	return where.Dir
+}
+
+var (
+	initNext = cause.Text{
+		EN: "%[1]s: written. Look at it with: picket check -c %[1]s\nFrom now on the broker is started with: picket serve -c %[1]s\n",
+		ZH: "已写入 %[1]s。可先检查：picket check -c %[1]s\n以后这样启动服务端：picket serve -c %[1]s\n",
+	}
+	initNextRunning = cause.Text{
+		EN: "%[1]s: written. Look at it with: picket check -c %[1]s\nThen end the broker that runs (kill %[2]d) and start it with: picket serve -c %[1]s\n",
+		ZH: "已写入 %[1]s。可先检查：picket check -c %[1]s\n然后结束正在运行的服务端（kill %[2]d），再这样启动：picket serve -c %[1]s\n",
+	}
+)
+
+// initFile is the file in each language.
+var initFile = map[cause.Lang]*template.Template{
+	cause.English: template.Must(template.New("en").Parse(`# Picket's configuration, in the form of mosquitto.conf: it says what the broker did without one. docs/configuration.md explains every directive.
+# After a change: "picket check -c FILE", then "picket ctl reload".
+
+# User, password, certificate authority and the server's certificate stay where the first start has made them.
+data_dir {{.Data}}
+password_file {{.Passwords}}
+{{- if .User}}
+
+# Who the broker becomes when root starts it.
+user {{.User}}
+{{- end}}
+{{- if .Names}}
+
+# What clients call this machine.
+{{- range .Names}}
+server_name {{.}}
+{{- end}}
+{{- end}}
+{{- if .ACMEName}}
+
+# A certificate that clients trust by themselves.
+acme_name {{.ACMEName}}
+{{- if .ACMEEmail}}
+acme_email {{.ACMEEmail}}
+{{- end}}
+{{- end}}
+
+# What has been acknowledged survives a restart and a power loss.
+{{- if .Redis}}
+{{- if .Secret}}
+# The whole address, with its password, is in the environment: PICKET_CLUSTER.
+{{- else}}
+cluster {{.Store}}
+{{- end}}
+{{- else}}
+persistence true
+persistence_store {{.Store}}
+{{- end}}
+{{range .Ports}}
+# One port for MQTT, MQTT over TLS, WebSocket and the page for phones.
+listener {{.}}
+protocol auto
+certfile {{$.Certificate}}
+keyfile {{$.Key}}
+{{end}}
+# Clients on this machine need no password.
+allow_anonymous local
+
+# Who may do what: one line "topic readwrite home/#" after "user ada", and so on.
+#acl_file {{.Rule}}
+
+# Clients of MQTT 5 are told in words why they are refused.
+reason_strings true
+
+# "picket ctl" asks here.
+admin_socket {{.Socket}}
+{{- range .LogFiles}}
+
+log_dest file {{.}}
+{{- end}}
+`)),
+	cause.Chinese: template.Must(template.New("zh").Parse(`# Picket 的配置，格式与 mosquitto.conf 相同，内容就是此前没有配置文件时的运行方式。各项说明见 docs/configuration.md。
+# 修改后先运行 "picket check -c 文件"，再运行 "picket ctl reload"。
+
+# 首次启动时创建的用户、密码、CA 和服务器证书仍在原处。
+data_dir {{.Data}}
+password_file {{.Passwords}}
+{{- if .User}}
+
+# 由 root 启动时，服务端切换到这个用户。
+user {{.User}}
+{{- end}}
+{{- if .Names}}
+
+# 客户端连接本机时使用的名称或地址。
+{{- range .Names}}
+server_name {{.}}
+{{- end}}
+{{- end}}
+{{- if .ACMEName}}
+
+# 客户端直接信任的证书。
+acme_name {{.ACMEName}}
+{{- if .ACMEEmail}}
+acme_email {{.ACMEEmail}}
+{{- end}}
+{{- end}}
+
+# 已确认的消息在重启和断电后不会丢失。
+{{- if .Redis}}
+{{- if .Secret}}
+# 带密码的完整地址在环境变量 PICKET_CLUSTER 中。
+{{- else}}
+cluster {{.Store}}
+{{- end}}
+{{- else}}
+persistence true
+persistence_store {{.Store}}
+{{- end}}
+{{range .Ports}}
+# 同一个端口支持 MQTT、MQTT over TLS、WebSocket 和手机测试页面。
+listener {{.}}
+protocol auto
+certfile {{$.Certificate}}
+keyfile {{$.Key}}
+{{end}}
+# 本机客户端不需要密码。
+allow_anonymous local
+
+# 权限规则：先写一行 "user ada"，下一行写 "topic readwrite home/#"，依此类推。
+#acl_file {{.Rule}}
+
+# 拒绝 MQTT 5 客户端时附带文字说明。
+reason_strings true
+
+# picket ctl 通过它与服务端通信。
+admin_socket {{.Socket}}
+{{- range .LogFiles}}
+
+log_dest file {{.}}
+{{- end}}
+`)),
+}

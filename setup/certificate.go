@@ -349,6 +349,9 @@ func writeFile(path string, data []byte, mode fs.FileMode) (err error) {
 		err = tmp.Chmod(mode)
 	}
 	if err == nil {
+		err = ownAsFolder(tmp)
+	}
+	if err == nil {
 		err = tmp.Sync()
 	}
 	if err = errors.Join(err, tmp.Close()); err != nil {

@@ -25,14 +25,10 @@ import (
 
 // unconfigured is the configuration of a start without one. It makes what the data directory lacks.
 func (s *serveCommand) unconfigured(ctx context.Context) (*mosqconf.Config, *setup.Result, []mosqconf.Line) {
-	dir := s.Data
-	if dir == "" {
-		var err error
-		if dir, err = setup.DefaultDir(os.Getenv, os.Geteuid()); err != nil {
-			return nil, nil, []mosqconf.Line{{Type: logging.Error, Text: fmt.Sprintf("Error: %v.", err)}}
-		}
+	if err := s.chooseData(os.Getenv, os.Geteuid()); err != nil {
+		return nil, nil, []mosqconf.Line{{Type: logging.Error, Text: fmt.Sprintf("Error: %v.", err)}}
 	}
-	own, lines := s.prepared(ctx, dir, s.Name)
+	own, lines := s.prepared(ctx, s.Data, s.Name)
 	if own == nil {
 		return nil, nil, lines
 	}
@@ -44,6 +40,14 @@ func (s *serveCommand) unconfigured(ctx context.Context) (*mosqconf.Config, *set
 	config.ReasonStrings = true // nobody counts on mosquitto's bytes here
 	config.Persistence = mosqconf.Persistence{On: true, Store: filepath.Join(own.Dir, storeName)}
 	return config, own, lines
+}
+
+// chooseData settles where the data directory is, once: a broker that root has started and that has become another user goes on with it at a reload.
+func (s *serveCommand) chooseData(getenv func(string) string, euid int) (err error) {
+	if s.Data == "" {
+		s.Data, err = setup.DefaultDir(getenv, euid)
+	}
+	return err
 }
 
 // prepared makes what a data directory lacks, and says what is new. The result is nil when it cannot be done.

@@ -35,7 +35,11 @@ var notOurs = cause.Text{
 
 // Run prints it.
 func (c *showCommand) Run(e *env) error {
-	s, err := c.status(e)
+	broker, err := c.dial(e)
+	if err != nil {
+		return err
+	}
+	s, err := broker.Status(e.ctx)
 	if err != nil {
 		return err
 	}
@@ -46,6 +50,9 @@ func (c *showCommand) Run(e *env) error {
 		return &statusError{statusFailure, fmt.Sprintf(notOurs.In(languageFor(c.Lang)), s.Config)}
 	}
 	own, err := c.own(e, s)
+	if err == nil && c.NewPassword {
+		_, err = broker.Reload(e.ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -74,8 +81,5 @@ func (c *showCommand) own(e *env, s *admin.Status) (*setup.Result, error) {
 	if !c.NewPassword {
 		return own, own.ReadNote()
 	}
-	if err := own.NewPassword(); err != nil {
-		return nil, err
-	}
-	return own, askToReload(s.PID)
+	return own, own.NewPassword()
 }

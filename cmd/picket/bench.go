@@ -28,9 +28,7 @@ type benchCommand struct {
 }
 
 func (benchCommand) Help() string {
-	return `Puts load on any MQTT broker and measures what comes through.
-
-Examples:
+	return `Examples:
   picket bench pair --qos 1
   picket bench fan-out --subscribers 200 --rate 1000 --broker 192.168.1.5:1883
   picket bench idle --connections 10000`

@@ -15,9 +15,9 @@ import (
 type commands struct {
 	Bench    benchCommand    `cmd:"" help:"Put load on any MQTT broker and measure what comes through."`
 	Check    checkCommand    `cmd:"" help:"Check a configuration file and everything it names."`
-	Ctl      ctlCommand      `cmd:"" help:"Ask and steer what runs: the broker, the sentinel."`
+	Ctl      ctlCommand      `cmd:"" help:"Ask a running broker or sentinel what it does, and steer it."`
 	Doctor   doctorCommand   `cmd:"" help:"Say why a client cannot connect, and what to do about it."`
-	Echo     echoCommand     `cmd:"" help:"Return what is sent, on a second connection; and talk to who does."`
+	Echo     echoCommand     `cmd:"" help:"A server that returns what it is sent on a second connection, and a client for it."`
 	Entry    entryCommand    `cmd:"" hidden:"" name:"entrypoint" passthrough:"" help:"What the container image begins with."`
 	Help     helpCommand     `cmd:"" help:"Show what a command does and its options."`
 	Init     initCommand     `cmd:"" help:"Write a configuration file that says what a broker does that was started without one."`
@@ -36,7 +36,7 @@ type commands struct {
 	ShowVersion versionFlag `name:"version" help:"Show the version."`
 }
 
-const about = "An MQTT broker that a phone can reach within minutes, and what people reach for beside a broker."
+const about = "An MQTT broker that a phone can reach within minutes, and the tools that go with one."
 
 // runCommand runs one of picket's own commands.
 func runCommand(e *env, args []string) error {

@@ -23,7 +23,7 @@ type ctlSentinel struct {
 	Addr     string `arg:"" optional:"" default:"127.0.0.1:26379" name:"host:port" help:"The sentinel, ours or one of Redis (default ${default})."`
 	User     string `help:"User name."`
 	Password string `env:"PICKET_PASSWORD" help:"Password; better in the environment as PICKET_PASSWORD."`
-	Lang     string `enum:",en,zh" default:"" help:"Language of the advice: en or zh (default: that of the environment)."`
+	Lang     string `enum:",en,zh" default:"" placeholder:"LANG" help:"Language of the advice: en or zh (default: that of the environment)."`
 }
 
 func (ctlSentinel) Help() string {

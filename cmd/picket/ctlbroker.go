@@ -17,7 +17,7 @@ import (
 // adminFlags say which broker is meant and how it is shown.
 type adminFlags struct {
 	Socket string `env:"PICKET_SOCKET" placeholder:"PATH" type:"path" help:"The broker's admin socket (default: that of the broker that runs here)."`
-	Lang   string `enum:",en,zh" default:"" help:"Language: en or zh (default: that of the environment)."`
+	Lang   string `enum:",en,zh" default:"" placeholder:"LANG" help:"Language: en or zh (default: that of the environment)."`
 	JSON   bool   `help:"Print the broker's state as JSON."`
 }
 

@@ -39,7 +39,7 @@ func doctorWords(args []string) []string {
 
 // doctorStyle are the options of everything that the doctor prints.
 type doctorStyle struct {
-	Lang string `enum:",en,zh" default:"" help:"Language: en or zh (default: that of the environment)."`
+	Lang string `enum:",en,zh" default:"" placeholder:"LANG" help:"Language: en or zh (default: that of the environment)."`
 	JSON bool   `name:"json" help:"Print JSON; docs/doctor.md describes it."`
 }
 

@@ -33,7 +33,7 @@ type doctorCheck struct {
 
 	ID        string        `name:"id" placeholder:"CLIENT-ID" help:"Try this client identifier, too. Whoever is connected with it is thrown out."`
 	Topic     string        `help:"Topic to publish to (default: a random one). Its subscribers get the test's messages."`
-	Origin    string        `placeholder:"URL" help:"Page to come from, as browsers say it to WebSocket ports."`
+	Origin    string        `placeholder:"URL" help:"Origin to give to a WebSocket port, as a browser gives that of its page."`
 	KeepAlive int           `default:"60" placeholder:"SECONDS" help:"Keep alive (default ${default})."`
 	Size      int           `placeholder:"BYTES" help:"Largest message to try (default: 65536 on a random topic, small ones on --topic)."`
 	Stay      stayFlag      `placeholder:"[DURATION]" help:"Also test how long quiet connections last: up to DURATION (default 310s) with steps at 30, 70, 150 and 310 seconds."`

@@ -26,7 +26,7 @@ type initCommand struct {
 	Port   []int  `short:"p" placeholder:"PORT" sep:"none" help:"Port to listen on (default: those of the running broker, or 1883)."`
 	Store  string `placeholder:"DIR|URL" help:"Where sessions and messages are kept: a directory, or redis://… (default: where they are kept now)."`
 	Socket string `env:"PICKET_SOCKET" placeholder:"PATH" type:"path" help:"The broker's admin socket (default: that of the broker that runs here)."`
-	Lang   string `enum:",en,zh" default:"" help:"Language of the file's explanations: en or zh (default: that of the environment)."`
+	Lang   string `enum:",en,zh" default:"" placeholder:"LANG" help:"Language of the file's explanations: en or zh (default: that of the environment)."`
 }
 
 func (initCommand) Help() string {

@@ -1,4 +1,4 @@
-// Command picket is an MQTT broker and what people reach for beside one.
+// Command picket is an MQTT broker and the tools that go with one.
 //
 // Flags go in and an exit status comes out: each command has a file of its own that turns flags into calls of the packages.
 package main

@@ -34,10 +34,10 @@ A minimal sentinel.conf:
   sentinel monitor mymaster 127.0.0.1 6379 2
   sentinel down-after-milliseconds mymaster 5000
 
-What no other sentinel knows, in the file or, not to be written into it, as --picket-sealed mymaster 1:
+Picket's own directives. On the command line (--picket-sealed mymaster 1) they stay out of the file, which redis-sentinel can then still read:
   sentinel picket-sealed mymaster 1          promote no replica that may lack what 1 replica has acknowledged (WAIT 1)
-  sentinel picket-refused-down mymaster 100  down once its machine has refused connections for 100 ms after its own has ended
-  sentinel picket-adopt mymaster yes         take back whatever answers at the known addresses, also after a start from an append-only file`
+  sentinel picket-refused-down mymaster 100  take it for down when its connection has ended and its machine refuses new ones for 100 ms
+  sentinel picket-adopt mymaster yes         make a replica of whatever answers at a known address, also a master that was started from an append-only file`
 }
 
 // Run runs a sentinel until it is told to end.

@@ -47,7 +47,7 @@ type serveCommand struct {
 	ACME        bool     `name:"acme" help:"Get a certificate that clients trust by themselves for this machine's public address, from Let's Encrypt. Port 80 or 443 has to be open to the internet."`
 	Domain      string   `placeholder:"NAME" help:"The same for a host name that leads to this machine."`
 	Email       string   `placeholder:"ADDRESS" help:"Address in the account with Let's Encrypt."`
-	Lang        string   `enum:",en,zh" default:"" help:"Language of what people are told: en or zh (default: that of the environment)."`
+	Lang        string   `enum:",en,zh" default:"" placeholder:"LANG" help:"Language of what people are told: en or zh (default: that of the environment)."`
 	LogFormat   string   `enum:",mosquitto,text,json" default:"" placeholder:"FORM" help:"Form of the log: mosquitto, text or json, whatever the configuration says."`
 	Mosquitto   bool     `help:"Do as mosquitto does where that differs from the specification: an ACL file never refuses SUBSCRIBE, a start without a configuration serves this machine only, ... On when called as mosquitto."`
 	User        string   `placeholder:"NAME" help:"User to become when root starts the broker; root to stay."`

@@ -20,7 +20,7 @@ import (
 type storeExport struct {
 	From string `arg:"" help:"What to export: a configuration file, or a data directory, with the users and rules in it; or a store alone: its directory, or where Redis is: redis://…"`
 	To   string `arg:"" type:"path" help:"The folder to write to; it is made if it is missing."`
-	Lang string `enum:",en,zh" default:"" help:"Language: en or zh (default: that of the environment)."`
+	Lang string `enum:",en,zh" default:"" placeholder:"LANG" help:"Language: en or zh (default: that of the environment)."`
 }
 
 func (storeExport) Help() string {

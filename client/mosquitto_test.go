@@ -121,7 +121,7 @@ func write(t *testing.T, name, text string) {
 
 func await(t *testing.T, network, address string) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(testbed.Patience); ; time.Sleep(10 * time.Millisecond) {
 		conn, err := net.Dial(network, address)
 		if err == nil {
 			conn.Close()

@@ -23,19 +23,24 @@ import (
 // changed, and only then.
 func Picket(t testing.TB) string {
 	t.Helper()
-	root, err := root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	// go test answers from its cache unless something has changed that a test has looked at, so every test looks at the sources.
-	if err := lookAtSources(root); err != nil {
-		t.Fatal(err)
-	}
-	path, err := build()
+	path, err := Built()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// Built is [Picket] for TestMain.
+func Built() (path string, err error) {
+	root, err := root()
+	if err != nil {
+		return "", err
+	}
+	// go test answers from its cache unless something has changed that a test has looked at, so every test looks at the sources.
+	if err := lookAtSources(root); err != nil {
+		return "", err
+	}
+	return build()
 }
 
 var build = sync.OnceValues(func() (string, error) {

@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	failovers = flag.Int("failovers", 20000, "how many failovers TestChaos goes through")
+	failovers = flag.Int("failovers", 5000, "how many failovers TestChaos goes through")
 	seeds     = flag.Uint64("seeds", 0, "how many seeds TestChaos runs, in place of a number of failovers")
 	first     = flag.Uint64("first", 1, "the first seed")
 	seed      = flag.Uint64("seed", 0, "runs only this seed, and prints every event")

@@ -18,7 +18,7 @@ import (
 var otherBroker = flag.String("broker", "", "a `program` to test instead of picket; it is called with -c FILE")
 
 func TestMain(m *testing.M) {
-	flag.Parse()
+	testbed.SideBySide(5)
 	raiseFileLimit()
 	os.Exit(m.Run())
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"picket/internal/testbed"
@@ -27,21 +28,25 @@ type probe struct {
 
 const probeEvery = 10 * time.Millisecond
 
+// probes counts them, for their topics.
+var probes atomic.Int64
+
 func (b *broker) probe() *probe {
 	b.t.Helper()
 	p := &probe{c: b.connect(&packet.Connect{}), stop: make(chan struct{})}
-	p.c.subscribe(0, "probe")
+	topic := fmt.Sprintf("probe/%d", probes.Add(1)) // there may be several of a broker
+	p.c.subscribe(0, topic)
 	began := time.Now()
 	p.done.Go(func() {
 		for {
 			select {
 			case <-p.stop:
-				p.err = p.c.Send(&packet.Publish{Topic: []byte("probe"), Payload: []byte("last")})
+				p.err = p.c.Send(&packet.Publish{Topic: []byte(topic), Payload: []byte("last")})
 				return
 			case <-time.After(time.Until(began.Add(time.Duration(p.sent) * probeEvery))):
 			}
 			due := binary.BigEndian.AppendUint64(nil, uint64(p.sent)*uint64(probeEvery))
-			if p.err = p.c.Send(&packet.Publish{Topic: []byte("probe"), Payload: due}); p.err != nil {
+			if p.err = p.c.Send(&packet.Publish{Topic: []byte(topic), Payload: due}); p.err != nil {
 				return
 			}
 			p.sent++

@@ -84,7 +84,7 @@ func through(t testing.TB, options ...string) {
 	t.Helper()
 	login := append([]string{"-t", "home/garden", "-u", "ada", "-P", "countess"}, options...)
 	run(t, testbed.Picket(t), append([]string{"pub", "-r", "-q", "1", "-m", "hello"}, login...)...)
-	if out := run(t, testbed.Picket(t), append([]string{"sub", "-C", "1", "-W", "30"}, login...)...); out != "hello\n" {
+	if out := run(t, testbed.Picket(t), append([]string{"sub", "-C", "1", "-W", "60"}, login...)...); out != "hello\n" {
 		t.Errorf("received %q", out)
 	}
 	if out, err := exec.Command(testbed.Picket(t), append([]string{"pub", "-t", "a", "-m", "b"}, options...)...).CombinedOutput(); err == nil || !strings.Contains(string(out), "not authorised") {

@@ -137,7 +137,7 @@ func TestMetricsListenerReloads(t *testing.T) {
 	awaitLine(t, b, "[port-taken]")
 	b.Write(t, "broker.conf", "user root\n"+clients)
 	b.Signal(1)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), testbed.Patience)
 	defer cancel()
 	for {
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+b.Addr(t, "PORTWEB")+"/healthz", nil)
@@ -159,7 +159,7 @@ func TestMetricsListenerReloads(t *testing.T) {
 // awaitLine waits until the broker has said something.
 func awaitLine(t *testing.T, b *testbed.Broker, what string) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !strings.Contains(b.Said(), what); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(testbed.Patience); !strings.Contains(b.Said(), what); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("no %s in %s", what, b.Said())
 		}

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"picket/cause"
+	"picket/internal/testbed"
 )
 
 // binary is the program under test.
@@ -66,20 +67,12 @@ func TestMain(m *testing.M) {
 			return 0
 		}
 		_ = exec.Command("ip", "netns", "delete", try).Run()
-		dir, err := os.MkdirTemp("", "picket-lab")
-		if err != nil {
+		var err error
+		if binary, err = testbed.Built(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		defer os.RemoveAll(dir)
-		binary = filepath.Join(dir, "picket")
-		build := exec.Command("go", "build", "-trimpath", "-o", binary, "picket/cmd/picket")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "go build picket/cmd/picket: %v\n%s", err, out)
-			return 1
-		}
-		_ = flag.Set("test.parallel", fmt.Sprint(atOnce))
+		testbed.SideBySide(atOnce)
 		return m.Run()
 	}())
 }

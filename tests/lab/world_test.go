@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"picket/internal/testbed"
 )
 
 // The three machines of a world, and their addresses. The client stands in a private network behind a router, as phones do; the server is at an
@@ -37,7 +39,7 @@ const (
 const prefix = "picket-lab-"
 
 // patience is how long anything may take to come up before a test fails.
-const patience = 30 * time.Second
+const patience = testbed.Patience
 
 // world is three machines in namespaces of their own: client, router and server.
 type world struct {

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// patience bounds every wait. It says only when to give up.
-const patience = 60 * time.Second
+// patience bounds every wait. It says only when to give up, after driver.mjs has, which tells what it has waited for.
+const patience = 2 * time.Minute
 
 // browser is the process of driver.mjs.
 type browser struct {

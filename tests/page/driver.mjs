@@ -9,6 +9,9 @@ const browser = await chromium.launch({
 });
 const pages = {};
 
+// patience is how long anything may take, in milliseconds. browser_test.go has a little more.
+const patience = 60000;
+
 // What browsers of 2016 lack is taken away, but for globalThis, which Playwright itself needs: page_test.go of the page looks for that.
 function makeOld() {
   for (const [owner, names] of [
@@ -41,13 +44,13 @@ const ops = {
     pages[name] = { context, page, seen };
     await page.goto(url);
   },
-  fill: ({ page, selector, text }) => pages[page].page.fill(selector, text, { timeout: 20000 }),
-  tap: ({ page, selector }) => pages[page].page.tap(selector, { timeout: 20000 }),
+  fill: ({ page, selector, text }) => pages[page].page.fill(selector, text, { timeout: patience }),
+  tap: ({ page, selector }) => pages[page].page.tap(selector, { timeout: patience }),
   // wait waits until an element is visible and its text contains one.
   async wait({ page, selector, text }) {
-    await pages[page].page.locator(selector).filter({ hasText: text }).first().waitFor({ timeout: 30000 });
+    await pages[page].page.locator(selector).filter({ hasText: text }).first().waitFor({ timeout: patience });
   },
-  text: ({ page, selector }) => pages[page].page.innerText(selector, { timeout: 20000 }),
+  text: ({ page, selector }) => pages[page].page.innerText(selector, { timeout: patience }),
   evaluate: ({ page, script }) => pages[page].page.evaluate(script),
   screenshot: ({ page, path }) => pages[page].page.screenshot({ path, fullPage: true }),
   async seen({ page }) {

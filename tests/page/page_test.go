@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"picket/cause"
+	"picket/internal/testbed"
 )
 
 // chrome is the browser's driver.
@@ -21,6 +22,7 @@ var chrome *browser
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	testbed.SideBySide(6)
 	fail := func(err error, out []byte) int {
 		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
 		return 1
@@ -96,6 +98,34 @@ func (tb *tab) failed(l cause.Lang, stage string, id cause.ID, says string) {
 	if text := tb.text("#remedy"); len(text) < 10 {
 		tb.t.Errorf("the remedy is %q", text)
 	}
+}
+
+// watch has the page remember from now on what it shows: a failure that passes by itself is soon replaced by the next one.
+func (tb *tab) watch() {
+	tb.t.Helper()
+	tb.evaluate(`(() => {
+		window.shown = [];
+		const text = id => document.getElementById(id).textContent;
+		new MutationObserver(() => {
+			const failed = document.querySelector('#stages .failed');
+			if (failed) window.shown.push([failed.id, text('cause'), text('title'), text('seen')]);
+		}).observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true });
+	})()`, nil)
+}
+
+// hasFailed is failed for what the page has shown since watch, and may not show any more.
+func (tb *tab) hasFailed(l cause.Lang, stage string, id cause.ID, says string) {
+	tb.t.Helper()
+	testbed.Eventually(tb.t, func() error {
+		var shown [][4]string
+		tb.evaluate("window.shown", &shown)
+		for _, s := range shown {
+			if s[0] == "stage-"+stage && s[1] == string(id) && s[2] == title(tb.t, l, id) && strings.Contains(s[3], says) {
+				return nil
+			}
+		}
+		return fmt.Errorf("the page has not said that %s failed with %s (%s); it has said %q", stage, id, says, shown)
+	})
 }
 
 // look judges the page as it stands: what every state of it has to be like.
@@ -180,6 +210,7 @@ func each(t *testing.T, config string, test func(t *testing.T, b *broker, tb *ta
 }
 
 func TestHealthy(t *testing.T) {
+	t.Parallel()
 	each(t, "", func(t *testing.T, b *broker, tb *tab, l cause.Lang) {
 		tb.wait("#start", map[cause.Lang]string{cause.English: "Test the connection", cause.Chinese: "测试连接"}[l])
 		tb.look(b, "before")
@@ -199,6 +230,7 @@ func TestHealthy(t *testing.T) {
 }
 
 func TestDark(t *testing.T) {
+	t.Parallel()
 	b := start(t, "")
 	tb := chrome.open(t, phone{URL: b.url(), Width: 390, Height: 844, Lang: "zh-CN", Dark: true})
 	tb.login(user, "wrong")
@@ -213,6 +245,7 @@ func TestDark(t *testing.T) {
 
 // A browser of 2016: what was not there yet has been taken out of this one.
 func TestOldPhone(t *testing.T) {
+	t.Parallel()
 	b := start(t, "")
 	tb := chrome.open(t, phone{URL: b.url(), Width: 320, Height: 568, Lang: "en-GB", Old: true})
 	var gone bool
@@ -228,6 +261,7 @@ func TestOldPhone(t *testing.T) {
 }
 
 func TestWrongPassword(t *testing.T) {
+	t.Parallel()
 	each(t, "", func(t *testing.T, b *broker, tb *tab, l cause.Lang) {
 		tb.login(user, "Correct horse")
 		tb.failed(l, "connect", cause.BadCredentials, "unknown user or wrong password")
@@ -240,6 +274,7 @@ func TestWrongPassword(t *testing.T) {
 
 // The same without words from the broker: the reason code is enough.
 func TestWithoutReasonStrings(t *testing.T) {
+	t.Parallel()
 	each(t, "reason_strings false", func(t *testing.T, b *broker, tb *tab, l cause.Lang) {
 		tb.login(user, "wrong")
 		tb.failed(l, "connect", cause.BadCredentials, "CONNACK 0x87")
@@ -249,6 +284,7 @@ func TestWithoutReasonStrings(t *testing.T) {
 }
 
 func TestAnonymousRefused(t *testing.T) {
+	t.Parallel()
 	each(t, "", func(t *testing.T, b *broker, tb *tab, l cause.Lang) {
 		tb.tap("#start")
 		tb.failed(l, "connect", cause.AnonymousRefused, "allow_anonymous is false")
@@ -258,6 +294,7 @@ func TestAnonymousRefused(t *testing.T) {
 
 // Who is let in without a name gets through, but is not shown what others do.
 func TestAnonymousAllowed(t *testing.T) {
+	t.Parallel()
 	b := start(t, "allow_anonymous true")
 	tb := chrome.open(t, phone{URL: b.url(), Width: 360, Height: 640, Lang: "en-GB"})
 	tb.tap("#start")
@@ -272,6 +309,7 @@ func TestAnonymousAllowed(t *testing.T) {
 
 // Each thing that an ACL file can forbid is found at its own stage.
 func TestACL(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, rules, stage string
 		id                 cause.ID
@@ -298,6 +336,7 @@ func TestACL(t *testing.T) {
 
 // With a topic that the user may use, the test goes through.
 func TestAnotherTopic(t *testing.T) {
+	t.Parallel()
 	b := start(t, "acl_file ${DIR}/acl", func(b *broker) { b.Write(t, "acl", "user "+user+"\ntopic readwrite home/#\n") })
 	tb := chrome.open(t, phone{URL: b.url(), Width: 360, Height: 640, Lang: "en-GB"})
 	tb.tap("#options")
@@ -308,11 +347,13 @@ func TestAnotherTopic(t *testing.T) {
 }
 
 func TestMaintenance(t *testing.T) {
+	t.Parallel()
 	each(t, "", func(t *testing.T, b *broker, tb *tab, l cause.Lang) {
 		tb.login(user, password)
 		tb.healthy()
+		tb.watch()
 		b.ctl("maintenance", "on", "--until", "2h", "--message", "a new disk · 换磁盘", "--server-reference", "other.example:1883")
-		tb.failed(l, "stay", cause.Maintenance, "use other.example:1883: a new disk · 换磁盘")
+		tb.hasFailed(l, "stay", cause.Maintenance, "use other.example:1883: a new disk · 换磁盘")
 		tb.look(b, "disconnected")
 		tb.tap("#now")
 		tb.failed(l, "connect", cause.Maintenance, "use other.example:1883: a new disk · 换磁盘")
@@ -324,27 +365,31 @@ func TestMaintenance(t *testing.T) {
 
 // The broker ends in the middle, without and with a goodbye, and comes back: the page notices both by itself.
 func TestBrokerEndsAndReturns(t *testing.T) {
+	t.Parallel()
 	each(t, "", func(t *testing.T, b *broker, tb *tab, l cause.Lang) {
 		tb.login(user, password)
 		tb.healthy()
+		tb.watch()
 		if err := b.Kill(); err != nil {
 			t.Error(err)
 		}
-		tb.failed(l, "stay", cause.BrokerNotRunning, map[cause.Lang]string{cause.English: "nothing answers", cause.Chinese: "没有任何应答"}[l])
+		tb.hasFailed(l, "stay", cause.BrokerNotRunning, map[cause.Lang]string{cause.English: "nothing answers", cause.Chinese: "没有任何应答"}[l])
 		tb.wait("#again", "")
 		tb.look(b, "killed")
 		b.Run(t)
 		tb.healthy()
+		tb.watch()
 		if err := b.Stop(); err != nil {
 			t.Error(err)
 		}
-		tb.failed(l, "stay", cause.ServerShuttingDown, "the broker is being stopped")
+		tb.hasFailed(l, "stay", cause.ServerShuttingDown, "the broker is being stopped")
 		b.Run(t)
 		tb.healthy()
 	})
 }
 
 func TestServerFull(t *testing.T) {
+	t.Parallel()
 	b := start(t, "max_connections 0")
 	tb := chrome.open(t, phone{URL: b.url(), Width: 360, Height: 640, Lang: "en-GB"})
 	tb.login(user, password)
@@ -354,6 +399,7 @@ func TestServerFull(t *testing.T) {
 
 // What other apps do wrong is shown as it happens, and nothing secret of it.
 func TestOtherApps(t *testing.T) {
+	t.Parallel()
 	each(t, "", func(t *testing.T, b *broker, tb *tab, l cause.Lang) {
 		if b.app("Picket ", "secret word", "before-the-login") {
 			t.Fatal("a wrong password is taken")
@@ -386,6 +432,7 @@ func TestOtherApps(t *testing.T) {
 
 // http_dir and phone_page false have their way.
 func TestNoPage(t *testing.T) {
+	t.Parallel()
 	for config, want := range map[string]string{"phone_page false": "This port speaks MQTT over WebSocket", "http_dir ${DIR}": "my own page"} {
 		b := start(t, config, func(b *broker) { b.Write(t, "index.html", "my own page") })
 		out, err := exec.Command("curl", "-s", b.url()).CombinedOutput()

@@ -16,6 +16,7 @@ import (
 
 // systemd is told that the broker serves, that it lives, that it reads its configuration again, also when that is wrong, and that it ends.
 func TestSupervisorIsTold(t *testing.T) {
+	t.Parallel()
 	socket := &net.UnixAddr{Net: "unixgram", Name: filepath.Join(t.TempDir(), "notify")}
 	conn, err := net.ListenUnixgram("unixgram", socket)
 	if err != nil {

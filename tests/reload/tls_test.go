@@ -44,6 +44,7 @@ func (b *broker) serves() string {
 
 // A new server certificate is shown to new connections; the others go on with the one they know.
 func TestServerCertificate(t *testing.T) {
+	t.Parallel()
 	const config = "listener ${PORT0} 127.0.0.1\nallow_anonymous true\ncertfile ${DIR}/server.pem\nkeyfile ${DIR}/server.key\n"
 	var ca *testbed.CA
 	b := start(t, func(b *broker) {
@@ -77,6 +78,7 @@ func TestServerCertificate(t *testing.T) {
 
 // Authorities and revocations count for new connections, and their users are told apart by name.
 func TestClientCertificates(t *testing.T) {
+	t.Parallel()
 	const config = "listener ${PORT0} 127.0.0.1\nallow_anonymous false\ncertfile ${DIR}/server.pem\nkeyfile ${DIR}/server.key\n" +
 		"require_certificate true\nuse_identity_as_username true\nacl_file ${DIR}/acl\n"
 	var ca, other *testbed.CA

@@ -29,27 +29,14 @@ func init() {
 
 func TestMain(m *testing.M) {
 	testbed.SideBySide(8)
-	if binary != "" {
-		os.Exit(m.Run())
-	}
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "picket-sentinel")
-		if err != nil {
+	if binary == "" {
+		var err error
+		if binary, err = testbed.Built(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
-			return 1
+			os.Exit(1)
 		}
-		defer os.RemoveAll(dir)
-		binary = filepath.Join(dir, "picket")
-		build := []string{"build", "-o", binary}
-		if raceDetector {
-			build = append(build, "-race")
-		}
-		if out, err := exec.Command("go", append(build, "picket/cmd/picket")...).CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "go build picket/cmd/picket: %v\n%s", err, out)
-			return 1
-		}
-		return m.Run()
-	}())
+	}
+	os.Exit(m.Run())
 }
 
 // patience is how long anything may take before a test fails. A machine that stood still for some seconds makes sentinels conclude

@@ -1,5 +1,0 @@
-//go:build !race
-
-package sentinel
-
-const raceDetector = false

@@ -15,7 +15,7 @@ import (
 
 var (
 	seed       = flag.Uint64("seed", 0, "the `number` of one world to run again (default: worlds of new numbers)")
-	kills      = flag.Int("kills", 100, "how often TestKills kills a broker, over all worlds")
+	kills      = flag.Int("kills", 50, "how often TestKills kills a broker, over all worlds")
 	redisKills = flag.Int("redis-kills", 8, "how often TestKillsOnRedis kills or stops something")
 	parallel   = flag.Int("worlds", 3, "how many worlds run at a time")
 	other      = flag.String("binary", "", "a `program` to test in place of the picket of this tree")

@@ -28,7 +28,7 @@
 //
 // # Running it
 //
-//	go test ./tests/crash -run TestKills -v                a hundred kills, as in make test
+//	go test ./tests/crash -run TestKills -v                fifty kills, as in make test
 //	make crash KILLS=10000                                 any number
 //	go test ./tests/crash -run TestKills -v -seed 42       one world again: the same clients, topics and kinds of ends
 //	make crash-redis KILLS=1000                            the store in Redis, whose servers are killed and stopped, too

@@ -108,7 +108,8 @@ func (tb *tab) watch() {
 		const text = id => document.getElementById(id).textContent;
 		new MutationObserver(() => {
 			const failed = document.querySelector('#stages .failed');
-			if (failed) window.shown.push([failed.id, text('cause'), text('title'), text('seen')]);
+			const now = failed && [failed.id, text('cause'), text('title'), text('seen')];
+			if (now && String(now) !== String(window.shown[window.shown.length - 1])) window.shown.push(now);
 		}).observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true });
 	})()`, nil)
 }
@@ -120,7 +121,7 @@ func (tb *tab) hasFailed(l cause.Lang, stage string, id cause.ID, says string) {
 		var shown [][4]string
 		tb.evaluate("window.shown", &shown)
 		for _, s := range shown {
-			if s[0] == "stage-"+stage && s[1] == string(id) && s[2] == title(tb.t, l, id) && strings.Contains(s[3], says) {
+			if s[0] == "stage-"+stage && s[1] == string(id) && strings.EqualFold(s[2], title(tb.t, l, id)) && strings.Contains(s[3], says) {
 				return nil
 			}
 		}

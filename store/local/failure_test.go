@@ -55,7 +55,10 @@ func TestFullDisk(t *testing.T) {
 	fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1 << 20, TotalBytes: 2 << 30})
 	w.Retain(&session.Message{ID: s.NewMessageID(), Topic: "full", QoS: 1})
 	var errs, health []error
-	r.Wait(func(e, h []error) bool { errs, health = slices.Clone(e), slices.Clone(h); return len(errs) > 0 && len(health) > 0 })
+	r.Wait(func(e, h []error) bool {
+		errs, health = slices.Clone(e), slices.Clone(h)
+		return len(errs) > 0 && len(health) > 0
+	})
 	if !errors.Is(errs[0], store.ErrFull) || len(health) != 1 || !errors.Is(health[0], store.ErrFull) {
 		t.Fatalf("errors %v, health %v", errs, health)
 	}

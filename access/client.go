@@ -22,7 +22,8 @@ type Client struct {
 	Grant any
 
 	broker   bool     // it is [Broker]
-	policy   *Policy  // nil: of [Nobody] and [Broker]
+	trusted  bool     // it is one of [Trusted]
+	policy   *Policy  // nil: of [Nobody], [Broker] and those of [Trusted]
 	user     *ruleset // the topic rules of the user
 	patterns *ruleset // the pattern rules; nil: none
 }
@@ -32,6 +33,9 @@ var Nobody = new(Client)
 
 // Broker is the broker itself, which may do everything: $SYS is its own.
 var Broker = &Client{broker: true}
+
+// Trusted returns a client that no rules limit, also after a reload: a bridge of the broker's own. It may not publish what is the broker's alone.
+func Trusted(clientID string) *Client { return &Client{ID: clientID, trusted: true} }
 
 // Client returns who a login is under these rules, once [Policy.Connect] or an [Exchange] has let it in with a decision.
 func (p *Policy) Client(l Login, d Decision) *Client {
@@ -64,7 +68,7 @@ func (c *Client) Policy() *Policy { return c.policy }
 
 // Under returns the same client under other rules.
 func (c *Client) Under(p *Policy) *Client {
-	if c.broker {
+	if c.broker || c.trusted {
 		return c
 	}
 	return p.Client(Login{ClientID: c.ID, HasUsername: c.HasUsername, Username: c.Username, Certified: c.Certified}, Decision{Grant: c.Grant})
@@ -77,7 +81,9 @@ func (c *Client) Asks() bool { return c.policy != nil && c.policy.config.Authori
 func (c *Client) Unlimited() bool { return c.open() && !c.Asks() }
 
 // open tells whether no ACL file limits the client.
-func (c *Client) open() bool { return c.broker || c.policy != nil && c.policy.rules == nil }
+func (c *Client) open() bool {
+	return c.broker || c.trusted || c.policy != nil && c.policy.rules == nil
+}
 
 // The topics of the broker's own.
 const (

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"time"
 
+	"picket/bridge"
 	"picket/cause"
 )
 
@@ -47,6 +48,7 @@ type Status struct {
 	Listeners     []Listener          `json:"listeners"`
 	Store         *Store              `json:"store,omitempty"`       // absent: persistence is off
 	Maintenance   *Maintenance        `json:"maintenance,omitempty"` // absent: the broker is open
+	Bridges       []bridge.State      `json:"bridges,omitempty"`
 	Causes        map[cause.ID]uint64 `json:"causes"`
 }
 

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"picket/access"
+	"picket/bridge"
 	"picket/broker"
 	"picket/cause"
 	"picket/listener"
@@ -45,6 +46,8 @@ type About struct {
 
 	// Reload reads the configuration again; its error says why the old one stays in force. It returns early when the context ends.
 	Reload func(context.Context) error
+
+	Bridges func() []bridge.State // nil: there are none, ever
 }
 
 // Server serves the API.
@@ -149,6 +152,9 @@ func (s *Server) read() Status {
 		Version: s.about.Version, PID: os.Getpid(), Config: s.about.Config, Data: s.about.Data, Socket: s.path, LogFiles: s.about.LogFiles(), Journal: s.about.Journal, Started: b.Started, Uptime: int64(time.Since(b.Started).Seconds()), Page: s.about.Page,
 		Place: s.about.Place, ACMEName: s.about.ACMEName, ACMEEmail: s.about.ACMEEmail,
 		GlobalMax: b.GlobalMax, Load: Load{Short: append([]string{}, b.Short...)}, Causes: map[cause.ID]uint64{},
+	}
+	if s.about.Bridges != nil {
+		st.Bridges = s.about.Bridges()
 	}
 	st.fill(s.broker.StatusFigures())
 	if st.Store != nil {

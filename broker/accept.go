@@ -215,7 +215,7 @@ func (c *connection) welcome(w *worker, a *attempt, in entrance) {
 }
 
 func (b *Broker) logConnected(c *connection, m *will) {
-	if !b.settings.Load().ConnectionMessages || !b.log.Enabled(logging.Notice) {
+	if !b.settings.Load().ConnectionMessages || c.linked() || !b.log.Enabled(logging.Notice) {
 		return
 	}
 	kind, user := "client", ""

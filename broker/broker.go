@@ -68,6 +68,7 @@ type Broker struct {
 
 	workers   sync.Pool
 	passwords *passwordQueue
+	links     *Listener                                 // the door of those who come by a [Link]
 	self      *Local                                    // what the broker itself says: $SYS and the log's topics
 	locals    map[*Local]bool                           // guarded by mu; nil when the broker has ended
 	controls  atomic.Pointer[map[string]ControlHandler] // replaced with mu held
@@ -137,6 +138,7 @@ func Start(c Config, log *logging.Logger) (*Broker, error) {
 	b.started = b.now()
 	b.workers.New = func() any { return b.newWorker() }
 	b.unix.Store(b.started.Unix())
+	b.links = newLinkDoor()
 	b.locals = make(map[*Local]bool)
 	b.self = b.Local(nil, nil)
 	t, err := b.prepare(c)

@@ -75,6 +75,10 @@ func (c *connection) connect(w *worker, p *packet.Connect) error {
 		}
 		return c.beginExchange(w, a)
 	}
+	if c.linked() && !p.HasPassword {
+		c.trust(w, a)
+		return nil
+	}
 	if r := c.identify(a); r != nil {
 		c.refuse(w, *r)
 		return nil

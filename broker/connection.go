@@ -496,7 +496,7 @@ func (c *connection) disconnected(w *worker, p *packet.Disconnect) error {
 		}
 	}
 	s.mu.Unlock()
-	if b.settings.Load().ConnectionMessages {
+	if b.settings.Load().ConnectionMessages && !c.linked() {
 		b.log.Printf(logging.Notice, "Client %s disconnected.", c.name())
 	}
 	c.hangUp(w)

@@ -163,7 +163,7 @@ func (w *worker) qosFor(to *receiver) byte {
 
 // waitsFor tells whether messages wait for a client that is not connected. The session's mutex is held.
 func (w *worker) waitsFor(s *Session, qos byte) bool {
-	return (qos > 0 || w.b.settings.Load().QueueQoS0) && (s.survives() || s.conn != nil && s.conn.stage() < connected)
+	return (qos > 0 || s.queuesQoS0 || w.b.settings.Load().QueueQoS0) && (s.survives() || s.conn != nil && s.conn.stage() < connected)
 }
 
 // emit puts packets i to j of an encoded run into the connection's output, or lends them to be written at once.

@@ -6,6 +6,7 @@ import (
 
 	"picket/access"
 	"picket/cause"
+	"picket/logging"
 	"picket/packet"
 )
 
@@ -77,4 +78,9 @@ func (b *Broker) Rejudge(which func(*access.Client) bool) {
 	b.reloading.Lock()
 	defer b.reloading.Unlock()
 	b.recheck(b.settings.Load(), nil, which)
+}
+
+// Report counts and logs what another part of the program has refused, dropped or given up, under its cause.
+func (b *Broker) Report(level logging.Type, id cause.ID, format string, args ...any) {
+	b.report(incident{cause: id, level: level}, format, args...)
 }

@@ -102,7 +102,7 @@ func (w *worker) receive(c *connection) (fresh bool, err error) {
 		s.in.Receive(id)
 	}
 	limit := c.b.settings.Load().receiveMaximum
-	over := c.v5() && s.in.Len() > limit
+	over := c.v5() && s.in.Len() > limit && !c.linked()
 	s.mu.Unlock()
 	switch {
 	case over:

@@ -123,6 +123,10 @@ func (b *Broker) recheck(now *settings, gone []*listener.Config, which func(*acc
 				s.rules.Store(s.rules.Load().Under(now.policies[b.securityOf(now, s.door())]))
 				b.shorten(s, now)
 			case s.over:
+			case c.linked():
+				s.rules.Store(s.rules.Load().Under(now.policies[0]))
+				b.shorten(s, now)
+				s.out.Limits.Messages, s.out.Limits.Bytes = now.MaxQueuedMessages, now.MaxQueuedBytes
 			case removed[c.from]:
 				b.dismiss(w, c, packet.ServerShuttingDown, cause.ListenerRemoved, "its listener was removed from the configuration")
 			default:

@@ -38,6 +38,7 @@ type Session struct {
 	willHandle *store.Session // its will in the store, where the session itself is not kept there; nil: there is none
 
 	over       bool // ended: nobody may add to it
+	queuesQoS0 bool // messages of QoS 0 wait for its client, too
 	dropLogged bool // the log has said that messages are being dropped
 	due        due  // what is to happen to it while it is offline
 }

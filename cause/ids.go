@@ -234,6 +234,20 @@ const (
 	ESPWiFiState      ID = "esp-wifi-state"
 )
 
+// Bridges to other brokers.
+const (
+	BridgeUnreachable         ID = "bridge-unreachable"
+	BridgeTLSFailed           ID = "bridge-tls-failed"
+	BridgeNoConnack           ID = "bridge-no-connack"
+	BridgeRefused             ID = "bridge-refused"
+	BridgeLocalRefused        ID = "bridge-local-refused"
+	BridgeLost                ID = "bridge-lost"
+	BridgeSubscriptionRefused ID = "bridge-subscription-refused"
+	BridgeLoop                ID = "bridge-loop"
+	BridgeMessageTooLarge     ID = "bridge-message-too-large"
+	BridgeMessageRefused      ID = "bridge-message-refused"
+)
+
 // The sentinel.
 const (
 	SentinelNoQuorum              ID = "sentinel-no-quorum"

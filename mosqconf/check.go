@@ -70,6 +70,7 @@ func (p *parser) checkFiles(c *Config) {
 			p.checkSecurity(p.securities[l.Security])
 		}
 	}
+	p.checkBridges()
 	p.checkStore(c)
 	p.checkFolders(c)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"picket/bridge"
 	"picket/broker"
 	"picket/logging"
 	"picket/process"
@@ -28,6 +29,7 @@ type Config struct {
 	// ACME says how a public authority is asked for a certificate, in place of the one in DataDir.
 	ACME        ACME
 	Persistence Persistence
+	Bridges     []*bridge.Config
 }
 
 // API is a listener for whoever runs the broker.

@@ -1,6 +1,10 @@
 package mosqconf
 
-import "picket/cause"
+import (
+	"maps"
+
+	"picket/cause"
+)
 
 // A directive is one name that may begin a line.
 type directive struct {
@@ -158,8 +162,10 @@ func init() {
 		"use_identity_as_username": {boolean, listenerBool(func(b *block) *bool { return &b.config.IdentityAsUsername })},
 		"use_subject_as_username":  {boolean, listenerBool(func(b *block) *bool { return &b.config.SubjectAsUsername })},
 
+		// Bridges (bridges.go).
+		"connection": {"NAME", (*parser).connection},
+
 		// What Picket does not have (refused.go).
-		"connection":                     {"NAME", (*parser).connection},
 		"plugin":                         {path, (*parser).pluginFile},
 		"auth_plugin":                    {path, (*parser).pluginFile},
 		"auth_plugin_deny_special_chars": {boolean, (*parser).pluginOption},
@@ -174,27 +180,11 @@ func init() {
 		"tls_engine_kpass_sha1": {"HASH", refused("OpenSSL's engines cannot be used from Go.",
 			"Keep the key in a file that only picket may read (keyfile).")},
 	}
-	for name, usage := range bridgeOptions {
-		directives[name] = directive{usage, (*parser).bridgeOption}
-	}
+	maps.Copy(directives, bridgeOptions)
 	families = map[string]func(*parser, *fileState, line){
 		"plugin_opt_": (*parser).pluginOption,
 		"auth_opt_":   (*parser).pluginOption,
 	}
-}
-
-// bridgeOptions are the directives after a connection line.
-var bridgeOptions = map[string]string{
-	"address": "HOST[:PORT] ...", "addresses": "HOST[:PORT] ...", "topic": "PATTERN [out|in|both [QOS [LOCAL-PREFIX [REMOTE-PREFIX]]]]",
-	"bridge_attempt_unsubscribe": boolean, "bridge_bind_address": "ADDRESS", "bridge_max_packet_size": number,
-	"bridge_outgoing_retain": boolean, "bridge_protocol_version": "mqttv31|mqttv311|mqttv50", "cleansession": boolean,
-	"local_cleansession": boolean, "idle_timeout": seconds, "keepalive_interval": seconds, "local_clientid": text,
-	"local_username": text, "local_password": text, "remote_clientid": text, "clientid": text, "remote_username": text,
-	"username": text, "remote_password": text, "password": text, "notifications": boolean, "notifications_local_only": boolean,
-	"notification_topic": "TOPIC", "restart_timeout": "SECONDS, or: restart_timeout BASE CAP", "round_robin": boolean,
-	"start_type": "automatic|lazy|once", "threshold": number, "try_private": boolean, "bridge_alpn": text,
-	"bridge_cafile": path, "bridge_capath": folder, "bridge_certfile": path, "bridge_keyfile": path, "bridge_identity": text,
-	"bridge_psk": "HEX", "bridge_insecure": boolean, "bridge_require_ocsp": boolean, "bridge_tls_version": "tlsv1.2|tlsv1.3",
 }
 
 func globalBool(to func(*parser) *bool) func(*parser, *fileState, line) {

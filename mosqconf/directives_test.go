@@ -63,6 +63,86 @@ var before = map[string]string{
 	"use_identity_as_username": "cafile /ca\nrequire_certificate true\n", "use_subject_as_username": "cafile /ca\nrequire_certificate true\n", "http_dir": "protocol auto\n",
 }
 
+// Those of a bridge, each changing something of one that has an address, a topic and authorities.
+var bridgeInForce = map[string]string{
+	"bridge_attempt_unsubscribe": "false", "bridge_bind_address": "::1", "bridge_max_packet_size": "1", "bridge_max_topic_alias": "1", "bridge_receive_maximum": "1",
+	"bridge_reload_type": "immediate", "bridge_tcp_keepalive": "60 10 5", "bridge_outgoing_retain": "false", "bridge_protocol_version": "mqttv50",
+	"cleansession": "true", "local_cleansession": "true", "idle_timeout": "1", "keepalive_interval": "90", "local_clientid": "x", "local_username": "x",
+	"remote_clientid": "x", "clientid": "x", "remote_username": "x", "username": "x", "remote_password": "x", "password": "x", "notifications": "false",
+	"notifications_local_only": "true", "notification_topic": "x", "restart_timeout": "5", "round_robin": "true", "start_type": "once", "threshold": "1",
+	"try_private": "false", "bridge_alpn": "x", "bridge_capath": "/c", "bridge_insecure": "true", "bridge_require_ocsp": "true", "bridge_tls_version": "tlsv1.3",
+	"topic": "a/# in 2 b/ c/",
+}
+
+func TestBridgeInForce(t *testing.T) {
+	const bridge = "listener 1883\nconnection b\naddress h i:1884\ntopic # both\nbridge_cafile /ca\n"
+	plain, r := Parse(write(t, bridge))
+	if r.Failed() || len(plain.Bridges) != 1 || len(plain.Bridges[0].Addresses) != 2 {
+		t.Fatal(r.Findings)
+	}
+	plain.Bridges[0].Source = ""
+	for name, value := range bridgeInForce {
+		c, r := Parse(write(t, bridge+name+" "+value+"\n"))
+		if r.Failed() {
+			t.Errorf("%s %s: %v", name, value, r.Findings)
+			continue
+		}
+		c.Bridges[0].Source = ""
+		if reflect.DeepEqual(c.Bridges, plain.Bridges) {
+			t.Errorf("%s %s changes nothing", name, value)
+		}
+	}
+}
+
+// What is wrong with a bridge, and at which of its lines.
+func TestBridgeMistakes(t *testing.T) {
+	for _, c := range []struct {
+		text, want string
+		line       int
+	}{
+		{"connection b\ntopic #", "Error: Invalid bridge configuration: the bridge has no address.", 1},
+		{"connection b\naddress h", "Error: Invalid bridge configuration: the bridge has no topic.", 1},
+		{"connection", "Error: Empty connection value", 1},
+		{"connection b\naddress h\ntopic #\nconnection b\naddress h\ntopic #", `Error: Duplicate bridge name "b".`, 4},
+		{"connection b\naddress h\naddress i\ntopic #", "Error: Duplicate address value", 3},
+		{"connection b\naddress h:0\ntopic #", "Error: Invalid address value (h:0).", 2},
+		{"connection b\naddress :1883\ntopic #", "Error: Invalid address value (:1883).", 2},
+		{"connection b\naddress h\ntopic # sideways", "Error: Invalid bridge topic direction 'sideways'.", 3},
+		{"connection b\naddress h\ntopic # in 3", "Error: Invalid bridge QoS level '3'.", 3},
+		{"connection b\naddress h\ntopic # in 0 a/+/ b/", "Error: Invalid bridge topic prefix 'a/+/'.", 3},
+		{"connection b\naddress h\ntopic a#", "Error: Invalid bridge topic pattern 'a#'.", 3},
+		{`connection b` + "\naddress h\n" + `topic "" both 0 a`, "Error: Invalid bridge topic pattern ''.", 3},
+		{"connection b\naddress h\ntopic #\nrestart_timeout 10 5", "Error: Invalid restart_timeout value (10 5).", 4},
+		{"connection b\naddress h\ntopic #\nstart_type manual", "Error: Invalid start_type value (manual).", 4},
+		{"connection b\naddress h\ntopic #\nbridge_certfile /c\nbridge_keyfile /k", "Error: bridge_certfile without bridge_cafile or bridge_capath", 4},
+		{"connection b\naddress h\ntopic #\nbridge_cafile /a\nbridge_keyfile /k", "Error: bridge_keyfile without bridge_certfile.", 5},
+		{"connection b\naddress h\ntopic #\nbridge_psk 00", "Error: bridge_psk is not possible", 4},
+		{"connection b\naddress h\ntopic #\nlocal_password x", "Error: local_password without local_username.", 4},
+		{"connection b\naddress h\ntopic #\nbridge_bind_address eth0", "Error: Invalid bridge_bind_address value (eth0).", 4},
+		{"connection b\naddress h\ntopic #\nbridge_tls_version tlsv1.1", "Error: bridge_tls_version tlsv1.1 is not possible", 4},
+		{"connection b\naddress h\ntopic #\nlocal_clientid x\nconnection c\naddress h\ntopic #\nlocal_clientid x", "Error: The bridges b and c have the same local_clientid x.", 5},
+		{"cluster redis://h\nconnection b\naddress h\ntopic #", "Error: connection is not possible with cluster", 2},
+	} {
+		config, r := Parse(write(t, c.text+"\n"))
+		r.Findings = slices.DeleteFunc(r.Findings, func(f Finding) bool { return f.Level < Error })
+		if config != nil || len(r.Findings) != 1 {
+			t.Errorf("%q: %v", c.text, r.Findings)
+			continue
+		}
+		if f := r.Findings[0]; !strings.HasPrefix(f.Text, c.want) || f.Line != c.line || f.Hint == "" || f.Cause == "" {
+			t.Errorf("%q: %+v\nwant %s at line %d", c.text, f, c.want, c.line)
+		}
+	}
+}
+
+func TestBridgeAddresses(t *testing.T) {
+	for given, want := range map[string]string{"h": "h:1883", "h:8883": "h:8883", "[::1]": "[::1]:1883", "[::1]:1884": "[::1]:1884", "::1:1884": "[::1]:1884"} {
+		if got, ok := hostPort(given); !ok || got != want {
+			t.Errorf("%s is %s, %v; want %s", given, got, ok, want)
+		}
+	}
+}
+
 func TestInForce(t *testing.T) {
 	for name, value := range inForce {
 		head := "listener 1883\ncertfile /c\nkeyfile /k\n" + before[name]
@@ -100,14 +180,7 @@ var notInForce = map[string]string{
 	"psk_file": "/p", "psk_hint": "h", "plugin": "/p.so", "auth_plugin": "/p.so",
 	"plugin_opt_file": "/x", "auth_opt_file": "/x", "auth_plugin_deny_special_chars": "true",
 	"tls_engine": "e", "tls_engine_kpass_sha1": "00", "tls_keyform": "engine",
-	"connection": "b", "address": "h", "addresses": "h", "topic": "# both", "bridge_attempt_unsubscribe": "true",
-	"bridge_bind_address": "::1", "bridge_max_packet_size": "1", "bridge_outgoing_retain": "true", "bridge_protocol_version": "mqttv50",
-	"cleansession": "true", "local_cleansession": "true", "idle_timeout": "1", "keepalive_interval": "60", "local_clientid": "x",
-	"local_username": "x", "local_password": "x", "remote_clientid": "x", "clientid": "x", "remote_username": "x", "username": "x",
-	"remote_password": "x", "password": "x", "notifications": "true", "notifications_local_only": "true", "notification_topic": "x",
-	"restart_timeout": "5", "round_robin": "true", "start_type": "once", "threshold": "1", "try_private": "true", "bridge_alpn": "x",
-	"bridge_cafile": "/c", "bridge_capath": "/c", "bridge_certfile": "/c", "bridge_keyfile": "/c", "bridge_identity": "x",
-	"bridge_psk": "00", "bridge_insecure": "true", "bridge_require_ocsp": "true", "bridge_tls_version": "tlsv1.2",
+	"bridge_identity": "x", "bridge_psk": "00",
 	"ciphers_tls1.3": "TLS_AES_256_GCM_SHA384",
 }
 
@@ -141,12 +214,16 @@ func TestWithoutEffect(t *testing.T) {
 	}
 }
 
+// beside are directives with tests of their own.
+var beside = []string{"include_dir", "connection", "address", "addresses", "local_password", "bridge_cafile", "bridge_certfile", "bridge_keyfile"}
+
 func TestTableIsComplete(t *testing.T) {
 	for name := range directives {
 		_, a := inForce[name]
 		_, b := notInForce[name]
 		_, c := withoutEffect[name]
-		if !a && !b && !c && name != "include_dir" {
+		_, d := bridgeInForce[name]
+		if !a && !b && !c && !d && !slices.Contains(beside, name) {
 			t.Errorf("%s is in the table but in no test", name)
 		}
 	}

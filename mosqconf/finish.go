@@ -38,6 +38,7 @@ func (p *parser) finishStore() {
 // finish puts the listeners and the security rules together once every line has been read.
 func (p *parser) finish() *Config {
 	p.finishCluster()
+	p.finishBridges()
 	if p.config.Persistence.On {
 		for _, l := range p.autosaves {
 			p.find(Notice, l, cause.ConfigNoEffect, "", "%s has no effect: everything is written at once, as persistence_sync says.", l.word)

@@ -78,11 +78,12 @@ type parser struct {
 	seen     map[string]place
 
 	perListener   bool
-	securityUsed  bool        // a security option was met: too late for per_listener_settings
-	prefixes      string      // clientid_prefixes
-	headersSize   int         // websockets_headers_size
-	blocks        []*block    // of listener lines; once finished, with the default listener
-	defaults      *block      // of the default listener
+	securityUsed  bool     // a security option was met: too late for per_listener_settings
+	prefixes      string   // clientid_prefixes
+	headersSize   int      // websockets_headers_size
+	blocks        []*block // of listener lines; once finished, with the default listener
+	defaults      *block   // of the default listener
+	bridges       []*bridgeBlock
 	securities    []*security // once finished: where those of config.Security come from
 	whenPersisted []line      // options that only matter with persistence
 	whenClustered []line      // options that count with cluster only
@@ -97,8 +98,8 @@ type parser struct {
 type fileState struct {
 	level   int // 1 in files of an include_dir
 	current *block
-	bridge  bool // a connection line was met; bridge options belong to it
-	plugin  bool // a plugin line was met
+	bridge  *bridgeBlock // of the last connection line, to which bridge options belong; nil: there was none
+	plugin  bool         // a plugin line was met
 }
 
 func newParser(path string) *parser {

@@ -6,20 +6,6 @@ import (
 	"picket/cause"
 )
 
-// connection refuses a bridge. Its options are not refused one by one: the connection line is what has to go.
-func (p *parser) connection(f *fileState, l line) {
-	f.bridge = true
-	p.errorf(l, cause.ConfigUnsupported, "Remove the connection line and the options of the bridge that follow it, or leave the bridge to a mosquitto that connects to Picket.",
-		"Error: Bridges are not available: this version of Picket has none.")
-}
-
-// bridgeOption takes a line that belongs to a refused bridge.
-func (p *parser) bridgeOption(f *fileState, l line) {
-	if !f.bridge {
-		p.errorf(l, cause.ConfigConflict, l.word+" belongs to a bridge, and no connection line stands before it in this file.", "Error: Invalid bridge configuration.")
-	}
-}
-
 // pluginFile refuses a plugin.
 func (p *parser) pluginFile(f *fileState, l line) {
 	f.plugin = true

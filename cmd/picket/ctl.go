@@ -10,6 +10,7 @@ import (
 
 // ctlCommand is "picket ctl": it asks what runs, and steers it.
 type ctlCommand struct {
+	Bridges     ctlBridges     `cmd:"" help:"Show the bridges of a running broker, and why one is not connected."`
 	Health      ctlHealth      `cmd:"" help:"Say by the exit status whether the broker answers."`
 	Logs        ctlLogs        `cmd:"" help:"Show the end of a running broker's log."`
 	Maintenance ctlMaintenance `cmd:"" help:"Close the broker to clients for a while, and open it again."`

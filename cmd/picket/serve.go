@@ -18,6 +18,7 @@ import (
 	"picket/access"
 	"picket/acme"
 	"picket/admin"
+	"picket/bridge"
 	"picket/broker"
 	"picket/cause"
 	"picket/logging"
@@ -170,6 +171,7 @@ type server struct {
 	command *serveCommand
 	stdout  io.Writer
 	broker  *broker.Broker
+	bridges *bridge.Set
 	admin   *admin.Server             // nil: none
 	web     map[webAddress]*admin.Web // listeners with protocol http_api
 	kept    store.Store               // nil: persistence is off
@@ -291,7 +293,9 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 		}
 		return nil, failed(statusStart, logging.Error, "Error: %v", err)
 	}
+	server.bridges = bridge.Start(server.broker, log, config.Bridges, s.Mosquitto)
 	if err := server.openAdmin(config, own); err != nil {
+		server.bridges.Close()
 		server.broker.Close()
 		_ = server.removePID() // it is the start's failure that counts
 		return nil, failed(statusStart, logging.Error, "Error: %v", err)
@@ -470,7 +474,7 @@ func (s *server) openAdmin(config *mosqconf.Config, own *setup.Result) (err erro
 	if path == "" {
 		return nil // there is no place for one, and nobody has asked for it
 	}
-	about := admin.About{Version: buildVersion(), Page: page.Built(), LogFiles: func() []string { return *s.logFiles.Load() }, Reload: s.askReload, Journal: os.Getenv("JOURNAL_STREAM") != ""}
+	about := admin.About{Bridges: s.bridges.States, Version: buildVersion(), Page: page.Built(), LogFiles: func() []string { return *s.logFiles.Load() }, Reload: s.askReload, Journal: os.Getenv("JOURNAL_STREAM") != ""}
 	if s.command.ConfigFile != "" {
 		about.Config, _ = filepath.Abs(s.command.ConfigFile) // it has been read from there
 	}
@@ -600,6 +604,7 @@ func (s *server) reload() error {
 		return fmt.Errorf("%w; the old one stays in force\n%s", err, strings.Join(wrong, "\n"))
 	}
 	process.LimitMemory(config.MemoryLimit)
+	s.bridges.Update(config.Bridges)
 	s.openWeb(config)
 	if err := s.log.Reload(config.Log); err != nil {
 		s.log.Cause(logging.Error, cause.ConfigRefused, "Error: %v. The log goes where it went.", err)
@@ -655,6 +660,7 @@ func (s *server) stop() {
 	for _, w := range s.web {
 		w.Close()
 	}
+	s.bridges.Close()
 	s.broker.Close()
 	if s.kept != nil {
 		if err := s.kept.Close(); err != nil {

@@ -105,9 +105,11 @@ func cameBack(facts []Fact, f *Finding) bool {
 	})
 }
 
-// accepted: a client was let in, at the address that the finding is about.
+// accepted: a client was let in, at the address that the finding is about, and the finding is not about what came after that.
 func accepted(facts []Fact, f *Finding) bool {
-	if slices.ContainsFunc(f.Evidence, func(at int) bool { return facts[at].Kind() == Elsewhere{}.Kind() }) {
+	if slices.ContainsFunc(f.Evidence, func(at int) bool {
+		return facts[at].Kind() == Elsewhere{}.Kind() || facts[at].Stage() == cause.Use || facts[at].Stage() == cause.Stay
+	}) {
 		return false
 	}
 	return slices.ContainsFunc(facts, func(one Fact) bool { c, ok := one.(Connect); return ok && c.Result == Accepted })

@@ -3,6 +3,7 @@ package doctor
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"picket/cause"
 )
@@ -17,12 +18,15 @@ type port struct {
 	tlsPieces                []int // … TLS is, and it alone
 	unheard                  []int // what was said has not even been acknowledged
 	resets                   []int // what was said was met with a reset
+	strange                  []int // … which came from nearer than who had opened the connection
 	within                   []int // TLS inside of TLS is answered
 	shutInside               []int // TLS is spoken, and then the connection is closed before anything was said
 	proxy                    []int // … after a PROXY header, and only then
 	other                    []seen[Opening]
 	shut                     []seen[Opening] // closed before anything was said
 	silent, closed, listened int             // how many openings were met with silence, and with the end
+	saidInside, silentInside int             // the same of those inside of TLS
+	tlsSilent                []int           // a hello is met with silence
 	tried                    []int           // all openings
 }
 
@@ -42,40 +46,12 @@ func (p *patient) port() (r port) {
 func (r *port) hear(o seen[Opening]) {
 	r.tried = append(r.tried, o.at)
 	r.listened++
+	r.ends(o)
 	f := o.fact
-	if f.Unheard {
-		r.unheard = append(r.unheard, o.at)
-	}
-	if f.Heard == HearReset && f.Said != SayNothing {
-		r.resets = append(r.resets, o.at)
+	if r.hearQuestion(o) {
+		return
 	}
 	switch {
-	case f.Said == SayTLSPieces:
-		r.tlsPieces = append(r.tlsPieces, o.at)
-	case f.Said == SayProxyV1 || f.Said == SayProxyV2:
-		switch f.Heard {
-		case HearMQTT, HearWebSocket, HearTLS:
-			r.proxy = append(r.proxy, o.at)
-		case HearSSH, HearOther: // it answers to lines, such as that of version 1
-			r.other = append(r.other, o)
-		case HearSilence:
-			r.silent++
-		}
-	case f.Said == SayPieces:
-		switch f.Heard {
-		case HearMQTT:
-			r.pieces = append(r.pieces, o.at)
-		case HearSilence:
-			r.silent++
-		}
-	case f.Said == SayTLSThen+SayTLS:
-		if f.Heard == HearTLS || f.Heard == HearAlert {
-			r.within = append(r.within, o.at)
-		}
-	case f.Said == SayTLSThen+SayNothing:
-		if f.Heard == HearClosed || f.Heard == HearReset {
-			r.shutInside = append(r.shutInside, o.at)
-		}
 	case f.Heard == HearMQTT && f.Said == SayMQTT && f.Status == 3:
 		// It speaks MQTT, if only to say that it is not available: so do ports that expect something else.
 		r.unavailable = append(r.unavailable, o.at)
@@ -104,6 +80,65 @@ func (r *port) hear(o seen[Opening]) {
 	case f.Heard == HearClosed || f.Heard == HearReset:
 		r.closed++
 	}
+}
+
+// ends takes notice of how an opening has ended, whatever was said.
+func (r *port) ends(o seen[Opening]) {
+	f := o.fact
+	if f.Unheard {
+		r.unheard = append(r.unheard, o.at)
+	}
+	if f.Heard == HearReset && f.Said != SayNothing {
+		r.resets = append(r.resets, o.at)
+		if f.OpenTTL > 0 && distance(f.ResetTTL) < distance(f.OpenTTL) {
+			r.strange = append(r.strange, o.at)
+		}
+	}
+	if strings.HasPrefix(f.Said, SayTLSThen) && f.Heard != HearRefused {
+		r.saidInside++
+		if f.Heard == HearSilence {
+			r.silentInside++
+		}
+	}
+	if f.Said == SayTLS && f.Heard == HearSilence {
+		r.tlsSilent = append(r.tlsSilent, o.at)
+	}
+}
+
+// hearQuestion takes notice of an opening that no client would make: in pieces, with a PROXY header, with TLS inside of TLS. It tells whether it was one.
+func (r *port) hearQuestion(o seen[Opening]) bool {
+	f := o.fact
+	switch f.Said {
+	case SayTLSPieces:
+		r.tlsPieces = append(r.tlsPieces, o.at)
+	case SayProxyV1, SayProxyV2:
+		switch f.Heard {
+		case HearMQTT, HearWebSocket, HearTLS:
+			r.proxy = append(r.proxy, o.at)
+		case HearSSH, HearOther: // it answers to lines, such as that of version 1
+			r.other = append(r.other, o)
+		case HearSilence:
+			r.silent++
+		}
+	case SayPieces:
+		switch f.Heard {
+		case HearMQTT:
+			r.pieces = append(r.pieces, o.at)
+		case HearSilence:
+			r.silent++
+		}
+	case SayTLSThen + SayTLS:
+		if f.Heard == HearTLS || f.Heard == HearAlert {
+			r.within = append(r.within, o.at)
+		}
+	case SayTLSThen + SayNothing:
+		if f.Heard == HearClosed || f.Heard == HearReset {
+			r.shutInside = append(r.shutInside, o.at)
+		}
+	default:
+		return false
+	}
+	return true
 }
 
 // use is the URL of the target with another scheme.
@@ -224,6 +259,10 @@ func (p *patient) unanswered(failed []int) {
 	switch {
 	case len(r.tls) > 0 && p.secure() && (len(r.shutInside) > 0 || p.closedLate()):
 		p.deadBehind(slices.Concat(failed, r.tls, r.shutInside))
+	case p.secure() && len(r.tls) == 0 && len(r.tlsSilent) > 0 && r.closed > 0 && len(r.shut) == 0:
+		p.found(cause.BrokerSilent, 66, slices.Concat(failed, r.tlsSilent), means("Port %d hangs up on what is not TLS, and does not go on with a TLS handshake: the program that ends TLS there hangs or has too much to do.", "端口 %d 会断开不是 TLS 的连接，但 TLS 握手没有下文：终结 TLS 的程序卡住了或过于繁忙。", p.target.Port),
+			not(cause.TLSToPlainPort, "without TLS it hangs up", "不用 TLS 会被断开"))
+		p.found(cause.Overloaded, 54, failed)
 	case len(r.shut) > 0:
 		p.shutAtOnce(slices.Concat(failed, places(r.shut)))
 	case p.closedLate() && r.listened > 0 && r.silent == r.listened:
@@ -261,6 +300,11 @@ func (p *patient) closedLate() bool {
 
 // deadBehind: TLS is ended by something that has nobody to hand the rest to.
 func (p *patient) deadBehind(evidence []int) {
+	if given := where(p.handshakes, func(h Handshake) bool { return h.Variant == Plainly && h.Wanted && h.Given }); len(given) > 0 {
+		p.found(cause.ClientCertRefused, 76, append(evidence, places(given)...), means("In the handshake at port %d the server asks for a client certificate, gets one, and closes the connection without a word afterwards, as nginx does with one that it does not trust.", "端口 %d 握手时服务端要求并收到了客户端证书，随后不作说明就关闭了连接；nginx 不信任证书时就是这样。", p.target.Port))
+		p.found(cause.BrokerNotRunning, 56, evidence)
+		return
+	}
 	if wanted := where(p.handshakes, func(h Handshake) bool { return h.Variant == Plainly && h.Wanted && !h.Given }); len(wanted) > 0 {
 		p.found(cause.ClientCertRequired, 84, append(evidence, places(wanted)...), means("In the handshake at port %d the server asks for a client certificate, gets none, and closes the connection without a word afterwards, as nginx does (ssl_verify_client on).", "端口 %d 握手时服务端要求客户端证书，没有得到，随后不作说明就关闭了连接；nginx（ssl_verify_client on）就是这样。", p.target.Port))
 		p.found(cause.BrokerNotRunning, 54, evidence)
@@ -310,6 +354,9 @@ func (p *patient) resetsOf(said ...string) (n int) {
 
 // unclear: the connection is closed upon what was said, and nothing else is known.
 func (p *patient) unclear(failed []int) {
+	if p.strangers(failed) {
+		return
+	}
 	if r := p.port(); len(r.resets) >= 4 && r.closed == len(r.resets)-p.resetsOf(SayProxyV1, SayProxyV2, SayPieces) {
 		evidence := slices.Concat(failed, r.resets)
 		p.found(cause.CarrierOrCorpBlocksPort, 56, evidence, means("Port %d opens and keeps silent, and whatever is said there is met with a reset at once, as filters on the way do it.", "端口 %d 能连上且没有动静，但无论发送什么都立即被重置，途中的过滤设备就是这样做的。", p.target.Port),
@@ -322,8 +369,8 @@ func (p *patient) unclear(failed []int) {
 	if p.own() && p.client != nil && p.client.Docker {
 		p.found(cause.DockerDefaultConf, 50, failed, what)
 	}
-	p.found(cause.ProxyProtocolMismatch, 44, failed, what)
-	p.found(cause.PortTaken, 46, failed, means("Port %d may belong to a program that is no MQTT broker.", "端口 %d 可能属于一个不是 MQTT 服务端的程序。", p.target.Port))
+	p.found(cause.ProxyProtocolMismatch, 52, failed, what)
+	p.found(cause.PortTaken, 56, failed, means("Port %d may belong to a program that is no MQTT broker.", "端口 %d 可能属于一个不是 MQTT 服务端的程序。", p.target.Port))
 	p.found(cause.RateLimitOrBan, 30, failed)
 	p.found(cause.ProtocolVersion, 20, failed)
 }

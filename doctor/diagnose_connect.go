@@ -17,6 +17,11 @@ func (p *patient) upgrade() bool {
 	at := []int{u.at}
 	switch u.fact.Result {
 	case Upgraded:
+		if u.fact.Confirmed() && u.fact.WrongKey {
+			p.found(cause.WSUpgradeInvalid, 84, at, means("The answer says 101, and does not belong to the request (Sec-WebSocket-Accept is wrong or missing): something in between answers by itself or changes the headers. Clients close such a WebSocket.", "应答是 101，但与请求不符（Sec-WebSocket-Accept 错误或缺失）：中间有设备自行应答或改动了请求头。客户端会关闭这样的 WebSocket。"))
+			p.found(cause.ProxyNoUpgrade, 60, at)
+			return true
+		}
 		if u.fact.Confirmed() {
 			return false
 		}
@@ -335,6 +340,12 @@ func (p *patient) refusedConnect(own []seen[Connect]) {
 // mute: CONNECT is met with silence.
 func (p *patient) mute(c seen[Connect], evidence []int) {
 	r := p.port()
+	if len(r.tls) > 0 && p.secure() && r.silentInside > 0 && r.silentInside == r.saidInside {
+		p.found(cause.BrokerSilent, 76, slices.Concat(evidence, r.tls), means("TLS works at port %d, and whatever is said inside of it is met with silence: what ends TLS there is well, and the broker behind it hangs.", "端口 %d 的 TLS 正常，但在其中无论发送什么都没有回应：终结 TLS 的部分是好的，后面的服务端卡住了。", p.target.Port))
+		p.found(cause.AuthBackendDown, 52, evidence)
+		p.found(cause.Overloaded, 45, evidence)
+		return
+	}
 	if r.closed > 0 && len(r.shut) == 0 { // it ends connections that are not MQTT, so it is there and waits for something else
 		p.found(cause.AuthBackendDown, 70, evidence,
 			means("The broker hangs up on what is not MQTT, and does not answer a CONNECT: it waits for something, such as the service that checks passwords.",
@@ -385,6 +396,14 @@ func (p *patient) overWebSocket(own []seen[Connect], evidence []int) bool {
 		path := p.again(Plainly)[0].fact.Path
 		p.found(cause.WSPath, 66, evidence, means("At the path %s there is a WebSocket, and what answers there is not MQTT: it belongs to another service. Ask for the broker's path.", "路径 %s 上有 WebSocket，但应答的不是 MQTT：它属于别的服务。请确认 MQTT 使用的路径。", path))
 		p.found(cause.PortTaken, 60, evidence)
+		return true
+	}
+	cut := where(own, func(c Connect) bool { return c.Result == WasClosed || c.Result == WasReset })
+	if again := where(p.connects, func(c Connect) bool { return c.Trial && c.Result == Accepted }); len(cut) == len(own) && len(again) == 0 {
+		p.found(cause.BrokerNotRunning, 70, evidence, means("The WebSocket opens, and is closed as soon as MQTT begins: what opens it is a bridge or a proxy that does not reach the broker behind it.", "WebSocket 能建立，但一开始 MQTT 通信就被关闭：建立 WebSocket 的是一个桥接程序或代理，它连不上后面的服务端。"),
+			not(cause.WSPath, "the path is one of a WebSocket for mqtt", "该路径确实是支持 mqtt 子协议的 WebSocket"))
+		p.found(cause.MaxConnections, 58, evidence)
+		p.found(cause.WSPath, 40, evidence)
 		return true
 	}
 	return false

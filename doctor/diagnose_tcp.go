@@ -12,6 +12,7 @@ import (
 // name: is there an address?
 func (p *patient) name() bool {
 	p.slowNames()
+	p.halfSilent()
 	if p.sinkhole() {
 		return true
 	}
@@ -91,6 +92,18 @@ func (p *patient) slowNames() {
 	}
 	p.found(cause.DNSNoAnswer, 70, evidence,
 		means("The name was found only after %v: a name server does not answer or answers slowly, and programs that wait less long fail.", "解析域名用了 %v：有名称服务器没有应答或应答很慢，等待时间较短的程序会失败。", late[0].fact.Ms))
+}
+
+// halfSilent: the name servers tell of one family and keep silent about the other, for which programs wait that ask for both.
+func (p *patient) halfSilent() {
+	found := where(p.lookups, func(l Lookup) bool { return l.Result == Found })
+	mute := where(p.lookups, func(l Lookup) bool { return l.Result == TimedOut })
+	if len(found) == 0 || len(mute) == 0 {
+		return
+	}
+	p.found(cause.DNSNoAnswer, 68, append(places(mute), places(found)...),
+		means("The name server tells about %s (%s) and does not answer at all about %s: programs that ask for both families wait for seconds, and some give up.", "DNS 能回答 %s（%s），对 %s 则完全不应答：同时查询两种地址的程序会等待数秒，有些会因此失败。", p.target.Host, found[0].fact.Record, mute[0].fact.Record),
+		not(cause.DNSMissingOrStale, "what does not exist is answered as well", "记录不存在时也会得到应答"))
 }
 
 // overridden: this machine's own list of names says something else than the name servers, and the way ends.
@@ -266,7 +279,11 @@ func (p *patient) someAddresses(asked, open []seen[Dial]) {
 			continue
 		}
 		stale := 75
-		if !isIPv6(d.fact.Address) && isIPv6(works) { // two addresses of one machine, as a rule
+		if !isIPv6(d.fact.Address) && isIPv6(works) && d.fact.Result == Refused {
+			p.found(cause.IPv6OnlyServer, 78, []int{d.at, open[0].at}, means("At its IPv4 address %s the machine refuses port %d, at its IPv6 address the port opens: the broker listens for IPv6 alone. Clients without IPv6 cannot connect.", "机器的 IPv4 地址 %s 拒绝端口 %d，IPv6 地址则可以：服务端只监听 IPv6，没有 IPv6 的客户端无法连接。", d.fact.Address, d.fact.Port),
+				not(cause.HostFirewallDrop, "packets that are dropped get no answer", "被丢弃的数据包不会有任何回应"))
+			stale = 58
+		} else if !isIPv6(d.fact.Address) && isIPv6(works) { // two addresses of one machine, as a rule
 			stale = 60
 			p.found(cause.HostFirewallDrop, 66, []int{d.at, open[0].at}, set("address", d.fact.Address),
 				means("%s does not answer at port %d and %s does: if both are the same machine's, a firewall or a security group keeps IPv4 away, or the broker does not listen there.", "%s 的端口 %d 没有应答，%s 则正常：如果两者是同一台机器，则是防火墙或安全组没有放行 IPv4，或服务端没有监听 IPv4。", d.fact.Address, d.fact.Port, works))
@@ -387,6 +404,9 @@ func (p *patient) refused(first seen[Dial]) {
 		p.found(cause.DockerPortNotPublished, 25, evidence)
 		return
 	}
+	if p.nearer(first, evidence) {
+		return
+	}
 	// From outside, a broker that is not there and one that listens on its own machine only look the same.
 	running, loopback := 50, 45
 	if first.fact.Port == 1883 {
@@ -402,11 +422,22 @@ func (p *patient) refused(first seen[Dial]) {
 	})
 	p.found(cause.LoopbackOnly, loopback, evidence, meaning(where), notDrop, look)
 	p.found(cause.BrokerNotRunning, running, evidence, meaning(where), notDrop, look)
+	if web := p.neighbours(openPorts); len(p.lookups) > 0 && (slices.Contains(web, 80) || slices.Contains(web, 443)) {
+		p.found(cause.DNSMissingOrStale, 52, append(evidence, places(p.lookups)...), means("A web server answers at %s, and no broker: the name may lead to the machine of the web site, or to an old one.", "%s 上有网页服务器而没有 MQTT 服务端：域名可能指向了网站所在的机器，或是旧地址。", first.fact.Address))
+	}
+	p.wildcard(evidence)
 	if p.public() {
 		p.found(cause.NATNoPortForward, 30, evidence, means("If this is the address of a router, it is the router that refuses.", "如果这是路由器的公网地址，那么拒绝连接的是路由器。"))
 	}
 	p.found(cause.DockerPortNotPublished, 28, evidence)
 	p.found(cause.HostFirewallReject, 26, evidence, means("Some firewalls reject with the same answer as a port without a listener.", "有些防火墙的拒绝方式与没有监听的端口完全相同。"))
+}
+
+// wildcard: a name that nobody has made up leads to the same address, so that this name may be no more than a spelling mistake.
+func (p *patient) wildcard(evidence []int) {
+	if any := of[AnyName](p.Facts); len(any) > 0 {
+		p.found(cause.DNSMissingOrStale, 64, append(evidence, any[0].at), means("Any name leads to this address, even %s, which was made up: %s may be spelled wrongly, and the address is that of a page for names that do not exist, or of a record for all names (*).", "任何名称都解析到这个地址，连随意编造的 %s 也是：%s 可能拼写有误，而该地址属于“域名不存在”的提示页，或来自泛解析（*）。", any[0].fact.Host, p.target.Host))
+	}
 }
 
 // sentHome: a name that is no name of this machine leads to its loopback address.
@@ -491,8 +522,8 @@ func (p *patient) timedOut(first seen[Dial]) {
 	}
 	if !there {
 		silent := means("Nothing at this address answers: no other port, no ping.", "该地址完全没有回应：其他端口和 ping 都没有应答。")
-		p.found(cause.SecurityGroupClosed, 50, evidence, silent, notRefused, p.tcpdump())
-		p.found(cause.NoPublicIP, 48, evidence, silent)
+		p.found(cause.SecurityGroupClosed, 54, evidence, silent, notRefused, p.tcpdump())
+		p.found(cause.NoPublicIP, 50, evidence, silent)
 		if len(p.lookups) > 0 {
 			p.found(cause.DNSMissingOrStale, 42, append(evidence, places(p.lookups)...), means("%s may be an old address of %s.", "%s 可能是 %s 的旧地址。", first.fact.Address, p.target.Host))
 		}
@@ -608,6 +639,10 @@ func (p *patient) hostUnreachable(first seen[Dial]) {
 	}
 	if r != nil {
 		down[0] = means("%s, the last router on the way, does not find a machine at %s.", "途中最后一跳路由器 %s 找不到地址为 %s 的机器。", r.From, first.fact.Address)
+	}
+	if r != nil && first.fact.Ms < p.quick() && !p.near() && r.From != first.fact.Address && !p.ownWord(r) {
+		down[0] = means("The router %s says at once, without looking for the machine, that it knows no way to %s: the address is given to nobody, or a route is missing there.", "途中的路由器 %s 立即报告没有通往 %s 的路由（并未寻找机器）：该地址没有分配给任何机器，或路由器上缺少路由。", r.From, first.fact.Address)
+		p.found(cause.NoPublicIP, 58, evidence, down[0])
 	}
 	p.found(cause.HostDown, 85, evidence, down...)
 	if p.near() {

@@ -25,6 +25,7 @@ func (p *patient) tls() bool {
 			}
 			return true
 		}
+		p.slowTLS(plain)
 		if len(h.fact.Chain) > 0 && len(h.fact.Problems) == 0 {
 			if days := days(h.fact.Chain[0].NotAfter - h.fact.Now); days < soon {
 				p.found(cause.TLSExpiresSoon, 95, []int{h.at}, set("days", days))
@@ -52,6 +53,20 @@ func (p *patient) tls() bool {
 		p.tlsEnded(h)
 	}
 	return true
+}
+
+// slowTLS: handshakes take long where connections open at once, one after the other.
+func (p *patient) slowTLS(plain []seen[Handshake]) {
+	slow := where(plain, Handshake.Slow)
+	open := where(p.dials, func(d Dial) bool { return d.Result == Open && d.Ms < slowTLS/20 })
+	if len(slow) < 2 || len(open) == 0 {
+		return
+	}
+	last := slow[len(slow)-1]
+	p.found(cause.Overloaded, 70, append(places(slow), open[0].at),
+		means("The port opens within %v, and a TLS handshake takes %v: what ends TLS there (the broker, or a proxy in front of it) is very slow. Clients that wait less long give up.", "端口 %v 就能打开，而 TLS 握手要 %v：终结 TLS 的程序（服务端或其前面的代理）很慢，等待时间较短的客户端会放弃。", open[0].fact.Ms, last.fact.Ms),
+		not(cause.FarAway, "the network itself is quick", "网络本身很快"))
+	p.found(cause.AuthBackendDown, 40, places(slow))
 }
 
 func days(seconds int64) int64 { return seconds / 86400 }
@@ -102,6 +117,14 @@ func (p *patient) certificate(h seen[Handshake], problem string) {
 		p.found(cause.TLSExpired, 93, at,
 			means("The certificate itself is valid, and the authority %s that this machine trusts for it has expired, or is not valid yet by this machine's clock: clients need the authority's new certificate, and the server one that was signed by it.", "证书本身在有效期内，但本机信任的 CA（%s）已过期，或按本机时钟尚未生效：客户端需要更新 CA 证书，服务端需要由新 CA 签发的证书。", leaf.Issuer),
 			not(cause.TLSUnknownCA, "the authority is known", "CA 是已知的"))
+	case WeakSignature:
+		p.found(cause.TLSClientRejectedCertificate, 92, at, means("The certificate, or one that vouches for it, is signed with SHA-1 or MD5, which no current client takes. It has to be issued anew, with SHA-256.", "证书或其上级证书使用 SHA-1 或 MD5 签名，如今的客户端都不接受。需要用 SHA-256 重新签发。"),
+			not(cause.TLSUnknownCA, "another authority would not help: it is the way of signing that is refused", "与 CA 无关：被拒绝的是签名算法"))
+	case NotPermitted:
+		p.found(cause.TLSUnknownCA, 91, at, means("The authority %s may issue certificates for other names only (name constraints): clients do not accept its certificate for %s.", "CA（%s）只能为其他名称签发证书（名称约束），客户端不接受它为 %s 签发的证书。", leaf.Issuer, p.target.Host))
+	case WrongMiddle:
+		p.found(cause.TLSIncompleteChain, 86, at, means("The server sends an intermediate certificate that belongs to another one; that of %s, which has issued this one, is missing.", "服务端附带的中间证书不是这张证书的；缺少签发它的 %s 的证书。", leaf.Issuer))
+		p.found(cause.TLSUnknownCA, 52, at)
 	case WrongUse:
 		p.found(cause.TLSClientRejectedCertificate, 90, at, means("The certificate is not meant for servers (extended key usage serverAuth is missing).", "该证书的用途不是服务器（缺少扩展用途 serverAuth）。"))
 	}
@@ -324,6 +347,9 @@ func (p *patient) tlsSilence(h seen[Handshake]) {
 func (p *patient) tlsEnded(h seen[Handshake]) {
 	at := []int{h.at}
 	if p.easier(h) {
+		return
+	}
+	if p.strangers(at) {
 		return
 	}
 	if r := p.port(); len(r.shut) > 0 || r.listened > 0 && r.silent == r.listened {

@@ -11,6 +11,9 @@ import (
 
 // use: does what is published come back?
 func (p *patient) use() (ends bool) {
+	if p.hungAfterLogin() {
+		return true
+	}
 	for _, s := range p.subscribes {
 		switch s.fact.Result {
 		case Denied:
@@ -43,6 +46,25 @@ func (p *patient) use() (ends bool) {
 		ends = true
 	}
 	return ends
+}
+
+// cutOff tells whether the connection of the round trips was ended by the other side.
+func (p *patient) cutOff() bool {
+	return slices.ContainsFunc(p.ends, func(e seen[Ended]) bool { return e.fact.During == "round-trips" })
+}
+
+// hungAfterLogin: logins are accepted, and whatever comes after them is met with silence.
+func (p *patient) hungAfterLogin() bool {
+	mute := where(p.subscribes, func(s Subscribe) bool { return s.Result == TimedOut })
+	if len(mute) == 0 || len(mute) < len(p.subscribes) || p.lossy() || len(where(p.publishes, func(b Publish) bool { return b.Result != TimedOut })) > 0 {
+		return false
+	}
+	evidence := append(places(mute), places(p.publishes)...)
+	p.found(cause.BrokerSilent, 68, evidence, means("The login is accepted, and nothing after it is answered: neither the subscription nor what is published. The broker hangs behind its login, or something in between lets no more through.", "登录被接受，但之后的一切都没有应答：订阅和发布都是如此。服务端在登录之后卡住了，或者中间有设备不再放行数据。"),
+		not(cause.ACLSubscribeDenied, "who is not allowed is told so, or is cut off", "没有权限时会被告知或被断开"))
+	p.found(cause.Overloaded, 58, evidence)
+	p.found(cause.MTUBlackhole, 35, evidence)
+	return true
 }
 
 // thrownOut: a connection that says nothing after its login ends as well, so that it is not what was said.
@@ -339,7 +361,8 @@ const resend = 1000
 func (p *patient) lateOpenings() {
 	late := where(p.connects, func(c Connect) bool { return c.ConnectMs >= resend-firstTick })
 	quick := where(p.connects, func(c Connect) bool { return c.Result == Accepted && c.ConnectMs < resend/5 })
-	if len(late) < 2 || len(quick) == 0 || p.lossy() {
+	swift := where(p.dials, func(d Dial) bool { return d.Result == Open && d.Ms < resend/5 })
+	if len(late) < 2 || len(quick)+len(swift) == 0 || p.lossy() {
 		return
 	}
 	p.found(cause.RateLimitOrBan, 70, places(late),
@@ -401,6 +424,11 @@ func (p *patient) roundTrips(r seen[RoundTrips]) {
 		if f.far() {
 			p.found(cause.CrossBorder, 60, at)
 		}
+	case f.Answered == 0 && len(where(p.publishes, func(b Publish) bool { return b.Result == Returned })) > 0:
+		p.found(cause.BrokerSilent, 66, at, means("Messages come back at once, and PINGREQ is not answered: the broker, or a proxy that looks into MQTT, does not do what keeps a connection alive. Clients close it after their keep alive.", "消息能立即收到，但 PINGREQ 没有应答：服务端或会解析 MQTT 的代理没有处理心跳，客户端会在 keepalive 超时后断开。"))
+		p.found(cause.Overloaded, 52, at)
+	case f.Answered < f.Sent && p.cutOff():
+		p.Settle(at...) // the connection has ended, which is told of
 	case f.Answered < f.Sent:
 		silent := means("%d of %d pings were not answered in time.", "%d / %d 次心跳没有及时得到应答。", f.Sent-f.Answered, f.Sent)
 		p.found(cause.LossyNetwork, 60, at, silent)

@@ -36,6 +36,7 @@ type Upgrade struct {
 	Result      string       `json:"result"`
 	Status      int          `json:"status,omitempty"`
 	Subprotocol string       `json:"subprotocol,omitempty"` // chosen by the server
+	WrongKey    bool         `json:"wrong_key,omitempty"`   // the answer does not belong to the request (RFC 6455, 4.1)
 	Location    string       `json:"location,omitempty"`
 	Server      string       `json:"server,omitempty"` // the Server header
 	Body        string       `json:"body,omitempty"`   // of the response's body, at most 1500 bytes on one line
@@ -51,7 +52,7 @@ func (u Upgrade) Outcome() Outcome {
 	switch {
 	case u.Variant != Plainly:
 		return Note
-	case u.Result == Upgraded && u.Confirmed():
+	case u.Result == Upgraded && u.Confirmed() && !u.WrongKey:
 		return Good
 	}
 	return Bad
@@ -81,6 +82,9 @@ func (u Upgrade) Text() cause.Text {
 		}
 		if u.Subprotocol != "" && !u.Confirmed() {
 			return cause.Text{EN: how.EN + ": a WebSocket, but for the subprotocol " + u.Subprotocol + " and not for mqtt", ZH: how.ZH + "：WebSocket 已建立，但子协议是 " + u.Subprotocol + " 而不是 mqtt"}
+		}
+		if u.WrongKey {
+			return cause.Text{EN: how.EN + ": a WebSocket, but the answer's Sec-WebSocket-Accept does not belong to the request", ZH: how.ZH + "：WebSocket 已建立，但应答中的 Sec-WebSocket-Accept 与请求不符"}
 		}
 		return cause.Text{EN: fmt.Sprintf("%s: a WebSocket after %v", how.EN, u.Ms), ZH: fmt.Sprintf("%s：WebSocket 已建立，用时 %v", how.ZH, u.Ms)}
 	case Answered:

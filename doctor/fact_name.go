@@ -237,6 +237,20 @@ func (n NameServer) Text() cause.Text {
 	return Say("the name server %s cannot tell", "名称服务器 %s 无法回答", n.Server)
 }
 
+// AnyName is that a name which was made up leads to an address that the target's name leads to.
+type AnyName struct {
+	Host    string `json:"host"`
+	Address string `json:"address"`
+}
+
+func (AnyName) Kind() string       { return "any-name" }
+func (AnyName) Stage() cause.Stage { return cause.Name }
+func (AnyName) Outcome() Outcome   { return Note }
+
+func (a AnyName) Text() cause.Text {
+	return Say("%s, a name that was made up, leads to %s as well", "随意编造的名称 %s 也解析到 %s", a.Host, a.Address)
+}
+
 // HostsFile is that this machine has the name in a list of its own, which comes before the name servers.
 type HostsFile struct {
 	Host      string   `json:"host"`

@@ -32,6 +32,8 @@ type Dial struct {
 	Result  string       `json:"result"`
 	Error   string       `json:"error,omitempty"`
 	Ms      Milliseconds `json:"ms"`
+	// ResetTTL is the time to live with which the refusal arrived, IPv4 only; 0: the system does not tell.
+	ResetTTL int `json:"reset_ttl,omitempty"`
 	// Rejected is the ICMP message that ended it, where the system lets us see those.
 	Rejected *Rejection `json:"rejected,omitempty"`
 }
@@ -86,6 +88,10 @@ func (d Dial) Text() cause.Text {
 	if d.Result == Failed {
 		t.EN += " (" + d.Error + ")"
 		t.ZH += "（" + d.Error + "）"
+	}
+	if d.ResetTTL > 0 {
+		t.EN += fmt.Sprintf(" (TTL %d)", d.ResetTTL)
+		t.ZH += fmt.Sprintf("（TTL %d）", d.ResetTTL)
 	}
 	if r := d.Rejected; r != nil {
 		t.EN += fmt.Sprintf("; %s says: %s", r.From, r.Name)
@@ -151,6 +157,16 @@ type Ping struct {
 	TTL int `json:"ttl,omitempty"`
 }
 
+// distance is from how many routers away something comes, by the time to live with which it arrives: systems begin with 64, 128 or 255.
+func distance(ttl int) int {
+	for _, first := range []int{64, 128, 255} {
+		if ttl <= first {
+			return first - ttl
+		}
+	}
+	return 0
+}
+
 // neighbour tells whether the answers came from no farther than the next machine: systems begin with 64, 128 or 255.
 func (p Ping) neighbour() bool { return p.TTL == 64 || p.TTL == 128 || p.TTL == 255 }
 
@@ -177,7 +193,12 @@ func (p Ping) Text() cause.Text {
 	if p.Received == 0 {
 		return Say("%s answers no ping (%d sent)", "%s 不应答 ping（已发 %d 个）", p.Address, p.Sent)
 	}
-	return Say("%s answers %d of %d pings, within %v", "%s 应答了 %d / %d 个 ping，用时 %v", p.Address, p.Received, p.Sent, p.Median)
+	t := Say("%s answers %d of %d pings, within %v", "%s 应答了 %d / %d 个 ping，用时 %v", p.Address, p.Received, p.Sent, p.Median)
+	if p.TTL > 0 {
+		t.EN += fmt.Sprintf(" (TTL %d)", p.TTL)
+		t.ZH += fmt.Sprintf("（TTL %d）", p.TTL)
+	}
+	return t
 }
 
 // What an Opening says, and what it is answered.
@@ -215,8 +236,11 @@ type Opening struct {
 	Where   string `json:"where,omitempty"`  // the Location of an HTTP response
 	Name    string `json:"name,omitempty"`   // the protocol by name, where the bytes tell
 	// Unheard: the other end's system has not even acknowledged what was said, where the own system tells.
-	Unheard bool         `json:"unheard,omitempty"`
-	Ms      Milliseconds `json:"ms"`
+	Unheard bool `json:"unheard,omitempty"`
+	// OpenTTL and ResetTTL are the times to live of the segments that opened and that reset the connection, IPv4 only; 0: the system does not tell.
+	OpenTTL  int          `json:"open_ttl,omitempty"`
+	ResetTTL int          `json:"reset_ttl,omitempty"`
+	Ms       Milliseconds `json:"ms"`
 }
 
 func (Opening) Kind() string       { return "opening" }
@@ -254,6 +278,10 @@ var heardTexts = map[string]cause.Text{
 
 func (o Opening) Text() cause.Text {
 	said, heard := saidTexts[o.Said], heardTexts[o.Heard]
+	if o.ResetTTL > 0 && o.OpenTTL > 0 && distance(o.ResetTTL) != distance(o.OpenTTL) {
+		from := Say(" by somebody at another distance (TTL %d in place of %d)", "，重置者的距离与对方不同（TTL %d，应为 %d）", o.ResetTTL, o.OpenTTL)
+		heard = cause.Text{EN: heard.EN + from.EN, ZH: heard.ZH + from.ZH}
+	}
 	t := cause.Text{
 		EN: fmt.Sprintf("port %d, %s: %s after %v", o.Port, said.EN, heard.EN, o.Ms),
 		ZH: fmt.Sprintf("端口 %d，%s：%s，用时 %v", o.Port, said.ZH, heard.ZH, o.Ms),

@@ -40,6 +40,12 @@ const (
 	WrongUse   = "wrong-use" // it is not meant for servers
 	// RootExpired: the authority that is trusted has run out, or is not valid yet, and no certificate that was sent.
 	RootExpired = "root-expired"
+	// WeakSignature: the certificate, or one above it, is signed in a way that is not taken any more (SHA-1, MD5).
+	WeakSignature = "weak-signature"
+	// NotPermitted: its authority may issue certificates for other names alone (RFC 5280, 4.2.1.10).
+	NotPermitted = "not-permitted"
+	// WrongMiddle: the intermediate certificate that was sent is a trusted one's, and is not that of the certificate.
+	WrongMiddle = "wrong-intermediate"
 )
 
 // Handshake is a TLS handshake.
@@ -96,6 +102,12 @@ func (h Handshake) Outcome() Outcome {
 	return Bad
 }
 
+// slowTLS is how long, in milliseconds, a handshake may take that needs two round trips.
+const slowTLS = 2500
+
+// Slow tells whether a handshake has succeeded, and taken very long.
+func (h Handshake) Slow() bool { return h.Result == Done && h.Ms > slowTLS }
+
 var variantTexts = map[string]cause.Text{
 	OldTLS:     {EN: "with TLS 1.0 and 1.1 allowed", ZH: "允许 TLS 1.0 和 1.1 时"},
 	AllCiphers: {EN: "with weak cipher suites allowed", ZH: "允许弱密码套件时"},
@@ -117,6 +129,10 @@ var problemTexts = map[string]cause.Text{
 	NotYet:      {EN: "it is not valid yet", ZH: "尚未生效"},
 	WrongUse:    {EN: "it is not meant for servers", ZH: "用途不是服务器"},
 	RootExpired: {EN: "the authority that has signed it has expired", ZH: "签发它的 CA 已过期"},
+
+	WeakSignature: {EN: "it is signed with SHA-1 or MD5", ZH: "使用 SHA-1 或 MD5 签名"},
+	NotPermitted:  {EN: "its authority may not issue for this name", ZH: "签发它的 CA 无权为该名称签发"},
+	WrongMiddle:   {EN: "the intermediate certificate that comes with it belongs to another one", ZH: "附带的中间证书不是它的"},
 }
 
 // alertNames are the TLS alerts by number (RFC 8446, section 6; RFC 5246, section 7.2).

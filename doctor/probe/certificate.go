@@ -89,8 +89,14 @@ func judge(chain []*x509.Certificate, host string, roots *x509.CertPool, now tim
 		return append(problems, doctor.RootExpired)
 	}
 	switch {
+	case errors.As(err, &invalid) && (invalid.Reason == x509.CANotAuthorizedForThisName || invalid.Reason == x509.NameConstraintsWithoutSANs):
+		problems = append(problems, doctor.NotPermitted)
+	case slices.ContainsFunc(chain, weak):
+		problems = append(problems, doctor.WeakSignature)
 	case selfSigned(leaf):
 		problems = append(problems, doctor.SelfSigned)
+	case wrongMiddle(chain, options):
+		problems = append(problems, doctor.WrongMiddle)
 	case incomplete(chain, roots):
 		problems = append(problems, doctor.Incomplete)
 	default:
@@ -128,6 +134,26 @@ func commonTime(chain []*x509.Certificate, now time.Time) time.Time {
 		}
 	}
 	return now
+}
+
+// weak tells whether a certificate is signed in a way that clients do not take any more. What a root says of itself does not count.
+func weak(c *x509.Certificate) bool {
+	old := []x509.SignatureAlgorithm{x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1}
+	return slices.Contains(old, c.SignatureAlgorithm) && !bytes.Equal(c.RawIssuer, c.RawSubject)
+}
+
+// wrongMiddle tells whether a certificate comes with intermediate ones that are to be trusted, and none of them has issued it.
+func wrongMiddle(chain []*x509.Certificate, options x509.VerifyOptions) bool {
+	leaf, trusted := chain[0], false
+	for _, c := range chain[1:] {
+		if bytes.Equal(c.RawSubject, leaf.RawIssuer) {
+			return false
+		}
+		if _, err := c.Verify(options); err == nil && !selfSigned(c) {
+			trusted = true
+		}
+	}
+	return trusted
 }
 
 func selfSigned(c *x509.Certificate) bool {

@@ -20,7 +20,7 @@ func FuzzUpgradeAnswer(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		u := doctor.Upgrade{Path: "/mqtt"}
-		readAnswer(&u, bytes.NewReader(b))
+		readAnswer(&u, "key", bytes.NewReader(b))
 		if u.Result == "" {
 			t.Fatalf("%q has no result", b)
 		}

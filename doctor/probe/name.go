@@ -105,6 +105,25 @@ func (p *prober) lookupOne(ctx context.Context, record string) (doctor.Lookup, [
 	return f, found
 }
 
+// anyName finds out whether a name that nobody has made up leads to the same address, when the port there does not open.
+func (p *prober) anyName(ctx context.Context) {
+	_, err := netip.ParseAddr(p.target.Host)
+	_, parent, dotted := strings.Cut(strings.TrimSuffix(p.target.Host, "."), ".")
+	if err == nil || !dotted || p.own {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, min(p.Limit, answerLimit))
+	defer cancel()
+	name := randomID() + "." + parent
+	found, _ := p.Resolver.LookupNetIP(ctx, "ip", name) // what is not found is as it should be
+	for _, a := range found {
+		if slices.Contains(p.addresses, a.Unmap()) {
+			p.add(doctor.AnyName{Host: name, Address: a.Unmap().String()})
+			return
+		}
+	}
+}
+
 // network is one that this machine is connected to.
 type network struct {
 	name   string // of the interface

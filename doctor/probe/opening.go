@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha1" //nolint:gosec // RFC 6455 has it
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/hex"
@@ -53,6 +54,10 @@ func (p *prober) opening(ctx context.Context, a netip.Addr, port int, said strin
 
 	heard := func(o doctor.Opening) doctor.Opening {
 		o.Address, o.Port, o.Said, o.Ms = f.Address, f.Port, f.Said, since(start)
+		if o.Heard == doctor.HearReset {
+			seen := p.hops.of(a, port)
+			o.OpenTTL, o.ResetTTL = seen.open, seen.reset
+		}
 		return o
 	}
 	defer func() { f.Unheard = f.Heard == doctor.HearSilence && unheard(raw) }()
@@ -175,7 +180,7 @@ func (p *prober) words(say string, conn net.Conn) []byte {
 	case doctor.SayMQTT:
 		return hello()
 	case doctor.SayHTTP:
-		return p.request(p.path(), "mqtt", "")
+		return p.request(newKey(), p.path(), "mqtt", "")
 	case doctor.SayProxyV1, doctor.SayProxyV2:
 		version := byte(1)
 		if say == doctor.SayProxyV2 {
@@ -189,7 +194,7 @@ func (p *prober) words(say string, conn net.Conn) []byte {
 		case "mqtt":
 			return append(header, hello()...)
 		case "ws":
-			return append(header, p.request(p.path(), "mqtt", "")...)
+			return append(header, p.request(newKey(), p.path(), "mqtt", "")...)
 		default: // TLS
 			return append(header, p.clientHello()...)
 		}
@@ -237,12 +242,10 @@ func (p *prober) path() string {
 }
 
 // request is a request for WebSocket (RFC 6455, 4.1). Empty headers are left out.
-func (p *prober) request(path, subprotocol, origin string) []byte {
-	var key [16]byte
-	_, _ = rand.Read(key[:]) // never fails
+func (p *prober) request(key, path, subprotocol, origin string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n",
-		path, p.hostHeader(), base64.StdEncoding.EncodeToString(key[:]))
+		path, p.hostHeader(), key)
 	if subprotocol != "" {
 		fmt.Fprintf(&b, "Sec-WebSocket-Protocol: %s\r\n", subprotocol)
 	}
@@ -251,6 +254,19 @@ func (p *prober) request(path, subprotocol, origin string) []byte {
 	}
 	b.WriteString("\r\n")
 	return b.Bytes()
+}
+
+// newKey is the key of a request, which the answer has to belong to (RFC 6455, 4.1).
+func newKey() string {
+	var key [16]byte
+	_, _ = rand.Read(key[:]) // never fails
+	return base64.StdEncoding.EncodeToString(key[:])
+}
+
+// acceptOf is what the answer to a key says.
+func acceptOf(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // the protocol's own
+	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 // hostHeader leaves the port out where it is the scheme's own (RFC 9110, 7.2).

@@ -78,6 +78,8 @@ type prober struct {
 	trying cause.Text      // what is being tried
 	ready  bool            // the connection is such that quiet ones can be held
 
+	hops *hopWatch // of the whole examination
+
 	works attempt // a CONNECT that was accepted
 	user  *user   // the connection of the use stage
 }
@@ -108,6 +110,8 @@ func Run(ctx context.Context, o Options) ([]doctor.Fact, error) {
 			p.user.c.Close()
 		}
 	}()
+	p.hops = watchHops()
+	defer p.hops.close()
 	p.stages(ctx)
 	return p.facts, ctx.Err()
 }

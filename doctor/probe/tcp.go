@@ -74,6 +74,9 @@ func (p *prober) tcp(ctx context.Context) bool {
 					conn.Close()
 				} else {
 					f.Rejected = watch.rejection(netip.AddrPortFrom(a, uint16(port)))
+					if f.Result == doctor.Refused {
+						f.ResetTTL = p.hops.of(a, port).reset
+					}
 				}
 				asked[i*len(ports)+j] = f
 			})
@@ -106,6 +109,7 @@ func (p *prober) tcp(ctx context.Context) bool {
 	}
 	p.lookAround(ctx)
 	p.portal(ctx)
+	p.anyName(ctx)
 	return p.dialAgain(ctx, asked)
 }
 

@@ -32,7 +32,7 @@ func (p *prober) upgrade(ctx context.Context) bool {
 	f, _ := p.ask(ctx, ask{path: p.target.Path, subprotocol: "mqtt", origin: p.Origin})
 	p.add(f)
 	switch {
-	case f.Result == doctor.Upgraded && f.Confirmed():
+	case f.Result == doctor.Upgraded && f.Confirmed() && !f.WrongKey:
 		return true
 	case f.Result == doctor.Upgraded:
 		return false
@@ -130,6 +130,7 @@ func (p *prober) ask(ctx context.Context, a ask) (f doctor.Upgrade, date time.Ti
 	ctx, cancel := context.WithTimeout(ctx, p.Limit)
 	defer cancel()
 	start := time.Now()
+	var key string
 	conn, err := p.connectTo(ctx)
 	if err == nil {
 		defer conn.Close()
@@ -137,19 +138,20 @@ func (p *prober) ask(ctx context.Context, a ask) (f doctor.Upgrade, date time.Ti
 		conn.SetDeadline(deadline)
 		stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 		defer stop()
-		_, err = conn.Write(p.request(a.path, a.subprotocol, a.origin))
+		key = newKey()
+		_, err = conn.Write(p.request(key, a.path, a.subprotocol, a.origin))
 	}
 	if err != nil {
 		f.Result, f.Ms = endResult(err), since(start)
 		return f, date
 	}
-	date = readAnswer(&f, conn)
+	date = readAnswer(&f, key, conn)
 	f.Ms = since(start)
 	return f, date
 }
 
 // readAnswer reads what comes back upon a request for WebSocket, whatever it is.
-func readAnswer(f *doctor.Upgrade, conn io.Reader) (date time.Time) {
+func readAnswer(f *doctor.Upgrade, key string, conn io.Reader) (date time.Time) {
 	seen := &bytes.Buffer{}
 	in := io.TeeReader(io.LimitReader(conn, maxAnswer), seen)
 	response, err := http.ReadResponse(bufio.NewReader(in), nil)
@@ -171,7 +173,7 @@ func readAnswer(f *doctor.Upgrade, conn io.Reader) (date time.Time) {
 	f.Subprotocol = header("Sec-WebSocket-Protocol")
 	date, _ = http.ParseTime(response.Header.Get("Date"))
 	if f.Status == http.StatusSwitchingProtocols {
-		f.Result = doctor.Upgraded
+		f.Result, f.WrongKey = doctor.Upgraded, response.Header.Get("Sec-WebSocket-Accept") != acceptOf(key)
 		return date
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, 4096))

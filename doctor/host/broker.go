@@ -262,46 +262,6 @@ func (c Config) listener(l ConfigListener) cause.Text {
 	return join("", "", t, doctor.Say(" (", "（"), join(", ", "，", kinds...), doctor.Say(")", "）"))
 }
 
-// Service is what the service manager says of the broker's unit.
-type Service struct {
-	Unit     string `json:"unit"`
-	Active   string `json:"active"` // "active", "inactive", "failed", "activating"
-	Sub      string `json:"sub"`
-	Result   string `json:"result"`  // "success", "exit-code", "oom-kill", ...
-	Enabled  string `json:"enabled"` // "enabled", "disabled", ...
-	Restarts int    `json:"restarts"`
-	Status   int    `json:"status"` // of the last end
-	PID      int    `json:"pid"`
-}
-
-func (Service) Kind() string { return "service" }
-
-func (Service) Stage() cause.Stage { return cause.Server }
-
-func (s Service) Outcome() doctor.Outcome {
-	switch s.Active {
-	case "active":
-		return doctor.Good
-	case "failed":
-		return doctor.Bad
-	}
-	return doctor.Note
-}
-
-func (s Service) Text() cause.Text {
-	t := doctor.Say("%s is %s (%s)", "%s：%s（%s）", s.Unit, s.Active, s.Sub)
-	if s.Result != "" && s.Result != "success" {
-		t = join("", "", t, doctor.Say(", because of %s with status %d", "，原因 %s，退出状态 %d", s.Result, s.Status))
-	}
-	if s.Restarts > 0 {
-		t = join("", "", t, doctor.Say(", restarted %d times", "，重启过 %d 次", s.Restarts))
-	}
-	if s.Enabled == "disabled" {
-		t = join("", "", t, doctor.Say("; it does not start with the machine", "；不会随系统启动"))
-	}
-	return t
-}
-
 // Log is what the broker's log says of refusals and failures, the newest lines of it.
 type Log struct {
 	Source string  `json:"source"` // a file, or a unit of the journal

@@ -315,3 +315,30 @@ func FuzzReadLog(f *testing.F) {
 		startValues(Entry{Last: text})
 	})
 }
+
+// Lines of mosquitto and systemd about starts that came to nothing, and what each is taken for.
+func TestStartFailures(t *testing.T) {
+	for text, want := range map[string]cause.ID{
+		"1795573000: Opening ipv4 listen socket on port 443.\n1795573000: Error: Permission denied\n":                                                      cause.PrivilegedPort,
+		"1795573000: Opening ipv4 listen socket on port 1883.\n1795573000: Error: Address in use\n":                                                        cause.PortTaken,
+		"1795573000: Opening ipv4 listen socket on port 1883.\n1795573000: Error: Address not available\n":                                                 cause.BindBeforeNetwork,
+		"1795573000: Error: Unable to drop privileges to 'mosqitto' because this user does not exist.\n":                                                   cause.ConfigInvalidValue,
+		"1795573000: Error: Unable to open log file /var/log/mosquitto/mosquitto.log for writing.\n":                                                       cause.ConfigErrorExit,
+		"1795573000: Error: Unable to load auth plugin \"/usr/lib/go-auth.so\".\n1795573000: Load error: /usr/lib/go-auth.so: cannot open shared object\n": cause.ConfigErrorExit,
+		"1795573000: Error: Server certificate/key are inconsistent.\n":                                                                                    cause.KeyUnreadable,
+		"1795573000: Error opening password file \"/etc/mosquitto/passwd\".\n":                                                                             cause.ConfigUnreadable,
+		"1795573000: Error: Unsupported tls_version \"tlsv1\".\n":                                                                                          cause.ConfigInvalidValue,
+		"1795573000: Error: Unsupported persistent database format version 7 (need version 6).\n1795573000: Error: Couldn't open database.\n":              cause.PersistenceCorrupt,
+		"1795573000.000000 host systemd[1]: mosquitto.service: A process of this unit has been killed by the OOM killer.\n":                                cause.MemoryLimitOOM,
+		"1795573000: Error saving in-memory database: write /var/lib/mosquitto/mosquitto.db.new: No space left on device\n1795573001: mosquitto running\n": cause.DiskFull,
+	} {
+		l := ReadLog("x", text, 0, unix)
+		found := Diagnose([]doctor.Fact{NoBroker{Complete: true}, NotListening{1883}, l})
+		if len(l.Entry) == 0 || l.Entry[0].Cause != want || len(found) == 0 || want != cause.DiskFull && found[0].Cause != want {
+			t.Errorf("%q: read as %+v, found %+v", text, l.Entry, found)
+		}
+		if want == cause.PrivilegedPort && found[0].Values["port"] != "443" {
+			t.Errorf("the port of %q is %q", text, found[0].Values["port"])
+		}
+	}
+}

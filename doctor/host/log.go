@@ -38,6 +38,10 @@ func ReadLog(source, log string, since int64, unix func(string) (int64, bool)) L
 			}
 		}
 		id, start := causeOf(text)
+		if m := opening.FindStringSubmatch(before); m != nil && strings.HasPrefix(text, "Error: Permission denied") {
+			id, start = cause.PrivilegedPort, true
+			text += " (" + before + ")"
+		}
 		if id != "" && !slices.Contains(remarks, id) {
 			e := found[id]
 			if e == nil {
@@ -72,6 +76,9 @@ func ReadLog(source, log string, since int64, unix func(string) (int64, bool)) L
 
 // ofAuthority tells whether a cause is why a public authority gives no certificate (ACME).
 func ofAuthority(id cause.ID) bool { return strings.HasPrefix(string(id), "acme-") }
+
+// opening is what mosquitto says before it opens a port; the error that may follow does not name it.
+var opening = regexp.MustCompile(`Opening (?:ipv4|ipv6|websockets) listen socket on port (\d{1,3})\.`)
 
 // remarks are told at every start, and refuse nothing.
 var remarks = []cause.ID{cause.LoopbackOnly, cause.OpenToEveryone, cause.PageNotBuilt}
@@ -133,7 +140,30 @@ var mosquittoWords = []struct {
 	cause cause.ID
 	start bool
 }{
+	{"killed by the OOM killer", cause.MemoryLimitOOM, true}, // of systemd
+	{"No space left on device", cause.DiskFull, false},
+	{"Too many open files", cause.FDLimit, false},
 	{"Error found at ", cause.ConfigErrorExit, true},
+	{"Unable to load auth plugin", cause.ConfigErrorExit, true},
+	{"Unable to load plugin function", cause.ConfigErrorExit, true},
+	{"Unsupported auth plugin version", cause.ConfigErrorExit, true},
+	{"lugin returned ", cause.ConfigErrorExit, true},
+	{"Unable to open log file", cause.ConfigErrorExit, true},
+	{"Unable to write pid file", cause.ConfigErrorExit, true},
+	{"Error: Unable to drop privileges", cause.ConfigInvalidValue, true},
+	{"Unable to set TLS ciphers", cause.ConfigInvalidValue, true},
+	{"Unsupported tls_version", cause.ConfigInvalidValue, true},
+	{"Unable to open include_dir", cause.ConfigUnreadable, true},
+	{"Error opening password file", cause.ConfigUnreadable, true},
+	{"Error opening acl file", cause.ConfigUnreadable, true},
+	{"Error opening psk file", cause.ConfigUnreadable, true},
+	{"Address in use", cause.PortTaken, true}, // of systems with musl, such as Alpine in containers
+	{"Address not available", cause.BindBeforeNetwork, true},
+	{"certificate/key are inconsistent", cause.KeyUnreadable, true},
+	{"Unable to load certificate revocation file", cause.KeyUnreadable, true},
+	{"Unsupported persistent database format", cause.PersistenceCorrupt, true},
+	{"Incompatible database configuration", cause.PersistenceCorrupt, true},
+	{"Couldn't open database", cause.PersistenceCorrupt, true},
 	{"Unable to open config file", cause.ConfigUnreadable, true},
 	{"Address already in use", cause.PortTaken, true},
 	{"Cannot assign requested address", cause.BindBeforeNetwork, true},

@@ -23,6 +23,7 @@ var rules = []doctor.Rule[*diagnosis]{
 	always(cause.Server, (*diagnosis).running, "no-broker"),
 	always(cause.FirstBytes, (*diagnosis).silent, "broker", "answer-here"),
 	always(cause.Server, (*diagnosis).rivals, "broker", "service", "listen"),
+	always(cause.Server, (*diagnosis).unsteady, "service"),
 	always(cause.Server, (*diagnosis).listening, "broker", "listen", "published", "container", "configuration"),
 	always(cause.Server, (*diagnosis).configured, "configuration"),
 	always(cause.TCP, (*diagnosis).otherPort, "not-listening"),
@@ -109,22 +110,24 @@ func (d *diagnosis) running() {
 	}
 	evidence := at
 	services, serviceAt := facts[Service](d.Facts)
-	meaning := cause.Text{}
+	var meanings []cause.Text
+	var steps []doctor.Step
 	for i, s := range services {
 		evidence = append(evidence, serviceAt[i])
-		switch {
-		case s.Result == "oom-kill":
+		if s.Result == "oom-kill" {
 			d.find(cause.MemoryLimitOOM, doctor.Sure, nil, doctor.Say("%s was killed for lack of memory.", "%s 因内存不足被杀死。", s.Unit), serviceAt[i])
-		case s.Active == "failed":
-			meaning = doctor.Say("%s failed with status %d. The reason stands in its log: journalctl -u %s -n 50", "%s 启动失败，退出状态 %d。原因见日志：journalctl -u %s -n 50", s.Unit, s.Status, s.Unit)
-		case s.Active == "inactive":
-			meaning = doctor.Say("%s is not started. To start it, now and with the machine: systemctl enable --now %s", "%s 没有启动。立即启动并设为开机自启：systemctl enable --now %s", s.Unit, s.Unit)
+			continue
+		}
+		if why, fix := s.why(); why.EN != "" {
+			meanings, steps = append(meanings, why), append(steps, fix)
 		}
 	}
+	meaning := join(" ", "", meanings...)
 	if other, otherAt := d.otherListener(); other != nil {
 		evidence = append(evidence, otherAt)
 	}
-	d.find(cause.BrokerNotRunning, fit, nil, meaning, evidence...)
+	f := d.find(cause.BrokerNotRunning, fit, nil, meaning, evidence...)
+	f.Steps = steps
 }
 
 // leadsOn says whether the filter sends a port on to another address.
@@ -190,7 +193,7 @@ func (d *diagnosis) rivals() {
 	for i, s := range services {
 		name := strings.TrimSuffix(s.Unit, ".service")
 		own := slices.ContainsFunc(brokers, func(b Broker) bool { return b.Program == name || b.Unit == s.Unit })
-		if own || s.Active != "failed" && s.Active != "activating" {
+		if own || s.barred() || s.Active != "failed" && s.Active != "activating" {
 			continue
 		}
 		for li, l := range listens {
@@ -663,6 +666,9 @@ func startValues(e Entry) cause.Values {
 	v := cause.Values{}
 	if file, line, ok := placeIn(e.Last); ok {
 		v["file"], v["line"] = file, line
+	}
+	if m := opening.FindStringSubmatch(e.Last); m != nil {
+		v["port"] = m[1]
 	}
 	return v
 }

@@ -103,9 +103,9 @@ func TestRecordedMachine(t *testing.T) {
 {"Names":"quiet","Image":"emqx/emqx","Ports":"1883/tcp, 8083/tcp","Networks":"bridge"}
 {"Names":"web","Image":"nginx","Ports":"","Networks":"bridge"}
 `,
-			"systemctl show mosquitto.service -p LoadState,ActiveState,SubState,Result,UnitFileState,NRestarts,ExecMainStatus,MainPID": "MainPID=100\nNRestarts=3\nExecMainStatus=0\nResult=success\nLoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\n",
-			"systemctl show picket.service -p LoadState,ActiveState,SubState,Result,UnitFileState,NRestarts,ExecMainStatus,MainPID":    "LoadState=not-found\nActiveState=inactive\n",
-			"systemctl show emqx.service -p LoadState,ActiveState,SubState,Result,UnitFileState,NRestarts,ExecMainStatus,MainPID":      "LoadState=not-found\nActiveState=inactive\n",
+			"systemctl show mosquitto.service -p LoadState,ActiveState,SubState,Result,UnitFileState,NRestarts,ExecMainCode,ExecMainStatus,ConditionResult,ConditionTimestampMonotonic,MainPID": "MainPID=100\nExecMainCode=0\nConditionResult=yes\nConditionTimestampMonotonic=9\nNRestarts=3\nExecMainStatus=0\nResult=success\nLoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\n",
+			"systemctl show picket.service -p LoadState,ActiveState,SubState,Result,UnitFileState,NRestarts,ExecMainStatus,MainPID":                                                             "LoadState=not-found\nActiveState=inactive\n",
+			"systemctl show emqx.service -p LoadState,ActiveState,SubState,Result,UnitFileState,NRestarts,ExecMainStatus,MainPID":                                                               "LoadState=not-found\nActiveState=inactive\n",
 			"iptables-save": string(ufw),
 			"dmesg":         "[1.0] Out of memory: Killed process 77 (mosquitto) total-vm:1kB\n",
 		}.run,
@@ -137,7 +137,7 @@ func TestRecordedMachine(t *testing.T) {
 		{PID: 100, Program: "mosquitto", Open: 5, Limit: 1024, Hard: 524288},
 		{PID: 200, Program: "mosquitto", Open: 1, Limit: 1048576, Hard: 1048576},
 	})
-	check("service", all[host.Service](facts), []host.Service{{Unit: "mosquitto.service", Active: "active", Sub: "running", Result: "success", Enabled: "enabled", Restarts: 3, PID: 100}})
+	check("service", all[host.Service](facts), []host.Service{{Unit: "mosquitto.service", Load: "loaded", Active: "active", Sub: "running", Result: "success", Enabled: "enabled", Restarts: 3, PID: 100}})
 	published := all[host.Published](facts)
 	check("published", published, []host.Published{
 		{Container: "mqtt", Image: "eclipse-mosquitto:2", Address: "0.0.0.0", Port: 9001, Target: "1883", By: "docker ps"},

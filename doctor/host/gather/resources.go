@@ -206,7 +206,7 @@ func (g *gatherer) denials() {
 	}
 	for _, d := range parseDenials(text) {
 		if d.By == "SELinux" {
-			d.Enforced = enforcing == "1"
+			d.Enforced = d.Enforced && enforcing == "1"
 		}
 		g.add(d)
 	}
@@ -238,7 +238,7 @@ func parseDenials(text string) (all []host.Denial) {
 			continue
 		}
 		if m := avc.FindStringSubmatch(line); m != nil {
-			d := host.Denial{By: "SELinux", What: m[1] + " " + m[2], Line: line, Enforced: true}
+			d := host.Denial{By: "SELinux", What: m[1] + " " + m[2], Line: line, Enforced: !strings.Contains(line, "permissive=1")} // one domain alone may be let off
 			if n := avcName.FindStringSubmatch(line); n != nil {
 				d.What += " " + n[1]
 			}

@@ -27,7 +27,7 @@ func (g *gatherer) services() {
 		}
 	}
 	for _, unit := range units {
-		out, err := g.Run(g.ctx, "systemctl", "show", unit, "-p", "LoadState,ActiveState,SubState,Result,UnitFileState,NRestarts,ExecMainStatus,MainPID")
+		out, err := g.Run(g.ctx, "systemctl", "show", unit, "-p", "LoadState,ActiveState,SubState,Result,UnitFileState,NRestarts,ExecMainCode,ExecMainStatus,ConditionResult,ConditionTimestampMonotonic,MainPID")
 		if errors.Is(err, errMissing) {
 			return
 		}
@@ -44,12 +44,13 @@ func (g *gatherer) services() {
 // parseShow reads what systemctl show prints; false when there is no such unit.
 func parseShow(unit, text string) (s host.Service, ok bool) {
 	s.Unit = unit
+	asked := false // whether its conditions have been looked at: before that they count as unmet
 	for line := range strings.Lines(text) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 		number, _ := strconv.Atoi(value) // not of words
 		switch name {
 		case "LoadState":
-			ok = value == "loaded"
+			s.Load, ok = value, value != "not-found" && value != "stub" && value != "merged"
 		case "ActiveState":
 			s.Active = value
 		case "SubState":
@@ -60,12 +61,19 @@ func parseShow(unit, text string) (s host.Service, ok bool) {
 			s.Enabled = value
 		case "NRestarts":
 			s.Restarts = number
+		case "ExecMainCode": // of waitid(2): 2 killed, 3 killed with a core
+			s.Killed = value == "2" || value == "3"
+		case "ConditionResult":
+			s.Unmet = value == "no"
+		case "ConditionTimestampMonotonic":
+			asked = number > 0
 		case "ExecMainStatus":
 			s.Status = number
 		case "MainPID":
 			s.PID = number
 		}
 	}
+	s.Unmet = s.Unmet && asked
 	return s, ok && s.Active != ""
 }
 

@@ -100,7 +100,7 @@ func (r *port) ends(o seen[Opening]) {
 			r.silentInside++
 		}
 	}
-	if f.Said == SayTLS && f.Heard == HearSilence {
+	if f.Said == SayTLS && f.Heard == HearSilence && !f.Unheard {
 		r.tlsSilent = append(r.tlsSilent, o.at)
 	}
 }

@@ -166,6 +166,45 @@ func (u Unfinished) Text() cause.Text {
 	}
 }
 
+// What an Unseen may name.
+const (
+	UnseenICMP     = "icmp"
+	UnseenPing     = "ping"
+	UnseenDistance = "distance"
+	UnseenFigures  = "tcp-figures"
+	UnseenServers  = "name-servers"
+)
+
+// Unseen is what this system does not show, or not to this user, that tells causes apart. It is noted where the way ends.
+type Unseen struct {
+	System string   `json:"system"` // as Go calls it: linux, darwin, windows, …
+	What   []string `json:"what"`
+}
+
+func (Unseen) Kind() string       { return "unseen" }
+func (Unseen) Stage() cause.Stage { return cause.Stay }
+func (Unseen) Outcome() Outcome   { return Note }
+
+var unseenTexts = map[string]cause.Text{
+	UnseenICMP:     {EN: "who rejects connections (ICMP messages; root or an administrator may see them)", ZH: "是谁拒绝了连接（ICMP 报文，root 或管理员才能看到）"},
+	UnseenPing:     {EN: "whether the machine answers pings (root or an administrator may try)", ZH: "机器是否应答 ping（root 或管理员才能测试）"},
+	UnseenDistance: {EN: "from how far away a refusal comes (root on Linux may see it)", ZH: "拒绝来自多远的地方（Linux 上 root 才能看到）"},
+	UnseenFigures:  {EN: "what was acknowledged and sent again (Linux tells)", ZH: "哪些数据得到确认、哪些被重传（Linux 才提供）"},
+	UnseenServers:  {EN: "what each name server says by itself", ZH: "每个 DNS 各自的回答"},
+}
+
+func (u Unseen) Text() cause.Text {
+	var en, zh []string
+	for _, w := range u.What {
+		t, known := unseenTexts[w]
+		if !known {
+			t = same(w)
+		}
+		en, zh = append(en, t.EN), append(zh, t.ZH)
+	}
+	return cause.Text{EN: "not to be seen here: " + strings.Join(en, "; "), ZH: "在本机无法看到：" + strings.Join(zh, "；")}
+}
+
 // Results of a Lookup.
 const (
 	Found    = "found"

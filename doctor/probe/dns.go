@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,12 +16,6 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"picket/doctor"
-)
-
-// Where systems have their name servers and their own list of names. Windows has the second elsewhere, and the first in no file.
-const (
-	resolverFile = "/etc/resolv.conf"
-	hostsFile    = "/etc/hosts"
 )
 
 // maxServers bounds how many name servers are asked one by one; systems use no more than three.
@@ -35,10 +30,12 @@ func (p *prober) names(ctx context.Context) {
 	if p.Resolver != net.DefaultResolver {
 		return
 	}
-	if own := hostsOf(readLines(hostsFile), p.target.Host); len(own) > 0 {
-		p.add(doctor.HostsFile{Host: p.target.Host, File: hostsFile, Addresses: own})
+	file := listOfNames()
+	if own := hostsOf(readLines(file), p.target.Host); len(own) > 0 {
+		p.add(doctor.HostsFile{Host: p.target.Host, File: file, Addresses: own})
 	}
-	servers := serversOf(readLines(resolverFile))
+	servers := systemServers()
+	p.noServers = len(servers) == 0
 	facts := make([]doctor.NameServer, len(servers))
 	var wait sync.WaitGroup
 	for i, s := range servers {
@@ -65,14 +62,29 @@ func readLines(file string) (lines []string) {
 }
 
 // serversOf finds the name servers in a resolv.conf.
-func serversOf(lines []string) (servers []netip.AddrPort) {
+func serversOf(lines []string) []netip.AddrPort {
+	var all []netip.Addr
 	for _, line := range lines {
 		fields := strings.Fields(line)
-		if len(fields) < 2 || fields[0] != "nameserver" || len(servers) == maxServers {
+		if len(fields) < 2 || fields[0] != "nameserver" {
 			continue
 		}
 		if a, err := netip.ParseAddr(fields[1]); err == nil {
-			servers = append(servers, netip.AddrPortFrom(a, 53))
+			all = append(all, a)
+		}
+	}
+	return usableServers(all)
+}
+
+// unusedServers are those that Windows lists for adapters of IPv6 that nobody has told of any.
+var unusedServers = netip.MustParsePrefix("fec0::/10")
+
+// usableServers are the name servers to ask one by one: each once, and not more than systems use.
+func usableServers(all []netip.Addr) (servers []netip.AddrPort) {
+	for _, a := range all {
+		s := netip.AddrPortFrom(a, 53)
+		if !unusedServers.Contains(a.WithZone("")) && !slices.Contains(servers, s) && len(servers) < maxServers {
+			servers = append(servers, s)
 		}
 	}
 	return servers

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"time"
 
 	"picket/cause"
@@ -78,7 +79,10 @@ type prober struct {
 	trying cause.Text      // what is being tried
 	ready  bool            // the connection is such that quiet ones can be held
 
-	hops *hopWatch // of the whole examination
+	hops      *hopWatch // of the whole examination
+	noServers bool      // the system does not tell its name servers
+	noICMP    bool      // … nor messages about connections
+	noPing    bool      // … nor lets us ping
 
 	works attempt // a CONNECT that was accepted
 	user  *user   // the connection of the use stage
@@ -132,6 +136,9 @@ func (p *prober) stages(ctx context.Context) {
 		}
 	}
 	p.elsewhere(whole)
+	if !going {
+		p.unseen(runtime.GOOS)
+	}
 	cut := whole.Err() != nil
 	p.over = nil
 	if ctx.Err() != nil {
@@ -141,6 +148,24 @@ func (p *prober) stages(ctx context.Context) {
 		p.add(doctor.Unfinished{Seconds: int(p.Whole.Seconds()), During: p.trying})
 	} else if going && p.Stay > 0 && p.ready {
 		p.idle(ctx)
+	}
+}
+
+// unseen says what a system has not let us see that could tell causes apart.
+func (p *prober) unseen(system string) {
+	f := doctor.Unseen{System: system}
+	note := func(missing bool, what string) {
+		if missing {
+			f.What = append(f.What, what)
+		}
+	}
+	note(p.noICMP, doctor.UnseenICMP)
+	note(p.noPing, doctor.UnseenPing)
+	note(system != "linux" || p.hops.conn == nil, doctor.UnseenDistance)
+	note(system != "linux", doctor.UnseenFigures)
+	note(p.noServers, doctor.UnseenServers)
+	if len(f.What) > 0 {
+		p.add(f)
 	}
 }
 

@@ -59,6 +59,7 @@ func (p *prober) tcp(ctx context.Context) bool {
 	p.doing("connecting", "正在连接")
 	watch := watchICMP()
 	defer watch.close()
+	p.noICMP = len(watch.conns) == 0
 	asked := make([]doctor.Dial, len(p.addresses)*len(ports))
 	var wait sync.WaitGroup
 	for i, a := range p.addresses {
@@ -201,6 +202,7 @@ func (p *prober) lookAround(ctx context.Context) {
 		if f != nil {
 			p.add(*f)
 		}
+		p.noPing = f == nil
 	}
 	for i, f := range around {
 		if len(p.Ports) > 0 {

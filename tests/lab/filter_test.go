@@ -47,7 +47,7 @@ func filters() []fault {
 		{name: "a filter that looks for the server's name in TLS and drops", want: cause.ICPSNIBlock, make: tlsWith("-A FORWARD -p tcp --dport 8883 -m string --algo bm --string " + host + " -j DROP")},
 		{name: "a filter that looks for the server's name in TLS and resets", want: cause.ICPSNIBlock, make: tlsWith("-A FORWARD -p tcp --dport 8883 -m string --algo bm --string " + host + " -j REJECT --reject-with tcp-reset")},
 		{name: "a filter lets connections open and nothing through", want: cause.CarrierOrCorpBlocksPort, make: on(routerSide, "-A FORWARD -p tcp --dport 1883 --tcp-flags PSH PSH -j DROP")},
-		{name: "a filter resets whatever is said", want: cause.CarrierOrCorpBlocksPort, twin: cause.ProxyProtocolMismatch, make: on(routerSide, "-A FORWARD -p tcp --dport 1883 --tcp-flags PSH PSH -j REJECT --reject-with tcp-reset")},
+		{name: "a filter resets whatever is said", want: cause.CarrierOrCorpBlocksPort, make: on(routerSide, "-A FORWARD -p tcp --dport 1883 --tcp-flags PSH PSH -j REJECT --reject-with tcp-reset")},
 
 		{name: "iptables: so many connections in a time, and then a reset", want: cause.RateLimitOrBan, make: on(serverSide, "-A INPUT -p tcp --dport 1883 --syn -m limit --limit 6/min --limit-burst 2 -j ACCEPT", "-A INPUT -p tcp --dport 1883 --syn -j REJECT --reject-with tcp-reset")},
 		{name: "iptables: so many connections in a time, and then an answer by ICMP", want: cause.RateLimitOrBan, make: on(serverSide, "-A INPUT -p tcp --dport 1883 --syn -m limit --limit 6/min --limit-burst 2 -j ACCEPT", "-A INPUT -p tcp --dport 1883 --syn -j REJECT")},

@@ -211,9 +211,6 @@ func oddTLS() []fault {
 		{name: "stunnel refuses the client certificate", want: cause.ClientCertRefused, make: withCert(func(w *world) {
 			w.stunnel("[mqtt]\naccept = 8883\nconnect = 127.0.0.1:1883\ncert = {dir}/pair.pem\nCAfile = {dir}/ca.crt\nverifyChain = yes\nrequireCert = yes\n", 8883)
 		}, "mqtts://"+host)},
-		{name: "stunnel was told to be a client", want: cause.MaxConnections, twin: cause.BrokerNotRunning, make: byTLS(func(w *world) {
-			w.stunnel("[mqtt]\nclient = yes\naccept = 8883\nconnect = 127.0.0.1:1883\n", 8883)
-		}, open)},
 		{name: "what ends TLS takes four seconds for a handshake", want: cause.Overloaded, make: within(func(c *tls.Config) {
 			c.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { time.Sleep(4 * time.Second); return nil, nil }
 		}, broker)},

@@ -27,6 +27,7 @@ type port struct {
 	silent, closed, listened int             // how many openings were met with silence, and with the end
 	saidInside, silentInside int             // the same of those inside of TLS
 	tlsSilent                []int           // a hello is met with silence
+	tlsUnheard               []int           // … and is not even acknowledged
 	tried                    []int           // all openings
 }
 
@@ -100,7 +101,10 @@ func (r *port) ends(o seen[Opening]) {
 			r.silentInside++
 		}
 	}
-	if f.Said == SayTLS && f.Heard == HearSilence && !f.Unheard {
+	switch {
+	case f.Said == SayTLS && f.Unheard:
+		r.tlsUnheard = append(r.tlsUnheard, o.at)
+	case f.Said == SayTLS && f.Heard == HearSilence:
 		r.tlsSilent = append(r.tlsSilent, o.at)
 	}
 }
@@ -128,8 +132,11 @@ func (r *port) hearQuestion(o seen[Opening]) bool {
 			r.silent++
 		}
 	case SayTLSThen + SayTLS:
-		if f.Heard == HearTLS || f.Heard == HearAlert {
+		switch f.Heard {
+		case HearTLS, HearAlert:
 			r.within = append(r.within, o.at)
+		case HearHTTP: // to nonsense
+			r.tlsHTTP = append(r.tlsHTTP, o.at)
 		}
 	case SayTLSThen + SayNothing:
 		if f.Heard == HearClosed || f.Heard == HearReset {
@@ -257,15 +264,19 @@ func (p *patient) unanswered(failed []int) {
 	r := p.port()
 	evidence := slices.Concat(failed, r.tried)
 	switch {
-	case len(r.tls) > 0 && p.secure() && (len(r.shutInside) > 0 || p.closedLate()):
+	case p.secure() && (len(r.tls) > 0 && len(r.shutInside) > 0 || p.ranTLS() && p.closedLate()):
 		p.deadBehind(slices.Concat(failed, r.tls, r.shutInside))
+	case p.secure() && len(r.tls) == 0 && len(r.tlsUnheard) > 0 && r.closed > 0 && len(r.shut) == 0:
+		p.found(cause.CarrierOrCorpBlocksPort, 72, slices.Concat(failed, r.tlsUnheard), means("Port %d takes what is not TLS, and a TLS hello is not even acknowledged by the other system: something on the way drops it.", "端口 %d 能收到不是 TLS 的数据，而 TLS 握手报文连对方系统的确认都没有：途中有设备把它丢弃了。", p.target.Port),
+			not(cause.BrokerSilent, "the system of a program that hangs acknowledges what comes", "程序卡住时，其系统仍会确认收到的数据"))
+		p.found(cause.MTUBlackhole, 54, failed)
 	case p.secure() && len(r.tls) == 0 && len(r.tlsSilent) > 0 && r.closed > 0 && len(r.shut) == 0:
 		p.found(cause.BrokerSilent, 66, slices.Concat(failed, r.tlsSilent), means("Port %d hangs up on what is not TLS, and does not go on with a TLS handshake: the program that ends TLS there hangs or has too much to do.", "端口 %d 会断开不是 TLS 的连接，但 TLS 握手没有下文：终结 TLS 的程序卡住了或过于繁忙。", p.target.Port),
 			not(cause.TLSToPlainPort, "without TLS it hangs up", "不用 TLS 会被断开"))
 		p.found(cause.Overloaded, 54, failed)
 	case len(r.shut) > 0:
 		p.shutAtOnce(slices.Concat(failed, places(r.shut)))
-	case p.closedLate() && r.listened > 0 && r.silent == r.listened:
+	case p.closedLate() && r.silent == r.listened:
 		p.found(cause.BrokerNotRunning, 76, evidence, means("Port %d opens, and the connection is closed only after some seconds, in which nothing comes: a proxy takes connections there and tries in vain to reach the broker behind it.", "端口 %d 能连上，几秒内没有任何应答后连接才被关闭：那里是一个代理，它连不上后面的服务端。", p.target.Port),
 			not(cause.BrokerSilent, "a broker that hangs does not close connections", "卡住的服务端不会关闭连接"))
 		p.found(cause.AuthBackendDown, 52, evidence)
@@ -288,6 +299,11 @@ func (p *patient) unanswered(failed []int) {
 	default:
 		p.unclear(failed)
 	}
+}
+
+// ranTLS tells whether the handshake succeeds.
+func (p *patient) ranTLS() bool {
+	return slices.ContainsFunc(p.handshakes, func(h seen[Handshake]) bool { return h.fact.Variant == Plainly && h.fact.Result == Done })
 }
 
 // closedLate: every CONNECT is met with the end of the connection, and only after a while in which somebody else was tried.

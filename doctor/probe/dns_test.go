@@ -35,3 +35,31 @@ func TestRecordedResolvers(t *testing.T) {
 		}
 	}
 }
+
+// Segments that open and reset connections, as raw sockets give them, and what is noted of them.
+func TestHops(t *testing.T) {
+	segment := func(port uint16, flags byte) []byte {
+		b := make([]byte, 20)
+		b[0], b[1], b[flagsAt] = byte(port>>8), byte(port), flags
+		return b
+	}
+	w := &hopWatch{seen: make(map[netip.AddrPort]hops)}
+	server := netip.MustParseAddr("203.0.113.10")
+	w.note(server, 52, segment(1883, flagSYN|0x10))
+	w.note(server, 52, segment(1883, 0x18)) // data tells nothing
+	w.note(server, 64, segment(1883, flagRST|0x10))
+	w.note(server, 51, segment(8883, flagRST))
+	w.note(server, 99, []byte{0x07, 0x5B, 4})
+	if got := w.seen[netip.AddrPortFrom(server, 1883)]; got != (hops{52, 64}) {
+		t.Errorf("of the first port: %+v", got)
+	}
+	if got := w.seen[netip.AddrPortFrom(server, 8883)]; got != (hops{0, 51}) {
+		t.Errorf("of the second: %+v", got)
+	}
+	for port := range uint16(2 * maxSenders) {
+		w.note(server, 1, segment(port, flagRST))
+	}
+	if len(w.seen) > maxSenders {
+		t.Errorf("%d senders are noted", len(w.seen))
+	}
+}

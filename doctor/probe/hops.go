@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/net/ipv4"
+
+	"picket/doctor"
 )
 
 // hopWatch notes with what time to live the segments of TCP come that open and that reset connections of this machine: a reset that comes from nearer than
@@ -106,6 +108,23 @@ func (w *hopWatch) of(a netip.Addr, port int) hops {
 		time.Sleep(5 * time.Millisecond)
 	}
 	return hops{}
+}
+
+// refusal is the time to live of a refusal; 0 for what was none.
+func (w *hopWatch) refusal(a netip.Addr, f doctor.Dial) int {
+	if f.Result != doctor.Refused {
+		return 0
+	}
+	return w.of(a, f.Port).reset
+}
+
+// onto adds to an opening that was reset by whom.
+func (w *hopWatch) onto(o doctor.Opening, a netip.Addr) doctor.Opening {
+	if o.Heard == doctor.HearReset {
+		seen := w.of(a, o.Port)
+		o.OpenTTL, o.ResetTTL = seen.open, seen.reset
+	}
+	return o
 }
 
 func (w *hopWatch) close() {

@@ -54,11 +54,7 @@ func (p *prober) opening(ctx context.Context, a netip.Addr, port int, said strin
 
 	heard := func(o doctor.Opening) doctor.Opening {
 		o.Address, o.Port, o.Said, o.Ms = f.Address, f.Port, f.Said, since(start)
-		if o.Heard == doctor.HearReset {
-			seen := p.hops.of(a, port)
-			o.OpenTTL, o.ResetTTL = seen.open, seen.reset
-		}
-		return o
+		return p.hops.onto(o, a)
 	}
 	defer func() { f.Unheard = f.Heard == doctor.HearSilence && unheard(raw) }()
 	say, inside := strings.CutPrefix(said, doctor.SayTLSThen)

@@ -74,10 +74,7 @@ func (p *prober) tcp(ctx context.Context) bool {
 				if conn != nil {
 					conn.Close()
 				} else {
-					f.Rejected = watch.rejection(netip.AddrPortFrom(a, uint16(port)))
-					if f.Result == doctor.Refused {
-						f.ResetTTL = p.hops.of(a, port).reset
-					}
+					f.Rejected, f.ResetTTL = watch.rejection(netip.AddrPortFrom(a, uint16(port))), p.hops.refusal(a, f)
 				}
 				asked[i*len(ports)+j] = f
 			})

@@ -60,21 +60,7 @@ func (p *prober) tls(ctx context.Context) bool {
 		p.alpn = []string{"http/1.1"} // as browsers do for WebSocket
 	}
 	p.doing("TLS handshake", "TLS 握手")
-	f := p.handshake(ctx, doctor.Plainly)
-	p.add(f)
-	if f.Result == doctor.TimedOut {
-		// In small packets; and what passes in the ordinary way after that was only slow.
-		small := p.handshake(ctx, doctor.SmallTLS)
-		p.add(small)
-		if small.Result == doctor.Done {
-			f = p.handshake(ctx, doctor.Plainly)
-			p.add(f)
-		}
-	}
-	if f.Slow() {
-		f = p.handshake(ctx, doctor.Plainly) // it may have been this machine that was busy
-		p.add(f)
-	}
+	f := p.plainly(ctx)
 	if f.Result == doctor.Done {
 		if len(f.Problems) > 0 && !p.Insecure {
 			p.serverClock(ctx, f)
@@ -113,6 +99,26 @@ func (p *prober) tls(ctx context.Context) bool {
 		p.add(again)
 	}
 	return false
+}
+
+// plainly does the handshake of a client, once more when it was slow.
+func (p *prober) plainly(ctx context.Context) doctor.Handshake {
+	f := p.handshake(ctx, doctor.Plainly)
+	p.add(f)
+	if f.Result == doctor.TimedOut {
+		// In small packets; and what passes in the ordinary way after that was only slow.
+		small := p.handshake(ctx, doctor.SmallTLS)
+		p.add(small)
+		if small.Result == doctor.Done {
+			f = p.handshake(ctx, doctor.Plainly)
+			p.add(f)
+		}
+	}
+	if f.Slow() {
+		f = p.handshake(ctx, doctor.Plainly) // it may have been this machine that was busy
+		p.add(f)
+	}
+	return f
 }
 
 // handshake connects anew and does one handshake.

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -100,11 +102,19 @@ func TestWebFromElsewhere(t *testing.T) {
 	}
 }
 
-// The page has a line for each metric, as the table of figures says it.
+// The page has a line for each metric, as the table of figures says it; the Chinese one has name, type and labels from there.
 func TestMetricsPage(t *testing.T) {
 	page, err := os.ReadFile("../docs/metrics.md")
 	if err != nil {
 		t.Fatal(err)
+	}
+	chinese, err := os.ReadFile("../docs/metrics.zh-CN.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := regexp.MustCompile("(?m)^\\| `picket_\\w+` \\| \\w+ \\|[^|]*\\|")
+	if en, zh := line.FindAllString(string(page), -1), line.FindAllString(string(chinese), -1); !slices.Equal(en, zh) {
+		t.Errorf("docs/metrics.zh-CN.md has the metrics\n%s\nwant\n%s", strings.Join(zh, "\n"), strings.Join(en, "\n"))
 	}
 	seen := make(map[string]bool)
 	for _, f := range broker.Table() {

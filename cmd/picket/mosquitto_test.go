@@ -171,8 +171,8 @@ var talking = []string{
 	`pub -p $SECRET -u ada -P countess -t a -m b`,
 	`pub -h 127.0.0.1 -p $TLS --cafile $DIR/cert.pem -t a -m b -q 1`,
 	`pub -h 127.0.0.1 -p $TLS --cafile $DIR/cert.pem --tls-version tlsv1.2 --ciphers ECDHE-ECDSA-AES128-GCM-SHA256 -t a -m b -q 1`,
-	`rr -p $OPEN -t q/1 -e q/1 -m ask -W 20`,
-	`rr -p $OPEN -t q/2 -e q/2 -m ask -W 20 -V 311 -v -q 1`,
+	`rr -p $OPEN -t q/1 -e q/1 -m ask -W 60`,
+	`rr -p $OPEN -t q/2 -e q/2 -m ask -W 60 -V 311 -v -q 1`,
 	`rr -p $OPEN -t q -e none -m ask -W 1`,
 	// refused
 	`pub -p $SECRET -t a -m b -V 31`,

@@ -82,14 +82,14 @@ func (s *Set) Stats() Stats {
 	return Stats{Accepted: s.accepted.Load(), Refused: s.refused.Load()}
 }
 
-// CatchUp hands what the connections of the event loops have received so far to their clients, and returns when it is handled: who is
-// about to close the connections then knows all that their clients had said, such as that a message has arrived. Nothing is
-// accepted meanwhile. A connection with a goroutine of its own reads by itself.
+// CatchUp hands what the connections have received so far to their clients, and returns when it is handled: who is about to close the
+// connections then knows all that their clients had said, such as that a message has arrived. The event loops accept nothing meanwhile.
 func (s *Set) CatchUp() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.closed {
 		s.front.catchUp()
+		s.streams.catchUp()
 	}
 }
 

@@ -46,6 +46,11 @@ type stream struct {
 	opening atomic.Pointer[newcomer]
 	socket  net.Conn // guarded by streams.mu; nil until there is one
 
+	// catching is who waits until what has arrived is handled. It is set together with a read deadline that is over, under streams.mu, and taken
+	// together with that deadline's end; when the connection is read no more (readOut), nobody has to wait.
+	catching atomic.Pointer[sync.WaitGroup]
+	readOut  atomic.Bool
+
 	paused  atomic.Bool
 	closing atomic.Bool
 	polite  atomic.Bool   // what was written last has to arrive
@@ -203,6 +208,54 @@ func (c *stream) wake() {
 	}
 }
 
+// askToCatchUp has the reading goroutine read once, if there is anything to read, and tell done. streams.mu is held.
+func (c *stream) askToCatchUp(done *sync.WaitGroup) {
+	done.Add(1)
+	c.catching.Store(done)
+	if c.readOut.Load() {
+		c.caughtUp()
+		return
+	}
+	_ = c.wire.nc.SetReadDeadline(time.Unix(1, 0))
+	c.wake()
+}
+
+// caughtUp tells who waits, if anybody still does.
+func (c *stream) caughtUp() {
+	if done := c.catching.Swap(nil); done != nil {
+		done.Done()
+	}
+}
+
+// readNoMore is for the reading goroutine, when the connection has ended.
+func (c *stream) readNoMore() {
+	c.readOut.Store(true)
+	c.caughtUp()
+}
+
+// catchUp reads once, if somebody waits for that and there is something to read.
+func (c *stream) catchUp() error {
+	if c.catching.Load() == nil {
+		return nil
+	}
+	defer c.caughtUp()
+	c.streams.mu.Lock() // the deadline that woke this goroutine has been set
+	err := c.wire.nc.SetReadDeadline(c.pingDue())
+	c.streams.mu.Unlock()
+	if err != nil || c.closing.Load() || c.paused.Load() || !c.wire.readable() {
+		return err
+	}
+	return c.batch(c.read)
+}
+
+// pingDue is when a connection that stays silent is due for a WebSocket ping: never without WebSocket.
+func (c *stream) pingDue() time.Time {
+	if c.frames == nil {
+		return time.Time{}
+	}
+	return time.Now().Add(pingEvery)
+}
+
 // Finish implements [Conn].
 func (c *stream) Finish() {
 	c.polite.Store(true)
@@ -322,10 +375,8 @@ func (c *stream) run() {
 
 // serve reads and presents until the connection ends.
 func (c *stream) serve() error {
-	if c.frames != nil {
-		if err := c.wire.nc.SetReadDeadline(time.Now().Add(pingEvery)); err != nil {
-			return err
-		}
+	if err := c.wire.nc.SetReadDeadline(c.pingDue()); err != nil {
+		return err
 	}
 	resumed := false
 	read := func(b *bench) error { return c.read(b) }
@@ -343,6 +394,9 @@ func (c *stream) serve() error {
 		}
 	}
 	for {
+		if err := c.catchUp(); err != nil {
+			return err
+		}
 		if c.closing.Load() {
 			return nil
 		}
@@ -372,6 +426,7 @@ func (c *stream) serve() error {
 		case err == nil:
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return err
+		case c.catching.Load() != nil:
 		case !c.closing.Load() && c.frames != nil:
 			if err := c.ping(); err != nil {
 				return err
@@ -395,7 +450,7 @@ func (c *stream) ping() error {
 		return c.refuse(cause.WSPingUnanswered, "no answer to WebSocket pings")
 	}
 	c.missing++
-	if err := c.wire.nc.SetReadDeadline(time.Now().Add(pingEvery)); err != nil {
+	if err := c.wire.nc.SetReadDeadline(c.pingDue()); err != nil {
 		return err
 	}
 	if c.closing.Load() { // Close may have set its deadline before

@@ -119,6 +119,7 @@ func (s *streams) start(at *endpoint, remote netip.AddrPort, p prelude, open fun
 		if c.open(p) {
 			c.run()
 		}
+		c.readNoMore()
 		c.linger()
 		c.wire.shut()
 	}()
@@ -152,6 +153,19 @@ func (s *streams) announce(c *stream) bool {
 	}
 	s.all[c.wire.nc] = c
 	return true
+}
+
+// catchUp has every connection that the core knows handle what has arrived at it, once, and returns when they have.
+func (s *streams) catchUp() {
+	var done sync.WaitGroup
+	s.mu.Lock()
+	for _, c := range s.all {
+		if c != nil {
+			c.askToCatchUp(&done)
+		}
+	}
+	s.mu.Unlock()
+	done.Wait()
 }
 
 // close ends all connections; their goroutines end soon after.

@@ -231,6 +231,9 @@ func (w *wire) shut() {
 // wait waits until the socket can be read.
 func (w *wire) wait() error { return w.waiting.wait() }
 
+// readable tells whether the socket can be read without waiting, where the system says so (not on Windows).
+func (w *wire) readable() bool { return w.waiting.readable() }
+
 // The rest of [net.Conn].
 
 func (w *wire) Close() error                      { return nil } // shut does it

@@ -58,10 +58,19 @@ func (r *readWaiter) init(rc syscall.RawConn) {
 			return true
 		}
 		r.woken = true
-		r.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
-		n, err := unix.Poll(r.poll[:], 0)
-		return n > 0 || err != nil && err != unix.EINTR
+		return r.pollNow(fd)
 	}
+}
+
+func (r *readWaiter) pollNow(fd uintptr) bool {
+	r.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+	n, err := unix.Poll(r.poll[:], 0)
+	return n > 0 || err != nil && err != unix.EINTR
+}
+
+func (r *readWaiter) readable() (now bool) {
+	err := r.rc.Control(func(fd uintptr) { now = r.pollNow(fd) })
+	return now && err == nil
 }
 
 func (r *readWaiter) wait() error {

@@ -29,5 +29,8 @@ func (r *readWaiter) wait() error {
 	return r.rc.Read(r.call)
 }
 
+// readable cannot be told without waiting.
+func (r *readWaiter) readable() bool { return false }
+
 // discard does nothing: a read could wait.
 func (r *readWaiter) discard() {}

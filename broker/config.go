@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"picket/access"
+	"picket/listener"
 	"picket/store"
 )
 
@@ -69,6 +70,9 @@ type Config struct {
 	MaxOutputBytes int
 	// MaxTotalOutputBytes bounds the same over all clients, in bytes; it may only lower what follows from the memory that there is, which is 0's meaning.
 	MaxTotalOutputBytes int64
+
+	// Given are listening sockets that are open already ([listener.Given]); nil: none. A reload does not change them.
+	Given *listener.Given
 
 	// Tests have their own; nil: as everywhere.
 	clock         func() time.Time

@@ -18,6 +18,7 @@ func (b *Broker) options(c *settings) listener.Options {
 		Newcomers: c.newcomers, NewcomerBytes: c.memory.kinds[heldConnecting],
 		Charged: func(n int64) { b.memory.force(heldConnecting, n) },
 		Loops:   c.Loops,
+		Given:   c.Given,
 		Nagle:   !c.TCPNoDelay,
 		HTTP:    b.pages(c),
 		Opening: func(s listener.Socket) { b.log.Printf(logging.Info, "%s", s) },

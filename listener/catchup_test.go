@@ -16,6 +16,8 @@ func TestCatchUpOfTransports(t *testing.T) {
 		roundTrip(t, c, []byte("x"))
 		k := next(t, e.accepted)
 		busy, goOn := make(chan bool, 1), make(chan bool)
+		release := sync.OnceFunc(func() { close(goOn) })
+		defer release()
 		k.onRead = func(Worker, []byte) {
 			select {
 			case busy <- true:
@@ -45,7 +47,7 @@ func TestCatchUpOfTransports(t *testing.T) {
 				}
 			}
 		}
-		close(goOn)
+		release()
 		<-done
 		if k.reads.Load() == before {
 			t.Error("what had arrived was not handled")

@@ -35,6 +35,9 @@ type Options struct {
 	// counts among the newcomers. nil, or a nil handler, is rest alone.
 	HTTP func(c *Config, rest http.Handler) (http.Handler, error)
 
+	// Given are sockets that are open already. It may be nil.
+	Given *Given
+
 	// Opening is called before each socket is opened, for the log. It may be nil.
 	Opening func(Socket)
 

@@ -29,7 +29,7 @@ const unixMode = 0o770
 type socket struct {
 	server *server
 	addr   netip.AddrPort // zero for Unix sockets
-	path   string
+	path   string         // to be removed when it is closed
 
 	ln net.Listener // nil once the event loop owns the descriptor
 	platformSocket
@@ -49,7 +49,7 @@ func openSockets(ctx context.Context, c *Config, opt *Options) (sockets []*socke
 		if opt.Opening != nil {
 			opt.Opening(Socket{Listener: c})
 		}
-		k, err := openUnix(c.Path)
+		k, err := openUnix(c.Path, opt.Given)
 		if err != nil {
 			return nil, err
 		}
@@ -66,6 +66,9 @@ func openSockets(ctx context.Context, c *Config, opt *Options) (sockets []*socke
 	var unavailable error
 	for i, addr := range addrs {
 		at := netip.AddrPortFrom(addr, port)
+		if opt.Given.coversIPv4(at) && slices.Contains(addrs, netip.IPv6Unspecified()) {
+			continue
+		}
 		if opt.Opening != nil && (i == 0 || c.Protocol != WebSocket) {
 			opt.Opening(Socket{Listener: c, Addr: at})
 		}
@@ -170,6 +173,9 @@ func interfaceAddresses(name string) ([]netip.Addr, error) {
 // openTCP opens a socket of one family: an IPv6 socket takes no IPv4 connections, so that each family has its own.
 // The length of its queue is the system's largest (net.core.somaxconn).
 func openTCP(ctx context.Context, at netip.AddrPort, iface string, opt *Options) (*socket, error) {
+	if k, err := opt.Given.tcp(at, opt); k != nil || err != nil {
+		return k, err
+	}
 	network := "tcp4"
 	if at.Addr().Is6() {
 		network = "tcp6"
@@ -190,7 +196,10 @@ func openTCP(ctx context.Context, at netip.AddrPort, iface string, opt *Options)
 }
 
 // openUnix opens a Unix socket. One that a process which is gone has left behind is replaced.
-func openUnix(path string) (*socket, error) {
+func openUnix(path string, given *Given) (*socket, error) {
+	if k, err := given.unix(path); k != nil || err != nil {
+		return k, err
+	}
 	ln, err := ListenUnix(path)
 	if err != nil {
 		return nil, err

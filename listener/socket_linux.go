@@ -1,6 +1,8 @@
 package listener
 
 import (
+	"net"
+	"net/netip"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -22,4 +24,21 @@ func prepareSocket(rc syscall.RawConn, iface string, nagle bool) error {
 			unix.BindToDevice(f, iface)
 		}
 	})
+}
+
+// takesBoth tells whether a socket at an IPv6 address takes connections of IPv4, too.
+func takesBoth(ln net.Listener, at netip.AddrPort) (both bool) {
+	tcp, ok := ln.(*net.TCPListener)
+	if !ok || at.Addr() != netip.IPv6Unspecified() {
+		return false
+	}
+	rc, err := tcp.SyscallConn()
+	if err != nil {
+		return false
+	}
+	err = rc.Control(func(fd uintptr) {
+		only, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
+		both = err == nil && only == 0
+	})
+	return both && err == nil
 }

@@ -21,6 +21,7 @@ import (
 	"picket/bridge"
 	"picket/broker"
 	"picket/cause"
+	"picket/listener"
 	"picket/logging"
 	"picket/mosqconf"
 	"picket/page"
@@ -236,6 +237,9 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 			return nil, failed(statusStart, logging.Error, "Error: %v.", err)
 		}
 	}
+	if config.Given, err = listener.NewGiven(process.GivenSockets()); err != nil {
+		return nil, failed(statusStart, logging.Error, "Error: %v.", err)
+	}
 	config.Poll = poll
 	server := &server{command: s, web: make(map[webAddress]*admin.Web), own: own, authority: authority, renewed: make(chan struct{}, 1), asked: make(chan chan error), unfound: func() {}, persistence: config.Persistence, stdout: e.stdout, log: log, poll: poll, removePID: func() error { return nil }}
 	if config.PIDFile != "" {
@@ -294,6 +298,9 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 		return nil, failed(statusStart, logging.Error, "Error: %v", err)
 	}
 	server.bridges = bridge.Start(server.broker, log, config.Bridges, s.Mosquitto)
+	for _, at := range config.Given.Idle() {
+		log.Cause(logging.Warning, cause.ConfigNoEffect, "Warning: The socket %s, which systemd opened for this broker, is not used: no listener has that address.", at)
+	}
 	if err := server.openAdmin(config, own); err != nil {
 		server.bridges.Close()
 		server.broker.Close()

@@ -18,13 +18,15 @@ func TestCatchUpOfTransports(t *testing.T) {
 		busy, goOn := make(chan bool, 1), make(chan bool)
 		release := sync.OnceFunc(func() { close(goOn) })
 		defer release()
-		k.onRead = func(Worker, []byte) {
+		k.mu.Lock()
+		k.onRead = func() {
 			select {
 			case busy <- true:
 				<-goOn
 			default:
 			}
 		}
+		k.mu.Unlock()
 		write := func(payload string) {
 			if _, err := c.Write(frame([]byte(payload))); err != nil {
 				t.Fatal(err)

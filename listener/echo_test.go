@@ -70,9 +70,9 @@ type echoClient struct {
 	out     []byte
 	blocked bool // Writable is due
 	isDirty bool
-	onRead  func(w Worker, b []byte) // called before the frames are looked at
-	discard bool                     // consume without an answer
-	stop    chan struct{}            // closed at the next Read, which pauses and consumes nothing
+	onRead  func()        // called before the frames are looked at
+	discard bool          // consume without an answer
+	stop    chan struct{} // closed at the next Read, which pauses and consumes nothing
 	scratch [1][]byte
 }
 
@@ -99,13 +99,13 @@ func (k *echoClient) Read(w Worker, b []byte) (n, need int) {
 	ew := k.enter(w)
 	defer k.leave(ew)
 	k.reads.Add(1)
-	if k.onRead != nil {
-		k.onRead(w, b)
-	}
 	k.mu.Lock()
-	stop := k.stop
+	onRead, stop := k.onRead, k.stop
 	k.stop = nil
 	k.mu.Unlock()
+	if onRead != nil {
+		onRead()
+	}
 	if stop != nil {
 		k.conn.Pause()
 		close(stop)

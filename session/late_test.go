@@ -115,6 +115,54 @@ func TestNeverAcknowledged(t *testing.T) {
 	}
 }
 
+// TestNeverAcknowledgedBeforeALongQueue: a message that is never acknowledged does not stop a queue of several rounds of packet identifiers that came after it.
+func TestNeverAcknowledgedBeforeALongQueue(t *testing.T) {
+	for _, stored := range []bool{false, true} {
+		var budget Budget
+		o := NewOutbox(Limits{Window: 20}, true, &budget)
+		o.Stored = stored
+		message := &Message{Payload: []byte("x")}
+		var away []Delivery
+		const count = 3 * MaxWindow
+		for i := range count {
+			d, v := o.Offer(Delivery{Message: message, QoS: 1}, true)
+			switch {
+			case (v == Send) != (i < 20) || v > Away:
+				t.Fatalf("message %d: verdict %d", i, v)
+			case v == Away:
+				away = append(away, d)
+			}
+		}
+		last := uint64(0)
+		acknowledge := func(seq uint64) {
+			if seq <= last {
+				t.Fatalf("%d comes after %d", seq, last)
+			}
+			if last = seq; seq == 1 {
+				return // never
+			}
+			if _, m := o.Ack(PacketID(seq)); m != Fits {
+				t.Fatalf("acknowledging %d: %d", seq, m)
+			}
+		}
+		for seq := range uint64(20) {
+			acknowledge(seq + 1)
+		}
+		for n := 20; n < count; n++ {
+			if r, ok := o.Read(); ok {
+				k := min(len(away), 200)
+				o.Fill(r, away[:k], k == len(away))
+				away = away[k:]
+			}
+			d, outcome := o.Next(0)
+			if outcome != Taken {
+				t.Fatalf("stored %v: nothing moves on after %d messages: %d wait, %d in flight", stored, n, o.Waiting(), o.Inflight())
+			}
+			acknowledge(d.Seq)
+		}
+	}
+}
+
 // TestManyNeverAcknowledged: a client that acknowledges hardly anything gets no more in the end, and costs no more with each message.
 func TestManyNeverAcknowledged(t *testing.T) {
 	var budget Budget

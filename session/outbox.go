@@ -147,9 +147,9 @@ func (o *Outbox) upcoming() uint64 {
 	if o.win.span < MaxWindow && o.win.late == nil && o.win.reach(seq) <= MaxWindow {
 		return seq
 	}
-	// With so many in flight or waiting that a round of identifiers lies between them, a message in flight may just be slow. Then its identifier may be
-	// free when the next one with it is to be sent.
-	stuck := o.Waiting()+o.window() < MaxWindow || o.Waiting() == 0 && o.win.inflight() < o.window()
+	// Where few are in flight, their identifiers are passed over. Of many, with so many more waiting that a round of identifiers lies between them, each may
+	// just be slow: its identifier may be free when the next one with it is to be sent.
+	stuck := o.win.inflight() <= maxLate || o.Waiting()+o.window() < MaxWindow || o.Waiting() == 0 && o.win.inflight() < o.window()
 	for range maxLate {
 		id := PacketID(seq)
 		if o.win.late[id].state == free && (!stuck || o.win.place(id) < 0 || o.win.ring[o.win.place(id)] == free) {

@@ -40,14 +40,12 @@ func newFigureCollector(b *broker.Broker) *figureCollector {
 	return c
 }
 
-// Describe implements [prometheus.Collector].
 func (c *figureCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range c.descs {
 		ch <- d
 	}
 }
 
-// Collect implements [prometheus.Collector].
 func (c *figureCollector) Collect(ch chan<- prometheus.Metric) {
 	c.broker.Figures(func(f *broker.Figure, label string, value float64) {
 		d, kind := c.descs[f], prometheus.GaugeValue
@@ -81,14 +79,12 @@ func newTimingCollector(b *broker.Broker) *timingCollector {
 	return c
 }
 
-// Describe implements [prometheus.Collector].
 func (c *timingCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range c.descs {
 		ch <- d
 	}
 }
 
-// Collect implements [prometheus.Collector].
 func (c *timingCollector) Collect(ch chan<- prometheus.Metric) {
 	for i, t := range c.timings {
 		atMost, count, sum := t.Read()

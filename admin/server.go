@@ -121,7 +121,6 @@ type door struct {
 	free chan struct{}
 }
 
-// Accept implements [net.Listener].
 func (d *door) Accept() (net.Conn, error) {
 	d.free <- struct{}{}
 	c, err := d.Listener.Accept()
@@ -137,7 +136,6 @@ type caller struct {
 	leave func()
 }
 
-// Close implements [net.Conn].
 func (c *caller) Close() error {
 	defer c.leave()
 	return c.Conn.Close()

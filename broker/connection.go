@@ -156,7 +156,6 @@ func (c *connection) host() string {
 	return r.Addr().Unmap().String()
 }
 
-// Accept implements [listener.Handler].
 func (b *Broker) Accept(conn listener.Conn) listener.Client {
 	info := conn.Info()
 	c := &connection{b: b, conn: conn, from: listenerOf(info.Listener)}
@@ -177,7 +176,6 @@ func (b *Broker) Accept(conn listener.Conn) listener.Client {
 	return c
 }
 
-// Read implements [listener.Client].
 func (c *connection) Read(lw listener.Worker, in []byte) (n, need int) {
 	w := lw.(*worker)
 	c.lastRead.Store(c.b.clock.Load())
@@ -334,7 +332,6 @@ func flagsOf(kind packet.Type) byte {
 	return 0
 }
 
-// Writable implements [listener.Client].
 func (c *connection) Writable(lw listener.Worker) {
 	w := lw.(*worker)
 	s := c.s
@@ -345,7 +342,6 @@ func (c *connection) Writable(lw listener.Worker) {
 	s.mu.Unlock()
 }
 
-// Closed implements [listener.Client].
 func (c *connection) Closed(lw listener.Worker, err error) {
 	c.hand.Lock()
 	defer c.hand.Unlock()

@@ -91,7 +91,6 @@ type ended struct {
 	batch *store.Batch
 }
 
-// Settled implements [store.Waiter].
 func (e ended) Settled() { e.b.endings.over(e.id, e.batch.Err()) }
 
 // ends returns what a session leaves that is over, and enters its identifier. Both mutexes are held; nothing of the session has been let go yet. In the

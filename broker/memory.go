@@ -110,7 +110,6 @@ type account struct {
 	kind   memoryKind
 }
 
-// Take implements [session.Account].
 func (a account) Take(n int64) bool { return a.memory.take(a.kind, n) }
 
 // Force implements [session.Account]; n may be negative.

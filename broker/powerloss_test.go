@@ -38,7 +38,6 @@ type camera struct {
 
 func (c *camera) String() string { return "camera" }
 
-// MaybeError implements [errorfs.Injector].
 func (c *camera) MaybeError(op errorfs.Op) error {
 	if op.Kind != errorfs.OpFileSync && op.Kind != errorfs.OpFileSyncData {
 		return nil
@@ -57,7 +56,6 @@ func (c *camera) MaybeError(op errorfs.Op) error {
 // clone is asked for in between.
 type cloneable struct{ *vfs.MemFS }
 
-// ReuseForWrite implements [vfs.FS].
 func (c cloneable) ReuseForWrite(old, name string, category vfs.DiskWriteCategory) (vfs.File, error) {
 	if err := c.Rename(old, name); err != nil {
 		return nil, err

@@ -50,7 +50,6 @@ func (c *connection) Settled() {
 	p.signal()
 }
 
-// Settled implements [store.Waiter].
 func (h *held) Settled() {
 	p := &h.b.promises
 	p.mu.Lock()
@@ -87,7 +86,6 @@ func (p *pendingAcks) works(now bool) {
 // done is a goroutine that waits for a batch.
 type done chan struct{}
 
-// Settled implements [store.Waiter].
 func (d done) Settled() { close(d) }
 
 // await returns when a batch, which may be nil, is settled, or the broker stops; with briefly, also while the store fails, which then will do it some time.

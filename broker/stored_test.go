@@ -32,7 +32,6 @@ type gate struct {
 
 func (g *gate) String() string { return "gate" }
 
-// MaybeError implements [errorfs.Injector].
 func (g *gate) MaybeError(op errorfs.Op) error {
 	if op.Kind.ReadOrWrite() == errorfs.OpIsRead {
 		return nil
@@ -504,7 +503,6 @@ type handing struct {
 	to store.Handler
 }
 
-// Start implements [store.Store].
 func (h *handing) Start(ctx context.Context, to store.Handler) error {
 	h.to = to
 	return h.Store.Start(ctx, to)
@@ -550,7 +548,6 @@ func TestAStoreHandsOverLater(t *testing.T) {
 // owners is what a test says of who owns a session.
 type owners func(ctx context.Context, clientID string, clean bool) error
 
-// Claim implements [Ownership].
 func (o owners) Claim(ctx context.Context, clientID string, clean bool) error {
 	return o(ctx, clientID, clean)
 }

@@ -132,12 +132,10 @@ func (s *Session) awaitClient(w *store.Will) {
 	}
 }
 
-// Retained implements [store.Handler].
 func (e *storeEvents) Retained(name string, m *session.Message) {
 	e.b.retained.load(name, m)
 }
 
-// Room implements [store.Handler].
 func (e *storeEvents) Room() { e.b.throttle.release() }
 
 // Health implements [store.Handler]. The store has said it in the log.

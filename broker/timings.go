@@ -83,5 +83,4 @@ type commitTimer struct {
 	at     time.Time
 }
 
-// Settled implements [store.Waiter].
 func (c *commitTimer) Settled() { c.timing.observe(time.Since(c.at)) }

@@ -39,7 +39,6 @@ type worker struct {
 	later      []func() // to be started when the batch is over
 }
 
-// NewWorker implements [listener.Handler].
 func (b *Broker) NewWorker() listener.Worker { return b.newWorker() }
 
 func (b *Broker) newWorker() *worker {

@@ -36,14 +36,12 @@ func (o *opening) stop() {
 	}
 }
 
-// Hold implements [Conn].
 func (c *plain) Hold(bytes int) {
 	if o := c.first.Load(); o != nil {
 		c.loop.set.newcomers.setHeld(&o.newcomer, bytes)
 	}
 }
 
-// Admitted implements [Conn].
 func (c *plain) Admitted() {
 	if o := c.first.Load(); o != nil {
 		c.loop.set.newcomers.leave(&o.newcomer)
@@ -53,7 +51,6 @@ func (c *plain) Admitted() {
 	}
 }
 
-// castOut implements [outcast].
 func (c *plain) castOut(remote netip.AddrPort) {
 	if !c.polite.Load() { // else it has had its say
 		c.loop.set.castOut(remote, c.at.cfg)

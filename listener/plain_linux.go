@@ -34,7 +34,6 @@ type plain struct {
 	polite  atomic.Bool // what was written last has to arrive
 }
 
-// Write implements [Conn].
 func (c *plain) Write(bufs [][]byte) (n int, err error) {
 	total := 0
 	for _, b := range bufs {
@@ -73,7 +72,6 @@ func (c *plain) rewatch() error {
 // Pause implements [Conn]. Epoll is told only when something arrives meanwhile.
 func (c *plain) Pause() { c.paused.Store(true) }
 
-// Resume implements [Conn].
 func (c *plain) Resume() {
 	if c.paused.Swap(false) {
 		c.loop.post(task{kind: taskResume, conn: c})
@@ -87,13 +85,11 @@ func (c *plain) Close() {
 	}
 }
 
-// Finish implements [Conn].
 func (c *plain) Finish() {
 	c.polite.Store(true)
 	c.Close()
 }
 
-// Info implements [Conn].
 func (c *plain) Info() *Info {
 	i := &Info{Remote: c.remote, Local: c.at.local, Listener: c.at.cfg, Protocol: MQTT}
 	if o := c.first.Load(); o != nil {

@@ -82,7 +82,6 @@ type outgoing struct {
 
 var outgoings = sync.Pool{New: func() any { return new(outgoing) }}
 
-// Write implements [Conn].
 func (c *stream) Write(bufs [][]byte) (n int, err error) {
 	total := 0
 	for _, b := range bufs {
@@ -183,10 +182,8 @@ func (c *stream) drained() {
 	b.worker.Flush()
 }
 
-// Pause implements [Conn].
 func (c *stream) Pause() { c.paused.Store(true) }
 
-// Resume implements [Conn].
 func (c *stream) Resume() {
 	if c.paused.Swap(false) {
 		c.wake()
@@ -256,20 +253,17 @@ func (c *stream) pingDue() time.Time {
 	return time.Now().Add(pingEvery)
 }
 
-// Finish implements [Conn].
 func (c *stream) Finish() {
 	c.polite.Store(true)
 	c.Close()
 }
 
-// Hold implements [Conn].
 func (c *stream) Hold(bytes int) {
 	if o := c.opening.Load(); o != nil {
 		c.streams.set.newcomers.setHeld(o, bytes)
 	}
 }
 
-// Admitted implements [Conn].
 func (c *stream) Admitted() {
 	if o := c.opening.Swap(nil); o != nil {
 		c.streams.set.newcomers.leave(o)
@@ -289,7 +283,6 @@ func (c *stream) keep(b []byte, n, need int, s *spares) {
 	c.charge(cap(c.in.left))
 }
 
-// castOut implements [outcast].
 func (c *stream) castOut(remote netip.AddrPort) {
 	if !c.polite.Load() { // else it has had its say
 		c.streams.set.castOut(remote, c.at.cfg)
@@ -338,7 +331,6 @@ func (c *stream) linger() {
 	}
 }
 
-// Info implements [Conn].
 func (c *stream) Info() *Info { return &c.info }
 
 // run serves the connection to its end.

@@ -65,7 +65,6 @@ func newWire(set *Set, nc net.Conn) *wire {
 	return w
 }
 
-// Read implements [net.Conn].
 func (w *wire) Read(p []byte) (int, error) {
 	if len(w.fed) > 0 {
 		n := copy(p, w.fed)

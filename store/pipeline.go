@@ -39,7 +39,6 @@ func NewPipeline(limit int64) *Pipeline {
 	return &Pipeline{limit: limit, wake: make(chan struct{}, 1)}
 }
 
-// Commit implements [Store.Commit].
 func (p *Pipeline) Commit(b *Batch) (awaited bool) {
 	b.pipeline.Store(p)
 	if b.Empty() {
@@ -81,7 +80,6 @@ func (p *Pipeline) signal() {
 	}
 }
 
-// Full implements [Store.Full].
 func (p *Pipeline) Full() bool { return p.full.Load() }
 
 // Wake is readable when Need may say something new, or Report has something to tell.

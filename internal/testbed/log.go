@@ -14,7 +14,6 @@ type Log struct {
 	all bytes.Buffer
 }
 
-// Write implements [io.Writer].
 func (l *Log) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -130,7 +130,6 @@ type hidden struct {
 	hide func(base string) bool
 }
 
-// List implements [vfs.FS].
 func (h hidden) List(dir string) ([]string, error) {
 	names, err := h.FS.List(dir)
 	return slices.DeleteFunc(names, h.hide), err

@@ -218,10 +218,8 @@ func (e *engine) options(readOnly bool) *pebble.Options {
 // quiet is Pebble's log: what matters comes by other ways.
 type quiet struct{ e *engine }
 
-// Infof implements [pebble.Logger].
 func (quiet) Infof(string, ...any) {}
 
-// Errorf implements [pebble.Logger].
 func (quiet) Errorf(string, ...any) {}
 
 // Fatalf implements [pebble.Logger]. Pebble counts on its ending the process; instead the goroutine stands still, with the locks that it has.

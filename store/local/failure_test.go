@@ -96,7 +96,6 @@ type faults struct {
 
 func (f *faults) String() string { return "faults" }
 
-// MaybeError implements [errorfs.Injector].
 func (f *faults) MaybeError(op errorfs.Op) error {
 	if f.sync && op.Kind != errorfs.OpFileSync && op.Kind != errorfs.OpFileSyncData {
 		return nil

@@ -102,28 +102,24 @@ func (f *files) wrap(name string, file vfs.File, err error) (vfs.File, error) {
 	return &countedFile{File: file, files: f, name: name, log: strings.HasSuffix(name, ".log")}, nil
 }
 
-// Create implements [vfs.FS].
 func (f *files) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
 	f.halt()
 	file, err := f.FS.Create(name, category)
 	return f.wrap(name, file, err)
 }
 
-// OpenReadWrite implements [vfs.FS].
 func (f *files) OpenReadWrite(name string, category vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
 	f.halt()
 	file, err := f.FS.OpenReadWrite(name, category, opts...)
 	return f.wrap(name, file, err)
 }
 
-// ReuseForWrite implements [vfs.FS].
 func (f *files) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
 	f.halt()
 	file, err := f.FS.ReuseForWrite(oldname, newname, category)
 	return f.wrap(newname, file, err)
 }
 
-// OpenDir implements [vfs.FS].
 func (f *files) OpenDir(name string) (vfs.File, error) {
 	file, err := f.FS.OpenDir(name)
 	if err != nil {
@@ -132,31 +128,26 @@ func (f *files) OpenDir(name string) (vfs.File, error) {
 	return &countedFile{File: file, files: f, name: name}, nil // the name of a directory is none of a table
 }
 
-// Link implements [vfs.FS].
 func (f *files) Link(oldname, newname string) error {
 	f.halt()
 	return f.FS.Link(oldname, newname)
 }
 
-// Remove implements [vfs.FS].
 func (f *files) Remove(name string) error {
 	f.halt()
 	return f.FS.Remove(name)
 }
 
-// RemoveAll implements [vfs.FS].
 func (f *files) RemoveAll(name string) error {
 	f.halt()
 	return f.FS.RemoveAll(name)
 }
 
-// Rename implements [vfs.FS].
 func (f *files) Rename(oldname, newname string) error {
 	f.halt()
 	return f.report(newname, f.FS.Rename(oldname, newname))
 }
 
-// Unwrap implements [vfs.FS].
 func (f *files) Unwrap() vfs.FS { return f.FS }
 
 // countedFile is a file of files.
@@ -174,17 +165,14 @@ func (c *countedFile) Write(p []byte) (int, error) {
 	return n, c.files.report(c.name, err)
 }
 
-// WriteAt implements [vfs.File].
 func (c *countedFile) WriteAt(p []byte, off int64) (int, error) {
 	c.files.halt()
 	n, err := c.File.WriteAt(p, off)
 	return n, c.files.report(c.name, err)
 }
 
-// Sync implements [vfs.File].
 func (c *countedFile) Sync() error { return c.sync(c.File.Sync) }
 
-// SyncData implements [vfs.File].
 func (c *countedFile) SyncData() error { return c.sync(c.File.SyncData) }
 
 func (c *countedFile) sync(do func() error) error {
@@ -198,7 +186,6 @@ func (c *countedFile) sync(do func() error) error {
 	return c.files.report(c.name, do())
 }
 
-// Close implements [vfs.File].
 func (c *countedFile) Close() error {
 	if c.owing.Load() {
 		c.files.halt()
@@ -210,7 +197,6 @@ func (c *countedFile) Close() error {
 	return c.File.Close()
 }
 
-// SyncTo implements [vfs.File].
 func (c *countedFile) SyncTo(length int64) (bool, error) {
 	c.files.halt()
 	full, err := c.File.SyncTo(length)

@@ -208,7 +208,6 @@ func (s *Store) install(e *engine) error {
 // Damage returns what was found to be damaged while opening.
 func (s *Store) Damage() []Damage { return s.damage }
 
-// Start implements [store.Store].
 func (s *Store) Start(ctx context.Context, h store.Handler) error {
 	c := s.contents
 	if c == nil {
@@ -232,7 +231,6 @@ func (s *Store) Start(ctx context.Context, h store.Handler) error {
 	return nil
 }
 
-// Stats implements [store.Store].
 func (s *Store) Stats() store.Stats {
 	st := store.Stats{Sessions: int(s.sessions.Load()), Entries: s.entries.Load(), Bodies: int(s.bodies.Load()), Live: s.live.Load(), Syncs: s.syncs.Load()}
 	s.Loop.Stats(&st)
@@ -244,7 +242,6 @@ func (s *Store) Stats() store.Stats {
 	return st
 }
 
-// Close implements [store.Store].
 func (s *Store) Close() error {
 	return s.Stop(func(unwritten error) error {
 		s.mu.Lock()

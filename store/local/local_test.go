@@ -48,7 +48,6 @@ func newLog(t testing.TB) *logging.Logger {
 // clone is asked for in between.
 type cloneable struct{ *vfs.MemFS }
 
-// ReuseForWrite implements [vfs.FS].
 func (c cloneable) ReuseForWrite(old, name string, category vfs.DiskWriteCategory) (vfs.File, error) {
 	if err := c.Rename(old, name); err != nil {
 		return nil, err

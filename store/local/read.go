@@ -26,7 +26,6 @@ func (s *Store) view(ctx context.Context, do func(*pebble.Snapshot) error) error
 	return errors.Join(do(snapshot), snapshot.Close())
 }
 
-// Read implements [store.Store].
 func (s *Store) Read(ctx context.Context, of *store.Session, from uint64, limit store.Limit, into []store.Entry) (entries []store.Entry, more bool, err error) {
 	merge := store.NewMerge(of, from, limit, into)
 	err = s.view(ctx, func(snapshot *pebble.Snapshot) error {
@@ -157,7 +156,6 @@ func lastGood(r pebble.Reader, lower, upper []byte) (key []byte, ok bool) {
 	return key, ok
 }
 
-// Expired implements [store.Store].
 func (s *Store) Expired(ctx context.Context, now int64, n int) (expired []store.Expired, err error) {
 	err = s.view(ctx, func(snapshot *pebble.Snapshot) error {
 		upper := []byte{keyExpiry + 1}

@@ -70,13 +70,10 @@ type importHandler struct {
 	failed error
 }
 
-// Session implements [store.Handler].
 func (h *importHandler) Session(*store.Session, store.State) { h.used = true }
 
-// Retained implements [store.Handler].
 func (h *importHandler) Retained(string, *session.Message) { h.used = true }
 
-// Failed implements [store.Handler].
 func (h *importHandler) Failed(_ *store.Batch, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -89,8 +86,6 @@ func (h *importHandler) err() error {
 	return h.failed
 }
 
-// Room implements [store.Handler].
 func (*importHandler) Room() {}
 
-// Health implements [store.Handler].
 func (*importHandler) Health(error) {}

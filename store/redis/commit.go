@@ -72,7 +72,6 @@ func (c *committer) drop() {
 // medium is the store as the committing goroutine sees it.
 type medium struct{ *Store }
 
-// Turn implements [groupcommit.Medium].
 func (s medium) Turn() (pause time.Duration, ticking bool) {
 	c := &s.committer
 	for {

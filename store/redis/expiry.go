@@ -33,10 +33,8 @@ func (h expiryHeap) Len() int           { return len(h) }
 func (h expiryHeap) Less(i, j int) bool { return h[i].Ref.Expires < h[j].Ref.Expires }
 func (h expiryHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
 
-// Push implements [heap.Interface].
 func (h *expiryHeap) Push(x any) { *h = append(*h, x.(*expiring)) }
 
-// Pop implements [heap.Interface].
 func (h *expiryHeap) Pop() any {
 	last := (*h)[len(*h)-1]
 	(*h)[len(*h)-1] = nil
@@ -97,7 +95,6 @@ func (x *expiries) note(op *store.Op) {
 	}
 }
 
-// Expired implements [store.Store].
 func (s *Store) Expired(ctx context.Context, now int64, n int) (all []store.Expired, err error) {
 	x := &s.expiries
 	x.mu.Lock()

@@ -264,7 +264,6 @@ func (s *Store) damaged(format string, args ...any) {
 // pieceOfQueue is how many sequence numbers are asked for at a time.
 const pieceOfQueue = 256
 
-// Read implements [store.Store].
 func (s *Store) Read(ctx context.Context, h *store.Session, from uint64, limit store.Limit, into []store.Entry) ([]store.Entry, bool, error) {
 	m := store.NewMerge(h, from, limit, into)
 	key, last := s.key(keyQueue+nameOf(h.ClientID)), s.queueOf(h).last.Load()

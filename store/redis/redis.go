@@ -252,7 +252,6 @@ func (s *Store) open(ctx context.Context, l *link, name string, again uint64) er
 
 func (s *Store) key(kind string) string { return s.prefix + kind }
 
-// Start implements [store.Store].
 func (s *Store) Start(ctx context.Context, h store.Handler) error {
 	if s.Handler != nil {
 		return errors.New("the store has been started already")
@@ -292,7 +291,6 @@ func (s *Store) Stats() store.Stats {
 	return st
 }
 
-// Close implements [store.Store].
 func (s *Store) Close() error {
 	return s.Stop(func(unwritten error) error {
 		c := &s.committer

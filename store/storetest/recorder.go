@@ -26,14 +26,12 @@ func NewRecorder() *Recorder {
 	return r
 }
 
-// Session implements [store.Handler].
 func (r *Recorder) Session(s *store.Session, st store.State) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sessions[s.ClientID], r.states[s.ClientID] = s, st
 }
 
-// Retained implements [store.Handler].
 func (r *Recorder) Retained(name string, m *session.Message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -42,7 +40,6 @@ func (r *Recorder) Retained(name string, m *session.Message) {
 	}
 }
 
-// Failed implements [store.Handler].
 func (r *Recorder) Failed(b *store.Batch, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -51,10 +48,8 @@ func (r *Recorder) Failed(b *store.Batch, err error) {
 	r.changed.Broadcast()
 }
 
-// Room implements [store.Handler].
 func (r *Recorder) Room() {}
 
-// Health implements [store.Handler].
 func (r *Recorder) Health(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -89,7 +84,6 @@ func (r *Recorder) Refusals() []error {
 // settled is whoever waits for a batch.
 type settled chan struct{}
 
-// Settled implements [store.Waiter].
 func (s settled) Settled() { close(s) }
 
 // WaitFor returns when a batch that has been committed is settled.

@@ -36,25 +36,20 @@ func Open(ctx context.Context, s store.Store) (*Contents, error) {
 // Empty tells whether there is nothing in it.
 func (c *Contents) Empty() bool { return len(c.sessions)+len(c.retained) == 0 }
 
-// Session implements [store.Handler].
 func (c *Contents) Session(s *store.Session, st store.State) {
 	c.sessions = append(c.sessions, held{s, st})
 }
 
-// Retained implements [store.Handler].
 func (c *Contents) Retained(name string, m *session.Message) { c.retained[name] = m }
 
-// Failed implements [store.Handler].
 func (c *Contents) Failed(_ *store.Batch, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.failed = err
 }
 
-// Room implements [store.Handler].
 func (*Contents) Room() {}
 
-// Health implements [store.Handler].
 func (*Contents) Health(error) {}
 
 // atOnce is what is read of a queue at a time.

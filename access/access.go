@@ -32,6 +32,8 @@ type Config struct {
 	ClientIDPrefixes  string
 	// SubscribeUnchecked keeps mosquitto's own behaviour, where an ACL file never refuses SUBSCRIBE and only filters deliveries.
 	SubscribeUnchecked bool
+	// RightsFile is the file of users and rights that are changed while the broker runs (mosquitto's dynamic security); whoever opens it is the Authority. Empty: none.
+	RightsFile string
 	// Authority is asked before the files are; nil: they alone decide. It is none of a configuration file's.
 	Authority Authority
 	Source    string // "FILE:LINE" of the first directive
@@ -73,16 +75,19 @@ type Action byte
 
 // What an [Authority] is asked about.
 const (
-	Publish   Action = iota + 1 // to publish to a topic name, a will and a command to $CONTROL included
-	Subscribe                   // to subscribe to a topic filter, which may be a shared one
-	Deliver                     // to be sent a message with a topic name. The answer has to be there at once
+	Publish     Action = iota + 1 // to publish to a topic name, a will and a command to $CONTROL included
+	Subscribe                     // to subscribe to a topic filter, which may be a shared one
+	Deliver                       // to be sent a message with a topic name. The answer has to be there at once
+	Unsubscribe                   // to end a subscription to a topic filter
 )
 
-// Authority decides in place of the files of a [Policy], or leaves it to them: something that other programs tell who may do what. Its methods are
+// Authority decides in place of the files of a [Policy], or leaves it to them: something that other programs or other files tell who may do what. Its methods are
 // called on event loops by many at once and must not block; what takes time is answered [Later].
 type Authority interface {
-	// Connect decides about a login. ok is false if that is left to the files.
-	Connect(l Login) (d Decision, ok bool)
+	// Connect decides about a login under a policy. ok is false if that is left to its files.
+	Connect(p *Policy, l Login) (d Decision, ok bool)
+	// Recheck decides, at once, whether a client that was let in may stay, under a policy that may be another one. ok is false if that is left to its files.
+	Recheck(p *Policy, c *Client) (d Decision, ok bool)
 	// Authorize decides what a client may do with a topic name or filter, mount point included. ok is false if that is left to the files.
 	Authorize(c *Client, a Action, topic string) (d Decision, ok bool)
 }

@@ -142,27 +142,3 @@ type rules struct {
 	users     map[string]*ruleset // topic lines by user
 	patterns  *ruleset            // pattern lines; nil when there are none
 }
-
-// substitute puts the client id in for %c and the user name for %u, in one pass: a %u in a client id stays what it is.
-func substitute(pattern, clientID, username string) string {
-	if !strings.Contains(pattern, "%") {
-		return pattern
-	}
-	var b strings.Builder
-	for i := 0; i < len(pattern); i++ {
-		if pattern[i] == '%' && i+1 < len(pattern) {
-			switch pattern[i+1] {
-			case 'c':
-				b.WriteString(clientID)
-				i++
-				continue
-			case 'u':
-				b.WriteString(username)
-				i++
-				continue
-			}
-		}
-		b.WriteByte(pattern[i])
-	}
-	return b.String()
-}

@@ -148,7 +148,7 @@ func (c *Client) Deliver(name string) bool {
 // WatchAttempts decides whether the client may see what others from its address do wrong. shared tells that the address may be that of a proxy. It
 // takes a client that has proved who it is, by a password or a certificate. Its denial is [cause.AttemptsHidden].
 func (c *Client) WatchAttempts(shared bool) Decision {
-	if !shared && c.policy != nil && (c.Certified || c.HasUsername && c.policy.users != nil) {
+	if !shared && c.policy != nil && (c.Certified || c.HasUsername && (c.policy.users != nil || c.Asks())) {
 		return Decision{Allow: true}
 	}
 	return Decision{Cause: cause.AttemptsHidden, Text: cause.AttemptsHidden.Reason()}
@@ -210,6 +210,14 @@ func (c *Client) Subscribe(filter string) Decision {
 	return Decision{Cause: cause.ACLSubscribeDenied, Text: text}
 }
 
+// Unsubscribe decides about an UNSUBSCRIBE from a filter. Only an [Authority] ever denies it, with [cause.ACLUnsubscribeDenied].
+func (c *Client) Unsubscribe(filter string) Decision {
+	if d, ok := c.elsewhere(Unsubscribe, filter); ok {
+		return d
+	}
+	return Decision{Allow: true}
+}
+
 // expand returns the pattern rules with the client's names put in, as far as they concern the question. Rules with %u do not
 // count for clients without a user name.
 func (c *Client) expand(concerns func(filter string) bool) *ruleset {
@@ -222,7 +230,7 @@ func (c *Client) expand(concerns func(filter string) bool) *ruleset {
 			if c.Username == "" && strings.Contains(r.filter, "%u") {
 				continue
 			}
-			r.filter = substitute(r.filter, c.ID, c.Username)
+			r.filter = topic.Fill(r.filter, c.ID, c.Username)
 			if r.filter != "" && concerns(r.filter) {
 				out.add(r)
 			}

@@ -1,11 +1,13 @@
 package access
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"picket/logging"
@@ -22,9 +24,9 @@ type Warning struct {
 	Line int // 0: about the whole file
 }
 
-// FileError says why a password or ACL file cannot be used.
+// FileError says why a file of users or rules cannot be used.
 type FileError struct {
-	Directive string // "password_file" or "acl_file"
+	Directive string // password_file, acl_file or plugin_opt_config_file
 	File      string
 	Line      int    // 0: the whole file
 	Text      string // in mosquitto's words
@@ -52,19 +54,68 @@ func (e *FileError) Unwrap() error { return e.Err }
 
 // Lines returns the lines that mosquitto would log, its closing line last.
 func (e *FileError) Lines() []string {
-	last := fmt.Sprintf("Error opening password file \"%s\".", e.File)
-	if e.Directive == "acl_file" {
-		last = fmt.Sprintf("Error opening acl file \"%s\".", e.File)
+	kind := map[string]string{"acl_file": "acl file", rightsDirective: "dynamic security file"}[e.Directive]
+	return []string{e.line(), fmt.Sprintf("Error opening %s \"%s\".", cmp.Or(kind, "password file"), e.File)}
+}
+
+// rightsDirective names the file of [Config.RightsFile] as the configuration does.
+const rightsDirective = "plugin_opt_config_file"
+
+// ReadRights reads the file of [Config.RightsFile]. Errors are of type [*FileError].
+func ReadRights(path string) ([]byte, []Warning, error) { return readFile(rightsDirective, path) }
+
+// RightsError is what is wrong with the contents of the file of [Config.RightsFile].
+func RightsError(path string, err error) *FileError {
+	return &FileError{Directive: rightsDirective, File: path, Text: fmt.Sprintf("Error: The dynamic security file \"%s\" cannot be used: %v.", path, err), Err: err}
+}
+
+// MaxFileSize is how large a file may be that is read here.
+const MaxFileSize = maxFileSize
+
+// Replace writes a file at once: readers see the old one or the new one, never a part, and when it returns the new one is on the disk. The owner and the mode of a
+// file that was there stay, since the broker may read it as another user; where the system does not let the owner stay, and for a new file, the mode is 0600.
+func Replace(path string, data []byte) (err error) {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target // keep a symbolic link, replace what it points to
 	}
-	return []string{e.line(), last}
+	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			tmp.Close()
+			os.Remove(tmp.Name())
+		}
+	}()
+	mode := os.FileMode(0o600)
+	if old, err := os.Stat(path); err == nil && keepOwner(tmp, old) == nil {
+		mode = old.Mode().Perm()
+	}
+	if err := tmp.Chmod(mode); err != nil {
+		return err
+	}
+	if _, err := tmp.Write(data); err != nil {
+		return err
+	}
+	if err := tmp.Sync(); err != nil {
+		return err
+	}
+	if err := tmp.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp.Name(), path); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
 }
 
 // readFile reads a file that holds secrets or rules. Like mosquitto it warns when others may read it.
 func readFile(directive, path string) (data []byte, warnings []Warning, err error) {
 	fail := func(err error) *FileError {
 		word := "pwfile"
-		if directive == "acl_file" {
-			word = "acl_file"
+		if directive != "password_file" {
+			word = directive
 		}
 		fe := &FileError{Directive: directive, File: path, Err: err, Text: fmt.Sprintf("Error: Unable to open %s \"%s\".", word, path)}
 		switch {

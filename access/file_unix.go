@@ -49,3 +49,16 @@ func keepOwner(f *os.File, old fs.FileInfo) error {
 	}
 	return f.Chown(int(stat.Uid), int(stat.Gid))
 }
+
+// syncFolder has the names in a folder reach the disk.
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOTSUP) { // some file systems have nothing to sync there
+		return err
+	}
+	return nil
+}

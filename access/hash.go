@@ -135,6 +135,19 @@ func (c *credential) verify(password []byte) bool {
 	return subtle.ConstantTimeCompare(c.digest(password), c.hash) == 1
 }
 
+// NewPBKDF2 returns a fresh salt and the hash of a password with it and [DefaultIterations], for where they are kept in another form than a password file's.
+func NewPBKDF2(password string) (salt, hash []byte) {
+	c := credential{kind: PBKDF2, iterations: DefaultIterations, salt: make([]byte, saltSize)}
+	rand.Read(c.salt)
+	return c.salt, c.digest([]byte(password))
+}
+
+// VerifyPBKDF2 reports whether a password is the one of a hash, in a time that does not depend on how much of it is right.
+func VerifyPBKDF2(password, salt, hash []byte, iterations int) bool {
+	c := credential{kind: PBKDF2, iterations: iterations, salt: salt, hash: hash}
+	return c.verify(password)
+}
+
 // scramKeys returns the stored key and the server key of RFC 5802, section 3.
 func (c *credential) scramKeys(prepared string) (storedKey, serverKey []byte) {
 	salted := derive(pbkdf2.Key(sha256.New, prepared, c.salt, c.iterations, sha256.Size))

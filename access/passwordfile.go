@@ -5,8 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -207,45 +205,15 @@ func decoyKey(data []byte) string {
 	return ""
 }
 
-// WriteFile writes the file at once: readers see the old one or the new one, never a part. The owner and the mode of a
-// file that was there stay, since the broker may read it as another user; where the system does not let the owner stay, and for a new file, the mode is 0600.
-func (f *PasswordFile) WriteFile(path string) (err error) {
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target // keep a symbolic link, replace what it points to
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			tmp.Close()
-			os.Remove(tmp.Name())
-		}
-	}()
-	mode := os.FileMode(0o600)
-	if old, err := os.Stat(path); err == nil && keepOwner(tmp, old) == nil {
-		mode = old.Mode().Perm()
-	}
-	if err := tmp.Chmod(mode); err != nil {
-		return err
-	}
+// WriteFile writes the file as [Replace] does.
+func (f *PasswordFile) WriteFile(path string) error {
 	f.addDecoyKey()
 	var b bytes.Buffer
 	for _, line := range f.lines {
 		b.WriteString(line)
 		b.WriteByte('\n')
 	}
-	if _, err := tmp.Write(b.Bytes()); err != nil {
-		return err
-	}
-	if err := tmp.Sync(); err != nil {
-		return err
-	}
-	if err := tmp.Close(); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), path)
+	return Replace(path, b.Bytes())
 }
 
 // byteOrderMark is what some editors put in front of a file; no user's name begins with it.

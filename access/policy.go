@@ -68,7 +68,9 @@ func Load(c Config) (*Policy, []Warning, error) {
 func (p *Policy) Config() Config { return p.config }
 
 // NoUsers reports whether nobody can show who it is: there is no password file, or nobody stands in it, and nobody else is asked.
-func (p *Policy) NoUsers() bool { return len(p.users) == 0 && p.config.Authority == nil }
+func (p *Policy) NoUsers() bool {
+	return len(p.users) == 0 && p.config.Authority == nil && p.config.RightsFile == ""
+}
 
 // Strangers returns the users whom the ACL file has rules for but whom the password file does not know, in alphabetical order:
 // mistyped names, if nobody logs in by certificate.
@@ -91,10 +93,13 @@ func (p *Policy) Connect(l Login) Decision {
 	if d := p.ClientID(l.ClientID); !d.Allow {
 		return d
 	}
-	if p.config.Authority != nil {
-		if d, ok := p.config.Authority.Connect(l); ok {
+	switch {
+	case p.config.Authority != nil:
+		if d, ok := p.config.Authority.Connect(p, l); ok {
 			return d
 		}
+	case p.config.RightsFile != "": // nobody has opened it
+		return Decision{Cause: cause.AuthBackendDown, Text: "the file of users and rights is not open"}
 	}
 	if p.users != nil && !l.Certified && l.HasUsername && l.HasPassword {
 		return Decision{Later: &Later{Computes: true, Get: func(context.Context) Decision { return p.Authenticate(l) }}}
@@ -158,18 +163,23 @@ func (p *Policy) anonymous(l Login) Decision {
 
 // Recheck decides, after a reload, whether a client that connected under the policy before may stay. It needs no password:
 // where one was shown, the user's entry must be the same in both policies. A password that was set anew therefore ends the
-// user's connections, even if it is the old one again. For users of enhanced authentication give HasUsername.
-func (p *Policy) Recheck(l Login, before *Policy) Decision {
-	if d := p.ClientID(l.ClientID); !d.Allow {
+// user's connections, even if it is the old one again. local tells that the client is on the same machine.
+func (p *Policy) Recheck(c *Client, local bool) Decision {
+	if d := p.ClientID(c.ID); !d.Allow {
 		return d
 	}
-	if l.Certified {
+	if p.config.Authority != nil {
+		if d, ok := p.config.Authority.Recheck(p, c); ok {
+			return d
+		}
+	}
+	if c.Certified {
 		return Decision{Allow: true}
 	}
-	if p.users == nil || !l.HasUsername {
-		return p.anonymous(l)
+	if p.users == nil || !c.HasUsername {
+		return p.anonymous(Login{HasUsername: c.HasUsername, Local: local})
 	}
-	is, was := p.users[l.Username], before.users[l.Username]
+	is, was := p.users[c.Username], c.policy.users[c.Username]
 	if is == nil {
 		return Decision{Cause: cause.NoLongerAllowed, Text: "the user is no longer in the password file"}
 	}

@@ -164,7 +164,7 @@ func TestRecheck(t *testing.T) {
 		{"certificate", after, before, Login{ClientID: "c", Certified: true}, ""},
 		{"prefix", after, before, Login{ClientID: "x", HasUsername: true, Username: "ann"}, cause.ClientIDPrefix},
 	} {
-		if d := c.now.Recheck(c.login, c.before); d.Cause != c.want || d.Allow != (c.want == "") {
+		if d := c.now.Recheck(c.before.Client(c.login, Decision{}), c.login.Local); d.Cause != c.want || d.Allow != (c.want == "") {
 			t.Errorf("%s: %+v, want cause %q", c.name, d, c.want)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"runtime"
 	"strconv"
 	"sync"
@@ -139,6 +140,10 @@ func Start(c Config, log *logging.Logger) (*Broker, error) {
 	b.workers.New = func() any { return b.newWorker() }
 	b.unix.Store(b.started.Unix())
 	b.links = newLinkDoor()
+	if len(c.Controls) > 0 {
+		all := maps.Clone(c.Controls)
+		b.controls.Store(&all)
+	}
 	b.locals = make(map[*Local]bool)
 	b.self = b.Local(nil, nil)
 	t, err := b.prepare(c)

@@ -52,6 +52,9 @@ type Config struct {
 	// Poll is called before a CONNECT is judged, from any goroutine: a reload that was asked for earlier calls [Broker.Expect] by then. nil for nothing.
 	Poll func()
 
+	// Controls are who carries out commands, by topics below $CONTROL/, from the first client on; see [Broker.HandleControl]. A reload does not change them.
+	Controls map[string]ControlHandler
+
 	// HTTP makes what answers HTTP requests on a listener that speaks WebSocket; see [listener.Options]. nil: they are told that the port speaks MQTT.
 	HTTP func(l *Listener, rest http.Handler) (http.Handler, error)
 

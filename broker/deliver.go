@@ -49,7 +49,7 @@ func (w *worker) route() (out outcome) {
 	return out
 }
 
-// routeTo sends the run to receiver k of its route, and returns 1 if that may read it.
+// routeTo sends the run to receiver k of its route, and returns 1 unless that has ended.
 func (w *worker) routeTo(k int) (matched int) {
 	r := &w.run
 	to := &r.route.receivers[k]
@@ -65,14 +65,15 @@ func (w *worker) routeTo(k int) (matched int) {
 	return matched
 }
 
-// deliverAllowed is deliver for a receiver that may not be allowed to read the topic, or may have ended; it returns 1 if neither is so.
+// deliverAllowed is deliver for a receiver that may not be allowed to read the topic, or may have ended. It returns 1 unless it has: who subscribes and may not read is
+// a subscriber still, and what rights others have is not for the publisher to know.
 func (w *worker) deliverAllowed(to *receiver, name string, i, j int) (matched int) {
 	switch {
 	case to.s.over:
 		return 0
 	case !to.allowed(name):
 		w.b.report(incident{cause: cause.ACLReadDenied, count: j - i}, "")
-		return 0
+		return 1
 	}
 	w.deliver(to, i, j)
 	return 1

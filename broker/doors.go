@@ -57,19 +57,36 @@ func (b *Broker) Disconnect(clientID string, id cause.ID, text string) bool {
 	b.mu.Lock()
 	s := b.sessions[clientID]
 	b.mu.Unlock()
-	if s == nil {
-		return false
+	return s != nil && b.disconnect([]*Session{s}, id, text) > 0
+}
+
+// DisconnectEach is [Broker.Disconnect] for all clients that which chooses, and returns how many had a connection. A CONNECT that is being judged is judged anew: once
+// what it is judged by has changed and this has returned, nobody is connected who was let in by what held before and whom which chooses.
+func (b *Broker) DisconnectEach(which func(*access.Client) bool, id cause.ID, text string) int {
+	b.epoch.Add(1)
+	var all []*Session
+	b.mu.Lock()
+	for _, s := range b.sessions {
+		if which(s.rules.Load()) {
+			all = append(all, s)
+		}
 	}
-	found := false
+	b.mu.Unlock()
+	return b.disconnect(all, id, text)
+}
+
+func (b *Broker) disconnect(all []*Session, id cause.ID, text string) (n int) {
 	b.do(func(w *worker) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if c := s.conn; c != nil && c.stage() < closing {
-			found = true
-			c.dismissLocked(w, refusal{code: packet.AdministrativeAction, id: id, text: text}, "Client %s been disconnected by administrative action: %s.", s.id, text)
+		for _, s := range all {
+			s.mu.Lock()
+			if c := s.conn; c != nil && c.stage() < closing {
+				n++
+				c.dismissLocked(w, refusal{code: packet.AdministrativeAction, id: id, text: text}, "Client %s been disconnected by administrative action: %s.", s.id, text)
+			}
+			s.mu.Unlock()
 		}
 	})
-	return found
+	return n
 }
 
 // Rejudge looks at clients again, as a reload does at all: those that would not be let in any more have to go, and what is known of what the others may do is asked

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"iter"
 	"time"
 
 	"picket/access"
@@ -68,23 +69,26 @@ func (c *connection) judge(w *worker) (d access.Decision, here bool) {
 	return access.Decision{}, false
 }
 
-// judgeFilters decides which filters the client may subscribe to. It reports whether all answers are here; if not, they are fetched.
-func (c *connection) judgeFilters(w *worker, filters []packet.Subscription) (ds []access.Decision, here bool) {
+// judgeFilters decides which filters the client may subscribe to, or unsubscribe from. It reports whether all answers are here; if not, they are fetched.
+func (c *connection) judgeFilters(w *worker, a access.Action, filters iter.Seq2[int, string]) (ds []access.Decision, here bool) {
 	rules := c.s.rules.Load()
-	ds = make([]access.Decision, len(filters))
+	ask := rules.Subscribe
+	if a == access.Unsubscribe {
+		ask = rules.Unsubscribe
+	}
 	var missing []pending
-	for i := range filters {
-		if filters[i].Filter == AttemptsTopic {
-			continue
-		}
-		asked := question{access.Subscribe, c.mounted(filters[i].Filter)}
-		ds[i] = rules.Subscribe(asked.name)
-		if later := ds[i].Later; later != nil {
-			known, ok := c.answer(asked)
-			if ds[i] = known; !ok {
-				missing = append(missing, pending{asked, later})
+	for _, f := range filters {
+		var d access.Decision
+		if f != AttemptsTopic {
+			asked := question{a, c.mounted(f)}
+			if d = ask(asked.name); d.Later != nil {
+				later, known := d.Later, false
+				if d, known = c.answer(asked); !known {
+					missing = append(missing, pending{asked, later})
+				}
 			}
 		}
+		ds = append(ds, d)
 	}
 	if len(missing) > 0 {
 		c.fetch(w, missing)

@@ -191,7 +191,11 @@ func (a *slowAuthority) answer(what string, d access.Decision) access.Decision {
 	}}}
 }
 
-func (a *slowAuthority) Connect(l access.Login) (access.Decision, bool) {
+func (a *slowAuthority) Recheck(*access.Policy, *access.Client) (access.Decision, bool) {
+	return access.Decision{}, false
+}
+
+func (a *slowAuthority) Connect(_ *access.Policy, l access.Login) (access.Decision, bool) {
 	if string(l.Password) != "token" {
 		return a.answer("connect", access.Decision{Cause: cause.BadCredentials, Text: "no such token"}), true
 	}

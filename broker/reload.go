@@ -138,7 +138,7 @@ func (b *Broker) recheck(now *settings, gone []*listener.Config, which func(*acc
 				is := s.rules.Load()
 				d := b.stillCertified(c, is, l)
 				if d.Allow {
-					d = policy.Recheck(access.Login{ClientID: s.id, HasUsername: is.HasUsername, Username: is.Username, HasPassword: is.HasUsername, Local: c.local, Certified: is.Certified}, is.Policy())
+					d = policy.Recheck(is, c.local)
 				}
 				if !d.Allow {
 					b.dismiss(w, c, packet.NotAuthorized, d.Cause, d.Text)

@@ -2,8 +2,10 @@ package broker
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
+	"picket/access"
 	"picket/cause"
 	"picket/logging"
 	"picket/packet"
@@ -29,7 +31,13 @@ func (c *connection) subscribe(w *worker, p *packet.Subscribe) error {
 			return err
 		}
 	}
-	decisions, here := c.judgeFilters(w, p.Filters)
+	decisions, here := c.judgeFilters(w, access.Subscribe, func(yield func(int, string) bool) {
+		for i := range p.Filters {
+			if !yield(i, p.Filters[i].Filter) {
+				return
+			}
+		}
+	})
 	if !here {
 		return errAgain
 	}
@@ -169,6 +177,10 @@ func (c *connection) unsubscribe(w *worker, p *packet.Unsubscribe) error {
 			return filterError(err)
 		}
 	}
+	decisions, here := c.judgeFilters(w, access.Unsubscribe, slices.All(p.Filters))
+	if !here {
+		return errAgain
+	}
 	w.effort += filterEffort * len(p.Filters)
 	ack := &packet.Unsuback{ID: p.ID, Codes: make([]packet.Code, len(p.Filters))}
 	s.mu.Lock()
@@ -183,6 +195,11 @@ func (c *connection) unsubscribe(w *worker, p *packet.Unsubscribe) error {
 		}
 		filter := c.mounted(f)
 		b.debugf("\t%s", filter)
+		if d := decisions[i]; !d.Allow {
+			ack.Codes[i] = codeOf(d.Cause) // MQTT 3 has no way to say it
+			b.report(incident{cause: d.Cause, seen: f}, "Denied UNSUBSCRIBE from %s ('%s')", s.id, filter)
+			continue
+		}
 		if _, ok := s.subs.get(filter); !ok {
 			ack.Codes[i] = packet.NoSubscriptionExisted
 			continue

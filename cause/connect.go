@@ -15,6 +15,30 @@ var connectCauses = []Cause{
 		},
 	},
 	{
+		ID: UserDisabled, Severity: Error, Stage: Connect,
+		Title: Text{"the user has been disabled", "该用户已被停用"},
+		Explain: Text{
+			"The password is right, but whoever runs the broker has disabled the user {user}. Return code 5, in MQTT 5 0x87.",
+			"密码正确，但管理员停用了用户 {user}。返回码 5，MQTT 5 为 0x87。",
+		},
+		Remedy: Text{
+			"`mosquitto_ctrl dynsec enableClient {user}` lets the user in again.",
+			"用 `mosquitto_ctrl dynsec enableClient {user}` 重新启用该用户。",
+		},
+	},
+	{
+		ID: UserOtherClientID, Severity: Error, Stage: Connect,
+		Title: Text{"the user may connect with another client identifier only", "该用户只能使用指定的 clientId 连接"},
+		Explain: Text{
+			"The password is right, but the user {user} is bound to one client identifier, and {client} is not it. Return code 5, in MQTT 5 0x87.",
+			"密码正确，但用户 {user} 绑定了固定的 clientId，而 {client} 不是那一个。返回码 5，MQTT 5 为 0x87。",
+		},
+		Remedy: Text{
+			"Give the client the identifier that the user is bound to (`mosquitto_ctrl dynsec getClient {user}` shows it), or bind the user to this one, or to none: `mosquitto_ctrl dynsec setClientId {user} [ID]`.",
+			"让客户端使用绑定的 clientId（`mosquitto_ctrl dynsec getClient {user}` 可以查看），或者改绑到现在这个、或解除绑定：`mosquitto_ctrl dynsec setClientId {user} [ID]`。",
+		},
+	},
+	{
 		ID: AnonymousRefused, Severity: Error, Stage: Connect,
 		Title: Text{"the broker wants a user name and a password", "服务端不接受匿名连接"},
 		Explain: Text{

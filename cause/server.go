@@ -150,6 +150,18 @@ var serverCauses = []Cause{
 		},
 	},
 	{
+		ID: RightsNotSaved, Severity: Error, Stage: Server,
+		Title: Text{"users and rights cannot be changed: their file cannot be written", "用户和权限的文件写不进去，无法修改"},
+		Explain: Text{
+			"A change of users or rights is in force only when it is on the disk. Writing {file} failed (its folder is not writable for the user who runs the broker, the disk is full, or another program has changed the file since it was read), so everything stays as it was. Whoever sent the command is told.",
+			"对用户或权限的修改必须先写入磁盘才会生效。写 {file} 失败（运行服务端的用户对所在目录没有写权限、磁盘已满，或者文件读入之后被别的程序改过），因此一切保持原样，发命令的人会收到提示。",
+		},
+		Remedy: Text{
+			"Give the folder of the file to the user who runs the broker (a new file is written beside the old one and then renamed), or make room on the disk. After a change by another program, a reload (SIGHUP) reads the file again.",
+			"把文件所在目录的权限交给运行服务端的用户（新文件先写在旁边再改名），或者清理磁盘空间。如果是别的程序改了文件，重载（SIGHUP）会重新读取。",
+		},
+	},
+	{
 		ID: ConfigNoEffect, Severity: Warning, Stage: Server,
 		Title: Text{"a directive changes nothing where it stands", "配置项在此处不起作用"},
 		Explain: Text{

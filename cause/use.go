@@ -39,6 +39,18 @@ var useCauses = []Cause{
 		},
 	},
 	{
+		ID: ACLUnsubscribeDenied, Severity: Warning, Stage: Use,
+		Title: Text{"the user may not end this subscription", "没有权限取消该订阅"},
+		Explain: Text{
+			"The roles of the user {user} do not let it unsubscribe from {topic}, so the subscription goes on. UNSUBACK says 0x87 in MQTT 5; in MQTT 3.1.1 it has no way to say anything.",
+			"用户 {user} 的角色不允许它取消订阅 {topic}，订阅继续有效。MQTT 5 的 UNSUBACK 返回 0x87；MQTT 3.1.1 的 UNSUBACK 无法表达失败。",
+		},
+		Remedy: Text{
+			"To allow it: `mosquitto_ctrl dynsec addRoleACL ROLE unsubscribePattern {topic} allow`, or `setDefaultACLAccess unsubscribe allow` for everybody.",
+			"如需允许：`mosquitto_ctrl dynsec addRoleACL ROLE unsubscribePattern {topic} allow`；要对所有人放开，用 `setDefaultACLAccess unsubscribe allow`。",
+		},
+	},
+	{
 		ID: ACLDangerousName, Severity: Warning, Stage: Use,
 		Title: Text{"a name with + or # may not be used with pattern rules", "名称含 + 或 #，不能用于 ACL 模式规则"},
 		Explain: Text{
@@ -83,8 +95,20 @@ var useCauses = []Cause{
 			"有客户端向 {topic} 发布消息。$CONTROL/ 下的主题是发给服务端组件（例如 mosquitto 的动态安全插件）的命令，而本服务端没有运行这样的组件。MQTT 5 客户端会收到原因码 0x83。",
 		},
 		Remedy: Text{
-			"Manage users with the password and ACL files, and reload.",
-			"请用密码文件和 ACL 文件管理用户，然后重载配置。",
+			"For users and rights that change while the broker runs, give the configuration mosquitto's lines `plugin .../mosquitto_dynamic_security.so` and `plugin_opt_config_file FILE`, and restart. Otherwise manage users with the password and ACL files, and reload.",
+			"如果要在运行时修改用户和权限，请在配置里加上 mosquitto 的两行 `plugin .../mosquitto_dynamic_security.so` 和 `plugin_opt_config_file FILE`，然后重启。否则请用密码文件和 ACL 文件管理用户，再重载配置。",
+		},
+	},
+	{
+		ID: ControlBusy, Severity: Warning, Stage: Use,
+		Title: Text{"more commands have come than can be carried out", "收到的管理命令太多，来不及执行"},
+		Explain: Text{
+			"Commands to {topic} are carried out one after another, each with a write to the disk, and those that wait have a limit of 4 MiB. This one came when it was reached, and has changed nothing. The answer says so, too.",
+			"发往 {topic} 的命令逐个执行，每次都要写盘；排队的命令总共不超过 4 MiB。这条命令到达时队列已满，没有产生任何修改，应答里也会说明。",
+		},
+		Remedy: Text{
+			"Wait for the answer to a message before the next one is sent, and put many commands into one message.",
+			"收到上一条的应答后再发下一条；要执行很多命令时，把它们放进同一条消息。",
 		},
 	},
 	{

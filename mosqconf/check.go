@@ -20,6 +20,7 @@ import (
 	"picket/listener"
 	"picket/logging"
 	"picket/process"
+	"picket/rights"
 )
 
 // Check reads a configuration as [Parse] does and also looks at whatever else stops a start: certificates and keys, password and ACL files, the place
@@ -225,6 +226,11 @@ func (p *parser) checkSecurity(s *security) {
 		return // with its passwords
 	}
 	policy, warnings, err := access.Load(s.config)
+	if s.config.RightsFile != "" && err == nil {
+		var more []access.Warning
+		more, err = checkRights(s.config.RightsFile)
+		warnings = append(warnings, more...)
+	}
 	for _, w := range warnings {
 		p.takeWarning(w)
 	}
@@ -250,6 +256,22 @@ func (p *parser) checkSecurity(s *security) {
 	default:
 		p.report.add(Finding{Level: Error, File: p.report.Path, Text: "Error: " + err.Error(), Cause: cause.ConfigInvalidValue})
 	}
+}
+
+// checkRights reads the file of users and rights as the start does.
+func checkRights(path string) (warnings []access.Warning, err error) {
+	data, warnings, err := access.ReadRights(path)
+	if err != nil {
+		return warnings, err
+	}
+	_, texts, err := rights.Load(data)
+	if err != nil {
+		return warnings, access.RightsError(path, err)
+	}
+	for _, text := range texts {
+		warnings = append(warnings, access.Warning{Type: logging.Warning, Text: "Warning: " + text + ".", File: path, Line: 1})
+	}
+	return warnings, nil
 }
 
 // takeWarning reports what was odd about a password or ACL file.

@@ -240,13 +240,40 @@ func TestErrors(t *testing.T) {
 
 // A plugin is refused once and not line by line; what follows is still looked at.
 func TestRefusedOnce(t *testing.T) {
-	_, r := Parse(write(t, "connection b\naddress h\ntopic # both\nplugin /usr/lib/mosquitto_dynamic_security.so\nplugin_opt_config_file /x\nlog_type x\n"))
+	_, r := Parse(write(t, "connection b\naddress h\ntopic # both\nplugin /usr/lib/other.so\nplugin_opt_config_file /x\nlog_type x\n"))
 	var lines []int
 	for _, f := range r.Findings {
 		lines = append(lines, f.Line)
 	}
 	if !slices.Equal(lines, []int{4, 6}) {
 		t.Errorf("errors at lines %v: %v", lines, r.Findings)
+	}
+}
+
+// Of all plugins there is one, wherever its file is said to be: dynamic security, with its file.
+func TestDynamicSecurity(t *testing.T) {
+	for text, want := range map[string]string{
+		"listener 1883\nplugin /usr/lib/x/mosquitto_dynamic_security.so\nplugin_opt_config_file /x y/z.json\n":                  "/x y/z.json",
+		"auth_plugin mosquitto_dynamic_security.dll\nauth_opt_config_file /a\nlistener 1883\n":                                  "/a",
+		"per_listener_settings true\nlistener 1\nlistener 2\nplugin mosquitto_dynamic_security.so\nplugin_opt_config_file /a\n": "/a",
+		"plugin mosquitto_dynamic_security.so\n":                                                                                                                                                 "has no plugin_opt_config_file",
+		"plugin mosquitto_dynamic_security.so\nplugin_opt_config_file /a\nplugin_opt_other b\n":                                                                                                  "plugin_opt_other is no option",
+		"plugin mosquitto_dynamic_security.so\nplugin_opt_config_file /a\nplugin mosquitto_dynamic_security.so\n":                                                                                "can only be loaded once",
+		"plugin mosquitto_dynamic_security.so\nplugin_opt_config_file /a\nplugin_opt_config_file /b\n":                                                                                           "Duplicate plugin_opt_config_file",
+		"per_listener_settings true\nlistener 1\nplugin mosquitto_dynamic_security.so\nplugin_opt_config_file /a\nlistener 2\nplugin mosquitto_dynamic_security.so\nplugin_opt_config_file /b\n": "can only be loaded once",
+		"plugin other_mosquitto_dynamic_security.so\nplugin_opt_config_file /a\n":                                                                                                                "cannot be loaded",
+		"plugin_opt_config_file /a\n": "without an auth_plugin",
+	} {
+		c, r := Parse(write(t, text))
+		if c != nil {
+			if last := c.Security[len(c.Security)-1]; last.RightsFile != want || len(c.Security) == 3 && c.Security[1].RightsFile != "" {
+				t.Errorf("%s: %+v", text, c.Security)
+			}
+			continue
+		}
+		if len(r.Findings) != 1 || !strings.Contains(r.Findings[0].Text, want) {
+			t.Errorf("%s: %v, want %s", text, r.Findings, want)
+		}
 	}
 }
 

@@ -64,6 +64,7 @@ type security struct {
 	config       access.Config
 	anonymousSet bool
 	seen         map[string]place
+	dynamic      place // of the line of the dynamic security plugin; the zero place: none
 }
 
 func newSecurity() *security {
@@ -99,8 +100,17 @@ type fileState struct {
 	level   int // 1 in files of an include_dir
 	current *block
 	bridge  *bridgeBlock // of the last connection line, to which bridge options belong; nil: there was none
-	plugin  bool         // a plugin line was met
+	plugin  plugin
 }
+
+// plugin is what the last plugin line of a file was about, whose options follow it.
+type plugin byte
+
+const (
+	noPlugin plugin = iota
+	refusedPlugin
+	ownPlugin // dynamic security
+)
 
 func newParser(path string) *parser {
 	p := &parser{

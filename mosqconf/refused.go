@@ -1,25 +1,46 @@
 package mosqconf
 
 import (
+	"path/filepath"
 	"strings"
 
 	"picket/cause"
 )
 
-// pluginFile refuses a plugin.
+// dynamicSecurity is the file of mosquitto's dynamic security plugin, wherever it stands. Picket has its own in that place.
+const dynamicSecurity = "mosquitto_dynamic_security"
+
+// pluginFile takes the line of the dynamic security plugin, and refuses all others.
 func (p *parser) pluginFile(f *fileState, l line) {
-	f.plugin = true
-	p.securityUsed = true
-	hint := "Users and rights can come from password_file and acl_file, from certificates (use_identity_as_username) or by SCRAM-SHA-256."
-	if strings.Contains(l.rest, "dynamic_security") {
-		hint = "The dynamic security plugin will be a part of Picket; this version has password_file and acl_file."
+	f.plugin = refusedPlugin
+	if path, ok := p.word(l); ok && strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)) == dynamicSecurity {
+		f.plugin = ownPlugin
+		s := p.rules(f, l)
+		if s.dynamic.file != "" {
+			p.errorf(l, cause.ConfigConflict, "The other one is in "+s.dynamic.String()+".", "Error: The dynamic security plugin can only be loaded once.")
+		}
+		s.dynamic = l.place
+		return
 	}
-	p.errorf(l, cause.ConfigUnsupported, hint, "Error: %s is not possible: plugins are compiled for mosquitto and cannot be loaded.", l.word)
+	p.securityUsed = true
+	p.errorf(l, cause.ConfigUnsupported, "Users and rights can come from password_file and acl_file, from "+dynamicSecurity+".so (Picket has its own in that place), from certificates (use_identity_as_username) or by SCRAM-SHA-256.",
+		"Error: %s is not possible: plugins are compiled for mosquitto and cannot be loaded.", l.word)
 }
 
-// pluginOption takes a line that belongs to a refused plugin.
+// pluginOption takes a line that belongs to a plugin: config_file for dynamic security. What belongs to a refused plugin is passed over.
 func (p *parser) pluginOption(f *fileState, l line) {
-	if f.plugin {
+	_, option, _ := strings.Cut(l.word, "_opt_")
+	switch {
+	case f.plugin == refusedPlugin:
+		return
+	case f.plugin == ownPlugin && option == "config_file":
+		s := p.rules(f, l)
+		if path, ok := p.string(l, s.seen); ok {
+			s.config.RightsFile = path
+		}
+		return
+	case f.plugin == ownPlugin:
+		p.errorf(l, cause.ConfigUnsupported, "It has plugin_opt_config_file FILE.", "Error: %s is no option of the dynamic security that Picket has.", l.word)
 		return
 	}
 	word := "An " + l.word + " option"
@@ -27,4 +48,21 @@ func (p *parser) pluginOption(f *fileState, l line) {
 		word = "An auth_opt_ option"
 	}
 	p.errorf(l, cause.ConfigConflict, l.word+" belongs to a plugin line, and none stands before it in this file.", "Error: %s exists in the config file without an auth_plugin.", word)
+}
+
+// checkDynamic looks whether dynamic security has all that it needs: without its file the rules would be others than were meant. There is one for all listeners.
+func (p *parser) checkDynamic(all []*security) {
+	used := ""
+	for _, s := range all {
+		l := line{place: s.dynamic, word: "plugin"}
+		switch {
+		case s.dynamic.file == "":
+			continue
+		case s.config.RightsFile == "":
+			p.errorf(l, cause.ConfigConflict, "Write behind it: plugin_opt_config_file FILE", "Error: Dynamic security plugin has no plugin_opt_config_file defined.")
+		case used != "" && used != s.config.RightsFile:
+			p.errorf(l, cause.ConfigConflict, "Give all listeners the same plugin_opt_config_file: commands come on one topic, which says nothing of a file.", "Error: The dynamic security plugin can only be loaded once.")
+		}
+		used = s.config.RightsFile
+	}
 }

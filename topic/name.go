@@ -164,3 +164,27 @@ func Match[S, T ~string | ~[]byte](filter S, name T) bool {
 func wildcardAt[S ~string | ~[]byte](filter S, i int, a, b byte) bool {
 	return i < len(filter) && (filter[i] == a || filter[i] == b) && (i+1 == len(filter) || filter[i+1] == '/')
 }
+
+// Fill makes a filter of a pattern: it puts the client id in for %c and the user name for %u, in one pass: a %u in a client id stays what it is.
+func Fill(pattern, clientID, username string) string {
+	if !strings.Contains(pattern, "%") {
+		return pattern
+	}
+	var b strings.Builder
+	for i := 0; i < len(pattern); i++ {
+		if pattern[i] == '%' && i+1 < len(pattern) {
+			switch pattern[i+1] {
+			case 'c':
+				b.WriteString(clientID)
+				i++
+				continue
+			case 'u':
+				b.WriteString(username)
+				i++
+				continue
+			}
+		}
+		b.WriteByte(pattern[i])
+	}
+	return b.String()
+}

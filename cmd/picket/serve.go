@@ -27,6 +27,7 @@ import (
 	"picket/page"
 	"picket/process"
 	"picket/reach"
+	"picket/rights/live"
 	"picket/setup"
 	"picket/store"
 	"picket/store/local"
@@ -176,6 +177,7 @@ type server struct {
 	admin   *admin.Server             // nil: none
 	web     map[webAddress]*admin.Web // listeners with protocol http_api
 	kept    store.Store               // nil: persistence is off
+	rights  *live.Rights              // nil: no plugin_opt_config_file
 	lost    chan error                // the store is another broker's by now
 	own     *setup.Result             // nil: no data directory is looked after
 
@@ -281,13 +283,16 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 		}()
 	}
 	process.LimitMemory(config.MemoryLimit)
+	if err := server.openRights(config); err != nil {
+		_ = server.removePID() // it is the start's failure that counts
+		logFileError(log, err)
+		log.Close()
+		return nil, &statusError{status: statusStart}
+	}
 	s.releasePorts()
 	if server.broker, err = broker.Start(config.Config, log); err != nil {
 		_ = server.removePID() // it is the start's failure that counts
-		if file := (*access.FileError)(nil); errors.As(err, &file) {
-			for _, line := range file.Lines() {
-				log.Printf(logging.Error, "%s", line)
-			}
+		if logFileError(log, err) {
 			log.Close()
 			return nil, &statusError{status: statusStart}
 		}
@@ -306,6 +311,9 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 		server.broker.Close()
 		_ = server.removePID() // it is the start's failure that counts
 		return nil, failed(statusStart, logging.Error, "Error: %v", err)
+	}
+	if server.rights != nil {
+		server.rights.Serve(server.broker)
 	}
 	server.openWeb(config)
 	// What has to be done next is said when there is something to be reached, not before.
@@ -327,6 +335,17 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 	server.startAuthority(e.ctx)
 	log.Printf(logging.Info, "picket version %s running", buildVersion())
 	return server, nil
+}
+
+// logFileError logs an error of a file of users or rules in mosquitto's lines, and reports whether it is one.
+func logFileError(log *logging.Logger, err error) bool {
+	file, ok := errors.AsType[*access.FileError](err)
+	if ok {
+		for _, line := range file.Lines() {
+			log.Printf(logging.Error, "%s", line)
+		}
+	}
+	return ok
 }
 
 // logName is the log in the data directory, of a broker in the background that nothing else names one for.
@@ -601,6 +620,9 @@ func (s *server) reload() error {
 			return nil, errors.New("the configuration is wrong")
 		}
 		config.Poll = s.poll
+		if err := s.useRights(config); err != nil {
+			return nil, err
+		}
 		if config.Persistence != s.persistence {
 			s.log.Cause(logging.Warning, cause.ConfigNoEffect, "Warning: what persistence and the options that belong to it say has changed; that takes a restart.")
 		}
@@ -666,6 +688,9 @@ func (s *server) stop() {
 	s.unfound()
 	for _, w := range s.web {
 		w.Close()
+	}
+	if s.rights != nil {
+		s.rights.Close()
 	}
 	s.bridges.Close()
 	s.broker.Close()

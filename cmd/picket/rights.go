@@ -1,0 +1,79 @@
+package main
+
+import (
+	"errors"
+
+	"picket/access"
+	"picket/broker"
+	"picket/cause"
+	"picket/logging"
+	"picket/mosqconf"
+	"picket/rights/live"
+)
+
+// rightsFile returns the file of users and rights that a configuration names: one for all listeners. Empty: none.
+func rightsFile(config *mosqconf.Config) string {
+	for _, s := range config.Security {
+		if s.RightsFile != "" {
+			return s.RightsFile
+		}
+	}
+	return ""
+}
+
+// openRights opens the file of users and rights, if the configuration names one. Errors are of type [*access.FileError].
+func (s *server) openRights(config *mosqconf.Config) error {
+	path := rightsFile(config)
+	if path == "" {
+		return nil
+	}
+	r, err := live.Open(path, s.log)
+	if err != nil {
+		return err
+	}
+	s.rights = r
+	r.Judge(config.Security)
+	config.Controls = map[string]broker.ControlHandler{live.CommandTopic: r.Control}
+	for _, c := range config.Security {
+		s.warnTwice(c)
+	}
+	return nil
+}
+
+// useRights has the open file judge by a configuration that is read again, and reads the file again, too.
+func (s *server) useRights(config *mosqconf.Config) error {
+	path, open := rightsFile(config), ""
+	if s.rights != nil {
+		open = s.rights.Path()
+	}
+	if path != open {
+		return errors.New("plugin_opt_config_file has changed, and that takes a restart")
+	}
+	if s.rights == nil {
+		return nil
+	}
+	s.rights.Judge(config.Security)
+	if err := s.rights.Reload(); err != nil {
+		if file, ok := errors.AsType[*access.FileError](err); ok {
+			return errors.New(file.Error())
+		}
+		return err
+	}
+	return nil
+}
+
+// warnTwice says which users stand in the password file as well: what that says of them counts for nothing.
+func (s *server) warnTwice(c access.Config) {
+	if c.PasswordFile == "" || c.RightsFile == "" {
+		return
+	}
+	f, err := access.ReadPasswordFile(c.PasswordFile)
+	if err != nil {
+		return // the broker's start says so
+	}
+	for _, name := range f.Users() {
+		if l, ok := s.rights.State().Login(name); ok && l.Password != nil {
+			s.log.Cause(logging.Warning, cause.ConfigConflict, "Warning: The user %s stands in %s and in %s: the password in the second is the one that counts.", name, c.PasswordFile, c.RightsFile)
+		}
+	}
+}

@@ -1,0 +1,302 @@
+// Package live has users and rights in force: it keeps them in mosquitto's dynamic security file, carries out the commands that come on $CONTROL/dynamic-security/v1,
+// and answers what package access asks.
+//
+// A change is first on the disk, then in force, then answered, and then the connections end whom it is about. So who has an answer finds the change after a crash, and
+// who has none may find it or not.
+package live
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"picket/access"
+	"picket/broker"
+	"picket/cause"
+	"picket/logging"
+	"picket/rights"
+	"picket/session"
+)
+
+// The topics of commands and of their answers.
+const (
+	CommandTopic = "$CONTROL/dynamic-security/v1"
+	AnswerTopic  = CommandTopic + "/response"
+)
+
+// maxWaiting bounds the commands that wait to be carried out, in bytes.
+const maxWaiting = 4 << 20
+
+// Rights is the users and rights of one file, which nobody else may write while it is open. It is the [access.Authority] of every set of rules that names the file.
+//
+// What is in force is an immutable state behind an atomic pointer. One goroutine, from Serve to Close, carries out commands, in the order in which they have come; it
+// and Reload change what is in force, under changing.
+type Rights struct {
+	path string
+	log  *logging.Logger
+	now  atomic.Pointer[inForce]
+
+	changing sync.Mutex
+	written  os.FileInfo // the file as it was last read or written; guarded by changing
+
+	mu      sync.Mutex // of what follows
+	waiting []command
+	bytes   int // of their payloads
+	refused int // messages that came when too many waited, and are to be told so
+	wake    chan struct{}
+	stop    context.CancelFunc
+	done    sync.WaitGroup
+}
+
+// inForce is a state with what logins of unknown names are measured against.
+type inForce struct {
+	*rights.State
+	decoys []*rights.Password
+}
+
+// command is a message that waits to be carried out.
+type command struct {
+	by      string
+	payload []byte
+}
+
+// Open reads a file. It fails with an [*access.FileError] when it cannot be used, and says in the log what is wrong with parts of it, and if it cannot be written.
+func Open(path string, log *logging.Logger) (*Rights, error) {
+	r := &Rights{path: path, log: log, wake: make(chan struct{}, 1)}
+	if err := r.Reload(); err != nil {
+		return nil, err
+	}
+	if err := r.tryFolder(); err != nil {
+		log.Cause(logging.Warning, cause.RightsNotSaved, "Warning: Users and rights in %s can be read, but not changed: %v.", path, err)
+	}
+	return r, nil
+}
+
+// tryFolder finds out whether a file can be written beside the old one.
+func (r *Rights) tryFolder() error {
+	target := r.path
+	if followed, err := filepath.EvalSymlinks(target); err == nil {
+		target = followed
+	}
+	f, err := os.CreateTemp(filepath.Dir(target), "."+filepath.Base(target)+".*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// Reload reads the file again, and puts what it says in force: another program may have changed it. Whoever is connected is not looked at; the caller has that done
+// with [broker.Broker.Reload].
+func (r *Rights) Reload() error {
+	r.changing.Lock()
+	defer r.changing.Unlock()
+	data, warnings, err := access.ReadRights(r.path)
+	if err != nil {
+		return err
+	}
+	s, texts, err := rights.Load(data)
+	if err != nil {
+		return access.RightsError(r.path, err)
+	}
+	for _, w := range warnings {
+		r.log.Printf(w.Type, "%s", w.Text)
+	}
+	for _, text := range texts {
+		r.log.Printf(logging.Warning, "Warning: %s: %s.", r.path, text)
+	}
+	r.put(s)
+	r.written, err = os.Stat(r.path)
+	return err
+}
+
+// Path returns the file's name as it was given.
+func (r *Rights) Path() string { return r.path }
+
+// Judge makes the file the [access.Authority] of the sets of rules that name it.
+func (r *Rights) Judge(all []access.Config) {
+	for i := range all {
+		if all[i].RightsFile == r.path {
+			all[i].Authority = r
+		}
+	}
+}
+
+// State returns what is in force.
+func (r *Rights) State() *rights.State { return r.now.Load().State }
+
+// put puts a state in force.
+func (r *Rights) put(s *rights.State) {
+	decoys := s.Passwords()
+	slices.SortFunc(decoys, func(a, b *rights.Password) int { return a.Iterations - b.Iterations }) // so that a name meets the same cost after a change
+	if len(decoys) == 0 {
+		decoys = []*rights.Password{{Salt: make([]byte, rights.SaltSize), Hash: make([]byte, rights.HashSize), Iterations: access.DefaultIterations}}
+	}
+	r.now.Store(&inForce{s, decoys})
+}
+
+// Control takes a command, to be carried out in its turn. It is the [broker.ControlHandler] of CommandTopic, which a broker is to have from its start on.
+func (r *Rights) Control(from *access.Client, payload []byte) {
+	payload = bytes.Clone(payload[:min(len(payload), rights.MaxCommands+1)]) // a longer one is refused by its length
+	if by := rights.By(from.ID, from.Username); !r.take(command{by, payload}) {
+		r.log.Cause(logging.Warning, cause.ControlBusy, "Warning: A command from %s is not carried out: too many wait.", by)
+	}
+}
+
+// Serve carries out commands for a broker until Close, those first that have come before. It is called once.
+func (r *Rights) Serve(b *broker.Broker) {
+	ctx, stop := context.WithCancel(context.Background())
+	r.mu.Lock()
+	r.stop = stop
+	r.mu.Unlock()
+	mouth := b.Local(nil, nil)
+	r.done.Go(func() {
+		defer mouth.Close()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-r.wake:
+			}
+			for ctx.Err() == nil {
+				all, refused := r.takeAll()
+				if len(all)+refused == 0 {
+					break
+				}
+				r.carryOut(ctx, b, mouth, all)
+				for range refused {
+					r.publish(ctx, mouth, r.State().Refused("Too many commands wait").Answer(""))
+				}
+			}
+		}
+	})
+}
+
+// Close ends the taking of commands. One that is being carried out is finished.
+func (r *Rights) Close() {
+	r.mu.Lock()
+	stop := r.stop
+	r.mu.Unlock()
+	if stop != nil {
+		stop()
+		r.done.Wait()
+	}
+}
+
+// take puts a command in line, unless too many wait.
+func (r *Rights) take(c command) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fits := r.bytes+len(c.payload) <= maxWaiting
+	if fits {
+		r.waiting, r.bytes = append(r.waiting, c), r.bytes+len(c.payload)
+	} else {
+		r.refused++
+	}
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+	return fits
+}
+
+// takeAll takes the commands that wait, so that one write to the disk is enough for all of them.
+func (r *Rights) takeAll() (all []command, refused int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all, refused = r.waiting, r.refused
+	r.waiting, r.bytes, r.refused = nil, 0, 0
+	return all, refused
+}
+
+// carryOut carries out commands: on the disk, in force, answered; then connections end.
+func (r *Rights) carryOut(ctx context.Context, b *broker.Broker, mouth *broker.Local, all []command) {
+	outcomes, not := r.change(all)
+	for _, o := range outcomes {
+		if not == "" {
+			for _, line := range o.Log {
+				r.log.Printf(logging.Info, "%s", line)
+			}
+		}
+		r.publish(ctx, mouth, o.Answer(not))
+	}
+	if not != "" {
+		return
+	}
+	for _, o := range outcomes {
+		if !o.Ends.Empty() {
+			b.DisconnectEach(func(c *access.Client) bool {
+				return o.Ends.Include(c.Username, !c.HasUsername) && c.Policy() != nil && c.Policy().Config().Authority == r
+			},
+				cause.DisconnectedByAdmin, "users or rights were changed")
+		}
+	}
+}
+
+// change applies commands and puts what they lead to on the disk and in force. not is empty, or why it is not in force.
+func (r *Rights) change(all []command) (outcomes []*rights.Outcome, not string) {
+	r.changing.Lock()
+	defer r.changing.Unlock()
+	before := r.State()
+	s := before
+	for _, c := range all {
+		o := s.Apply(c.payload, c.by, newPassword)
+		s, outcomes = o.State, append(outcomes, o)
+	}
+	if s == before {
+		return outcomes, ""
+	}
+	if err := r.write(s); err != nil {
+		r.log.Cause(logging.Error, cause.RightsNotSaved, "Error: Users and rights could not be written to %s, and stay as they were: %v.", r.path, err)
+		return outcomes, fmt.Sprintf("Not changed: the file of users and rights cannot be written (%s)", cause.RightsNotSaved)
+	}
+	r.put(s)
+	return outcomes, ""
+}
+
+// errForeign says that somebody else writes the file.
+var errForeign = errors.New("another program has changed it since it was read; a reload reads it again")
+
+// write puts a state on the disk. r.changing is held.
+func (r *Rights) write(s *rights.State) error {
+	data, err := s.Encode()
+	if err != nil {
+		return err
+	}
+	if len(data) > access.MaxFileSize {
+		return fmt.Errorf("%d bytes are more than the %d that can be read again", len(data), access.MaxFileSize)
+	}
+	if is, err := os.Stat(r.path); err == nil && (!os.SameFile(is, r.written) || is.Size() != r.written.Size() || !is.ModTime().Equal(r.written.ModTime())) {
+		return errForeign
+	}
+	if err := access.Replace(r.path, data); err != nil {
+		return err
+	}
+	r.written, err = os.Stat(r.path)
+	return err
+}
+
+func (r *Rights) publish(ctx context.Context, mouth *broker.Local, answer []byte) {
+	if err := mouth.Publish(ctx, &session.Message{Topic: AnswerTopic, Payload: answer}); err != nil && ctx.Err() == nil {
+		r.log.Printf(logging.Warning, "Warning: The answer to a command could not be published: %v.", err)
+	}
+}
+
+func newPassword(password string) (*rights.Password, error) {
+	salt, hash := access.NewPBKDF2(password)
+	return &rights.Password{Salt: salt, Hash: hash, Iterations: access.DefaultIterations}, nil
+}
+
+// seed makes the choice of a decoy, which nobody outside can foretell.
+var seed = maphash.MakeSeed()
+
+// decoy returns what an unknown name is measured against, so that it takes as long as a known one.
+func (f *inForce) decoy(name string) *rights.Password {
+	return f.decoys[maphash.String(seed, name)%uint64(len(f.decoys))]
+}

@@ -136,7 +136,7 @@ type report struct {
 }
 
 func TestLab(t *testing.T) {
-	all := slices.Concat(healthy(), cloudPages(), oddWays(), oddTLS(), oddBrokers(), oddNames(), front(), proxies(), filters(), moreCertificates(), moreBrokers(), moreNames(), ways(), nameFaults(), tcpFaults(), byteFaults(), tlsFaults(), upgradeFaults(), connectFaults(), useFaults(), stayFaults())
+	all := slices.Concat(healthy(), front(), proxies(), filters(), moreCertificates(), moreBrokers(), moreNames(), ways(), nameFaults(), tcpFaults(), byteFaults(), tlsFaults(), upgradeFaults(), connectFaults(), useFaults(), stayFaults(), cloudPages(), oddWays(), oddTLS(), oddBrokers(), oddNames())
 	slices.SortStableFunc(all, func(a, b fault) int { // those in which nothing is wrong come first in the table
 		return min(len(a.want), 1) - min(len(b.want), 1)
 	})

@@ -29,6 +29,7 @@ type bridge struct {
 
 	// Of the goroutine that runs it.
 	maxLocal int             // bytes of the largest packet that this broker takes; 0: any
+	prepared *Config         // whose session has been made
 	owed     map[string]bool // filters that are new, so that the remote broker has not had what is retained
 
 	mu    sync.Mutex
@@ -72,7 +73,7 @@ func (b *bridge) run(ctx context.Context) {
 		}
 		local = c.LocalID
 		b.say(func(s *State) { s.Name, s.ClientID, s.Addresses = c.Name, c.RemoteID, c.Addresses })
-		if err := b.prepare(c); err != nil {
+		if err := b.prepare(c); err != nil && ctx.Err() == nil {
 			b.down(c, cause.BridgeLocalRefused, err)
 			b.sleep(ctx, c.RestartBase)
 			continue

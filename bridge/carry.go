@@ -79,6 +79,9 @@ func (y *carry) open(ctx context.Context, address string) (err error) {
 			y.remote.Close()
 		}
 	}()
+	// What is published from here on goes over as soon as the remote broker has answered.
+	y.b.set.broker.QueueQoS0(y.c.LocalID, true)
+	defer y.b.set.broker.QueueQoS0(y.c.LocalID, y.c.Start == relay.Lazy)
 	stop := context.AfterFunc(ctx, func() { _ = y.remote.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if err := y.introduce(); err != nil {

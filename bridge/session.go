@@ -10,7 +10,7 @@ import (
 
 // prepare makes the session at this broker before there is a connection to the remote one, so that messages wait in it.
 func (b *bridge) prepare(c *Config) error {
-	if c.LocalClean {
+	if c.LocalClean || b.prepared == c {
 		return nil
 	}
 	link, _, err := b.join(c, 1) // little is sent that nobody sends on
@@ -18,11 +18,15 @@ func (b *bridge) prepare(c *Config) error {
 		return err
 	}
 	defer link.Leave()
-	link.QueueQoS0(c.Start == relay.Lazy)
+	b.set.broker.QueueQoS0(c.LocalID, c.Start == relay.Lazy)
 	if err := b.subscribe(c, link, true); err != nil {
 		return err
 	}
-	return link.Send((&packet.Disconnect{}).Append(nil, packet.V5))
+	if err := link.Send((&packet.Disconnect{}).Append(nil, packet.V5)); err != nil {
+		return err
+	}
+	b.prepared = c
+	return nil
 }
 
 // join makes a connection to this broker, as the client whose session the bridge's messages wait in. receive bounds how many of them are under way; 0: nothing does.

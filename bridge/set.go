@@ -24,7 +24,7 @@ type Set struct {
 	all map[string]*bridge // by name; nil once closed
 }
 
-// Start runs bridges until [Set.Close], which has to come before the end of the broker. With asMosquitto the packets of MQTT 5 are mosquitto's: without a
+// Start runs bridges until [Set.Close], which has to come before the end of the broker. When it returns, messages wait for the remote brokers already. With asMosquitto the packets of MQTT 5 are mosquitto's: without a
 // session expiry interval and without markers.
 func Start(b *broker.Broker, log *logging.Logger, configs []*Config, asMosquitto bool) *Set {
 	s := &Set{broker: b, log: log, local: b.Local(nil, nil), all: make(map[string]*bridge)}
@@ -76,6 +76,7 @@ func (s *Set) start(c *Config) {
 	b := &bridge{set: s, end: end, done: make(chan struct{}), woken: make(chan struct{}, 1), owed: make(map[string]bool)}
 	b.config.Store(c)
 	s.all[c.Name] = b
+	_ = b.prepare(c) // run tries again, and says what is wrong
 	go b.run(ctx)
 }
 

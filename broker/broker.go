@@ -157,6 +157,9 @@ func Start(c Config, log *logging.Logger) (*Broker, error) {
 		}
 	}
 	log.SetTopicSink(b.logTopic)
+	if c.Shut {
+		b.shut(true)
+	}
 	set, err := listener.Open(context.Background(), transportsOf(c.Listeners), b, b.options(t))
 	if err != nil {
 		log.SetTopicSink(nil)

@@ -55,6 +55,9 @@ type Config struct {
 	// Controls are who carries out commands, by topics below $CONTROL/, from the first client on; see [Broker.HandleControl]. A reload does not change them.
 	Controls map[string]ControlHandler
 
+	// Shut has CONNECT wait from the start until [Broker.Open]: for clients of the program's own ([Broker.Link]) that have to be there first.
+	Shut bool
+
 	// HTTP makes what answers HTTP requests on a listener that speaks WebSocket; see [listener.Options]. nil: they are told that the port speaks MQTT.
 	HTTP func(l *Listener, rest http.Handler) (http.Handler, error)
 

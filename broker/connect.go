@@ -50,7 +50,7 @@ func (c *connection) connect(w *worker, p *packet.Connect) error {
 		poll()
 	}
 	epoch := b.epoch.Load()
-	if gate := b.gate.Load(); gate != nil {
+	if gate := b.gate.Load(); gate != nil && !c.linked() {
 		c.elsewhere(w, func() { b.waitFor(*gate) }, func(w *worker) { c.connectAgain(w, p) })
 		return nil
 	}

@@ -123,9 +123,14 @@ func (l *Link) Subscriptions() (filters []string) {
 	return filters
 }
 
-// QueueQoS0 has messages of QoS 0 wait in the session, too, while it has no connection. Only after CONNACK.
-func (l *Link) QueueQoS0(yes bool) {
-	s := l.client.s
+// QueueQoS0 has messages of QoS 0 wait in the session of a client, too, while it has no connection, or no longer.
+func (b *Broker) QueueQoS0(clientID string, yes bool) {
+	b.mu.Lock()
+	s := b.sessions[clientID]
+	b.mu.Unlock()
+	if s == nil {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.queuesQoS0 = yes

@@ -67,6 +67,14 @@ func (b *Broker) Reload(load func() (*Config, error)) error {
 // Expect announces a [Broker.Reload], for which every CONNECT from now on waits.
 func (b *Broker) Expect() { b.shut(true) }
 
+// Open lets clients in that have waited since a start with [Config.Shut].
+func (b *Broker) Open() {
+	b.gateMu.Lock()
+	b.due = false
+	b.gateMu.Unlock()
+	b.open()
+}
+
 // shut closes the gate that CONNECT has to pass.
 func (b *Broker) shut(due bool) {
 	b.gateMu.Lock()
@@ -83,7 +91,7 @@ func (b *Broker) shut(due bool) {
 func (b *Broker) open() {
 	b.gateMu.Lock()
 	defer b.gateMu.Unlock()
-	if gate := b.gate.Load(); !b.due {
+	if gate := b.gate.Load(); !b.due && gate != nil {
 		b.gate.Store(nil)
 		close(*gate)
 	}

@@ -290,6 +290,7 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 		return nil, &statusError{status: statusStart}
 	}
 	s.releasePorts()
+	config.Shut = true
 	if server.broker, err = broker.Start(config.Config, log); err != nil {
 		_ = server.removePID() // it is the start's failure that counts
 		if logFileError(log, err) {
@@ -303,6 +304,7 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 		return nil, failed(statusStart, logging.Error, "Error: %v", err)
 	}
 	server.bridges = bridge.Start(server.broker, log, config.Bridges, s.Mosquitto)
+	server.broker.Open()
 	for _, at := range config.Given.Idle() {
 		log.Cause(logging.Warning, cause.ConfigNoEffect, "Warning: The socket %s, which systemd opened for this broker, is not used: no listener has that address.", at)
 	}

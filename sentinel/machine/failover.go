@@ -134,6 +134,8 @@ func (m *Machine) ineligible(n *node) string {
 		return n.doubt
 	case !n.proved():
 		return "it has not said yet who it is"
+	case m.namesake(n) != nil:
+		return m.namesake(n).at() + " leads to the same server, and which of the two it is cannot be known"
 	case n.link.cmd.onlyEmpty:
 		return "it has no data, and does not follow this master"
 	case n.syncing && !m.follows(n, ms.addr):
@@ -365,6 +367,9 @@ func (m *Machine) changeAddress(ms *master, a Addr) {
 	if !ms.addr.same(a) {
 		replicas = append(replicas, ms.addr)
 	}
+	if ms.assumed {
+		ms.forget()
+	}
 	proved := map[Addr]string{ms.addr: ms.provedRun}
 	for _, n := range ms.replicas {
 		proved[n.addr] = n.provedRun
@@ -401,7 +406,7 @@ func (m *Machine) resetMaster(ms *master, sentinels bool) {
 		n.askSent = 0
 	}
 	if sentinels {
-		ms.history = nil
+		ms.history, ms.assumed = nil, false
 	}
 	m.closeLink(ms.link)
 	old := ms.node

@@ -16,7 +16,8 @@ import (
 //   - the operator vouches for the addresses (picket-adopt).
 //
 // The history is what a proved master says about itself, and a proved replica whose link to it is up. It begins with what the server at the
-// address that we were told to watch says first, unless replicas are known and those that can be asked have other data. A server that has read its data from an append-only file has a new history each time, and cannot be
+// address that we were told to watch says first, unless replicas are known and those that can be asked have other data. Until a replica has the same, that is assumed only: the
+// word of a replica, of another sentinel that knows another master, and of whoever answers at the address next, is worth more. A server that has read its data from an append-only file has a new history each time, and cannot be
 // told from a stranger's: Redis keeps the replication id in RDB files only.
 
 // maxHistory is how many replication ids of a master are remembered, newest first.
@@ -42,8 +43,38 @@ func (m *Machine) identify(c *conn, n *node, i *serverInfo) {
 		tells = i.linkUp && m.followsUs(n, i)
 	}
 	if tells {
-		ms.remember(i.replIDs[1])
-		ms.remember(i.replIDs[0])
+		ms.learn(n, i)
+	}
+}
+
+// learn takes over what a proved server says of the master's history.
+func (ms *master) learn(n *node, i *serverInfo) {
+	if len(ms.history) == 0 || ms.assumed && !ms.knows(i) {
+		ms.forget()
+		ms.assumed = n.kind == Master
+		n.provedRun, n.link.cmd.proved = i.runID, true
+	}
+	ms.remember(i.replIDs[1])
+	ms.remember(i.replIDs[0])
+	if ms.assumed && (n.kind == Replica || ms.confirmedBy(i)) {
+		ms.assumed = false
+	}
+}
+
+// knows reports whether what a server says shows that its data are of this master's history.
+func (ms *master) knows(i *serverInfo) bool {
+	known := func(id string) bool { return id != "" && slices.Contains(ms.history, id) }
+	return known(i.replIDs[0]) || known(i.replIDs[1])
+}
+
+// forget gives up what was known of the history, and who has proved itself by it.
+func (ms *master) forget() {
+	ms.history, ms.assumed, ms.provedRun = nil, false, ""
+	for _, n := range append([]*node{&ms.node}, ms.replicas...) {
+		n.provedRun = ""
+		if n.kind == Master && n.commandsUp() {
+			n.link.cmd.proved = false // until its next answer
+		}
 	}
 }
 
@@ -56,7 +87,7 @@ func (m *Machine) reconfigurable(n *node) bool {
 // doubt says why a server may be another one than is meant, nothing if it is proved; onlyEmpty if the proof is only that it has no data.
 func (m *Machine) doubt(n *node, i *serverInfo) (why string, onlyEmpty bool) {
 	ms := n.master
-	known := func(id string) bool { return id != "" && slices.Contains(ms.history, id) }
+	first := n.kind == Master && (len(ms.history) == 0 || ms.assumed)
 	o := ms.twinOf(n, i.runID)
 	n.twin = o != nil
 	if n.twin {
@@ -64,15 +95,15 @@ func (m *Machine) doubt(n *node, i *serverInfo) (why string, onlyEmpty bool) {
 	}
 	switch {
 	case i.runID != "" && i.runID == n.provedRun,
-		known(i.replIDs[0]), known(i.replIDs[1]),
+		ms.knows(i),
 		n.kind == Replica && i.role == "slave" && m.followsUs(n, i),
 		n.kind == Master && i.role == "slave" && m.followsProved(n, i),
-		n.kind == Master && len(ms.history) == 0 && (i.role == "master" || m.followsUs(n, i)) && ms.uncontradicted(i),
+		first && (i.role == "master" || m.followsUs(n, i)) && ms.uncontradicted(i),
 		ms.adopt:
 		return "", false
 	case !i.keys && !i.loading && !i.syncing && !i.linkUp:
 		return "", true
-	case n.kind == Master && len(ms.history) == 0:
+	case first:
 		return "no replica that is known confirms that this is its master", false
 	case i.loading:
 		return "it reads its data from disk, and what they are is not known yet", false
@@ -82,17 +113,15 @@ func (m *Machine) doubt(n *node, i *serverInfo) (why string, onlyEmpty bool) {
 
 // uncontradicted reports whether the first server that answers as the master may be taken for it: a replica that is known has its data, or none can be asked.
 func (ms *master) uncontradicted(i *serverInfo) bool {
-	asked := false
-	for _, r := range ms.replicas {
-		if r.has(sDown) {
-			continue
-		}
-		asked = true
-		if r.infoAt != 0 && (i.replIDs[0] == "" || slices.Contains(r.replIDs[:], i.replIDs[0]) || i.replIDs[1] != "" && slices.Contains(r.replIDs[:], i.replIDs[1])) {
-			return true
-		}
-	}
-	return !asked
+	return i.replIDs[0] == "" || ms.confirmedBy(i) || !slices.ContainsFunc(ms.replicas, func(r *node) bool { return !r.has(sDown) })
+}
+
+// confirmedBy reports whether a replica that can be asked has the data that a server says it has.
+func (ms *master) confirmedBy(i *serverInfo) bool {
+	return slices.ContainsFunc(ms.replicas, func(r *node) bool {
+		has := func(id string) bool { return id != "" && slices.Contains(r.replIDs[:], id) }
+		return !r.has(sDown) && r.infoAt != 0 && (has(i.replIDs[0]) || has(i.replIDs[1]))
+	})
 }
 
 // twinOf is another instance of a master where the same process has proved itself, if there is one: then it is that, and not the one at n's address.
@@ -104,7 +133,36 @@ func (ms *master) twinOf(n *node, runID string) *node {
 		return &ms.node
 	}
 	for _, o := range ms.replicas {
-		if o != n && o.proved() && o.link.cmd.runID == runID {
+		if o != n && o.proved() && o.link.cmd.runID == runID && !n.outranks(o) {
+			return o
+		}
+	}
+	return nil
+}
+
+// outranks reports whether, of two replicas at whose addresses the same process answers, n is the one that it is: the master has it among those that are
+// connected, by the address that they announce, and not the other one.
+func (n *node) outranks(o *node) bool { return n.kind == Replica && o.kind == Replica && n.listed && !o.listed }
+
+// namesake is another replica that leads, or whose name does, to the server where we are connected for n, if nothing shows that n is the one which is meant. Names are slow to
+// follow their servers: that of one which is gone may still stand for its last address, where another one of the group lives by now. What is done to that
+// server does no harm, but whoever promoted it under the wrong name would send all clients to nobody.
+func (m *Machine) namesake(n *node) *node {
+	if !n.commandsUp() {
+		return nil
+	}
+	c := n.link.cmd
+	for _, o := range n.master.replicas {
+		if o == n || n.outranks(o) {
+			continue
+		}
+		if oc := o.link.cmd; oc != nil && oc.up {
+			if oc.runID == c.runID && c.runID != "" {
+				return o
+			}
+			continue
+		}
+		if m.set.ResolveHostnames && m.opt.Resolve != nil && !isIP(o.addr.Host) && o.addr.Port == n.addr.Port && slices.Contains(m.opt.Resolve(o.addr.Host), c.remoteIP) {
 			return o
 		}
 	}

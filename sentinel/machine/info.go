@@ -123,6 +123,9 @@ func (m *Machine) infoAnswered(c *conn, n *node, text string) {
 	m.sawData(n, &i)
 	m.identify(c, n, &i)
 	if n.kind == Master && n.proved() {
+		for _, r := range ms.replicas {
+			r.listed = false
+		}
 		for _, r := range i.replicas {
 			m.sawReplica(ms, r)
 		}
@@ -201,16 +204,21 @@ func (m *Machine) sawReplica(ms *master, value string) {
 		return
 	}
 	// The common case, a replica that is known, costs no resolution.
+	known := false
 	for _, r := range ms.replicas {
 		if r.addr.Port == p && (r.addr.IP == host || r.addr.Host == host) {
-			return
+			r.listed, known = true, true
 		}
+	}
+	if known {
+		return
 	}
 	a, ok := m.addr(host, p)
 	if !ok {
 		return
 	}
 	if n := m.addReplica(ms, a); n != nil {
+		n.listed = true
 		m.eventAt(Notice, "+slave", n)
 		m.save()
 	}

@@ -80,6 +80,7 @@ type node struct {
 	priority                         int
 	offset                           int64
 	unannounced                      bool
+	listed                           bool // a replica: the master, when it was last asked, said that it is connected
 	reconfAt                         int64 // when SLAVEOF was sent
 	rebootSince                      int64
 	// epochAsReplica is the epoch in which it was last known to be no master.
@@ -136,6 +137,7 @@ type master struct {
 	configEpoch        int64
 	adopt              bool     // whatever answers at its addresses is taken for what was there before
 	history            []string // replication ids that are known to be of its history, newest first
+	assumed            bool     // history is the word of whoever answered first as the master, and of no replica yet
 	acks               int      // sealed promotion: how many replicas acknowledge what clients rely on; 0: not sealed
 	refusedDown        int64    // picket-refused-down, ms; 0: off
 	connectedReplicas  int      // as the master last counted them

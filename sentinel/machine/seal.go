@@ -158,7 +158,7 @@ func (m *Machine) sealState(ms *master) {
 		if n.replIDs[0] != list[0].replIDs[0] || n.offset != list[0].offset {
 			break
 		}
-		if n.priority != 0 {
+		if n.priority != 0 && m.namesake(n) == nil {
 			m.choose(ms, n)
 			return
 		}

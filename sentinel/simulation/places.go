@@ -36,6 +36,9 @@ func (s *sentinel) dial(name string) host {
 		return s.w.byIP[name]
 	}
 	if h := s.w.find(name); h != nil {
+		if ip, ok := s.w.dns[name]; ok && s.names != nil {
+			s.names[name] = known{ip, s.w.now} // who connects has looked it up anew
+		}
 		return h
 	}
 	if k, ok := s.names[name]; ok && s.w.rng.IntN(2) == 0 {

@@ -142,7 +142,9 @@ func (ms *master) twinOf(n *node, runID string) *node {
 
 // outranks reports whether, of two replicas at whose addresses the same process answers, n is the one that it is: the master has it among those that are
 // connected, by the address that they announce, and not the other one.
-func (n *node) outranks(o *node) bool { return n.kind == Replica && o.kind == Replica && n.listed && !o.listed }
+func (n *node) outranks(o *node) bool {
+	return n.kind == Replica && o.kind == Replica && n.listed && !o.listed
+}
 
 // namesake is another replica that leads, or whose name does, to the server where we are connected for n, if nothing shows that n is the one which is meant. Names are slow to
 // follow their servers: that of one which is gone may still stand for its last address, where another one of the group lives by now. What is done to that

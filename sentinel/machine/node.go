@@ -80,7 +80,7 @@ type node struct {
 	priority                         int
 	offset                           int64
 	unannounced                      bool
-	listed                           bool // a replica: the master, when it was last asked, said that it is connected
+	listed                           bool  // a replica: the master, when it was last asked, said that it is connected
 	reconfAt                         int64 // when SLAVEOF was sent
 	rebootSince                      int64
 	// epochAsReplica is the epoch in which it was last known to be no master.

@@ -55,6 +55,9 @@ type Sentinel struct {
 	handshakes map[string]string
 }
 
+// settled is when a sentinel that was started is taken to be connected with everything.
+const settled = 10 * time.Second
+
 // ExitError ends the process with a status of its own.
 type ExitError struct{ Status int }
 
@@ -169,6 +172,7 @@ func (s *Sentinel) Run(ctx context.Context) error {
 	signal.Notify(hangup, syscall.SIGHUP)
 	s.wg.Go(func() { s.rotate(hangup) })
 	notify(s.cfg.Supervised, process.ServiceReady, "STATUS=Ready to watch")
+	defer time.AfterFunc(settled, process.Trim).Stop()
 	s.loop()
 	notify(s.cfg.Supervised, process.ServiceStopping)
 	signal.Stop(hangup)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -80,6 +81,9 @@ func runSentinel(e *env, args []string) error {
 	if os.Getenv("GOMAXPROCS") == "" {
 		// It waits nearly all the time, for answers to small questions: waking a second thread for each costs more than it saves.
 		runtime.GOMAXPROCS(1)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50) // there is little garbage, and it is watched on small machines
 	}
 	s, err := sentinel.New(cfg, buildVersion(), e.stdout)
 	if err == nil {

@@ -87,18 +87,21 @@ func (s *server) do(args ...string) {
 	}
 }
 
-func (s *server) info(name string) string {
+// text sends a command that is answered with a text; none if it is not.
+func (s *server) text(args ...string) string {
 	c, err := s.client()
 	if err != nil {
 		return ""
 	}
 	defer c.Close()
-	text, err := c.Do(context.Background(), c.B().Info().Build()).ToString()
+	text, err := c.Do(context.Background(), c.B().Arbitrary(args...).Build()).ToString()
 	if err != nil {
 		return ""
 	}
-	return parseInfo(text)[name]
+	return text
 }
+
+func (s *server) info(name string) string { return parseInfo(s.text("INFO"))[name] }
 
 // replica starts a replica of the server and waits for it to be in step.
 func (s *server) replica() *server {

@@ -82,3 +82,13 @@ func TestChaos(t *testing.T) {
 	close(stop)
 	t.Logf("%d seeds, %d elections, %d failovers, %d of them sealed (%d writes lost before any sentinel could act; %d groups left to a person), %d h simulated, %v", done.Load(), elections.Load(), promotions.Load(), sealed.Load(), lost.Load(), blocked.Load(), elapsed.Load()/3600e3, time.Since(began).Round(time.Second))
 }
+
+// TestSeedsThatFailed goes once more through what has broken a promise before: masters of the past that were promoted, sentinels that had missed a configuration, seals that
+// did not survive a restart, a name that led to another server of the group, a stranger at the address where a sentinel with no memory expected its master.
+func TestSeedsThatFailed(t *testing.T) {
+	for _, s := range []uint64{43, 323, 599, 762, 1502, 1651, 2050, 2639, 3274, 3687, 4008, 4146, 6179, 11794, 20404, 20916, 23216, 23395} {
+		if r := Chaos(s, nil); r.Err != nil {
+			t.Errorf("seed %d: %v", s, r.Err)
+		}
+	}
+}

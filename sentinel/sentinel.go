@@ -285,6 +285,13 @@ func (s *Sentinel) call(f func()) {
 	}
 }
 
+// Commands to so many servers at once are answered one by one within a moment. Most of what it costs to watch them is to wake up for each answer, so they are
+// let gather first.
+const (
+	many      = 6
+	gathering = time.Millisecond
+)
+
 // perform carries out what the machine wants, in its order. Commands to one connection are written together, but never before a
 // Save that stands ahead of them.
 func (s *Sentinel) perform() {
@@ -298,6 +305,9 @@ func (s *Sentinel) perform() {
 		flush := func() {
 			for _, p := range dirty {
 				p.flush()
+			}
+			if len(dirty) >= many {
+				nap(gathering)
 			}
 			dirty = dirty[:0]
 		}

@@ -32,12 +32,10 @@ func (m *Machine) identify(c *conn, n *node, i *serverInfo) {
 	c.runID = i.runID
 	n.doubt, c.onlyEmpty = m.doubt(n, i)
 	c.proved = n.doubt == ""
-	if !c.proved {
-		return
+	if !c.proved || c.onlyEmpty {
+		return // what has no data says nothing about ours, nor will it when it has got some
 	}
-	if !c.onlyEmpty {
-		n.provedRun = i.runID
-	}
+	n.provedRun = i.runID
 	tells := n.kind == Master || n == ms.promoted
 	if i.role == "slave" {
 		tells = i.linkUp && m.followsUs(n, i)

@@ -1,6 +1,7 @@
 // Package acme gets the server's certificate from a public authority by ACME (RFC 8555, RFC 8738 for addresses), and renews it.
 //
-// A [Manager] holds ports 80 and 443 for the authority's questions, keeps the account and what was issued in a folder of the data directory, and
+// A [Manager] holds ports 80 and 443 for the authority's questions: port 80, which people are told to open, is tried alone first, since each attempt at a
+// closed port takes its time and counts at the authority; after a failure both are tried. It keeps the account and what was issued in a folder of the data directory, and
 // tells when there is a certificate to serve. It never takes one away: while renewal fails, the one in use goes on being served.
 package acme
 
@@ -66,6 +67,7 @@ type Failure struct {
 type Manager struct {
 	config    Config
 	magic     *certmagic.Config
+	issuer    *certmagic.ACMEIssuer
 	cache     *certmagic.Cache
 	servers   []*http.Server
 	listeners []net.Listener
@@ -113,7 +115,7 @@ func (m *Manager) Start(ctx context.Context, obtained func(name string, notAfter
 	}
 	issuer := certmagic.ACMEIssuer{
 		CA: m.config.CA, Email: m.config.Email, Agreed: true, Logger: zap.NewNop(),
-		DisableHTTPChallenge: m.listeners[0] == nil, DisableTLSALPNChallenge: m.listeners[1] == nil,
+		DisableHTTPChallenge: m.listeners[0] == nil, DisableTLSALPNChallenge: m.listeners[1] == nil || m.listeners[0] != nil,
 		AltHTTPPort: m.config.HTTPPort, AltTLSALPNPort: m.config.TLSPort,
 	}
 	if issuer.CA == "" {
@@ -138,12 +140,13 @@ func (m *Manager) Start(ctx context.Context, obtained func(name string, notAfter
 	})
 	m.magic = certmagic.New(m.cache, certmagic.Config{
 		Storage: &certmagic.FileStorage{Path: m.config.Dir}, Logger: zap.NewNop(), OnEvent: m.event,
+		ReusePrivateKeys:   true, // some devices pin the server's key
 		RenewalWindowRatio: m.config.Renewal.Left, OCSP: certmagic.OCSPConfig{DisableStapling: true},
 	})
-	own := certmagic.NewACMEIssuer(m.magic, issuer)
-	m.magic.Issuers = []certmagic.Issuer{own}
+	m.issuer = certmagic.NewACMEIssuer(m.magic, issuer)
+	m.magic.Issuers = []certmagic.Issuer{m.issuer}
 	ctx, m.cancel = context.WithCancel(ctx)
-	m.serve(own)
+	m.serve(m.issuer)
 	if err := m.magic.ManageAsync(ctx, []string{m.config.Name}); err != nil {
 		return err
 	}
@@ -210,6 +213,7 @@ func (m *Manager) failed(err error) {
 	}
 	m.telling.Lock()
 	defer m.telling.Unlock()
+	m.issuer.DisableTLSALPNChallenge = m.listeners[1] == nil // port 443 is tried as well from now on
 	m.refused(f)
 }
 

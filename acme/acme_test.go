@@ -111,6 +111,9 @@ func TestFailures(t *testing.T) {
 			if a := await(t, attempts); a.failure == nil || a.failure.Cause != c.want || a.failure.Seen == "" || !a.failure.Until.IsZero() {
 				t.Errorf("got %v [%s], want %s", a.failure, a.failure.Cause, c.want)
 			}
+			if m.issuer.DisableTLSALPNChallenge {
+				t.Error("port 443 is not tried after a failure")
+			}
 		})
 	}
 	t.Run("no authority", func(t *testing.T) {

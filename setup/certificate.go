@@ -180,7 +180,7 @@ func (r *Result) whyIssue(o Options, ca *x509.Certificate) string {
 }
 
 func (r *Result) issue(o Options, ca authority) error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := r.serverKey()
 	if err != nil {
 		return fmt.Errorf("server certificate: %w", err)
 	}
@@ -210,6 +210,16 @@ func (r *Result) issue(o Options, ca authority) error {
 	}
 	r.NotAfter = template.NotAfter
 	return nil
+}
+
+// serverKey is the key of the certificate that is renewed, since some devices pin it; a new one where there is none that can be read.
+func (r *Result) serverKey() (*ecdsa.PrivateKey, error) {
+	if pair, err := tls.LoadX509KeyPair(r.CertFile, r.KeyFile); err == nil {
+		if key, ok := pair.PrivateKey.(*ecdsa.PrivateKey); ok {
+			return key, nil
+		}
+	}
+	return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 }
 
 // identities are the names and addresses that a server certificate is made for. Names that the authority may not certify are

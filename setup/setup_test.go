@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"net"
@@ -195,6 +196,16 @@ func TestTheCAIsForLocalNamesOnly(t *testing.T) {
 	}
 }
 
+// publicKey is that of a certificate.
+func publicKey(t *testing.T, file string) []byte {
+	t.Helper()
+	cert, err := readCertificate(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert.RawSubjectPublicKeyInfo
+}
+
 func TestRenewal(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -218,8 +229,12 @@ func TestRenewal(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			key := publicKey(t, first.CertFile)
 			c.change(t, &o)
 			second := prepare(t, o)
+			if kept := bytes.Equal(key, publicKey(t, second.CertFile)); kept != (c.name != "a broken file") {
+				t.Errorf("the key is kept: %t", kept)
+			}
 			if !strings.Contains(second.Issued, c.reason) {
 				t.Errorf("the reason for the new certificate is %q, want %q", second.Issued, c.reason)
 			}

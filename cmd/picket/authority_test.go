@@ -3,11 +3,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
-	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,16 +86,15 @@ keyfile %[1]s/server.pem
 
 	addr := fmt.Sprintf("127.0.0.1:%d", port)
 	trusting := &tls.Config{RootCAs: authority.Roots, ServerName: "127.0.0.1"}
-	serial := func() *big.Int { // of the certificate that a client is shown which trusts public authorities only
+	served := func() *x509.Certificate { // what a client is shown which trusts public authorities only
 		conn, err := tls.Dial("tcp", addr, trusting)
 		if err != nil {
 			return nil
 		}
 		defer conn.Close()
-		return conn.ConnectionState().PeerCertificates[0].SerialNumber
+		return conn.ConnectionState().PeerCertificates[0]
 	}
-	var first *big.Int
-	eventually(t, "the first certificate", func() bool { first = serial(); return first != nil })
+	eventually(t, "the first certificate", func() bool { return served() != nil })
 	eventually(t, "a word that nothing has to be installed", func() bool {
 		var out syncedBuffer
 		status := Run(ctx, []string{"picket", "show", "--lang", "en", "--socket", socket}, strings.NewReader(""), &out, &out)
@@ -114,8 +114,14 @@ keyfile %[1]s/server.pem
 		all = append(all, c)
 	}
 	for range 2 {
-		before := serial()
-		eventually(t, "a renewal", func() bool { now := serial(); return now != nil && before != nil && now.Cmp(before) != 0 })
+		before := served()
+		eventually(t, "a renewal", func() bool {
+			now := served()
+			if now != nil && before != nil && !bytes.Equal(now.RawSubjectPublicKeyInfo, before.RawSubjectPublicKeyInfo) {
+				t.Fatal("the renewed certificate has another key")
+			}
+			return now != nil && before != nil && now.SerialNumber.Cmp(before.SerialNumber) != 0
+		})
 	}
 	for i, c := range all {
 		if err := c.Send(packet.Pingreq{}); err != nil {

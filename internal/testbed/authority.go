@@ -4,6 +4,7 @@ package testbed
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -15,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -26,8 +28,20 @@ type Authority struct {
 	URL   string // of its directory
 	Trust string // file of the certificates that its server is trusted by
 	Roots *x509.CertPool
+	Root  []byte // the certificate in Roots, in PEM form
 	// HTTPPort and TLSPort are the ports that it connects to in place of 80 and 443.
 	HTTPPort, TLSPort int
+}
+
+// AuthorityOptions say what an authority is like.
+type AuthorityOptions struct {
+	Life  time.Duration // of its certificates
+	Names bool          // every name leads to this machine; else none leads anywhere
+	// HTTPPort and TLSPort are the ports that it connects to; 0: free ones.
+	HTTPPort, TLSPort int
+	// Before are words in front of its commands, such as those that lead into a network namespace; Transport leads there too. nil: here.
+	Before    []string
+	Transport *http.Transport
 }
 
 // servers builds the two programs once for a test run.
@@ -49,9 +63,14 @@ var servers = sync.OnceValues(func() (string, error) {
 	return dir, nil
 })
 
-// StartAuthority starts one whose certificates live that long. With closed, nothing answers at the ports that it connects to; without names, no name
-// leads anywhere.
+// StartAuthority starts one on this machine whose certificates live that long. With names, every name leads here; else none leads anywhere.
 func StartAuthority(t *testing.T, life time.Duration, names bool) *Authority {
+	t.Helper()
+	return StartAuthorityWith(t, AuthorityOptions{Life: life, Names: names})
+}
+
+// StartAuthorityWith starts one.
+func StartAuthorityWith(t *testing.T, o AuthorityOptions) *Authority {
 	t.Helper()
 	dir, err := servers()
 	if err != nil {
@@ -66,8 +85,8 @@ func StartAuthority(t *testing.T, life time.Duration, names bool) *Authority {
 			t.Fatal(err)
 		}
 	}
-	a := &Authority{URL: fmt.Sprintf("https://localhost:%d/dir", ports[0]), Trust: ca, HTTPPort: ports[2], TLSPort: ports[3]}
-	profile := map[string]any{"description": "of a test", "validityPeriod": int(life.Seconds())}
+	a := &Authority{URL: fmt.Sprintf("https://localhost:%d/dir", ports[0]), Trust: ca, HTTPPort: cmp.Or(o.HTTPPort, ports[2]), TLSPort: cmp.Or(o.TLSPort, ports[3])}
+	profile := map[string]any{"description": "of a test", "validityPeriod": int(o.Life.Seconds())}
 	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
 		"listenAddress": fmt.Sprintf("127.0.0.1:%d", ports[0]), "managementListenAddress": fmt.Sprintf("127.0.0.1:%d", ports[1]),
 		"certificate": pair.CertFile, "privateKey": pair.KeyFile, "httpPort": a.HTTPPort, "tlsPort": a.TLSPort, "keyAlgorithm": "ecdsa",
@@ -82,22 +101,24 @@ func StartAuthority(t *testing.T, life time.Duration, names bool) *Authority {
 		t.Fatal(err)
 	}
 	address := ""
-	if names {
+	if o.Names {
 		address = "127.0.0.1"
 	}
 	names53 := fmt.Sprintf("127.0.0.1:%d", ports[4])
-	run(t, nil, filepath.Join(dir, "pebble-challtestsrv"), "-http01", "", "-https01", "", "-doh", "", "-tlsalpn01", "", "-dnsserver", names53,
+	run(t, nil, o.Before, filepath.Join(dir, "pebble-challtestsrv"), "-http01", "", "-https01", "", "-doh", "", "-tlsalpn01", "", "-dnsserver", names53,
 		"-management", fmt.Sprintf("127.0.0.1:%d", ports[5]), "-defaultIPv4", address, "-defaultIPv6", "")
-	run(t, []string{"PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0"}, filepath.Join(dir, "pebble"), "-config", file, "-dnsserver", names53)
+	run(t, []string{"PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0"}, o.Before, filepath.Join(dir, "pebble"), "-config", file, "-dnsserver", names53)
+	a.Root = fetchRoot(t, o.Transport, fmt.Sprintf("https://127.0.0.1:%d/roots/0", ports[1]))
 	a.Roots = x509.NewCertPool()
-	a.Roots.AppendCertsFromPEM(fetchRoot(t, fmt.Sprintf("https://localhost:%d/roots/0", ports[1])))
+	a.Roots.AppendCertsFromPEM(a.Root)
 	return a
 }
 
-// run starts a program that ends with the test.
-func run(t *testing.T, env []string, name string, args ...string) {
+// run starts a program that ends with the test; before are words in front of its name.
+func run(t *testing.T, env, before []string, name string, args ...string) {
 	t.Helper()
-	c := exec.Command(name, args...)
+	words := slices.Concat(before, []string{name}, args)
+	c := exec.Command(words[0], words[1:]...)
 	c.Env = append(os.Environ(), env...)
 	var out bytes.Buffer
 	c.Stdout, c.Stderr = &out, &out
@@ -114,9 +135,14 @@ func run(t *testing.T, env []string, name string, args ...string) {
 }
 
 // fetchRoot waits for the authority, and takes the certificate that clients have to trust.
-func fetchRoot(t *testing.T, url string) []byte {
+func fetchRoot(t *testing.T, transport *http.Transport, url string) []byte {
 	t.Helper()
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	if transport == nil {
+		transport = new(http.Transport)
+	}
+	transport = transport.Clone()
+	transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
+	client := &http.Client{Transport: transport}
 	for deadline := time.Now().Add(time.Minute); ; {
 		response, err := client.Get(url)
 		if err == nil {

@@ -1,6 +1,8 @@
 package vantage
 
 import (
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -169,6 +171,9 @@ func TestNAT(t *testing.T) {
 		[2]string{"dial-from-outside", "203.0.113.1:1883: refused"})
 }
 
+// firmware are the words that show a command Alibaba's firmware.
+var firmware = []string{"sh", "-c", `mount -t tmpfs none /sys/class && mkdir -p /sys/class/dmi/id && echo "Alibaba Cloud" > /sys/class/dmi/id/sys_vendor && exec "$@"`, "sh"}
+
 // The metadata of a cloud, told by a service on the machine itself, and its security group.
 func TestCloud(t *testing.T) {
 	t.Parallel()
@@ -183,7 +188,6 @@ func TestCloud(t *testing.T) {
 		}
 		w.Write([]byte("203.0.113.1"))
 	})
-	firmware := []string{"sh", "-c", `mount -t tmpfs none /sys/class && mkdir -p /sys/class/dmi/id && echo "Alibaba Cloud" > /sys/class/dmi/id/sys_vendor && exec "$@"`, "sh"}
 	if out, err := here.command(append(slices.Clone(firmware), "true")...).CombinedOutput(); err != nil {
 		t.Skipf("another firmware cannot be shown here: %v: %s", err, out)
 	}
@@ -197,7 +201,32 @@ func TestCloud(t *testing.T) {
 // http serves on an address of the machine until the test ends.
 func (m machine) http(address string, handler http.HandlerFunc) {
 	m.t.Helper()
-	var l net.Listener
+	m.serve(m.listen(address), handler)
+}
+
+// serve serves until the test ends.
+func (m machine) serve(l net.Listener, handler http.Handler) {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: patience, ErrorLog: log.New(io.Discard, "", 0)}
+	served := make(chan struct{})
+	go func() { server.Serve(l); close(served) }()
+	m.t.Cleanup(func() { server.Close(); <-served })
+}
+
+// listen opens a port on an address of the machine.
+func (m machine) listen(address string) (l net.Listener) {
+	m.t.Helper()
+	err := m.inside(func() (err error) {
+		l, err = net.Listen("tcp", address)
+		return err
+	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return l
+}
+
+// inside opens sockets on the machine.
+func (m machine) inside(do func() error) error {
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
@@ -207,17 +236,11 @@ func (m machine) http(address string, handler http.HandlerFunc) {
 			unix.Close(fd)
 		}
 		if err == nil {
-			l, err = net.Listen("tcp", address)
+			err = do()
 		}
 		done <- err
 	}()
-	if err := <-done; err != nil {
-		m.t.Fatal(err)
-	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: patience}
-	served := make(chan struct{})
-	go func() { server.Serve(l); close(served) }()
-	m.t.Cleanup(func() { server.Close(); <-served })
+	return <-done
 }
 
 func TestWay(t *testing.T) {

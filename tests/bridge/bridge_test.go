@@ -133,6 +133,7 @@ func TestMosquitto(t *testing.T) {
 				connected(t, remote, "x")
 				there, here := listen(t, remote, "-t", "#"), listen(t, local, "-t", "#")
 				here.await(t, "1 1 l/i/kept kept there")
+				there.await(t, "1 1 r/i/kept kept there") // it listens
 				for _, qos := range []int{0, 1, 2} {
 					word := fmt.Sprint("qos", qos)
 					publish(t, local, "l/o/x", qos, false, word)
@@ -333,7 +334,9 @@ func TestReload(t *testing.T) {
 		connected(t, local, name)
 	}
 	local.Write(t, "broker.conf", open+bridge("stays", "a")+bridge("changes", "d")+bridge("comes", "e"))
+	publish(t, remote, "ready", 1, true, "ready")
 	there := listen(t, remote, "-t", "#")
+	there.await(t, "1 1 ready ready") // it listens
 	local.Signal(syscall.SIGHUP)
 	connected(t, local, "comes")
 	testbed.Eventually(t, func() error {

@@ -10,7 +10,7 @@ GOLANGCI_LINT = bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 OUTSIDE = /conformance|/tests/
 
 # The program that these start is built with the race detector in the race stage, as they are. Those that take longest come first, here and below.
-RACE_OUTSIDE = ./tests/attack ./tests/sentinel ./tests/crash ./tests/reload ./conformance
+RACE_OUTSIDE = ./tests/attack ./tests/sentinel ./tests/crash ./tests/bridge ./tests/reload ./tests/rights ./conformance
 
 # What measures memory, allocations or time, what looks at other programs, and the many short commands of cmd/picket are run without it.
 PLAIN = ./tests/attack ./tests/lab ./tests/vantage ./tests/page ./cmd/picket ./sentinel/simulation ./broker ./tests/interop ./tests/deploy ./packet ./topic

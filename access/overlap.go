@@ -9,9 +9,7 @@ func Overlap(a, b string) bool {
 	if reserved(a) != reserved(b) && (wild(a) || wild(b)) {
 		return false
 	}
-	if a == "+" && b == "/#" || a == "/#" && b == "+" {
-		return false // all they have in common is the empty name, which is none (MQTT-4.7.3-1)
-	}
+	a, b = named(a), named(b)
 	for {
 		if a == "#" || b == "#" {
 			return true
@@ -42,6 +40,7 @@ func covers(a, b string) bool {
 	if a == "+/#" {
 		a = "#" // the same names; further down the two differ, because "a/#" matches "a"
 	}
+	a, b = named(a), named(b)
 	for {
 		if a == "#" {
 			return true
@@ -91,6 +90,14 @@ func intersect(a, b string) string {
 		out.WriteByte('/')
 		a, b = ra, rb
 	}
+}
+
+// named returns the filter that matches the same names and has no part in the empty one, which is none (MQTT-4.7.3-1) though it is the parent of "/#".
+func named(filter string) string {
+	if filter == "/#" {
+		return "/+/#"
+	}
+	return filter
 }
 
 // reserved reports whether a filter only matches names that begin with $.

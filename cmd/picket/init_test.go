@@ -88,7 +88,7 @@ func TestInitRefuses(t *testing.T) {
 		"a password in the command line": {"--config", there + "2", "--data", s.Data, "--store", "redis://:secret@192.0.2.1"},
 		"several servers are sentinels":  {"--config", there + "2", "--data", s.Data, "--store", "redis://a,b"},
 		"missing flags: --config=FILE":   {"--data", s.Data},
-		"no broker was found":            {"--config", there + "2", "--socket", there},
+		"no running broker was found":    {"--config", there + "2", "--socket", there},
 	} {
 		var out strings.Builder
 		if status := Run(context.Background(), append([]string{"picket", "init"}, args...), strings.NewReader(""), io.Discard, &out); status == 0 || !strings.Contains(out.String(), want) {

@@ -27,13 +27,15 @@ func logTo(t *testing.T, w io.Writer) *logging.Logger {
 func open(t *testing.T, p Place, asMosquitto bool) string {
 	t.Helper()
 	var said strings.Builder
-	s, err := p.Open(t.Context(), "", asMosquitto, "", logTo(t, &said))
+	log := logTo(t, &said)
+	s, err := p.Open(t.Context(), "", asMosquitto, "", log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+	log.Close() // all of it is written then
 	return said.String()
 }
 

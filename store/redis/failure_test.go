@@ -199,6 +199,18 @@ func TestServerHasLess(t *testing.T) {
 	}
 }
 
+// TestFoundedAnew empties a server before anything has been promised, as a failover does to a replica that had not got that the data set is there: it is founded once more.
+func TestFoundedAnew(t *testing.T) {
+	r := newServer(t)
+	l := newLife(t, r.address(), Options{})
+	r.do("FLUSHALL")
+	l.steps(50)
+	l.whole(r.address())
+	if errs := l.r.Refusals(); len(errs) > 0 {
+		t.Error(errs[0])
+	}
+}
+
 // onCommitter runs f when nothing is being written.
 func (l *life) onCommitter(f func()) {
 	l.t.Helper()

@@ -180,6 +180,9 @@ func (s *Store) lastGroup(ctx context.Context, l *link) (uint64, error) {
 	fence, _ := strconv.ParseUint(held[0], 10, 64)
 	last, _ := strconv.ParseUint(held[1], 10, 64)
 	switch {
+	case held[0] == "" && s.founded && s.settled.Load() == 0:
+		// The data set is new, and a master that has died had not passed it on. Nothing has been promised, and all that was written is here.
+		return 0, s.open(ctx, l, s.committer.name, s.fence)
 	case held[0] == "" || held[2] != s.dataset:
 		return 0, s.gone(fmt.Errorf("the Redis server has been emptied, or filled with other data: what this broker has stored is not there"), false)
 	case fence > s.fence:

@@ -77,6 +77,7 @@ type Store struct {
 
 	fence    uint64
 	dataset  string
+	founded  bool // the data set is new with this broker
 	expiries expiries
 
 	sessions, entries, bodies atomic.Int64
@@ -206,7 +207,7 @@ func (s *Store) take(ctx context.Context, l *link) error {
 	if err != nil {
 		return err
 	}
-	if before[0] == "" {
+	if s.founded = before[0] == ""; s.founded {
 		// Whatever else lies under the prefix is not Picket's.
 		kind, err := l.Do(ctx, l.B().Exists().Key(fixedKeys(s.prefix)...).Build()).AsInt64()
 		if err != nil || kind > 0 {

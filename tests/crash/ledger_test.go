@@ -451,14 +451,22 @@ func (l *ledger) latest(s *stream) *message {
 func (l *ledger) judgeRetained(s *stream, latest, got *message) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	from := 0
-	if latest != nil {
-		from = latest.number
-	}
 	switch {
-	case got != nil && got.number < from:
+	case got != nil && latest != nil && got.number < latest.number:
 		l.failed(staleRetained, "%s is retained as %s, although this came later: %s", s.topic, l.known(got), l.known(latest))
-	case got == nil && from > 0 && !slices.ContainsFunc(s.messages[from-1:], func(m *message) bool { return m.clear }):
+	case got == nil && l.stays(s, latest):
 		l.failed(staleRetained, "nothing is retained on %s after %s", s.topic, l.known(latest))
 	}
+}
+
+// owed tells whether something has to be retained for a topic: latest, or what came later.
+func (l *ledger) owed(s *stream, latest *message) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stays(s, latest)
+}
+
+// stays is owed with l.mu held.
+func (*ledger) stays(s *stream, latest *message) bool {
+	return latest != nil && !slices.ContainsFunc(s.messages[latest.number-1:], func(m *message) bool { return m.clear })
 }

@@ -401,7 +401,7 @@ func (w *world) retained(latest map[*stream]*message) (map[*stream]*message, err
 	}
 	missing := func(got map[*stream]*message) bool {
 		for s, m := range latest {
-			if m != nil && !m.clear && got[s] == nil {
+			if got[s] == nil && w.ledger.owed(s, m) {
 				return true
 			}
 		}

@@ -348,8 +348,9 @@ func (b *Batch) Unsubscribe(s *Session, filter string) {
 	}
 }
 
-// Undo returns the opposite of batches that were refused and have been written all the same. It is for implementations of [Store].
-func Undo(lost []*Batch) *Batch {
+// Undo returns the opposite of batches that were refused and have been written all the same. kept are those that were written with them or behind them and stay:
+// what they have removed does not come back as what was there before a batch that is undone. It is for implementations of [Store].
+func Undo(lost, kept []*Batch) *Batch {
 	u := new(Batch)
 	for i := len(lost) - 1; i >= 0; i-- {
 		for op := range lost[i].Ops() {
@@ -374,6 +375,16 @@ func Undo(lost []*Batch) *Batch {
 				} else {
 					u.Unsubscribe(s, op.Sub.Filter)
 				}
+			}
+		}
+	}
+	for _, b := range kept {
+		for op := range b.Ops() {
+			switch op.Kind {
+			case Unretain:
+				u.Unretain(op.Old)
+			case Unsubscribe:
+				u.Unsubscribe(op.Session, op.Sub.Filter)
 			}
 		}
 	}

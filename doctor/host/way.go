@@ -502,7 +502,7 @@ func (d *diagnosis) wayIs() {
 		case !w.Full:
 			d.find(cause.MTUBlackhole, doctor.Sure, cause.Values{"host": w.From},
 				doctor.Say("Small packets pass between here and %s, and full ones over TCP do not arrive.", "与 %s 之间小包能通，TCP 的满长包到不了。", w.From), at[i])
-		case w.hole():
+		case w.hole() && w.LossOut < badLoss: // what is lost anyway says nothing about sizes
 			d.find(cause.MTUBlackhole, 60, cause.Values{"host": w.From},
 				doctor.Say("Packets above %d bytes disappear on the way to %s, and no router says so. TCP gets through with smaller ones for now.", "去往 %[2]s 的大于 %[1]d 字节的包消失，且没有路由器告知。目前 TCP 靠较小的包仍能通。", w.MTUOut, w.From), at[i])
 		}

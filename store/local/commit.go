@@ -230,7 +230,7 @@ func (s *Store) reopen() {
 	c.retry, c.lost = nil, nil
 	if c.group >= c.lostAs && len(lost) > 0 {
 		// What was refused has been written all the same.
-		retry = append([]*store.Batch{store.Undo(lost)}, retry...)
+		retry = append([]*store.Batch{store.Undo(lost, nil)}, retry...)
 	}
 	if len(retry) > 0 {
 		s.write(retry)

@@ -46,6 +46,7 @@ type committer struct {
 	lost   error          // why this broker can never write again
 	retry  []*store.Batch // what must not fail, and waits until Redis works again
 	undone []*store.Batch // what was refused, and has been applied all the same: to be undone
+	kept   []*store.Batch // what stays of the groups that it was in, and of those behind them
 	away   time.Time      // since when there is no link; zero: there is one
 	next   time.Time      // when the link is tried again
 	said   time.Time      // when the log said last that there is none

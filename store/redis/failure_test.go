@@ -13,6 +13,7 @@ import (
 	"picket/session"
 	"picket/store"
 	"picket/store/storetest"
+	"picket/topic"
 )
 
 // life is a store that is driven while its servers fail.
@@ -112,6 +113,47 @@ func TestServerIsAwayForLong(t *testing.T) {
 	}
 	l.steps(50)
 	l.whole(r.address())
+}
+
+// TestRemovedStaysRemoved refuses what was written in one group with its removal, when the answer was lost: what was there before does not come back.
+func TestRemovedStaysRemoved(t *testing.T) {
+	r := newServer(t)
+	l := newLife(t, r.address(), Options{Hold: 100 * time.Millisecond})
+	message := func(payload string) *session.Message {
+		return &session.Message{ID: l.s.NewMessageID(), Topic: "t", Payload: []byte(payload), QoS: 1}
+	}
+	commit := func(fill func(b *store.Batch)) {
+		b := new(store.Batch)
+		fill(b)
+		l.s.Commit(b)
+	}
+	first, second := message("first"), message("second")
+	subscriber := l.s.NewSession("subscriber")
+	before, after := topic.Options{QoS: 1}, topic.Options{QoS: 2}
+	commit(func(b *store.Batch) { b.Save(subscriber, store.Record{Expiry: 100}) })
+	commit(func(b *store.Batch) { b.Retain(first, nil) })
+	commit(func(b *store.Batch) { b.Subscribe(subscriber, "f", before, nil) })
+	l.flush()
+	r.signal(sigStop) // what is in its socket is applied later
+	l.onCommitter(func() {
+		commit(func(b *store.Batch) { b.Retain(second, first) })
+		commit(func(b *store.Batch) { b.Unretain(second) })
+		commit(func(b *store.Batch) { b.Subscribe(subscriber, "f", after, &before) })
+		commit(func(b *store.Batch) { b.Unsubscribe(subscriber, "f") })
+	})
+	l.r.Wait(func(refusals, _ []error) bool { return len(refusals) >= 2 })
+	r.signal(sigCont)
+	l.flush()
+	if err := l.s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := mustOpen(t, r.address(), Options{})
+	defer s.Close()
+	for name, value := range storetest.ImageOf(t, s, storetest.Start(t, s)) {
+		if name != "session subscriber" {
+			t.Errorf("there is %s = %s", name, value)
+		}
+	}
 }
 
 // TestMemoryIsFull has Redis refuse what adds something: the rest goes through, and it goes on when there is memory again.

@@ -229,7 +229,9 @@ func (s *Store) replay(last uint64) error {
 				}
 			}
 			c.undone = append(c.undone, g.refused...)
+			c.kept = append(c.kept, g.batches...)
 		case len(g.refused) > 0:
+			c.kept = append(c.kept, g.batches...)
 			g.group = s.encode(g.number, g.batches)
 		case g.applied:
 			if err := s.again(g); err != nil {
@@ -260,10 +262,10 @@ func (s *Store) recovered() {
 	}
 	var batches []*store.Batch
 	if len(c.undone) > 0 {
-		batches = append(batches, store.Undo(c.undone))
+		batches = append(batches, store.Undo(c.undone, c.kept))
 	}
 	batches = append(batches, c.retry...)
-	c.undone, c.retry = nil, nil
+	c.undone, c.kept, c.retry = nil, nil, nil
 	s.log.Printf(logging.Notice, "Redis %s can be used again.", s.address)
 	if s.write(batches); len(c.sent) == 0 && c.link != nil {
 		s.healthy()

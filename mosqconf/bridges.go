@@ -228,30 +228,11 @@ func (p *parser) bridgeTopic(b *bridgeBlock, l line) {
 }
 
 func (p *parser) bridgeVersion(b *bridgeBlock, l line) {
-	value, ok := p.word(l)
-	if !ok {
-		return
-	}
-	switch value {
-	case "mqttv31":
-		b.config.Version = packet.V31
-	case "mqttv311":
-		b.config.Version = packet.V311
-	case "mqttv50":
-		b.config.Version = packet.V5
-	default:
-		p.invalid(l, value, "It is mqttv31, mqttv311 or mqttv50.")
-	}
+	choose(p, l, &b.config.Version, map[string]packet.Version{"mqttv31": packet.V31, "mqttv311": packet.V311, "mqttv50": packet.V5}, "It is mqttv31, mqttv311 or mqttv50.")
 }
 
 func (p *parser) bridgeReloadType(b *bridgeBlock, l line) {
-	switch value, ok := p.word(l); {
-	case !ok:
-	case value == "immediate" || value == "lazy":
-		b.config.ReloadNow = value == "immediate"
-	default:
-		p.invalid(l, value, "It is immediate or lazy.")
-	}
+	choose(p, l, &b.config.ReloadNow, map[string]bool{"immediate": true, "lazy": false}, "It is immediate or lazy.")
 }
 
 func (p *parser) bridgeBindAddress(b *bridgeBlock, l line) {
@@ -286,20 +267,8 @@ func (p *parser) localCleanSession(b *bridgeBlock, l line) {
 }
 
 func (p *parser) bridgeStart(b *bridgeBlock, l line) {
-	value, ok := p.word(l)
-	if !ok {
-		return
-	}
-	switch value {
-	case "automatic":
-		b.config.Start = relay.Automatic
-	case "lazy":
-		b.config.Start = relay.Lazy
-	case "once":
-		b.config.Start = relay.Once
-	default:
-		p.invalid(l, value, "It is automatic, lazy or once; mosquitto has manual no more.")
-	}
+	choose(p, l, &b.config.Start, map[string]relay.Start{"automatic": relay.Automatic, "lazy": relay.Lazy, "once": relay.Once},
+		"It is automatic, lazy or once; mosquitto has manual no more.")
 }
 
 func (p *parser) bridgeKeepAlive(b *bridgeBlock, l line) {
@@ -453,26 +422,9 @@ func (p *parser) checkBridges() {
 		if t == nil {
 			continue
 		}
-		if t.CAFile != "" {
-			at := b.option("bridge_cafile")
-			for _, c := range p.certificates(at, t.CAFile) {
-				p.checkDates(at, c, "The CA certificate "+c.Subject.String())
-			}
+		p.checkCAs(b.option("bridge_cafile"), t.CAFile, b.option("bridge_capath"), t.CAPath)
+		if t.CertFile != "" && t.KeyFile != "" {
+			p.checkKeyPair(b.option("bridge_certfile"), b.option("bridge_keyfile"), t.CertFile, t.KeyFile)
 		}
-		if t.CAPath != "" {
-			p.checkCAPath(b.option("bridge_capath"), t.CAPath)
-		}
-		if t.CertFile == "" || t.KeyFile == "" {
-			continue
-		}
-		at, key := b.option("bridge_certfile"), b.option("bridge_keyfile")
-		chain := p.certificates(at, t.CertFile)
-		if data := p.read(key, t.KeyFile); data == nil || chain == nil || !p.checkKey(key, t.KeyFile, data) {
-			continue
-		}
-		if _, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile); err != nil {
-			p.errorf(key, cause.ConfigConflict, strings.TrimPrefix(err.Error(), "tls: ")+".", "Error: The key in %s is not that of the certificate in %s.", t.KeyFile, t.CertFile)
-		}
-		p.checkDates(at, chain[0], "The certificate of "+t.CertFile)
 	}
 }

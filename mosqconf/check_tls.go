@@ -23,20 +23,12 @@ func (p *parser) checkTLS(b *block) {
 	if t.CertFile == "" || t.KeyFile == "" || p.comes(t.CertFile) {
 		return
 	}
-	p.checkPair(line{place: b.seenAt("certfile"), word: "certfile"}, line{place: b.seenAt("keyfile"), word: "keyfile"}, t.CertFile, t.KeyFile)
+	p.checkServerPair(line{place: b.seenAt("certfile"), word: "certfile"}, line{place: b.seenAt("keyfile"), word: "keyfile"}, t.CertFile, t.KeyFile)
 	for _, s := range t.SNI {
 		at := line{place: b.place, word: "sni_certificate"}
-		p.checkPair(at, at, s.CertFile, s.KeyFile)
+		p.checkServerPair(at, at, s.CertFile, s.KeyFile)
 	}
-	if t.CAFile != "" {
-		at := line{place: b.seenAt("cafile"), word: "cafile"}
-		for _, c := range p.certificates(at, t.CAFile) {
-			p.checkDates(at, c, "The CA certificate "+c.Subject.String())
-		}
-	}
-	if t.CAPath != "" {
-		p.checkCAPath(line{place: b.seenAt("capath"), word: "capath"}, t.CAPath)
-	}
+	p.checkCAs(line{place: b.seenAt("cafile"), word: "cafile"}, t.CAFile, line{place: b.seenAt("capath"), word: "capath"}, t.CAPath)
 	if t.CRLFile != "" {
 		p.checkCRL(line{place: b.seenAt("crlfile"), word: "crlfile"}, t.CRLFile)
 	}
@@ -94,13 +86,25 @@ func (p *parser) certificates(l line, path string) (list []*x509.Certificate) {
 	return list
 }
 
-// checkPair looks at a server certificate and its key.
-func (p *parser) checkPair(cl, kl line, certFile, keyFile string) {
+// checkCAs looks at the certificates that others have to be signed by: in a file and in a folder, which may both be empty.
+func (p *parser) checkCAs(fl line, file string, dl line, dir string) {
+	if file != "" {
+		for _, c := range p.certificates(fl, file) {
+			p.checkDates(fl, c, "The CA certificate "+c.Subject.String())
+		}
+	}
+	if dir != "" {
+		p.checkCAPath(dl, dir)
+	}
+}
+
+// checkKeyPair looks at a certificate and its key, which have to belong together, and returns the certificate with those behind it; nil: it cannot be read.
+func (p *parser) checkKeyPair(cl, kl line, certFile, keyFile string) []*x509.Certificate {
 	chain := p.certificates(cl, certFile)
 	key := p.read(kl, keyFile)
 	whole := key != nil && p.checkKey(kl, keyFile, key)
 	if chain == nil {
-		return
+		return nil
 	}
 	if whole {
 		if _, err := tls.LoadX509KeyPair(certFile, keyFile); err != nil {
@@ -108,8 +112,17 @@ func (p *parser) checkPair(cl, kl line, certFile, keyFile string) {
 			p.errorf(kl, cause.ConfigConflict, hint, "Error: The key in %s is not that of the certificate in %s.", keyFile, certFile)
 		}
 	}
+	p.checkDates(cl, chain[0], "The certificate of "+certFile)
+	return chain
+}
+
+// checkServerPair looks at a server certificate and its key.
+func (p *parser) checkServerPair(cl, kl line, certFile, keyFile string) {
+	chain := p.checkKeyPair(cl, kl, certFile, keyFile)
+	if chain == nil {
+		return
+	}
 	leaf := chain[0]
-	p.checkDates(cl, leaf, "The certificate of "+certFile)
 	names := append([]string(nil), leaf.DNSNames...)
 	for _, ip := range leaf.IPAddresses {
 		names = append(names, ip.String())

@@ -36,13 +36,7 @@ func (p *parser) adminSocket(_ *fileState, l line) {
 }
 
 func (p *parser) metricsAccess(_ *fileState, l line) {
-	switch value, ok := p.word(l); {
-	case !ok:
-	case value == "local" || value == "everyone":
-		p.config.MetricsForAll = value == "everyone"
-	default:
-		p.invalid(l, value, "It is local or everyone.")
-	}
+	choose(p, l, &p.config.MetricsForAll, map[string]bool{"local": false, "everyone": true}, "It is local or everyone.")
 }
 
 func (p *parser) dataDir(_ *fileState, l line) {
@@ -172,20 +166,7 @@ func (p *parser) logFacility(_ *fileState, l line) {
 }
 
 func (p *parser) logFormat(_ *fileState, l line) {
-	value, ok := p.word(l)
-	if !ok {
-		return
-	}
-	switch value {
-	case "mosquitto":
-		p.config.Log.Format = logging.Mosquitto
-	case "text":
-		p.config.Log.Format = logging.Text
-	case "json":
-		p.config.Log.Format = logging.JSON
-	default:
-		p.invalid(l, value, "It is mosquitto, text or json.")
-	}
+	choose(p, l, &p.config.Log.Format, map[string]logging.Format{"mosquitto": logging.Mosquitto, "text": logging.Text, "json": logging.JSON}, "It is mosquitto, text or json.")
 }
 
 func (p *parser) logTimestampFormat(_ *fileState, l line) {

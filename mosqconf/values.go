@@ -30,6 +30,19 @@ func (p *parser) word(l line) (value string, ok bool) {
 	return words[0], true
 }
 
+// choose reads one of several words into what it stands for. expected is the advice where it is another one.
+func choose[T any](p *parser, l line, to *T, words map[string]T, expected string) {
+	value, ok := p.word(l)
+	if !ok {
+		return
+	}
+	if chosen, known := words[value]; known {
+		*to = chosen
+	} else {
+		p.invalid(l, value, expected)
+	}
+}
+
 func (p *parser) noMore(l line, words []string) {
 	if len(words) > 0 {
 		p.find(Warning, l, cause.ConfigNoEffect, "Comments begin with #.", "Warning: \"%s\" after the value of %s is not looked at.", strings.Join(words, " "), l.word)

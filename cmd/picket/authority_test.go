@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,24 +19,6 @@ import (
 	"picket/internal/testbed"
 	"picket/packet"
 )
-
-// syncedBuffer is a log that is read while it is written.
-type syncedBuffer struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (b *syncedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
 
 // A broker on a bare address gets a certificate of a public authority and renews it again and again, and none of its clients notices.
 func TestCertificateIsRenewedUnderLoad(t *testing.T) {
@@ -72,7 +53,7 @@ keyfile %[1]s/server.pem
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
-	var log syncedBuffer
+	var log testbed.Log
 	ended := make(chan int, 1)
 	go func() {
 		ended <- Run(ctx, []string{"picket", "serve", "-c", file}, strings.NewReader(""), io.Discard, &log)
@@ -96,7 +77,7 @@ keyfile %[1]s/server.pem
 	}
 	eventually(t, "the first certificate", func() bool { return served() != nil })
 	eventually(t, "a word that nothing has to be installed", func() bool {
-		var out syncedBuffer
+		var out testbed.Log
 		status := Run(ctx, []string{"picket", "show", "--lang", "en", "--socket", socket}, strings.NewReader(""), &out, &out)
 		return status == 0 && strings.Contains(out.String(), "TLS       on\n") && !strings.Contains(out.String(), "ca.crt")
 	})
@@ -133,11 +114,13 @@ keyfile %[1]s/server.pem
 	}
 }
 
+// eventually waits until something is there.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s did not come within a minute", what)
+	testbed.Eventually(t, func() error {
+		if !is() {
+			return fmt.Errorf("%s has not come", what)
 		}
-	}
+		return nil
+	})
 }

@@ -70,7 +70,7 @@ func (c *initCommand) Run(e *env) error {
 	}
 	lang := languageFor(c.Lang)
 	var text strings.Builder
-	if err := initFile[lang].Execute(&text, r); err != nil {
+	if err := initFile(lang).Execute(&text, r); err != nil {
 		return err
 	}
 	if err := writeNew(c.Config, text.String(), 0o644); err != nil {
@@ -230,128 +230,77 @@ var (
 	}
 )
 
-// initFile is the file in each language.
-var initFile = map[cause.Lang]*template.Template{
-	cause.English: template.Must(template.New("en").Parse(`# Picket's configuration, in the form of mosquitto.conf: it says what the broker did without one. docs/configuration.md explains every directive.
-# After a change: "picket check -c FILE", then "picket ctl reload".
-
-# User, password, certificate authority and the server's certificate stay where the first start has made them.
-data_dir {{.Data}}
-password_file {{.Passwords}}
-{{- if .User}}
-
-# Who the broker becomes when root starts it.
-user {{.User}}
-{{- end}}
-{{- if .Names}}
-
-# What clients call this machine.
-{{- range .Names}}
-server_name {{.}}
-{{- end}}
-{{- end}}
-{{- if .ACMEName}}
-
-# A certificate that clients trust by themselves.
-acme_name {{.ACMEName}}
-{{- if .ACMEEmail}}
-acme_email {{.ACMEEmail}}
-{{- end}}
-{{- end}}
-
-# What has been acknowledged survives a restart and a power loss.
-{{- if .Redis}}
-{{- if .Secret}}
-# The whole address, with its password, is in the environment: PICKET_CLUSTER.
-{{- else}}
-cluster {{.Store}}
-{{- end}}
-{{- else}}
-persistence true
-persistence_store {{.Store}}
-{{- end}}
-{{range .Ports}}
-# One port for MQTT, MQTT over TLS, WebSocket and the page for phones.
-listener {{.}}
-protocol auto
-certfile {{$.Certificate}}
-keyfile {{$.Key}}
-{{end}}
-# Clients on this machine need no password.
-allow_anonymous local
-
-# Who may do what: one line "topic readwrite home/#" after "user ada", and so on.
-#acl_file {{.Rule}}
-
-# Clients of MQTT 5 are told in words why they are refused.
-reason_strings true
-
-# "picket ctl" asks here.
-admin_socket {{.Socket}}
-{{- range .LogFiles}}
-
-log_dest file {{.}}
-{{- end}}
-`)),
-	cause.Chinese: template.Must(template.New("zh").Parse(`# Picket 的配置，格式与 mosquitto.conf 相同，内容就是此前没有配置文件时的运行方式。各项说明见 docs/configuration.md。
-# 修改后先运行 "picket check -c 文件"，再运行 "picket ctl reload"。
-
-# 首次启动时创建的用户、密码、CA 和服务器证书仍在原处。
-data_dir {{.Data}}
-password_file {{.Passwords}}
-{{- if .User}}
-
-# 由 root 启动时，服务端切换到这个用户。
-user {{.User}}
-{{- end}}
-{{- if .Names}}
-
-# 客户端连接本机时使用的名称或地址。
-{{- range .Names}}
-server_name {{.}}
-{{- end}}
-{{- end}}
-{{- if .ACMEName}}
-
-# 客户端直接信任的证书。
-acme_name {{.ACMEName}}
-{{- if .ACMEEmail}}
-acme_email {{.ACMEEmail}}
-{{- end}}
-{{- end}}
-
-# 已确认的消息在重启和断电后不会丢失。
-{{- if .Redis}}
-{{- if .Secret}}
-# 带密码的完整地址在环境变量 PICKET_CLUSTER 中。
-{{- else}}
-cluster {{.Store}}
-{{- end}}
-{{- else}}
-persistence true
-persistence_store {{.Store}}
-{{- end}}
-{{range .Ports}}
-# 同一个端口支持 MQTT、MQTT over TLS、WebSocket 和手机测试页面。
-listener {{.}}
-protocol auto
-certfile {{$.Certificate}}
-keyfile {{$.Key}}
-{{end}}
-# 本机客户端不需要密码。
-allow_anonymous local
-
-# 权限规则：先写一行 "user ada"，下一行写 "topic readwrite home/#"，依此类推。
-#acl_file {{.Rule}}
-
-# 拒绝 MQTT 5 客户端时附带文字说明。
-reason_strings true
-
-# picket ctl 通过它与服务端通信。
-admin_socket {{.Socket}}
-{{- range .LogFiles}}
-
-log_dest file {{.}}
-{{- end}}
-`)),
+// initFile is the file in a language.
+func initFile(lang cause.Lang) *template.Template {
+	say := func(en, zh string) string { return cause.Text{EN: en, ZH: zh}.In(lang) }
+	return template.Must(template.New("").Funcs(template.FuncMap{"say": say}).Parse(initText))
 }
+
+// initText is the file. What is said in it is said in both languages.
+const initText = `# {{say "Picket's configuration, in the form of mosquitto.conf: it says what the broker did without one. docs/configuration.md explains every directive."
+  "Picket 的配置，格式与 mosquitto.conf 相同，内容就是此前没有配置文件时的运行方式。各项说明见 docs/configuration.md。"}}
+# {{say "After a change: \"picket check -c FILE\", then \"picket ctl reload\"."
+  "修改后先运行 \"picket check -c 文件\"，再运行 \"picket ctl reload\"。"}}
+
+# {{say "User, password, certificate authority and the server's certificate stay where the first start has made them."
+  "首次启动时创建的用户、密码、CA 和服务器证书仍在原处。"}}
+data_dir {{.Data}}
+password_file {{.Passwords}}
+{{- if .User}}
+
+# {{say "Who the broker becomes when root starts it." "由 root 启动时，服务端切换到这个用户。"}}
+user {{.User}}
+{{- end}}
+{{- if .Names}}
+
+# {{say "What clients call this machine." "客户端连接本机时使用的名称或地址。"}}
+{{- range .Names}}
+server_name {{.}}
+{{- end}}
+{{- end}}
+{{- if .ACMEName}}
+
+# {{say "A certificate that clients trust by themselves." "客户端直接信任的证书。"}}
+acme_name {{.ACMEName}}
+{{- if .ACMEEmail}}
+acme_email {{.ACMEEmail}}
+{{- end}}
+{{- end}}
+
+# {{say "What has been acknowledged survives a restart and a power loss." "已确认的消息在重启和断电后不会丢失。"}}
+{{- if .Redis}}
+{{- if .Secret}}
+# {{say "The whole address, with its password, is in the environment: PICKET_CLUSTER."
+  "带密码的完整地址在环境变量 PICKET_CLUSTER 中。"}}
+{{- else}}
+cluster {{.Store}}
+{{- end}}
+{{- else}}
+persistence true
+persistence_store {{.Store}}
+{{- end}}
+{{range .Ports}}
+# {{say "One port for MQTT, MQTT over TLS, WebSocket and the page for phones."
+  "同一个端口支持 MQTT、MQTT over TLS、WebSocket 和手机测试页面。"}}
+listener {{.}}
+protocol auto
+certfile {{$.Certificate}}
+keyfile {{$.Key}}
+{{end}}
+# {{say "Clients on this machine need no password." "本机客户端不需要密码。"}}
+allow_anonymous local
+
+# {{say "Who may do what: one line \"topic readwrite home/#\" after \"user ada\", and so on."
+  "权限规则：先写一行 \"user ada\"，下一行写 \"topic readwrite home/#\"，依此类推。"}}
+#acl_file {{.Rule}}
+
+# {{say "Clients of MQTT 5 are told in words why they are refused." "拒绝 MQTT 5 客户端时附带文字说明。"}}
+reason_strings true
+
+# {{say "\"picket ctl\" asks here." "picket ctl 通过它与服务端通信。"}}
+admin_socket {{.Socket}}
+{{- range .LogFiles}}
+
+log_dest file {{.}}
+{{- end}}
+`

@@ -95,7 +95,7 @@ func (b *bridge) serve(ctx context.Context, c *Config) {
 		if ctx.Err() != nil {
 			return
 		}
-		again := true
+		var again bool
 		if next, again = plan.Next(outcome(err), rand.Float64()); !again {
 			b.waitForChange(ctx, c)
 			return
@@ -226,16 +226,15 @@ func (b *bridge) failed(ctx context.Context, c *Config, address string, err erro
 func (b *bridge) lost(ctx context.Context, c *Config, err error) {
 	switch {
 	case ctx.Err() != nil:
-		b.say(func(s *State) { s.Connected, s.Since = false, time.Now() })
 	case errors.Is(err, errIdle):
 		b.set.log.Printf(logging.Notice, "Bridge connection %s has exceeded idle timeout, disconnecting.", c.LocalID)
-		b.say(func(s *State) { s.Connected, s.Since = false, time.Now() })
 	case errors.Is(err, errPreferred):
 		b.set.log.Printf(logging.Notice, "Bridge %s goes back to its first address %s, which answers again.", c.Name, c.Addresses[0])
-		b.say(func(s *State) { s.Connected, s.Since = false, time.Now() })
 	default:
 		b.down(c, cause.BridgeLost, err)
+		return
 	}
+	b.say(func(s *State) { s.Connected, s.Since = false, time.Now() })
 }
 
 // down notes why the bridge is not connected.

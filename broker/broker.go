@@ -69,7 +69,7 @@ type Broker struct {
 
 	workers   sync.Pool
 	passwords *passwordQueue
-	links     *Listener                                 // the door of those who come by a [Link]
+	links     *Listener                                 // the one that every [Link] has come by
 	self      *Local                                    // what the broker itself says: $SYS and the log's topics
 	locals    map[*Local]bool                           // guarded by mu; nil when the broker has ended
 	controls  atomic.Pointer[map[string]ControlHandler] // replaced with mu held

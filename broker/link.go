@@ -9,10 +9,7 @@ import (
 	"picket/session"
 )
 
-// linkDoor names the door of those who come by a [Link]: no listener has that path, as no path has a zero byte in it.
-const linkDoor = "\x00link||||0"
-
-// newLinkDoor makes the listener that those come by who come by a [Link]. It is in no configuration and has no socket.
+// newLinkDoor makes the listener of all links. It is in no configuration and has no socket, and its path is that of no other, as none has a zero byte in it.
 func newLinkDoor() *Listener {
 	l := &Listener{Config: listener.Config{Path: "\x00link", Source: "a bridge"}, MaxConnections: -1, MaxQoS: 2}
 	l.transport()
@@ -286,7 +283,7 @@ func (l *Link) Info() *listener.Info { return &l.info }
 // linked tells whether a connection comes from inside the program.
 func (c *connection) linked() bool { return c.from == c.b.links }
 
-// trust lets in who has come by a [Link] and shows no password.
+// trust lets in a client that has come by a [Link], without asking for a password.
 func (c *connection) trust(w *worker, a *attempt) {
 	if a.client = access.Trusted(a.login.ClientID); a.login.HasUsername {
 		a.client = a.policy.Client(a.login, access.Decision{Allow: true})

@@ -109,7 +109,7 @@ func (b *Broker) restored(handle *store.Session, state *store.State) *Session {
 	for _, id := range state.Received {
 		s.in.Receive(id)
 	}
-	if r.Listener == linkDoor && !r.Named {
+	if r.Listener == listenerKey(b.links) && !r.Named {
 		s.rules.Store(access.Trusted(s.id))
 	} else {
 		s.rules.Store(t.policies[b.securityOf(t, s.door())].Client(access.Login{ClientID: s.id, HasUsername: r.Named, Username: r.User, Certified: r.Certified}, access.Decision{}))

@@ -141,12 +141,17 @@ func (t *transaction) modifyRole(o object) error {
 	return nil
 }
 
-func (t *transaction) addRule(o object) error {
-	was, err := t.roleOf(o)
-	if err != nil {
-		return err
+// roleAndRule reads a role that there is, and which of its rules a command is about.
+func (t *transaction) roleAndRule(o object) (r *role, k Kind, filter string, err error) {
+	if r, err = t.roleOf(o); err != nil {
+		return nil, 0, "", err
 	}
-	k, filter, err := ruleOf(o)
+	k, filter, err = ruleOf(o)
+	return r, k, filter, err
+}
+
+func (t *transaction) addRule(o object) error {
+	was, k, filter, err := t.roleAndRule(o)
 	if err != nil {
 		return err
 	}
@@ -163,11 +168,7 @@ func (t *transaction) addRule(o object) error {
 }
 
 func (t *transaction) removeRule(o object) error {
-	was, err := t.roleOf(o)
-	if err != nil {
-		return err
-	}
-	k, filter, err := ruleOf(o)
+	was, k, filter, err := t.roleAndRule(o)
 	if err != nil {
 		return err
 	}

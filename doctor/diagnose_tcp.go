@@ -435,8 +435,8 @@ func (p *patient) refused(first seen[Dial]) {
 
 // wildcard: a name that nobody has made up leads to the same address, so that this name may be no more than a spelling mistake.
 func (p *patient) wildcard(evidence []int) {
-	if any := of[AnyName](p.Facts); len(any) > 0 {
-		p.found(cause.DNSMissingOrStale, 64, append(evidence, any[0].at), means("Any name leads to this address, even %s, which was made up: %s may be spelled wrongly, and the address is that of a page for names that do not exist, or of a record for all names (*).", "任何名称都解析到这个地址，连随意编造的 %s 也是：%s 可能拼写有误，而该地址属于“域名不存在”的提示页，或来自泛解析（*）。", any[0].fact.Host, p.target.Host))
+	if hits := of[AnyName](p.Facts); len(hits) > 0 {
+		p.found(cause.DNSMissingOrStale, 64, append(evidence, hits[0].at), means("Any name leads to this address, even %s, which was made up: %s may be spelled wrongly, and the address is that of a page for names that do not exist, or of a record for all names (*).", "任何名称都解析到这个地址，连随意编造的 %s 也是：%s 可能拼写有误，而该地址属于“域名不存在”的提示页，或来自泛解析（*）。", hits[0].fact.Host, p.target.Host))
 	}
 }
 

@@ -15,8 +15,9 @@ import (
 	"picket/cause"
 )
 
-// behindScript is a mosquitto behind a script that looks at what comes from the broker, and at what the client says.
-func behindScript(toClient, toBroker func(net.Conn, []byte) bool) func(*world) []string {
+// behindScript is a mosquitto behind a script that looks at what comes from the broker, and at what the client says, and may change it; where no broker can be had
+// that does so. more are further arguments for the doctor.
+func behindScript(toClient, toBroker func(net.Conn, []byte) bool, more ...string) func(*world) []string {
 	return func(w *world) []string {
 		w.mosquitto("listener 1884 127.0.0.1\nallow_anonymous true\n")
 		w.listen(serverSide, server4+":1883", func(c net.Conn) {
@@ -32,7 +33,7 @@ func behindScript(toClient, toBroker func(net.Conn, []byte) bool) func(*world) [
 			}
 			between(c, back, pass(toClient), pass(toBroker))
 		})
-		return []string{url4("mqtt", 1883)}
+		return append([]string{url4("mqtt", 1883)}, more...)
 	}
 }
 

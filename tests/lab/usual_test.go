@@ -201,26 +201,6 @@ func moreBrokers() []fault {
 	withPicket := func(conf string, more ...string) func(*world) []string {
 		return func(w *world) []string { w.picket(open + conf); return append([]string{url4("mqtt", 1883)}, more...) }
 	}
-	// behind is a mosquitto behind something that changes what comes from the client or goes to it; where no broker can be had that does so.
-	behind := func(toClient, toBroker func(net.Conn, []byte) bool, more ...string) func(*world) []string {
-		return func(w *world) []string {
-			w.mosquitto("listener 1884 127.0.0.1\nallow_anonymous true\n")
-			w.listen(serverSide, server4+":1883", func(c net.Conn) {
-				back, err := w.dial(serverSide, "127.0.0.1:1884")
-				if err != nil {
-					return
-				}
-				look := func(f func(net.Conn, []byte) bool) func([]byte) bool {
-					if f == nil {
-						return nil
-					}
-					return func(b []byte) bool { return f(c, b) }
-				}
-				between(c, back, look(toClient), look(toBroker))
-			})
-			return append([]string{url4("mqtt", 1883)}, more...)
-		}
-	}
 	// version refuses CONNECT of a protocol level, with a return code or by hanging up.
 	version := func(level byte, answer []byte) func(net.Conn, []byte) bool {
 		return func(c net.Conn, b []byte) bool {
@@ -254,20 +234,20 @@ func moreBrokers() []fault {
 			w.names(map[string][]string{host: {server6}})
 			return []string{"mqtts://" + host, "--ca", w.path("ca.crt")}
 		}},
-		{name: "MQTT 5 is refused", want: cause.ProtocolVersion, make: behind(nil, version(5, []byte{0x20, 2, 0, 1}))},
-		{name: "MQTT 5 is hung up on", want: cause.ProtocolVersion, make: behind(nil, version(5, nil))},
-		{name: "MQTT 3.1.1 is refused", want: cause.ProtocolVersion, make: behind(nil, version(4, []byte{0x20, 2, 0, 1}))},
-		{name: "QoS 2 is hung up on", want: cause.QoSNotSupported, make: behind(nil, packets(func(head byte) bool { return head&0xF6 != 0x34 }))},
-		{name: "retained messages are hung up on", want: cause.RetainNotSupported, make: behind(nil, packets(func(head byte) bool { return head&0xF1 != 0x31 }))},
-		{name: "subscriptions are hung up on", want: cause.ACLSubscribeDenied, make: behind(nil, packets(func(head byte) bool { return head != 0x82 }))},
-		{name: "publishing is hung up on", want: cause.ACLPublishDenied, make: behind(nil, packets(func(head byte) bool { return head&0xF0 != 0x30 }))},
-		{name: "the login takes three seconds, and the rest none", want: cause.AuthBackendDown, make: behind(func(_ net.Conn, b []byte) bool {
+		{name: "MQTT 5 is refused", want: cause.ProtocolVersion, make: behindScript(nil, version(5, []byte{0x20, 2, 0, 1}))},
+		{name: "MQTT 5 is hung up on", want: cause.ProtocolVersion, make: behindScript(nil, version(5, nil))},
+		{name: "MQTT 3.1.1 is refused", want: cause.ProtocolVersion, make: behindScript(nil, version(4, []byte{0x20, 2, 0, 1}))},
+		{name: "QoS 2 is hung up on", want: cause.QoSNotSupported, make: behindScript(nil, packets(func(head byte) bool { return head&0xF6 != 0x34 }))},
+		{name: "retained messages are hung up on", want: cause.RetainNotSupported, make: behindScript(nil, packets(func(head byte) bool { return head&0xF1 != 0x31 }))},
+		{name: "subscriptions are hung up on", want: cause.ACLSubscribeDenied, make: behindScript(nil, packets(func(head byte) bool { return head != 0x82 }))},
+		{name: "publishing is hung up on", want: cause.ACLPublishDenied, make: behindScript(nil, packets(func(head byte) bool { return head&0xF0 != 0x30 }))},
+		{name: "the login takes three seconds, and the rest none", want: cause.AuthBackendDown, make: behindScript(func(_ net.Conn, b []byte) bool {
 			if b[0] == 0x20 {
 				time.Sleep(3 * time.Second)
 			}
 			return true
 		}, nil)},
-		{name: "whoever is let in is thrown out at once", want: cause.ConnectionLost, make: behind(func(c net.Conn, b []byte) bool {
+		{name: "whoever is let in is thrown out at once", want: cause.ConnectionLost, make: behindScript(func(c net.Conn, b []byte) bool {
 			if b[0] == 0x20 {
 				_, _ = c.Write(b)
 				return false

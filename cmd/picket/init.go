@@ -197,26 +197,32 @@ func (r *running) files() error {
 // secretPlace begins the address of a Redis in place of one that holds a password.
 const secretPlace = "redis://***@"
 
-// placeOf names where a configuration keeps what is stored, without passwords; empty: nowhere.
-func placeOf(p mosqconf.Persistence) string {
-	if p.Cluster != "" {
-		a, err := redis.ParseAddress(p.Cluster)
-		if err != nil {
-			return "" // it has been opened
-		}
-		if a.Password != "" || a.SentinelPassword != "" {
-			return secretPlace + a.String()
-		}
-		return p.Cluster
-	}
-	if !p.On {
-		return ""
+// placeOf is where a configuration keeps what is stored: a directory, or the address of a Redis; empty: nowhere.
+func placeOf(p mosqconf.Persistence) (string, error) {
+	if p.Cluster != "" || !p.On {
+		return p.Cluster, nil
 	}
 	where, err := p.Place()
 	if err != nil {
-		return ""
+		return "", err
 	}
-	return where.Dir
+	return where.Dir, nil
+}
+
+// shownPlace is the same for everybody to see, without passwords, of a store that has been opened.
+func shownPlace(p mosqconf.Persistence) string {
+	place, err := placeOf(p)
+	if err != nil || !inRedis(place) {
+		return place
+	}
+	a, err := redis.ParseAddress(place)
+	switch {
+	case err != nil:
+		return ""
+	case a.Password != "" || a.SentinelPassword != "":
+		return secretPlace + a.String()
+	}
+	return place
 }
 
 var (

@@ -509,7 +509,7 @@ func (s *server) openAdmin(config *mosqconf.Config, own *setup.Result) (err erro
 	if own != nil {
 		about.Data = own.Dir
 	}
-	about.Place, about.ACMEName, about.ACMEEmail = placeOf(config.Persistence), config.ACME.Name, config.ACME.Email
+	about.Place, about.ACMEName, about.ACMEEmail = shownPlace(config.Persistence), config.ACME.Name, config.ACME.Email
 	if s.admin, err = admin.Serve(path, s.broker, about); err == nil {
 		s.unfound = unfound
 		return nil

@@ -118,15 +118,9 @@ func exportedBy(file string) (*exported, error) {
 			return nil, err
 		}
 	}
-	switch p := config.Persistence; {
-	case p.Cluster != "":
-		x.store = p.Cluster
-	case p.On:
-		where, err := p.Place()
-		if err != nil {
-			return nil, err
-		}
-		x.store = where.Dir
+	var err error
+	if x.store, err = placeOf(config.Persistence); err != nil {
+		return nil, err
 	}
 	add := func(list *[]string, name string) {
 		if name != "" && !slices.Contains(*list, name) {

@@ -167,8 +167,8 @@ func distance(ttl int) int {
 	return 0
 }
 
-// neighbour tells whether the answers came from no farther than the next machine: systems begin with 64, 128 or 255.
-func (p Ping) neighbour() bool { return p.TTL == 64 || p.TTL == 128 || p.TTL == 255 }
+// neighbour tells whether the answers came from no farther than the next machine.
+func (p Ping) neighbour() bool { return p.TTL > 0 && distance(p.TTL) == 0 }
 
 // Portal is that somebody answers in HTTP at an address that nobody has: he answers for everybody.
 type Portal struct {

@@ -12,7 +12,8 @@ import (
 //   - it is the process that has proved it before (its run id), or
 //   - it holds data of this master's: its replication ids, the present one and the one before, are of the master's history, or
 //   - it was told by somebody to follow this master, or the replica that is being promoted, or
-//   - it has not a single key and gets none, so that nothing can be lost; that holds for the answer in hand only, since it may get some any moment, or
+//   - it has not a single key and gets none, since it follows nobody or a proved server that has none either, so that nothing can be lost; that holds for
+//     the answer in hand only, since it may get some any moment, or
 //   - the operator vouches for the addresses (picket-adopt).
 //
 // The history is what a proved master says about itself, and a proved replica whose link to it is up. It begins with what the server at the
@@ -99,7 +100,7 @@ func (m *Machine) doubt(n *node, i *serverInfo) (why string, onlyEmpty bool) {
 		first && (i.role == "master" || m.followsUs(n, i)) && ms.uncontradicted(i),
 		ms.adopt:
 		return "", false
-	case !i.keys && !i.loading && !i.syncing && !i.linkUp:
+	case !i.keys && !i.loading && !i.syncing && (!i.linkUp || m.followsProved(n, i)):
 		return "", true
 	case first:
 		return "no replica that is known confirms that this is its master", false
@@ -179,7 +180,7 @@ func (m *Machine) followsUs(n *node, i *serverInfo) bool {
 	return slices.ContainsFunc(ms.replicas, func(r *node) bool { return m.leadsTo(i.masterHost, i.masterPort, r.addr) })
 }
 
-// followsProved reports whether a master says that it follows a replica of its own that is proved.
+// followsProved reports whether a server says that it follows a replica of the group that is proved.
 func (m *Machine) followsProved(n *node, i *serverInfo) bool {
 	return slices.ContainsFunc(n.master.replicas, func(r *node) bool { return r.proved() && m.leadsTo(i.masterHost, i.masterPort, r.addr) })
 }

@@ -288,11 +288,13 @@ func (s *Sentinel) setConfig(pairs []string) resp.Value {
 				return fmt.Errorf("Invalid value '%s' to SENTINEL CONFIG SET '%s'", value, pairs[i]) //nolint:staticcheck // Redis' text
 			}
 		}
+		if err := s.m.SetSettings(set); err != nil {
+			return err
+		}
 		if level >= 0 {
 			s.log.level.Store(int32(level))
 			s.cfg.setLogLevel(level)
 		}
-		s.m.SetSettings(set)
 		return nil
 	})
 }

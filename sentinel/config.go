@@ -95,6 +95,14 @@ func (d *directive) err(format string, args ...any) error {
 	return &ConfigError{File: d.file, Line: d.line, Text: d.text, Reason: fmt.Sprintf(format, args...)}
 }
 
+// check is the error of a directive that somebody else has found.
+func (d *directive) check(err error) error {
+	if err == nil {
+		return nil
+	}
+	return d.err("%v", err)
+}
+
 // LoadConfig reads a configuration file and then args, which are directives as on redis-sentinel's command line: --name value....
 // An argument "-" reads more lines from stdin.
 func LoadConfig(path string, args []string, stdin io.Reader) (*Config, error) {
@@ -262,9 +270,6 @@ func parseYesNo(s string) (v, ok bool) {
 	return false, false
 }
 
-// ourDirectives are about one master, and no other sentinel knows them.
-var ourDirectives = []string{"picket-adopt", "picket-sealed", "picket-refused-down"}
-
 var errUnrecognized = "Unrecognized sentinel configuration statement."
 
 // sentinelDirective applies "sentinel NAME ...".
@@ -272,6 +277,11 @@ func (c *Config) sentinelDirective(d *directive) error {
 	a := d.args[1:]
 	name := strings.ToLower(a[0])
 	st := &c.State
+	for _, word := range a {
+		if err := d.check(machine.CheckText(word)); err != nil {
+			return err
+		}
+	}
 	number := func(s string) (int64, bool) {
 		n, err := strconv.ParseInt(s, 10, 64)
 		return n, err == nil
@@ -294,7 +304,7 @@ func (c *Config) sentinelDirective(d *directive) error {
 		return nil
 	case name == "announce-ip" && len(a) == 2:
 		st.AnnounceIP = a[1]
-		return nil
+		return d.check(st.Check())
 	case name == "announce-port" && len(a) == 2:
 		n, ok := number(a[1])
 		if !ok || n < 0 || n > 65535 {
@@ -345,129 +355,13 @@ func (c *Config) monitor(d *directive, a []string) error {
 	if !machine.ValidName(a[1]) {
 		return d.err("a master's name cannot be empty and holds no white space and no comma, which tell the words of a hello message apart: got %q", a[1])
 	}
+	if !machine.ValidHost(a[2]) {
+		return d.err("%q is no host name and no IP address", a[2])
+	}
 	if !c.State.ResolveHostnames && !isAddress(a[2]) {
 		return d.err("Can't resolve instance hostname: %q is no IP address, and resolve-hostnames is off.", a[2])
 	}
 	c.State.Masters = append(c.State.Masters, machine.MasterState{Name: a[1], Host: a[2], Port: port, Quorum: quorum})
-	return nil
-}
-
-// masterDirective applies what is about one master: "sentinel DIRECTIVE MASTER ...".
-func (c *Config) masterDirective(d *directive, name string, a []string) error {
-	words := map[string][2]int{ // least and greatest number of words
-		"down-after-milliseconds": {3, 3}, "failover-timeout": {3, 3}, "parallel-syncs": {3, 3}, "notification-script": {3, 3},
-		"client-reconfig-script": {3, 3}, "auth-pass": {3, 3}, "auth-user": {3, 3}, "master-reboot-down-after-period": {3, 3},
-		"primary-reboot-down-after-period": {3, 3}, "config-epoch": {3, 3}, "leader-epoch": {3, 3}, "rename-command": {4, 4},
-		"picket-adopt": {3, 3}, "picket-sealed": {3, 3}, "picket-refused-down": {3, 3}, "known-slave": {4, 4}, "known-replica": {4, 4}, "known-sentinel": {4, 5},
-	}[name]
-	if words[0] == 0 || len(a) < words[0] || len(a) > words[1] {
-		return d.err("%s", errUnrecognized)
-	}
-	m := c.master(a[1])
-	if m == nil {
-		return d.err("No such master with specified name.")
-	}
-	if slices.Contains(ourDirectives, name) {
-		delete(c.ours, [2]string{name, a[1]})
-		if d.file == "" {
-			c.ours[[2]string{name, a[1]}] = strings.ToLower(a[2])
-		}
-	}
-	v := a[2]
-	n, err := strconv.ParseInt(v, 10, 64)
-	switch name {
-	case "down-after-milliseconds":
-		if err != nil || n <= 0 {
-			return d.err("negative or zero time parameter.")
-		}
-		m.DownAfter = n
-	case "failover-timeout":
-		if err != nil || n <= 0 {
-			return d.err("negative or zero time parameter.")
-		}
-		m.FailoverTimeout = n
-	case "parallel-syncs":
-		if err != nil || n <= 0 {
-			return d.err("a number above 0 was expected in place of %q", v)
-		}
-		m.ParallelSyncs = int(n)
-	case "notification-script":
-		if !c.canRun(v) {
-			return d.err("Notification script seems non existing or non executable.")
-		}
-		m.NotificationScript = v
-	case "client-reconfig-script":
-		if !c.canRun(v) {
-			return d.err("Client reconfiguration script seems non existing or non executable.")
-		}
-		m.ReconfigScript = v
-	case "auth-pass":
-		m.AuthPass = v
-	case "auth-user":
-		m.AuthUser = v
-	case "master-reboot-down-after-period", "primary-reboot-down-after-period":
-		if err != nil || n < 0 {
-			return d.err("negative time parameter.")
-		}
-		m.RebootDownAfter = n
-	case "picket-refused-down":
-		if err != nil || n < 0 {
-			return d.err("a number of milliseconds was expected in place of %q, 0 for off", v)
-		}
-		m.RefusedDown = n
-	case "picket-sealed":
-		if err != nil || n < 0 || n > 1000 {
-			return d.err("the number of replicas that acknowledge a write (as in WAIT) was expected in place of %q, 0 for none", v)
-		}
-		m.Sealed = int(n)
-	case "picket-adopt":
-		yes, ok := parseYesNo(v)
-		if !ok {
-			return d.err("argument must be 'yes' or 'no'")
-		}
-		m.Adopt = yes
-	case "config-epoch", "leader-epoch":
-		if err != nil || n < 0 {
-			return d.err("a number was expected in place of %q", v)
-		}
-		if name == "config-epoch" {
-			m.ConfigEpoch = n
-		} else {
-			m.LeaderEpoch = n
-		}
-	case "rename-command":
-		for _, r := range m.Renames {
-			if strings.EqualFold(r.Old, v) {
-				return d.err("Same command renamed multiple times with rename-command.")
-			}
-		}
-		m.Renames = append(m.Renames, machine.Rename{Old: v, New: a[3]})
-	case "known-slave", "known-replica":
-		hp, err := knownInstance(d, v, a[3])
-		if err != nil {
-			return err
-		}
-		for _, r := range m.Replicas {
-			if r == hp {
-				return d.err("Duplicate hostname and port for slave.")
-			}
-		}
-		m.Replicas = append(m.Replicas, hp)
-	case "known-sentinel":
-		if len(a) < 5 {
-			return nil // an old form without the run id, which cannot be used
-		}
-		hp, err := knownInstance(d, v, a[3])
-		if err != nil {
-			return err
-		}
-		for _, p := range m.Sentinels {
-			if p.RunID == a[4] {
-				return d.err("Duplicate runid for sentinel.")
-			}
-		}
-		m.Sentinels = append(m.Sentinels, machine.PeerState{Host: hp.Host, Port: hp.Port, RunID: a[4]})
-	}
 	return nil
 }
 
@@ -483,6 +377,9 @@ func knownInstance(d *directive, host, port string) (machine.HostPort, error) {
 	p, err := strconv.Atoi(port)
 	if err != nil || p < 0 || p > 65535 {
 		return machine.HostPort{}, d.err("Invalid port number.")
+	}
+	if !machine.ValidHost(host) {
+		return machine.HostPort{}, d.err("%q is no host name and no IP address", host)
 	}
 	return machine.HostPort{Host: host, Port: p}, nil
 }

@@ -138,7 +138,8 @@ func TestModeOfTheFile(t *testing.T) {
 // FuzzLoadConfig: whatever stands in a file, it is refused with file and line or understood; what is then written is read alike.
 func FuzzLoadConfig(f *testing.F) {
 	f.Add("port 26379\nsentinel monitor m 127.0.0.1 6379 2\nsentinel known-replica m 127.0.0.1 6380\n")
-	f.Add("sentinel monitor m 127.0.0.1 6379 2\nsentinel auth-pass m \"a b\\x00\"\nsentinel rename-command m CONFIG x\n")
+	f.Add("sentinel monitor m 127.0.0.1 6379 2\nsentinel auth-pass m \"a \\\"b\\xff\"\nsentinel rename-command m CONFIG x\n")
+	f.Add("sentinel resolve-hostnames yes\nsentinel monitor m \"a\\nsentinel monitor n 127.0.0.1 1 1\" 6379 2\nsentinel announce-ip \"1\\r2\"\n")
 	f.Add("# comment\n\n\nuser bob on nopass (+ping &*)\nsentinel myid aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n")
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, text string) {

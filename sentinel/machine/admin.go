@@ -2,10 +2,8 @@ package machine
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // Errors of requests by clients; their texts are Redis'.
@@ -95,128 +93,6 @@ func (m *Machine) CurrentAddr(name string) (host string, port int, ok bool) {
 	return m.show(a), a.Port, true
 }
 
-// Set applies SENTINEL SET's options from left to right. An error ends it; what was applied before stays.
-func (m *Machine) Set(name string, args []string) error {
-	ms := m.find(name)
-	if ms == nil {
-		return ErrNoMaster
-	}
-	changed := false
-	defer func() {
-		if changed {
-			m.save()
-			m.wake(ms)
-		}
-	}()
-	for len(args) > 0 {
-		n, err := m.setOne(ms, args)
-		if err != nil {
-			return err
-		}
-		changed = true
-		shown := strings.Join(args[1:n], " ")
-		if strings.EqualFold(args[0], "auth-pass") {
-			shown = "******"
-		}
-		m.event(Warning, "+set", &ms.node, m.details(&ms.node)+" "+args[0]+" "+shown)
-		args = args[n:]
-	}
-	return nil
-}
-
-// setOne applies the first option and returns how many words it took.
-func (m *Machine) setOne(ms *master, args []string) (int, error) {
-	option := strings.ToLower(args[0])
-	if len(args) < 2 || option == "rename-command" && len(args) < 3 {
-		return 0, fmt.Errorf("Unknown option or number of arguments for SENTINEL SET '%s'", args[0]) //nolint:staticcheck // Redis' text
-	}
-	value := args[1]
-	invalid := fmt.Errorf("Invalid argument '%s' for SENTINEL SET '%s'", value, args[0]) //nolint:staticcheck // Redis' text
-	number, err := strconv.ParseInt(value, 10, 32)
-	switch option {
-	case "down-after-milliseconds":
-		if err != nil || number <= 0 {
-			return 0, invalid
-		}
-		ms.downAfter = number
-		for _, n := range ms.replicas {
-			n.downAfter = number
-		}
-		for _, n := range ms.sentinels {
-			n.downAfter = number
-		}
-	case "failover-timeout":
-		if err != nil || number <= 0 {
-			return 0, invalid
-		}
-		ms.failoverTimeout = number
-	case "parallel-syncs":
-		if err != nil || number <= 0 {
-			return 0, invalid
-		}
-		ms.parallelSyncs = int(number)
-	case "quorum":
-		if err != nil || number <= 0 {
-			return 0, invalid
-		}
-		ms.quorum = int(number)
-	case "master-reboot-down-after-period", "primary-reboot-down-after-period":
-		if err != nil || number < 0 {
-			return 0, invalid
-		}
-		ms.rebootDownAfter = number
-	case "picket-refused-down":
-		if err != nil || number < 0 {
-			return 0, invalid
-		}
-		ms.refusedDown = number
-	case "picket-sealed":
-		if err != nil || number < 0 {
-			return 0, invalid
-		}
-		ms.acks = int(number)
-		m.askPeers()
-		m.askAll(ms)
-	case "picket-adopt":
-		yes := strings.EqualFold(value, "yes")
-		if !yes && !strings.EqualFold(value, "no") {
-			return 0, invalid
-		}
-		ms.adopt = yes
-		m.askAll(ms)
-	case "notification-script", "client-reconfig-script":
-		what, field := "Notification", &ms.notificationScript
-		if option == "client-reconfig-script" {
-			what, field = "Client reconfiguration", &ms.reconfigScriptPath
-		}
-		if m.set.DenyScriptsReconfig {
-			return 0, errors.New("Reconfiguration of scripts path is denied for security reasons. Check the deny-scripts-reconfig configuration directive in your Sentinel configuration") //nolint:staticcheck // Redis' text
-		}
-		if value != "" && m.opt.Executable != nil && !m.opt.Executable(value) {
-			return 0, fmt.Errorf("%s script seems non existing or non executable", what)
-		}
-		*field = value
-	case "auth-pass":
-		ms.authPass = value
-		m.reconnectServers(ms)
-	case "auth-user":
-		ms.authUser = value
-		m.reconnectServers(ms)
-	case "rename-command":
-		if value == "" || args[2] == "" {
-			return 0, invalid
-		}
-		ms.renames = slices.DeleteFunc(ms.renames, func(r Rename) bool { return strings.EqualFold(r.Old, value) })
-		if !strings.EqualFold(value, args[2]) {
-			ms.renames = append(ms.renames, Rename{value, args[2]})
-		}
-		return 3, nil
-	default:
-		return 0, fmt.Errorf("Unknown option or number of arguments for SENTINEL SET '%s'", args[0]) //nolint:staticcheck // Redis' text
-	}
-	return 2, nil
-}
-
 // reconnectServers makes all connections to a master and its replicas anew, after a change of the password.
 func (m *Machine) reconnectServers(ms *master) {
 	again := func(n *node) {
@@ -233,14 +109,18 @@ func (m *Machine) reconnectServers(ms *master) {
 // Settings returns the options that are not about one master.
 func (m *Machine) Settings() Settings { return m.set }
 
-// SetSettings changes them. Where the user or password for other sentinels changes, the connections to all of them are made anew.
-func (m *Machine) SetSettings(s Settings) {
+// SetSettings changes them, unless one of them cannot stand in the configuration file. Where the user or password for other sentinels changes, the connections to all of them are made anew.
+func (m *Machine) SetSettings(s Settings) error {
+	if err := s.Check(); err != nil {
+		return err
+	}
 	login := s.SentinelUser != m.set.SentinelUser || s.SentinelPass != m.set.SentinelPass
 	m.set = s
 	if login {
 		m.reconnectSentinels()
 	}
 	m.save()
+	return nil
 }
 
 // SetPassword tells this sentinel's own password, which others are shown where sentinel-pass is not set.

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
+	"unicode"
 
 	"picket/resp"
 )
@@ -95,5 +97,43 @@ func FuzzStrangers(f *testing.F) {
 		m.Gates("m")
 		m.ReplicaFields("m")
 		m.SentinelFields("m")
+	})
+}
+
+// FuzzWords: whatever words clients and other sentinels give us, none that would break a line is kept, announced, or stands in an event.
+func FuzzWords(f *testing.F) {
+	f.Add("m2", "redis.test", "secret", 6379)
+	f.Add("a\nsentinel", "10.0.0.1\r\n", "x\x00y", 1)
+	f.Add("a,b", "fe80::1%a\nb", "\u2028\x7f", 65535)
+	f.Fuzz(func(t *testing.T, name, host, value string, port int) {
+		m, err := New(State{
+			MyID: strings.Repeat("f", 40), Settings: Settings{ResolveHostnames: true},
+			Masters: []MasterState{{Name: "m", Host: "127.0.0.1", Port: 1, Quorum: 1}},
+		}, Options{Rand: rand.New(rand.NewPCG(1, 1)), Port: 26379}, Clock{}) //nolint:gosec // repeatable
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Each may be refused.
+		_ = m.Monitor(name, host, port, 1)
+		for _, option := range []string{"auth-pass", "auth-user", "notification-script", "client-reconfig-script", "quorum", "picket-adopt"} {
+			_ = m.Set("m", []string{option, value})
+		}
+		_ = m.Set("m", []string{"rename-command", name, value})
+		_ = m.SetSettings(Settings{ResolveHostnames: true, AnnounceIP: host})
+		_ = m.SetSettings(Settings{ResolveHostnames: true, AnnounceIP: m.Settings().AnnounceIP, SentinelUser: value, SentinelPass: name})
+		m.Hello(strings.Join([]string{host, "26379", name, "1", "m", value, "6379", "1"}, ","))
+		m.Confirm(m.IsMasterDown(host, port, 2, name))
+		for _, o := range m.Take() {
+			if e, ok := o.(Event); ok && strings.ContainsFunc(e.Payload, unicode.IsControl) {
+				t.Errorf("a control character in the event %s %q", e.Name, e.Payload)
+			}
+		}
+		kept := fmt.Sprintf("%v", m.State())
+		if strings.ContainsFunc(kept, unicode.IsControl) {
+			t.Errorf("a control character is kept: %q", kept)
+		}
+		if ip := m.Settings().AnnounceIP; strings.ContainsAny(ip, ", ") {
+			t.Errorf("announced as %q", ip)
+		}
 	})
 }

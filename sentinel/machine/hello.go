@@ -71,19 +71,6 @@ const maxLeap = 1 << 32
 
 func (m *Machine) credible(epoch int64) bool { return epoch >= 0 && epoch-m.epoch <= maxLeap }
 
-// validRunID accepts what can stand in the configuration file and in events without breaking their form.
-func validRunID(id string) bool {
-	if id == "" || len(id) > 64 {
-		return false
-	}
-	for i := range len(id) {
-		if id[i] <= ' ' || id[i] >= 0x7f || id[i] == ',' {
-			return false
-		}
-	}
-	return true
-}
-
 // meet finds the sentinel that a hello came from, or adds it. One that moved takes its id along; one that has the address of
 // another takes its place.
 func (m *Machine) meet(ms *master, a Addr, runID string) *node {

@@ -149,11 +149,14 @@ func isIP(host string) bool {
 // addr resolves a host. ok is false for a host that is no address and, without resolve-hostnames, for every name.
 func (m *Machine) addr(host string, port int) (a Addr, ok bool) {
 	a = Addr{Host: host, Port: port}
+	if !ValidHost(host) {
+		return a, false
+	}
 	if isIP(host) {
 		a.IP = host
 		return a, true
 	}
-	if !m.set.ResolveHostnames || host == "" {
+	if !m.set.ResolveHostnames {
 		return a, false
 	}
 	if m.opt.Resolve != nil {

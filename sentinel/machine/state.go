@@ -1,9 +1,9 @@
 package machine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"strings"
 )
 
 // Settings are the options that are not about one master.
@@ -15,6 +15,14 @@ type Settings struct {
 	DenyScriptsReconfig bool
 	SentinelUser        string
 	SentinelPass        string
+}
+
+// Check refuses settings that cannot stand in the configuration file, or that no other sentinel could read in our hello messages.
+func (s *Settings) Check() error {
+	if s.AnnounceIP != "" && !ValidHost(s.AnnounceIP) {
+		return fmt.Errorf("Invalid announce-ip %q: an IP address or a host name is needed, without spaces, commas and control characters", s.AnnounceIP) //nolint:staticcheck // as other errors of clients
+	}
+	return cmp.Or(CheckText(s.SentinelUser), CheckText(s.SentinelPass))
 }
 
 // State is all that is kept in the configuration file.
@@ -67,17 +75,13 @@ type Rename struct{ Old, New string }
 
 // Errors of making a master.
 var (
-	ErrQuorum    = errors.New("Quorum must be 1 or greater.")               //nolint:staticcheck // Redis' text, shown to clients
-	ErrHost      = errors.New("Invalid IP address or hostname specified")   //nolint:staticcheck // as above
-	ErrDuplicate = errors.New("Duplicate master name.")                     //nolint:staticcheck // as above
-	ErrPort      = errors.New("Invalid port number.")                       //nolint:staticcheck // as above
-	ErrNoMaster  = errors.New("No such master with that name")              //nolint:staticcheck // as above
-	ErrName      = errors.New("Invalid master name: no space may be in it") //nolint:staticcheck // as above
+	ErrQuorum    = errors.New("Quorum must be 1 or greater.")                                           //nolint:staticcheck // Redis' text, shown to clients
+	ErrHost      = errors.New("Invalid IP address or hostname specified")                               //nolint:staticcheck // as above
+	ErrDuplicate = errors.New("Duplicate master name.")                                                 //nolint:staticcheck // as above
+	ErrPort      = errors.New("Invalid port number.")                                                   //nolint:staticcheck // as above
+	ErrNoMaster  = errors.New("No such master with that name")                                          //nolint:staticcheck // as above
+	ErrName      = errors.New("Invalid master name: no space, comma or control character may be in it") //nolint:staticcheck // as above
 )
-
-// ValidName reports whether a master can have a name: it stands in hello messages, events and lines of the configuration file, whose words white space and
-// commas tell apart.
-func ValidName(name string) bool { return name != "" && !strings.ContainsAny(name, " \t\r\n\v\f\x00,") }
 
 // newMaster makes a master without telling anyone.
 func (m *Machine) newMaster(name, host string, port, quorum int) (*master, error) {

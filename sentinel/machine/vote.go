@@ -35,7 +35,7 @@ func (m *Machine) IsMasterDown(host string, port int, epoch int64, runID string)
 			m.wake(ms)
 		}
 	}
-	if runID == "*" || !m.credible(epoch) {
+	if !validRunID(runID) || runID == "*" || !m.credible(epoch) {
 		return ans
 	}
 	m.vote(ms, epoch, runID)

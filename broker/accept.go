@@ -136,11 +136,11 @@ func (c *connection) enterLocked(a *attempt, in *entrance) {
 	}
 	s.out.Keep = s.out.Keep || expiry > 0
 	s.out.Limits = session.Limits{Window: a.terms.window, WindowBytes: t.MaxInflightBytes, Messages: t.MaxQueuedMessages, Bytes: t.MaxQueuedBytes}
-	if b.store != nil && expiry > 0 && !s.stored() {
-		s.kept, s.out.Stored = &kept{handle: b.store.NewSession(s.id)}, true
+	if expiry > 0 {
+		b.makeDurable(s)
 	}
 	if s.stored() {
-		s.kept.door = listenerKey(c.from)
+		s.durable.door = listenerKey(c.from)
 	}
 	b.keepWill(s)
 	in.after = b.save(s)

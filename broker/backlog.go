@@ -42,7 +42,7 @@ func (w *worker) readBehind(s *Session) {
 func (b *Broker) readQueue(s *Session, r session.Reading) {
 	for {
 		failures := b.failures.Load()
-		entries, more, err := b.store.Read(b.context, s.kept.handle, r.After+1, readAtOnce, nil)
+		entries, more, err := b.store.Read(b.context, s.durable.handle, r.After+1, readAtOnce, nil)
 		switch {
 		case errors.Is(err, store.ErrClosed) || b.context.Err() != nil:
 			return
@@ -98,7 +98,7 @@ func (b *Broker) fill(s *Session, r session.Reading, entries []store.Entry, whol
 		var ds []session.Delivery
 		for i := range entries {
 			e := &entries[i]
-			s.kept.refs.add(e.Ref)
+			s.durable.refs.add(e.Ref)
 			if e.Damaged {
 				s.out.Drop(e.Seq, 0)
 				w.done(s, e.Seq)
@@ -171,11 +171,11 @@ func (w *worker) expire(e *store.Expired) {
 	if s.over || s.out.Reading() {
 		return // it will be listed again
 	}
-	if s.kept.refs.find(e.Ref.Seq) != nil || s.out.Begun(e.Ref.Seq) {
-		w.leftovers().Keep(s.kept.handle, e.Ref) // the outbox drops it when its turn comes, or it has been sent and will be sent again
+	if s.durable.refs.find(e.Ref.Seq) != nil || s.out.Begun(e.Ref.Seq) {
+		w.leftovers().Keep(s.durable.handle, e.Ref) // the outbox drops it when its turn comes, or it has been sent and will be sent again
 		return
 	}
 	s.out.Drop(e.Ref.Seq, e.Bytes)
-	w.leftovers().Remove(s.kept.handle, e.Ref)
+	w.leftovers().Remove(s.durable.handle, e.Ref)
 	b.report(incident{cause: cause.MessageExpired}, "")
 }

@@ -85,8 +85,9 @@ type Broker struct {
 	end       context.CancelFunc
 
 	ownership Ownership   // nil: every session is this node's
-	store     store.Store // nil: nothing is kept beyond the broker's life
-	promises  pendingAcks
+	store     store.Store // [store.None] where nothing is kept beyond the broker's life
+	stores    bool        // it is not that
+	acks      pendingAcks
 	throttle  throttle
 	readers   chan struct{}            // bounds how many queues are read at once
 	failures  atomic.Uint64            // batches that the store has refused
@@ -123,12 +124,13 @@ func Start(c Config, log *logging.Logger) (*Broker, error) {
 	b.strain.init()
 	b.timings.init()
 	b.passwords.took = &b.timings.login
-	b.promises.init()
+	b.acks.init()
+	b.ownership = c.Ownership
+	b.store, b.readers = store.None{}, make(chan struct{}, maxReaders)
 	if c.Store != nil {
+		b.store, b.stores = c.Store, true
 		b.retained.commit = b.commit
 	}
-	b.ownership = c.Ownership
-	b.store, b.readers = c.Store, make(chan struct{}, maxReaders)
 	b.context, b.end = context.WithCancel(context.Background())
 	if c.passwordDelay != nil {
 		b.passwords.delay = c.passwordDelay
@@ -151,10 +153,8 @@ func Start(c Config, log *logging.Logger) (*Broker, error) {
 		return nil, err
 	}
 	b.install(t)
-	if b.store != nil {
-		if err := b.restore(); err != nil {
-			return nil, err
-		}
+	if err := b.restore(); err != nil {
+		return nil, err
 	}
 	log.SetTopicSink(b.logTopic)
 	if c.Shut {
@@ -167,10 +167,8 @@ func Start(c Config, log *logging.Logger) (*Broker, error) {
 	}
 	b.listeners = set
 	b.wait.Go(b.keepTime)
-	if b.store != nil {
-		b.wait.Go(b.keepPromises)
-		b.wait.Go(b.purge)
-	}
+	b.wait.Go(b.sendAcks)
+	b.wait.Go(b.purge)
 	b.wait.Go(b.publishSys)
 	b.wait.Go(b.measure)
 	b.wait.Go(b.tellAttempts)

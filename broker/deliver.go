@@ -17,7 +17,7 @@ type outcome struct {
 
 // route sends the run to everyone who wants it, and keeps it if it is to be retained.
 func (w *worker) route() (out outcome) {
-	r, b := &w.run, w.b
+	r := &w.run
 	if r.retain {
 		out.retained = w.retain()
 	}
@@ -43,9 +43,7 @@ func (w *worker) route() (out outcome) {
 			}
 		}
 	}
-	if b.store != nil {
-		out.queued = w.commit()
-	}
+	out.queued = w.commit()
 	return out
 }
 

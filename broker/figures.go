@@ -83,7 +83,7 @@ func (b *Broker) read() *reading {
 	r.online = min(b.online.Load(), r.sessions)
 	r.subscriptions, r.shared = b.index.Len()
 	r.load.Connections = b.room.connections()
-	if b.store != nil {
+	if b.stores {
 		st := b.store.Stats()
 		r.store = &st
 	}

@@ -9,7 +9,6 @@ import (
 	"picket/listener"
 	"picket/logging"
 	"picket/packet"
-	"picket/store"
 )
 
 // claim makes the connection the owner of the session known under the client identifier, ends the connection that had it
@@ -48,7 +47,7 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 	old.will = nil // MQTT-3.1.3-9: the new connection is there before any delay has elapsed
 	old.conn = c
 	old.out.Rewind()
-	old.forgetRefs()
+	old.durable.forgetRefs()
 	b.forgetReplays(old)
 	blank := c.s
 	c.s = old
@@ -119,9 +118,7 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 		return
 	}
 	s.conn = nil
-	if s.stored() {
-		s.kept.left = b.now()
-	}
+	s.durable.disconnected(b.now())
 	b.forgetReplays(s)
 	b.online.Add(-1)
 	w.willOfDeparted(s)
@@ -138,7 +135,7 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 		ended = b.finish(s)
 	default:
 		s.out.Rewind()
-		s.forgetRefs()
+		s.durable.forgetRefs()
 		if s.expiry != neverExpires {
 			s.due.expiry = momentOf(b.now().Add(time.Duration(s.expiry) * time.Second))
 		}
@@ -208,18 +205,10 @@ func (b *Broker) finish(s *Session) ending {
 	}
 	s.subs = subscriptions{}
 	s.out.Clear()
-	s.forgetRefs()
+	s.durable.forgetRefs()
 	b.forgetReplays(s)
 	b.cancel(s)
 	return e
-}
-
-// handle is what stands in the store for the session, or for its will alone; nil: nothing. The session's mutex is held.
-func (s *Session) handle() *store.Session {
-	if s.stored() {
-		return s.kept.handle
-	}
-	return s.willHandle
 }
 
 // manySubscriptions is from how many subscriptions on their removal would hold up everybody else. A session that is over gets nothing any

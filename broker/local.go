@@ -127,7 +127,7 @@ func (l *Local) Subscribe(ctx context.Context, filter string, o topic.Options) e
 	if s.over {
 		return ErrClosed
 	}
-	existed, ok := b.addSubscription(s, filter, o, nil)
+	existed, ok := b.addSubscription(s, filter, o, &changes{})
 	if !ok {
 		b.report(incident{cause: cause.SubscriptionsFull, seen: filter}, line, s.id, o.QoS, filter)
 		return &Denied{cause.SubscriptionsFull, filter}

@@ -8,7 +8,6 @@ import (
 	"picket/logging"
 	"picket/packet"
 	"picket/session"
-	"picket/store"
 	"picket/topic"
 )
 
@@ -53,10 +52,8 @@ func (w *worker) received(c *connection, p *packet.Publish, d access.Decision) e
 		return nil
 	}
 	if r.qos == 2 {
-		if s.stored() {
-			s.kept.receiving.Lock()
-			defer s.kept.receiving.Unlock()
-		}
+		s.durable.beginReceiving()
+		defer s.durable.endReceiving()
 		if fresh, err := w.receive(c); err != nil || !fresh {
 			return err
 		}
@@ -66,7 +63,7 @@ func (w *worker) received(c *connection, p *packet.Publish, d access.Decision) e
 		w.command(c, h)
 		return nil
 	}
-	if r.qos == 2 && b.store == nil {
+	if r.qos == 2 && !b.stores {
 		// The acknowledgement does not say whether anybody subscribes, so it need not wait for what routing finds out; clients that
 		// subscribe to their own topics see PUBREC before the message.
 		w.acknowledge(c, reply{})
@@ -78,13 +75,11 @@ func (w *worker) received(c *connection, p *packet.Publish, d access.Decision) e
 	if out.matched == 0 && r.qos == 1 && c.v5() {
 		answer.code = packet.NoMatchingSubscribers
 	}
-	if r.qos == 2 && s.stored() {
-		s.kept.lastReceive = out.queued
+	if r.qos == 2 {
+		s.durable.received(out.queued)
 	}
 	w.acknowledge(c, answer)
-	if b.store != nil {
-		b.holdBack(c)
-	}
+	b.holdBack(c)
 	return nil
 }
 
@@ -110,11 +105,8 @@ func (w *worker) receive(c *connection) (fresh bool, err error) {
 	case !fresh:
 		w.logReceived(r.first&8 != 0)
 		return false, c.repeated(w, r.ids[0])
-	case s.stored():
-		for _, id := range r.ids {
-			w.changes().Receive(s.kept.handle, id)
-		}
 	}
+	w.receiveDurably(s, r.ids)
 	return fresh, nil
 }
 
@@ -138,11 +130,7 @@ func (c *connection) repeated(w *worker, id uint16) error {
 		}
 		c.lastRepeat = id
 	}
-	var after *store.Batch
-	if c.s.stored() {
-		after = c.s.kept.lastReceive
-	}
-	w.acknowledge(c, reply{after: after})
+	w.acknowledge(c, reply{after: c.s.durable.repeats()})
 	return nil
 }
 
@@ -255,9 +243,9 @@ func (c *connection) acknowledged(w *worker, kind packet.Type, ids []uint16, cod
 			c.logAcknowledged(kind, id, code)
 		}
 	}
-	if kind == packet.PUBREL && s.stored() {
-		s.kept.receiving.Lock()
-		defer s.kept.receiving.Unlock()
+	if kind == packet.PUBREL {
+		s.durable.beginReceiving()
+		defer s.durable.endReceiving()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -268,48 +256,29 @@ func (c *connection) acknowledged(w *worker, kind packet.Type, ids []uint16, cod
 		c.released(w, ids)
 		return nil
 	}
-	var batch *store.Batch // of what the answers promise
-	answered := ids[:0]
+	answered, stored := ids[:0], s.changes()
 	for _, id := range ids {
-		var seq uint64
-		var fits session.Match
-		switch kind {
-		case packet.PUBACK:
-			seq, fits = s.out.Ack(id)
-		case packet.PUBCOMP:
-			seq, fits = s.out.Comp(id)
-		default:
-			seq, fits = s.out.Rec(id, code.Failed())
-			if fits != session.OutOfPlace && !code.Failed() {
-				answered = append(answered, id)
-			}
+		seq, fits := s.acknowledge(kind, id, code)
+		if fits == session.OutOfPlace {
+			err = &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-4.3.3-1", Text: kind.String() + " for a message that waits for another acknowledgement"}
+			break
 		}
 		switch {
-		case fits == session.OutOfPlace:
-			err = &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-4.3.3-1", Text: kind.String() + " for a message that waits for another acknowledgement"}
 		case fits == session.Unknown:
 			b.report(incident{cause: cause.PacketIDUnknown, level: logging.Warning}, "Warning: Received %s from %s for an unknown packet identifier %d.", kind, s.id, id)
-		case fits != session.Fits || !s.stored():
+		case fits != session.Fits:
 		case kind == packet.PUBREC && !code.Failed():
-			if ref := s.kept.refs.find(seq); ref != nil {
-				if batch == nil {
-					batch = new(store.Batch)
-				}
-				batch.Release(s.kept.handle, ref)
-			}
+			stored.release(seq)
 		default:
 			w.done(s, seq)
 		}
-		if err != nil {
-			break
+		if kind == packet.PUBREC && !code.Failed() {
+			answered = append(answered, id)
 		}
 	}
-	if batch != nil {
-		// After a crash that forgot the release, the message would be sent again, to a client that has forgotten its identifier by then.
-		batch = b.commit(batch)
-	}
-	if kind == packet.PUBREC && len(answered) > 0 {
-		w.owe(c, reply{after: batch, kind: packet.PUBREL, ids: answered})
+	after := b.commit(stored.batch)
+	if len(answered) > 0 {
+		w.owe(c, reply{after: after, kind: packet.PUBREL, ids: answered})
 	}
 	if s.hasMore() {
 		w.mark(c) // the window has moved on
@@ -317,26 +286,30 @@ func (c *connection) acknowledged(w *worker, kind packet.Type, ids []uint16, cod
 	return err
 }
 
+// acknowledge takes PUBACK, PUBREC or PUBCOMP for a message, and returns its sequence number where there is one that waits for it.
+func (s *Session) acknowledge(kind packet.Type, id uint16, code packet.Code) (seq uint64, fits session.Match) {
+	switch kind {
+	case packet.PUBACK:
+		return s.out.Ack(id)
+	case packet.PUBCOMP:
+		return s.out.Comp(id)
+	}
+	return s.out.Rec(id, code.Failed())
+}
+
 // released answers PUBREL. An unknown identifier is one whose PUBCOMP was lost with the connection before (MQTT-4.3.3-11). The session's mutexes are held.
 func (c *connection) released(w *worker, ids []uint16) {
-	s, b := c.s, c.b
-	var batch *store.Batch
+	s := c.s
+	stored := s.changes()
 	for _, id := range ids {
 		if id == c.lastRepeat {
 			c.lastRepeat = 0 // the next one with this identifier is another message
 		}
-		if s.in.Release(id) && s.stored() {
-			if batch == nil {
-				batch = new(store.Batch)
-			}
-			batch.Forget(s.kept.handle, id)
+		if s.in.Release(id) {
+			stored.forget(id)
 		}
 	}
-	if batch != nil {
-		// After a crash that forgot this, the next message under the identifier would be taken for a repetition.
-		batch = b.commit(batch)
-	}
-	w.owe(c, reply{after: batch, kind: packet.PUBCOMP, ids: ids})
+	w.owe(c, reply{after: c.b.commit(stored.batch), kind: packet.PUBCOMP, ids: ids})
 }
 
 func (c *connection) logAcknowledged(kind packet.Type, id uint16, code packet.Code) {

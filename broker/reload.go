@@ -194,7 +194,7 @@ func (b *Broker) shorten(s *Session, t *settings) {
 	}
 	left := b.now()
 	if s.stored() {
-		left = s.kept.left
+		left = s.durable.left
 	}
 	if at := momentOf(left.Add(time.Duration(s.expiry) * time.Second)); s.due.expiry == 0 || at < s.due.expiry {
 		s.due.expiry = at

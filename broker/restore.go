@@ -13,7 +13,7 @@ func (b *Broker) restore() error {
 	var unclean []*Session
 	n := 0
 	events := &storeEvents{b: b, loaded: func(s *Session) {
-		if s.kept.unclean {
+		if s.durable.unclean {
 			unclean = append(unclean, s)
 		}
 		if n++; b.now().Sub(told) > progressEvery {

@@ -126,9 +126,7 @@ func (r *run) message(b *Broker, i int) *session.Message {
 	if r.retain && b.settings.Load().CheckRetainSource {
 		m.Door = listenerKey(r.from.from)
 	}
-	if b.store != nil {
-		m.ID, m.Single = b.store.NewMessageID(), r.single
-	}
+	m.ID, m.Single = b.store.NewMessageID(), r.single
 	switch first := r.messages[0]; {
 	case len(r.routes) > 0:
 		m.Topic = r.routes[i].name
@@ -331,7 +329,7 @@ func (w *worker) carry(m *session.Message, expiry uint32, expires bool) {
 	r.version, r.qos, r.retain, r.name, r.prefix = packet.V5, m.QoS, m.Retain, w.name, 0
 	r.first = byte(packet.PUBLISH)<<4 | m.QoS<<1 | bit(m.Retain)
 	r.props, r.plain, r.expiry, r.expires = m.Props, true, expiry, expires
-	if m.ID == 0 && w.b.store != nil {
+	if m.ID == 0 {
 		m.ID = w.b.store.NewMessageID()
 	}
 	r.messages = append(r.messages, m)

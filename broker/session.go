@@ -15,6 +15,14 @@ const neverExpires = 0xFFFFFFFF
 
 // Session is a client's session: what outlives a network connection. The broker's table of sessions is the only place that decides
 // who owns one, so that it can be another node's later.
+//
+// There is one of these for a client, and what else is called by that name is a part of it with a lock or a lifetime of its own. Package session has what MQTT says of
+// delivery (out, in) and knows nobody. [durable] is what a stored session has beside that. [store.Session] is a name in the store, and what is under way
+// for its queue there: the store's goroutine looks at it under its own mutex, and a batch may carry it when the session is over, so it is no field but
+// a handle, and does not point back; [Broker.sessionOf] finds whose it is.
+//
+// The session's mutex also guards what is to be written to its connection, so that delivering takes one lock for each receiver. That is why a connection
+// has a session from the beginning, before its CONNECT has named one ([Broker.blank]).
 type Session struct {
 	mu sync.Mutex // guards everything below, and the output half of conn
 
@@ -34,7 +42,7 @@ type Session struct {
 
 	inside *Local // the client inside the program whose session it is; nil: it is one that comes by a connection
 
-	kept       *kept          // the session in the store; nil: it is not kept there, or there is none
+	durable    *durable       // the session in the store; nil: it is not kept there
 	willHandle *store.Session // its will in the store, where the session itself is not kept there; nil: there is none
 
 	over       bool // ended: nobody may add to it
@@ -48,18 +56,6 @@ func (b *Broker) blank(c *connection) *Session {
 	s := &Session{conn: c, out: session.NewOutbox(session.Limits{}, false, &b.queued)}
 	s.rules.Store(access.Nobody)
 	return s
-}
-
-// kept is the part of a session that only stored ones have. Its fields are guarded by the session's mutex but for those that say otherwise.
-type kept struct {
-	handle  *store.Session
-	refs    refs      // its messages in memory, as the store knows them
-	door    string    // names the listener that the client came in by
-	left    time.Time // when its last connection ended
-	unclean bool      // it came from the store, and the end of its last connection is not in there
-
-	receiving   sync.Mutex   // held from when a QoS 2 packet identifier is received or released until the store has been told; taken before the session's
-	lastReceive *store.Batch // the one with the packet identifier received last; guarded by receiving
 }
 
 // longest is the session expiry interval that a session has which asks for one: no more than persistent_client_expiration.

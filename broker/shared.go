@@ -107,7 +107,7 @@ func (b *Broker) passOn(l *leftover) (end bool) {
 		return false
 	}
 	for from := uint64(1); ; {
-		entries, more, err := b.store.Read(b.context, l.s.kept.handle, from, readAtOnce, nil)
+		entries, more, err := b.store.Read(b.context, l.s.durable.handle, from, readAtOnce, nil)
 		if b.context.Err() != nil {
 			return false // the next start finds the session, and goes on
 		}

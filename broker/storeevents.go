@@ -46,7 +46,7 @@ func (e *storeEvents) Session(handle *store.Session, state store.State) {
 	b.mu.Unlock()
 	if e.loaded != nil {
 		e.loaded(s)
-	} else if s.kept.unclean {
+	} else if s.durable.unclean {
 		b.saveOffline(s)
 	}
 }
@@ -74,7 +74,7 @@ func (e *storeEvents) replaces(s, old *Session) bool {
 	if e.loaded == nil {
 		return false
 	}
-	if old.kept.handle.Number > s.kept.handle.Number {
+	if old.durable.handle.Number > s.durable.handle.Number {
 		e.drop(s)
 		return false
 	}
@@ -89,14 +89,14 @@ func (e *storeEvents) replaces(s, old *Session) bool {
 func (b *Broker) restored(handle *store.Session, state *store.State) *Session {
 	r, t := &state.Record, b.settings.Load()
 	s := &Session{id: handle.ClientID, mount: r.Mount,
-		expiry: t.longest(r.Expiry), kept: &kept{handle: handle, door: r.Listener, left: time.Unix(r.Offline, 0), unclean: r.Offline == 0}}
+		expiry: t.longest(r.Expiry), durable: &durable{handle: handle, door: r.Listener, left: time.Unix(r.Offline, 0), unclean: r.Offline == 0}}
 	last := max(r.Next, 1) - 1
 	if state.Backlog.Entries > 0 {
 		last = max(last, state.Backlog.Last)
 	}
 	k := session.Kept{Messages: state.Backlog.Entries, Bytes: int(state.Backlog.Bytes), First: state.Backlog.First, Last: last, Sent: max(r.Sent, 1) - 1}
-	if s.kept.unclean {
-		s.kept.left = b.now()
+	if s.durable.unclean {
+		s.durable.left = b.now()
 		k.Sent = last // anything may have been sent
 	}
 	s.out = session.Restore(k, session.Limits{Window: t.window, WindowBytes: t.MaxInflightBytes, Messages: t.MaxQueuedMessages, Bytes: t.MaxQueuedBytes}, &b.queued)
@@ -124,11 +124,11 @@ func (s *Session) awaitClient(w *store.Will) {
 		if w.Due != 0 {
 			s.due.will = momentOf(time.Unix(w.Due, 0))
 		} else {
-			s.due.will = momentOf(s.kept.left.Add(time.Duration(min(w.Delay, s.expiry)) * time.Second))
+			s.due.will = momentOf(s.durable.left.Add(time.Duration(min(w.Delay, s.expiry)) * time.Second))
 		}
 	}
 	if s.expiry != neverExpires {
-		s.due.expiry = momentOf(s.kept.left.Add(time.Duration(s.expiry) * time.Second))
+		s.due.expiry = momentOf(s.durable.left.Add(time.Duration(s.expiry) * time.Second))
 	}
 }
 
@@ -142,13 +142,13 @@ func (e *storeEvents) Room() { e.b.throttle.release() }
 func (e *storeEvents) Health(err error) {
 	if err == nil {
 		e.b.ailing.Store(nil)
-		e.b.promises.works(true)
+		e.b.acks.works(true)
 		e.b.retained.settled()
 		return
 	}
 	id := storeCause(err)
 	e.b.ailing.Store(&id)
-	e.b.promises.works(false)
+	e.b.acks.works(false)
 }
 
 // Failed implements [store.Handler]: what the batch stands for is undone.
@@ -167,7 +167,7 @@ func (e *storeEvents) Failed(batch *store.Batch, err error) {
 			switch op.Kind {
 			case store.Enqueue:
 				n++
-				s.kept.refs.take(op.Ref.Seq)
+				s.durable.refs.take(op.Ref.Seq)
 				size := 0
 				if m := op.Delivery.Message; m != nil {
 					size = len(m.Payload)
@@ -200,7 +200,7 @@ func (b *Broker) sessionOf(h *store.Session) *Session {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.kept == nil || s.kept.handle != h {
+	if s.durable == nil || s.durable.handle != h {
 		return nil
 	}
 	return s

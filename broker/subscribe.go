@@ -9,7 +9,6 @@ import (
 	"picket/cause"
 	"picket/logging"
 	"picket/packet"
-	"picket/store"
 	"picket/topic"
 )
 
@@ -51,10 +50,7 @@ func (c *connection) subscribe(w *worker, p *packet.Subscribe) error {
 	if s.conn != c {
 		return nil // taken over meanwhile: the answer would go nowhere
 	}
-	var batch *store.Batch
-	if s.stored() {
-		batch = new(store.Batch)
-	}
+	stored := s.changes()
 	for i := range p.Filters {
 		f := &p.Filters[i]
 		o := topic.Options{QoS: min(f.QoS, c.from.MaxQoS), NoLocal: f.NoLocal, RetainAsPublished: f.RetainAsPublished,
@@ -76,7 +72,7 @@ func (c *connection) subscribe(w *worker, p *packet.Subscribe) error {
 			why = b.report(incident{cause: d.Cause, seen: f.Filter}, "Denied SUBSCRIBE from %s (q%d, '%s')", s.id, f.QoS, filter)
 			continue
 		}
-		existed, ok := b.addSubscription(s, filter, o, batch)
+		existed, ok := b.addSubscription(s, filter, o, &stored)
 		if !ok {
 			codes[i] = packet.QuotaExceeded
 			why = b.report(incident{cause: cause.SubscriptionsFull, seen: f.Filter}, "Denied SUBSCRIBE from %s (q%d, '%s')", s.id, f.QoS, filter)
@@ -101,10 +97,7 @@ func (c *connection) subscribe(w *worker, p *packet.Subscribe) error {
 		}
 	}
 	b.debugf("Sending SUBACK to %s", s.id)
-	if batch != nil {
-		batch = b.commit(batch)
-	}
-	w.owe(c, reply{after: batch, whole: ack, then: replays})
+	w.owe(c, reply{after: b.commit(stored.batch), whole: ack, then: replays})
 	return nil
 }
 
@@ -142,19 +135,17 @@ func (c *connection) mounted(filter string) string {
 	return c.s.mount + filter
 }
 
-// addSubscription makes a subscription, in batch too if that is not nil. It reports false when there is no room for another. The session's mutex is held.
-func (b *Broker) addSubscription(s *Session, filter string, o topic.Options, batch *store.Batch) (existed, ok bool) {
+// addSubscription makes a subscription, in the store too. It reports false when there is no room for another. The session's mutex is held.
+func (b *Broker) addSubscription(s *Session, filter string, o topic.Options, stored *changes) (existed, ok bool) {
 	old, existed := s.subs.get(filter)
 	if !existed && (s.subs.len() >= maxSubscriptions || !b.memory.take(heldSubscriptions, subscriptionSize(filter))) {
 		return false, false
 	}
-	if batch != nil {
-		before := &old
-		if !existed {
-			before = nil
-		}
-		batch.Subscribe(s.kept.handle, filter, o, before)
+	before := &old
+	if !existed {
+		before = nil
 	}
+	stored.subscribe(filter, o, before)
 	s.subs.set(filter, o)
 	if _, _, shared := topic.SplitShare(filter); shared {
 		s.out.Shared = true
@@ -188,7 +179,7 @@ func (c *connection) unsubscribe(w *worker, p *packet.Unsubscribe) error {
 	if s.conn != c {
 		return nil
 	}
-	var batch *store.Batch
+	stored := s.changes()
 	for i, f := range p.Filters {
 		if f == AttemptsTopic && b.attempts.unwatch(c) {
 			continue
@@ -205,19 +196,11 @@ func (c *connection) unsubscribe(w *worker, p *packet.Unsubscribe) error {
 			continue
 		}
 		b.removeSubscription(s, filter)
-		if s.stored() {
-			if batch == nil {
-				batch = new(store.Batch)
-			}
-			batch.Unsubscribe(s.kept.handle, filter)
-		}
+		stored.unsubscribe(filter)
 		s.replays.drop(filter) // MQTT-3.10.4-2
 		b.log.Printf(logging.Unsubscribe, "%s %s", s.id, filter)
 	}
 	b.debugf("Sending UNSUBACK to %s", s.id)
-	if batch != nil {
-		batch = b.commit(batch)
-	}
-	w.owe(c, reply{after: batch, whole: ack})
+	w.owe(c, reply{after: b.commit(stored.batch), whole: ack})
 	return nil
 }

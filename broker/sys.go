@@ -111,7 +111,7 @@ func (t *sysTopics) publishStates() {
 	}
 	t.set("picket/overloaded", short)
 	t.set("picket/maintenance", closed)
-	if b.store != nil {
+	if b.stores {
 		if id := b.ailing.Load(); id != nil {
 			ailing = string(*id)
 		}

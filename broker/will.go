@@ -4,7 +4,6 @@ import (
 	"picket/access"
 	"picket/packet"
 	"picket/session"
-	"picket/store"
 )
 
 // will is a will message (MQTT 5.0, 3.1.2.5).
@@ -32,26 +31,6 @@ func willOf(w *packet.Will, mount, door string, l *access.Login) *will {
 		out.expiry, out.expires = w.Props.MessageExpiry, true
 	}
 	return out
-}
-
-// keepWill puts the will of a session that ends with its connection into the store, so that it is published when the broker is killed before the client
-// ([Broker.restored] takes it for a session whose time is over). Nobody waits for that. The session's mutex is held.
-func (b *Broker) keepWill(s *Session) {
-	if b.store == nil || s.stored() || s.will == nil {
-		return
-	}
-	s.willHandle = b.store.NewSession(s.id)
-	batch := new(store.Batch)
-	batch.Save(s.willHandle, b.record(s))
-	b.store.Commit(batch)
-}
-
-// listener names the listener that the session's client came in by, whose rules are the session's.
-func (s *Session) listener() string {
-	if !s.stored() && s.conn != nil {
-		return listenerKey(s.conn.from)
-	}
-	return s.door()
 }
 
 // publishWills publishes the wills that fell due in what this worker did. No mutex may be held.

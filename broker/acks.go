@@ -1,10 +1,82 @@
 package broker
 
 import (
+	"slices"
 	"sync"
 
+	"picket/packet"
 	"picket/store"
 )
+
+// reply is a packet for a client that has to wait until something is in the store, or for its turn behind others that have to.
+type reply struct {
+	after *store.Batch // nil: nothing
+	also  *store.Batch // another one to wait for; nil: none
+	kind  packet.Type  // PUBACK, PUBREC, PUBREL or PUBCOMP
+	code  packet.Code
+	why   string // reason string of a code that is a failure
+	ids   []uint16
+	whole packet.Packet // SUBACK or UNSUBACK, in place of the fields above
+	then  []replay      // retained messages to send behind it
+}
+
+// settled tells whether the store has kept the batch, or refused it.
+func settled(batch *store.Batch) bool { return batch == nil || batch.Settled() }
+
+// owe sends an answer as soon as what it promises is in the store, and what was owed before has been sent (MQTT-4.6.0-2 to -4). The session's
+// mutex is held.
+func (w *worker) owe(c *connection, a reply) {
+	if c.stage() >= closing {
+		return
+	}
+	if c.owed == nil && settled(a.after) && settled(a.also) {
+		w.give(c, &a)
+		return
+	}
+	a.ids = slices.Clone(a.ids)
+	if c.owed != nil {
+		*c.owed = append(*c.owed, a)
+		return
+	}
+	c.owed = &[]reply{a}
+	w.giveSettled(c) // it may have been settled meanwhile
+}
+
+// give sends an answer whose time has come, or what became of it where the store has refused. The session's mutex is held.
+func (w *worker) give(c *connection, a *reply) {
+	err := refusalOf(a.after)
+	if err == nil {
+		err = refusalOf(a.also)
+	}
+	if a.whole != nil {
+		if ack, ok := a.whole.(*packet.Suback); ok && err != nil {
+			for i := range ack.Codes {
+				if !ack.Codes[i].Failed() {
+					ack.Codes[i] = storeCode(err)
+				}
+			}
+			a.then = nil
+		}
+		w.append(c, a.whole)
+		c.s.replay(a.then...)
+		return
+	}
+	if err != nil {
+		// Without a reason code, the client keeps the message and sends it again on its next connection.
+		if c.v5() {
+			w.acknowledgeAll(c, a.kind, storeCode(err), reasonString(storeCause(err), err.Error()), a.ids)
+		}
+		return
+	}
+	w.acknowledgeAll(c, a.kind, a.code, a.why, a.ids)
+}
+
+func refusalOf(batch *store.Batch) error {
+	if batch == nil {
+		return nil
+	}
+	return batch.Err()
+}
 
 // pendingAcks are what the store has just let go: connections whose next acknowledgement may be sent, and messages of QoS 2 that may go out. The
 // store's goroutine, which must not wait for anybody, puts them here, and one of the broker's sends them. Whoever still waits is not here: it stands in the
@@ -43,7 +115,7 @@ func (p *pendingAcks) signal() {
 
 // Settled implements [store.Waiter]: the batch that the connection's next acknowledgement waits for.
 func (c *connection) Settled() {
-	p := &c.b.promises
+	p := &c.b.acks
 	p.mu.Lock()
 	p.owing = append(p.owing, c)
 	p.mu.Unlock()
@@ -51,7 +123,7 @@ func (c *connection) Settled() {
 }
 
 func (h *held) Settled() {
-	p := &h.b.promises
+	p := &h.b.acks
 	p.mu.Lock()
 	p.held = append(p.held, h)
 	p.mu.Unlock()
@@ -96,9 +168,9 @@ func (b *Broker) await(batch *store.Batch, briefly bool) {
 	}
 	var failed chan struct{}
 	if briefly {
-		b.promises.mu.Lock()
-		failed = b.promises.failed
-		b.promises.mu.Unlock()
+		b.acks.mu.Lock()
+		failed = b.acks.failed
+		b.acks.mu.Unlock()
 	}
 	select {
 	case <-d:
@@ -120,20 +192,20 @@ func (w *worker) hold(s *Session, seq uint64) {
 	w.held.messages = append(m, heldMessages{s: s, first: seq, last: seq})
 }
 
-// keepPromises runs until the broker stops: it sends what waited for the store.
-func (b *Broker) keepPromises() {
+// sendAcks runs until the broker stops: it sends what waited for the store.
+func (b *Broker) sendAcks() {
 	for {
 		select {
 		case <-b.stopping:
 			return
-		case <-b.promises.wake:
+		case <-b.acks.wake:
 			b.do((*worker).settle)
 		}
 	}
 }
 
 func (w *worker) settle() {
-	owing, all := w.b.promises.take()
+	owing, all := w.b.acks.take()
 	for _, h := range all {
 		w.release(h)
 	}

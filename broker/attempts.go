@@ -31,21 +31,22 @@ const (
 	attemptsOutput   = 64 << 10 // a watcher that reads too slowly is not sent more
 )
 
-// attempts keeps what clients did wrong, by their addresses.
-type attempts struct {
+// attempts keeps what clients did wrong, by their addresses, and who watches: W is whatever its owner knows them by. It reads no clock and sends nothing. Safe for
+// concurrent use.
+type attempts[W comparable] struct {
 	changed atomic.Bool // something is to be sent
 
 	mu       sync.Mutex
-	byAddr   map[netip.Addr]*list.Element // of *addressAttempts
+	byAddr   map[netip.Addr]*list.Element // of *addressAttempts[W]
 	order    list.List                    // the one that was used last in front
 	watchers int
 }
 
 // addressAttempts is what is known of one address.
-type addressAttempts struct {
+type addressAttempts[W comparable] struct {
 	addr     netip.Addr
 	recent   []attemptRecord // oldest first
-	watchers []*connection
+	watchers []W
 	changed  bool
 }
 
@@ -74,12 +75,11 @@ type Attempt struct {
 }
 
 // note keeps an attempt. Connections that say nothing are not worth it: browsers open them in advance.
-func (a *attempts) note(remote netip.AddrPort, r attemptRecord) {
-	if !remote.IsValid() || r.cause == cause.ConnectTimeout || r.cause == "" {
+func (a *attempts[W]) note(addr netip.Addr, r attemptRecord) {
+	if !addr.IsValid() || r.cause == cause.ConnectTimeout || r.cause == "" {
 		return
 	}
 	r.user, r.client = cut(r.user), cut(r.client)
-	addr := remote.Addr().Unmap().WithZone("")
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	of := a.of(addr)
@@ -106,7 +106,7 @@ func cut(s string) string {
 	return strings.Clone(s) // the text may be a part of a packet
 }
 
-func (a *attempts) mark(of *addressAttempts) {
+func (a *attempts[W]) mark(of *addressAttempts[W]) {
 	if len(of.watchers) > 0 {
 		of.changed = true
 		a.changed.Store(true)
@@ -114,16 +114,16 @@ func (a *attempts) mark(of *addressAttempts) {
 }
 
 // of finds or makes the entry of an address. Where there are too many, the one that was used longest ago and that nobody watches goes.
-func (a *attempts) of(addr netip.Addr) *addressAttempts {
+func (a *attempts[W]) of(addr netip.Addr) *addressAttempts[W] {
 	if e := a.byAddr[addr]; e != nil {
 		a.order.MoveToFront(e)
-		return e.Value.(*addressAttempts)
+		return e.Value.(*addressAttempts[W])
 	}
 	if a.byAddr == nil {
 		a.byAddr = make(map[netip.Addr]*list.Element)
 	}
 	for e := a.order.Back(); e != nil && len(a.byAddr) >= attemptAddresses; {
-		old := e.Value.(*addressAttempts)
+		old := e.Value.(*addressAttempts[W])
 		before := e.Prev()
 		if len(old.watchers) == 0 {
 			delete(a.byAddr, old.addr)
@@ -131,93 +131,86 @@ func (a *attempts) of(addr netip.Addr) *addressAttempts {
 		}
 		e = before
 	}
-	of := &addressAttempts{addr: addr}
+	of := &addressAttempts[W]{addr: addr}
 	a.byAddr[addr] = a.order.PushFront(of)
 	return of
 }
 
-// watch has a client be told from now on, and at once what is known already. It reports whether there was room.
-func (a *attempts) watch(c *connection) bool {
-	addr := c.remote().Addr().Unmap().WithZone("")
+// watch has a client be told from now on what happens at its address, and at once what is known already. It reports whether there was room.
+func (a *attempts[W]) watch(addr netip.Addr, by W) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	of := a.of(addr)
-	if !slices.Contains(of.watchers, c) {
+	if !slices.Contains(of.watchers, by) {
 		if len(of.watchers) >= watchersEach || a.watchers >= attemptWatchers {
 			return false
 		}
-		of.watchers = append(of.watchers, c)
+		of.watchers = append(of.watchers, by)
 		a.watchers++
-		c.watches = true
 	}
 	a.mark(of)
 	return true
 }
 
-// unwatch takes a client off, and reports whether it was on.
-func (a *attempts) unwatch(c *connection) bool {
-	if !c.watches {
-		return false
-	}
-	c.watches = false
-	addr := c.remote().Addr().Unmap().WithZone("")
+// unwatch takes a client off.
+func (a *attempts[W]) unwatch(addr netip.Addr, by W) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if e := a.byAddr[addr]; e != nil {
-		of := e.Value.(*addressAttempts)
-		if i := slices.Index(of.watchers, c); i >= 0 {
+		of := e.Value.(*addressAttempts[W])
+		if i := slices.Index(of.watchers, by); i >= 0 {
 			of.watchers = slices.Delete(of.watchers, i, i+1)
 			a.watchers--
 		}
 	}
-	return true
 }
 
 // news is what a watcher is to be sent.
-type news struct {
-	to     []*connection
+type news[W comparable] struct {
+	to     []W
 	recent []attemptRecord
 }
 
 // take returns what has changed since the last call.
-func (a *attempts) take() (all []news) {
+func (a *attempts[W]) take() (all []news[W]) {
 	if !a.changed.Swap(false) {
 		return nil
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for e := a.order.Front(); e != nil; e = e.Next() {
-		if of := e.Value.(*addressAttempts); of.changed {
+		if of := e.Value.(*addressAttempts[W]); of.changed {
 			of.changed = false
-			all = append(all, news{slices.Clone(of.watchers), slices.Clone(of.recent)})
+			all = append(all, news[W]{slices.Clone(of.watchers), slices.Clone(of.recent)})
 		}
 	}
 	return all
 }
 
-// tellAttempts runs until the broker stops. What has changed is sent at most twice a second.
+// attemptsEvery is how often at most watchers are sent what has changed.
+const attemptsEvery = 500 * time.Millisecond
+
+// tellAttempts runs until the broker stops.
 func (b *Broker) tellAttempts() {
-	t := time.NewTicker(500 * time.Millisecond)
-	defer t.Stop()
-	for {
-		select {
-		case <-b.stopping:
-			return
-		case <-t.C:
-		}
-		all := b.attempts.take()
-		if len(all) == 0 {
-			continue
-		}
-		now := b.now()
-		b.do(func(w *worker) {
-			for _, n := range all {
-				for _, c := range n.to {
-					w.tellAttempts(c, n.recent, now)
-				}
-			}
-		})
+	for b.pause(attemptsEvery) {
+		b.tellChanged()
 	}
+}
+
+// tellChanged sends the watchers of an address what has happened there since they were last told.
+func (b *Broker) tellChanged() {
+	all := b.attempts.take()
+	if len(all) == 0 {
+		return
+	}
+	now := b.now()
+	b.do(func(w *worker) {
+		for _, n := range all {
+			for _, c := range n.to {
+				w.tellAttempts(c, n.recent, now)
+			}
+		}
+	})
 }
 
 // tellAttempts sends a watcher the list.
@@ -292,10 +285,30 @@ func (c *connection) watchAttempts() (packet.Code, string) {
 	d := c.s.rules.Load().WatchAttempts(!info.Remote.IsValid() || info.Forwarded)
 	switch {
 	case !d.Allow:
-	case !b.attempts.watch(c):
+	case !c.watch():
 		return packet.QuotaExceeded, b.report(incident{cause: cause.SubscriptionsFull, seen: AttemptsTopic}, "Denied SUBSCRIBE from %s (q0, '%s')", c.s.id, AttemptsTopic)
 	default:
 		return packet.GrantedQoS0, ""
 	}
 	return packet.NotAuthorized, b.report(incident{cause: d.Cause, seen: d.Text}, "Denied SUBSCRIBE from %s (q0, '%s')", c.s.id, AttemptsTopic)
+}
+
+// plainAddress is a peer's address as attempts are kept by.
+func plainAddress(remote netip.AddrPort) netip.Addr { return remote.Addr().Unmap().WithZone("") }
+
+// watch puts the client on, and reports whether there was room.
+func (c *connection) watch() bool {
+	there := c.b.attempts.watch(plainAddress(c.remote()), c)
+	c.watches = c.watches || there
+	return there
+}
+
+// unwatch takes the client off, and reports whether it was on.
+func (c *connection) unwatch() bool {
+	if !c.watches {
+		return false
+	}
+	c.watches = false
+	c.b.attempts.unwatch(plainAddress(c.remote()), c)
+	return true
 }

@@ -115,18 +115,6 @@ func (b *Broker) fill(s *Session, r session.Reading, entries []store.Entry, whol
 	return filled
 }
 
-// pause waits, and reports whether the broker goes on.
-func (b *Broker) pause(d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-b.stopping:
-		return false
-	}
-}
-
 // expiryStep is how many expired messages are taken out of the store at a time.
 const expiryStep = 1000
 

@@ -50,18 +50,18 @@ type Broker struct {
 	opening wheel      // accepted, no CONNECT yet, by when it is due
 	wheel   wheel      // clients, by when their keep alive is looked at
 
-	queued       session.Budget   // what waits in the queues of all sessions
-	online       atomic.Int64     // sessions with a connection
-	time         func() time.Time // the clock
-	clock        atomic.Uint32    // seconds since the start
-	unix         atomic.Int64     // seconds since 1970
+	queued       session.Budget // what waits in the queues of all sessions
+	online       atomic.Int64   // sessions with a connection
+	time         clock
+	clock        atomic.Uint32 // seconds since the start
+	unix         atomic.Int64  // seconds since 1970
 	started      time.Time
 	stats        stats
 	timings      timings
 	commits      atomic.Uint64 // batches that had to be waited for
 	room         room
 	strain       strain
-	attempts     attempts
+	attempts     attempts[*connection]
 	maintained   atomic.Pointer[maintenance] // nil: the broker is open
 	floodLine    oncePerSecond
 	retainedLine oncePerSecond
@@ -136,7 +136,7 @@ func Start(c Config, log *logging.Logger) (*Broker, error) {
 		b.passwords.delay = c.passwordDelay
 	}
 	if b.time == nil {
-		b.time = time.Now
+		b.time = machineClock{}
 	}
 	b.started = b.now()
 	b.workers.New = func() any { return b.newWorker() }
@@ -284,8 +284,6 @@ func (b *Broker) Close() {
 	b.wait.Wait()
 	b.closeLocals()
 }
-
-func (b *Broker) now() time.Time { return b.time() }
 
 // packetLimit is the size in bytes that a packet of the client may have. Before CONNECT has been accepted nobody needs a large one, but a
 // will payload of 64 KiB with its properties has to fit.

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/netip"
 	"path/filepath"
@@ -157,10 +158,16 @@ func TestMaintenanceAdmits(t *testing.T) {
 }
 
 func TestMaintenanceEndsOnTime(t *testing.T) {
-	x := newBench(t, oneListener(nil))
-	if err := x.b.BeginMaintenance(Maintenance{Until: time.Now().Add(time.Second)}); err != nil {
+	hand := newHandClock()
+	x := newBench(t, oneListener(func(c *Config) { c.clock = hand }))
+	if err := x.b.BeginMaintenance(Maintenance{Until: hand.now().Add(time.Hour), Grace: 2 * time.Hour}); err != nil {
 		t.Fatal(err)
 	}
+	hand.pass(time.Hour - 1)
+	if ack := x.call(t, afar).connect(t, packet.Connect{Version: packet.V5}); ack.Code != packet.ServerUnavailable {
+		t.Fatal(ack.Code)
+	}
+	hand.pass(1)
 	for end := time.Now().Add(testbed.Patience); ; time.Sleep(time.Millisecond) {
 		if _, closed := x.b.Maintenance(); !closed {
 			break
@@ -344,25 +351,20 @@ func (c *caller) watchAttempts(t *testing.T) packet.Code {
 	return answer[*packet.Suback](t, c.sink, packet.V5).Codes[0]
 }
 
-// shown waits until the list that a watcher is sent is as wanted.
+// shown looks at the list that a watcher is sent.
 func (c *caller) shown(t *testing.T, what string, good func([]Attempt) bool) {
 	t.Helper()
+	c.x.b.tellChanged()
+	last := c.get()
 	var list []Attempt
-	for end := time.Now().Add(testbed.Patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		last := c.get()
-		if len(last) == 0 || last[0]>>4 != byte(packet.PUBLISH) {
-			continue
-		}
-		i := strings.IndexByte(string(last), '[')
-		if list = nil; json.Unmarshal(last[i:], &list) == nil && good(list) {
-			return
-		}
+	if len(last) == 0 || last[0]>>4 != byte(packet.PUBLISH) || json.Unmarshal(last[bytes.IndexByte(last, '['):], &list) != nil || !good(list) {
+		t.Fatalf("%s: the last list is %+v (%q)", what, list, last)
 	}
-	t.Fatalf("%s: the last list is %+v", what, list)
 }
 
 func TestAttempts(t *testing.T) {
-	x := newBench(t, oneListener(func(c *Config) { withUser(t, c) }))
+	hand := newHandClock()
+	x := newBench(t, oneListener(func(c *Config) { withUser(t, c); c.clock = hand }))
 	login := packet.Connect{Version: packet.V5, ClientID: "page", HasUsername: true, Username: "ann", HasPassword: true, Password: []byte("right")}
 	bad := func(from string, v packet.Version, user, id string) {
 		t.Helper()
@@ -373,6 +375,7 @@ func TestAttempts(t *testing.T) {
 	}
 	bad("192.0.2.7:1", packet.V311, "ann", "mqttx_12345678") // before anyone watches
 	bad("192.0.2.8:1", packet.V311, "ann", "somebody else")  // of another address
+	hand.jump(90 * time.Second)
 	page := x.call(t, afar)
 	if ack := page.connect(t, login); ack.Code != packet.Success {
 		t.Fatal(ack.Code)
@@ -381,7 +384,7 @@ func TestAttempts(t *testing.T) {
 		t.Fatal(code)
 	}
 	page.shown(t, "what was before", func(l []Attempt) bool {
-		return len(l) == 1 && l[0] == Attempt{Seconds: l[0].Seconds, Cause: cause.BadCredentials, MQTT: "3.1.1", User: "same", Client: "mqttx_1…", Count: 1}
+		return len(l) == 1 && l[0] == Attempt{Seconds: 90, Cause: cause.BadCredentials, MQTT: "3.1.1", User: "same", Client: "mqttx_1…", Count: 1}
 	})
 	bad("192.0.2.7:2", packet.V5, " Ann", "x")
 	bad("192.0.2.7:3", packet.V5, " Ann", "x")
@@ -390,7 +393,7 @@ func TestAttempts(t *testing.T) {
 	})
 	x.b.refused(listener.Refusal{Remote: netip.MustParseAddrPort("192.0.2.7:5"), Listener: x.l.transport(), Cause: cause.TLSWithoutCertificate, Text: "what it sent"})
 	page.shown(t, "another protocol", func(l []Attempt) bool {
-		return len(l) == 3 && l[0] == Attempt{Seconds: l[0].Seconds, Cause: cause.TLSWithoutCertificate, Count: 1}
+		return len(l) == 3 && l[0] == Attempt{Cause: cause.TLSWithoutCertificate, Count: 1}
 	})
 	bad("192.0.2.7:2", packet.V5, "bob", "x")
 	page.shown(t, "somebody else's name", func(l []Attempt) bool { return len(l) == 4 && l[0].User == "other" })
@@ -403,6 +406,9 @@ func TestAttempts(t *testing.T) {
 		bad("192.0.2.7:2", packet.V5, "ann", strings.Repeat("i", i+1))
 	}
 	page.shown(t, "bounded", func(l []Attempt) bool { return len(l) == attemptsEach })
+	hand.jump(attemptsKept)
+	bad("192.0.2.7:2", packet.V5, "ann", "later")
+	page.shown(t, "what is old is not told", func(l []Attempt) bool { return len(l) == 1 })
 	x.feed(t, page.Client, (&packet.Unsubscribe{ID: 2, Filters: []string{AttemptsTopic}}).Append(nil, packet.V5))
 	if x.b.attempts.watchers != 0 {
 		t.Error("it is watched after UNSUBSCRIBE")
@@ -434,19 +440,18 @@ func TestAttemptsAreHidden(t *testing.T) {
 
 // The memory is bounded: the address that was seen longest ago is forgotten, one that is watched is not.
 func TestAttemptsOfManyAddresses(t *testing.T) {
-	var a attempts
-	c := &connection{conn: &sink{info: listener.Info{Remote: netip.MustParseAddrPort("10.0.0.0:1")}}}
-	if !a.watch(c) {
+	var a attempts[int]
+	if !a.watch(netip.MustParseAddr("10.0.0.0"), 1) {
 		t.Fatal("no room for the first")
 	}
 	for i := range 3 * attemptAddresses {
 		addr := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
-		a.note(netip.AddrPortFrom(addr, 1), attemptRecord{cause: cause.BadCredentials, user: strings.Repeat("x", 1000)})
+		a.note(addr, attemptRecord{cause: cause.BadCredentials, user: strings.Repeat("x", 1000)})
 	}
 	if len(a.byAddr) > attemptAddresses || a.order.Len() != len(a.byAddr) {
 		t.Errorf("%d addresses are kept, %d in order", len(a.byAddr), a.order.Len())
 	}
-	if e := a.byAddr[netip.MustParseAddr("10.0.0.0")]; e == nil || len(e.Value.(*addressAttempts).recent[0].user) > maxAttemptText {
+	if e := a.byAddr[netip.MustParseAddr("10.0.0.0")]; e == nil || len(e.Value.(*addressAttempts[int]).recent[0].user) > maxAttemptText {
 		t.Error("the watched address is forgotten, or its text is long")
 	}
 }

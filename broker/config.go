@@ -81,7 +81,7 @@ type Config struct {
 	Given *listener.Given
 
 	// Tests have their own; nil: as everywhere.
-	clock         func() time.Time
+	clock         clock
 	passwordDelay func(failures float64) time.Duration // see [passwordQueue]
 }
 

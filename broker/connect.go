@@ -133,7 +133,7 @@ func (c *connection) decide(w *worker, a *attempt, d access.Decision) {
 func (c *connection) admitted(w *worker, a *attempt) {
 	b := c.b
 	if delay := b.takeoverDelay(a.login.ClientID); delay > 0 {
-		c.elsewhere(w, func() { b.sleep(delay) }, func(w *worker) { c.accept(w, a) })
+		c.elsewhere(w, func() { b.pause(delay) }, func(w *worker) { c.accept(w, a) })
 		return
 	}
 	c.accept(w, a)

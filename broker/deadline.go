@@ -97,14 +97,7 @@ func (b *Broker) unlist(c *connection) {
 
 // keepTime runs until the broker stops: the coarse clock, CONNECT deadlines, keep alive, wills and sessions that fall due.
 func (b *Broker) keepTime() {
-	t := time.NewTicker(tick)
-	defer t.Stop()
-	for {
-		select {
-		case <-b.stopping:
-			return
-		case <-t.C:
-		}
+	for b.pause(tick) {
 		now := b.now()
 		b.unix.Store(now.Unix())
 		b.fall(now)

@@ -57,7 +57,7 @@ func (c *connection) exchange(w *worker, data []byte) error {
 	if delay == 0 {
 		return c.exchanged(w, step)
 	}
-	c.elsewhere(w, func() { b.sleep(delay) }, func(w *worker) {
+	c.elsewhere(w, func() { b.pause(delay) }, func(w *worker) {
 		if err := c.exchanged(w, step); err != nil {
 			c.fail(w, err)
 		}

@@ -4,6 +4,10 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"picket/cause"
+	"picket/internal/testbed"
+	"picket/packet"
 )
 
 // A gauge goes up after enough high readings in a row, and down only after enough low ones: readings around one threshold do not make it flap.
@@ -95,5 +99,26 @@ func TestFileRoom(t *testing.T) {
 		if open, turned := fileRoom(limit); open != want.open || turned != want.turned {
 			t.Errorf("%d files have room for %d connections and %d, want %+v", limit, open, turned, want)
 		}
+	}
+}
+
+// Event loops that are late, or a machine that stands still, keep new clients out until there have been seconds without.
+func TestOverloadComesAndGoes(t *testing.T) {
+	hand := newHandClock()
+	x := newBench(t, oneListener(func(c *Config) { c.clock = hand }))
+	for range strainRise {
+		x.b.feel(2 * time.Second)
+	}
+	if ack := x.call(t, afar).connect(t, packet.Connect{Version: packet.V5}); ack.Code != packet.ServerBusy {
+		t.Errorf("while it is overloaded: %s", ack.Code)
+	}
+	if n := x.b.Causes()[cause.Overloaded]; n < 2 {
+		t.Errorf("%d incidents, want the overload and the refusal", n)
+	}
+	for end := time.Now().Add(testbed.Patience); x.b.strain.refusing() != "" && time.Now().Before(end); {
+		x.b.feel(0) // the event loops' own lateness counts too, and this machine may be busy
+	}
+	if ack := x.call(t, afar).connect(t, packet.Connect{Version: packet.V5}); ack.Code != packet.Success {
+		t.Errorf("afterwards: %s", ack.Code)
 	}
 }

@@ -102,7 +102,7 @@ func (b *Broker) takenOver(w *worker, s *Session, c *connection) {
 func (b *Broker) departed(w *worker, c *connection, err error) {
 	b.unlist(c)
 	defer b.room.leave(&c.slot)
-	b.attempts.unwatch(c)
+	c.unwatch()
 	s := c.s
 	b.mu.Lock()
 	s.mu.Lock()

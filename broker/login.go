@@ -2,7 +2,6 @@ package broker
 
 import (
 	"net/netip"
-	"time"
 
 	"picket/access"
 	"picket/cause"
@@ -11,19 +10,6 @@ import (
 
 // tooManyPasswords is the answer for an address that has [checksEach] checks under way.
 var tooManyPasswords = access.Decision{Cause: cause.RateLimitOrBan, Text: "too many passwords from this address wait to be checked; wrong ones make the next ones wait"}
-
-// sleep waits for a time, and reports false when the broker has begun to stop.
-func (b *Broker) sleep(d time.Duration) bool {
-	if d <= 0 {
-		return true
-	}
-	select {
-	case <-time.After(d):
-		return true
-	case <-b.stopping:
-		return false
-	}
-}
 
 // checkPassword has a password checked when the turn of the client's address has come (see [passwordQueue]), and waits for that. It is called by a
 // goroutine of the connection's own. A check whose client has gone is given up. c is nil where no client waits.
@@ -42,7 +28,7 @@ func (b *Broker) checkPassword(c *connection, check func() access.Decision) (d a
 	}
 	result := notChecked
 	defer func() { b.passwords.end(p, result, b.now()) }()
-	if !b.sleep(p.delay) {
+	if !b.pause(p.delay) {
 		return b.unanswered()
 	}
 	b.passwords.line(p, b.now())

@@ -90,17 +90,17 @@ func (b *Broker) Maintenance() (Maintenance, bool) {
 
 // maintain sends the clients away when their time has come and ends the maintenance when its own has.
 func (b *Broker) maintain(m *maintenance) {
-	grace := time.NewTimer(m.Grace)
-	defer grace.Stop()
+	grace, stop := b.time.after(m.Grace)
+	defer stop()
 	var end <-chan time.Time
 	if !m.Until.IsZero() {
-		t := time.NewTimer(m.Until.Sub(b.now()))
-		defer t.Stop()
-		end = t.C
+		var stop func()
+		end, stop = b.time.after(m.Until.Sub(b.now()))
+		defer stop()
 	}
 	for {
 		select {
-		case <-grace.C:
+		case <-grace:
 			b.sendAway(m)
 		case <-end:
 			b.endMaintenance(m, "on time")

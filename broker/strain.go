@@ -125,32 +125,34 @@ func (b *Broker) Load() Load {
 	return b.strain.load
 }
 
-// measure runs until the broker stops.
+// measure runs until the broker stops: each second, it looks at what is short.
 func (b *Broker) measure() {
 	for {
 		began := b.now()
-		select {
-		case <-b.stopping:
+		if !b.pause(time.Second) {
 			return
-		case <-time.After(time.Second):
 		}
-		overslept := b.now().Sub(began) - time.Second
-		t := b.settings.Load()
-		l := Load{Lag: max(overslept, b.listeners.Lag()), PasswordWait: b.passwords.read(b.now()), ConnectionLimit: t.fileRoom}
-		limited := t.MemoryLimit > 0
-		if l.Memory, l.MemoryLimit = processMemory(), t.machineMemory; limited {
-			l.Memory, l.MemoryLimit = liveMemory(), t.MemoryLimit
-		}
-		var unsaid int
-		if l.Connections, unsaid = b.room.take(); unsaid > 0 {
-			b.notice(logging.Warning, cause.ServerFull, "%d connections were closed without an answer, because there is no room for more.", unsaid)
-		}
-		for _, c := range b.strain.take(l, limited) {
-			if c.short {
-				b.report(incident{cause: cause.Overloaded, level: logging.Warning}, "Overloaded, short of %s: %s.", c.what, c.reading)
-			} else {
-				b.notice(logging.Notice, cause.Overloaded, "No longer short of %s: %s.", c.what, c.reading)
-			}
+		b.feel(b.now().Sub(began) - time.Second)
+	}
+}
+
+// feel measures once. overslept is how late the timer was that it is called by.
+func (b *Broker) feel(overslept time.Duration) {
+	t := b.settings.Load()
+	l := Load{Lag: max(overslept, b.listeners.Lag()), PasswordWait: b.passwords.read(b.now()), ConnectionLimit: t.fileRoom}
+	limited := t.MemoryLimit > 0
+	if l.Memory, l.MemoryLimit = processMemory(), t.machineMemory; limited {
+		l.Memory, l.MemoryLimit = liveMemory(), t.MemoryLimit
+	}
+	var unsaid int
+	if l.Connections, unsaid = b.room.take(); unsaid > 0 {
+		b.notice(logging.Warning, cause.ServerFull, "%d connections were closed without an answer, because there is no room for more.", unsaid)
+	}
+	for _, c := range b.strain.take(l, limited) {
+		if c.short {
+			b.report(incident{cause: cause.Overloaded, level: logging.Warning}, "Overloaded, short of %s: %s.", c.what, c.reading)
+		} else {
+			b.notice(logging.Notice, cause.Overloaded, "No longer short of %s: %s.", c.what, c.reading)
 		}
 	}
 }

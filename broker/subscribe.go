@@ -181,7 +181,7 @@ func (c *connection) unsubscribe(w *worker, p *packet.Unsubscribe) error {
 	}
 	stored := s.changes()
 	for i, f := range p.Filters {
-		if f == AttemptsTopic && b.attempts.unwatch(c) {
+		if f == AttemptsTopic && c.unwatch() {
 			continue
 		}
 		filter := c.mounted(f)

@@ -38,21 +38,16 @@ func newSysTopics(b *Broker) *sysTopics {
 // publishSys runs until the broker stops.
 func (b *Broker) publishSys() {
 	t := newSysTopics(b)
-	next := time.NewTimer(0)
-	defer next.Stop()
 	for {
-		select {
-		case <-b.stopping:
-			return
-		case <-next.C:
-		}
 		interval := b.settings.Load().SysInterval
-		if interval <= 0 {
-			next.Reset(time.Second) // a reload may switch it on
-			continue
+		if interval > 0 {
+			t.publish(b.now())
+		} else {
+			interval = time.Second // a reload may switch it on
 		}
-		t.publish(t.b.now())
-		next.Reset(interval)
+		if !b.pause(interval) {
+			return
+		}
 	}
 }
 

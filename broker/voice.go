@@ -47,7 +47,7 @@ func (b *Broker) refused(r listener.Refusal) {
 	if r.Accepted {
 		return // Closed follows, which knows more of the client
 	}
-	b.attempts.note(r.Remote, attemptRecord{at: b.now(), cause: r.Cause, port: r.Listener.Port})
+	b.attempts.note(plainAddress(r.Remote), attemptRecord{at: b.now(), cause: r.Cause, port: r.Listener.Port})
 	from := "local"
 	if r.Remote.IsValid() {
 		from = r.Remote.Addr().Unmap().String()
@@ -68,7 +68,7 @@ func (c *connection) noteAttempt(id cause.ID) {
 		is := c.s.rules.Load()
 		r.named, r.user, r.client = is.HasUsername, is.Username, is.ID
 	}
-	c.b.attempts.note(c.remote(), r)
+	c.b.attempts.note(plainAddress(c.remote()), r)
 }
 
 // reasonString is the text of an MQTT 5 reason string: the cause's id and what was seen.

@@ -121,6 +121,11 @@ func powerLoss(t *testing.T, seed uint64) {
 	s, r := start(t, syncPoints{cloneable{fs}, cut}, "/store", Options{})
 	mu.Lock()
 	w = storetest.NewWorld(t, rng, s, r)
+	w.Before = func() { // the power may go here, too
+		if rng.IntN(8) == 0 {
+			time.Sleep(time.Duration(rng.IntN(2000)) * time.Microsecond)
+		}
+	}
 	mu.Unlock()
 	for i := range 150 {
 		w.Step()

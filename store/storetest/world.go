@@ -137,6 +137,9 @@ type World struct {
 	tops     map[string]*session.Message           // retained
 	refused  map[*session.Message]*session.Message // retained messages that were refused, and what was there before
 	answered int                                   // failures that have been answered
+
+	// Before is called between filling a batch and committing it, when it is not nil. What the batch takes back is gone already then.
+	Before func()
 }
 
 type client struct {
@@ -184,6 +187,9 @@ func NewWorld(t testing.TB, rng *rand.Rand, s store.Store, r *Recorder) *World {
 
 // commit hands a batch over. What it does is noted first, so that whoever looks at the disk meanwhile knows it.
 func (w *World) commit(b *store.Batch, edits ...edit) {
+	if w.Before != nil {
+		w.Before()
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c := &change{batch: b, edits: edits}
@@ -374,7 +380,7 @@ func (w *World) Acknowledge() {
 			before := operations(b)
 			b.Release(c.s, &q.ref)
 			*q.early = operations(b) == before && !c.s.Over()
-			edits = append(edits, edit{key: entryName(c.id, seq), value: "released", only: true, dropped: q.dropped})
+			edits = append(edits, edit{key: entryName(c.id, seq), value: "released", only: true, dropped: q.dropped, over: c.over})
 			continue
 		}
 		delete(c.queue, seq)

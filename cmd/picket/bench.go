@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/alecthomas/kong"
 	"golang.org/x/term"
 
 	"picket/bench"
@@ -19,9 +18,9 @@ import (
 
 // benchCommand is "picket bench".
 type benchCommand struct {
-	Pair     benchMessages `cmd:"" help:"Each publisher sends to a subscriber of its own."`
-	FanIn    benchMessages `cmd:"" help:"Many publishers, one subscriber."`
-	FanOut   benchMessages `cmd:"" help:"One publisher, many subscribers."`
+	Pair     benchPair     `cmd:"" help:"Each publisher sends to a subscriber of its own."`
+	FanIn    benchFanIn    `cmd:"" help:"Many publishers, one subscriber."`
+	FanOut   benchFanOut   `cmd:"" help:"One publisher, many subscribers."`
 	Idle     benchIdle     `cmd:"" help:"Connections that do nothing: the broker's memory for each."`
 	Connects benchConnects `cmd:"" help:"Connections per second."`
 	Compare  benchCompare  `cmd:"" help:"Several brokers side by side, as a table."`
@@ -119,9 +118,19 @@ type benchMessages struct {
 	Drain       time.Duration `default:"10s" help:"Longest wait for what is still on its way in the end (default ${default})."`
 }
 
-// Run takes the scenario from the name of the subcommand.
-func (b *benchMessages) Run(e *env, parsed *kong.Context) error {
-	c := b.config(bench.Scenario(parsed.Selected().Name))
+type (
+	benchPair   struct{ benchMessages }
+	benchFanIn  struct{ benchMessages }
+	benchFanOut struct{ benchMessages }
+)
+
+func (b *benchPair) Run(e *env) error   { return b.load(e, bench.Pair) }
+func (b *benchFanIn) Run(e *env) error  { return b.load(e, bench.FanIn) }
+func (b *benchFanOut) Run(e *env) error { return b.load(e, bench.FanOut) }
+
+// load runs one of them.
+func (b *benchMessages) load(e *env, s bench.Scenario) error {
+	c := b.config(s)
 	c.Publishers, c.Subscribers, c.Topics = b.Publishers, b.Subscribers, b.Topics
 	c.QoS, c.Size, c.Rate, c.Window, c.Backlog, c.Drain = b.QoS, b.Size, b.Rate, b.Window, b.Backlog, b.Drain
 	c.Sessions = bench.Sessions(b.Sessions)

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"strconv"
-	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -47,14 +46,16 @@ func runCommand(e *env, args []string) error {
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
-	parsed, err := parser.Parse(doctorWords(args))
-	if err != nil {
-		if errors.Is(err, errUsageShown) {
-			return nil
-		}
-		return &usageError{text: err.Error(), help: "picket " + commandPath(err) + "--help"}
+	parsed, err := parse(e, parser, doctorWords(args))
+	switch {
+	case errors.Is(err, errAnswered):
+		return nil
+	case parsed == nil:
+		return err
+	case err != nil:
+		return &usageError{text: err.Error(), help: "picket " + commandPath(parsed) + "--help"}
 	}
-	return parsed.Run(e)
+	return asRunner(parsed.Selected()).Run(e)
 }
 
 func newParser(e *env) (*kong.Kong, error) {
@@ -64,37 +65,13 @@ func newParser(e *env) (*kong.Kong, error) {
 		kong.Vars(echoDefaults()),
 		kong.Vars{"probePort": strconv.Itoa(probe.DefaultPort)},
 		kong.Writers(e.stdout, e.stderr),
-		kong.Bind(e),
 		kong.NoDefaultHelp(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100, NoExpandSubcommands: true}),
 	)
 }
 
-// commandPath is the command that a parse error is about, each word followed by a space, or nothing.
-func commandPath(err error) string {
-	var parse *kong.ParseError
-	if !errors.As(err, &parse) || parse.Context == nil {
-		return ""
-	}
-	var path strings.Builder
-	for _, element := range parse.Context.Path {
-		if element.Command != nil {
-			path.WriteString(element.Command.Name + " ")
-		}
-	}
-	return path.String()
-}
-
-// errUsageShown ends parsing when --help has been answered.
-var errUsageShown = errors.New("usage shown")
-
 // usageFlag is --help.
 type usageFlag bool
 
-// BeforeReset shows the help of the command that stands before the flag.
-func (usageFlag) BeforeReset(parsed *kong.Context) error {
-	if err := parsed.PrintUsage(false); err != nil {
-		return err
-	}
-	return errUsageShown
-}
+// answer shows the help of the command that stands before the flag.
+func (usageFlag) answer(_ *env, parsed *kong.Context) error { return parsed.PrintUsage(false) }

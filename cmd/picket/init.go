@@ -8,8 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
-	"text/template"
 
 	"picket/admin"
 	"picket/cause"
@@ -69,11 +69,7 @@ func (c *initCommand) Run(e *env) error {
 		return err
 	}
 	lang := languageFor(c.Lang)
-	var text strings.Builder
-	if err := initFile(lang).Execute(&text, r); err != nil {
-		return err
-	}
-	if err := writeNew(c.Config, text.String(), 0o644); err != nil {
+	if err := writeNew(c.Config, r.file(lang), 0o644); err != nil {
 		return err
 	}
 	next := initNext
@@ -236,77 +232,98 @@ var (
 	}
 )
 
-// initFile is the file in a language.
-func initFile(lang cause.Lang) *template.Template {
-	say := func(en, zh string) string { return cause.Text{EN: en, ZH: zh}.In(lang) }
-	return template.Must(template.New("").Funcs(template.FuncMap{"say": say}).Parse(initText))
+// initText writes the file. What is explained in it is explained in the reader's language.
+type initText struct {
+	strings.Builder
+	lang cause.Lang
 }
 
-// initText is the file. What is said in it is said in both languages.
-const initText = `# {{say "Picket's configuration, in the form of mosquitto.conf: it says what the broker did without one. docs/configuration.md explains every directive."
-  "Picket 的配置，格式与 mosquitto.conf 相同，内容就是此前没有配置文件时的运行方式。各项说明见 docs/configuration.md。"}}
-# {{say "After a change: \"picket check -c FILE\", then \"picket ctl reload\"."
-  "修改后先运行 \"picket check -c 文件\"，再运行 \"picket ctl reload\"。"}}
+// say writes a comment.
+func (t *initText) say(en, zh string) {
+	t.WriteString("# " + cause.Text{EN: en, ZH: zh}.In(t.lang) + "\n")
+}
 
-# {{say "User, password, certificate authority and the server's certificate stay where the first start has made them."
-  "首次启动时创建的用户、密码、CA 和服务器证书仍在原处。"}}
-data_dir {{.Data}}
-password_file {{.Passwords}}
-{{- if .User}}
+// set writes a directive.
+func (t *initText) set(directive, value string) { t.WriteString(directive + " " + value + "\n") }
 
-# {{say "Who the broker becomes when root starts it." "由 root 启动时，服务端切换到这个用户。"}}
-user {{.User}}
-{{- end}}
-{{- if .Names}}
+// end ends a paragraph.
+func (t *initText) end() { t.WriteByte('\n') }
 
-# {{say "What clients call this machine." "客户端连接本机时使用的名称或地址。"}}
-{{- range .Names}}
-server_name {{.}}
-{{- end}}
-{{- end}}
-{{- if .ACMEName}}
+// file is the whole of it.
+func (r *running) file(lang cause.Lang) string {
+	t := &initText{lang: lang}
+	t.say("Picket's configuration, in the form of mosquitto.conf: it says what the broker did without one. docs/configuration.md explains every directive.",
+		"Picket 的配置，格式与 mosquitto.conf 相同，内容就是此前没有配置文件时的运行方式。各项说明见 docs/configuration.md。")
+	t.say(`After a change: "picket check -c FILE", then "picket ctl reload".`, `修改后先运行 "picket check -c 文件"，再运行 "picket ctl reload"。`)
+	t.end()
+	r.identity(t)
+	r.place(t)
+	for _, port := range r.Ports {
+		t.say("One port for MQTT, MQTT over TLS, WebSocket and the page for phones.", "同一个端口支持 MQTT、MQTT over TLS、WebSocket 和手机测试页面。")
+		t.set("listener", strconv.Itoa(port))
+		t.set("protocol", "auto")
+		t.set("certfile", r.Certificate)
+		t.set("keyfile", r.Key)
+		t.end()
+	}
+	t.say("Clients on this machine need no password.", "本机客户端不需要密码。")
+	t.set("allow_anonymous", "local")
+	t.end()
+	t.say(`Who may do what: one line "topic readwrite home/#" after "user ada", and so on.`, `权限规则：先写一行 "user ada"，下一行写 "topic readwrite home/#"，依此类推。`)
+	t.set("#acl_file", r.Rule)
+	t.end()
+	t.say("Clients of MQTT 5 are told in words why they are refused.", "拒绝 MQTT 5 客户端时附带文字说明。")
+	t.set("reason_strings", "true")
+	t.end()
+	t.say(`"picket ctl" asks here.`, "picket ctl 通过它与服务端通信。")
+	t.set("admin_socket", r.Socket)
+	for _, name := range r.LogFiles {
+		t.end()
+		t.set("log_dest", "file "+name)
+	}
+	return t.String()
+}
 
-# {{say "A certificate that clients trust by themselves." "客户端直接信任的证书。"}}
-acme_name {{.ACMEName}}
-{{- if .ACMEEmail}}
-acme_email {{.ACMEEmail}}
-{{- end}}
-{{- end}}
+// identity is who the broker is, and for whom.
+func (r *running) identity(t *initText) {
+	t.say("User, password, certificate authority and the server's certificate stay where the first start has made them.", "首次启动时创建的用户、密码、CA 和服务器证书仍在原处。")
+	t.set("data_dir", r.Data)
+	t.set("password_file", r.Passwords)
+	t.end()
+	if r.User != "" {
+		t.say("Who the broker becomes when root starts it.", "由 root 启动时，服务端切换到这个用户。")
+		t.set("user", r.User)
+		t.end()
+	}
+	if len(r.Names) > 0 {
+		t.say("What clients call this machine.", "客户端连接本机时使用的名称或地址。")
+		for _, name := range r.Names {
+			t.set("server_name", name)
+		}
+		t.end()
+	}
+	if r.ACMEName == "" {
+		return
+	}
+	t.say("A certificate that clients trust by themselves.", "客户端直接信任的证书。")
+	t.set("acme_name", r.ACMEName)
+	if r.ACMEEmail != "" {
+		t.set("acme_email", r.ACMEEmail)
+	}
+	t.end()
+}
 
-# {{say "What has been acknowledged survives a restart and a power loss." "已确认的消息在重启和断电后不会丢失。"}}
-{{- if .Redis}}
-{{- if .Secret}}
-# {{say "The whole address, with its password, is in the environment: PICKET_CLUSTER."
-  "带密码的完整地址在环境变量 PICKET_CLUSTER 中。"}}
-{{- else}}
-cluster {{.Store}}
-{{- end}}
-{{- else}}
-persistence true
-persistence_store {{.Store}}
-{{- end}}
-{{range .Ports}}
-# {{say "One port for MQTT, MQTT over TLS, WebSocket and the page for phones."
-  "同一个端口支持 MQTT、MQTT over TLS、WebSocket 和手机测试页面。"}}
-listener {{.}}
-protocol auto
-certfile {{$.Certificate}}
-keyfile {{$.Key}}
-{{end}}
-# {{say "Clients on this machine need no password." "本机客户端不需要密码。"}}
-allow_anonymous local
-
-# {{say "Who may do what: one line \"topic readwrite home/#\" after \"user ada\", and so on."
-  "权限规则：先写一行 \"user ada\"，下一行写 \"topic readwrite home/#\"，依此类推。"}}
-#acl_file {{.Rule}}
-
-# {{say "Clients of MQTT 5 are told in words why they are refused." "拒绝 MQTT 5 客户端时附带文字说明。"}}
-reason_strings true
-
-# {{say "\"picket ctl\" asks here." "picket ctl 通过它与服务端通信。"}}
-admin_socket {{.Socket}}
-{{- range .LogFiles}}
-
-log_dest file {{.}}
-{{- end}}
-`
+// place is where sessions and messages are kept.
+func (r *running) place(t *initText) {
+	t.say("What has been acknowledged survives a restart and a power loss.", "已确认的消息在重启和断电后不会丢失。")
+	switch {
+	case !r.Redis():
+		t.set("persistence", "true")
+		t.set("persistence_store", r.Store)
+	case r.Secret:
+		t.say("The whole address, with its password, is in the environment: PICKET_CLUSTER.", "带密码的完整地址在环境变量 PICKET_CLUSTER 中。")
+	default:
+		t.set("cluster", r.Store)
+	}
+	t.end()
+}

@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"github.com/alecthomas/kong"
+
 	"picket/page"
 )
 
@@ -78,10 +80,5 @@ func sources() string {
 // versionFlag is --version.
 type versionFlag bool
 
-// BeforeReset shows what "picket version" shows.
-func (versionFlag) BeforeReset(e *env) error {
-	if err := (versionCommand{}).Run(e); err != nil {
-		return err
-	}
-	return errUsageShown
-}
+// answer shows what "picket version" shows.
+func (versionFlag) answer(e *env, _ *kong.Context) error { return versionCommand{}.Run(e) }

@@ -51,6 +51,10 @@ func (r *release) binary(t target) string {
 	return filepath.Join(r.work, t.file(), name)
 }
 
+// maxBinary is the size in bytes that no binary may exceed. What makes one grow by half is a call of reflect's MethodByName, or of a library that has one,
+// such as text/template: the linker then has to keep every exported method. go build -ldflags=-dumpdep ./cmd/picket 2>&1 | grep ReflectMethod shows it.
+const maxBinary = 28e6
+
 // build compiles one binary: static, without symbols, without paths of this machine.
 func (r *release) build(t target) error {
 	flags := fmt.Sprintf("-s -w -buildid= -X main.version=%s -X main.commit=%s -X main.date=%s", r.version, r.commit, r.date.Format(time.RFC3339))
@@ -59,6 +63,13 @@ func (r *release) build(t target) error {
 	c.Stderr = os.Stderr
 	if err := c.Run(); err != nil {
 		return fmt.Errorf("building for %s: %w", t, err)
+	}
+	st, err := os.Stat(r.binary(t))
+	if err != nil {
+		return err
+	}
+	if st.Size() > maxBinary {
+		return fmt.Errorf("the binary for %s has %.1f MB; the limit is %.0f: go build -ldflags=-dumpdep ./cmd/picket 2>&1 | grep ReflectMethod may say why", t, float64(st.Size())/1e6, maxBinary/1e6)
 	}
 	return nil
 }

@@ -113,6 +113,33 @@ type settings struct {
 // Start opens the listeners of a configuration and serves until [Broker.Close]. It fails when a file of the configuration
 // cannot be used or a listener cannot be opened; nothing is left running then.
 func Start(c Config, log *logging.Logger) (*Broker, error) {
+	b := newBroker(c, log)
+	t, err := b.prepare(c)
+	if err != nil {
+		return nil, err
+	}
+	b.install(t)
+	if err := b.restore(); err != nil {
+		return nil, err
+	}
+	log.SetTopicSink(b.logTopic)
+	if c.Shut {
+		b.shut(true)
+	}
+	set, err := listener.Open(context.Background(), transportsOf(c.Listeners), b, b.options(t))
+	if err != nil {
+		log.SetTopicSink(nil)
+		return nil, err
+	}
+	b.listeners = set
+	for _, loop := range []func(){b.keepTime, b.sendAcks, b.purge, b.publishSys, b.measure, b.tellAttempts} {
+		b.wait.Go(loop)
+	}
+	return b, nil
+}
+
+// newBroker makes a broker that has no settings, listeners or goroutines yet.
+func newBroker(c Config, log *logging.Logger) *Broker {
 	b := &Broker{
 		log: log, index: topic.NewIndex[*Session](),
 		sessions:  make(map[string]*Session),
@@ -148,31 +175,7 @@ func Start(c Config, log *logging.Logger) (*Broker, error) {
 	}
 	b.locals = make(map[*Local]bool)
 	b.self = b.Local(nil, nil)
-	t, err := b.prepare(c)
-	if err != nil {
-		return nil, err
-	}
-	b.install(t)
-	if err := b.restore(); err != nil {
-		return nil, err
-	}
-	log.SetTopicSink(b.logTopic)
-	if c.Shut {
-		b.shut(true)
-	}
-	set, err := listener.Open(context.Background(), transportsOf(c.Listeners), b, b.options(t))
-	if err != nil {
-		log.SetTopicSink(nil)
-		return nil, err
-	}
-	b.listeners = set
-	b.wait.Go(b.keepTime)
-	b.wait.Go(b.sendAcks)
-	b.wait.Go(b.purge)
-	b.wait.Go(b.publishSys)
-	b.wait.Go(b.measure)
-	b.wait.Go(b.tellAttempts)
-	return b, nil
+	return b
 }
 
 // prepare reads the files of a configuration, without putting anything in force.

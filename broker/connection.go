@@ -192,65 +192,54 @@ func (c *connection) Read(lw listener.Worker, in []byte) (n, need int) {
 		if c.paused || c.throttled.Load() {
 			return n, 0
 		}
-		rest := in[n:]
-		if at < exchanging && rest[0]>>4 != byte(packet.CONNECT) {
-			// Whatever it is, it is not worth waiting for its end.
-			c.fail(w, &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.1.0-1", Text: "the first packet is not CONNECT"})
-			return len(in), 0
-		}
-		head, remaining, err := packet.Header(rest)
+		taken, missing, err := c.take(w, at, in[n:])
 		if err != nil {
 			c.fail(w, err)
 			return len(in), 0
 		}
-		if head == 0 {
+		if n += taken; taken == 0 {
+			need = missing
 			break
-		}
-		total := head + remaining
-		if limit := c.b.packetLimit(c, at, rest); total > limit {
-			c.oversize(w, total, limit)
-			return len(in), 0
-		}
-		if len(rest) < total {
-			need = total
-			break
-		}
-		if rest[0]>>4 == byte(packet.PUBLISH) && at == connected {
-			taken, err := w.publish(c, rest)
-			if err != nil {
-				c.fail(w, err)
-				return len(in), 0
-			}
-			if n += taken; taken == 0 {
-				break
-			}
-			continue
-		}
-		if total == 4 && at == connected && acknowledges(rest[0]) {
-			taken, err := c.acknowledgements(w, rest)
-			if err != nil {
-				c.fail(w, err)
-				return len(in), 0
-			}
-			n += taken
-			continue
-		}
-		n += total
-		w.count.packetsIn++
-		if at != connected {
-			c.conn.Hold(total) // what the packet says is kept until it has been judged
-		}
-		if err := c.handle(w, at, rest[0], rest[head:total]); err == errAgain {
-			n -= total
-			w.count.packetsIn--
-			break
-		} else if err != nil {
-			c.fail(w, err)
-			return len(in), 0
 		}
 	}
 	w.count.bytesIn += uint64(n)
 	return n, need
+}
+
+// take handles the packet at the start of in, and those behind it that go with it, and returns how many bytes that was. None: the packet is not whole, and need is its
+// size as far as that is known, or it waits for an answer and is to be read again.
+func (c *connection) take(w *worker, at stage, in []byte) (taken, need int, err error) {
+	kind := packet.Type(in[0] >> 4)
+	if at < exchanging && kind != packet.CONNECT {
+		// Whatever it is, it is not worth waiting for its end.
+		return 0, 0, &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-3.1.0-1", Text: "the first packet is not CONNECT"}
+	}
+	head, remaining, err := packet.Header(in)
+	if err != nil || head == 0 {
+		return 0, 0, err
+	}
+	total := head + remaining
+	if limit := c.b.packetLimit(c, at, in); total > limit {
+		return 0, 0, &packet.Error{Code: packet.PacketTooLarge, Clause: "MQTT-3.2.2-15",
+			Text: "a packet of " + itoa(total) + " bytes, at most " + itoa(limit) + " are taken"}
+	}
+	switch {
+	case len(in) < total:
+		return 0, total, nil
+	case at == connected && kind == packet.PUBLISH:
+		taken, err = w.publish(c, in)
+		return taken, 0, err
+	case at == connected && total == 4 && acknowledges(in[0]):
+		taken, err = c.acknowledgements(w, in)
+		return taken, 0, err
+	case at != connected:
+		c.conn.Hold(total) // what the packet says is kept until it has been judged
+	}
+	if err = c.handle(w, at, in[0], in[head:total]); err == errAgain {
+		return 0, 0, nil
+	}
+	w.count.packetsIn++
+	return total, 0, err
 }
 
 // handle routes one whole packet that is not a PUBLISH to its place.
@@ -376,11 +365,6 @@ func (c *connection) fail(w *worker, err error) {
 		what = "Client " + c.name() + " disconnected, not authorised"
 	}
 	c.dismiss(w, refusal{code: e.Code, id: id, text: e.Error(), silent: silent, by: c}, "%s: %v.", what, e)
-}
-
-func (c *connection) oversize(w *worker, total, limit int) {
-	c.fail(w, &packet.Error{Code: packet.PacketTooLarge, Clause: "MQTT-3.2.2-15",
-		Text: "a packet of " + itoa(total) + " bytes, at most " + itoa(limit) + " are taken"})
 }
 
 // dismiss reports why the connection ends, sends DISCONNECT where the client knows it, and closes when that has been written. The line is what the

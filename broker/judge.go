@@ -164,6 +164,8 @@ func codeOf(id cause.ID) packet.Code {
 	switch id {
 	case cause.PayloadTooLarge:
 		return packet.PacketTooLarge
+	case cause.SubscriptionsFull:
+		return packet.QuotaExceeded
 	case cause.ControlUnavailable, cause.AuthBackendDown:
 		return packet.ImplementationSpecificError
 	}

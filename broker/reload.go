@@ -100,13 +100,12 @@ func (b *Broker) open() {
 // recheck looks at clients again: those of removed listeners and those that would not be let in any more have to go, the others get the new rules. which chooses
 // among them, unless it is nil.
 func (b *Broker) recheck(now *settings, gone []*listener.Config, which func(*access.Client) bool) {
-	removed := make(map[*Listener]bool)
+	r := &review{b: b, now: now, removed: make(map[*Listener]bool), current: make(map[string]*Listener)}
 	for _, l := range gone {
-		removed[listenerOf(l)] = true
+		r.removed[listenerOf(l)] = true
 	}
-	current := make(map[string]*Listener)
 	for _, l := range now.Listeners {
-		current[listenerKey(l)] = l
+		r.current[listenerKey(l)] = l
 	}
 	b.mu.Lock()
 	all := make([]*Session, 0, len(b.sessions))
@@ -125,41 +124,56 @@ func (b *Broker) recheck(now *settings, gone []*listener.Config, which func(*acc
 		for _, s := range all {
 			b.mu.Lock() // dues may change
 			s.mu.Lock()
-			c := s.conn
-			switch {
-			case s.rules.Load() == access.Nobody: // it is about to be let in, which looks at the rules again
-			case c == nil: // its will may be yet to come, also when it is over
-				s.rules.Store(s.rules.Load().Under(now.policies[b.securityOf(now, s.door())]))
-				b.shorten(s, now)
-			case s.over:
-			case c.linked():
-				s.rules.Store(s.rules.Load().Under(now.policies[0]))
-				b.shorten(s, now)
-				s.out.Limits.Messages, s.out.Limits.Bytes = now.MaxQueuedMessages, now.MaxQueuedBytes
-			case removed[c.from]:
-				b.dismiss(w, c, packet.ServerShuttingDown, cause.ListenerRemoved, "its listener was removed from the configuration")
-			default:
-				policy, l := now.policies[0], current[listenerKey(c.from)]
-				if l != nil {
-					policy = now.policies[l.Security]
-				}
-				is := s.rules.Load()
-				d := b.stillCertified(c, is, l)
-				if d.Allow {
-					d = policy.Recheck(is, c.local)
-				}
-				if !d.Allow {
-					b.dismiss(w, c, packet.NotAuthorized, d.Cause, d.Text)
-					break
-				}
-				s.rules.Store(is.Under(policy))
-				b.shorten(s, now)
-				s.out.Limits.Messages, s.out.Limits.Bytes = now.MaxQueuedMessages, now.MaxQueuedBytes
-			}
+			r.session(w, s)
 			s.mu.Unlock()
 			b.mu.Unlock()
 		}
 	})
+}
+
+// review judges sessions by the settings that have just come into force.
+type review struct {
+	b       *Broker
+	now     *settings
+	removed map[*Listener]bool   // those that are in no configuration any more
+	current map[string]*Listener // the others, by their keys
+}
+
+// session looks at one session. The mutexes of the broker and of the session are held.
+func (r *review) session(w *worker, s *Session) {
+	b, c, is := r.b, s.conn, s.rules.Load()
+	switch {
+	case is == access.Nobody: // it is about to be let in, which looks at the rules again
+	case c == nil: // its will may be yet to come, also when it is over
+		s.rules.Store(is.Under(r.now.policies[b.securityOf(r.now, s.door())]))
+		b.shorten(s, r.now)
+	case s.over:
+	case c.linked():
+		r.keep(s, r.now.policies[0])
+	case r.removed[c.from]:
+		b.dismiss(w, c, packet.ServerShuttingDown, cause.ListenerRemoved, "its listener was removed from the configuration")
+	default:
+		policy, l := r.now.policies[0], r.current[listenerKey(c.from)]
+		if l != nil {
+			policy = r.now.policies[l.Security]
+		}
+		d := b.stillCertified(c, is, l)
+		if d.Allow {
+			d = policy.Recheck(is, c.local)
+		}
+		if !d.Allow {
+			b.dismiss(w, c, packet.NotAuthorized, d.Cause, d.Text)
+			return
+		}
+		r.keep(s, policy)
+	}
+}
+
+// keep has a client that stays go on under the new settings.
+func (r *review) keep(s *Session, policy *access.Policy) {
+	s.rules.Store(s.rules.Load().Under(policy))
+	r.b.shorten(s, r.now)
+	s.out.Limits.Messages, s.out.Limits.Bytes = r.now.MaxQueuedMessages, r.now.MaxQueuedBytes
 }
 
 // dismiss ends a client's connection because of a reload. The session's mutex is held.

@@ -19,11 +19,7 @@ const maxSubscriptions = 2_000_000
 const filterEffort = 16
 
 func (c *connection) subscribe(w *worker, p *packet.Subscribe) error {
-	b, s, t := c.b, c.s, c.b.settings.Load()
-	var id uint32
-	if p.Props.Has(packet.SubscriptionIdentifier) && len(p.Props.SubscriptionIDs) > 0 {
-		id = p.Props.SubscriptionIDs[0]
-	}
+	b, s := c.b, c.s
 	// Everything is checked before anything is done: a malformed SUBSCRIBE leaves no half of its subscriptions behind.
 	for i := range p.Filters {
 		if err := c.checkFilter(&p.Filters[i]); err != nil {
@@ -42,63 +38,79 @@ func (c *connection) subscribe(w *worker, p *packet.Subscribe) error {
 	}
 	b.debugf("Received SUBSCRIBE from %s", s.id)
 	w.effort += filterEffort * len(p.Filters)
-	codes := make([]packet.Code, len(p.Filters))
-	var why string
-	var replays []replay
+	g := grants{c: c}
+	if p.Props.Has(packet.SubscriptionIdentifier) && len(p.Props.SubscriptionIDs) > 0 {
+		g.id = p.Props.SubscriptionIDs[0]
+	}
+	ack := &packet.Suback{ID: p.ID, Codes: make([]packet.Code, len(p.Filters))}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn != c {
 		return nil // taken over meanwhile: the answer would go nowhere
 	}
-	stored := s.changes()
+	g.stored = s.changes()
 	for i := range p.Filters {
-		f := &p.Filters[i]
-		o := topic.Options{QoS: min(f.QoS, c.from.MaxQoS), NoLocal: f.NoLocal, RetainAsPublished: f.RetainAsPublished,
-			RetainHandling: f.RetainHandling, Identifier: id}
-		if c.bridge && !c.v5() {
-			o.NoLocal, o.RetainAsPublished = true, true // what mosquitto does for peers that announce themselves as bridges
-		}
-		if f.Filter == AttemptsTopic {
-			code, text := c.watchAttempts()
-			if codes[i] = code; text != "" {
-				why = text
-			}
-			continue
-		}
-		filter := c.mounted(f.Filter)
-		b.debugf("\t%s (QoS %d)", filter, o.QoS)
-		if d := decisions[i]; !d.Allow {
-			codes[i] = codeOf(d.Cause)
-			why = b.report(incident{cause: d.Cause, seen: f.Filter}, "Denied SUBSCRIBE from %s (q%d, '%s')", s.id, f.QoS, filter)
-			continue
-		}
-		existed, ok := b.addSubscription(s, filter, o, &stored)
-		if !ok {
-			codes[i] = packet.QuotaExceeded
-			why = b.report(incident{cause: cause.SubscriptionsFull, seen: f.Filter}, "Denied SUBSCRIBE from %s (q%d, '%s')", s.id, f.QoS, filter)
-			continue
-		}
-		b.log.Printf(logging.Subscribe, "%s %d %s", s.id, o.QoS, filter)
-		codes[i] = packet.Code(o.QoS)
-		if _, _, shared := topic.SplitShare(f.Filter); shared || !t.RetainAvailable {
-			continue
-		}
-		if o.RetainHandling == 0 || o.RetainHandling == 1 && !existed {
-			// The subscription stands, so whatever is retained from here on is delivered by it.
-			replays = append(replays, replay{filter: filter, until: b.retained.newest.Load(), options: o})
-		}
+		ack.Codes[i] = g.grant(&p.Filters[i], decisions[i])
 	}
-	ack := &packet.Suback{ID: p.ID, Codes: codes}
-	if why != "" && c.explains(false) {
+	if g.why != "" && c.explains(false) {
 		ack.Props = new(packet.Properties).Set(packet.ReasonString)
-		ack.Props.ReasonString = why
+		ack.Props.ReasonString = g.why
 		if len(ack.Append(nil, c.version)) > c.maxPacket() {
 			ack.Props = nil // MQTT-3.9.2-1
 		}
 	}
 	b.debugf("Sending SUBACK to %s", s.id)
-	w.owe(c, reply{after: b.commit(stored.batch), whole: ack, then: replays})
+	w.owe(c, reply{after: b.commit(g.stored.batch), whole: ack, then: g.replays})
 	return nil
+}
+
+// grants are what becomes of the filters of one SUBSCRIBE. The session's mutex is held.
+type grants struct {
+	c       *connection
+	id      uint32   // Subscription Identifier; 0: none
+	stored  changes  // what the store has to know before SUBACK
+	replays []replay // retained messages that the client has asked for by them
+	why     string   // the reason string of the last refusal
+}
+
+// grant subscribes to one filter if d and the room that there is allow it, and returns its reason code.
+func (g *grants) grant(f *packet.Subscription, d access.Decision) packet.Code {
+	c := g.c
+	b, s := c.b, c.s
+	if f.Filter == AttemptsTopic {
+		code, text := c.watchAttempts()
+		if text != "" {
+			g.why = text
+		}
+		return code
+	}
+	o := topic.Options{QoS: min(f.QoS, c.from.MaxQoS), NoLocal: f.NoLocal, RetainAsPublished: f.RetainAsPublished, RetainHandling: f.RetainHandling, Identifier: g.id}
+	if c.bridge && !c.v5() {
+		o.NoLocal, o.RetainAsPublished = true, true // what mosquitto does for peers that announce themselves as bridges
+	}
+	filter := c.mounted(f.Filter)
+	b.debugf("\t%s (QoS %d)", filter, o.QoS)
+	if !d.Allow {
+		return g.refuse(f, filter, d.Cause)
+	}
+	existed, ok := b.addSubscription(s, filter, o, &g.stored)
+	if !ok {
+		return g.refuse(f, filter, cause.SubscriptionsFull)
+	}
+	b.log.Printf(logging.Subscribe, "%s %d %s", s.id, o.QoS, filter)
+	_, _, shared := topic.SplitShare(f.Filter)
+	if !shared && b.settings.Load().RetainAvailable && (o.RetainHandling == 0 || o.RetainHandling == 1 && !existed) {
+		// The subscription stands, so whatever is retained from here on is delivered by it.
+		g.replays = append(g.replays, replay{filter: filter, until: b.retained.newest.Load(), options: o})
+	}
+	return packet.Code(o.QoS)
+}
+
+// refuse says that a filter is not subscribed to.
+func (g *grants) refuse(f *packet.Subscription, filter string, id cause.ID) packet.Code {
+	c := g.c
+	g.why = c.b.report(incident{cause: id, seen: f.Filter}, "Denied SUBSCRIBE from %s (q%d, '%s')", c.s.id, f.QoS, filter)
+	return codeOf(id)
 }
 
 // checkFilter refuses what no client may send.

@@ -58,129 +58,140 @@ const (
 	text    = "TEXT"
 )
 
+// securityDirectives say who may connect, and what they may do (security.go).
+var securityDirectives = directiveTable{
+	"per_listener_settings":      {boolean, (*parser).perListenerSettings},
+	"allow_anonymous":            {"true|false|local", (*parser).allowAnonymous},
+	"password_file":              {path, (*parser).passwordFile},
+	"acl_file":                   {path, (*parser).aclFile},
+	"acl_subscribe_unchecked":    {boolean, (*parser).aclSubscribeUnchecked},
+	"allow_zero_length_clientid": {boolean, (*parser).allowZeroLengthClientID},
+	"auto_id_prefix":             {text, (*parser).autoIDPrefix},
+	"clientid_prefixes":          {text, (*parser).clientIDPrefixes},
+}
+
+// globalDirectives are about the broker (global.go).
+var globalDirectives = directiveTable{
+	"allow_duplicate_messages":     {boolean, (*parser).allowDuplicateMessages},
+	"check_retain_source":          {boolean, globalBool(func(p *parser) *bool { return &p.config.CheckRetainSource })},
+	"connection_messages":          {boolean, globalBool(func(p *parser) *bool { return &p.config.ConnectionMessages })},
+	"connect_timeout":              {seconds, (*parser).connectTimeout},
+	"metrics_access":               {"local|everyone", (*parser).metricsAccess},
+	"admin_socket":                 {"PATH|none", (*parser).adminSocket},
+	"acme_name":                    {"NAME|ADDRESS|auto", (*parser).acmeName},
+	"acme_email":                   {"ADDRESS", globalString(func(p *parser) *string { return &p.config.ACME.Email })},
+	"acme_ca":                      {"URL", globalString(func(p *parser) *string { return &p.config.ACME.CA })},
+	"acme_ca_roots":                {path, globalString(func(p *parser) *string { return &p.config.ACME.Roots })},
+	"acme_http_port":               {"PORT", globalPort(func(p *parser) *int { return &p.config.ACME.HTTPPort })},
+	"acme_tls_port":                {"PORT", globalPort(func(p *parser) *int { return &p.config.ACME.TLSPort })},
+	"data_dir":                     {folder, (*parser).dataDir},
+	"server_name":                  {"NAME|ADDRESS ...", (*parser).serverName},
+	"event_loops":                  {number, (*parser).eventLoops},
+	"global_max_connections":       {number, globalInt(func(p *parser) *int { return &p.config.GlobalMaxConnections })},
+	"log_dest":                     {"none|stdout|stderr|syslog|topic|file PATH", (*parser).logDest},
+	"log_facility":                 {"0 to 7", (*parser).logFacility},
+	"log_format":                   {"mosquitto|text|json", (*parser).logFormat},
+	"log_timestamp":                {boolean, globalBool(func(p *parser) *bool { return &p.config.Log.Timestamp })},
+	"log_timestamp_format":         {"FORMAT", (*parser).logTimestampFormat},
+	"log_type":                     {"none|information|notice|warning|error|debug|subscribe|unsubscribe|internal|websockets|all", (*parser).logType},
+	"max_inflight_bytes":           {number, globalInt(func(p *parser) *int { return &p.config.MaxInflightBytes })},
+	"max_inflight_messages":        {number, (*parser).maxInflightMessages},
+	"max_keepalive":                {seconds, (*parser).maxKeepAlive},
+	"max_output_bytes":             {number, (*parser).maxOutputBytes},
+	"max_packet_size":              {number, (*parser).maxPacketSize},
+	"max_queued_bytes":             {number, globalInt(func(p *parser) *int { return &p.config.MaxQueuedBytes })},
+	"max_queued_messages":          {number, globalInt(func(p *parser) *int { return &p.config.MaxQueuedMessages })},
+	"max_total_output_bytes":       {number, (*parser).maxTotalOutputBytes},
+	"memory_limit":                 {number, (*parser).memoryLimit},
+	"message_size_limit":           {number, (*parser).messageSizeLimit},
+	"persistent_client_expiration": {"NUMBER followed by h, d, w, m or y", (*parser).persistentClientExpiration},
+	"pid_file":                     {path, (*parser).pidFile},
+	"queue_qos0_messages":          {boolean, globalBool(func(p *parser) *bool { return &p.config.QueueQoS0 })},
+	"reason_strings":               {boolean, globalBool(func(p *parser) *bool { return &p.config.ReasonStrings })},
+	"retain_available":             {boolean, globalBool(func(p *parser) *bool { return &p.config.RetainAvailable })},
+	"retry_interval":               {seconds, (*parser).retryInterval},
+	"set_tcp_nodelay":              {boolean, globalBool(func(p *parser) *bool { return &p.config.TCPNoDelay })},
+	"sys_interval":                 {seconds, (*parser).sysInterval},
+	"upgrade_outgoing_qos":         {boolean, globalBool(func(p *parser) *bool { return &p.config.UpgradeOutgoingQoS })},
+	"user":                         {"NAME", (*parser).user},
+	"websockets_headers_size":      {number, (*parser).websocketsHeadersSize},
+	"websockets_log_level":         {number, (*parser).websocketsLogLevel},
+}
+
+// persistenceDirectives are about what is kept (global.go).
+var persistenceDirectives = directiveTable{
+	"persistence":          {boolean, (*parser).persistenceSwitch},
+	"retained_persistence": {boolean, (*parser).persistenceSwitch},
+	"autosave_interval":    {seconds, (*parser).autosave},
+	"autosave_on_changes":  {boolean, (*parser).autosave},
+	"persistence_file":     {"NAME", (*parser).persistenceFile},
+	"persistence_location": {folder, (*parser).persistenceLocation},
+	"persistence_store":    {folder, (*parser).persistenceStore},
+	"persistence_sync":     {"always|interval|never", (*parser).persistenceSync},
+	"cluster":              {"redis://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT] ...][/MASTER]", (*parser).cluster},
+	"cluster_acknowledge":  {"auto|master|replicas NUMBER", (*parser).clusterAcknowledge},
+}
+
+// listenerDirectives are about listeners (listeners.go).
+var listenerDirectives = directiveTable{
+	"listener":                 {"PORT [ADDRESS], or: listener 0 PATH", (*parser).listener},
+	"port":                     {"PORT", (*parser).port},
+	"bind_address":             {"ADDRESS", (*parser).bindAddress},
+	"bind_interface":           {"NAME", listenerString(func(b *block) *string { return &b.config.Interface })},
+	"http_dir":                 {folder, listenerString(func(b *block) *string { return &b.config.HTTPDir })},
+	"max_connections":          {number, (*parser).maxConnections},
+	"max_qos":                  {"0|1|2", (*parser).maxQoS},
+	"phone_page":               {boolean, (*parser).phonePage},
+	"maximum_qos":              {"0|1|2", (*parser).maxQoS},
+	"max_topic_alias":          {number, (*parser).maxTopicAlias},
+	"mount_point":              {"TOPIC", (*parser).mountPoint},
+	"protocol":                 {"mqtt|websockets|auto|http_api", (*parser).protocol},
+	"proxy_from":               {"ADDRESS|NETWORK ...", (*parser).proxyFrom},
+	"socket_domain":            {"ipv4|ipv6", (*parser).socketDomain},
+	"use_username_as_clientid": {boolean, listenerBool(func(b *block) *bool { return &b.config.UseUsernameAsClientID })},
+}
+
+// tlsDirectives are about TLS (listeners.go).
+var tlsDirectives = directiveTable{
+	"cafile":                   {path, listenerString(func(b *block) *string { return &b.config.TLS.CAFile })},
+	"capath":                   {folder, listenerString(func(b *block) *string { return &b.config.TLS.CAPath })},
+	"certfile":                 {path, listenerString(func(b *block) *string { return &b.config.TLS.CertFile })},
+	"keyfile":                  {path, listenerString(func(b *block) *string { return &b.config.TLS.KeyFile })},
+	"crlfile":                  {path, listenerString(func(b *block) *string { return &b.config.TLS.CRLFile })},
+	"ciphers":                  {"NAME:NAME:...", (*parser).ciphers},
+	"ciphers_tls1.3":           {"NAME:NAME:...", (*parser).ciphersTLS13},
+	"require_certificate":      {boolean, listenerBool(func(b *block) *bool { return &b.config.TLS.RequireCertificate })},
+	"sni_certificate":          {"CERTFILE KEYFILE", (*parser).sniCertificate},
+	"tls_keyform":              {"pem", (*parser).tlsKeyform},
+	"tls_version":              {"tlsv1.2|tlsv1.3", (*parser).tlsVersion},
+	"use_identity_as_username": {boolean, listenerBool(func(b *block) *bool { return &b.config.IdentityAsUsername })},
+	"use_subject_as_username":  {boolean, listenerBool(func(b *block) *bool { return &b.config.SubjectAsUsername })},
+}
+
+// otherDirectives are what Picket does not have, or has in another form (refused.go), and what belongs nowhere else.
+var otherDirectives = directiveTable{
+	"include_dir": {folder, (*parser).includeDir},
+
+	"plugin":                         {path, (*parser).pluginFile},
+	"auth_plugin":                    {path, (*parser).pluginFile},
+	"auth_plugin_deny_special_chars": {boolean, (*parser).pluginOption},
+
+	"dhparamfile": {path, (*parser).dhParamFile},
+	"psk_file": {path, refused("Go's TLS has no pre-shared keys.",
+		"Use certificates (certfile, keyfile, cafile) or passwords over TLS.")},
+	"psk_hint": {text, refused("Go's TLS has no pre-shared keys.",
+		"Use certificates (certfile, keyfile, cafile) or passwords over TLS.")},
+	"tls_engine": {"NAME", refused("OpenSSL's engines cannot be used from Go.",
+		"Keep the key in a file that only picket may read (keyfile).")},
+	"tls_engine_kpass_sha1": {"HASH", refused("OpenSSL's engines cannot be used from Go.",
+		"Keep the key in a file that only picket may read (keyfile).")},
+}
+
 func init() {
-	directives = directiveTable{
-		"include_dir": {folder, (*parser).includeDir},
-
-		// Who may connect, and what they may do (security.go).
-		"per_listener_settings":      {boolean, (*parser).perListenerSettings},
-		"allow_anonymous":            {"true|false|local", (*parser).allowAnonymous},
-		"password_file":              {path, (*parser).passwordFile},
-		"acl_file":                   {path, (*parser).aclFile},
-		"acl_subscribe_unchecked":    {boolean, (*parser).aclSubscribeUnchecked},
-		"allow_zero_length_clientid": {boolean, (*parser).allowZeroLengthClientID},
-		"auto_id_prefix":             {text, (*parser).autoIDPrefix},
-		"clientid_prefixes":          {text, (*parser).clientIDPrefixes},
-
-		// The broker (global.go).
-		"allow_duplicate_messages":     {boolean, (*parser).allowDuplicateMessages},
-		"check_retain_source":          {boolean, globalBool(func(p *parser) *bool { return &p.config.CheckRetainSource })},
-		"connection_messages":          {boolean, globalBool(func(p *parser) *bool { return &p.config.ConnectionMessages })},
-		"connect_timeout":              {seconds, (*parser).connectTimeout},
-		"metrics_access":               {"local|everyone", (*parser).metricsAccess},
-		"admin_socket":                 {"PATH|none", (*parser).adminSocket},
-		"acme_name":                    {"NAME|ADDRESS|auto", (*parser).acmeName},
-		"acme_email":                   {"ADDRESS", globalString(func(p *parser) *string { return &p.config.ACME.Email })},
-		"acme_ca":                      {"URL", globalString(func(p *parser) *string { return &p.config.ACME.CA })},
-		"acme_ca_roots":                {path, globalString(func(p *parser) *string { return &p.config.ACME.Roots })},
-		"acme_http_port":               {"PORT", globalPort(func(p *parser) *int { return &p.config.ACME.HTTPPort })},
-		"acme_tls_port":                {"PORT", globalPort(func(p *parser) *int { return &p.config.ACME.TLSPort })},
-		"data_dir":                     {folder, (*parser).dataDir},
-		"server_name":                  {"NAME|ADDRESS ...", (*parser).serverName},
-		"event_loops":                  {number, (*parser).eventLoops},
-		"global_max_connections":       {number, globalInt(func(p *parser) *int { return &p.config.GlobalMaxConnections })},
-		"log_dest":                     {"none|stdout|stderr|syslog|topic|file PATH", (*parser).logDest},
-		"log_facility":                 {"0 to 7", (*parser).logFacility},
-		"log_format":                   {"mosquitto|text|json", (*parser).logFormat},
-		"log_timestamp":                {boolean, globalBool(func(p *parser) *bool { return &p.config.Log.Timestamp })},
-		"log_timestamp_format":         {"FORMAT", (*parser).logTimestampFormat},
-		"log_type":                     {"none|information|notice|warning|error|debug|subscribe|unsubscribe|internal|websockets|all", (*parser).logType},
-		"max_inflight_bytes":           {number, globalInt(func(p *parser) *int { return &p.config.MaxInflightBytes })},
-		"max_inflight_messages":        {number, (*parser).maxInflightMessages},
-		"max_keepalive":                {seconds, (*parser).maxKeepAlive},
-		"max_output_bytes":             {number, (*parser).maxOutputBytes},
-		"max_packet_size":              {number, (*parser).maxPacketSize},
-		"max_queued_bytes":             {number, globalInt(func(p *parser) *int { return &p.config.MaxQueuedBytes })},
-		"max_queued_messages":          {number, globalInt(func(p *parser) *int { return &p.config.MaxQueuedMessages })},
-		"max_total_output_bytes":       {number, (*parser).maxTotalOutputBytes},
-		"memory_limit":                 {number, (*parser).memoryLimit},
-		"message_size_limit":           {number, (*parser).messageSizeLimit},
-		"persistent_client_expiration": {"NUMBER followed by h, d, w, m or y", (*parser).persistentClientExpiration},
-		"pid_file":                     {path, (*parser).pidFile},
-		"queue_qos0_messages":          {boolean, globalBool(func(p *parser) *bool { return &p.config.QueueQoS0 })},
-		"reason_strings":               {boolean, globalBool(func(p *parser) *bool { return &p.config.ReasonStrings })},
-		"retain_available":             {boolean, globalBool(func(p *parser) *bool { return &p.config.RetainAvailable })},
-		"retry_interval":               {seconds, (*parser).retryInterval},
-		"set_tcp_nodelay":              {boolean, globalBool(func(p *parser) *bool { return &p.config.TCPNoDelay })},
-		"sys_interval":                 {seconds, (*parser).sysInterval},
-		"upgrade_outgoing_qos":         {boolean, globalBool(func(p *parser) *bool { return &p.config.UpgradeOutgoingQoS })},
-		"user":                         {"NAME", (*parser).user},
-		"websockets_headers_size":      {number, (*parser).websocketsHeadersSize},
-		"websockets_log_level":         {number, (*parser).websocketsLogLevel},
-
-		// Persistence (global.go).
-		"persistence":          {boolean, (*parser).persistenceSwitch},
-		"retained_persistence": {boolean, (*parser).persistenceSwitch},
-		"autosave_interval":    {seconds, (*parser).autosave},
-		"autosave_on_changes":  {boolean, (*parser).autosave},
-		"persistence_file":     {"NAME", (*parser).persistenceFile},
-		"persistence_location": {folder, (*parser).persistenceLocation},
-		"persistence_store":    {folder, (*parser).persistenceStore},
-		"persistence_sync":     {"always|interval|never", (*parser).persistenceSync},
-		"cluster":              {"redis://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT] ...][/MASTER]", (*parser).cluster},
-		"cluster_acknowledge":  {"auto|master|replicas NUMBER", (*parser).clusterAcknowledge},
-
-		// Listeners (listeners.go).
-		"listener":                 {"PORT [ADDRESS], or: listener 0 PATH", (*parser).listener},
-		"port":                     {"PORT", (*parser).port},
-		"bind_address":             {"ADDRESS", (*parser).bindAddress},
-		"bind_interface":           {"NAME", listenerString(func(b *block) *string { return &b.config.Interface })},
-		"http_dir":                 {folder, listenerString(func(b *block) *string { return &b.config.HTTPDir })},
-		"max_connections":          {number, (*parser).maxConnections},
-		"max_qos":                  {"0|1|2", (*parser).maxQoS},
-		"phone_page":               {boolean, (*parser).phonePage},
-		"maximum_qos":              {"0|1|2", (*parser).maxQoS},
-		"max_topic_alias":          {number, (*parser).maxTopicAlias},
-		"mount_point":              {"TOPIC", (*parser).mountPoint},
-		"protocol":                 {"mqtt|websockets|auto|http_api", (*parser).protocol},
-		"proxy_from":               {"ADDRESS|NETWORK ...", (*parser).proxyFrom},
-		"socket_domain":            {"ipv4|ipv6", (*parser).socketDomain},
-		"use_username_as_clientid": {boolean, listenerBool(func(b *block) *bool { return &b.config.UseUsernameAsClientID })},
-
-		// TLS (listeners.go).
-		"cafile":                   {path, listenerString(func(b *block) *string { return &b.config.TLS.CAFile })},
-		"capath":                   {folder, listenerString(func(b *block) *string { return &b.config.TLS.CAPath })},
-		"certfile":                 {path, listenerString(func(b *block) *string { return &b.config.TLS.CertFile })},
-		"keyfile":                  {path, listenerString(func(b *block) *string { return &b.config.TLS.KeyFile })},
-		"crlfile":                  {path, listenerString(func(b *block) *string { return &b.config.TLS.CRLFile })},
-		"ciphers":                  {"NAME:NAME:...", (*parser).ciphers},
-		"ciphers_tls1.3":           {"NAME:NAME:...", (*parser).ciphersTLS13},
-		"require_certificate":      {boolean, listenerBool(func(b *block) *bool { return &b.config.TLS.RequireCertificate })},
-		"sni_certificate":          {"CERTFILE KEYFILE", (*parser).sniCertificate},
-		"tls_keyform":              {"pem", (*parser).tlsKeyform},
-		"tls_version":              {"tlsv1.2|tlsv1.3", (*parser).tlsVersion},
-		"use_identity_as_username": {boolean, listenerBool(func(b *block) *bool { return &b.config.IdentityAsUsername })},
-		"use_subject_as_username":  {boolean, listenerBool(func(b *block) *bool { return &b.config.SubjectAsUsername })},
-
-		// Bridges (bridges.go).
-		"connection": {"NAME", (*parser).connection},
-
-		// What Picket does not have (refused.go).
-		"plugin":                         {path, (*parser).pluginFile},
-		"auth_plugin":                    {path, (*parser).pluginFile},
-		"auth_plugin_deny_special_chars": {boolean, (*parser).pluginOption},
-
-		"dhparamfile": {path, (*parser).dhParamFile},
-		"psk_file": {path, refused("Go's TLS has no pre-shared keys.",
-			"Use certificates (certfile, keyfile, cafile) or passwords over TLS.")},
-		"psk_hint": {text, refused("Go's TLS has no pre-shared keys.",
-			"Use certificates (certfile, keyfile, cafile) or passwords over TLS.")},
-		"tls_engine": {"NAME", refused("OpenSSL's engines cannot be used from Go.",
-			"Keep the key in a file that only picket may read (keyfile).")},
-		"tls_engine_kpass_sha1": {"HASH", refused("OpenSSL's engines cannot be used from Go.",
-			"Keep the key in a file that only picket may read (keyfile).")},
+	directives = directiveTable{"connection": {"NAME", (*parser).connection}}
+	for _, some := range []directiveTable{securityDirectives, globalDirectives, persistenceDirectives, listenerDirectives, tlsDirectives, bridgeOptions, otherDirectives} {
+		maps.Copy(directives, some)
 	}
-	maps.Copy(directives, bridgeOptions)
 	families = map[string]func(*parser, *fileState, line){
 		"plugin_opt_": (*parser).pluginOption,
 		"auth_opt_":   (*parser).pluginOption,

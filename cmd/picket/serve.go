@@ -89,28 +89,8 @@ const maxPorts = 10
 
 // Run serves until it is asked to end.
 func (s *serveCommand) Run(e *env) error {
-	if len(s.Port) > maxPorts {
-		return &statusError{statusConfiguration, fmt.Sprintf("Error: Only %d ports can be specified on the command line.", maxPorts)}
-	}
-	for _, port := range s.Port {
-		if port < 0 || port > 65535 || port == 0 && s.Mosquitto {
-			return &statusError{statusConfiguration, fmt.Sprintf("Error: Invalid port specified (%d).", port)}
-		}
-	}
-	for i, name := range s.Name {
-		var ok bool
-		if s.Name[i], ok = mosqconf.ServerName(name); !ok {
-			return &statusError{statusConfiguration, fmt.Sprintf("Error: --name %s is neither a host name nor an address: write mqtt.example.com or 203.0.113.7, without a port.", name)}
-		}
-	}
-	if len(s.Name) > 0 && (s.Mosquitto || s.Data == "" && (s.ConfigFile != "" || len(s.Port) > 0)) {
-		return &statusError{statusConfiguration, "Error: --name is for a start without a configuration file; in a file it is: server_name NAME."}
-	}
-	if (s.ACME || s.Domain != "" || s.Email != "") && (s.Mosquitto || s.ConfigFile != "" || s.Data == "" && len(s.Port) > 0) {
-		return &statusError{statusConfiguration, "Error: --acme, --domain and --email are for a start without a configuration file; in a file they are: acme_name auto, acme_name NAME, acme_email ADDRESS."}
-	}
-	if s.Data != "" && s.ConfigFile != "" {
-		return &statusError{statusConfiguration, "Error: --data is for a start without a configuration file; leave it or -c out."}
+	if err := s.check(); err != nil {
+		return err
 	}
 	if s.Daemon && !process.InBackground() {
 		status, err := process.Background()
@@ -137,6 +117,42 @@ func (s *serveCommand) Run(e *env) error {
 	process.Started()
 	process.NotifySupervisor(process.ServiceReady, "STATUS=Serving clients")
 	defer process.NotifySupervisor(process.ServiceStopping)
+	return server.serve(e.ctx, requests)
+}
+
+// check refuses options that do not go together, or say what cannot be.
+func (s *serveCommand) check() error {
+	wrong := func(format string, args ...any) error {
+		return &statusError{statusConfiguration, fmt.Sprintf("Error: "+format, args...)}
+	}
+	if len(s.Port) > maxPorts {
+		return wrong("Only %d ports can be specified on the command line.", maxPorts)
+	}
+	for _, port := range s.Port {
+		if port < 0 || port > 65535 || port == 0 && s.Mosquitto {
+			return wrong("Invalid port specified (%d).", port)
+		}
+	}
+	for i, name := range s.Name {
+		var ok bool
+		if s.Name[i], ok = mosqconf.ServerName(name); !ok {
+			return wrong("--name %s is neither a host name nor an address: write mqtt.example.com or 203.0.113.7, without a port.", name)
+		}
+	}
+	configured := s.Mosquitto || s.ConfigFile != "" || s.Data == "" && len(s.Port) > 0
+	switch {
+	case len(s.Name) > 0 && configured && (s.Mosquitto || s.Data == ""):
+		return wrong("--name is for a start without a configuration file; in a file it is: server_name NAME.")
+	case (s.ACME || s.Domain != "" || s.Email != "") && configured:
+		return wrong("--acme, --domain and --email are for a start without a configuration file; in a file they are: acme_name auto, acme_name NAME, acme_email ADDRESS.")
+	case s.Data != "" && s.ConfigFile != "":
+		return wrong("--data is for a start without a configuration file; leave it or -c out.")
+	}
+	return nil
+}
+
+// serve does what signals, the supervisor and other parts of the program ask for, until ctx ends or the broker can go on no longer.
+func (s *server) serve(ctx context.Context, requests *requests) error {
 	again := time.NewTicker(lookAgain)
 	defer again.Stop()
 	var alive <-chan time.Time
@@ -147,22 +163,22 @@ func (s *serveCommand) Run(e *env) error {
 	}
 	for {
 		select {
-		case <-e.ctx.Done():
+		case <-ctx.Done():
 			return nil
-		case <-server.renewed:
-			_ = server.reload() // it has logged why not
+		case <-s.renewed:
+			_ = s.reload() // it has logged why not
 		case <-again.C:
-			server.lookAgain(e.ctx)
+			s.lookAgain(ctx)
 		case <-alive:
-			server.broker.StatusFigures() // takes the broker's locks: one that stands still does not answer
+			s.broker.StatusFigures() // takes the broker's locks: one that stands still does not answer
 			process.NotifySupervisor(process.ServiceAlive)
-		case asked := <-server.asked:
-			asked <- server.reload()
-		case err := <-server.lost:
+		case asked := <-s.asked:
+			asked <- s.reload()
+		case err := <-s.lost:
 			return &statusError{statusStart, fmt.Sprintf("Error: %v: this broker ends.", err)}
 		case <-requests.wake:
 			for _, r := range requests.all() {
-				server.act(r)
+				s.act(r)
 			}
 		}
 	}
@@ -195,8 +211,33 @@ type server struct {
 }
 
 // start makes the process what the configuration wants it to be, and then the broker, which calls poll before it judges a CONNECT.
-func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
+func (s *serveCommand) start(e *env, poll func()) (*server, error) {
 	config, own, lines := s.configuration(e.ctx)
+	log, err := s.openLog(e, config)
+	if err != nil {
+		return nil, err
+	}
+	if config == nil {
+		write(log, lines)
+		log.Close()
+		return nil, &statusError{status: statusConfiguration}
+	}
+	config.Poll = poll
+	server := &server{command: s, web: make(map[webAddress]*admin.Web), own: own, renewed: make(chan struct{}, 1), asked: make(chan chan error), unfound: func() {},
+		persistence: config.Persistence, stdout: e.stdout, log: log, poll: poll, removePID: func() error { return nil }}
+	if err := server.begin(e, config, lines); err != nil {
+		// All that goes wrong from here on is in the log.
+		if !logFileError(log, err) && !logUnfit(log, err) {
+			log.Printf(logging.Error, "Error: %s.", strings.TrimSuffix(err.Error(), "."))
+		}
+		server.close()
+		return nil, &statusError{status: statusStart}
+	}
+	return server, nil
+}
+
+// openLog opens the log of the start itself, on standard error. Without a configuration it is that of why there is none.
+func (s *serveCommand) openLog(e *env, config *mosqconf.Config) (*logging.Logger, error) {
 	first := logging.Config{Dest: []logging.Dest{{Kind: logging.Stderr}}, Types: logging.All, Timestamp: true}
 	if config != nil {
 		if s.ConfigFile == "" && s.LogFormat == "" && isTerminal(e.stderr) {
@@ -206,137 +247,113 @@ func (s *serveCommand) start(e *env, poll func()) (_ *server, err error) {
 	} else if s.LogFormat != "" {
 		first.Format, _ = logging.ParseFormat(s.LogFormat) // the option's enum allows no other words
 	}
-	log, err := logging.New(first, e.stdout, e.stderr)
-	if err != nil {
-		return nil, err
-	}
-	// From here on all that goes wrong is in the log.
-	failed := func(status int, t logging.Type, format string, args ...any) error {
-		log.Printf(t, format, args...)
-		log.Close()
-		return &statusError{status: status}
-	}
-	if config == nil {
-		write(log, lines)
-		log.Close()
-		return nil, &statusError{status: statusConfiguration}
-	}
+	return logging.New(first, e.stdout, e.stderr)
+}
+
+// begin starts everything in its order. What has been started when it fails is [server.close]'s to end.
+func (s *server) begin(e *env, config *mosqconf.Config, lines []mosqconf.Line) error {
 	host, err := reach.ThisHost()
 	if err != nil {
-		return nil, failed(statusStart, logging.Error, "Error: %v.", err)
+		return err
 	}
-	authority := s.openAuthority(config, own, log) // while this is root
-	defer func() {
-		if err != nil && authority != nil {
-			authority.Close()
-		}
-	}()
+	if err := s.becomeBroker(config); err != nil {
+		return err
+	}
+	s.sayStart(config, lines)
+	broker.Version = buildVersion()
+	if err := s.openStore(e.ctx, config); err != nil {
+		return err
+	}
+	config.Store = s.kept
+	process.LimitMemory(config.MemoryLimit)
+	if err := s.openRights(config); err != nil {
+		return err
+	}
+	s.command.releasePorts()
+	config.Shut = true
+	if s.broker, err = broker.Start(config.Config, s.log); err != nil {
+		return err
+	}
+	s.bridges = bridge.Start(s.broker, s.log, config.Bridges, s.command.Mosquitto)
+	s.broker.Open()
+	for _, at := range config.Given.Idle() {
+		s.log.Cause(logging.Warning, cause.ConfigNoEffect, "Warning: The socket %s, which systemd opened for this broker, is not used: no listener has that address.", at)
+	}
+	if err := s.openAdmin(config, s.own); err != nil {
+		return err
+	}
+	if s.rights != nil {
+		s.rights.Serve(s.broker)
+	}
+	s.openWeb(config)
+	s.greet(e, config, host)
+	s.startAuthority(e.ctx)
+	s.log.Printf(logging.Info, "picket version %s running", buildVersion())
+	return nil
+}
+
+// becomeBroker makes the process what the configuration wants: its user, its limits, its sockets, its file.
+func (s *server) becomeBroker(config *mosqconf.Config) (err error) {
+	s.authority = s.command.openAuthority(config, s.own, s.log) // while this is root
 	if _, err := process.RaiseFileLimit(); err != nil {
-		log.Printf(logging.Warning, "Warning: %v.", err)
+		s.log.Printf(logging.Warning, "Warning: %v.", err)
 	}
 	if process.IsRoot() {
-		if err := s.leaveRoot(config, own, log); err != nil {
-			return nil, failed(statusStart, logging.Error, "Error: %v.", err)
+		if err := s.command.leaveRoot(config, s.own, s.log); err != nil {
+			return err
 		}
 	}
 	if config.Given, err = listener.NewGiven(process.GivenSockets()); err != nil {
-		return nil, failed(statusStart, logging.Error, "Error: %v.", err)
+		return err
 	}
-	config.Poll = poll
-	server := &server{command: s, web: make(map[webAddress]*admin.Web), own: own, authority: authority, renewed: make(chan struct{}, 1), asked: make(chan chan error), unfound: func() {}, persistence: config.Persistence, stdout: e.stdout, log: log, poll: poll, removePID: func() error { return nil }}
-	if config.PIDFile != "" {
-		if server.removePID, err = process.WritePIDFile(config.PIDFile); err != nil {
-			return nil, failed(statusStart, logging.Error, "Error: Unable to write %v.", err)
-		}
+	if config.PIDFile == "" {
+		return nil
 	}
-	without := log.Start(config.Log)
-	server.noteLog(config.Log)
-	log.Printf(logging.Info, "picket version %s starting", buildVersion())
-	for _, err := range without {
-		log.Cause(logging.Warning, cause.ConfigUnreadable, "Warning: %v. What was to be logged there goes to standard error.", err)
-	}
-	if s.ConfigFile != "" {
-		log.Printf(logging.Info, "Config loaded from %s.", s.ConfigFile)
-	} else {
-		log.Printf(logging.Info, "Using default config.")
-	}
-	write(log, lines)
-	if len(config.Listeners) > 0 && config.Listeners[0].Source == localOnly && len(s.Port) == 0 {
-		log.Printf(logging.Warning, "Starting in local only mode. Connections will only be possible from clients running on this machine.")
-		log.Printf(logging.Warning, "Create a configuration file which defines a listener to allow remote access.")
-	}
-	broker.Version = buildVersion()
-	if err := server.openStore(e.ctx, config); err != nil {
-		_ = server.removePID() // it is the start's failure that counts
-		if logUnfit(log, err) {
-			log.Close()
-			return nil, &statusError{status: statusStart}
-		}
-		return nil, failed(statusStart, logging.Error, "Error: %v.", err)
-	}
-	if server.kept != nil {
-		config.Store = server.kept
-		defer func() {
-			if err != nil {
-				_ = server.kept.Close() // it is the start's failure that counts
-			}
-		}()
-	}
-	process.LimitMemory(config.MemoryLimit)
-	if err := server.openRights(config); err != nil {
-		_ = server.removePID() // it is the start's failure that counts
-		logFileError(log, err)
-		log.Close()
-		return nil, &statusError{status: statusStart}
-	}
-	s.releasePorts()
-	config.Shut = true
-	if server.broker, err = broker.Start(config.Config, log); err != nil {
-		_ = server.removePID() // it is the start's failure that counts
-		if logFileError(log, err) {
-			log.Close()
-			return nil, &statusError{status: statusStart}
-		}
-		if logUnfit(log, err) {
-			log.Close()
-			return nil, &statusError{status: statusStart}
-		}
-		return nil, failed(statusStart, logging.Error, "Error: %v", err)
-	}
-	server.bridges = bridge.Start(server.broker, log, config.Bridges, s.Mosquitto)
-	server.broker.Open()
-	for _, at := range config.Given.Idle() {
-		log.Cause(logging.Warning, cause.ConfigNoEffect, "Warning: The socket %s, which systemd opened for this broker, is not used: no listener has that address.", at)
-	}
-	if err := server.openAdmin(config, own); err != nil {
-		server.bridges.Close()
-		server.broker.Close()
-		_ = server.removePID() // it is the start's failure that counts
-		return nil, failed(statusStart, logging.Error, "Error: %v", err)
-	}
-	if server.rights != nil {
-		server.rights.Serve(server.broker)
-	}
-	server.openWeb(config)
-	// What has to be done next is said when there is something to be reached, not before.
-	report := reach.Of(doors(server.broker), host)
-	welcomed, err := s.welcome(e, own, report, log)
+	remove, err := process.WritePIDFile(config.PIDFile)
 	if err != nil {
-		log.Printf(logging.Warning, "Warning: %v.", err)
+		return fmt.Errorf("Unable to write %w", err) //nolint:staticcheck // the line is mosquitto's
+	}
+	s.removePID = remove
+	return nil
+}
+
+// sayStart moves the log to where the configuration wants it, and says there what is being started.
+func (s *server) sayStart(config *mosqconf.Config, lines []mosqconf.Line) {
+	without := s.log.Start(config.Log)
+	s.noteLog(config.Log)
+	s.log.Printf(logging.Info, "picket version %s starting", buildVersion())
+	for _, err := range without {
+		s.log.Cause(logging.Warning, cause.ConfigUnreadable, "Warning: %v. What was to be logged there goes to standard error.", err)
+	}
+	if s.command.ConfigFile != "" {
+		s.log.Printf(logging.Info, "Config loaded from %s.", s.command.ConfigFile)
+	} else {
+		s.log.Printf(logging.Info, "Using default config.")
+	}
+	write(s.log, lines)
+	if len(config.Listeners) > 0 && config.Listeners[0].Source == localOnly && len(s.command.Port) == 0 {
+		s.log.Printf(logging.Warning, "Starting in local only mode. Connections will only be possible from clients running on this machine.")
+		s.log.Printf(logging.Warning, "Create a configuration file which defines a listener to allow remote access.")
+	}
+}
+
+// greet says what has to be done next, now that there is something to be reached.
+func (s *server) greet(e *env, config *mosqconf.Config, host reach.Host) {
+	report := reach.Of(doors(s.broker), host)
+	welcomed, err := s.command.welcome(e, s.own, report, s.log)
+	if err != nil {
+		s.log.Printf(logging.Warning, "Warning: %v.", err)
 	}
 	if !welcomed {
-		for _, line := range report.Lines(languageFor(s.Lang)) {
+		for _, line := range report.Lines(languageFor(s.command.Lang)) {
 			t := logging.Info
 			if line.Cause == cause.OpenToEveryone {
 				t = logging.Warning
 			}
-			log.Cause(t, line.Cause, "%s", line.Text)
+			s.log.Cause(t, line.Cause, "%s", line.Text)
 		}
 	}
-	server.tellPage(config, own, report)
-	server.startAuthority(e.ctx)
-	log.Printf(logging.Info, "picket version %s running", buildVersion())
-	return server, nil
+	s.tellPage(config, s.own, report)
 }
 
 // logFileError logs an error of a file of users or rules in mosquitto's lines, and reports whether it is one.
@@ -359,31 +376,39 @@ const storeName = "store"
 // localOnly is the Source of the listeners that mosqconf adds when nothing asks for others.
 const localOnly = "local only mode"
 
+// chosen is the configuration that the command line asks for, before its other options: a file's, or one of those without a file. Returns as those of configuration.
+func (s *serveCommand) chosen(ctx context.Context) (config *mosqconf.Config, own *setup.Result, lines []mosqconf.Line) {
+	switch {
+	case s.ConfigFile != "":
+	case len(s.Port) > 0 && s.Data == "":
+		return mosqconf.ForPort(s.Port), nil, nil
+	case s.Mosquitto:
+		return mosqconf.LocalOnly(), nil, nil
+	default:
+		return s.unconfigured(ctx)
+	}
+	config, report := mosqconf.Parse(s.ConfigFile)
+	lines = report.Lines()
+	if config == nil {
+		return nil, nil, lines
+	}
+	if len(s.Port) > 0 && len(config.Listeners) > 0 && config.Listeners[0].Source == localOnly {
+		config.Listeners = mosqconf.ForPort(s.Port).Listeners
+	}
+	if config.DataDir != "" {
+		var more []mosqconf.Line
+		if own, more = s.prepared(ctx, config.DataDir, config.Names); own == nil {
+			return nil, nil, more
+		}
+		lines = append(lines, more...)
+	}
+	return config, own, lines
+}
+
 // configuration is what the command line and the file say, and what there is to log about it. The configuration is nil when it
 // cannot be used. Without a file, own is what the data directory holds.
 func (s *serveCommand) configuration(ctx context.Context) (config *mosqconf.Config, own *setup.Result, lines []mosqconf.Line) {
-	if s.ConfigFile != "" {
-		var report *mosqconf.Report
-		config, report = mosqconf.Parse(s.ConfigFile)
-		lines = report.Lines()
-		if config == nil {
-			return nil, nil, lines
-		}
-		if len(s.Port) > 0 && len(config.Listeners) > 0 && config.Listeners[0].Source == localOnly {
-			config.Listeners = mosqconf.ForPort(s.Port).Listeners
-		}
-		if config.DataDir != "" {
-			var more []mosqconf.Line
-			if own, more = s.prepared(ctx, config.DataDir, config.Names); own == nil {
-				return nil, nil, more
-			}
-			lines = append(lines, more...)
-		}
-	} else if len(s.Port) > 0 && s.Data == "" {
-		config = mosqconf.ForPort(s.Port)
-	} else if s.Mosquitto {
-		config = mosqconf.LocalOnly()
-	} else if config, own, lines = s.unconfigured(ctx); config == nil {
+	if config, own, lines = s.chosen(ctx); config == nil {
 		return nil, nil, lines
 	}
 	if err := s.clustered(config, own != nil); err != nil {
@@ -681,6 +706,11 @@ func (s *server) save() {
 // stop ends the broker and removes its traces.
 func (s *server) stop() {
 	s.log.Printf(logging.Info, "picket version %s terminating", buildVersion())
+	s.close()
+}
+
+// close ends whatever has been started, the last first, and the log.
+func (s *server) close() {
 	if s.authority != nil {
 		s.authority.Close()
 	}
@@ -694,8 +724,12 @@ func (s *server) stop() {
 	if s.rights != nil {
 		s.rights.Close()
 	}
-	s.bridges.Close()
-	s.broker.Close()
+	if s.bridges != nil {
+		s.bridges.Close()
+	}
+	if s.broker != nil {
+		s.broker.Close()
+	}
 	if s.kept != nil {
 		if err := s.kept.Close(); err != nil {
 			s.log.Printf(logging.Error, "Error: %v.", err)

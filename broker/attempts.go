@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"encoding/json"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +28,7 @@ const (
 	attemptWatchers  = 1024             // clients that watch, at once
 	watchersEach     = 4                // for one address
 	attemptsKept     = 10 * time.Minute // what is older is not shown
+	examination      = 30 * time.Second // within which the doctor is done
 	maxAttemptText   = 128
 	attemptsOutput   = 64 << 10 // a watcher that reads too slowly is not sent more
 )
@@ -48,6 +50,7 @@ type addressAttempts[W comparable] struct {
 	recent   []attemptRecord // oldest first
 	watchers []W
 	changed  bool
+	examined time.Time // when a doctor's CONNECT last came; it is no app, and neither is what it sends before
 }
 
 // attemptRecord is one attempt, or several that are alike.
@@ -71,18 +74,27 @@ type Attempt struct {
 	MQTT    string   `json:"mqtt,omitempty"`   // its version: 3.1, 3.1.1 or 5.0; empty if it did not come to CONNECT
 	User    string   `json:"user,omitempty"`   // compared with the watcher's: none, same, similar (but for capitals or blanks) or other
 	Client  string   `json:"client,omitempty"` // the first half of the client identifier
+	Own     bool     `json:"own,omitempty"`    // it comes from the watcher's device, by the address ([shared]) or the token ([tokenOf])
 	Count   int      `json:"count"`            // how often
 }
 
-// note keeps an attempt. Connections that say nothing are not worth it: browsers open them in advance.
+// Client identifiers of those who are no apps: the phone's page (page/web/page.js), which shows its own failures itself, and the doctor (doctor/probe).
+const pageClients = "picket-page-"
+
+var doctorClient = regexp.MustCompile(`^doctor[0-9a-f]{12}$`)
+
+// note keeps an attempt of an app. Connections that say nothing are not worth it: browsers open them in advance.
 func (a *attempts[W]) note(addr netip.Addr, r attemptRecord) {
-	if !addr.IsValid() || r.cause == cause.ConnectTimeout || r.cause == "" {
+	if !addr.IsValid() || r.cause == cause.ConnectTimeout || r.cause == "" || strings.HasPrefix(r.client, pageClients) || doctorClient.MatchString(r.client) {
 		return
 	}
 	r.user, r.client = cut(r.user), cut(r.client)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	of := a.of(addr)
+	if r.version == 0 && r.at.Sub(of.examined) < examination {
+		return
+	}
 	if n := len(of.recent); n > 0 {
 		if last := &of.recent[n-1]; last.cause == r.cause && last.port == r.port && last.version == r.version && last.user == r.user && last.named == r.named && last.client == r.client {
 			last.at = r.at
@@ -96,6 +108,19 @@ func (a *attempts[W]) note(addr netip.Addr, r attemptRecord) {
 	}
 	r.count = 1
 	of.recent = append(of.recent, r)
+	a.mark(of)
+}
+
+// greet looks at the client identifier of a CONNECT: if it is a doctor's, what came from its address lately and did not come to CONNECT was the doctor's too.
+func (a *attempts[W]) greet(addr netip.Addr, client string, now time.Time) {
+	if !addr.IsValid() || !doctorClient.MatchString(client) {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	of := a.of(addr)
+	of.examined = now
+	of.recent = slices.DeleteFunc(of.recent, func(r attemptRecord) bool { return r.version == 0 && now.Sub(r.at) < examination })
 	a.mark(of)
 }
 
@@ -221,16 +246,8 @@ func (w *worker) tellAttempts(c *connection, recent []attemptRecord, now time.Ti
 	if s.conn != c || c.stage() >= closing || c.out.size > attemptsOutput {
 		return
 	}
-	list := []Attempt{}
-	for _, r := range slices.Backward(recent) {
-		if age := now.Sub(r.at); age < attemptsKept {
-			list = append(list, Attempt{
-				Seconds: max(0, int(age.Seconds())), Cause: r.cause, Port: r.port, MQTT: versionName(r.version),
-				User: compareUsers(r, s.rules.Load().Username), Client: half(r.client), Count: r.count,
-			})
-		}
-	}
-	payload, err := json.Marshal(list)
+	is := s.rules.Load()
+	payload, err := json.Marshal(attemptsFor(recent, is.Username, is.ID, shared(plainAddress(c.remote())), now))
 	if err != nil {
 		w.b.log.Printf(logging.Error, "Error: %v.", err) // numbers and texts only: it cannot be
 		return
@@ -240,6 +257,40 @@ func (w *worker) tellAttempts(c *connection, recent []attemptRecord, now time.Ti
 		return // MQTT-3.1.2-25: as if it had been sent
 	}
 	w.append(c, p)
+}
+
+// attemptsFor are the attempts that a watcher is shown, the newest first. Behind a shared address, those of people who are known to be others are not among them.
+func attemptsFor(recent []attemptRecord, user, client string, shared bool, now time.Time) []Attempt {
+	list := []Attempt{}
+	token := tokenOf(client)
+	for _, r := range slices.Backward(recent) {
+		age := now.Sub(r.at)
+		a := Attempt{
+			Seconds: max(0, int(age.Seconds())), Cause: r.cause, Port: r.port, MQTT: versionName(r.version), User: compareUsers(r, user), Client: half(r.client), Count: r.count,
+			Own: !shared || token != "" && strings.HasSuffix(r.client, token),
+		}
+		stranger := !a.Own && (a.User == "none" || a.User == "other")
+		if age < attemptsKept && !stranger {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+// shared tells whether several devices of different people may have an address: in the internet, NAT gives one to a home, and a carrier's NAT
+// (RFC 6598) one to thousands. A private address, and one of IPv6, is one device's.
+func shared(a netip.Addr) bool {
+	return a.Is4() && !a.IsPrivate() && !a.IsLoopback() && !a.IsLinkLocalUnicast()
+}
+
+// tokenOf is the end of a watcher's client identifier, from the last hyphen on, by which it knows the apps on its device: the page tells people to type a
+// client identifier with the same end into the app. It is empty where it is too short to tell devices apart.
+func tokenOf(client string) string {
+	i := strings.LastIndexByte(client, '-')
+	if i < 0 || len(client)-i < 6 {
+		return ""
+	}
+	return client[i:]
 }
 
 func versionName(v packet.Version) string {

@@ -373,10 +373,10 @@ func TestAttempts(t *testing.T) {
 			t.Fatal(ack.Code)
 		}
 	}
-	bad("192.0.2.7:1", packet.V311, "ann", "mqttx_12345678") // before anyone watches
-	bad("192.0.2.8:1", packet.V311, "ann", "somebody else")  // of another address
+	bad("10.0.2.7:1", packet.V311, "ann", "mqttx_12345678") // before anyone watches
+	bad("10.0.2.8:1", packet.V311, "ann", "somebody else")  // of another address
 	hand.jump(90 * time.Second)
-	page := x.call(t, afar)
+	page := x.call(t, "10.0.2.7:9")
 	if ack := page.connect(t, login); ack.Code != packet.Success {
 		t.Fatal(ack.Code)
 	}
@@ -384,18 +384,18 @@ func TestAttempts(t *testing.T) {
 		t.Fatal(code)
 	}
 	page.shown(t, "what was before", func(l []Attempt) bool {
-		return len(l) == 1 && l[0] == Attempt{Seconds: 90, Cause: cause.BadCredentials, MQTT: "3.1.1", User: "same", Client: "mqttx_1…", Count: 1}
+		return len(l) == 1 && l[0] == Attempt{Seconds: 90, Cause: cause.BadCredentials, MQTT: "3.1.1", User: "same", Client: "mqttx_1…", Count: 1, Own: true}
 	})
-	bad("192.0.2.7:2", packet.V5, " Ann", "x")
-	bad("192.0.2.7:3", packet.V5, " Ann", "x")
+	bad("10.0.2.7:2", packet.V5, " Ann", "x")
+	bad("10.0.2.7:3", packet.V5, " Ann", "x")
 	page.shown(t, "live, and counted", func(l []Attempt) bool {
 		return len(l) == 2 && l[0].User == "similar" && l[0].Count == 2 && l[0].MQTT == "5.0" && l[0].Client == "x…"
 	})
-	x.b.refused(listener.Refusal{Remote: netip.MustParseAddrPort("192.0.2.7:5"), Listener: x.l.transport(), Cause: cause.TLSWithoutCertificate, Text: "what it sent"})
+	x.b.refused(listener.Refusal{Remote: netip.MustParseAddrPort("10.0.2.7:5"), Listener: x.l.transport(), Cause: cause.TLSWithoutCertificate, Text: "what it sent"})
 	page.shown(t, "another protocol", func(l []Attempt) bool {
-		return len(l) == 3 && l[0] == Attempt{Cause: cause.TLSWithoutCertificate, Count: 1}
+		return len(l) == 3 && l[0] == Attempt{Cause: cause.TLSWithoutCertificate, Count: 1, Own: true}
 	})
-	bad("192.0.2.7:2", packet.V5, "bob", "x")
+	bad("10.0.2.7:2", packet.V5, "bob", "x")
 	page.shown(t, "somebody else's name", func(l []Attempt) bool { return len(l) == 4 && l[0].User == "other" })
 	for _, word := range []string{"bob", "secret", "somebody", "12345678", "what it sent"} {
 		if strings.Contains(string(page.get()), word) {
@@ -403,16 +403,68 @@ func TestAttempts(t *testing.T) {
 		}
 	}
 	for i := range attemptsEach + 5 {
-		bad("192.0.2.7:2", packet.V5, "ann", strings.Repeat("i", i+1))
+		bad("10.0.2.7:2", packet.V5, "ann", strings.Repeat("i", i+1))
 	}
 	page.shown(t, "bounded", func(l []Attempt) bool { return len(l) == attemptsEach })
 	hand.jump(attemptsKept)
-	bad("192.0.2.7:2", packet.V5, "ann", "later")
+	bad("10.0.2.7:2", packet.V5, "ann", "later")
 	page.shown(t, "what is old is not told", func(l []Attempt) bool { return len(l) == 1 })
 	x.feed(t, page.Client, (&packet.Unsubscribe{ID: 2, Filters: []string{AttemptsTopic}}).Append(nil, packet.V5))
 	if x.b.attempts.watchers != 0 {
 		t.Error("it is watched after UNSUBSCRIBE")
 	}
+}
+
+// Behind an address that people share, the page's phone is known by a token; of the others it hears only what may be its own, and not as its own.
+func TestAttemptsBehindOneAddress(t *testing.T) {
+	x := newBench(t, oneListener(func(c *Config) { withUser(t, c) }))
+	bad := func(user, id string) {
+		t.Helper()
+		p := packet.Connect{Version: packet.V5, ClientID: id, HasUsername: true, Username: user, HasPassword: true, Password: []byte("wrong")}
+		if ack := x.call(t, afar).connect(t, p); ack.Code != packet.NotAuthorized {
+			t.Fatal(ack.Code)
+		}
+	}
+	page := x.call(t, afar)
+	if ack := page.connect(t, packet.Connect{Version: packet.V5, ClientID: "picket-page-k3x9f2", HasUsername: true, Username: "ann", HasPassword: true, Password: []byte("right")}); ack.Code != packet.Success {
+		t.Fatal(ack.Code)
+	}
+	if code := page.watchAttempts(t); code != packet.GrantedQoS0 {
+		t.Fatal(code)
+	}
+	bad("bob", "a stranger's")
+	bad("ann", "picket-page-abcdef") // another phone's page
+	bad("ann", "of the same user")
+	x.b.refused(listener.Refusal{Remote: netip.MustParseAddrPort(afar), Listener: x.l.transport(), Cause: cause.TLSWithoutCertificate})
+	bad("bob", "app-k3x9f2") // a wrong name, typed into the app on this phone
+	page.shown(t, "what may be its own", func(l []Attempt) bool {
+		return len(l) == 3 && l[0].Own && l[0].User == "other" && !l[1].Own && l[1].MQTT == "" && !l[2].Own && l[2].User == "same"
+	})
+}
+
+// The doctor is no app: neither what it sends before its CONNECT nor what it sends after that is shown.
+func TestAttemptsWithoutTheDoctor(t *testing.T) {
+	x := newBench(t, oneListener(func(c *Config) { withUser(t, c) }))
+	refused := func(c cause.ID) {
+		x.b.refused(listener.Refusal{Remote: netip.MustParseAddrPort("10.0.2.7:5"), Listener: x.l.transport(), Cause: c})
+	}
+	call := func(id string) {
+		if ack := x.call(t, "10.0.2.7:6").connect(t, packet.Connect{Version: packet.V311, CleanStart: true, ClientID: id, HasUsername: true, Username: "ann", HasPassword: true, Password: []byte("wrong")}); ack.Code == packet.Success {
+			t.Fatal(ack.Code)
+		}
+	}
+	page := x.call(t, "10.0.2.7:9")
+	if ack := page.connect(t, packet.Connect{Version: packet.V5, ClientID: "page", HasUsername: true, Username: "ann", HasPassword: true, Password: []byte("right")}); ack.Code != packet.Success {
+		t.Fatal(ack.Code)
+	}
+	if code := page.watchAttempts(t); code != packet.GrantedQoS0 {
+		t.Fatal(code)
+	}
+	refused(cause.TLSWithoutCertificate)
+	call("doctor0123456789ab")
+	refused(cause.WSUpgradeInvalid)
+	call("doctor of a hospital")
+	page.shown(t, "the app alone", func(l []Attempt) bool { return len(l) == 1 && strings.HasPrefix(l[0].Client, "doctor of") })
 }
 
 // Only who has logged in, and is known by an address of its own, is told.
@@ -446,7 +498,7 @@ func TestAttemptsOfManyAddresses(t *testing.T) {
 	}
 	for i := range 3 * attemptAddresses {
 		addr := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
-		a.note(addr, attemptRecord{cause: cause.BadCredentials, user: strings.Repeat("x", 1000)})
+		a.note(addr, attemptRecord{at: time.Now(), cause: cause.BadCredentials, user: strings.Repeat("x", 1000)})
 	}
 	if len(a.byAddr) > attemptAddresses || a.order.Len() != len(a.byAddr) {
 		t.Errorf("%d addresses are kept, %d in order", len(a.byAddr), a.order.Len())

@@ -59,6 +59,7 @@ func (c *connection) connect(w *worker, p *packet.Connect) error {
 	a := &attempt{connect: p, epoch: epoch, policy: b.policyOf(c), login: access.Login{ClientID: p.ClientID, HasUsername: p.Username != "", Username: p.Username,
 		HasPassword: p.HasPassword, Password: p.Password, Remote: c.conn.Info().Remote, Local: c.local}}
 	c.attempt = a
+	b.attempts.greet(plainAddress(a.login.Remote), p.ClientID, b.now())
 	c.negotiate(p)
 	if p.Will != nil && (topic.CheckName([]byte(p.Will.Topic)) != nil || access.NeverPublished(p.Will.Topic)) {
 		return &packet.Error{Code: packet.TopicNameInvalid, Clause: "MQTT-3.1.3-11", Text: "a will topic that nobody may publish to"}

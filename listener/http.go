@@ -120,11 +120,11 @@ func (c *stream) upgrade(w http.ResponseWriter, r *http.Request) {
 	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
 	c.early = bytes.Clone(early)
 	c.info.Protocol = WebSocket
-	c.info.Forwarded, c.info.Foreign = forwarded(r), foreign(r)
+	c.info.Forwarded, c.info.Foreign = Forwarded(r), foreign(r)
 }
 
-// forwarded tells whether a request came through a proxy that leaves a trace.
-func forwarded(r *http.Request) bool {
+// Forwarded tells whether a request came through a proxy that leaves a trace.
+func Forwarded(r *http.Request) bool {
 	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
 		if r.Header.Get(name) != "" {
 			return true

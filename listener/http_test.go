@@ -31,11 +31,11 @@ func TestForeign(t *testing.T) {
 
 func TestForwarded(t *testing.T) {
 	r := &http.Request{Header: http.Header{}}
-	if forwarded(r) {
+	if Forwarded(r) {
 		t.Error("a request without a trace of a proxy")
 	}
 	r.Header.Set("X-Forwarded-For", "192.0.2.1")
-	if !forwarded(r) {
+	if !Forwarded(r) {
 		t.Error("a proxy's trace is not seen")
 	}
 }

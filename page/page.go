@@ -133,20 +133,43 @@ func causes(l cause.Lang, ids []cause.ID) []byte {
 	return data
 }
 
-// Serve answers a request for one of the page's paths: /, its files, and /causes.json?lang=zh or en, with &id=ID for one cause. It reports false for
-// every other path, and for all when there is no page.
-func Serve(w http.ResponseWriter, r *http.Request) bool {
+// Door is the listener that serves the page, as far as the page tells what to type into an app. Of what came by a proxy nothing is known but that WebSocket
+// gets through: Door is zero then.
+type Door struct {
+	MQTT bool `json:"mqtt"` // it takes MQTT without WebSocket
+	TLS  bool `json:"tls"`  // it takes TLS
+	Port int  `json:"port"` // its own; a browser that came to another one was led here by something
+}
+
+// file is /door.json.
+func (d Door) file() *file {
+	data, err := json.Marshal(d)
+	if err != nil {
+		panic(err) // a number and truth values only
+	}
+	return pack("door.json", data)
+}
+
+// Serve answers a request for one of the page's paths: /, its files, /door.json, and /causes.json?lang=zh or en, with &id=ID for one cause. It reports
+// false for every other path, and for all when there is no page.
+func Serve(d Door, w http.ResponseWriter, r *http.Request) bool {
 	name := r.URL.Path
-	if name == "/favicon.ico" && Built() {
+	switch {
+	case !Built():
+		return false
+	case name == "/favicon.ico":
 		protect(w, r)
 		w.WriteHeader(http.StatusNoContent) // browsers ask for it unasked
+		return true
+	case name == "/door.json":
+		send(w, r, d.file())
 		return true
 	}
 	l := cause.English
 	if name == "/causes.json" {
 		query := r.URL.Query()
 		l = cause.ParseLang(query.Get("lang"))
-		if name += "?" + l.String(); query.Has("id") && Built() {
+		if name += "?" + l.String(); query.Has("id") {
 			send(w, r, answer(l, cause.ID(query.Get("id"))))
 			return true
 		}

@@ -24,7 +24,7 @@ func get(t *testing.T, url string, header ...string) (*http.Response, string) {
 		r.Header.Set(header[i], header[i+1])
 	}
 	w := httptest.NewRecorder()
-	if !Serve(w, r) {
+	if !Serve(Door{MQTT: true, TLS: true, Port: 1883}, w, r) {
 		return nil, ""
 	}
 	res := w.Result()
@@ -86,6 +86,9 @@ func TestServe(t *testing.T) {
 			t.Errorf("%s is served", url)
 		}
 	}
+	if _, body := get(t, "/door.json"); body != `{"mqtt":true,"tls":true,"port":1883}` {
+		t.Error(body)
+	}
 	if res, _ := get(t, "/favicon.ico"); res.StatusCode != http.StatusNoContent {
 		t.Error(res.Status)
 	}
@@ -104,7 +107,7 @@ func TestOtherMethods(t *testing.T) {
 	needsPage(t)
 	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader("x"))
 	w := httptest.NewRecorder()
-	if !Serve(w, r) || w.Code != http.StatusMethodNotAllowed {
+	if !Serve(Door{MQTT: true, TLS: true, Port: 1883}, w, r) || w.Code != http.StatusMethodNotAllowed {
 		t.Errorf("POST: %d", w.Code)
 	}
 }

@@ -15,14 +15,14 @@ import (
 
 // Pages returns what [broker.Config.HTTP] wants: the files of a listener's http_dir, or else page, unless the listener does not want it. page reports
 // false when the path is none of its own; rest answers then.
-func Pages(page func(http.ResponseWriter, *http.Request) bool) func(*broker.Listener, http.Handler) (http.Handler, error) {
+func Pages(page func(*broker.Listener, http.ResponseWriter, *http.Request) bool) func(*broker.Listener, http.Handler) (http.Handler, error) {
 	return func(l *broker.Listener, rest http.Handler) (http.Handler, error) {
 		switch {
 		case l.HTTPDir != "":
 			return Files(l.HTTPDir)
 		case l.ServesPage():
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if !page(w, r) {
+				if !page(l, w, r) {
 					rest.ServeHTTP(w, r)
 				}
 			}), nil

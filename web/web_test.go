@@ -56,7 +56,7 @@ func TestFiles(t *testing.T) {
 
 // The page is served where it is wanted, and the rest is the listener's.
 func TestPages(t *testing.T) {
-	page := func(w http.ResponseWriter, r *http.Request) bool {
+	page := func(_ *broker.Listener, w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/" {
 			w.WriteHeader(http.StatusAccepted)
 		}

@@ -33,7 +33,7 @@ func TestLookAt(t *testing.T) {
 		answer http.HandlerFunc
 		want   cause.ID
 	}{
-		{"Picket's page", func(w http.ResponseWriter, r *http.Request) { page.Serve(w, r) }, ""},
+		{"Picket's page", func(w http.ResponseWriter, r *http.Request) { page.Serve(page.Door{}, w, r) }, ""},
 		{"another page", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<h1>nginx</h1>")) }, cause.WSToTCPPort},
 	} {
 		if c.want == "" && !page.Built() {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -427,9 +428,9 @@ func (s *serveCommand) configuration(ctx context.Context) (config *mosqconf.Conf
 	switch {
 	case s.Mosquitto:
 	case page.Built():
-		config.HTTP = web.Pages(page.Serve)
+		config.HTTP = web.Pages(servePage)
 	default:
-		config.HTTP = web.Pages(page.Missing)
+		config.HTTP = web.Pages(func(_ *broker.Listener, w http.ResponseWriter, r *http.Request) bool { return page.Missing(w, r) })
 	}
 	if own != nil && s.ConfigFile == "" {
 		config.ACME.Email = s.Email
@@ -500,6 +501,15 @@ func (s *serveCommand) leaveRoot(config *mosqconf.Config, own *setup.Result, log
 		log.Printf(logging.Error, "Warning: Unable to drop privileges to '%s' because this user does not exist. Trying '%s' instead.", name, user.Name)
 	}
 	return process.Become(user)
+}
+
+// servePage serves the phone's page on a listener.
+func servePage(l *broker.Listener, w http.ResponseWriter, r *http.Request) bool {
+	var d page.Door
+	if !listener.Forwarded(r) {
+		d = page.Door{MQTT: l.Protocol == listener.Auto, TLS: l.TLS.CertFile != "", Port: l.Port}
+	}
+	return page.Serve(d, w, r)
 }
 
 // tellPage says where the phone's page is, or that this build has none.

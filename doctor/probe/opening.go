@@ -204,7 +204,8 @@ func hello() []byte {
 	return c.Append(nil, packet.V311)
 }
 
-// randomID is a client identifier that every version takes: letters and digits, no more than 23.
+// randomID is a client identifier that every version takes: letters and digits, no more than 23. Picket's broker knows the doctor by its form
+// (broker/attempts.go), and leaves it out of what it shows of apps.
 func randomID() string {
 	var b [6]byte
 	_, _ = rand.Read(b[:]) // never fails

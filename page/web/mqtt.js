@@ -106,6 +106,12 @@ export class Connection {
     if (code >= 0x80) throw refusal('puback', code, pkt.props);
   }
 
+  // ping resolves when the broker has answered a PINGREQ.
+  ping() {
+    this.ready();
+    return this.client.ping();
+  }
+
   // ready fails when nothing can be sent any more; a browser complains of a try.
   ready() {
     if (this.socket.readyState !== 1) throw new Failure('connection-lost', '', 'dropped');

@@ -14,7 +14,12 @@ const now = () => (window.performance ? performance.now() : Date.now());
 
 let lang = /^zh\b/i.test(navigator.language || '') ? 'zh' : 'en';
 let causes = {}; // by id: title, explain, remedy
-const id = 'picket-page-' + (random() + random()).slice(0, 12);
+
+// The token is at the end of the page's client identifier, and of the one that people are told to type into their app: by it the broker knows the apps
+// of this phone (broker/attempts.go). It stands in the address too, which no request sends, so that the page has it again when it is loaded again.
+const token = (/^#([a-z0-9]{6})$/.exec(location.hash) || [])[1] || random().slice(0, 6);
+const id = 'picket-page-' + token;
+const appID = 'app-' + token;
 
 // The state of a run.
 let run = null; // the one under way; whatever belongs to another one is not looked at any more
@@ -27,6 +32,9 @@ let trips = [];
 let attempts = null; // the list; 'hidden'; null before the login
 let received = 0; // when the list came
 const opened = {}; // attempts whose advice is shown
+let door = {}; // the listener that the page came from: mqtt, tls, port
+let messages = []; // those that came, the newest first: text, at, mine
+const messagesShown = 10;
 
 // sentence begins a title as a sentence begins; the catalogue's are written to stand in the middle of one.
 const sentence = s => s.charAt(0).toUpperCase() + s.slice(1);
@@ -98,8 +106,57 @@ function show() {
   $('plain').hidden = running || location.protocol === 'https:';
   showSteps();
   showProblem();
+  showApp();
+  showMessages();
   showTrips();
   showAttempts();
+}
+
+// healthy: every step is done, and the connection lasts.
+const healthy = () => !!run && marks.stay === 'done';
+
+// settings are what to type into an app, as [name, value, remark]. Where something else than the broker answers at the page's port, nothing but WebSocket is
+// known to get through.
+function settings() {
+  const secure = location.protocol === 'https:';
+  const port = location.port || (secure ? '443' : '80');
+  const plain = door.mqtt && String(door.port) === port;
+  const user = $('user').value;
+  const all = [[t('appHost'), location.hostname.replace(/^\[|\]$/g, '')], [t('appPort'), port]];
+  if (!plain) all.push([t('appTransport'), secure ? 'WebSocket (wss)' : 'WebSocket (ws)', t('appPath') + '/mqtt']);
+  if (secure) all.push(['TLS', t('on'), t('tlsTrust')]);
+  else all.push(['TLS', t('off'), plain && door.tls ? t('tlsToo') : '']);
+  all.push([t('user'), user || t('appNone')], [t('password'), t(user ? 'appPassword' : 'appNone')], [t('appClient'), appID, t('appClientHint')]);
+  return all;
+}
+
+function showApp() {
+  $('app').hidden = !healthy();
+  if (!healthy()) return;
+  const list = $('settings');
+  list.textContent = '';
+  settings().forEach(([name, value, remark]) => {
+    list.appendChild(node('dt', '', name));
+    const dd = node('dd', '', value);
+    if (remark) dd.appendChild(node('small', '', remark));
+    list.appendChild(dd);
+  });
+}
+
+function showMessages() {
+  $('talk').hidden = !healthy();
+  if (!healthy()) return;
+  $('talkTopic').textContent = run.topic;
+  $('send').textContent = t('send');
+  $('message').setAttribute('aria-label', t('message'));
+  $('message').placeholder = t('message');
+  const list = $('messages');
+  list.textContent = '';
+  messages.forEach(m => {
+    const li = node('li', '', m.text);
+    li.appendChild(node('small', '', m.at + (m.mine ? ' · ' + t('mine') : '')));
+    list.appendChild(li);
+  });
 }
 
 function showSteps() {
@@ -156,36 +213,33 @@ function showTrips() {
 
 const round = ms => (ms < 10 ? ms.toFixed(1) : String(Math.round(ms)));
 
+// showAttempts lists what other apps did wrong: those of this phone, and apart from them those that may be somebody else's behind the same address.
 function showAttempts() {
-  const list = $('attempts');
+  const all = Array.isArray(attempts) ? attempts : [];
+  const own = all.filter(a => a.own);
+  const near = all.filter(a => !a.own);
+  $('othersHint').textContent = attempts === null ? t('othersWait') : attempts === 'hidden' ? t('othersHidden') : own.length ? '' : t('othersNone');
+  $('near').hidden = !near.length;
+  listAttempts($('attempts'), own);
+  listAttempts($('nearAttempts'), near);
+}
+
+function listAttempts(list, all) {
   list.textContent = '';
-  // The page's own failures stand above.
-  const others = Array.isArray(attempts) ? attempts.filter(a => (a.client || '').indexOf('picket-page-') !== 0) : [];
-  $('othersHint').textContent = attempts === null ? t('othersWait') : attempts === 'hidden' ? t('othersHidden') : others.length ? '' : t('othersNone');
-  others.forEach(a => {
+  all.forEach(a => {
     know(a.cause);
     const c = causes[a.cause];
     const li = node('li');
     li.appendChild(node('div', 'title', c ? sentence(c.title) : a.cause));
-    const ago = a.seconds + Math.floor((now() - received) / 1000);
-    const users = { none: 'noUser', same: 'sameUser', similar: 'similarUser', other: 'otherUser' };
-    const meta = [(a.count > 1 ? a.count + t('times') : '') + (ago < 60 ? ago + t('seconds') : Math.floor(ago / 60) + t('minutes'))];
-    if (a.client) meta.push(t('client') + a.client);
-    if (a.user) meta.push(t(users[a.user]));
-    if (a.mqtt) meta.push('MQTT ' + a.mqtt);
-    if (a.port) meta.push(t('port') + a.port);
-    const line = node('div', 'meta', meta.join(' · ') + ' · ');
-    line.appendChild(node('code', '', a.cause));
-    li.appendChild(line);
+    li.appendChild(details(a));
     const key = a.cause + '|' + a.client + '|' + a.user;
     if (c && opened[key]) {
-      const p = node('p', 'advice');
       const user = a.user === 'same' ? '' : 'USER';
-      fill(p, c.explain, user);
-      li.appendChild(p);
-      const r = node('p', 'advice');
-      fill(r, c.remedy, user);
-      li.appendChild(r);
+      [c.explain, c.remedy].forEach(text => {
+        const p = node('p', 'advice');
+        fill(p, text, user);
+        li.appendChild(p);
+      });
     }
     if (c) {
       const b = node('button', 'small', t(opened[key] ? 'close' : 'advise'));
@@ -195,6 +249,20 @@ function showAttempts() {
     }
     list.appendChild(li);
   });
+}
+
+// details says when an attempt was, and what is known of who made it.
+function details(a) {
+  const ago = a.seconds + Math.floor((now() - received) / 1000);
+  const users = { none: 'noUser', same: 'sameUser', similar: 'similarUser', other: 'otherUser' };
+  const meta = [(a.count > 1 ? a.count + t('times') : '') + (ago < 60 ? ago + t('seconds') : Math.floor(ago / 60) + t('minutes'))];
+  if (a.client) meta.push(t('client') + a.client);
+  if (a.user) meta.push(t(users[a.user]));
+  if (a.mqtt) meta.push('MQTT ' + a.mqtt);
+  if (a.port) meta.push(t('port') + a.port);
+  const line = node('div', 'meta', meta.join(' · ') + ' · ');
+  line.appendChild(node('code', '', a.cause));
+  return line;
 }
 
 function stop() {
@@ -252,6 +320,7 @@ async function begin() {
   values = {};
   problem = null;
   trips = [];
+  messages = [];
   show();
   const topic = $('topic').value;
   let step = 'socket';
@@ -296,8 +365,8 @@ async function begin() {
     next('stay');
     marks.stay = 'done';
     delay = 0;
-    showSteps();
     r.topic = topic;
+    show();
     r.timer = setInterval(() => trip(r), tripEvery);
     trip(r);
   } catch (e) {
@@ -325,16 +394,19 @@ function waitFor(r, text) {
   return { text, came };
 }
 
-// trip sends a message, and gives up the one before if that has not come back in time.
+// trip asks the broker for an answer (PINGREQ), and gives up the one before if that has not come in time.
 function trip(r) {
   if (run !== r) return;
-  if (r.sent) {
-    if (now() - r.sent.at < tripLost) return;
-    r.sent = null;
+  if (r.asked !== undefined) {
+    if (now() - r.asked < tripLost) return;
     push(null);
   }
-  r.sent = { at: now(), text: 'picket trip ' + random() };
-  r.connection.publish(r.topic, r.sent.text).then(null, () => {}); // what is lost is counted
+  const at = r.asked = now();
+  r.connection.ping().then(() => {
+    if (run !== r || r.asked !== at) return; // given up
+    r.asked = undefined;
+    push(now() - at);
+  }, () => {}); // the connection's end is heard of elsewhere
 }
 
 function push(v) {
@@ -356,11 +428,34 @@ function arrived(r, name, text) {
   } else if (r.echo && text === r.echo.text) {
     r.echo.resolve();
     r.echo = null;
-  } else if (r.sent && text === r.sent.text) {
-    push(now() - r.sent.at);
-    r.sent = null;
+  } else if (name === r.topic) {
+    const mine = r.mine === text;
+    if (mine) r.mine = null;
+    messages.unshift({ text: text.slice(0, 500), at: new Date().toLocaleTimeString(), mine });
+    messages.length = Math.min(messages.length, messagesShown);
+    showMessages();
   }
 }
+
+// say publishes a message, and says why it is not taken.
+function say(r, text) {
+  $('unsent').hidden = true;
+  r.mine = text;
+  new Promise(done => done(r.connection.publish(r.topic, text))).then(null, f => {
+    if (run !== r) return;
+    know(f.cause);
+    $('unsent').hidden = false;
+    $('unsent').textContent = f.said || (causes[f.cause] ? sentence(causes[f.cause].title) : f.cause);
+  });
+}
+
+$('sender').addEventListener('submit', e => {
+  e.preventDefault();
+  const text = $('message').value;
+  if (!run || !text) return;
+  say(run, text);
+  $('message').value = '';
+});
 
 $('form').addEventListener('submit', e => {
   e.preventDefault();
@@ -394,7 +489,13 @@ $('language').onclick = () => {
 };
 setInterval(() => { if (Array.isArray(attempts) && attempts.length) showAttempts(); }, 10000);
 
-$('topic').value = 'picket/phone/' + random();
+$('topic').value = 'picket/phone/' + token;
+if (window.history && history.replaceState) history.replaceState(null, '', '#' + token);
+get('door.json', text => {
+  if (text === null) return; // then WebSocket is what is known
+  door = JSON.parse(text);
+  showApp();
+});
 $('starting').hidden = true;
 $('main').hidden = false;
 know('');

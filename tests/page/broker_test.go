@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"picket/internal/testbed"
+	"picket/packet"
 )
 
 // The one user of the brokers.
@@ -82,4 +83,20 @@ func (b *broker) app(name, secret, id string) bool {
 		b.t.Fatalf("mosquitto_pub: %v\n%s", err, out)
 	}
 	return err == nil
+}
+
+// subscriber is an app that has subscribed to a topic.
+func (b *broker) subscriber(topic string) *testbed.Client {
+	b.t.Helper()
+	c := testbed.Dial(b.t, b.Addr(b.t, "PORT"), packet.V311)
+	if _, err := c.Connect(&packet.Connect{Version: packet.V311, CleanStart: true, HasUsername: true, Username: user, HasPassword: true, Password: []byte(password)}); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := c.Send(&packet.Subscribe{ID: 1, Filters: []packet.Subscription{{Filter: topic}}}); err != nil {
+		b.t.Fatal(err)
+	}
+	if _, err := testbed.Until[*packet.Suback](c); err != nil {
+		b.t.Fatal(err)
+	}
+	return c
 }

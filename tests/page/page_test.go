@@ -4,16 +4,19 @@ package page
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
 	"picket/cause"
 	"picket/internal/testbed"
+	"picket/packet"
 )
 
 // chrome is the browser's driver.
@@ -219,6 +222,9 @@ func TestHealthy(t *testing.T) {
 		tb.healthy()
 		tb.wait("#othersHint", map[cause.Lang]string{cause.English: "Nothing has gone wrong", cause.Chinese: "没有出错"}[l])
 		tb.wait("#chart rect:nth-of-type(4)", "")
+		for _, want := range []string{"127.0.0.1", strconv.Itoa(b.Port(t, "PORT")), user, "app-" + tb.token()} { // what to type into an app
+			tb.wait("#settings", want)
+		}
 		tb.look(b, "after")
 		// The other language is a tap away, and the run goes on.
 		tb.tap("#language")
@@ -242,6 +248,39 @@ func TestDark(t *testing.T) {
 	b.app(user, "wrong", "mqttx_12345678")
 	tb.wait("#attempts", title(t, cause.Chinese, cause.BadCredentials))
 	tb.look(b, "healthy")
+}
+
+// token is what the page tells its phone's apps by.
+func (tb *tab) token() (token string) {
+	tb.t.Helper()
+	tb.evaluate("location.hash.slice(1)", &token)
+	if len(token) != 6 {
+		tb.t.Fatalf("the token is %q", token)
+	}
+	return token
+}
+
+// What is typed on the page arrives in an app, and what an app publishes is shown on the page.
+func TestMessages(t *testing.T) {
+	t.Parallel()
+	each(t, "", func(t *testing.T, b *broker, tb *tab, l cause.Lang) {
+		tb.login(user, password)
+		tb.healthy()
+		topic := tb.text("#talkTopic")
+		app := b.subscriber(topic)
+		tb.fill("#message", "hello · 你好")
+		tb.tap("#send")
+		if p, err := testbed.Until[*packet.Publish](app); err != nil || string(p.Payload) != "hello · 你好" {
+			t.Fatalf("the app is sent %+v, %v", p, err)
+		}
+		tb.wait("#messages li", "hello · 你好")
+		tb.wait("#messages li", map[cause.Lang]string{cause.English: "sent from this page", cause.Chinese: "由本页发送"}[l])
+		if err := app.Send(&packet.Publish{Topic: []byte(topic), Payload: []byte("<b>23.5 °C</b>")}); err != nil {
+			t.Fatal(err)
+		}
+		tb.wait("#messages li:first-child", "<b>23.5 °C</b>")
+		tb.look(b, "messages")
+	})
 }
 
 // A browser of 2016: what was not there yet has been taken out of this one.
@@ -429,6 +468,24 @@ func TestOtherApps(t *testing.T) {
 		tb.wait("#attempts li:first-child .advice", "picket passwd")
 		tb.look(b, "attempts")
 	})
+}
+
+// The doctor, asked from the phone's own address, is no app on the phone.
+func TestDoctorIsNoApp(t *testing.T) {
+	t.Parallel()
+	b := start(t, "")
+	tb := chrome.open(t, phone{URL: b.url(), Width: 360, Height: 640, Lang: "en-GB"})
+	tb.login(user, password)
+	tb.healthy()
+	out, err := exec.Command(testbed.Picket(t), "doctor", "--lang", "en", "mqtts://"+b.Addr(t, "PORT")).CombinedOutput() // there is no certificate
+	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || !strings.Contains(string(out), string(cause.TLSToPlainPort)) {
+		t.Fatalf("the doctor has found nothing: %v\n%s", err, out)
+	}
+	b.app("picket", "wrong", "mqttx_12345678")
+	tb.wait("#attempts li", "mqttx_1…")
+	if text := tb.text("#attempts"); strings.Contains(text, string(cause.TLSWithoutCertificate)) || strings.Contains(text, "doctor") {
+		t.Errorf("the doctor's probes are shown:\n%s", text)
+	}
 }
 
 // http_dir and phone_page false have their way.

@@ -16,6 +16,9 @@ const (
 	Now
 )
 
+// lazyMoment is how many ticks a batch is left that nobody waits for, while there are others that somebody waits for a moment for.
+const lazyMoment = 10
+
 // Pipeline is the way of the batches from [Store.Commit] to the medium, which every implementation of [Store] has: they wait, are taken
 // in groups, and whoever waits for one is told when it is settled. It bounds the bytes that wait. One goroutine of the implementation takes and settles;
 // all others commit.
@@ -28,7 +31,7 @@ type Pipeline struct {
 	mu     sync.Mutex // taken after a session's
 	queue  []*Batch   // committed, not taken
 	told   []Waiter   // of batches that are settled, to be told so
-	urgent int        // batches of the queue that somebody waits for, and that are unlikely to become unnecessary
+	due    int        // how many batches of the queue are to be written now, as Need last found
 	bytes  int64      // of everything committed and not settled
 	ticks  int
 	closed bool
@@ -52,9 +55,6 @@ func (p *Pipeline) Commit(b *Batch) (awaited bool) {
 	b.tick = p.ticks
 	p.queue = append(p.queue, b)
 	b.open = b.awaited.Load() > 0
-	if b.urgent {
-		p.urgent++
-	}
 	if p.bytes += b.bytes; p.bytes > p.limit {
 		p.full.Store(true)
 	}
@@ -85,38 +85,36 @@ func (p *Pipeline) Full() bool { return p.full.Load() }
 // Wake is readable when Need may say something new, or Report has something to tell.
 func (p *Pipeline) Wake() <-chan struct{} { return p.wake }
 
-// Need says how soon a group is to be taken, and lets go of batches that have become empty. A pipeline that is half full does not wait, nor does
-// one with a batch that has had its moment, a number of ticks.
+// Need says how soon a group is to be taken, and lets go of batches that have become empty. Now means that TakeDue has something to take: everything, if the pipeline is
+// half full, or else the batches up to the last one that has had its moment, a number of ticks, or never gets one. Those behind it may still become unnecessary.
 func (p *Pipeline) Need(moment int) Need {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	need := Nothing
-	if p.urgent > 0 || p.bytes > p.limit/2 {
-		need = Now
-	}
+	need, due := Nothing, 0
 	kept := p.queue[:0]
 	for _, b := range p.queue {
-		switch {
-		case b.Empty():
+		if b.Empty() {
 			p.bytes -= b.bytes
-			if b.urgent {
-				p.urgent--
-			}
 			continue
+		}
+		kept = append(kept, b)
+		switch {
+		case b.urgent, b.awaited.Load() > 0 && p.ticks-b.tick >= moment, p.ticks-b.tick >= lazyMoment:
+			need, due = Now, len(kept)
 		case b.awaited.Load() == 0:
 			need = max(need, Later)
-		case p.ticks-b.tick >= moment:
-			need = Now
 		default:
 			need = max(need, Soon)
 		}
-		kept = append(kept, b)
 	}
 	clear(p.queue[len(kept):])
 	if p.queue = kept; len(kept) == 0 {
 		p.queue = nil
-		return Nothing
 	}
+	if len(kept) > 0 && p.bytes > p.limit/2 {
+		need, due = Now, len(kept)
+	}
+	p.due = due
 	return need
 }
 
@@ -127,20 +125,33 @@ func (p *Pipeline) Tick() {
 	p.mu.Unlock()
 }
 
+// Hasten has everything that waits be due, whatever Need found.
+func (p *Pipeline) Hasten() {
+	p.mu.Lock()
+	p.due = len(p.queue)
+	p.mu.Unlock()
+}
+
 // Take takes batches off the queue, in order: all of them, or as many as have most bytes and at least one. What is in them is written from
 // then on, even if it is removed.
-func (p *Pipeline) Take(most int64) (group []*Batch) {
+func (p *Pipeline) Take(most int64) (group []*Batch) { return p.take(most, false) }
+
+// TakeDue takes those of them that Need last found to be due.
+func (p *Pipeline) TakeDue(most int64) (group []*Batch) { return p.take(most, true) }
+
+func (p *Pipeline) take(most int64, due bool) (group []*Batch) {
 	p.mu.Lock()
+	end := len(p.queue)
+	if due {
+		end = p.due
+	}
 	var size int64
 	n := 0
-	for n < len(p.queue) && (n == 0 || size+p.queue[n].bytes <= most) {
-		b := p.queue[n]
-		size += b.bytes
-		if b.urgent {
-			p.urgent--
-		}
+	for n < end && (n == 0 || size+p.queue[n].bytes <= most) {
+		size += p.queue[n].bytes
 		n++
 	}
+	p.due = max(p.due-n, 0)
 	group = p.queue[:n:n]
 	if p.queue = p.queue[n:]; len(p.queue) == 0 {
 		p.queue = nil

@@ -109,6 +109,46 @@ func TestPatienceEnds(t *testing.T) {
 		}
 		p.Tick()
 	}
+	// What came later has its moment still, and need not be written if it is acknowledged in that time.
+	var young Batch
+	r := young.Enqueue(s, session.Delivery{Seq: 1, Message: number(2), QoS: 1}, true)
+	p.Commit(&young)
+	if need, taken := p.Need(2), p.TakeDue(1<<20); need != Now || !slices.Equal(taken, []*Batch{&b}) {
+		t.Errorf("need %d, %d batches are taken", need, len(taken))
+	}
+	if need, taken := p.Need(2), p.TakeDue(1<<20); need != Soon || len(taken) > 0 {
+		t.Errorf("need %d, %d batches are taken", need, len(taken))
+	}
+	new(Batch).Remove(s, r)
+	if need := p.Need(2); need != Nothing || !young.Settled() {
+		t.Errorf("need %d", need)
+	}
+}
+
+// TestLazinessEnds: what nobody waits for is written in the end, also while there is always something that may become unnecessary in a moment.
+func TestLazinessEnds(t *testing.T) {
+	p := NewPipeline(1 << 20)
+	s := OpenSession(1, "c")
+	var lazy Batch
+	lazy.Retain(&session.Message{ID: 1, Topic: "t"}, nil)
+	p.Commit(&lazy)
+	for i := range uint64(lazyMoment) {
+		var b Batch
+		r := b.Enqueue(s, session.Delivery{Seq: i, Message: number(i + 2), QoS: 1}, true)
+		p.Commit(&b)
+		if need := p.Need(2); need != Soon {
+			t.Fatalf("need %d after %d ticks", need, i)
+		}
+		p.Tick()
+		new(Batch).Remove(s, r)
+	}
+	if need, taken := p.Need(2), p.TakeDue(1<<20); need != Now || !slices.Equal(taken, []*Batch{&lazy}) {
+		t.Errorf("need %d, %d batches are taken", need, len(taken))
+	}
+	p.Commit(&lazy)
+	if p.Hasten(); len(p.TakeDue(1<<20)) != 1 {
+		t.Error("what is in a hurry is not taken")
+	}
 }
 
 func TestFullUntilHalfOfItIsWritten(t *testing.T) {

@@ -97,7 +97,7 @@ func (l *Loop) run(m Medium) {
 	}
 }
 
-// Due says for the committing goroutine what is to be done at a time: store.Now, take a group ([Loop.Pipeline]'s Take) and write it; store.Soon, call [Medium].Turn again
+// Due says for the committing goroutine what is to be done at a time: store.Now, take a group ([Loop.Pipeline]'s TakeDue) and write it; store.Soon, call [Medium].Turn again
 // after pause and a tick; store.Later, the same after pause; store.Nothing, wait for what comes.
 func (l *Loop) Due(now time.Time) (need store.Need, pause time.Duration) {
 	need = l.Need(l.patience)
@@ -112,6 +112,7 @@ func (l *Loop) Due(now time.Time) (need store.Need, pause time.Duration) {
 	case store.Later:
 		if pause = laziness - now.Sub(l.later); pause <= 0 {
 			l.later = time.Time{}
+			l.Hasten()
 			return store.Now, 0
 		}
 	}

@@ -49,7 +49,7 @@ func (s medium) Turn() (pause time.Duration, ticking bool) {
 		syncs := !c.unsynced.IsZero() && s.options.Sync != Never
 		switch {
 		case need == store.Now:
-			s.write(s.Take(groupcommit.Most))
+			s.write(s.TakeDue(groupcommit.Most))
 			s.purge()
 		case need == store.Soon:
 			return pause, true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"syscall"
 	"testing"
 
 	"picket/session"
@@ -17,17 +18,18 @@ import (
 //
 //	go test ./store/redis -run '^$' -bench Places -count 3
 //
-// Offline has messages for one of 1,000 sessions each, Hundred one message for 100 sessions, Start what a start reads. Memory says what things take in Redis.
+// Beside the messages in a second it reports how much processor time of the server and of this process one of them takes, which other programs on the machine
+// change less. Offline has messages for one of 1,000 sessions each, Hundred one message for 100 sessions, Start what a start reads. Memory says what things take in Redis.
 func BenchmarkPlaces(b *testing.B) {
 	for _, place := range []string{"local", "redis", "redis, WAIT 1"} {
-		open := newPlace(b, place)
-		b.Run("Offline/"+place, func(b *testing.B) { benchmarkQueue(b, open(b), 1000, 1) })
-		b.Run("Hundred/"+place, func(b *testing.B) { benchmarkQueue(b, open(b), 100, 100) })
+		open, server := newPlace(b, place)
+		b.Run("Offline/"+place, func(b *testing.B) { benchmarkQueue(b, open(b), server, 1000, 1) })
+		b.Run("Hundred/"+place, func(b *testing.B) { benchmarkQueue(b, open(b), server, 100, 100) })
 	}
 }
 
-// newPlace prepares a place, and gives what opens a store there: the same one each time.
-func newPlace(b *testing.B, name string) func(testing.TB) store.Store {
+// newPlace prepares a place, and gives what opens a store there, the same one each time, and the server, nil if there is none.
+func newPlace(b *testing.B, name string) (func(testing.TB) store.Store, *server) {
 	if name == "local" {
 		dir := b.TempDir()
 		return func(t testing.TB) store.Store {
@@ -37,7 +39,7 @@ func newPlace(b *testing.B, name string) func(testing.TB) store.Store {
 				t.Fatal(err)
 			}
 			return s
-		}
+		}, nil
 	}
 	server := newServer(b)
 	o := Options{}
@@ -48,7 +50,26 @@ func newPlace(b *testing.B, name string) func(testing.TB) store.Store {
 	return func(t testing.TB) store.Store {
 		s, _ := mustOpen(t, server.address(), o)
 		return s
+	}, server
+}
+
+// processors is how much processor time this process and a server have taken.
+func processors(t testing.TB, server *server) (here, there float64) {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
 	}
+	here = float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
+	if server != nil {
+		for _, name := range []string{"used_cpu_user", "used_cpu_sys"} {
+			n, err := strconv.ParseFloat(server.info(name), 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			there += n
+		}
+	}
+	return here, there
 }
 
 // sessions makes sessions with one filter each.
@@ -94,13 +115,19 @@ func fill(s store.Store, all []*store.Session, n, fan int) {
 	}
 }
 
-func benchmarkQueue(b *testing.B, s store.Store, n, fan int) {
+func benchmarkQueue(b *testing.B, s store.Store, server *server, n, fan int) {
 	storetest.Start(b, s)
 	all := sessions(b, s, n)
+	here, there := processors(b, server)
 	b.ResetTimer()
 	fill(s, all, b.N, fan)
 	b.StopTimer()
+	nowHere, nowThere := processors(b, server)
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+	b.ReportMetric((nowHere-here)/float64(b.N)*1e6, "µs/message")
+	if server != nil {
+		b.ReportMetric((nowThere-there)/float64(b.N)*1e6, "redis-µs/message")
+	}
 	end := new(store.Batch)
 	for _, h := range all {
 		end.End(h)
@@ -116,7 +143,7 @@ func benchmarkQueue(b *testing.B, s store.Store, n, fan int) {
 func BenchmarkStart(b *testing.B) {
 	for _, place := range []string{"local", "redis"} {
 		b.Run(place, func(b *testing.B) {
-			open := newPlace(b, place)
+			open, _ := newPlace(b, place)
 			s := open(b)
 			storetest.Start(b, s)
 			fill(s, sessions(b, s, 100_000), 10_000, 100)

@@ -25,22 +25,27 @@ const (
 	tailBytes = 64 << 20
 	// mostOps bounds a group: a call must not hold Redis up for more than some milliseconds.
 	mostOps = 1000
+	// mostSteps is after how many steps under load the goroutine looks whether it is asked for something else.
+	mostSteps = 16
 	// retryTime is how long it waits after a link that could not be had.
 	retryTime = time.Millisecond
 )
 
 // committer is what the committing goroutine has for itself.
 type committer struct {
-	link      *link // nil: there is none
-	name      string
-	number    uint64  // of the last group that was made
-	sent      []*sent // not settled, by number
-	tail      []*sent // settled in the last seconds, by number
-	tailed    int     // bytes of them
-	aside     uint64  // queues put aside
-	leftovers bool    // there may be queues of ended sessions
-	beats     uint64
-	beat      time.Time // the last
+	link       *link // nil: there is none
+	name       string
+	number     uint64   // of the last group that was made
+	sent       []*sent  // not settled, by number: first those that have been applied, then those that have not, last those that have not been sent yet
+	open       *encoder // the group that is being made; nil: none. Only while others are under way
+	prepared   int      // groups that have been made since the last were sent
+	tail       []*sent  // settled in the last seconds, by number
+	tailed     int      // bytes of them
+	aside      uint64   // queues put aside
+	recovering bool     // the link is being restored
+	leftovers  bool     // there may be queues of ended sessions
+	beats      uint64
+	beat       time.Time // the last
 
 	health error          // why nothing can be added: nil, ErrFull or ErrFailed
 	lost   error          // why this broker can never write again
@@ -75,7 +80,7 @@ type medium struct{ *Store }
 
 func (s medium) Turn() (pause time.Duration, ticking bool) {
 	c := &s.committer
-	for {
+	for range mostSteps {
 		s.Settle()
 		now := time.Now()
 		if c.link == nil {
@@ -85,13 +90,13 @@ func (s medium) Turn() (pause time.Duration, ticking bool) {
 			continue
 		}
 		if len(c.sent) > 0 {
-			s.awaitReplicas()
+			s.advance()
 			continue
 		}
 		need, pause := s.Due(now)
 		switch {
 		case need == store.Now:
-			s.write(s.Take(groupcommit.Most))
+			s.write(s.TakeDue(groupcommit.Most))
 			s.purge()
 		case need == store.Soon:
 			return pause, true
@@ -105,6 +110,7 @@ func (s medium) Turn() (pause time.Duration, ticking bool) {
 			return beatTime - now.Sub(c.beat), false
 		}
 	}
+	return 0, false
 }
 
 // withoutLink tries to get a link, when its time has come, and refuses what has waited for too long. It returns how long to wait, or 0 when something has changed.
@@ -144,7 +150,7 @@ func (s medium) WriteAll() error {
 	c := &s.committer
 	for c.link != nil {
 		if len(c.sent) > 0 {
-			s.awaitReplicas()
+			s.advance()
 			continue
 		}
 		group := s.Take(groupcommit.Most)
@@ -170,46 +176,93 @@ func (s *Store) unavailable() error {
 
 // write sends batches as groups and waits for the answers.
 func (s *Store) write(batches []*store.Batch) {
-	c := &s.committer
-	for len(batches) > 0 {
-		n, ops := 0, 0
-		for n < len(batches) && (n == 0 || ops < mostOps) {
-			for range batches[n].Ops() {
-				ops++
-			}
-			n++
-		}
-		if ops > 0 {
-			c.number++
-			c.sent = append(c.sent, &sent{group: s.encode(c.number, batches[:n])})
-		} else {
-			for _, b := range batches[:n] {
-				s.Done(b)
-			}
-		}
-		batches = batches[n:]
-	}
+	s.gather(batches)
+	s.closeGroup()
 	s.send()
 }
 
-func (s *Store) encode(number uint64, batches []*store.Batch) *group {
-	g := encode(s.prefix, batches, func() string {
+// gather adds batches to the group that is being made, and begins another one when it is large.
+func (s *Store) gather(batches []*store.Batch) {
+	c := &s.committer
+	for _, b := range batches {
+		if b.Empty() {
+			s.Done(b)
+			continue
+		}
+		if c.open == nil {
+			c.open = s.newEncoder()
+		}
+		s.encodeInto(c.open, b)
+		if c.open.g.ops >= mostOps {
+			s.closeGroup()
+		}
+	}
+}
+
+// closeGroup ends the group that is being made: it is the next to be sent.
+func (s *Store) closeGroup() {
+	c := &s.committer
+	if c.open == nil {
+		return
+	}
+	c.number++
+	g := c.open.finish()
+	g.number = c.number
+	c.open = nil
+	c.sent = append(c.sent, &sent{group: g})
+}
+
+func (s *Store) newEncoder() *encoder {
+	return newEncoder(s.prefix, func() string {
 		s.committer.aside++
 		return s.key(keyAside) + strconv.FormatUint(s.fence, 36) + "-" + strconv.FormatUint(s.committer.aside, 36)
 	})
-	g.number = number
-	for _, b := range batches {
-		for op := range b.Ops() {
-			if op.Kind == store.Enqueue {
-				q := s.queueOf(op.Session)
-				q.last.Store(max(q.last.Load(), op.Ref.Seq))
-			}
+}
+
+func (s *Store) encodeInto(e *encoder, b *store.Batch) {
+	e.add(b)
+	for op := range b.Ops() {
+		if op.Kind == store.Enqueue {
+			q := s.queueOf(op.Session)
+			q.last.Store(max(q.last.Load(), op.Ref.Seq))
 		}
 	}
+}
+
+// encode makes a group anew of what is left of it.
+func (s *Store) encode(number uint64, batches []*store.Batch) *group {
+	e := s.newEncoder()
+	for _, b := range batches {
+		s.encodeInto(e, b)
+	}
+	g := e.finish()
+	g.number = number
 	return g
 }
 
-// send sends the groups that have not been applied, with one WAIT behind them, and settles what is safe. If the link breaks, they stay.
+// mostPrepared bounds the groups that are made while others are under way.
+const mostPrepared = 4
+
+// prepare makes groups of what is due while others are under way, so that the next can go out as soon as the answer is here. While the link is being
+// restored, what is left of earlier has to go first.
+func (s *Store) prepare() {
+	c := &s.committer
+	for c.prepared < mostPrepared && !c.recovering {
+		if need, _ := s.Due(time.Now()); need != store.Now {
+			return
+		}
+		before := len(c.sent)
+		s.gather(s.TakeDue(groupcommit.Most))
+		c.prepared += len(c.sent) - before
+		if c.open != nil && c.open.g.bytes >= groupcommit.Most {
+			s.closeGroup()
+			c.prepared++
+		}
+	}
+}
+
+// send sends the groups that have not been applied, with one WAIT behind them, and settles what is safe. If the link breaks, they stay. Groups that have been made
+// meanwhile stay for the next time.
 func (s *Store) send() {
 	c := &s.committer
 	for c.link != nil {
@@ -219,15 +272,21 @@ func (s *Store) send() {
 				due = append(due, g)
 			}
 		}
-		if len(due) == 0 {
+		if len(due) == 0 || s.apply(due) {
 			break
-		}
-		if !s.apply(due) {
-			continue // some are refused, and the others go again
-		}
+		} // else some are refused, and the others go again
 	}
 	if c.link != nil {
 		s.settle()
+	}
+}
+
+// advance takes the groups that are under way one step further.
+func (s *Store) advance() {
+	if s.committer.sent[0].applied {
+		s.awaitReplicas()
+	} else {
+		s.send()
 	}
 }
 
@@ -236,7 +295,9 @@ func (s *Store) apply(due []*sent) bool {
 	c := &s.committer
 	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 	defer cancel()
+	c.prepared = 0
 	answers, replicas, err := c.link.commit(ctx, s, due)
+	s.closeGroup()
 	for i, a := range answers {
 		if a.err == nil {
 			s.noteApplied(due[i], a.entries, a.bodies, a.ended)
@@ -399,7 +460,7 @@ func (s *Store) awaitReplicas() {
 		return
 	}
 	c.link.replicas = n
-	if s.settle(); len(c.sent) == 0 {
+	if s.settle(); len(c.sent) == 0 || !c.sent[0].applied {
 		return
 	}
 	missing := time.Since(c.short)

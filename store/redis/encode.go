@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"slices"
 	"strconv"
 
 	"picket/session"
@@ -55,17 +56,36 @@ type group struct {
 	bytes   int
 }
 
-// encoder makes a group's call.
+// encoder makes a group's call out of batches, one after the other.
 type encoder struct {
-	prefix string
-	fixed  []string
-	g      *group
-	place  map[string]int // of keys
-	puts   map[string][]string
-	order  []string // keys of puts
-	bodies map[uint64]*bodyRefs
-	ids    []uint64 // of bodies, in order
-	aside  func() string
+	prefix  string
+	g       *group
+	aside   func() string  // gives out keys for queues of ended sessions
+	place   map[string]int // of keys in the call
+	targets map[*store.Session]*target
+	changed []*target // with entries that come or go, in the order in which they were first named
+	bodies  map[uint64]*bodyRefs
+	ids     []uint64 // of bodies, in order
+	buf     []byte
+
+	// The last entry that came and its record, since a message often goes into many queues.
+	last   store.Entry
+	record string
+}
+
+// target is a session that a group changes.
+type target struct {
+	session, queue     string // its keys
+	sessionAt, queueAt string // their places in the call, once they are named there
+	puts               []put
+	gone               []string // sequence numbers of entries without a body that go
+}
+
+// put is an entry that comes.
+type put struct {
+	seq    uint64
+	body   uint64 // 0: it has none
+	record string // none: it goes again in the same group
 }
 
 type bodyRefs struct {
@@ -82,87 +102,133 @@ func fixedKeys(prefix string) []string {
 	return all
 }
 
-// encode makes the call for batches. aside gives out keys for queues of ended sessions.
-func encode(prefix string, batches []*store.Batch, aside func() string) *group {
-	e := &encoder{prefix: prefix, fixed: fixedKeys(prefix), g: &group{batches: batches}, place: make(map[string]int), puts: make(map[string][]string),
-		bodies: make(map[uint64]*bodyRefs), aside: aside}
-	e.g.keys = e.fixed
-	for _, b := range batches {
-		e.g.adds = e.g.adds || b.Adds()
-		for op := range b.Ops() {
-			e.g.ops++
-			e.apply(op)
-		}
+func newEncoder(prefix string, aside func() string) *encoder {
+	return &encoder{prefix: prefix, g: &group{keys: fixedKeys(prefix)}, aside: aside,
+		place: make(map[string]int), targets: make(map[*store.Session]*target), bodies: make(map[uint64]*bodyRefs)}
+}
+
+// add adds a batch.
+func (e *encoder) add(b *store.Batch) {
+	e.g.batches = append(e.g.batches, b)
+	e.g.adds = e.g.adds || b.Adds()
+	for op := range b.Ops() {
+		e.g.ops++
+		e.apply(op)
 	}
+}
+
+// finish returns the group with all that was added.
+func (e *encoder) finish() *group {
 	e.flush()
 	for _, id := range e.ids {
-		r := e.bodies[id]
-		e.op("B", bodyName(id), string(store.AppendBody(nil, r.m)), strconv.Itoa(r.n))
+		if r := e.bodies[id]; r.n > 0 {
+			e.op("B", bodyName(id), string(store.AppendBody(nil, r.m)), strconv.Itoa(r.n))
+		}
 	}
 	return e.g
 }
 
 func (e *encoder) op(name string, args ...string) {
-	e.g.args = append(append(e.g.args, name, strconv.Itoa(len(args))), args...)
+	e.begin(name, len(args))
 	for _, a := range args {
-		e.g.bytes += len(a)
+		e.arg(a)
 	}
+}
+
+// begin begins an operation that has n arguments.
+func (e *encoder) begin(name string, n int) { e.g.args = append(e.g.args, name, strconv.Itoa(n)) }
+
+func (e *encoder) arg(a string) {
+	e.g.args = append(e.g.args, a)
+	e.g.bytes += len(a)
 }
 
 // key is the place of a key in the call, as text.
 func (e *encoder) key(name string) string {
 	at, ok := e.place[name]
 	if !ok {
-		e.g.keys = append(e.g.keys[:len(e.g.keys):len(e.g.keys)], name)
+		e.g.keys = append(e.g.keys, name)
 		at = len(e.g.keys)
 		e.place[name] = at
 	}
 	return strconv.Itoa(at)
 }
 
+// target is what is known of a session in this group.
+func (e *encoder) target(s *store.Session) *target {
+	t := e.targets[s]
+	if t == nil {
+		name := nameOf(s.ClientID)
+		t = &target{session: e.prefix + keySession + name, queue: e.prefix + keyQueue + name}
+		e.targets[s] = t
+	}
+	return t
+}
+
+func (e *encoder) sessionKey(t *target) string {
+	if t.sessionAt == "" {
+		t.sessionAt = e.key(t.session)
+	}
+	return t.sessionAt
+}
+
+func (e *encoder) queueKey(t *target) string {
+	if t.queueAt == "" {
+		t.queueAt = e.key(t.queue)
+	}
+	return t.queueAt
+}
+
+// change notes that entries of a session come or go.
+func (e *encoder) change(t *target) {
+	if len(t.puts) == 0 && len(t.gone) == 0 {
+		e.changed = append(e.changed, t)
+	}
+}
+
 // mostFields bounds the arguments of one operation: Lua's unpack takes no more than some thousands.
 const mostFields = 1000
 
-// flush adds the entries that have gathered for each queue.
+// flush has the entries that have gathered for each queue come and go.
 func (e *encoder) flush() {
-	for _, q := range e.order {
-		for fields := e.puts[q]; len(fields) > 0; {
-			n := min(len(fields), mostFields)
-			e.op("Q", append([]string{e.key(q)}, fields[:n]...)...)
-			fields = fields[n:]
+	for _, t := range e.changed {
+		for gone := range slices.Chunk(t.gone, mostFields) {
+			e.begin("X", 1+len(gone))
+			e.arg(e.queueKey(t))
+			for _, seq := range gone {
+				e.arg(seq)
+			}
 		}
+		puts := slices.DeleteFunc(t.puts, func(p put) bool { return p.record == "" })
+		for puts := range slices.Chunk(puts, mostFields/2) {
+			e.begin("Q", 1+2*len(puts))
+			e.arg(e.queueKey(t))
+			for _, p := range puts {
+				e.arg(sequence(p.seq))
+				e.arg(p.record)
+			}
+		}
+		t.puts, t.gone = nil, nil
 	}
-	clear(e.puts)
-	e.order = e.order[:0]
+	e.changed = e.changed[:0]
 }
 
 // sequence is how numbers of sessions and of entries are written.
 func sequence(seq uint64) string { return strconv.FormatUint(seq, 36) }
 
 func (e *encoder) apply(op *store.Op) {
-	var s, q string
-	if op.Session != nil {
-		name := nameOf(op.Session.ClientID)
-		s, q = e.prefix+keySession+name, e.prefix+keyQueue+name
-	}
 	switch op.Kind {
 	case store.Enqueue:
-		e.enqueue(q, op)
+		e.enqueue(op)
 	case store.Release:
-		rec := string(store.AppendEntry(nil, &store.Entry{Delivery: session.Delivery{QoS: 2, Released: true}}))
-		e.op("L", e.key(q), sequence(op.Ref.Seq), bodyName(op.Ref.ID), rec)
+		e.release(op)
 	case store.Remove:
-		e.g.entries--
-		if op.Ref.ID == 0 {
-			e.op("X", e.key(q), sequence(op.Ref.Seq))
-		} else {
-			e.op("Y", e.key(q), sequence(op.Ref.Seq), bodyName(op.Ref.ID))
-		}
+		e.remove(op)
 	case store.Keep: // the index of what expires is in memory
 	case store.Receive:
-		e.op("S", e.key(s), fieldReceived+strconv.Itoa(int(op.PacketID)), "")
+		e.op("S", e.sessionKey(e.target(op.Session)), fieldReceived+strconv.Itoa(int(op.PacketID)), "")
 	case store.Forget:
-		e.op("D", e.key(s), fieldReceived+strconv.Itoa(int(op.PacketID)))
+		e.op("D", e.sessionKey(e.target(op.Session)), fieldReceived+strconv.Itoa(int(op.PacketID)))
 	case store.Retain:
 		m := op.Message
 		ref := store.Ref{Expires: store.Seconds(m.Expires)}
@@ -172,23 +238,30 @@ func (e *encoder) apply(op *store.Op) {
 		e.op("F", op.Old.Topic)
 	case store.Save:
 		if op.First {
-			e.flush() // what has gathered may be of another session with this client identifier
-			e.op("N", e.key(s), e.key(q), nameOf(op.Session.ClientID), sequence(op.Session.Number), e.key(e.aside()))
+			e.wholeSession("N", op.Session)
 		}
-		e.op("S", e.key(s), fieldRecord, string(store.AppendRecord(nil, op.Session.ClientID, op.Record)))
+		e.op("S", e.sessionKey(e.target(op.Session)), fieldRecord, string(store.AppendRecord(nil, op.Session.ClientID, op.Record)))
 	case store.End:
-		e.flush()
-		e.op("Z", e.key(s), e.key(q), nameOf(op.Session.ClientID), sequence(op.Session.Number), e.key(e.aside()))
+		e.wholeSession("Z", op.Session)
 	case store.Subscribe:
-		e.op("S", e.key(s), fieldSubscription+op.Sub.Filter, string(store.AppendSubscription(nil, op.Sub.Options)))
+		e.op("S", e.sessionKey(e.target(op.Session)), fieldSubscription+op.Sub.Filter, string(store.AppendSubscription(nil, op.Sub.Options)))
 	case store.Unsubscribe:
-		e.op("D", e.key(s), fieldSubscription+op.Sub.Filter)
+		e.op("D", e.sessionKey(e.target(op.Session)), fieldSubscription+op.Sub.Filter)
 	}
 }
 
-func (e *encoder) enqueue(q string, op *store.Op) {
+// wholeSession begins or ends a session. What has gathered goes before it, since it may be of another session with this client identifier.
+func (e *encoder) wholeSession(name string, s *store.Session) {
+	e.flush()
+	t := e.target(s)
+	e.op(name, e.sessionKey(t), e.queueKey(t), nameOf(s.ClientID), sequence(s.Number), e.key(e.aside()))
+}
+
+func (e *encoder) enqueue(op *store.Op) {
 	entry := store.Entry{Ref: op.Ref, Delivery: op.Delivery}
+	p := put{seq: op.Ref.Seq}
 	if id := op.Ref.ID; id != 0 && !entry.Released {
+		p.body = id
 		r := e.bodies[id]
 		if r == nil {
 			r = &bodyRefs{m: entry.Message}
@@ -197,10 +270,68 @@ func (e *encoder) enqueue(q string, op *store.Op) {
 		}
 		r.n++
 	}
-	fields := e.puts[q]
-	if fields == nil {
-		e.order = append(e.order, q)
-	}
-	e.puts[q] = append(fields, sequence(op.Ref.Seq), string(store.AppendEntry(nil, &entry)))
+	p.record = e.entry(&entry)
+	t := e.target(op.Session)
+	e.change(t)
+	t.puts = append(t.puts, p)
 	e.g.entries++
+}
+
+// entry is the record of an entry.
+func (e *encoder) entry(x *store.Entry) string {
+	was := &e.last
+	if e.record != "" && x.Message == was.Message && x.QoS == was.QoS && x.Retain == was.Retain && x.Released == was.Released && x.Ref.ID == was.Ref.ID &&
+		x.Ref.Expires == was.Ref.Expires && len(x.IDs) == 0 && len(was.IDs) == 0 {
+		return e.record
+	}
+	e.buf = store.AppendEntry(e.buf[:0], x)
+	e.last, e.record = *x, string(e.buf)
+	return e.record
+}
+
+// gathered is an entry that comes in this group, and has not been passed on yet.
+func (t *target) gathered(seq uint64) *put {
+	for i := len(t.puts) - 1; i >= 0; i-- {
+		if p := &t.puts[i]; p.seq == seq && p.record != "" {
+			return p
+		}
+	}
+	return nil
+}
+
+// withoutBody takes a reference back that an entry of this group has to its body.
+func (e *encoder) withoutBody(p *put) {
+	if p.body != 0 {
+		e.bodies[p.body].n--
+		p.body = 0
+	}
+}
+
+func (e *encoder) release(op *store.Op) {
+	entry := store.Entry{Delivery: session.Delivery{QoS: 2, Released: true}}
+	rec := string(store.AppendEntry(nil, &entry))
+	t := e.target(op.Session)
+	if p := t.gathered(op.Ref.Seq); p != nil {
+		e.withoutBody(p)
+		p.record = rec
+		return
+	}
+	e.op("L", e.queueKey(t), sequence(op.Ref.Seq), bodyName(op.Ref.ID), rec)
+}
+
+// remove takes an entry out of a queue. One that comes in the same group is not written at all.
+func (e *encoder) remove(op *store.Op) {
+	e.g.entries--
+	t := e.target(op.Session)
+	if p := t.gathered(op.Ref.Seq); p != nil {
+		e.withoutBody(p)
+		p.record = ""
+		return
+	}
+	if op.Ref.ID != 0 {
+		e.op("Y", e.queueKey(t), sequence(op.Ref.Seq), bodyName(op.Ref.ID))
+		return
+	}
+	e.change(t)
+	t.gone = append(t.gone, sequence(op.Ref.Seq))
 }

@@ -49,7 +49,7 @@ type answer struct {
 	err                    error
 }
 
-// commit sends groups, and asks how many replicas have them. There are answers up to the first group that failed.
+// commit sends groups, and asks how many replicas have them. There are answers up to the first group that failed. While it waits, the store prepares the next groups.
 func (l *link) commit(ctx context.Context, s *Store, due []*sent) (answers []answer, replicas int, err error) {
 	var cmds rueidis.Commands
 	fence := strconv.FormatUint(s.fence, 10)
@@ -66,7 +66,7 @@ func (l *link) commit(ctx context.Context, s *Store, due []*sent) (answers []ans
 		cmds = append(cmds, l.B().Wait().Numreplicas(int64(want)).Timeout(replicaTime.Milliseconds()).Build())
 		s.syncs.Add(1)
 	}
-	replies := l.DoMulti(ctx, cmds...)
+	replies := l.doMeanwhile(ctx, cmds, s)
 	for i := range due {
 		var a answer
 		var n []int64
@@ -82,6 +82,20 @@ func (l *link) commit(ctx context.Context, s *Store, due []*sent) (answers []ans
 		return answers, int(n), err
 	}
 	return answers, 0, nil
+}
+
+// doMeanwhile sends commands, and has the store prepare what comes next until the answers are here.
+func (l *link) doMeanwhile(ctx context.Context, cmds rueidis.Commands, s *Store) []rueidis.RedisResult {
+	done := make(chan []rueidis.RedisResult, 1)
+	go func() { done <- l.DoMulti(ctx, cmds...) }()
+	for {
+		s.prepare()
+		select {
+		case replies := <-done:
+			return replies
+		case <-s.Wake():
+		}
+	}
 }
 
 // wait waits for replicas to have what was written on the link.
@@ -130,6 +144,8 @@ func (s *Store) sentinelNames(ctx context.Context, server, runID string) bool {
 // recover gets a link again, finds out what the master has, and sends what it lacks.
 func (s *Store) recover() error {
 	c := &s.committer
+	c.recovering = true
+	defer func() { c.recovering = false }()
 	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 	defer cancel()
 	l, err := s.dial(ctx)

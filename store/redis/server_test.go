@@ -107,7 +107,11 @@ func (s *server) info(name string) string { return parseInfo(s.text("INFO"))[nam
 func (s *server) replica() *server {
 	s.t.Helper()
 	r := newServer(s.t, "--replicaof", "127.0.0.1", fmt.Sprint(s.port))
+	// The replica knows it before the master does.
 	until(s.t, "the replica is in step", func() bool { return r.info("master_link_status") == "up" })
+	until(s.t, "the master knows that", func() bool {
+		return strings.Count(s.text("INFO", "replication"), "state=online") == strings.Count(s.text("INFO", "replication"), ":ip=")
+	})
 	return r
 }
 

@@ -151,13 +151,13 @@ func batch(v packet.Version, qos byte, topics, n int) []byte {
 	return b
 }
 
-// acks is what a receiver answers to n messages of QoS 1 whose identifiers begin after last.
-func acks(dst []byte, last *uint16, n int) []byte {
+// acks is one kind of acknowledgement for n packet identifiers that begin after last, which it moves on.
+func acks(dst []byte, kind packet.Type, last *uint16, n int) []byte {
 	for range n {
 		if *last++; *last == 0 {
 			*last = 1
 		}
-		dst = append(dst, byte(packet.PUBACK)<<4, 2, byte(*last>>8), byte(*last))
+		dst = append(dst, byte(kind)<<4|flagsOf(kind), 2, byte(*last>>8), byte(*last))
 	}
 	return dst
 }
@@ -173,14 +173,17 @@ var routes = []struct {
 	{"QoS 0, one receiver", packet.V311, packet.V311, 0, 1, 1},
 	{"QoS 0, one receiver, 5.0", packet.V5, packet.V5, 0, 1, 1},
 	{"QoS 0, 3.1.1 to 5.0", packet.V311, packet.V5, 0, 1, 1},
-	{"QoS 0, every message another topic", packet.V311, packet.V311, 0, 64, 1},
+	{"QoS 0, 1,000 topics", packet.V311, packet.V311, 0, 1000, 1},
 	{"QoS 0, 50 receivers", packet.V311, packet.V311, 0, 1, 50},
 	{"QoS 1, one receiver", packet.V311, packet.V311, 1, 1, 1},
+	{"QoS 1, 1,000 topics", packet.V311, packet.V311, 1, 1000, 1},
+	{"QoS 2, one receiver", packet.V311, packet.V311, 2, 1, 1},
+	{"QoS 2, 1,000 topics", packet.V311, packet.V311, 2, 1000, 1},
 }
 
-const perBatch = 256
+const perBatch = 250
 
-// step returns one turn: a batch is published, and receivers of QoS 1 acknowledge it.
+// step returns one turn: the next of the route's batches is published, and both sides acknowledge what there is to be acknowledged.
 func (x *bench) step(t testing.TB, i int) func() {
 	r := routes[i]
 	receivers := make([]listener.Client, r.receive)
@@ -189,14 +192,30 @@ func (x *bench) step(t testing.TB, i int) func() {
 		x.subscribe(t, receivers[k], r.sub, "home/garden/#", r.qos)
 	}
 	_, sender := x.client(t, "sender", r.pub)
-	b := batch(r.pub, r.qos, r.topics, perBatch)
-	var last uint16
-	var answer []byte
+	var batches [][]byte
+	for n := 0; n < r.topics; n += perBatch {
+		before := len(batch(r.pub, r.qos, r.topics, n))
+		batches = append(batches, batch(r.pub, r.qos, r.topics, n+perBatch)[before:])
+	}
+	turn, last := 0, uint16(0)
+	var read, answer []byte
+	acknowledge := func(c listener.Client, kind packet.Type, from uint16) uint16 {
+		answer = acks(answer[:0], kind, &from, perBatch)
+		x.feed(t, c, answer)
+		return from
+	}
 	return func() {
-		x.feed(t, sender, b)
-		if r.qos > 0 {
-			answer = acks(answer[:0], &last, perBatch)
-			x.feed(t, receivers[0], answer)
+		at := turn % len(batches)
+		turn++
+		read = append(read[:0], batches[at]...) // packet identifiers are written into what has been read
+		x.feed(t, sender, read)
+		switch r.qos {
+		case 1:
+			last = acknowledge(receivers[0], packet.PUBACK, last)
+		case 2:
+			acknowledge(sender, packet.PUBREL, uint16(at*perBatch))
+			acknowledge(receivers[0], packet.PUBREC, last)
+			last = acknowledge(receivers[0], packet.PUBCOMP, last)
 		}
 	}
 }

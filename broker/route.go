@@ -24,8 +24,9 @@ type route struct {
 	groups    []*topic.Group[*Session]
 	ids       int // room for subscription identifiers in all receivers
 
-	next   *route         // the one that came behind it last time
-	writer *access.Client // the publisher that was last found to be allowed; its rules never change, a reload makes a new one
+	next    *route         // the one that came behind it last time
+	alikeAt uint64         // next was found to hold and to be alike when the index had seen one change less than this; 0: it was not
+	writer  *access.Client // the publisher that was last found to be allowed; its rules never change, a reload makes a new one
 }
 
 // receiver is one session that wants the topic. Where several of its filters match, it gets the message once, at the highest QoS
@@ -68,7 +69,7 @@ func (w *worker) lookup(name []byte) *route {
 	} else {
 		rt = &route{stamp: x.Stamp(name), name: string(name)}
 	}
-	rt.version, rt.next = x.Version(rt.stamp), nil // read before matching, so that a change meanwhile shows next time
+	rt.version, rt.next, rt.alikeAt = x.Version(rt.stamp), nil, 0 // read before matching, so that a change meanwhile shows next time
 	w.fill(rt, name)
 	if size := rt.size(); len(name) <= maxRouteName && w.mayKeep(size) {
 		w.routes[rt.name] = rt
@@ -78,19 +79,23 @@ func (w *worker) lookup(name []byte) *route {
 }
 
 // follow returns the route of a name that is published to right behind another, if it is known, the client may publish to it, and what goes there goes to the same
-// receivers in the same way; else nil. Devices publish to the same names in the same order over and over.
-func (w *worker) follow(c *connection, rt *route, name []byte) *route {
+// receivers in the same way; else nil. Devices publish to the same names in the same order over and over, so what was found is not looked for again until a
+// subscription changes: now is the index's [topic.Index.Changes] before this.
+func (w *worker) follow(c *connection, rt *route, name []byte, now uint64) *route {
 	next := rt.next
 	if next == nil || next.name != string(name) {
-		if next = w.routes[string(name)]; next == nil {
+		if next = w.routes[string(name)]; next == nil || next.name[0] == '$' {
 			return nil
 		}
-		rt.next = next
+		rt.next, rt.alikeAt = next, 0
 	}
-	if next.version != w.b.index.Version(next.stamp) || !next.alike(rt) {
-		return nil
+	if rt.alikeAt != now+1 {
+		if next.version != w.b.index.Version(next.stamp) || !next.alike(rt) {
+			return nil
+		}
+		rt.alikeAt = now + 1
 	}
-	if next.name[0] == '$' || !c.mayPublish(next).Allow {
+	if !c.mayPublish(next).Allow {
 		return nil
 	}
 	return next

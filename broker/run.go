@@ -217,7 +217,7 @@ func (w *worker) gather(c *connection, in []byte, p *packet.Publish) error {
 	}
 	// DUP, and QoS 2 packets that were seen before, are looked at one by one.
 	if !p.Dup && !p.PayloadUTF8 && (p.QoS < 2 || !c.s.in.Has(p.ID)) && (t.MessageSizeLimit == 0 || len(p.Payload) <= t.MessageSizeLimit) {
-		taken = w.extend(c, in, taken, in[head:head+2+len(p.Topic)], t)
+		taken = w.extend(c, in, taken, head, head+2+len(p.Topic), t)
 	}
 	if p.QoS == 2 {
 		c.s.mu.Unlock()
@@ -228,54 +228,67 @@ func (w *worker) gather(c *connection, in []byte, p *packet.Publish) error {
 	return nil
 }
 
-// extend adds the packets from at on that can go with the first, whose name with its length before it is field, and returns where the next one begins.
-func (w *worker) extend(c *connection, in []byte, at int, field []byte, t *settings) int {
-	r, limit := &w.run, c.b.packetLimit(c, connected, nil)
+// extend adds the packets from at on that can go with the first, and returns where the next one begins. The first one's name, with its length before it, lies from head
+// to end. Most clients send the same name and the same size over and over: all that is before the name's end is then compared as one.
+func (w *worker) extend(c *connection, in []byte, at, head, end int, t *settings) int {
+	r, limit, now := &w.run, c.b.packetLimit(c, connected, nil), w.b.index.Changes()
 	mixed := r.plain && !r.retain && r.prefix == 0 && r.route.name[0] != '$' && c.mayPublish(r.route).Allow // names may differ
-	last := r.route
-	for r.n < maxRun && at+2 < len(in) && in[at] == r.first {
+	bare := r.qos == 0 && r.version != packet.V5                                                            // the payload follows the name
+	last, size, front, name := r.route, at, in[:end], in[head:end]                                          // those of the packet before
+	for r.n < maxRun {
 		rest := in[at:]
-		head, remaining := 2, int(rest[1])
-		if remaining >= 0x80 {
-			var err error
-			head, remaining, err = packet.Header(rest)
-			if err != nil || head == 0 {
+		if len(r.routes) > 0 || len(rest) < size || !bytes.Equal(rest[:len(front)], front) {
+			end := 0
+			if head, end, size = r.front(rest, limit); end == 0 {
+				break
+			}
+			if next := rest[head:end]; len(r.routes) > 0 || !bytes.Equal(next, name) {
+				if !mixed {
+					break
+				}
+				if last = w.follow(c, last, next[2:], now); last == nil {
+					break
+				}
+				for len(r.routes) < r.n {
+					r.routes = append(r.routes, r.route)
+				}
+			}
+			front, name = rest[:end], rest[head:end]
+		}
+		payload, id := len(front), uint16(0)
+		if !bare {
+			if payload, id = r.behind(c, rest[:size], payload); payload == 0 {
 				break
 			}
 		}
-		total := head + remaining
-		if total > len(rest) || total > limit {
+		if t.MessageSizeLimit > 0 && size-payload > t.MessageSizeLimit {
 			break
 		}
-		body := rest[head:total]
-		if len(body) < len(field) || !bytes.Equal(body[:len(field)], field) {
-			if !mixed || len(body) < 2 {
-				break
-			}
-			n := 2 + int(body[0])<<8 + int(body[1])
-			if len(body) < n {
-				break
-			}
-			next := w.follow(c, last, body[2:n])
-			if next == nil {
-				break
-			}
-			for len(r.routes) < r.n {
-				r.routes = append(r.routes, r.route)
-			}
-			field, last = body[:n], next
-		}
-		payload, id := r.behind(c, body, len(field))
-		if payload == 0 || t.MessageSizeLimit > 0 && len(body)-payload > t.MessageSizeLimit {
-			break
-		}
-		r.add(at, at+head+payload, at+total, id)
+		r.add(at, at+payload, at+size, id)
 		if len(r.routes) > 0 {
 			r.routes = append(r.routes, last)
 		}
-		at += total
+		at += size
 	}
 	return at
+}
+
+// front tells where the name of the packet at the start of b lies, with its length before it, and how long the packet is. The name ends at 0 where the packet does not
+// begin as the run's first one does, is not whole or is too long.
+func (r *run) front(b []byte, limit int) (head, end, size int) {
+	if len(b) < 2 || b[0] != r.first {
+		return 0, 0, 0
+	}
+	head, remaining, err := packet.Header(b)
+	size = head + remaining
+	if err != nil || head == 0 || size > min(len(b), limit) || remaining < 2 {
+		return 0, 0, 0
+	}
+	end = head + 2 + int(b[head])<<8 + int(b[head+1])
+	if end > size {
+		return 0, 0, 0
+	}
+	return head, end, size
 }
 
 // behind reads what stands in body behind the name, which ends at name, and returns where the payload begins and the packet identifier. The payload begins at 0 when

@@ -449,19 +449,19 @@ func (o *Outbox) Comp(id uint16) (seq uint64, m Match) { return o.finish(id, wan
 
 // Rec handles PUBREC; where it fits, PUBREL has to be sent, unless it refuses the message: then the handshake is over (MQTT 5.0, 4.3.3).
 func (o *Outbox) Rec(id uint16, refused bool) (seq uint64, m Match) {
-	seq, s := o.win.find(id)
+	at, seq, s := o.win.find(id)
 	switch {
 	case s == free:
 		return 0, Unknown
 	case s == wantAck:
 		return seq, OutOfPlace
 	case refused:
-		o.win.finish(id)
+		o.win.finish(id, at)
 		return seq, Fits
 	case s == wantComp:
 		return seq, Again
 	}
-	o.win.release(id)
+	o.win.release(id, at)
 	return seq, Fits
 }
 
@@ -476,20 +476,20 @@ func (o *Outbox) Skip() {
 
 // Refuse takes a message out of the window that could not be sent.
 func (o *Outbox) Refuse(seq uint64) {
-	if found, s := o.win.find(PacketID(seq)); s != free && found == seq {
-		o.win.finish(PacketID(seq))
+	if at, found, s := o.win.find(PacketID(seq)); s != free && found == seq {
+		o.win.finish(PacketID(seq), at)
 	}
 }
 
 func (o *Outbox) finish(id uint16, want state) (seq uint64, m Match) {
-	seq, s := o.win.find(id)
+	at, seq, s := o.win.find(id)
 	switch {
 	case s == free:
 		return 0, Unknown
 	case s != want:
 		return seq, OutOfPlace
 	}
-	o.win.finish(id)
+	o.win.finish(id, at)
 	return seq, Fits
 }
 

@@ -181,18 +181,18 @@ func (w *window) place(id uint16) int {
 	return (w.head + n) & (len(w.ring) - 1)
 }
 
-// find returns the sequence number and the state of a packet identifier.
-func (w *window) find(id uint16) (seq uint64, s state) {
-	if at := w.place(id); at >= 0 && w.ring[at] != free {
-		return w.first + uint64((at-w.head)&(len(w.ring)-1)), w.ring[at]
+// find returns where a packet identifier is in ring, -1 for elsewhere, and its sequence number and state.
+func (w *window) find(id uint16) (at int, seq uint64, s state) {
+	if at = w.place(id); at >= 0 && w.ring[at] != free {
+		return at, w.first + uint64((at-w.head)&(len(w.ring)-1)), w.ring[at]
 	}
 	e := w.late[id]
-	return e.seq, e.state
+	return -1, e.seq, e.state
 }
 
-// release notes that PUBREC has come for an identifier in flight: its body is not needed any more.
-func (w *window) release(id uint16) {
-	if at := w.place(id); at >= 0 && w.ring[at] != free {
+// release notes that PUBREC has come for an identifier in flight, which was found at a place: its body is not needed any more.
+func (w *window) release(id uint16, at int) {
+	if at >= 0 {
 		w.forget(at)
 		w.ring[at] = wantComp
 		return
@@ -210,9 +210,9 @@ func (w *window) forget(at int) {
 	}
 }
 
-// finish ends the handshake of an identifier in flight and moves the window on.
-func (w *window) finish(id uint16) {
-	if at := w.place(id); at >= 0 && w.ring[at] != free {
+// finish ends the handshake of an identifier in flight, which was found at a place, and moves the window on.
+func (w *window) finish(id uint16, at int) {
+	if at >= 0 {
 		w.forget(at)
 		w.vacate(at)
 		return

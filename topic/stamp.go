@@ -29,6 +29,7 @@ type Stamp [3]uint32
 // not disturb a busy name. Names that fall on the same counter disturb each other, which is harmless. 64 bits do not
 // wrap around.
 type counters struct {
+	all   atomic.Uint64               // each change, counted once more behind one of those below
 	any   atomic.Uint64               // filters whose first level is a wildcard
 	first [counterSlots]atomic.Uint64 // filters with a literal first level, then a wildcard: a/#, a/+/c
 	two   [counterSlots]atomic.Uint64 // filters with two literal levels and a wildcard further on: a/b/#
@@ -60,9 +61,14 @@ func (x *Index[K]) Version(s Stamp) uint64 {
 	return c.any.Load() + c.first[s[0]%counterSlots].Load() + c.two[s[1]%counterSlots].Load() + c.exact[s[2]%counterSlots].Load()
 }
 
+// Changes returns how many changes there have been. For as long as that is what it was before Version was read, Version would be the same, too: a change
+// counts here last.
+func (x *Index[K]) Changes() uint64 { return x.counters.all.Load() }
+
 // changed counts a change of a filter's subscribers. The caller holds the lock and has made the change.
 func (x *Index[K]) changed(filter string) {
 	c := &x.counters
+	defer c.all.Add(1)
 	if !HasWildcard(filter) {
 		c.exact[x.slotOf(filter)].Add(1)
 		return

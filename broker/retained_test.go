@@ -26,7 +26,7 @@ func TestRetainedAfterSubscribing(t *testing.T) {
 		t.Helper()
 		for {
 			s.mu.Lock()
-			done := s.replays.len() == 0 && !s.conn.handedOver && s.conn.out.size == 0
+			done := s.replays.len() == 0 && !s.conn.handedOver && !s.conn.writing && s.conn.out.size == 0
 			all := bytes.Clone(receiver.all)
 			s.mu.Unlock()
 			if done {

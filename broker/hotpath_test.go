@@ -146,6 +146,9 @@ func batch(v packet.Version, qos byte, topics, n int) []byte {
 		if qos > 0 {
 			p.ID = uint16(i + 1)
 		}
+		if qos == 2 && i < n-n%2 {
+			p.ID = uint16(i^1 + 1) // identifiers that are used again come in any order
+		}
 		b = p.Append(b, v)
 	}
 	return b

@@ -37,6 +37,7 @@ type run struct {
 	start    []int32            // where each packet starts in raw, and where the last one ends
 	payload  []int32            // where each payload starts in raw
 	ids      []uint16           // packet identifiers, at QoS 1 and 2
+	has      *identifiers       // the same at QoS 2, where none may come twice; empty between runs
 	route    *route             // who gets it
 	routes   []*route           // the route of each packet where their names differ; empty: name is that of all
 	messages []*session.Message // the packets as messages, made when somebody has to keep one
@@ -160,6 +161,11 @@ func (r *run) begin() {
 
 // drop lets go of what the run refers to.
 func (r *run) drop() {
+	if r.qos == 2 {
+		for _, id := range r.ids {
+			r.has[id>>6] = 0
+		}
+	}
 	r.raw, r.name, r.props, r.from, r.s, r.route = nil, nil, nil, nil, nil, nil
 	if len(r.messages) > 0 {
 		clear(r.messages)
@@ -175,8 +181,19 @@ func (r *run) add(start, payload, end int, id uint16) {
 	if r.qos > 0 {
 		r.ids = append(r.ids, id)
 	}
+	if r.qos == 2 {
+		if r.has == nil {
+			r.has = new(identifiers)
+		}
+		r.has[id>>6] |= 1 << (id & 63)
+	}
 	r.n++
 }
+
+// identifiers is a set of packet identifiers.
+type identifiers [1 << 10]uint64
+
+func (s *identifiers) contains(id uint16) bool { return s[id>>6]&(1<<(id&63)) != 0 }
 
 // gather makes the run of the PUBLISH packet at the start of in, whole, and of those after it that can go with it. p is the first of them.
 func (w *worker) gather(c *connection, in []byte, p *packet.Publish) error {
@@ -301,7 +318,7 @@ func (r *run) behind(c *connection, body []byte, name int) (payload int, id uint
 		}
 		id = uint16(body[payload])<<8 | uint16(body[payload+1])
 		payload += 2
-		if id == 0 || r.qos == 2 && (c.s.in.Has(id) || r.repeats(id)) {
+		if id == 0 || r.qos == 2 && (c.s.in.Has(id) || r.has.contains(id)) {
 			return 0, 0
 		}
 	}
@@ -314,24 +331,6 @@ func (r *run) behind(c *connection, body []byte, name int) (payload int, id uint
 		payload += 1 + n
 	}
 	return payload, id
-}
-
-// repeats tells whether the identifier is in the run already. Clients count upwards, so the last one settles it nearly always.
-func (r *run) repeats(id uint16) bool {
-	if last := r.ids[len(r.ids)-1]; id > last && last >= r.ids[0] && r.rising() {
-		return false
-	}
-	for _, other := range r.ids {
-		if other == id {
-			return true
-		}
-	}
-	return false
-}
-
-// rising tells whether the run's identifiers rise by one from the first to the last.
-func (r *run) rising() bool {
-	return int(r.ids[len(r.ids)-1])-int(r.ids[0]) == len(r.ids)-1
 }
 
 // carry makes the run one message that no connection brings.

@@ -294,3 +294,36 @@ func TestOthersHaveTheirTurns(t *testing.T) {
 		t.Errorf("%d messages came in %d turns, want %d in many", len(got), turns, messages)
 	}
 }
+
+// TestIdentifierTwiceInOneRead has a packet identifier of QoS 2 come again before PUBREL among those that are read with it, in any order: it is acknowledged each
+// time and delivered once (MQTT-4.3.3-10 of MQTT 5.0). Released, it is another message's.
+func TestIdentifierTwiceInOneRead(t *testing.T) {
+	x := newBench(t, nil)
+	receiver, c := x.client(t, "receiver", packet.V311)
+	x.subscribe(t, c, packet.V311, "#", 0)
+	answers, sender := x.client(t, "sender", packet.V311)
+	receiver.keep, answers.keep = true, true
+	for round := range 3 {
+		receiver.all, answers.all = nil, nil
+		var b, release []byte
+		var want []byte
+		for i, id := range []uint16{7, 3, 7, 65535, 8, 3, 9} {
+			p := packet.Publish{QoS: 2, ID: id, Topic: []byte("a"), Payload: []byte{byte('0' + i)}}
+			b = p.Append(b, packet.V311)
+			want = (&packet.Ack{Kind: packet.PUBREC, ID: id}).Append(want, packet.V311)
+			release = (&packet.Ack{Kind: packet.PUBREL, ID: id}).Append(release, packet.V311)
+		}
+		x.feed(t, sender, b)
+		if !bytes.Equal(answers.all, want) {
+			t.Errorf("round %d: answered % x, want % x", round, answers.all, want)
+		}
+		var once []byte
+		for _, i := range "01346" {
+			once = (&packet.Publish{Topic: []byte("a"), Payload: []byte(string(i))}).Append(once, packet.V311)
+		}
+		if !bytes.Equal(receiver.all, once) {
+			t.Errorf("round %d: delivered %q, want %q", round, receiver.all, once)
+		}
+		x.feed(t, sender, release)
+	}
+}

@@ -147,7 +147,7 @@ func batch(v packet.Version, qos byte, topics, n int) []byte {
 			p.ID = uint16(i + 1)
 		}
 		if qos == 2 && i < n-n%2 {
-			p.ID = uint16(i^1 + 1) // identifiers that are used again come in any order
+			p.ID = uint16(i ^ 1 + 1) // identifiers that are used again come in any order
 		}
 		b = p.Append(b, v)
 	}

@@ -237,59 +237,18 @@ func (r *run) messages(ctx context.Context) (*Result, error) {
 	if err := r.connectLoad(ctx); err != nil {
 		return nil, err
 	}
-
-	failed := make(chan error, 1)
-	fail := func(err error) {
-		if err != nil {
-			select {
-			case failed <- err:
-			default:
-			}
-		}
-	}
-	var receiving, publishing sync.WaitGroup
-	receive := func() {
-		for _, s := range r.subscribers {
-			receiving.Go(func() { fail(s.receive()) })
-		}
-	}
-	if r.config.Sessions != Offline {
-		receive()
-	}
-	for _, p := range r.publishers {
-		publishing.Go(func() { fail(p.publish()) })
-	}
-	watching, unwatch := context.WithCancel(ctx)
-	receiving.Go(func() { r.backlog.watch(watching) })
-	published := make(chan struct{})
-	go func() { publishing.Wait(); close(published) }()
-	defer func() {
-		r.stopPublishing()
-		unwatch()
-		r.closeLoad(polite)
-		publishing.Wait()
-		receiving.Wait()
-	}()
-	wait := func(d time.Duration) error {
-		select {
-		case <-time.After(d):
-			return nil
-		case err := <-failed:
-			return err
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+	l := r.startLoad(ctx)
+	defer func() { l.end(polite) }()
 
 	progress.phase("warm-up")
-	if err := wait(r.config.Warmup); err != nil {
+	if err := l.wait(ctx, r.config.Warmup); err != nil {
 		return nil, err
 	}
 	r.latency.reset()
 	r.acks.reset()
 	progress.phase("measuring")
 	first := r.moment()
-	if err := wait(r.config.Duration); err != nil {
+	if err := l.wait(ctx, r.config.Duration); err != nil {
 		return nil, err
 	}
 	last := r.moment()
@@ -301,22 +260,24 @@ func (r *run) messages(ctx context.Context) (*Result, error) {
 	r.stopPublishing()
 	if r.config.Sessions == Offline {
 		res.Latency = nil
-		select {
-		case <-published:
-		case err := <-failed:
-			return nil, err
-		case <-time.After(r.config.Drain): // what is not acknowledged by now is counted below
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-		if err := r.fetch(ctx); err != nil {
+		if err := l.fetch(ctx); err != nil {
 			return nil, err
 		}
-		receive()
 	}
-	if err := r.drain(ctx, published, failed); err != nil {
+	if err := r.drain(ctx, l.published, l.failed); err != nil {
 		return nil, err
 	}
+	r.account(res)
+	polite = true
+	if r.config.Sessions != Clean {
+		r.closeLoad(polite)
+		return res, r.forget(ctx)
+	}
+	return res, nil
+}
+
+// account adds to the result what became of the messages.
+func (r *run) account(res *Result) {
 	res.Sent, res.Received = r.counts()
 	res.Expected = res.Sent * uint64(r.config.deliveries())
 	for _, p := range r.publishers {
@@ -328,12 +289,83 @@ func (r *run) messages(ctx context.Context) (*Result, error) {
 		}
 	}
 	res.Lost = int64(res.Expected) - int64(res.Received)
-	polite = true
-	if r.config.Sessions != Clean {
-		r.closeLoad(polite)
-		return res, r.forget(ctx)
+}
+
+// load is the goroutines of a run that sends messages: one for each client. It lives from when all are connected until [load.end].
+type load struct {
+	r                     *run
+	receiving, publishing sync.WaitGroup
+	unwatch               context.CancelFunc // of the backlog
+	published             chan struct{}      // closed when all publishers have ended
+	failed                chan error         // holds the first failure
+}
+
+func (r *run) startLoad(ctx context.Context) *load {
+	l := &load{r: r, published: make(chan struct{}), failed: make(chan error, 1)}
+	if r.config.Sessions != Offline {
+		l.receive()
 	}
-	return res, nil
+	for _, p := range r.publishers {
+		l.publishing.Go(func() { l.fail(p.publish()) })
+	}
+	var watching context.Context
+	watching, l.unwatch = context.WithCancel(ctx)
+	l.receiving.Go(func() { r.backlog.watch(watching) })
+	go func() { l.publishing.Wait(); close(l.published) }()
+	return l
+}
+
+func (l *load) receive() {
+	for _, s := range l.r.subscribers {
+		l.receiving.Go(func() { l.fail(s.receive()) })
+	}
+}
+
+func (l *load) fail(err error) {
+	if err != nil {
+		select {
+		case l.failed <- err:
+		default:
+		}
+	}
+}
+
+// wait returns when a time has passed, or why it will not.
+func (l *load) wait(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case err := <-l.failed:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// fetch brings subscribers back that were away, when everything has been published.
+func (l *load) fetch(ctx context.Context) error {
+	select {
+	case <-l.published:
+	case err := <-l.failed:
+		return err
+	case <-time.After(l.r.config.Drain): // what is not acknowledged by now is counted as such
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := l.r.fetch(ctx); err != nil {
+		return err
+	}
+	l.receive()
+	return nil
+}
+
+// end closes all connections and returns when the goroutines have ended.
+func (l *load) end(polite bool) {
+	l.r.stopPublishing()
+	l.unwatch()
+	l.r.closeLoad(polite)
+	l.publishing.Wait()
+	l.receiving.Wait()
 }
 
 func (r *run) stopPublishing() {

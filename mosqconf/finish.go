@@ -39,29 +39,9 @@ func (p *parser) finishStore() {
 func (p *parser) finish() *Config {
 	p.finishCluster()
 	p.finishBridges()
-	if p.config.Persistence.On {
-		for _, l := range p.autosaves {
-			p.find(Notice, l, cause.ConfigNoEffect, "", "%s has no effect: everything is written at once, as persistence_sync says.", l.word)
-		}
-	} else {
-		for _, l := range append(p.whenPersisted, p.autosaves...) {
-			p.find(Notice, l, cause.ConfigNoEffect, "", "%s has no effect while persistence is false.", l.word)
-		}
-	}
+	p.finishAutosave()
 	p.finishStore()
-	blocks := p.blocks
-	if p.defaults.named {
-		if p.defaults.config.Port == 0 {
-			p.defaults.config.Port = 1883
-		}
-		p.defaults.config.Source = p.defaults.place.String()
-		blocks = append(blocks, p.defaults) // last, as in mosquitto
-	} else if first := p.defaults.first; first.word != "" {
-		p.find(Warning, first, cause.ConfigNoEffect, "Put a listener line before the options of a listener.",
-			"Warning: %s has no effect: it stands before any listener line, and there is no port line.", first.word)
-	}
-
-	blocks = p.finishAPI(blocks)
+	blocks := p.finishAPI(p.defaultBlock(p.blocks))
 
 	// The broker's own rules are the first, whether or not a listener has others.
 	if len(blocks) == 0 {
@@ -99,6 +79,34 @@ func (p *parser) finish() *Config {
 	}
 	p.blocks = blocks
 	return &p.config
+}
+
+// finishAutosave says what has no effect of what is about writing to the disk.
+func (p *parser) finishAutosave() {
+	if p.config.Persistence.On {
+		for _, l := range p.autosaves {
+			p.find(Notice, l, cause.ConfigNoEffect, "", "%s has no effect: everything is written at once, as persistence_sync says.", l.word)
+		}
+	} else {
+		for _, l := range append(p.whenPersisted, p.autosaves...) {
+			p.find(Notice, l, cause.ConfigNoEffect, "", "%s has no effect while persistence is false.", l.word)
+		}
+	}
+}
+
+// defaultBlock adds the listener of the port line to the others, the last as in mosquitto, if there is one.
+func (p *parser) defaultBlock(blocks []*block) []*block {
+	if p.defaults.named {
+		if p.defaults.config.Port == 0 {
+			p.defaults.config.Port = 1883
+		}
+		p.defaults.config.Source = p.defaults.place.String()
+		blocks = append(blocks, p.defaults) // last, as in mosquitto
+	} else if first := p.defaults.first; first.word != "" {
+		p.find(Warning, first, cause.ConfigNoEffect, "Put a listener line before the options of a listener.",
+			"Warning: %s has no effect: it stands before any listener line, and there is no port line.", first.word)
+	}
+	return blocks
 }
 
 // finishAPI takes out the listeners that are not for clients. They speak HTTP alone, which leaves most options of a listener without a meaning.

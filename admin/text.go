@@ -79,25 +79,7 @@ func (s *Status) Text(lang cause.Lang) string {
 		}
 		fmt.Fprintf(&b, w.stored, k.Messages, size(k.Disk), k.Syncs)
 	}
-	limit := w.unlim
-	switch {
-	case s.GlobalMax > 0 && int64(s.GlobalMax) < s.Load.ConnectionLimit:
-		limit = fmt.Sprintf("%d (global_max_connections)", s.GlobalMax)
-	case s.Load.ConnectionLimit > 0:
-		limit = fmt.Sprintf(w.room, s.Load.ConnectionLimit)
-	}
-	fmt.Fprintf(&b, w.connections, s.Load.Connections, limit)
-	fmt.Fprintf(&b, w.memory, size(s.Load.Memory), size(s.Load.MemoryLimit))
-	fmt.Fprintf(&b, w.lag, s.Load.Lag, s.Load.PasswordWait)
-	if len(s.Load.Short) == 0 {
-		b.WriteString(w.calm)
-	} else {
-		var short []string
-		for _, name := range s.Load.Short {
-			short = append(short, shortNames[name].In(lang))
-		}
-		fmt.Fprintf(&b, w.overloaded, strings.Join(short, ", "))
-	}
+	s.loadText(&b, w, lang)
 	if s.Maintenance == nil {
 		b.WriteString(w.open)
 	} else {
@@ -125,6 +107,29 @@ func (s *Status) Text(lang cause.Lang) string {
 		fmt.Fprintf(&b, "  %8d  %-24s %s\n", s.Causes[id], id, title)
 	}
 	return b.String()
+}
+
+// loadText says how busy the broker is.
+func (s *Status) loadText(b *strings.Builder, w words, lang cause.Lang) {
+	limit := w.unlim
+	switch {
+	case s.GlobalMax > 0 && int64(s.GlobalMax) < s.Load.ConnectionLimit:
+		limit = fmt.Sprintf("%d (global_max_connections)", s.GlobalMax)
+	case s.Load.ConnectionLimit > 0:
+		limit = fmt.Sprintf(w.room, s.Load.ConnectionLimit)
+	}
+	fmt.Fprintf(b, w.connections, s.Load.Connections, limit)
+	fmt.Fprintf(b, w.memory, size(s.Load.Memory), size(s.Load.MemoryLimit))
+	fmt.Fprintf(b, w.lag, s.Load.Lag, s.Load.PasswordWait)
+	if len(s.Load.Short) == 0 {
+		b.WriteString(w.calm)
+	} else {
+		var short []string
+		for _, name := range s.Load.Short {
+			short = append(short, shortNames[name].In(lang))
+		}
+		fmt.Fprintf(b, w.overloaded, strings.Join(short, ", "))
+	}
 }
 
 func (m *Maintenance) text(w words) string {

@@ -61,38 +61,41 @@ func SplitArgs(line string) ([]string, error) {
 				word.WriteByte('\'')
 				i++
 			case quote == '"' && c == '\\' && i+1 < len(line):
-				i++
-				switch e := line[i]; e {
-				case 'n':
-					word.WriteByte('\n')
-				case 'r':
-					word.WriteByte('\r')
-				case 't':
-					word.WriteByte('\t')
-				case 'b':
-					word.WriteByte('\b')
-				case 'a':
-					word.WriteByte('\a')
-				case 'x':
-					if i+2 < len(line) {
-						hi, ok1 := hexDigit(line[i+1])
-						lo, ok2 := hexDigit(line[i+2])
-						if ok1 && ok2 {
-							word.WriteByte(hi<<4 | lo)
-							i += 2
-							continue
-						}
-					}
-					word.WriteByte(e)
-				default:
-					word.WriteByte(e)
-				}
+				c, n := escaped(line[i+1:])
+				word.WriteByte(c)
+				i += n
 			default:
 				word.WriteByte(c)
 			}
 		}
 		args = append(args, word.String())
 	}
+}
+
+// escaped is the byte that what follows a backslash stands for, and how long that is.
+func escaped(s string) (c byte, n int) {
+	switch s[0] {
+	case 'n':
+		return '\n', 1
+	case 'r':
+		return '\r', 1
+	case 't':
+		return '\t', 1
+	case 'b':
+		return '\b', 1
+	case 'a':
+		return '\a', 1
+	case 'x':
+		if len(s) < 3 {
+			break
+		}
+		hi, ok1 := hexDigit(s[1])
+		lo, ok2 := hexDigit(s[2])
+		if ok1 && ok2 {
+			return hi<<4 | lo, 3
+		}
+	}
+	return s[0], 1
 }
 
 // Quote writes s in double quotes, so that SplitArgs gives it back as one word.

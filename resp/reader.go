@@ -216,47 +216,57 @@ func (r *Reader) value(depth int) (Value, error) {
 		}
 		return v, nil
 	case Bulk, BulkError, Verbatim:
-		n, err := strconv.Atoi(rest)
-		if err != nil || n < -1 || n > r.Limits.Bulk {
-			return Value{}, protocolError("invalid bulk length %q", rest)
-		}
-		if n == -1 {
-			return Value{Kind: Null}, nil
-		}
-		s, err := r.bulk(n)
+		return r.text(kind, rest)
+	case Array, Set, Push, Map, Attribute:
+		return r.aggregate(kind, rest, depth)
+	}
+	return Value{}, protocolError("unknown kind of reply %q", line[0])
+}
+
+// text reads what follows the length of a text.
+func (r *Reader) text(kind Kind, length string) (Value, error) {
+	n, err := strconv.Atoi(length)
+	if err != nil || n < -1 || n > r.Limits.Bulk {
+		return Value{}, protocolError("invalid bulk length %q", length)
+	}
+	if n == -1 {
+		return Value{Kind: Null}, nil
+	}
+	s, err := r.bulk(n)
+	if err != nil {
+		return Value{}, err
+	}
+	switch {
+	case kind == BulkError:
+		return Value{Kind: Error, Str: s}, nil
+	case kind == Verbatim && len(s) >= 4:
+		s = s[4:]
+	}
+	return Value{Kind: Bulk, Str: s}, nil
+}
+
+// aggregate reads what follows the length of a value of several. An attribute is passed over.
+func (r *Reader) aggregate(kind Kind, length string, depth int) (Value, error) {
+	n, err := strconv.Atoi(length)
+	if err != nil || n < -1 || n > r.Limits.Args {
+		return Value{}, protocolError("invalid length of an array %q", length)
+	}
+	if n == -1 {
+		return Value{Kind: Null}, nil
+	}
+	if kind == Map || kind == Attribute {
+		n *= 2
+	}
+	v := Value{Kind: kind, Elems: make([]Value, 0, min(n, 64))}
+	for range n {
+		e, err := r.value(depth + 1)
 		if err != nil {
 			return Value{}, err
 		}
-		switch {
-		case kind == BulkError:
-			return Value{Kind: Error, Str: s}, nil
-		case kind == Verbatim && len(s) >= 4:
-			s = s[4:]
-		}
-		return Value{Kind: Bulk, Str: s}, nil
-	case Array, Set, Push, Map, Attribute:
-		n, err := strconv.Atoi(rest)
-		if err != nil || n < -1 || n > r.Limits.Args {
-			return Value{}, protocolError("invalid length of an array %q", rest)
-		}
-		if n == -1 {
-			return Value{Kind: Null}, nil
-		}
-		if kind == Map || kind == Attribute {
-			n *= 2
-		}
-		v := Value{Kind: kind, Elems: make([]Value, 0, min(n, 64))}
-		for range n {
-			e, err := r.value(depth + 1)
-			if err != nil {
-				return Value{}, err
-			}
-			v.Elems = append(v.Elems, e)
-		}
-		if kind == Attribute {
-			return r.value(depth + 1)
-		}
-		return v, nil
+		v.Elems = append(v.Elems, e)
 	}
-	return Value{}, protocolError("unknown kind of reply %q", line[0])
+	if kind == Attribute {
+		return r.value(depth + 1)
+	}
+	return v, nil
 }

@@ -632,6 +632,12 @@ func (p *patient) hostUnreachable(first seen[Dial]) {
 		}
 		return
 	}
+	p.nobodyThere(first, evidence)
+}
+
+// nobodyThere is about an address at which no machine was found.
+func (p *patient) nobodyThere(first seen[Dial], evidence []int) {
+	r := first.fact.Rejected
 	down := []detail{
 		means("No machine at %s answers in its network.", "%s 在它的网络里没有机器应答。", first.fact.Address),
 		not(cause.HostFirewallReject, "a firewall that rejects is on a machine that answers in other ways, to ping or at other ports", "主动拒绝的防火墙所在的机器，对 ping 或其他端口会有应答"),

@@ -123,41 +123,19 @@ func clientKill(c *client, args []string) resp.Value {
 	var fits []func(o *client) bool
 	for ; len(rest) > 0; rest = rest[2:] {
 		v := rest[1]
-		switch strings.ToLower(rest[0]) {
-		case "id":
-			id, err := strconv.ParseInt(v, 10, 64)
-			if err != nil || id < 1 {
-				return resp.Err("ERR client-id should be greater than 0")
-			}
-			fits = append(fits, func(o *client) bool { return o.id == id })
-		case "addr":
-			fits = append(fits, func(o *client) bool { return o.addr == v })
-		case "laddr":
-			fits = append(fits, func(o *client) bool { return o.laddr == v })
-		case "type":
-			kind, ok := clientKind(v)
-			if !ok {
-				return resp.Err(fmt.Sprintf("ERR Unknown client type '%s'", v))
-			}
-			fits = append(fits, func(o *client) bool { return o.kind() == kind })
-		case "user":
-			if c.s.acl.get(v) == nil {
-				return resp.Err(fmt.Sprintf("ERR No such user '%s'", v))
-			}
-			fits = append(fits, func(o *client) bool {
-				o.mu.Lock()
-				defer o.mu.Unlock()
-				return o.userName() == v
-			})
-		case "skipme":
+		if strings.EqualFold(rest[0], "skipme") {
 			yes, ok := parseYesNo(v)
 			if !ok {
 				return resp.Err(syntaxError)
 			}
 			skipMe = yes
-		default:
-			return resp.Err(syntaxError)
+			continue
 		}
+		f, wrong := c.s.clientFilter(strings.ToLower(rest[0]), v)
+		if f == nil {
+			return resp.Err(wrong)
+		}
+		fits = append(fits, f)
 	}
 	n := int64(0)
 next:
@@ -174,6 +152,38 @@ next:
 		n++
 	}
 	return resp.Int(n)
+}
+
+// clientFilter is a condition of CLIENT KILL; nil with what is wrong with it.
+func (s *Sentinel) clientFilter(name, v string) (fits func(*client) bool, wrong string) {
+	switch name {
+	case "id":
+		id, err := strconv.ParseInt(v, 10, 64)
+		if err != nil || id < 1 {
+			return nil, "ERR client-id should be greater than 0"
+		}
+		return func(o *client) bool { return o.id == id }, ""
+	case "addr":
+		return func(o *client) bool { return o.addr == v }, ""
+	case "laddr":
+		return func(o *client) bool { return o.laddr == v }, ""
+	case "type":
+		kind, ok := clientKind(v)
+		if !ok {
+			return nil, fmt.Sprintf("ERR Unknown client type '%s'", v)
+		}
+		return func(o *client) bool { return o.kind() == kind }, ""
+	case "user":
+		if s.acl.get(v) == nil {
+			return nil, fmt.Sprintf("ERR No such user '%s'", v)
+		}
+		return func(o *client) bool {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			return o.userName() == v
+		}, ""
+	}
+	return nil, syntaxError
 }
 
 func clientPause(c *client, args []string) resp.Value {

@@ -45,42 +45,57 @@ func (t *TLSConfig) load(serving bool) (server, peer *tls.Config, err error) {
 		}
 	}
 	if serving {
-		if own == nil {
-			return nil, nil, errors.New("tls-port needs tls-cert-file and tls-key-file")
-		}
-		server = base.Clone()
-		server.Certificates = []tls.Certificate{*own}
-		server.ClientCAs = pool
-		server.ClientAuth = map[string]tls.ClientAuthType{
-			"yes": tls.RequireAndVerifyClientCert, "no": tls.NoClientCert, "optional": tls.VerifyClientCertIfGiven,
-		}[t.AuthClients]
-		if pool == nil && t.AuthClients != "no" {
-			return nil, nil, errors.New("clients' certificates are checked (tls-auth-clients) but neither tls-ca-cert-file nor tls-ca-cert-dir is given")
+		if server, err = t.server(base, own, pool); err != nil {
+			return nil, nil, err
 		}
 	}
 	if t.Replication {
-		peer = base.Clone()
-		cert := own
-		if t.ClientCertFile != "" {
-			if cert, err = loadCertificate("tls-client", t.ClientCertFile, t.ClientKeyFile, t.ClientKeyPass); err != nil {
-				return nil, nil, err
-			}
-		}
-		if cert != nil {
-			peer.Certificates = []tls.Certificate{*cert}
-		}
-		// As Redis does, the chain is checked but not the name: servers are known by their addresses.
-		peer.InsecureSkipVerify = true
-		peer.VerifyConnection = func(cs tls.ConnectionState) error {
-			opts := x509.VerifyOptions{Roots: pool, Intermediates: x509.NewCertPool()}
-			for _, c := range cs.PeerCertificates[1:] {
-				opts.Intermediates.AddCert(c)
-			}
-			_, err := cs.PeerCertificates[0].Verify(opts)
-			return err
+		if peer, err = t.peer(base, own, pool); err != nil {
+			return nil, nil, err
 		}
 	}
 	return server, peer, nil
+}
+
+// server is for those who connect here.
+func (t *TLSConfig) server(base *tls.Config, own *tls.Certificate, pool *x509.CertPool) (*tls.Config, error) {
+	if own == nil {
+		return nil, errors.New("tls-port needs tls-cert-file and tls-key-file")
+	}
+	if pool == nil && t.AuthClients != "no" {
+		return nil, errors.New("clients' certificates are checked (tls-auth-clients) but neither tls-ca-cert-file nor tls-ca-cert-dir is given")
+	}
+	c := base.Clone()
+	c.Certificates = []tls.Certificate{*own}
+	c.ClientCAs = pool
+	c.ClientAuth = map[string]tls.ClientAuthType{
+		"yes": tls.RequireAndVerifyClientCert, "no": tls.NoClientCert, "optional": tls.VerifyClientCertIfGiven,
+	}[t.AuthClients]
+	return c, nil
+}
+
+// peer is for connections to servers and other sentinels.
+func (t *TLSConfig) peer(base *tls.Config, own *tls.Certificate, pool *x509.CertPool) (_ *tls.Config, err error) {
+	c := base.Clone()
+	if t.ClientCertFile != "" {
+		if own, err = loadCertificate("tls-client", t.ClientCertFile, t.ClientKeyFile, t.ClientKeyPass); err != nil {
+			return nil, err
+		}
+	}
+	if own != nil {
+		c.Certificates = []tls.Certificate{*own}
+	}
+	// As Redis does, the chain is checked but not the name: servers are known by their addresses.
+	c.InsecureSkipVerify = true
+	c.VerifyConnection = func(cs tls.ConnectionState) error {
+		opts := x509.VerifyOptions{Roots: pool, Intermediates: x509.NewCertPool()}
+		for _, c := range cs.PeerCertificates[1:] {
+			opts.Intermediates.AddCert(c)
+		}
+		_, err := cs.PeerCertificates[0].Verify(opts)
+		return err
+	}
+	return c, nil
 }
 
 // authorities reads the certificates that others' are checked against; nil: the system's.

@@ -282,6 +282,16 @@ func (d *diagnosis) filtered(v *view) {
 		return
 	}
 	found := d.find(id, fit, values, meaning, v.evidence()...)
+	d.openFirewall(v, found)
+	if v.outside != nil {
+		found.RuledOut = append(found.RuledOut, doctor.RuledOut{Cause: cause.SecurityGroupClosed,
+			Why: doctor.Say("it may be closed too, but this firewall alone explains what is seen; open it first and look again", "也可能没有放行，但仅主机防火墙就足以解释；先放行主机防火墙再看")})
+	}
+}
+
+// openFirewall says how the packet filter of the machine is opened.
+func (d *diagnosis) openFirewall(v *view, found *doctor.Finding) {
+	f := v.firewall
 	found.Recipes = recipesOf(f.Manager)
 	if f.Manager == "nftables" && f.Where != "" {
 		found.Recipes = []string{}
@@ -301,10 +311,6 @@ func (d *diagnosis) filtered(v *view) {
 			Title: doctor.Say("In the panel, which writes these rules", "在面板中操作（规则由它写入）"),
 			Lines: doctor.Say("%s → security → open port %d", "%s → 安全 → 放行端口 %d", f.Panel, v.port),
 		})
-	}
-	if v.outside != nil {
-		found.RuledOut = append(found.RuledOut, doctor.RuledOut{Cause: cause.SecurityGroupClosed,
-			Why: doctor.Say("it may be closed too, but this firewall alone explains what is seen; open it first and look again", "也可能没有放行，但仅主机防火墙就足以解释；先放行主机防火墙再看")})
 	}
 }
 

@@ -191,17 +191,7 @@ func ping(ctx context.Context, to netip.Addr) *doctor.Ping {
 		proto, networks, all = protoICMP6, []string{"udp6", "ip6:ipv6-icmp"}, "::"
 		request, reply = ipv6.ICMPTypeEchoRequest, ipv6.ICMPTypeEchoReply
 	}
-	var conn *icmp.PacketConn
-	var dest net.Addr
-	for _, network := range networks {
-		var err error
-		if conn, err = icmp.ListenPacket(network, all); err == nil {
-			if dest = net.Addr(&net.IPAddr{IP: to.AsSlice(), Zone: to.Zone()}); network[0] == 'u' {
-				dest = &net.UDPAddr{IP: to.AsSlice(), Zone: to.Zone()}
-			}
-			break
-		}
-	}
+	conn, dest := openPing(to, networks, all)
 	if conn == nil {
 		return nil
 	}
@@ -256,4 +246,19 @@ func ping(ctx context.Context, to netip.Addr) *doctor.Ping {
 		f.Median = ms(times[len(times)/2])
 	}
 	return f
+}
+
+// openPing opens a socket for echo requests: one that needs no rights where the system has such, else a raw one. conn is nil when neither may be had.
+func openPing(to netip.Addr, networks []string, all string) (conn *icmp.PacketConn, dest net.Addr) {
+	for _, network := range networks {
+		conn, err := icmp.ListenPacket(network, all)
+		if err != nil {
+			continue
+		}
+		if network[0] == 'u' {
+			return conn, &net.UDPAddr{IP: to.AsSlice(), Zone: to.Zone()}
+		}
+		return conn, &net.IPAddr{IP: to.AsSlice(), Zone: to.Zone()}
+	}
+	return nil, nil
 }

@@ -33,42 +33,23 @@ func (m *Machine) Gates(name string) []Gate {
 
 // gates with all also lists what only matters once the master is down.
 func (m *Machine) gates(ms *master, all bool) []Gate {
-	var g []Gate
-	add := func(id cause.ID, text string, rest ...string) { g = append(g, Gate{id, text, strings.Join(rest, "")}) }
+	var g gateList
 	now := m.now()
 	if m.tilt {
-		add(cause.SentinelTilt, "the clock jumped or this process stood still", itoa((m.tiltSince+m.tune.TiltPeriod-now+999)/1000)+" s to go")
+		g.add(cause.SentinelTilt, "the clock jumped or this process stood still", itoa((m.tiltSince+m.tune.TiltPeriod-now+999)/1000)+" s to go")
 	}
 	if m.saveFailed {
-		add(cause.SentinelConfigNotSaved, "the configuration file cannot be written, so no vote can be given")
+		g.add(cause.SentinelConfigNotSaved, "the configuration file cannot be written, so no vote can be given")
 	}
 	for _, n := range slices.Concat([]*node{&ms.node}, ms.replicas, ms.sentinels) {
-		who := n.kind.String() + " " + n.at()
-		if n.authRefusal != "" {
-			add(cause.SentinelWrongPassword, who+" says: "+n.authRefusal)
-		}
-		if len(n.missing) > 0 {
-			add(cause.SentinelMissingPermission, who+" does not allow our user: "+strings.Join(n.missing, ", "))
-		}
-		if n.pingRefusal != "" && n.authRefusal == "" {
-			add(cause.SentinelPingRefused, who+" answers PING with: "+n.pingRefusal)
-		}
-		if n.doubt != "" && n.commandsUp() && n.link.cmd.reported && !n.link.cmd.proved {
-			add(cause.SentinelServerUnproved, who+": "+n.doubt)
-		}
-		if n.addr.IP == "" {
-			add(cause.SentinelNameUnresolved, who+": the name cannot be resolved")
-		}
-		if n.kind == Sentinel && n.unreachable != 0 && now-n.unreachable > 5000 && n.lastHello != 0 && now-n.lastHello < 3*m.tune.PublishPeriod {
-			add(cause.SentinelPeerUnreachable, "sentinel "+n.runID+" announces "+n.at()+", but nothing can be reached there")
-		}
+		m.instanceGates(&g, n)
 	}
 	usable := ms.usable()
 	if usable < ms.majority() {
-		add(cause.SentinelNoMajority, quorumText(usable, ms.voters())+" sentinels can be used, "+strconv.Itoa(ms.majority())+" are needed to elect a leader")
+		g.add(cause.SentinelNoMajority, quorumText(usable, ms.voters())+" sentinels can be used, "+strconv.Itoa(ms.majority())+" are needed to elect a leader")
 	}
 	if usable < ms.quorum {
-		add(cause.SentinelNoQuorum, quorumText(usable, ms.voters())+" sentinels can be used, the quorum is "+strconv.Itoa(ms.quorum))
+		g.add(cause.SentinelNoQuorum, quorumText(usable, ms.voters())+" sentinels can be used, the quorum is "+strconv.Itoa(ms.quorum))
 	} else if ms.has(sDown) && !ms.has(oDown) {
 		agree := 1
 		for _, n := range ms.sentinels {
@@ -76,11 +57,11 @@ func (m *Machine) gates(ms *master, all bool) []Gate {
 				agree++
 			}
 		}
-		add(cause.SentinelNoQuorum, strconv.Itoa(agree)+" of "+strconv.Itoa(ms.quorum)+" sentinels see the master as down")
+		g.add(cause.SentinelNoQuorum, strconv.Itoa(agree)+" of "+strconv.Itoa(ms.quorum)+" sentinels see the master as down")
 	}
 	if ms.acks > 0 {
 		if _, why := m.answers(ms, false); why != "" && (all || ms.has(sDown)) {
-			add(cause.SentinelWouldLoseAcknowledged, why)
+			g.add(cause.SentinelWouldLoseAcknowledged, why)
 		}
 		g = append(g, m.unsealedPeers(ms)...)
 	}
@@ -94,14 +75,52 @@ func (m *Machine) gates(ms *master, all bool) []Gate {
 			}
 			text += n.at() + ": " + m.ineligible(n)
 		}
-		add(cause.SentinelNoGoodReplica, text)
+		g.add(cause.SentinelNoGoodReplica, text)
 	}
 	if ms.coordinatedRefusal != "" {
-		add(cause.SentinelHandoverRefused, "the master refused FAILOVER: "+ms.coordinatedRefusal)
+		g.add(cause.SentinelHandoverRefused, "the master refused FAILOVER: "+ms.coordinatedRefusal)
 	}
+	m.electionGates(&g, ms)
+	return g
+}
+
+// gateList gathers what holds a failover back.
+type gateList []Gate
+
+func (g *gateList) add(id cause.ID, text string, rest ...string) {
+	*g = append(*g, Gate{id, text, strings.Join(rest, "")})
+}
+
+// instanceGates is about one server or sentinel.
+func (m *Machine) instanceGates(g *gateList, n *node) {
+	now := m.now()
+	who := n.kind.String() + " " + n.at()
+	if n.authRefusal != "" {
+		g.add(cause.SentinelWrongPassword, who+" says: "+n.authRefusal)
+	}
+	if len(n.missing) > 0 {
+		g.add(cause.SentinelMissingPermission, who+" does not allow our user: "+strings.Join(n.missing, ", "))
+	}
+	if n.pingRefusal != "" && n.authRefusal == "" {
+		g.add(cause.SentinelPingRefused, who+" answers PING with: "+n.pingRefusal)
+	}
+	if n.doubt != "" && n.commandsUp() && n.link.cmd.reported && !n.link.cmd.proved {
+		g.add(cause.SentinelServerUnproved, who+": "+n.doubt)
+	}
+	if n.addr.IP == "" {
+		g.add(cause.SentinelNameUnresolved, who+": the name cannot be resolved")
+	}
+	if n.kind == Sentinel && n.unreachable != 0 && now-n.unreachable > 5000 && n.lastHello != 0 && now-n.lastHello < 3*m.tune.PublishPeriod {
+		g.add(cause.SentinelPeerUnreachable, "sentinel "+n.runID+" announces "+n.at()+", but nothing can be reached there")
+	}
+}
+
+// electionGates is about the votes for a leader, and the next attempt.
+func (m *Machine) electionGates(g *gateList, ms *master) {
+	now := m.now()
 	if ms.has(failoverInProgress) && ms.state == waitStart {
 		t := m.count(ms)
-		add(cause.SentinelWaitingForVotes, "we stand for election in epoch "+itoa(ms.failoverEpoch), strconv.Itoa(t.ours)+" of "+strconv.Itoa(ms.needed())+" votes so far")
+		g.add(cause.SentinelWaitingForVotes, "we stand for election in epoch "+itoa(ms.failoverEpoch), strconv.Itoa(t.ours)+" of "+strconv.Itoa(ms.needed())+" votes so far")
 	}
 	if ms.has(oDown) && !ms.has(failoverInProgress) && ms.failoverStart != 0 {
 		wait := ms.failoverStart + 2*ms.failoverTimeout
@@ -111,13 +130,12 @@ func (m *Machine) gates(ms *master, all bool) []Gate {
 		if wait > now {
 			in := itoa((wait-now+999)/1000) + " s"
 			if ms.leader != "" && ms.leader != m.myID {
-				add(cause.SentinelWaitingForLeader, "we voted for "+ms.leader+" in epoch "+itoa(ms.leaderEpoch), "we try ourselves in "+in)
+				g.add(cause.SentinelWaitingForLeader, "we voted for "+ms.leader+" in epoch "+itoa(ms.leaderEpoch), "we try ourselves in "+in)
 			} else {
-				add(cause.SentinelWaitingToRetry, "our last attempt did not succeed", "the next one is in "+in)
+				g.add(cause.SentinelWaitingToRetry, "our last attempt did not succeed", "the next one is in "+in)
 			}
 		}
 	}
-	return g
 }
 
 // unsealedPeers lists the sentinels that would promote without sealing.

@@ -381,6 +381,12 @@ func (m *Machine) Reply(id LinkID, v resp.Value) {
 	if v.Kind == resp.Error {
 		m.refused(n, p, v)
 	}
+	m.answered(c, p, v)
+}
+
+// answered goes on with the answer to a command.
+func (m *Machine) answered(c *conn, p pending, v resp.Value) {
+	n := p.node
 	switch p.what {
 	case pingAnswer:
 		m.pingAnswered(c.link, n, v)

@@ -174,25 +174,7 @@ func testExpiry(t *testing.T, open Place) {
 	expect := func(now int64, want ...string) {
 		t.Helper()
 		flush(t, s)
-		all, err := s.Expired(context.Background(), now, 100)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got []string
-		for _, e := range all {
-			if e.Session == nil {
-				got = append(got, "retained "+e.Topic)
-				continue
-			}
-			got = append(got, fmt.Sprintf("%s %d", e.Session.ClientID, e.Ref.Seq))
-			if e.Ref != refs[e.Ref.Seq] || e.Bytes != 300 {
-				t.Errorf("%+v, %d bytes; want %+v", e.Ref, e.Bytes, refs[e.Ref.Seq])
-			}
-		}
-		slices.Sort(got)
-		if !slices.Equal(got, want) {
-			t.Errorf("at %d: %q, want %q", now, got, want)
-		}
+		expectExpired(t, s, refs, now, want)
 	}
 	expect(49)
 	expect(100, "one 0", "one 4", "retained r")
@@ -221,6 +203,30 @@ func testExpiry(t *testing.T, open Place) {
 	shut(t, s)
 	if errs := r.Refusals(); len(errs) > 0 {
 		t.Error(errs)
+	}
+}
+
+// expectExpired looks at what is over at a time. refs are the entries of the one session, by sequence number, each of 300 bytes.
+func expectExpired(t *testing.T, s store.Store, refs []store.Ref, now int64, want []string) {
+	t.Helper()
+	all, err := s.Expired(context.Background(), now, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range all {
+		if e.Session == nil {
+			got = append(got, "retained "+e.Topic)
+			continue
+		}
+		got = append(got, fmt.Sprintf("%s %d", e.Session.ClientID, e.Ref.Seq))
+		if e.Ref != refs[e.Ref.Seq] || e.Bytes != 300 {
+			t.Errorf("%+v, %d bytes; want %+v", e.Ref, e.Bytes, refs[e.Ref.Seq])
+		}
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("at %d: %q, want %q", now, got, want)
 	}
 }
 

@@ -96,6 +96,11 @@ func rewrite(old []byte, options []keyed) []byte {
 			}
 		}
 	}
+	return joined(lines)
+}
+
+// joined is lines as a file, with no two blank ones in a row.
+func joined(lines []string) []byte {
 	var b bytes.Buffer
 	blank := false
 	for _, l := range lines {
@@ -116,48 +121,34 @@ func acceptedDirective(key string) bool {
 
 // stateLines are the lines of the state, in Redis' order. With it goes what the server's own options say.
 func (c *Config) stateLines(s machine.State, users []string) []keyed {
-	var o []keyed
-	lines := map[string]int{}
-	add := func(name string, words ...any) {
-		key := "sentinel " + name
-		i, ok := lines[key]
-		if !ok {
-			i = len(o)
-			lines[key] = i
-			o = append(o, keyed{key: key})
-		}
-		if words == nil {
-			return
-		}
-		line := key
-		for _, w := range words {
-			switch w := w.(type) {
-			case string:
-				line += " " + resp.QuoteIfNeeded(w)
-			case int:
-				line += " " + strconv.Itoa(w)
-			case int64:
-				line += " " + strconv.FormatInt(w, 10)
-			}
-		}
-		o[i].lines = append(o[i].lines, line)
+	w := &stateWriter{at: map[string]int{}, options: c.otherLines(users)}
+	w.add("myid", s.MyID)
+	w.yesNo("deny-scripts-reconfig", s.DenyScriptsReconfig, true)
+	w.yesNo("resolve-hostnames", s.ResolveHostnames, false)
+	w.yesNo("announce-hostnames", s.AnnounceHostnames, false)
+	for _, name := range []string{
+		"monitor", "down-after-milliseconds", "failover-timeout", "parallel-syncs", "notification-script", "client-reconfig-script",
+		"auth-pass", "auth-user", "master-reboot-down-after-period", "picket-adopt", "picket-sealed", "picket-refused-down", "config-epoch", "leader-epoch", "known-replica", "known-sentinel", "rename-command",
+	} {
+		w.add(name)
 	}
-	yesNo := func(name string, v, def bool) {
-		word := "no"
-		if v {
-			word = "yes"
-		}
-		add(name, word)
-		o[len(o)-1].optional = v == def
+	for _, m := range s.Masters {
+		c.masterLines(w, &m)
 	}
-	text := func(name, v string) {
-		if v == "" {
-			add(name)
-		} else {
-			add(name, v)
-		}
+	w.add("current-epoch", s.CurrentEpoch)
+	w.text("announce-ip", s.AnnounceIP)
+	if s.AnnouncePort != 0 {
+		w.add("announce-port", s.AnnouncePort)
+	} else {
+		w.add("announce-port")
 	}
+	w.text("sentinel-user", s.SentinelUser)
+	w.text("sentinel-pass", s.SentinelPass)
+	return w.options
+}
 
+// otherLines are the options that are no state of the machine's.
+func (c *Config) otherLines(users []string) (o []keyed) {
 	if c.Dir != "" {
 		o = append(o, keyed{key: "dir", lines: []string{"dir " + resp.Quote(c.Dir)}})
 	}
@@ -179,76 +170,108 @@ func (c *Config) stateLines(s machine.State, users []string) []keyed {
 	if c.ACLFile == "" {
 		o = append(o, keyed{key: "user", lines: users})
 	}
-	lines = map[string]int{}
-
-	add("myid", s.MyID)
-	yesNo("deny-scripts-reconfig", s.DenyScriptsReconfig, true)
-	yesNo("resolve-hostnames", s.ResolveHostnames, false)
-	yesNo("announce-hostnames", s.AnnounceHostnames, false)
-	for _, name := range []string{
-		"monitor", "down-after-milliseconds", "failover-timeout", "parallel-syncs", "notification-script", "client-reconfig-script",
-		"auth-pass", "auth-user", "master-reboot-down-after-period", "picket-adopt", "picket-sealed", "picket-refused-down", "config-epoch", "leader-epoch", "known-replica", "known-sentinel", "rename-command",
-	} {
-		add(name)
-	}
-	def := machine.DefaultTunables()
-	for _, m := range s.Masters {
-		add("monitor", m.Name, m.Host, m.Port, m.Quorum)
-		if m.DownAfter != 0 && m.DownAfter != def.DefaultDownAfter {
-			add("down-after-milliseconds", m.Name, m.DownAfter)
-		}
-		if m.FailoverTimeout != 0 && m.FailoverTimeout != def.DefaultFailoverTimeout {
-			add("failover-timeout", m.Name, m.FailoverTimeout)
-		}
-		if m.ParallelSyncs > 1 {
-			add("parallel-syncs", m.Name, m.ParallelSyncs)
-		}
-		if m.NotificationScript != "" {
-			add("notification-script", m.Name, m.NotificationScript)
-		}
-		if m.ReconfigScript != "" {
-			add("client-reconfig-script", m.Name, m.ReconfigScript)
-		}
-		if m.AuthPass != "" {
-			add("auth-pass", m.Name, m.AuthPass)
-		}
-		if m.AuthUser != "" {
-			add("auth-user", m.Name, m.AuthUser)
-		}
-		if m.RebootDownAfter != 0 {
-			add("master-reboot-down-after-period", m.Name, m.RebootDownAfter)
-		}
-		if m.Adopt && c.ours[[2]string{"picket-adopt", m.Name}] != "yes" {
-			add("picket-adopt", m.Name, "yes")
-		}
-		if ms := strconv.FormatInt(m.RefusedDown, 10); m.RefusedDown > 0 && c.ours[[2]string{"picket-refused-down", m.Name}] != ms {
-			add("picket-refused-down", m.Name, ms)
-		}
-		if acks := strconv.Itoa(m.Sealed); m.Sealed > 0 && c.ours[[2]string{"picket-sealed", m.Name}] != acks {
-			add("picket-sealed", m.Name, acks)
-		}
-		add("config-epoch", m.Name, m.ConfigEpoch)
-		add("leader-epoch", m.Name, m.LeaderEpoch)
-		for _, r := range m.Replicas {
-			add("known-replica", m.Name, r.Host, r.Port)
-		}
-		for _, p := range m.Sentinels {
-			add("known-sentinel", m.Name, p.Host, p.Port, p.RunID)
-		}
-		for _, r := range m.Renames {
-			add("rename-command", m.Name, r.Old, r.New)
-		}
-	}
-	add("current-epoch", s.CurrentEpoch)
-	text("announce-ip", s.AnnounceIP)
-	if s.AnnouncePort != 0 {
-		add("announce-port", s.AnnouncePort)
-	} else {
-		add("announce-port")
-	}
-	text("sentinel-user", s.SentinelUser)
-	text("sentinel-pass", s.SentinelPass)
 	return o
+}
+
+// masterLines adds what there is to be kept of one master.
+func (c *Config) masterLines(w *stateWriter, m *machine.MasterState) {
+	def := machine.DefaultTunables()
+	w.add("monitor", m.Name, m.Host, m.Port, m.Quorum)
+	if m.DownAfter != 0 && m.DownAfter != def.DefaultDownAfter {
+		w.add("down-after-milliseconds", m.Name, m.DownAfter)
+	}
+	if m.FailoverTimeout != 0 && m.FailoverTimeout != def.DefaultFailoverTimeout {
+		w.add("failover-timeout", m.Name, m.FailoverTimeout)
+	}
+	if m.ParallelSyncs > 1 {
+		w.add("parallel-syncs", m.Name, m.ParallelSyncs)
+	}
+	if m.NotificationScript != "" {
+		w.add("notification-script", m.Name, m.NotificationScript)
+	}
+	if m.ReconfigScript != "" {
+		w.add("client-reconfig-script", m.Name, m.ReconfigScript)
+	}
+	if m.AuthPass != "" {
+		w.add("auth-pass", m.Name, m.AuthPass)
+	}
+	if m.AuthUser != "" {
+		w.add("auth-user", m.Name, m.AuthUser)
+	}
+	if m.RebootDownAfter != 0 {
+		w.add("master-reboot-down-after-period", m.Name, m.RebootDownAfter)
+	}
+	if m.Adopt && c.ours[[2]string{"picket-adopt", m.Name}] != "yes" {
+		w.add("picket-adopt", m.Name, "yes")
+	}
+	if ms := strconv.FormatInt(m.RefusedDown, 10); m.RefusedDown > 0 && c.ours[[2]string{"picket-refused-down", m.Name}] != ms {
+		w.add("picket-refused-down", m.Name, ms)
+	}
+	if acks := strconv.Itoa(m.Sealed); m.Sealed > 0 && c.ours[[2]string{"picket-sealed", m.Name}] != acks {
+		w.add("picket-sealed", m.Name, acks)
+	}
+	w.add("config-epoch", m.Name, m.ConfigEpoch)
+	w.add("leader-epoch", m.Name, m.LeaderEpoch)
+	for _, r := range m.Replicas {
+		w.add("known-replica", m.Name, r.Host, r.Port)
+	}
+	for _, p := range m.Sentinels {
+		w.add("known-sentinel", m.Name, p.Host, p.Port, p.RunID)
+	}
+	for _, r := range m.Renames {
+		w.add("rename-command", m.Name, r.Old, r.New)
+	}
+}
+
+// stateWriter gathers options with their lines: those of one name stand together, in the order in which the names came first.
+type stateWriter struct {
+	options []keyed
+	at      map[string]int // where a key is in options
+}
+
+// add adds a line, or with no words makes the name known: what the file has of it goes.
+func (w *stateWriter) add(name string, words ...any) {
+	key := "sentinel " + name
+	i, ok := w.at[key]
+	if !ok {
+		i = len(w.options)
+		w.at[key] = i
+		w.options = append(w.options, keyed{key: key})
+	}
+	if words == nil {
+		return
+	}
+	line := key
+	for _, word := range words {
+		switch word := word.(type) {
+		case string:
+			line += " " + resp.QuoteIfNeeded(word)
+		case int:
+			line += " " + strconv.Itoa(word)
+		case int64:
+			line += " " + strconv.FormatInt(word, 10)
+		}
+	}
+	w.options[i].lines = append(w.options[i].lines, line)
+}
+
+// yesNo adds a switch, which at its default is written only where the file has it.
+func (w *stateWriter) yesNo(name string, v, def bool) {
+	word := "no"
+	if v {
+		word = "yes"
+	}
+	w.add(name, word)
+	w.options[len(w.options)-1].optional = v == def
+}
+
+// text adds a text that may be empty.
+func (w *stateWriter) text(name, v string) {
+	if v == "" {
+		w.add(name)
+	} else {
+		w.add(name, v)
+	}
 }
 
 // write rewrites the configuration file: beside it, synced, then put in its place, so that a crash leaves the old file or the new one. Where that cannot be,

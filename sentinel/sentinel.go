@@ -326,36 +326,44 @@ func (s *Sentinel) perform() {
 					written = o.Seq
 					s.save(o.Seq)
 				}
-			case machine.Connect:
-				s.connect(o)
-			case machine.Close:
-				if p := s.links[o.Link]; p != nil {
-					delete(s.links, o.Link)
-					p.flush()
-					if o.Abort {
-						p.abort()
-					}
-					p.close()
-				}
-			case machine.Event:
-				s.event(o)
-			case machine.Held:
-				s.held(o)
-			case machine.StartScript:
-				s.startScript(o)
-			case machine.KillScript:
-				if p := s.scripts[o.ID]; p != nil {
-					p.Kill()
-				}
-			case machine.Drop:
-				s.metrics.forget(o.Master)
 			case machine.Exit:
 				s.log.printf(LogWarning, "%s", o.Reason)
 				s.stop(&ExitError{o.Code})
 				return
+			default:
+				s.carryOut(o)
 			}
 		}
 		flush()
+	}
+}
+
+// carryOut does what may come before or after what is sent.
+func (s *Sentinel) carryOut(o machine.Output) {
+	switch o := o.(type) {
+	case machine.Connect:
+		s.connect(o)
+	case machine.Close:
+		if p := s.links[o.Link]; p != nil {
+			delete(s.links, o.Link)
+			p.flush()
+			if o.Abort {
+				p.abort()
+			}
+			p.close()
+		}
+	case machine.Event:
+		s.event(o)
+	case machine.Held:
+		s.held(o)
+	case machine.StartScript:
+		s.startScript(o)
+	case machine.KillScript:
+		if p := s.scripts[o.ID]; p != nil {
+			p.Kill()
+		}
+	case machine.Drop:
+		s.metrics.forget(o.Master)
 	}
 }
 

@@ -185,25 +185,16 @@ func readHops(conn *icmp.PacketConn, hops *ipv4.PacketConn, buf []byte) (n, ttl 
 
 // ping sends some ICMP echo requests; nil where the system does not allow that.
 func ping(ctx context.Context, to netip.Addr) *doctor.Ping {
-	proto, networks, all := protoICMP, []string{"udp4", "ip4:icmp"}, "0.0.0.0"
-	var request, reply icmp.Type = ipv4.ICMPTypeEcho, ipv4.ICMPTypeEchoReply
-	if to.Is6() {
-		proto, networks, all = protoICMP6, []string{"udp6", "ip6:ipv6-icmp"}, "::"
-		request, reply = ipv6.ICMPTypeEchoRequest, ipv6.ICMPTypeEchoReply
-	}
-	conn, dest := openPing(to, networks, all)
-	if conn == nil {
+	p := openPing(to)
+	if p == nil {
 		return nil
 	}
+	conn := p.conn
 	defer func() { _ = conn.Close() }()
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 
 	f := &doctor.Ping{Address: to.String(), Bytes: 56}
-	hops := conn.IPv4PacketConn()
-	if hops != nil && hops.SetControlMessage(ipv4.FlagTTL, true) != nil {
-		hops = nil // the system does not tell
-	}
 	mark := int(time.Now().UnixNano() & 0xFFFF)
 	sent := make([]time.Time, pings)
 	var times []time.Duration
@@ -212,10 +203,10 @@ func ping(ctx context.Context, to netip.Addr) *doctor.Ping {
 	end := time.Now().Add(pingWait)
 	for time.Now().Before(end) && len(times) < pings {
 		if f.Sent < pings {
-			m := icmp.Message{Type: request, Body: &icmp.Echo{ID: mark, Seq: f.Sent + 1, Data: make([]byte, 28)}}
+			m := icmp.Message{Type: p.request, Body: &icmp.Echo{ID: mark, Seq: f.Sent + 1, Data: make([]byte, 28)}}
 			if b, err := m.Marshal(nil); err == nil {
 				sent[f.Sent] = time.Now()
-				_, _ = conn.WriteTo(b, dest) // what was not sent is not answered
+				_, _ = conn.WriteTo(b, p.dest) // what was not sent is not answered
 			}
 			f.Sent++
 		}
@@ -224,15 +215,15 @@ func ping(ctx context.Context, to netip.Addr) *doctor.Ping {
 			wake = end
 		}
 		_ = conn.SetReadDeadline(wake)
-		n, ttl, from, err := readHops(conn, hops, buf)
+		n, ttl, from, err := readHops(conn, p.hops, buf)
 		if err != nil {
 			if ctx.Err() != nil {
 				break
 			}
 			continue
 		}
-		m, err := icmp.ParseMessage(proto, buf[:n])
-		if err != nil || m.Type != reply || !ipOf(from).Equal(to.AsSlice()) {
+		m, err := icmp.ParseMessage(p.proto, buf[:n])
+		if err != nil || m.Type != p.reply || !ipOf(from).Equal(to.AsSlice()) {
 			continue
 		}
 		if echo, ok := m.Body.(*icmp.Echo); ok && echo.Seq >= 1 && echo.Seq <= f.Sent && !got[echo.Seq-1] {
@@ -248,17 +239,35 @@ func ping(ctx context.Context, to netip.Addr) *doctor.Ping {
 	return f
 }
 
-// openPing opens a socket for echo requests: one that needs no rights where the system has such, else a raw one. conn is nil when neither may be had.
-func openPing(to netip.Addr, networks []string, all string) (conn *icmp.PacketConn, dest net.Addr) {
+// pinger is a socket for echo requests to one address.
+type pinger struct {
+	conn           *icmp.PacketConn
+	dest           net.Addr
+	hops           *ipv4.PacketConn // tells times to live; nil: the system does not
+	proto          int
+	request, reply icmp.Type
+}
+
+// openPing opens a socket that needs no rights where the system has such, else a raw one. It returns nil when neither may be had.
+func openPing(to netip.Addr) *pinger {
+	p := &pinger{proto: protoICMP, request: ipv4.ICMPTypeEcho, reply: ipv4.ICMPTypeEchoReply}
+	networks, all := []string{"udp4", "ip4:icmp"}, "0.0.0.0"
+	if to.Is6() {
+		p.proto, p.request, p.reply = protoICMP6, ipv6.ICMPTypeEchoRequest, ipv6.ICMPTypeEchoReply
+		networks, all = []string{"udp6", "ip6:ipv6-icmp"}, "::"
+	}
 	for _, network := range networks {
-		conn, err := icmp.ListenPacket(network, all)
-		if err != nil {
+		var err error
+		if p.conn, err = icmp.ListenPacket(network, all); err != nil {
 			continue
 		}
-		if network[0] == 'u' {
-			return conn, &net.UDPAddr{IP: to.AsSlice(), Zone: to.Zone()}
+		if p.dest = net.Addr(&net.IPAddr{IP: to.AsSlice(), Zone: to.Zone()}); network[0] == 'u' {
+			p.dest = &net.UDPAddr{IP: to.AsSlice(), Zone: to.Zone()}
 		}
-		return conn, &net.IPAddr{IP: to.AsSlice(), Zone: to.Zone()}
+		if p.hops = p.conn.IPv4PacketConn(); p.hops != nil && p.hops.SetControlMessage(ipv4.FlagTTL, true) != nil {
+			p.hops = nil
+		}
+		return p
 	}
-	return nil, nil
+	return nil
 }

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sort"
@@ -35,6 +36,45 @@ func quicken(t *machine.Tunables) {
 // and the group must agree within the time that its timeouts allow. log, which may be nil, is told every event.
 func Chaos(seed uint64, log func(string)) Result {
 	rng := rand.New(rand.NewPCG(seed, 42))
+	cfg := chaosConfig(seed, rng)
+	w := New(cfg)
+	w.Log = log
+	// By hand: two failovers may then be forced in one epoch, which no vote prevents; the group must agree again all the same.
+	forcing := rng.IntN(8) == 0
+	res := func(err error) Result {
+		return Result{Seed: seed, Failovers: w.check.promotions, Elections: w.check.elections, Sealed: w.check.sealed, Lost: w.check.lost, Blocked: w.check.blocked, Elapsed: w.Elapsed(), Err: err}
+	}
+
+	if err := w.discover(); err != nil {
+		return res(err)
+	}
+	for range 60 + rng.IntN(60) {
+		w.disturb(rng, forcing)
+		if err := w.Run(100 + rng.Int64N(2200)); err != nil {
+			return res(err)
+		}
+	}
+
+	// All is healed; now they must agree. What may have to pass first: a vote given to someone who did not lead (twice the failover
+	// timeout, after TILT), then a failover, then an old master's return, and configurations put right after a failover timeout.
+	w.heal()
+	limit := 60000 + 10*cfg.FailoverTimeout
+	for at := int64(0); ; at += 500 {
+		if err := w.Run(500); err != nil {
+			return res(err)
+		}
+		why := w.Converged()
+		if why == "" {
+			return res(nil)
+		}
+		if at > limit {
+			return res(fmt.Errorf("%d s after all was healed: %s; %s", limit/1000, why, w.Roles()))
+		}
+	}
+}
+
+// chaosConfig is the world of a seed.
+func chaosConfig(seed uint64, rng *rand.Rand) Config {
 	cfg := Config{
 		Seed:            seed,
 		Sentinels:       []int{1, 2, 3, 3, 3, 3, 4, 5, 5}[rng.IntN(9)],
@@ -73,50 +113,23 @@ func Chaos(seed uint64, log func(string)) Result {
 			cfg.Priorities = append(cfg.Priorities, []int{100, 100, 50, 10}[rng.IntN(4)])
 		}
 	}
-	w := New(cfg)
-	w.Log = log
-	// By hand: two failovers may then be forced in one epoch, which no vote prevents; the group must agree again all the same.
-	forcing := rng.IntN(8) == 0
-	res := func(err error) Result {
-		return Result{Seed: seed, Failovers: w.check.promotions, Elections: w.check.elections, Sealed: w.check.sealed, Lost: w.check.lost, Blocked: w.check.blocked, Elapsed: w.Elapsed(), Err: err}
-	}
+	return cfg
+}
 
-	// Discovery is undisturbed: the majority is one of all known sentinels, so all must be known before anything is promised.
-	crash, lose, repeat := cfg.CrashAtSave, cfg.LoseHello, cfg.RepeatHello
+// discover has the instances find one another, undisturbed: the majority is one of all known sentinels, so all must be known before anything is promised.
+func (w *World) discover() error {
+	crash, lose, repeat := w.cfg.CrashAtSave, w.cfg.LoseHello, w.cfg.RepeatHello
 	w.cfg.CrashAtSave, w.cfg.LoseHello, w.cfg.RepeatHello = 0, 0, 0
 	for i := 0; !w.discovered(); i++ {
 		if err := w.Run(500); err != nil {
-			return res(err)
+			return err
 		}
 		if i > 60 {
-			return res(fmt.Errorf("the instances were not discovered within 30 s"))
+			return errors.New("the instances were not discovered within 30 s")
 		}
 	}
 	w.cfg.CrashAtSave, w.cfg.LoseHello, w.cfg.RepeatHello = crash, lose, repeat
-
-	for range 60 + rng.IntN(60) {
-		w.disturb(rng, forcing)
-		if err := w.Run(100 + rng.Int64N(2200)); err != nil {
-			return res(err)
-		}
-	}
-
-	// All is healed; now they must agree. What may have to pass first: a vote given to someone who did not lead (twice the failover
-	// timeout, after TILT), then a failover, then an old master's return, and configurations put right after a failover timeout.
-	w.heal()
-	limit := 60000 + 10*cfg.FailoverTimeout
-	for at := int64(0); ; at += 500 {
-		if err := w.Run(500); err != nil {
-			return res(err)
-		}
-		why := w.Converged()
-		if why == "" {
-			return res(nil)
-		}
-		if at > limit {
-			return res(fmt.Errorf("%d s after all was healed: %s; %s", limit/1000, why, w.Roles()))
-		}
-	}
+	return nil
 }
 
 // discovered reports whether every sentinel knows all others and all servers.

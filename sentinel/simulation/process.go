@@ -192,26 +192,12 @@ func (s *sentinel) perform() {
 			w.check.event(s, o)
 		case machine.StartScript:
 			w.note("%s runs %s", s.name(), strings.Join(o.Argv, " "))
-			life := s.life
 			m.ScriptStarted(o.ID, 1000+int(o.ID))
-			w.after(max(w.ScriptTime, 10)*1000, func() {
-				if s.life == life {
-					s.do(func(m *machine.Machine) { m.ScriptEnded(o.ID, w.ScriptStatus, 0) })
-				}
-			})
+			s.later(max(w.ScriptTime, 10)*1000, func(m *machine.Machine) { m.ScriptEnded(o.ID, w.ScriptStatus, 0) })
 		case machine.KillScript:
-			life := s.life
-			w.after(1e3, func() {
-				if s.life == life {
-					s.do(func(m *machine.Machine) { m.ScriptEnded(o.ID, 0, 9) })
-				}
-			})
+			s.later(1e3, func(m *machine.Machine) { m.ScriptEnded(o.ID, 0, 9) })
 		case machine.Held:
-			if o.Over {
-				w.note("%s: over: %s: %s", s.name(), o.ID, o.Gate)
-			} else {
-				w.note("%s: %s: %s", s.name(), o.ID, o.Gate)
-			}
+			w.note("%s: %s%s: %s", s.name(), map[bool]string{true: "over: "}[o.Over], o.ID, o.Gate)
 		case machine.Exit:
 			w.note("%s ends with status %d", s.name(), o.Code)
 			s.crash()
@@ -219,6 +205,16 @@ func (s *sentinel) perform() {
 		}
 	}
 	w.check.epoch(s)
+}
+
+// later has something happen to the machine after a time, in microseconds, unless the sentinel has ended by then.
+func (s *sentinel) later(d int64, do func(*machine.Machine)) {
+	life := s.life
+	s.w.after(d, func() {
+		if s.life == life {
+			s.do(do)
+		}
+	})
 }
 
 func (s *sentinel) keep() {
@@ -383,26 +379,30 @@ func (s *sentinel) receive(l *link, cmd []string) {
 	case "INFO":
 		l.reply(resp.Str("server_name:picket\r\n" + strings.Join(s.m.PeerInfo(), "\r\n")))
 	case "SENTINEL":
-		port, _ := strconv.Atoi(cmd[3])
-		epoch, _ := strconv.ParseInt(cmd[4], 10, 64)
-		var a machine.Answer
-		m := s.m
-		m.SetClock(s.clock())
-		a = m.IsMasterDown(cmd[2], port, epoch, cmd[5])
-		s.after()
-		if s.m != m {
-			return // crashed before it could answer
-		}
-		a = m.Confirm(a)
-		down := int64(0)
-		if a.Down {
-			down = 1
-		}
-		s.w.check.answered(s, l.from, s.w.setAt(cmd[2]), a)
-		l.reply(resp.Value{Kind: resp.Array, Elems: []resp.Value{resp.Int(down), resp.Str(a.Leader), resp.Int(a.Epoch)}})
+		s.asked(l, cmd)
 	default:
 		l.reply(resp.OK)
 	}
+}
+
+// asked answers another sentinel's SENTINEL IS-MASTER-DOWN-BY-ADDR, which may be a request for a vote.
+func (s *sentinel) asked(l *link, cmd []string) {
+	port, _ := strconv.Atoi(cmd[3])
+	epoch, _ := strconv.ParseInt(cmd[4], 10, 64)
+	m := s.m
+	m.SetClock(s.clock())
+	a := m.IsMasterDown(cmd[2], port, epoch, cmd[5])
+	s.after()
+	if s.m != m {
+		return // crashed before it could answer
+	}
+	a = m.Confirm(a)
+	down := int64(0)
+	if a.Down {
+		down = 1
+	}
+	s.w.check.answered(s, l.from, s.w.setAt(cmd[2]), a)
+	l.reply(resp.Value{Kind: resp.Array, Elems: []resp.Value{resp.Int(down), resp.Str(a.Leader), resp.Int(a.Epoch)}})
 }
 
 // server is one Redis server.
@@ -609,6 +609,11 @@ func (s *server) receive(l *link, cmd []string) {
 		l.reply(resp.Err("NOPERM this user has no permissions to run this command"))
 		return
 	}
+	s.answer(l, cmd)
+}
+
+// answer carries a command out that a server in good health allows.
+func (s *server) answer(l *link, cmd []string) {
 	switch cmd[0] {
 	case "PING":
 		if s.refusal != "" {

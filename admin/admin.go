@@ -4,6 +4,9 @@
 //	PUT    /v1/maintenance  closes the broker to clients, a [Maintenance]
 //	DELETE /v1/maintenance  opens it again
 //	POST   /v1/reload       reads the configuration again, and answers when it is in force or refused
+//	GET    /v1/clients      sessions and their connections, a [broker.ClientPage]: after, prefix, user, from, online, limit, sort=queued
+//	GET    /v1/client       one of them, a [OneClient]: id
+//	DELETE /v1/client       ends its connection: id, reason
 //
 // Bodies are JSON. A request that cannot be carried out is answered with a status of 400 or more and {"error": "..."}. The socket has mode 0600, and
 // where the system tells who is calling, only the user that the broker runs as and root are served.

@@ -10,9 +10,11 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"syscall"
 
+	"picket/broker"
 	"picket/cause"
 )
 
@@ -92,12 +94,12 @@ func (t Unanswered) in(lang cause.Lang) string {
 
 // Status asks what the broker does.
 func (c *Client) Status(ctx context.Context) (*Status, error) {
-	return c.call(ctx, http.MethodGet, "/v1/status", nil)
+	return ask[Status](ctx, c, http.MethodGet, "/v1/status", nil)
 }
 
 // Reload has the broker read its configuration again, and returns its state when that is in force. The error says why it is not.
 func (c *Client) Reload(ctx context.Context) (*Status, error) {
-	return c.call(ctx, http.MethodPost, "/v1/reload", nil)
+	return ask[Status](ctx, c, http.MethodPost, "/v1/reload", nil)
 }
 
 // BeginMaintenance closes the broker to clients, and returns its state then.
@@ -106,15 +108,35 @@ func (c *Client) BeginMaintenance(ctx context.Context, m Maintenance) (*Status, 
 	if err != nil {
 		return nil, err
 	}
-	return c.call(ctx, http.MethodPut, "/v1/maintenance", body)
+	return ask[Status](ctx, c, http.MethodPut, "/v1/maintenance", body)
 }
 
 // EndMaintenance opens the broker, and returns its state then.
 func (c *Client) EndMaintenance(ctx context.Context) (*Status, error) {
-	return c.call(ctx, http.MethodDelete, "/v1/maintenance", nil)
+	return ask[Status](ctx, c, http.MethodDelete, "/v1/maintenance", nil)
 }
 
-func (c *Client) call(ctx context.Context, method, path string, body []byte) (*Status, error) {
+// Clients asks for a page of clients.
+func (c *Client) Clients(ctx context.Context, q broker.ClientQuery) (*broker.ClientPage, error) {
+	return ask[broker.ClientPage](ctx, c, http.MethodGet, "/v1/clients?"+queryValues(q).Encode(), nil)
+}
+
+// Client asks for one client.
+func (c *Client) Client(ctx context.Context, id string) (*OneClient, error) {
+	return ask[OneClient](ctx, c, http.MethodGet, "/v1/client?"+url.Values{"id": {id}}.Encode(), nil)
+}
+
+// Disconnect has the broker end the connection of a client, and returns what the client was before. reason may be empty.
+func (c *Client) Disconnect(ctx context.Context, id, reason string) (*OneClient, error) {
+	v := url.Values{"id": {id}}
+	if reason != "" {
+		v.Set("reason", reason)
+	}
+	return ask[OneClient](ctx, c, http.MethodDelete, "/v1/client?"+v.Encode(), nil)
+}
+
+// ask makes a request whose answer is a T.
+func ask[T any](ctx context.Context, c *Client, method, path string, body []byte) (*T, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestLimit)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, "http://picket"+path, bytes.NewReader(body))
@@ -134,9 +156,9 @@ func (c *Client) call(ctx context.Context, method, path string, body []byte) (*S
 		}
 		return nil, errors.New(p.Error)
 	}
-	st := new(Status)
-	if err := d.Decode(st); err != nil {
+	answer := new(T)
+	if err := d.Decode(answer); err != nil {
 		return nil, fmt.Errorf("%s: %w", c.Path, err)
 	}
-	return st, nil
+	return answer, nil
 }

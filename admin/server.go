@@ -71,6 +71,9 @@ func Serve(path string, b *broker.Broker, about About) (*Server, error) {
 	mux.HandleFunc("PUT /v1/maintenance", s.begin)
 	mux.HandleFunc("DELETE /v1/maintenance", s.end)
 	mux.HandleFunc("POST /v1/reload", s.reload)
+	mux.HandleFunc("GET /v1/clients", s.clients)
+	mux.HandleFunc("GET /v1/client", s.client)
+	mux.HandleFunc("DELETE /v1/client", s.disconnect)
 	s.http = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !r.Context().Value(trustedKey{}).(bool) {
 			refuse(w, http.StatusForbidden, errors.New("the admin socket is for the broker's user and root only"))

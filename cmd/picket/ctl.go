@@ -11,6 +11,9 @@ import (
 // ctlCommand is "picket ctl": it asks what runs, and steers it.
 type ctlCommand struct {
 	Bridges     ctlBridges     `cmd:"" help:"Show the bridges of a running broker, and why one is not connected."`
+	Client      ctlClient      `cmd:"" help:"Show one client of a running broker, and what it has subscribed to."`
+	Clients     ctlClients     `cmd:"" help:"List the clients of a running broker."`
+	Disconnect  ctlDisconnect  `cmd:"" help:"End the connection of a client."`
 	Health      ctlHealth      `cmd:"" help:"Say by the exit status whether the broker answers."`
 	Logs        ctlLogs        `cmd:"" help:"Show the end of a running broker's log."`
 	Maintenance ctlMaintenance `cmd:"" help:"Close the broker to clients for a while, and open it again."`

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"fmt"
 	"time"
 )
 
@@ -25,11 +23,5 @@ func (c *ctlBridges) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if c.JSON {
-		out := json.NewEncoder(e.stdout)
-		out.SetIndent("", "  ")
-		return out.Encode(s.Bridges)
-	}
-	_, err = fmt.Fprint(e.stdout, s.BridgesText(languageFor(c.Lang), time.Now()))
-	return err
+	return c.print(e, s.Bridges, s.BridgesText(languageFor(c.Lang), time.Now()))
 }

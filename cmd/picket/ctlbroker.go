@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -73,12 +72,17 @@ func findBrokers(e *env) ([]*admin.Client, error) {
 
 // show prints a status.
 func (f *adminFlags) show(e *env, s *admin.Status) error {
+	return f.print(e, s, s.Text(languageFor(f.Lang)))
+}
+
+// print writes an answer, as JSON or for a person.
+func (f *adminFlags) print(e *env, answer any, text string) error {
 	if f.JSON {
 		out := json.NewEncoder(e.stdout)
 		out.SetIndent("", "  ")
-		return out.Encode(s)
+		return out.Encode(answer)
 	}
-	_, err := fmt.Fprint(e.stdout, s.Text(languageFor(f.Lang)))
+	_, err := fmt.Fprint(e.stdout, text)
 	return err
 }
 
@@ -157,15 +161,11 @@ func (c *ctlMaintenanceOn) Run(e *env) error {
 		}
 	}
 	for _, text := range c.Allow {
-		p, err := netip.ParsePrefix(text)
+		p, err := admin.ParseNetwork(text)
 		if err != nil {
-			addr, err := netip.ParseAddr(text)
-			if err != nil {
-				return &usageError{text: fmt.Sprintf("--allow: %q is neither an address nor a network such as 192.168.1.0/24", text)}
-			}
-			p = netip.PrefixFrom(addr, addr.BitLen())
+			return &usageError{text: "--allow: " + err.Error()}
 		}
-		m.Allow = append(m.Allow, p.Masked())
+		m.Allow = append(m.Allow, p)
 	}
 	broker, err := c.dial(e)
 	if err != nil {

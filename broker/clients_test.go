@@ -1,0 +1,107 @@
+package broker
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"picket/packet"
+	"picket/session"
+)
+
+// Every client is listed exactly once, over the pages, in the order of the identifiers, with what it is.
+func TestClients(t *testing.T) {
+	x := newSpeaking(t)
+	var want []string
+	for i := range 7 {
+		id := fmt.Sprintf("dev%d", i)
+		want = append(want, id)
+		x.connect(t, i%len(transports), packet.V5, func(p *packet.Connect) {
+			p.ClientID, p.KeepAlive = id, 30
+			p.Props = (&packet.Properties{SessionExpiry: 60}).Set(packet.SessionExpiryInterval)
+		})
+	}
+	var got []string
+	for q := (ClientQuery{Limit: 3, Prefix: "dev"}); ; {
+		page := x.b.Clients(q)
+		for _, c := range page.Clients {
+			got = append(got, c.ID)
+			if !c.Connected || c.User != "ann" || c.Version != "5.0" || c.KeepAlive != 30 || !c.Address.Addr().IsLoopback() || c.Expiry != 60 || c.Listener != "here" {
+				t.Errorf("%+v", c)
+			}
+		}
+		if q.After = page.Next; q.After == "" {
+			break
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+	for _, c := range x.b.Clients(ClientQuery{Prefix: "dev"}).Clients {
+		one := transports[int(c.ID[3]-'0')%len(transports)]
+		if c.TLS != strings.Contains(one, "tls") || (c.Transport == "websocket") != strings.Contains(one, "websocket") {
+			t.Errorf("%+v came by %s", c, one)
+		}
+	}
+	for _, q := range []ClientQuery{{User: "bob"}, {From: netip.MustParsePrefix("192.0.2.0/24")}, {Prefix: "dev", After: "dev6"}} {
+		if page := x.b.Clients(q); len(page.Clients) > 0 || page.Next != "" {
+			t.Errorf("%+v: got %+v", q, page)
+		}
+	}
+	if n := len(x.b.Clients(ClientQuery{User: "ann", From: netip.MustParsePrefix("127.0.0.0/8"), Online: true}).Clients); n != 7 {
+		t.Errorf("%d are ann's and come from here", n)
+	}
+}
+
+// What waits for a client that is away is shown, and brings it to the top of the list by queues.
+func TestClientsByQueue(t *testing.T) {
+	x := newSpeaking(t)
+	for i := range 3 {
+		p := x.connect(t, 0, packet.V5, func(p *packet.Connect) {
+			p.ClientID = fmt.Sprintf("dev%d", i)
+			p.Props = (&packet.Properties{SessionExpiry: 3600}).Set(packet.SessionExpiryInterval)
+		})
+		for range i {
+			p.send(&packet.Subscribe{ID: 1, Filters: []packet.Subscription{{Filter: fmt.Sprintf("open/%d", i), QoS: 1}}})
+			p.next()
+		}
+		p.send(&packet.Disconnect{})
+		until(t, func() bool { c, _, ok := x.b.Client(fmt.Sprintf("dev%d", i)); return ok && !c.Connected })
+	}
+	inside := x.b.Local(nil, nil)
+	defer inside.Close()
+	for i, topic := range []string{"open/1", "open/2", "open/2"} {
+		if err := inside.Publish(t.Context(), &session.Message{Topic: topic, QoS: 1, Payload: fmt.Append(nil, i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page := x.b.Clients(ClientQuery{ByQueue: true, Limit: 2})
+	if all := page.Clients; len(all) != 2 || page.Next != "" || all[0].ID != "dev2" || all[0].Queued != 2 || all[0].QueuedBytes != 2 || all[1].ID != "dev1" || all[1].Queued != 1 || all[0].Connected {
+		t.Errorf("got %+v", page)
+	}
+	if n := len(x.b.Clients(ClientQuery{Online: true}).Clients); n != 0 {
+		t.Errorf("%d are connected", n)
+	}
+	if c, filters, ok := x.b.Client("dev2"); !ok || c.Subscriptions != 1 || !slices.Equal(filters, []string{"open/2"}) {
+		t.Errorf("got %+v, %q", c, filters)
+	}
+	if _, _, ok := x.b.Client("dev9"); ok {
+		t.Error("there is no dev9")
+	}
+}
+
+func BenchmarkClients(b *testing.B) {
+	x := &Broker{sessions: make(map[string]*Session)}
+	for i := range 100_000 {
+		s := x.blank(nil)
+		s.id = fmt.Sprintf("device-%06d", i)
+		x.sessions[s.id] = s
+	}
+	for b.Loop() {
+		if page := x.Clients(ClientQuery{Limit: 100}); len(page.Clients) != 100 || page.Next != "device-000099" {
+			b.Fatal(page.Next)
+		}
+	}
+}

@@ -1,20 +1,14 @@
 package client
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"sync"
 
-	"github.com/gobwas/ws"
-	"github.com/gobwas/ws/wsutil"
 	"golang.org/x/net/proxy"
 
 	"picket/packet"
@@ -149,114 +143,4 @@ func (t *Transport) tlsConfig(host string) *tls.Config {
 		config.ServerName = host
 	}
 	return config
-}
-
-// upgrade makes a WebSocket of conn.
-func (t *Transport) upgrade(ctx context.Context, conn net.Conn, u *url.URL, v packet.Version) (net.Conn, error) {
-	protocols := []string{"mqtt"} // MQTT-6.0.0-3
-	if v == packet.V31 {
-		protocols = []string{"mqttv3.1", "mqtt"}
-	}
-	dialer := ws.Dialer{
-		Protocols: protocols,
-		Header:    ws.HandshakeHeaderHTTP(t.Header),
-		NetDial:   func(context.Context, string, string) (net.Conn, error) { return conn, nil },
-		TLSClient: func(conn net.Conn, _ string) net.Conn { return conn }, // TLS is already spoken
-	}
-	_, early, handshake, err := dialer.Dial(ctx, u.String())
-	if err != nil {
-		return nil, fmt.Errorf("WebSocket handshake: %w", err)
-	}
-	w := &webSocket{Conn: conn}
-	from := io.Reader(bufio.NewReader(conn))
-	if early != nil { // frames that came together with the answer
-		b, _ := early.Peek(early.Buffered())
-		from = io.MultiReader(bytes.NewReader(bytes.Clone(b)), from)
-		ws.PutReader(early)
-	}
-	w.in = &wsutil.Reader{Source: from, State: ws.StateClientSide, CheckUTF8: false, OnIntermediate: w.control}
-	if handshake.Protocol == "" {
-		return nil, fmt.Errorf("WebSocket handshake: the server does not speak subprotocol %s", protocols[0])
-	}
-	return w, nil
-}
-
-// webSocket is a stream of bytes in binary frames, whose borders mean nothing (MQTT-6.0.0-2).
-type webSocket struct {
-	net.Conn
-	in    *wsutil.Reader
-	frame bool // reading inside a frame
-
-	mu  sync.Mutex // held while a frame is written: pongs are sent by the reader
-	out []byte
-}
-
-// Read gives the payload of data frames and answers control frames.
-func (w *webSocket) Read(b []byte) (int, error) {
-	for {
-		if !w.frame {
-			h, err := w.in.NextFrame()
-			if err != nil {
-				return 0, err
-			}
-			switch {
-			case h.OpCode.IsControl():
-				if err := w.control(h, w.in); err != nil {
-					return 0, err
-				}
-				continue
-			case h.OpCode == ws.OpText: // MQTT-6.0.0-1
-				return 0, errors.New("WebSocket: the server sent a text frame")
-			}
-			w.frame = true
-		}
-		n, err := w.in.Read(b)
-		if err == io.EOF {
-			w.frame, err = false, nil
-		}
-		if n > 0 || err != nil {
-			return n, err
-		}
-	}
-}
-
-// control answers a control frame: ping with pong, close with the end of the stream.
-func (w *webSocket) control(h ws.Header, r io.Reader) error {
-	payload, err := io.ReadAll(io.LimitReader(r, h.Length)) // at most 125 bytes, which the reader has checked
-	if err != nil {
-		return err
-	}
-	switch h.OpCode {
-	case ws.OpPing:
-		return w.write(ws.OpPong, payload)
-	case ws.OpClose:
-		_ = w.write(ws.OpClose, payload)
-		return io.EOF
-	}
-	return nil
-}
-
-// Write sends b as one frame.
-func (w *webSocket) Write(b []byte) (int, error) {
-	if err := w.write(ws.OpBinary, b); err != nil {
-		return 0, err
-	}
-	return len(b), nil
-}
-
-func (w *webSocket) write(op ws.OpCode, payload []byte) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	h := ws.Header{Fin: true, OpCode: op, Masked: true, Mask: ws.NewMask(), Length: int64(len(payload))}
-	head := bytes.NewBuffer(w.out[:0])
-	if err := ws.WriteHeader(head, h); err != nil {
-		return err
-	}
-	w.out = append(head.Bytes(), payload...)
-	ws.Cipher(w.out[len(w.out)-len(payload):], h.Mask, 0)
-	_, err := w.Conn.Write(w.out)
-	if cap(w.out) > maxQueued {
-		w.out = nil
-	}
-	return err
 }

@@ -51,7 +51,7 @@ func (t *Transport) upgrade(ctx context.Context, conn net.Conn, u *url.URL, v pa
 	err := request.Write(conn)
 	var answer *http.Response
 	if err == nil {
-		answer, err = http.ReadResponse(in, request)
+		answer, err = http.ReadResponse(in, request) //nolint:bodyclose // the connection is the caller's, who ends it when this fails
 	}
 	if !stop() {
 		return nil, fmt.Errorf("WebSocket handshake: %w", context.Cause(ctx))

@@ -25,6 +25,7 @@ type port struct {
 	other                    []seen[Opening]
 	shut                     []seen[Opening] // closed before anything was said
 	silent, closed, listened int             // how many openings were met with silence, and with the end
+	refused                  int             // how many did not even come to a connection
 	saidInside, silentInside int             // the same of those inside of TLS
 	tlsSilent                []int           // a hello is met with silence
 	tlsUnheard               []int           // … and is not even acknowledged
@@ -76,6 +77,8 @@ func (r *port) hear(o seen[Opening]) {
 		r.other = append(r.other, o)
 	case f.Heard == HearSilence:
 		r.silent++
+	case f.Heard == HearRefused:
+		r.refused++
 	case (f.Heard == HearClosed || f.Heard == HearReset) && f.Said == SayNothing:
 		r.shut = append(r.shut, o)
 	case f.Heard == HearClosed || f.Heard == HearReset:
@@ -119,6 +122,8 @@ func (r *port) hearQuestion(o seen[Opening]) bool {
 		switch f.Heard {
 		case HearMQTT, HearWebSocket, HearTLS:
 			r.proxy = append(r.proxy, o.at)
+		case HearRefused:
+			r.refused++
 		case HearSSH, HearOther: // it answers to lines, such as that of version 1
 			r.other = append(r.other, o)
 		case HearSilence:
@@ -128,7 +133,9 @@ func (r *port) hearQuestion(o seen[Opening]) bool {
 		switch f.Heard {
 		case HearMQTT:
 			r.pieces = append(r.pieces, o.at)
-		case HearSilence:
+		case HearRefused:
+			r.refused++
+		default: // a filter that waits for the whole of it may end it later: that says no more than silence
 			r.silent++
 		}
 	case SayTLSThen + SayTLS:
@@ -250,6 +257,10 @@ func (p *patient) otherProtocol(r port, failed []int) bool {
 	}
 	if len(r.http)+len(r.tlsHTTP) > 0 && !p.webSocket() && !(p.secure() && len(r.alerts) > 0) {
 		http := slices.Concat(r.http, r.tlsHTTP)
+		if port, scheme, at := p.brokerPort(); port != 0 {
+			t := Target{Scheme: scheme, Host: p.target.Host, Port: port, Path: "/mqtt"}
+			p.found(cause.WrongPort, 76, slices.Concat(failed, http, at), means("Port %d belongs to a web server, such as a dashboard, and port %d speaks MQTT (%s).", "端口 %d 属于网页服务器（例如管理界面），端口 %d 才提供 MQTT 服务（%s）。", p.target.Port, port, scheme), step(cause.Text{EN: "Enter in the app", ZH: "在应用中填写"}, t.Form()))
+		}
 		p.found(cause.PortTaken, 72, slices.Concat(failed, http), means("Port %d belongs to a web server.", "端口 %d 属于一个网页服务器。", p.target.Port))
 		p.found(cause.TCPToWSPort, 45, slices.Concat(failed, http), means("It may offer MQTT over WebSocket on a path of its own.", "它可能在某个路径上提供 WebSocket 方式的 MQTT。"))
 		p.found(cause.CaptivePortalOrAPIsolation, 25, slices.Concat(failed, http))
@@ -285,6 +296,12 @@ func (p *patient) unanswered(failed []int) {
 			means("Port %d opens, and nothing of what is said then arrives: not even the other system acknowledges it. Something on the way lets connections open and drops what they carry.", "端口 %d 能连上，但之后发送的数据根本没有到达：连对方系统的 TCP 确认都没有。途中有设备放行连接却丢弃其中的数据。", p.target.Port),
 			not(cause.BrokerSilent, "the system of a broker that hangs acknowledges what comes", "服务端卡住时，其系统仍会确认收到的数据"))
 		p.found(cause.MTUBlackhole, 40, failed)
+	case r.listened > 0 && r.refused == r.listened:
+		p.found(cause.MaxConnections, 62, evidence, means("Port %d opened once, and then not a single further connection came about: what listens there takes no more of them, since all places are taken or since it hangs.", "端口 %d 打开过一次，之后再也连不上：监听的程序不再接受新连接，可能是连接数已满，也可能是卡住了。", p.target.Port),
+			not(cause.BrokerNotRunning, "a port without a program refuses", "没有程序的端口会立即拒绝"))
+		p.found(cause.BrokerSilent, 60, evidence)
+		p.found(cause.RateLimitOrBan, 52, evidence)
+		p.found(cause.OverloadOrStorm, 50, evidence)
 	case r.listened > 0 && r.silent == r.listened:
 		p.found(cause.BrokerSilent, 75, evidence,
 			means("Port %d opens, and whatever is said there is met with silence.", "端口 %d 能连上，但无论发送什么都没有任何回应。", p.target.Port),
@@ -358,7 +375,7 @@ func (p *patient) shutAtOnce(evidence []int) {
 			EN: fmt.Sprintf("sudo ss -ltnp 'sport = :%d'\n# nginx, haproxy, stunnel …: a proxy; is the broker behind it running, and does it expect the PROXY header that the proxy sends?\n# docker-proxy: does the broker in the container listen on 0.0.0.0?\n# the broker itself: are all connections taken (max_connections)?", p.target.Port),
 			ZH: fmt.Sprintf("sudo ss -ltnp 'sport = :%d'\n# nginx、haproxy、stunnel 等：是代理；后面的服务端在运行吗？它接受代理发送的 PROXY 头吗？\n# docker-proxy：容器里的服务端监听 0.0.0.0 吗？\n# 服务端本身：连接数是否已满（max_connections）？", p.target.Port)}))
 	p.found(cause.FDLimit, 35, evidence)
-	p.found(cause.RateLimitOrBan, 33, evidence, means("If it works from another address, this one is banned.", "如果换一个地址就能连，说明当前地址被封禁。"))
+	p.found(cause.RateLimitOrBan, 50, evidence, means("If it works from another address, this one is banned.", "如果换一个地址就能连，说明当前地址被封禁。"))
 }
 
 // resetsOf counts the openings of some kinds that were met with a reset.

@@ -17,6 +17,11 @@ func (p *patient) upgrade() bool {
 	at := []int{u.at}
 	switch u.fact.Result {
 	case Upgraded:
+		if u.fact.NoUpgrade {
+			p.found(cause.WSUpgradeInvalid, 84, at, means("The answer says 101, and does not say Upgrade: websocket in HTTP/1.1, as belongs to it: something in between takes headers out, or the server's program writes the answer wrongly. Clients close such a WebSocket.", "应答是 101，却没有按 HTTP/1.1 的要求带上 Upgrade: websocket：中间有设备删掉了头部，或服务端程序的应答写错了。客户端会关闭这样的 WebSocket。"))
+			p.found(cause.ProxyNoUpgrade, 60, at)
+			return true
+		}
 		if u.fact.Confirmed() && u.fact.WrongKey {
 			p.found(cause.WSUpgradeInvalid, 84, at, means("The answer says 101, and does not belong to the request (Sec-WebSocket-Accept is wrong or missing): something in between answers by itself or changes the headers. Clients close such a WebSocket.", "应答是 101，但与请求不符（Sec-WebSocket-Accept 错误或缺失）：中间有设备自行应答或改动了请求头。客户端会关闭这样的 WebSocket。"))
 			p.found(cause.ProxyNoUpgrade, 60, at)
@@ -89,6 +94,15 @@ func (p *patient) status(u seen[Upgrade]) {
 		p.found(cause.WSSubprotocol, 92, append(at, bare[0].at), means("Without the subprotocol mqtt the same request succeeds.", "不带子协议 mqtt 时同样的请求能成功。"))
 		return
 	}
+	if old := p.again(OldSubprotocol); len(old) > 0 {
+		p.found(cause.WSSubprotocol, 94, append(at, old[0].at), means("With the subprotocol mqttv3.1 the same request succeeds: the server is an old one, and knows this name alone.", "改用子协议 mqttv3.1 时同样的请求能成功：服务端较旧，只认识这个名称。"))
+		return
+	}
+	if f.Versions != "" && f.Versions != "13" {
+		p.found(cause.WSUpgradeInvalid, 76, at, means("The server wants WebSocket of version %s; clients speak version 13 (RFC 6455).", "服务端要求 WebSocket 版本 %s；客户端使用的是版本 13（RFC 6455）。", f.Versions))
+		p.found(cause.ProxyNoUpgrade, 56, at)
+		return
+	}
 	if r := p.port(); len(r.mqtt) > 0 && !p.secure() || len(r.tlsMQTT) > 0 {
 		p.mismatch(at)
 		return
@@ -120,7 +134,7 @@ func (p *patient) statusCode(u seen[Upgrade]) {
 	case f.Status == 403:
 		p.forbidden(u, notPath)
 		p.found(cause.ICPSNIBlock, 35, at)
-	case f.Status == 404 || f.Status == 405:
+	case f.Status == 404 || f.Status == 405 || f.Status == 410:
 		p.found(cause.WSPath, 82, at, means("There is a web server, and none of the usual paths (/mqtt, /, /ws) is a WebSocket.", "这是一个网页服务器，常见路径（/mqtt、/、/ws）都不是 WebSocket。"))
 		p.found(cause.ProxyNoUpgrade, 45, at)
 	case f.Status == 400 || f.Status == 426:
@@ -216,6 +230,9 @@ func (p *patient) partly(own, accepted []seen[Connect]) {
 	if p.counted(own, accepted[0]) {
 		return
 	}
+	if p.byChance(own) {
+		return
+	}
 	for _, c := range own {
 		usual := c.fact.Version == "3.1.1" || c.fact.Version == "5.0"
 		if c.fact.Result == Accepted || !usual || c.fact.ID == GivenID {
@@ -269,6 +286,28 @@ func (p *patient) counted(own []seen[Connect], works seen[Connect]) bool {
 	p.found(cause.MaxConnections, 58, evidence)
 	p.found(cause.LossyNetwork, 50, evidence)
 	return true
+}
+
+// byChance: a login was cut off, and the very same is accepted when it is tried once more.
+func (p *patient) byChance(own []seen[Connect]) bool {
+	for _, c := range own {
+		if c.fact.Result != WasClosed && c.fact.Result != WasReset && c.fact.Result != Failed {
+			continue
+		}
+		again := where(p.connects, func(t Connect) bool {
+			return t.Trial && t.Version == c.fact.Version && t.ID == c.fact.ID && t.Result == Accepted
+		})
+		if len(again) == 0 {
+			continue
+		}
+		evidence := append(places(again), c.at)
+		p.found(cause.RateLimitOrBan, 66, evidence, means("A login was cut off without an answer, and the very same was accepted shortly afterwards: somebody counts connections, takes only so many, or of several servers behind one address one does not work.", "一次登录没有应答就被切断，稍后完全相同的登录却成功：有设备在限制连接数或次数，或者同一地址后面的多台服务器中有一台不正常。"),
+			not(cause.ProtocolVersion, "the same version is accepted as well", "同一版本也能被接受"))
+		p.found(cause.MaxConnections, 60, evidence)
+		p.found(cause.LossyNetwork, 50, evidence)
+		return true
+	}
+	return false
 }
 
 // oneOfSeveral: of logins one after the other, one came to nothing for a reason that is not its own.
@@ -346,6 +385,12 @@ func (p *patient) mute(c seen[Connect], evidence []int) {
 		p.found(cause.Overloaded, 45, evidence)
 		return
 	}
+	if p.webSocket() && len(p.again(Plainly)) > 0 {
+		p.found(cause.BrokerSilent, 72, evidence, means("The WebSocket opens, and MQTT within it is met with silence: the broker behind what opens the WebSocket hangs, or nothing is handed on to it.", "WebSocket 能建立，但其中的 MQTT 没有任何回应：后面的服务端卡住了，或者数据没有转给它。"))
+		p.found(cause.AuthBackendDown, 54, evidence)
+		p.found(cause.WSPath, 40, evidence)
+		return
+	}
 	if r.closed > 0 && len(r.shut) == 0 { // it ends connections that are not MQTT, so it is there and waits for something else
 		p.found(cause.AuthBackendDown, 70, evidence,
 			means("The broker hangs up on what is not MQTT, and does not answer a CONNECT: it waits for something, such as the service that checks passwords.",
@@ -398,6 +443,14 @@ func (p *patient) overWebSocket(own []seen[Connect], evidence []int) bool {
 		p.found(cause.PortTaken, 60, evidence)
 		return true
 	}
+	if bad := where(own, func(c Connect) bool { return c.Result == BadFrame }); len(bad) > 0 {
+		p.end = cause.Upgrade
+		p.found(cause.WSFrameInvalid, 93, evidence, means("The WebSocket opens, and what then comes is not as WebSocket or MQTT want it: %s. Clients end the connection upon it; the fault is in the program that ends WebSocket at the server.", "WebSocket 能建立，但随后收到的帧不符合 WebSocket 或 MQTT 的规定：%s。客户端会因此断开；问题出在服务器一侧处理 WebSocket 的程序。", bad[0].fact.Reason))
+		return true
+	}
+	if closed := where(own, func(c Connect) bool { return c.Close != 0 }); len(closed) > 0 && p.closeCode(closed[0], evidence) {
+		return true
+	}
 	cut := where(own, func(c Connect) bool { return c.Result == WasClosed || c.Result == WasReset })
 	if again := where(p.connects, func(c Connect) bool { return c.Trial && c.Result == Accepted }); len(cut) == len(own) && len(again) == 0 {
 		p.found(cause.BrokerNotRunning, 70, evidence, means("The WebSocket opens, and is closed as soon as MQTT begins: what opens it is a bridge or a proxy that does not reach the broker behind it.", "WebSocket 能建立，但一开始 MQTT 通信就被关闭：建立 WebSocket 的是一个桥接程序或代理，它连不上后面的服务端。"),
@@ -407,6 +460,42 @@ func (p *patient) overWebSocket(own []seen[Connect], evidence []int) bool {
 		return true
 	}
 	return false
+}
+
+// deniedWords stand in the reasons of those who want to know who somebody is.
+var deniedWords = []string{"auth", "login", "credential", "token", "forbidden", "denied", "permission", "not allowed"}
+
+// closeCode: the WebSocket was closed with a code that tells (RFC 6455, 7.4.1, and the registry after it).
+func (p *patient) closeCode(c seen[Connect], evidence []int) bool {
+	f := c.fact
+	said := means("The WebSocket opens, and is closed as soon as MQTT begins, with code %d %q.", "WebSocket 能建立，但一开始 MQTT 通信就被关闭，代码 %d“%s”。", f.Close, f.Reason)
+	reason := strings.ToLower(f.Reason)
+	switch {
+	case f.ReasonID != "":
+		p.coded(f.ReasonID, c.at, f.Reason, "")
+	case slices.ContainsFunc(deniedWords, func(w string) bool { return strings.Contains(reason, w) }):
+		login := cause.AnonymousRefused
+		if f.User != "" {
+			login = cause.BadCredentials
+		}
+		p.found(login, 78, evidence, said)
+	case f.Close == 1008:
+		p.found(cause.RateLimitOrBan, 60, evidence, said)
+		p.found(cause.AnonymousRefused, 54, evidence, said)
+		p.found(cause.WSOrigin, 50, evidence)
+	case f.Close == 1012:
+		p.found(cause.MaintenanceOrReload, 76, evidence, said)
+	case f.Close == 1013:
+		p.found(cause.Overloaded, 78, evidence, said)
+	case f.Close == 1009:
+		p.found(cause.PacketTooLarge, 78, evidence, said)
+	case f.Close == 1002, f.Close == 1003, f.Close == 1007:
+		p.found(cause.WSFrameInvalid, 66, evidence, said)
+		p.found(cause.WSPath, 58, evidence)
+	default:
+		return false
+	}
+	return true
 }
 
 // code: CONNECT is refused with a code.

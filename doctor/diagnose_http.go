@@ -58,6 +58,10 @@ func (p *patient) redirected(u seen[Upgrade]) bool {
 			not(cause.CaptivePortalOrAPIsolation, "the page belongs to the server's own site", "该页面属于服务器自己的站点"))
 		p.found(cause.WSPath, 55, []int{u.at})
 		return true
+	case login && to.Scheme == "https" && to.Host != "":
+		p.found(cause.AnonymousRefused, 74, []int{u.at}, means("What stands in front of the broker leads to a service to log in at (%s), before anything of MQTT is said. MQTT clients cannot do that: the way to the broker has to be left out of it.", "服务端前面的代理把请求引到登录服务（%s），此时还没有开始 MQTT 通信。MQTT 客户端无法完成这种登录：需要让到服务端的路径免于登录。", u.fact.Location))
+		p.found(cause.CaptivePortalOrAPIsolation, 54, []int{u.at}, means("If every address leads there, it is the login page of this network.", "如果访问任何地址都被引到那里，则是当前网络的认证页面。"))
+		return true
 	case same && to.Scheme != "https":
 		p.found(cause.WSPath, 76, []int{u.at}, means("The path %s leads to %s on the same server, which is no WebSocket either.", "路径 %s 被重定向到同一服务器的 %s，那里也不是 WebSocket。", u.fact.Path, u.fact.Location))
 		return true

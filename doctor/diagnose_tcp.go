@@ -69,7 +69,18 @@ func (p *patient) sinkhole() bool {
 // nobodys: the address is one for many machines at once, at which none can be connected to.
 func (p *patient) nobodys() bool {
 	a, err := netip.ParseAddr(p.target.Host)
-	if err != nil || !a.IsMulticast() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+	switch {
+	case err != nil:
+		return false
+	case a.IsUnspecified():
+		p.found(cause.AppFormMistake, 94, []int{p.targetAt}, means("%s stands in configurations for “all addresses of this machine” and is nobody's own: enter the address of the broker's machine.", "%s 在配置里表示“本机的所有地址”，不是任何机器的地址：请填写服务端所在机器的地址。", p.target.Host))
+		p.end = cause.Name
+		return true
+	case a.Is6() && a.IsLinkLocalUnicast() && a.Zone() == "":
+		p.found(cause.AppFormMistake, 92, []int{p.targetAt}, means("%s is valid on one cable or Wi-Fi only, and says nothing without the name of the interface behind a %% sign, which apps do not take: enter the machine's IPv4 address, or another IPv6 address of it.", "%s 只在一条网线或一个 Wi-Fi 内有效，还必须在 %% 后面带上接口名，应用通常不支持：请填写该机器的 IPv4 地址或其他 IPv6 地址。", p.target.Host))
+		p.end = cause.Name
+		return true
+	case !a.IsMulticast() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255}):
 		return false
 	}
 	p.found(cause.AppFormMistake, 94, []int{p.targetAt}, means("%s is an address for many machines at once (multicast or broadcast). Nobody can be connected to there: enter the address of the broker's machine.", "%s 是组播或广播地址，对应多台机器，无法建立连接：请填写服务端所在机器的地址。", p.target.Host))
@@ -210,6 +221,9 @@ func (p *patient) tcp() bool {
 		}
 		return false
 	}
+	if p.madeUp(asked) {
+		return true
+	}
 	// IPv4 is what nearly everyone uses; IPv6 counts where it was possible at all.
 	first := asked[0]
 	for _, d := range asked {
@@ -252,6 +266,17 @@ func (p *patient) tcp() bool {
 	return true
 }
 
+// madeUp: the address is one that proxy programs hand out in place of real ones, and nobody takes care of it.
+func (p *patient) madeUp(asked []seen[Dial]) bool {
+	fake := where(p.addresses, func(a Address) bool { return a.Class == MadeUp })
+	if len(fake) == 0 {
+		return false
+	}
+	p.found(cause.PhoneVPNOrDNS, 88, append(places(fake), places(asked)...), means("%s is no address on the internet: proxy programs (in “fake IP” mode) answer so in place of the real one, and have to be running for it to lead anywhere. The program is off, or does not pass this connection on, or its answers are still remembered.", "%s 不是互联网上的地址：代理软件在 fake-ip 模式下用它代替真实地址，只有代理正在运行时才能用。代理已关闭、没有转发这个连接，或者 DNS 缓存里还留着旧结果。", fake[0].fact.Address),
+		step(cause.Text{EN: "To find out", ZH: "确认方法"}, cause.Text{EN: "Switch the proxy program off and on again, or off for good; then make the device forget its names: switch its network off and on.", ZH: "重启或彻底关闭代理软件；然后断开再连接网络，清除设备的 DNS 缓存。"}))
+	return true
+}
+
 // fromTimeToTime: the first attempt got no answer, and a later one did.
 func (p *patient) fromTimeToTime(asked, late []seen[Dial]) {
 	evidence := append(places(asked), places(late)...)
@@ -267,6 +292,9 @@ func isIPv6(address string) bool { return strings.Contains(address, ":") }
 // someAddresses: some addresses of a name work and others do not, which is a matter of luck for clients.
 func (p *patient) someAddresses(asked, open []seen[Dial]) {
 	for _, d := range asked {
+		if d.fact.Result != Open && p.inner(d, open[0]) {
+			continue
+		}
 		if d.fact.Result == Open || d.fact.Result == NetUnreachable || isIPv6(d.fact.Address) && p.client != nil && !p.client.IPv6 {
 			p.Settle(d.at) // a machine without IPv6 loses nothing by an address of IPv6
 			continue
@@ -292,6 +320,26 @@ func (p *patient) someAddresses(asked, open []seen[Dial]) {
 			means("%s has several addresses. %s does not answer at port %d, %s does: clients fail from time to time. The first is probably an old one.",
 				"%s 有多个地址：%s 的端口 %d 没有应答，%s 则正常，因此客户端时好时坏。前者可能是旧地址。", p.target.Host, d.fact.Address, d.fact.Port, works))
 	}
+}
+
+// inner: beside a public address the name has one of some inner network, which leads nowhere from here.
+func (p *patient) inner(d, open seen[Dial]) bool {
+	class := func(address string) string {
+		for _, a := range p.addresses {
+			if a.fact.Address == address {
+				return a.fact.Class
+			}
+		}
+		return ""
+	}
+	if !slices.Contains([]string{Private, Shared, LinkLocal, Loopback}, class(d.fact.Address)) || !slices.Contains([]string{Public, Example}, class(open.fact.Address)) {
+		return false
+	}
+	at := []int{d.at, open.at}
+	p.found(cause.DNSMissingOrStale, 76, at, set("address", d.fact.Address),
+		means("%s has the public address %s, which works, and beside it %s, which is one inside of some network: clients elsewhere that try that one fail or wait.", "%s 除了可用的公网地址 %s，还有内网地址 %s：其他网络的客户端若先用后者，就会失败或等待。", p.target.Host, open.fact.Address, d.fact.Address))
+	p.found(cause.PrivateIPUsed, 58, at)
+	return true
 }
 
 // speaks says what a neighbouring port speaks: the scheme of a URL for it, empty if it is none of a broker's. Of several it is the one that was asked
@@ -400,7 +448,7 @@ func (p *patient) refused(first seen[Dial]) {
 	}
 	if p.own() {
 		p.found(cause.BrokerNotRunning, 90, append(evidence, places(inside)...), notDrop, p.howToStart(),
-			means("This is the broker's own machine, and nothing listens on port %d.", "这就是服务端所在的机器，端口 %d 上没有程序监听。", first.fact.Port))
+			p.nothingHere(first.fact.Port))
 		p.found(cause.DockerPortNotPublished, 25, evidence)
 		return
 	}
@@ -451,6 +499,14 @@ func (p *patient) sentHome(evidence []int) bool {
 		means("%s leads to %s, which is this very machine, and no broker runs here: a name server with a list of unwanted sites answers so, an entry in the hosts file, or a record that was entered by mistake.", "%s 解析到 %s，也就是本机自己，而本机没有运行服务端：带拦截名单的 DNS、hosts 文件中的条目或填错的解析记录都会造成这种情况。", p.target.Host, home[0].fact.Address))
 	p.found(cause.BrokerNotRunning, 55, evidence, means("If this is meant to be the broker's own machine, nothing listens on port %d.", "如果本机就是服务端所在的机器，则端口 %d 上没有程序监听。", p.target.Port))
 	return true
+}
+
+// nothingHere says that nothing listens at the port on this very machine; whoever has typed localhost may mean another one.
+func (p *patient) nothingHere(port int) detail {
+	if slices.ContainsFunc(p.addresses, func(a seen[Address]) bool { return a.fact.Class == Loopback }) {
+		return means("%s is always the device itself that connects (on a phone the phone, in a container the container), and here nothing listens on port %d. If the broker is on another machine, enter the address of that one.", "%s 永远指发起连接的设备自己（在手机上就是手机，在容器里就是容器），而这里的端口 %d 上没有程序监听。如果服务端在另一台机器上，请填写那台机器的地址。", p.target.Host, port)
+	}
+	return means("This is the broker's own machine, and nothing listens on port %d.", "这就是服务端所在的机器，端口 %d 上没有程序监听。", port)
 }
 
 // howToStart names the commands that show whether a broker runs.
@@ -541,8 +597,12 @@ func (p *patient) timedOut(first seen[Dial]) {
 		not(cause.HostFirewallReject, "a firewall that rejects answers at once", "主动拒绝的防火墙会立即回应"))
 	p.found(cause.HostFirewallDrop, host, evidence, alive, notRefused, p.tcpdump())
 	blocked := 34
-	if slices.Contains(open, 443) || slices.Contains(open, 80) {
+	web := func(port int) bool { return port == 80 || port == 443 }
+	if slices.ContainsFunc(open, web) {
 		blocked = 45
+		if len(refused) == 0 && !slices.ContainsFunc(open, func(port int) bool { return !web(port) }) {
+			blocked = 54 // nothing but the web passes, as in many guests' networks
+		}
 	}
 	p.found(cause.CarrierOrCorpBlocksPort, blocked, evidence, means("To find out, try from another network, such as mobile data.", "换一个网络（例如手机移动数据）试试即可判断。"))
 	p.found(cause.SecurityGroupWrongRule, 33, evidence)
@@ -566,6 +626,9 @@ func (p *patient) timedOutInside(first seen[Dial], there bool, evidence []int, n
 	p.found(cause.PrivateIPUsed, 85, append(evidence, places(about)...), notRefused,
 		means("%s is an address inside of some network, and this machine is not in that network.", "%s 是某个内网里的地址，而本机不在那个网络里。", first.fact.Address),
 		not(cause.SecurityGroupClosed, "the packets do not even come to the server", "数据包根本到不了服务器"))
+	if slices.ContainsFunc(p.addresses, func(a seen[Address]) bool { return a.fact.Class == Shared }) {
+		p.found(cause.PhoneVPNOrDNS, 60, append(evidence, places(about)...), means("Addresses that begin with 100.64 to 100.127 belong to a provider's network, or to a private mesh such as Tailscale: if it is one, this device has to be connected to it.", "100.64 到 100.127 开头的地址属于运营商内网，或 Tailscale 之类的虚拟组网：如果是后者，本设备必须已接入。"))
+	}
 	p.found(cause.HostFirewallDrop, 40, evidence)
 	p.found(cause.CaptivePortalOrAPIsolation, 30, evidence)
 }
@@ -590,6 +653,9 @@ func (p *patient) noRouter(first seen[Dial], evidence []int) {
 		not(cause.HostDown, "packets do not even leave this network", "数据包没有离开本地网络"))
 	p.found(cause.HostDown, 45, evidence)
 }
+
+// bridges are how the interfaces of networks are called that programs make within a machine.
+var bridges = []string{"docker", "br-", "virbr", "podman", "cni", "lxc", "lxdbr", "vmnet", "vboxnet"}
 
 func (p *patient) hostUnreachable(first seen[Dial]) {
 	evidence := append(p.answers(), first.at)
@@ -651,7 +717,11 @@ func (p *patient) nobodyThere(first seen[Dial], evidence []int) {
 		p.found(cause.NoPublicIP, 58, evidence, down[0])
 	}
 	p.found(cause.HostDown, 85, evidence, down...)
-	if p.near() {
+	if bridge := where(p.addresses, func(a Address) bool {
+		return slices.ContainsFunc(bridges, func(name string) bool { return strings.HasPrefix(a.Near, name) })
+	}); len(bridge) > 0 {
+		p.found(cause.PrivateIPUsed, 62, append(evidence, places(bridge)...), means("This machine has the network of %s on a bridge of its own (%s), as Docker and virtual machines make them: if the broker is in another network with the same addresses, packets never get there. One of the two networks needs other addresses.", "本机上有一个网桥（%[2]s，由 Docker 或虚拟机创建）占用了 %[1]s 所在的网段：如果服务端在另一个使用相同地址的网络里，数据包永远到不了。两个网络之一必须换网段。", first.fact.Address, bridge[0].fact.Near))
+	} else if p.near() {
 		p.found(cause.CaptivePortalOrAPIsolation, 45, evidence)
 	}
 	if !p.public() && !p.near() {
@@ -677,6 +747,10 @@ func (p *patient) netUnreachable(first seen[Dial]) {
 				not(cause.ClientOffline, "this machine has IPv6", "本机有 IPv6 网络"))
 			return
 		}
+	}
+	if r := first.fact.Rejected; r != nil && r.From == first.fact.Address {
+		p.found(cause.HostFirewallReject, 90, evidence, means("%s itself answers that its network cannot be reached: only a firewall on it does that.", "%s 自己回应“网络不可达”：只有它上面的防火墙才会这样。", r.From))
+		return
 	}
 	if r := first.fact.Rejected; r != nil {
 		router := means("The router %s knows no way to %s.", "路由器 %s 没有通往 %s 的路由。", r.From, first.fact.Address)

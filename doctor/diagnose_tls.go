@@ -95,12 +95,12 @@ func (p *patient) certificate(h seen[Handshake], problem string) {
 			means("The server sends %d certificate(s) and not that of %s, which is missing on the way to a trusted authority.", "服务端发送了 %d 张证书，缺少 %s 的证书，因此无法追溯到受信任的 CA。", len(h.fact.Chain), last.Issuer))
 		p.found(cause.TLSUnknownCA, 45, at)
 	case WrongName:
-		names := strings.Join(leaf.Names, ", ")
-		if names == "" {
-			names = leaf.Subject
+		whose := means("The certificate is for %s, and not for %s.", "证书属于 %s，而不是 %s。", strings.Join(leaf.Names, ", "), p.target.Host)
+		if len(leaf.Names) == 0 {
+			whose = means("The certificate has a common name alone (%s) and no alternative names (subjectAltName), which are all that phones, browsers and current libraries look at; some old programs take it all the same.", "证书只有通用名（%s），没有备用名称（subjectAltName）；手机、浏览器和现在的库只看备用名称，只有一些旧程序还接受。", leaf.Subject)
 		}
 		more := []detail{
-			means("The certificate is for %s, and not for %s.", "证书属于 %s，而不是 %s。", names, p.target.Host),
+			whose,
 			not(cause.TLSUnknownCA, "who has issued the certificate is another question", "与证书由谁签发无关"),
 		}
 		kind := "DNS"
@@ -120,6 +120,9 @@ func (p *patient) certificate(h seen[Handshake], problem string) {
 	case WeakSignature:
 		p.found(cause.TLSClientRejectedCertificate, 92, at, means("The certificate, or one that vouches for it, is signed with SHA-1 or MD5, which no current client takes. It has to be issued anew, with SHA-256.", "证书或其上级证书使用 SHA-1 或 MD5 签名，如今的客户端都不接受。需要用 SHA-256 重新签发。"),
 			not(cause.TLSUnknownCA, "another authority would not help: it is the way of signing that is refused", "与 CA 无关：被拒绝的是签名算法"))
+	case Unusual:
+		p.found(cause.TLSClientRejectedCertificate, 92, at, means("The certificate has an extension that is marked as critical and that clients do not know; they have to refuse it then. It has to be issued anew, without that.", "证书含有客户端不认识的关键（critical）扩展，按规定必须拒绝。需要去掉该扩展后重新签发。"),
+			not(cause.TLSUnknownCA, "another authority would not help: it is the certificate's content", "与 CA 无关：是证书内容的问题"))
 	case NotPermitted:
 		p.found(cause.TLSUnknownCA, 91, at, means("The authority %s may issue certificates for other names only (name constraints): clients do not accept its certificate for %s.", "CA（%s）只能为其他名称签发证书（名称约束），客户端不接受它为 %s 签发的证书。", leaf.Issuer, p.target.Host))
 	case WrongMiddle:
@@ -281,6 +284,10 @@ func (p *patient) alert(h seen[Handshake]) {
 			name = 72
 		}
 		p.found(cause.TLSCiphers, ciphers, at)
+		if n == 80 && h.fact.Name != "" && len(where(p.handshakes, func(o Handshake) bool { return o.Result == Alerted && o.Alert == 80 && o.Name != h.fact.Name })) > 1 {
+			name = 58 // whatever name is said
+			p.found(cause.TLSHandshakeFailed, 76, at, means("Whatever is offered, the server ends the handshake with an error of its own (alert 80): it has no certificate, or cannot read its key. Its log says which.", "无论怎样握手，服务端都以自身内部错误（告警 80）结束：没有证书，或读不了私钥。请查看它的日志。"))
+		}
 		p.found(cause.SNIALPN, name, at, p.nameless(h.fact.Name))
 		p.found(cause.ClientCertRequired, 35, at)
 	case 112, 120:

@@ -41,6 +41,8 @@ func (p *patient) use() (ends bool) {
 	if !ends {
 		p.sizes()
 		p.retain()
+		p.lowered()
+		p.late()
 	}
 	if p.silentUse() {
 		ends = true
@@ -78,6 +80,36 @@ func (p *patient) thrownOut(s seen[Subscribe]) bool {
 		not(cause.ACLSubscribeDenied, "it ends without a subscription, too", "不订阅也会断开"))
 	return true
 }
+
+// lowered: the broker promises less to subscribers than was asked for, and says so.
+func (p *patient) lowered() {
+	less := where(p.subscribes, func(s Subscribe) bool { return s.Result == Granted && s.Code < 2 })
+	if len(less) == 0 {
+		return
+	}
+	limit := less[0].fact.Code
+	p.found(cause.QoSNotSupported, 66, places(less), set("limit", limit),
+		means("The subscription was granted at QoS %d only, though QoS 2 was asked for: whatever is published, messages reach this client at QoS %[1]d at most.", "订阅请求的是 QoS 2，服务端只给了 QoS %d：无论发布时用什么 QoS，到达该客户端的消息最高只有 QoS %[1]d。", limit))
+}
+
+// late: what is published comes back, and so late that it is not the network.
+func (p *patient) late() {
+	var trip Milliseconds
+	for _, c := range p.connects {
+		trip = max(trip, c.fact.ConnectMs, c.fact.Busy)
+	}
+	slow := where(p.publishes, func(b Publish) bool {
+		return b.Result == Returned && b.Size <= plainSize && b.Ms > slowMessage+10*trip
+	})
+	if len(slow) == 0 || len(slow) == 1 && slow[0].fact.Ms < slowMessage+500+20*trip || p.lossy() {
+		return
+	}
+	p.found(cause.Overloaded, 72, places(slow), means("Messages come back, and only after %v, while opening a connection takes %v: the broker, or what stands in front of it, is slow.", "消息能收到，但要 %v，而建立连接只需 %v：服务端或其前面的代理很慢。", slow[0].fact.Ms, trip),
+		not(cause.FarAway, "the network itself is quick", "网络本身很快"))
+}
+
+// slowMessage is how long a small message may take, in milliseconds, before that is worth a word.
+const slowMessage = 1500
 
 // plainSize is the largest payload, in bytes, of the messages that test publishing as such.
 const plainSize = 64
@@ -155,18 +187,38 @@ func (p *patient) sizes() {
 	}
 	for _, b := range p.publishes {
 		f := b.fact
-		if f.Retain || f.Small || f.Result == Returned {
+		if f.Retain || f.Small || f.Result == Returned || p.silentAt(f.QoS) {
 			continue
 		}
 		if f.Size <= max(plainSize, largest) {
 			if f.Size > plainSize {
 				p.Settle(b.at) // it came back at the second try
+				p.cutInUse(b)
 			}
 			continue
 		}
 		p.size(b, largest)
 		return
 	}
+}
+
+// cutInUse: the connection ended upon a message that passed when it was sent once more: it is not the message.
+func (p *patient) cutInUse(b seen[Publish]) {
+	ends := where(p.ends, func(e Ended) bool { return e.During == "use" || e.During == "round-trips" })
+	if b.fact.Result != Lost || len(ends) == 0 || p.endedWith(b.at) || p.lossy() {
+		return
+	}
+	evidence := append(places(ends), b.at)
+	p.found(cause.ConnectionLost, 64, evidence, means("The connection was ended without a word in the middle of what was published, and the same message passes on a new one: the broker, or what stands in front of it, ends connections after so many messages or so much time.", "发布消息的过程中连接被直接断开，而同样的消息在新连接上能通过：服务端或其前面的设备在若干消息或若干时间之后会断开连接。"),
+		not(cause.PacketTooLarge, "the same message passes on another connection", "同样的消息在另一个连接上能通过"))
+	p.found(cause.RateLimitOrBan, 58, evidence)
+}
+
+// silentAt tells whether a small message of a QoS is not answered either, so that it is not the size.
+func (p *patient) silentAt(qos int) bool {
+	return slices.ContainsFunc(p.publishes, func(b seen[Publish]) bool {
+		return b.fact.QoS == qos && b.fact.Size <= plainSize && !b.fact.Retain && b.fact.Result == TimedOut
+	})
 }
 
 func (p *patient) size(b seen[Publish], largest int) {
@@ -321,8 +373,31 @@ func (p *patient) silentUse() bool {
 		p.found(cause.ConnectionLost, 45, evidence)
 		return true
 	}
+	if p.qosUnanswered(lost[0], lower) {
+		return true
+	}
 	p.found(cause.Overloaded, 55, evidence, means("Messages are not acknowledged in time.", "消息没有及时得到确认。"))
 	p.found(cause.LossyNetwork, 45, evidence)
+	return true
+}
+
+// qosUnanswered: messages of one QoS are not acknowledged where those of a lower one pass.
+func (p *patient) qosUnanswered(lost seen[Publish], lower []seen[Publish]) bool {
+	alike := where(p.publishes, func(b Publish) bool { return b.QoS == lost.fact.QoS && b.Result == TimedOut })
+	evidence := append(places(alike), places(lower)...)
+	qos := lost.fact.QoS
+	switch {
+	case lost.fact.Delivered:
+		p.found(cause.BrokerSilent, 66, evidence, means("Messages of QoS %d are delivered, and never acknowledged to who has published them: the broker, or a proxy that looks into MQTT, does not do what it has to. Clients send them again and again.", "QoS %d 的消息能送达，但发布者始终收不到确认：服务端或会解析 MQTT 的代理没有正确处理，客户端会不断重发。", qos),
+			not(cause.LossyNetwork, "the message itself has come through", "消息本身已经送达"))
+		p.found(cause.Overloaded, 56, evidence)
+	case len(lower) > 0:
+		p.found(cause.QoSNotSupported, 76, evidence, set("limit", qos-1),
+			means("Messages of QoS %d come back, and one of QoS %d is not even acknowledged: some brokers of clouds (AWS IoT) leave out a QoS in this way.", "QoS %d 的消息能收到，而 QoS %d 的消息连确认都没有：有些云平台（如 AWS IoT）对不支持的 QoS 就是这样处理的。", lower[len(lower)-1].fact.QoS, qos))
+		p.found(cause.Overloaded, 52, evidence)
+	default:
+		return false
+	}
 	return true
 }
 

@@ -10,13 +10,14 @@ import (
 
 // Variants of an Upgrade, beside Plainly.
 const (
-	OtherPath     = "other-path"
-	NoSubprotocol = "no-subprotocol"
-	WithOrigin    = "origin"
-	NoOrigin      = "no-origin"
-	AnyPath       = "any-path"   // a path that no server has been told of
-	Redirected    = "redirected" // the path that the answer leads to
-	Rested        = "rested"     // the same, after five seconds in which nothing was tried
+	OtherPath      = "other-path"
+	NoSubprotocol  = "no-subprotocol"
+	WithOrigin     = "origin"
+	NoOrigin       = "no-origin"
+	AnyPath        = "any-path"        // a path that no server has been told of
+	OldSubprotocol = "old-subprotocol" // mqttv3.1, as very old brokers want it
+	Redirected     = "redirected"      // the path that the answer leads to
+	Rested         = "rested"          // the same, after five seconds in which nothing was tried
 )
 
 // Results of an Upgrade, beside TimedOut, WasClosed and WasReset.
@@ -38,10 +39,12 @@ type Upgrade struct {
 	Subprotocol string       `json:"subprotocol,omitempty"` // chosen by the server
 	WrongKey    bool         `json:"wrong_key,omitempty"`   // the answer does not belong to the request (RFC 6455, 4.1)
 	Location    string       `json:"location,omitempty"`
-	Server      string       `json:"server,omitempty"` // the Server header
-	Body        string       `json:"body,omitempty"`   // of the response's body, at most 1500 bytes on one line
-	Alert       int          `json:"alert,omitempty"`  // TLS alert in place of an answer
-	Bytes       string       `json:"bytes,omitempty"`  // of what is no HTTP, as a Go string literal
+	Server      string       `json:"server,omitempty"`     // the Server header
+	Body        string       `json:"body,omitempty"`       // of the response's body, at most 1500 bytes on one line
+	Versions    string       `json:"versions,omitempty"`   // of WebSocket that the server wants, when it refuses (Sec-WebSocket-Version)
+	NoUpgrade   bool         `json:"no_upgrade,omitempty"` // status 101 without Upgrade: websocket and Connection: Upgrade, or in HTTP/1.0
+	Alert       int          `json:"alert,omitempty"`      // TLS alert in place of an answer
+	Bytes       string       `json:"bytes,omitempty"`      // of what is no HTTP, as a Go string literal
 	Ms          Milliseconds `json:"ms"`
 }
 
@@ -52,10 +55,15 @@ func (u Upgrade) Outcome() Outcome {
 	switch {
 	case u.Variant != Plainly:
 		return Note
-	case u.Result == Upgraded && u.Confirmed() && !u.WrongKey:
+	case u.Good():
 		return Good
 	}
 	return Bad
+}
+
+// Good tells whether a client of MQTT takes the answer.
+func (u Upgrade) Good() bool {
+	return u.Result == Upgraded && u.Confirmed() && !u.WrongKey && !u.NoUpgrade
 }
 
 // Confirmed tells whether the server has chosen a subprotocol that was asked for.
@@ -72,6 +80,8 @@ func (u Upgrade) Text() cause.Text {
 		how = cause.Text{EN: how.EN + " with the origin " + u.Origin, ZH: how.ZH + "，带来源 " + u.Origin}
 	case NoOrigin:
 		how = cause.Text{EN: how.EN + " without an origin", ZH: how.ZH + "，不带来源"}
+	case OldSubprotocol:
+		how = cause.Text{EN: how.EN + " with the subprotocol mqttv3.1", ZH: how.ZH + "，子协议用 mqttv3.1"}
 	case Rested:
 		how = cause.Text{EN: how.EN + " after a pause of five seconds", ZH: how.ZH + "，停顿五秒之后"}
 	}
@@ -82,6 +92,9 @@ func (u Upgrade) Text() cause.Text {
 		}
 		if u.Subprotocol != "" && !u.Confirmed() {
 			return cause.Text{EN: how.EN + ": a WebSocket, but for the subprotocol " + u.Subprotocol + " and not for mqtt", ZH: how.ZH + "：WebSocket 已建立，但子协议是 " + u.Subprotocol + " 而不是 mqtt"}
+		}
+		if u.NoUpgrade {
+			return cause.Text{EN: how.EN + ": status 101, but the answer has no Upgrade: websocket, or is one of HTTP/1.0", ZH: how.ZH + "：状态码 101，但应答中没有 Upgrade: websocket，或用的是 HTTP/1.0"}
 		}
 		if u.WrongKey {
 			return cause.Text{EN: how.EN + ": a WebSocket, but the answer's Sec-WebSocket-Accept does not belong to the request", ZH: how.ZH + "：WebSocket 已建立，但应答中的 Sec-WebSocket-Accept 与请求不符"}
@@ -113,7 +126,8 @@ func (u Upgrade) Text() cause.Text {
 // Results of a Connect, beside Refused, TimedOut, WasClosed, WasReset and Alerted.
 const (
 	Accepted = "accepted"
-	NotMQTT  = "not-mqtt" // something else than a CONNACK
+	NotMQTT  = "not-mqtt"  // something else than a CONNACK
+	BadFrame = "bad-frame" // a frame that WebSocket or MQTT forbids
 )
 
 // Client identifiers of a Connect.
@@ -142,6 +156,7 @@ type Connect struct {
 	Reference string       `json:"reference,omitempty"`  // another server to go to
 	Bytes     string       `json:"bytes,omitempty"`      // the first bytes that came, as a Go string literal
 	Alert     int          `json:"alert,omitempty"`      // TLS alert
+	Close     int          `json:"close,omitempty"`      // the code with which a WebSocket was closed; Reason has the words
 	Ms        Milliseconds `json:"ms"`                   // from CONNECT to the answer
 	ConnectMs Milliseconds `json:"connect_ms,omitempty"` // how long TCP took before, about one round trip
 	Busy      Milliseconds `json:"busy_ms,omitempty"`    // how late this machine woke the doctor meanwhile, on average
@@ -224,7 +239,12 @@ func (c Connect) Text() cause.Text {
 		return cause.Text{EN: who.EN + ": the server ends TLS with alert " + alertName(c.Alert), ZH: who.ZH + "：服务端以 TLS 告警 " + alertName(c.Alert) + " 结束"}
 	case NotMQTT:
 		return cause.Text{EN: who.EN + ": what comes back is not MQTT: " + c.Bytes, ZH: who.ZH + "：收到的不是 MQTT：" + c.Bytes}
+	case BadFrame:
+		return cause.Text{EN: who.EN + ": a frame of WebSocket that no server may send: " + c.Reason, ZH: who.ZH + "：收到了服务端不允许发送的 WebSocket 帧：" + c.Reason}
 	case WasClosed:
+		if c.Close != 0 {
+			return cause.Text{EN: fmt.Sprintf("%s: the WebSocket is closed after %v with code %d %q", who.EN, c.Ms, c.Close, c.Reason), ZH: fmt.Sprintf("%s：%v 后 WebSocket 被关闭，代码 %d“%s”", who.ZH, c.Ms, c.Close, c.Reason)}
+		}
 		return cause.Text{EN: fmt.Sprintf("%s: the connection is closed after %v, without an answer", who.EN, c.Ms), ZH: fmt.Sprintf("%s：%v 后连接被关闭，没有应答", who.ZH, c.Ms)}
 	}
 	return cause.Text{EN: who.EN + ": no connection came about", ZH: who.ZH + "：没有建立连接"}

@@ -50,6 +50,7 @@ const (
 	EndMark     Mistake = "trailing-mark" // a full stop or a comma behind the address
 	NoBrackets  Mistake = "no-brackets"   // an IPv6 address with a port and without brackets
 	Commas      Mistake = "commas"        // 192,168,1,5
+	Letters     Mistake = "letters"       // 2O3.O.113.1O: letters that look like digits
 )
 
 var mistakeTexts = map[Mistake]cause.Text{
@@ -66,6 +67,7 @@ var mistakeTexts = map[Mistake]cause.Text{
 	EndMark:     {EN: "a punctuation mark at the end", ZH: "末尾多了标点"},
 	NoBrackets:  {EN: "no brackets around an IPv6 address", ZH: "IPv6 地址没有加方括号"},
 	Commas:      {EN: "commas in place of dots", ZH: "把点误写成了逗号"},
+	Letters:     {EN: "letters in place of digits (O for 0, l or I for 1)", ZH: "把数字误写成了字母（O 当作 0，l 或 I 当作 1）"},
 }
 
 // Entered is the address as it was typed and as it was understood.
@@ -332,6 +334,7 @@ const (
 	Loopback  = "loopback"   // this machine
 	LinkLocal = "link-local" // 169.254.0.0/16, fe80::/10
 	Example   = "example"    // reserved for documentation
+	MadeUp    = "made-up"    // 198.18.0.0/15: proxy programs hand such addresses out in place of real ones ("fake IP")
 )
 
 // Address is what is known about an address without asking anyone.
@@ -356,6 +359,7 @@ func (a Address) Text() cause.Text {
 		Public: {EN: "a public address", ZH: "公网地址"}, Private: {EN: "a private address", ZH: "私有（内网）地址"},
 		Shared: {EN: "an address of a provider's NAT", ZH: "运营商 NAT 地址"}, Loopback: {EN: "this machine itself", ZH: "本机回环地址"},
 		LinkLocal: {EN: "an address that is valid on one cable or Wi-Fi only", ZH: "链路本地地址"}, Example: {EN: "an address for examples", ZH: "文档示例地址"},
+		MadeUp: {EN: "an address as proxy programs make up (fake IP)", ZH: "代理软件虚构的地址（fake-ip）"},
 	}[a.Class]
 	t := cause.Text{EN: a.Address + " is " + class.EN, ZH: a.Address + " 是" + class.ZH}
 	switch {

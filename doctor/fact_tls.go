@@ -17,16 +17,17 @@ const (
 
 // Variants of a Handshake: how it differed from what a client does by itself.
 const (
-	Plainly    = ""
-	OldTLS     = "old-versions"  // TLS 1.0 and 1.1 are offered too
-	AllCiphers = "all-ciphers"   // weak cipher suites are offered too
-	NoName     = "no-name"       // without a server name (SNI)
-	OtherName  = "other-name"    // with the server name example.com
-	NoALPN     = "no-alpn"       // without an application protocol
-	MQTTALPN   = "mqtt-alpn"     // with the application protocol mqtt
-	HTTP2ALPN  = "http2-alpn"    // with the application protocols h2 and http/1.1
-	SmallTLS   = "small-packets" // the connection carries small packets only
-	NoCert     = "no-client-certificate"
+	Plainly      = ""
+	OldTLS       = "old-versions"  // TLS 1.0 and 1.1 are offered too
+	AllCiphers   = "all-ciphers"   // weak cipher suites are offered too
+	NoName       = "no-name"       // without a server name (SNI)
+	OtherName    = "other-name"    // with the server name example.com
+	NoALPN       = "no-alpn"       // without an application protocol
+	MQTTALPN     = "mqtt-alpn"     // with the application protocol mqtt
+	HTTP2ALPN    = "http2-alpn"    // with the application protocols h2 and http/1.1
+	SmallTLS     = "small-packets" // the connection carries small packets only
+	NoCert       = "no-client-certificate"
+	WithoutTLS13 = "tls-1.2" // TLS 1.2 at most, as phones before Android 10 and iOS 12.2 and many small devices have it
 )
 
 // What is wrong with a server's certificates.
@@ -40,6 +41,8 @@ const (
 	WrongUse   = "wrong-use" // it is not meant for servers
 	// RootExpired: the authority that is trusted has run out, or is not valid yet, and no certificate that was sent.
 	RootExpired = "root-expired"
+	// Unusual: it has an extension that has to be understood, and that nobody knows.
+	Unusual = "unusual"
 	// WeakSignature: the certificate, or one above it, is signed in a way that is not taken any more (SHA-1, MD5).
 	WeakSignature = "weak-signature"
 	// NotPermitted: its authority may issue certificates for other names alone (RFC 5280, 4.2.1.10).
@@ -109,15 +112,16 @@ const slowTLS = 2500
 func (h Handshake) Slow() bool { return h.Result == Done && h.Ms > slowTLS }
 
 var variantTexts = map[string]cause.Text{
-	OldTLS:     {EN: "with TLS 1.0 and 1.1 allowed", ZH: "允许 TLS 1.0 和 1.1 时"},
-	AllCiphers: {EN: "with weak cipher suites allowed", ZH: "允许弱密码套件时"},
-	NoName:     {EN: "without a server name", ZH: "不带服务器名称时"},
-	OtherName:  {EN: "with another server name", ZH: "换一个服务器名称时"},
-	NoALPN:     {EN: "without ALPN", ZH: "不带 ALPN 时"},
-	MQTTALPN:   {EN: "with the ALPN name mqtt", ZH: "ALPN 为 mqtt 时"},
-	HTTP2ALPN:  {EN: "with the ALPN names h2 and http/1.1", ZH: "ALPN 为 h2 和 http/1.1 时"},
-	SmallTLS:   {EN: "with small packets only", ZH: "只用小包时"},
-	NoCert:     {EN: "without the client certificate", ZH: "不带客户端证书时"},
+	OldTLS:       {EN: "with TLS 1.0 and 1.1 allowed", ZH: "允许 TLS 1.0 和 1.1 时"},
+	AllCiphers:   {EN: "with weak cipher suites allowed", ZH: "允许弱密码套件时"},
+	NoName:       {EN: "without a server name", ZH: "不带服务器名称时"},
+	OtherName:    {EN: "with another server name", ZH: "换一个服务器名称时"},
+	NoALPN:       {EN: "without ALPN", ZH: "不带 ALPN 时"},
+	MQTTALPN:     {EN: "with the ALPN name mqtt", ZH: "ALPN 为 mqtt 时"},
+	HTTP2ALPN:    {EN: "with the ALPN names h2 and http/1.1", ZH: "ALPN 为 h2 和 http/1.1 时"},
+	SmallTLS:     {EN: "with small packets only", ZH: "只用小包时"},
+	WithoutTLS13: {EN: "with TLS 1.2 at most", ZH: "最高只用 TLS 1.2 时"},
+	NoCert:       {EN: "without the client certificate", ZH: "不带客户端证书时"},
 }
 
 var problemTexts = map[string]cause.Text{
@@ -130,6 +134,7 @@ var problemTexts = map[string]cause.Text{
 	WrongUse:    {EN: "it is not meant for servers", ZH: "用途不是服务器"},
 	RootExpired: {EN: "the authority that has signed it has expired", ZH: "签发它的 CA 已过期"},
 
+	Unusual:       {EN: "it has an unknown extension that is marked as critical", ZH: "含有未知的关键扩展"},
 	WeakSignature: {EN: "it is signed with SHA-1 or MD5", ZH: "使用 SHA-1 或 MD5 签名"},
 	NotPermitted:  {EN: "its authority may not issue for this name", ZH: "签发它的 CA 无权为该名称签发"},
 	WrongMiddle:   {EN: "the intermediate certificate that comes with it belongs to another one", ZH: "附带的中间证书不是它的"},

@@ -91,6 +91,8 @@ type Publish struct {
 	Reason   string       `json:"reason,omitempty"`
 	ReasonID cause.ID     `json:"reason_id,omitempty"`
 	Ms       Milliseconds `json:"ms"` // until it was back
+	// Delivered: the message came back, and was never acknowledged.
+	Delivered bool `json:"delivered,omitempty"`
 	// Small: the connection carried small packets only.
 	Small bool `json:"small,omitempty"`
 	// Sent and Acknowledged are bytes of ours, where the system tells.

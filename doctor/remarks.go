@@ -25,6 +25,10 @@ func remarks(facts []Fact) (all []cause.Text) {
 		case Address:
 			public = public || f.Class == Public && !f.Own && f.Near == ""
 		case Handshake:
+			if f.Variant == WithoutTLS13 && f.Result == Alerted && f.Alert == 70 {
+				all = append(all, Say("The server takes TLS 1.3 alone: phones before Android 10 and iOS 12.2 and many small devices (older ESP32 and modem firmware) do not have it. In mosquitto and Picket “tls_version tlsv1.2” allows TLS 1.2 as well.",
+					"服务端只支持 TLS 1.3：Android 10、iOS 12.2 之前的手机和许多小型设备（旧的 ESP32、通信模组固件）不支持。在 mosquitto 和 Picket 中，tls_version tlsv1.2 表示同时允许 TLS 1.2。"))
+			}
 			if f.Variant == Plainly && f.Result == Done && len(f.Chain) > 0 {
 				all = append(all, f.forPhones()...)
 			}

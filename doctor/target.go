@@ -317,6 +317,9 @@ func atoi(s string) int {
 	return n
 }
 
+// lookalikes makes digits of letters that look like them.
+var lookalikes = strings.NewReplacer("O", "0", "o", "0", "I", "1", "l", "1")
+
 // setHost checks a name or an address.
 func (t *Target) setHost(host string) error {
 	if trimmed := strings.TrimRight(host, "."); trimmed != host {
@@ -333,6 +336,12 @@ func (t *Target) setHost(host string) error {
 	}
 	if host == "" {
 		return fmt.Errorf("there is no host; %w", errTarget)
+	}
+	if digits := lookalikes.Replace(host); digits != host && !strings.ContainsAny(digits, "abcdefghijklmnopqrstuvwxyz") {
+		if a, err := netip.ParseAddr(digits); err == nil && a.Is4() {
+			t.mistake(Letters)
+			host = digits
+		}
 	}
 	if a, err := netip.ParseAddr(host); err == nil {
 		t.Host = a.Unmap().String()

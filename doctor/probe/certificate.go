@@ -91,6 +91,8 @@ func judge(chain []*x509.Certificate, host string, roots *x509.CertPool, now tim
 	switch {
 	case errors.As(err, &invalid) && (invalid.Reason == x509.CANotAuthorizedForThisName || invalid.Reason == x509.NameConstraintsWithoutSANs):
 		problems = append(problems, doctor.NotPermitted)
+	case slices.ContainsFunc(chain, func(c *x509.Certificate) bool { return len(c.UnhandledCriticalExtensions) > 0 }):
+		problems = append(problems, doctor.Unusual)
 	case slices.ContainsFunc(chain, weak):
 		problems = append(problems, doctor.WeakSignature)
 	case selfSigned(leaf):

@@ -131,6 +131,8 @@ func (p *prober) try(ctx context.Context, a attempt) (*client.Client, *tapped, d
 func (p *prober) refused(ctx context.Context, f *doctor.Connect, conn *tapped, err error) {
 	var refusal *client.RefusedError
 	var wrong *packet.Error
+	var frame *client.FrameError
+	var closed *client.ClosedError
 	switch {
 	case errors.As(err, &refusal):
 		f.Result, f.Code = doctor.Refused, refusal.Return()
@@ -144,12 +146,20 @@ func (p *prober) refused(ctx context.Context, f *doctor.Connect, conn *tapped, e
 		return
 	case errors.As(err, &wrong):
 		f.Result = doctor.NotMQTT
+	case errors.As(err, &frame):
+		f.Result, f.Reason = doctor.BadFrame, frame.Err.Error()
+		if frame.Text != nil && doctor.Recognize(frame.Text).Heard != doctor.HearMQTT {
+			f.Result, f.Bytes = doctor.NotMQTT, strconv.QuoteToASCII(string(frame.Text))
+		}
 	case ctx.Err() != nil:
 		f.Result = doctor.TimedOut
 	default:
 		f.Result = endResult(err)
 		if alert, ok := remoteAlert(err); ok {
 			f.Result, f.Alert = doctor.Alerted, alert
+		}
+		if errors.As(err, &closed) {
+			f.Close, f.Reason, f.ReasonID = closed.Code, doctor.Printable(closed.Reason, 130), doctor.ReasonCause(closed.Reason)
 		}
 	}
 	if conn == nil {
@@ -204,7 +214,7 @@ func (p *prober) connect(ctx context.Context) bool {
 		return false
 	}
 	p.works = accepted[0]
-	p.unsteady(ctx, results)
+	p.unsteady(ctx, tries, results)
 	for _, a := range accepted { // a random identifier throws nobody out, and version 5 says most
 		if a.kind == doctor.RandomID && (p.works.kind != doctor.RandomID || a.version == packet.V5) {
 			p.works = a
@@ -215,7 +225,7 @@ func (p *prober) connect(ctx context.Context) bool {
 
 // unsteady tries once more in the way that was accepted, when another one came to nothing: is it the version that is not liked, or does somebody count
 // connections?
-func (p *prober) unsteady(ctx context.Context, results []doctor.Connect) {
+func (p *prober) unsteady(ctx context.Context, tries []attempt, results []doctor.Connect) {
 	cut := slices.ContainsFunc(results, func(f doctor.Connect) bool {
 		return slices.Contains([]string{doctor.WasClosed, doctor.WasReset, doctor.Failed, doctor.TimedOut}, f.Result)
 	})
@@ -228,6 +238,16 @@ func (p *prober) unsteady(ctx context.Context, results []doctor.Connect) {
 		again.id = randomID()
 	}
 	if p.attempt(ctx, again).Result == doctor.Accepted || ctx.Err() != nil {
+		for i, f := range results { // is it what was said, or chance?
+			if ctx.Err() == nil && !f.Trial && slices.Contains([]string{doctor.WasClosed, doctor.WasReset, doctor.Failed}, f.Result) {
+				once := tries[i]
+				once.trial = true
+				if p.attempt(ctx, once).Result != doctor.Accepted && ctx.Err() == nil {
+					p.attempt(ctx, once) // where every second one fails, the first try may have been the wrong one
+				}
+				return
+			}
+		}
 		return
 	}
 	p.doing("waiting five seconds before another try", "等待五秒后重试")

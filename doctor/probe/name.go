@@ -187,6 +187,7 @@ var reserved = []struct {
 	prefixes []netip.Prefix
 }{
 	{doctor.Shared, prefixes("100.64.0.0/10")},
+	{doctor.MadeUp, prefixes("198.18.0.0/15")},
 	{doctor.Example, prefixes("192.0.2.0/24 198.51.100.0/24 203.0.113.0/24 2001:db8::/32")},
 }
 
@@ -236,9 +237,18 @@ func (p *prober) route(near []network) {
 	}
 }
 
+// translated is the network of IPv6 in which whole networks without IPv4 reach it (NAT64; RFC 6052, section 2.1).
+var translated = netip.MustParsePrefix("64:ff9b::/96")
+
 // classify says what kind of address a is.
 func classify(a netip.Addr, near []network) doctor.Address {
 	f := doctor.Address{Address: a.String(), Class: doctor.Public}
+	if translated.Contains(a) { // it is as good as the IPv4 address that it has inside
+		b := a.As16()
+		inner := classify(netip.AddrFrom4([4]byte(b[12:])), nil)
+		f.Class, f.CDN = inner.Class, inner.CDN
+		return f
+	}
 	switch {
 	case a.IsLoopback() || a.IsUnspecified():
 		f.Class = doctor.Loopback

@@ -66,6 +66,9 @@ func (p *prober) tls(ctx context.Context) bool {
 			p.serverClock(ctx, f)
 			return false
 		}
+		if f.Version == tls.VersionName(tls.VersionTLS13) && p.trip < slowTrip {
+			p.add(p.handshake(ctx, doctor.WithoutTLS13)) // a remark for older phones
+		}
 		return true
 	}
 	if f.Result == doctor.Alerted && f.Wanted {
@@ -195,6 +198,8 @@ func (p *prober) variant(variant string) *tls.Config {
 	switch variant {
 	case doctor.OldTLS:
 		c.MinVersion, c.CipherSuites = tls.VersionTLS10, allSuites()
+	case doctor.WithoutTLS13:
+		c.MaxVersion = tls.VersionTLS12
 	case doctor.AllCiphers:
 		c.CipherSuites, c.CurvePreferences = allSuites(), nil
 	case doctor.NoName:

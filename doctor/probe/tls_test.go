@@ -12,6 +12,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -172,6 +173,16 @@ func TestTLS(t *testing.T) {
 			expect(t, examine(t, at(scheme, withTLS(t, c.server, m.at[0])), c.o), c.want, c.end)
 		})
 	}
+	t.Run("TLS 1.3 alone", func(t *testing.T) {
+		t.Parallel()
+		latest := with(good)
+		latest.MinVersion = tls.VersionTLS13
+		r := examine(t, at("mqtts", withTLS(t, latest, m.at[0])), long)
+		expect(t, r, "", "")
+		if !slices.ContainsFunc(r.Remarks, func(s cause.Text) bool { return strings.Contains(s.EN, "TLS 1.3 alone") }) {
+			t.Errorf("the remarks are %v, want one about TLS 1.3 alone", r.Remarks)
+		}
+	})
 	t.Run("plain MQTT", func(t *testing.T) {
 		t.Parallel()
 		expect(t, examine(t, at("mqtt", withTLS(t, with(good), m.at[0])), trust), cause.PlainToTLSPort, cause.FirstBytes)

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
 	"picket/doctor"
 )
 
@@ -32,7 +34,7 @@ func (p *prober) upgrade(ctx context.Context) bool {
 	f, _ := p.ask(ctx, ask{path: p.target.Path, subprotocol: "mqtt", origin: p.Origin})
 	p.add(f)
 	switch {
-	case f.Result == doctor.Upgraded && f.Confirmed() && !f.WrongKey:
+	case f.Good():
 		return true
 	case f.Result == doctor.Upgraded:
 		return false
@@ -59,7 +61,7 @@ func (p *prober) askAgain(ctx context.Context, f doctor.Upgrade) {
 	if path, ok := p.leadsTo(f.Location); ok {
 		more = append(more, ask{doctor.Redirected, path, "mqtt", p.Origin})
 	}
-	more = append(more, ask{doctor.NoSubprotocol, p.target.Path, "", p.Origin})
+	more = append(more, ask{doctor.NoSubprotocol, p.target.Path, "", p.Origin}, ask{doctor.OldSubprotocol, p.target.Path, "mqttv3.1", p.Origin})
 	if p.Origin != "" {
 		more = append(more, ask{doctor.NoOrigin, p.target.Path, "mqtt", ""})
 	} else if f.Status == http.StatusForbidden {
@@ -170,10 +172,11 @@ func readAnswer(f *doctor.Upgrade, key string, conn io.Reader) (date time.Time) 
 	defer response.Body.Close()
 	header := func(name string) string { return doctor.Printable(response.Header.Get(name), 120) }
 	f.Result, f.Status, f.Location, f.Server = doctor.Answered, response.StatusCode, header("Location"), header("Server")
-	f.Subprotocol = header("Sec-WebSocket-Protocol")
+	f.Subprotocol, f.Versions = header("Sec-WebSocket-Protocol"), header("Sec-WebSocket-Version")
 	date, _ = http.ParseTime(response.Header.Get("Date"))
 	if f.Status == http.StatusSwitchingProtocols {
 		f.Result, f.WrongKey = doctor.Upgraded, response.Header.Get("Sec-WebSocket-Accept") != acceptOf(key)
+		f.NoUpgrade = !response.ProtoAtLeast(1, 1) || !httpguts.HeaderValuesContainsToken(response.Header["Upgrade"], "websocket") || !httpguts.HeaderValuesContainsToken(response.Header["Connection"], "upgrade")
 		return date
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, 4096))

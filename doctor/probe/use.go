@@ -321,6 +321,11 @@ func (u *user) publish(ctx context.Context, qos int, retain bool, size int) doct
 		f.Result = doctor.Unsent
 	case ctx.Err() != nil && u.alive():
 		f.Result = doctor.TimedOut
+		select {
+		case <-comes:
+			f.Delivered = true
+		default:
+		}
 	default:
 		f.Result = doctor.Lost
 	}

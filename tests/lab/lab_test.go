@@ -136,7 +136,7 @@ type report struct {
 }
 
 func TestLab(t *testing.T) {
-	all := slices.Concat(healthy(), front(), proxies(), filters(), moreCertificates(), moreBrokers(), moreNames(), ways(), nameFaults(), tcpFaults(), byteFaults(), tlsFaults(), upgradeFaults(), connectFaults(), useFaults(), stayFaults(), cloudPages(), oddWays(), oddTLS(), oddBrokers(), oddNames())
+	all := slices.Concat(healthy(), front(), proxies(), filters(), moreCertificates(), moreBrokers(), moreNames(), ways(), nameFaults(), tcpFaults(), byteFaults(), tlsFaults(), upgradeFaults(), connectFaults(), useFaults(), stayFaults(), cloudPages(), oddWays(), oddTLS(), oddBrokers(), oddNames(), gateways(), fieldPages(), deviceTLS(), devices(), typedFaults(), fieldWays(), machines(), further())
 	slices.SortStableFunc(all, func(a, b fault) int { // those in which nothing is wrong come first in the table
 		return min(len(a.want), 1) - min(len(b.want), 1)
 	})
@@ -144,8 +144,8 @@ func TestLab(t *testing.T) {
 	if !*table && *only == "" {
 		all = sample(all)
 	}
-	wanted := regexp.MustCompile(*only)
-	all = slices.DeleteFunc(all, func(f fault) bool { return !wanted.MatchString(f.name) })
+	named := regexp.MustCompile(*only)
+	all = slices.DeleteFunc(all, func(f fault) bool { return !named.MatchString(f.name) })
 	outcomes := make([]*outcome, len(all))
 	skipped := make([]bool, len(all))
 	var mu sync.Mutex
@@ -166,6 +166,9 @@ func TestLab(t *testing.T) {
 				ended++
 				if *table {
 					fmt.Printf("%3d of %d  %-7s %5.1f s  %s: %s\n", ended, len(all), map[bool]string{true: "right", false: "WRONG"}[o.right()], o.seconds, o.name, shown(o.first))
+					if !o.right() {
+						fmt.Printf("want %s, got\n%s", wanted(o), o.details)
+					}
 				}
 				mu.Unlock()
 				if !o.right() {
@@ -189,8 +192,6 @@ func TestLab(t *testing.T) {
 			faults++
 			if o.right() {
 				right++
-			} else if *table {
-				fmt.Printf("\n%s: got %s, want %s\n%s", o.name, shown(o.first), shown(o.want), o.details)
 			}
 		}
 	}

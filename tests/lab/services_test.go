@@ -226,8 +226,14 @@ func (w *world) withTLS(config *tls.Config, to string) func(net.Conn) {
 // web serves HTTP on the server; with a certificate, HTTPS. Without a handler it speaks HTTP/2 only, and finds nothing.
 func (w *world) web(address string, handler http.Handler, config *tls.Config) {
 	w.t.Helper()
+	w.webAt(serverSide, address, handler, config)
+}
+
+// webAt is web on any machine.
+func (w *world) webAt(machine, address string, handler http.Handler, config *tls.Config) {
+	w.t.Helper()
 	var l net.Listener
-	w.inside(serverSide, func() (err error) {
+	w.inside(machine, func() (err error) {
 		l, err = net.Listen("tcp", address)
 		return err
 	})
@@ -247,8 +253,13 @@ func (w *world) web(address string, handler http.Handler, config *tls.Config) {
 // reverseProxy is one in front of a WebSocket port on the server. upgrade false: it takes the Upgrade header off, as proxies do that were not told about
 // WebSocket.
 func (w *world) reverseProxy(to string, upgrade bool) http.Handler {
+	return w.reverseProxyFrom(serverSide, to, upgrade)
+}
+
+// reverseProxyFrom is reverseProxy on any machine.
+func (w *world) reverseProxyFrom(machine, to string, upgrade bool) http.Handler {
 	return &httputil.ReverseProxy{
-		Transport: &http.Transport{DialContext: dialIn(w, serverSide), DisableKeepAlives: true},
+		Transport: &http.Transport{DialContext: dialIn(w, machine), DisableKeepAlives: true},
 		ErrorLog:  quiet,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(&url.URL{Scheme: "http", Host: to})

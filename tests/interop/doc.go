@@ -5,7 +5,8 @@
 //
 //	apt-get install mosquitto mosquitto-clients python3-paho-mqtt nodejs npm
 //
-// MQTT.js is installed from package-lock.json by the test itself. The same scenario against another broker:
+// Node-RED runs a flow of its own, as people install it. MQTT.js and Node-RED are installed from their package-lock.json by the tests themselves (Node-RED: 95 MB
+// in nodered/node_modules). The same scenario against another broker:
 //
 //	go test ./tests/interop -broker 'mosquitto -c ${CONF}'
 package interop

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -42,23 +43,27 @@ func mqttJS(t *testing.T) func(options) (connection, error) {
 	return startProgram(t, "node", "clients/mqttjs.mjs").connect
 }
 
-// installMQTTjs makes sure that node_modules is what package-lock.json says.
-func installMQTTjs(t *testing.T) {
+// installPackage makes sure that the node_modules of a folder have the package that its package-lock.json says.
+func installPackage(t *testing.T, dir, name string, options ...string) {
+	t.Helper()
+	if _, err := exec.LookPath("npm"); err != nil {
+		t.Fatal("npm is missing: make setup installs it (Debian's package npm)")
+	}
 	var want, have struct {
 		Packages map[string]struct{ Version string }
 	}
 	read := func(name string, v any) bool {
-		b, err := os.ReadFile(name)
+		b, err := os.ReadFile(filepath.Join(dir, name))
 		return err == nil && json.Unmarshal(b, v) == nil
 	}
 	if !read("package-lock.json", &want) {
-		t.Fatal("package-lock.json cannot be read")
+		t.Fatalf("package-lock.json in %s cannot be read", dir)
 	}
-	const mqtt = "node_modules/mqtt"
-	if read("node_modules/.package-lock.json", &have) && have.Packages[mqtt] == want.Packages[mqtt] {
+	key := "node_modules/" + name
+	if read("node_modules/.package-lock.json", &have) && have.Packages[key] == want.Packages[key] {
 		return
 	}
-	install(t, ".", "npm", "ci", "--no-audit", "--no-fund")
+	install(t, dir, "npm", append([]string{"ci", "--no-audit", "--no-fund"}, options...)...)
 }
 
 // run of the scenario with one client in one version.
@@ -72,12 +77,7 @@ type scenario struct {
 
 func TestScenario(t *testing.T) {
 	startBroker(t)
-	t.Run("install", func(t *testing.T) {
-		if _, err := exec.LookPath("npm"); err != nil {
-			t.Fatal("npm is missing: make setup installs it (Debian's package npm)")
-		}
-		installMQTTjs(t)
-	})
+	installPackage(t, ".", "mqtt")
 	for i, d := range drivers {
 		for _, version := range d.versions {
 			name := fmt.Sprintf("%s, version %d", d.name, version)

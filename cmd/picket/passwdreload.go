@@ -32,25 +32,25 @@ var afterPasswd = struct{ several, later, done, question cause.Text }{
 
 // takeEffect says what has to happen for a changed password file to count, and does it where that was asked for, or is answered with yes.
 func (o *passwdOptions) takeEffect(e *env) error {
-	found, err := findBrokers(e)
-	if none := (*admin.NotFoundError)(nil); errors.As(err, &none) {
-		if o.reload {
-			return fmt.Errorf("the file is written; %w", err)
-		}
+	broker, err := (&adminFlags{Socket: os.Getenv("PICKET_SOCKET")}).dial(e)
+	none, several := (*admin.NotFoundError)(nil), (*admin.SeveralError)(nil)
+	switch {
+	case err == nil:
+	case o.reload:
+		return fmt.Errorf("the file is written; %w", err)
+	case errors.As(err, &none):
 		return nil // the next start reads it
-	}
-	if err != nil {
-		return err
-	}
-	if len(found) > 1 {
+	case errors.As(err, &several):
 		_, err := fmt.Fprintln(e.stderr, afterPasswd.several.In(languageFor("")))
+		return err
+	default:
 		return err
 	}
 	if !o.reload && !o.agreed(e) {
 		_, err := fmt.Fprintln(e.stderr, afterPasswd.later.In(languageFor("")))
 		return err
 	}
-	s, err := found[0].Reload(e.ctx)
+	s, err := broker.Reload(e.ctx)
 	if err != nil {
 		return fmt.Errorf("the file is written, but the broker did not take it: %w", err)
 	}

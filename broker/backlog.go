@@ -145,7 +145,7 @@ func (b *Broker) purge() {
 func (w *worker) expire(e *store.Expired) {
 	b := w.b
 	if e.Session == nil {
-		if m := b.retained.get(e.Topic); m != nil && m.Expired(b.unix.Load()) {
+		if m := b.retained.get(e.Topic); m != nil && b.expired(m) {
 			b.forget(m)
 		}
 		return

@@ -1,6 +1,10 @@
 package broker
 
-import "time"
+import (
+	"time"
+
+	"picket/session"
+)
 
 // clock is the time that the broker goes by, and what it waits by. Tests have one of their own, which they set.
 type clock interface {
@@ -20,6 +24,12 @@ func (machineClock) after(d time.Duration) (<-chan time.Time, func()) {
 }
 
 func (b *Broker) now() time.Time { return b.time.now() }
+
+// seconds is the time in seconds since 1970, as message expiry is judged by it. Broker.unix, which costs nothing to read, may be behind by a tick.
+func (b *Broker) seconds() int64 { return b.now().Unix() }
+
+// expired tells whether a message's expiry interval has passed.
+func (b *Broker) expired(m *session.Message) bool { return m.Expires != 0 && m.Expired(b.seconds()) }
 
 // pause waits, and reports whether the broker goes on: false when it has begun to stop.
 func (b *Broker) pause(d time.Duration) bool {

@@ -223,52 +223,81 @@ func (b *Broker) cancel(s *Session) {
 	s.due = due{}
 }
 
-// fall carries out what has fallen due: delayed wills (MQTT-3.1.3-9) and the end of sessions (MQTT-3.1.2-23 of MQTT 5.0).
+// fallen is what follows from what has fallen due, once no mutex is held.
+type fallen struct {
+	wills   []*will
+	without []*Session // whose wills these are
+	ended   []ending
+}
+
+// fallOne carries out what has fallen due for a session: its delayed will (MQTT-3.1.3-9), and its end (MQTT-3.1.2-23 of MQTT 5.0). The mutexes of the broker and of
+// the session are held.
+func (b *Broker) fallOne(s *Session, now time.Time, f *fallen) {
+	expired := s.due.expiry.passed(now)
+	if s.will != nil && (expired || s.due.will.passed(now)) {
+		f.wills, f.without = append(f.wills, s.takeWill()), append(f.without, s)
+	}
+	s.due.will = 0
+	switch {
+	case expired && s.over:
+		b.cancel(s)
+		delete(b.sessions, s.id)
+		f.ended = append(f.ended, b.ends(s))
+	case expired:
+		delete(b.sessions, s.id)
+		f.ended = append(f.ended, b.finish(s))
+		b.stats.expired.Add(1)
+		b.report(incident{cause: cause.SessionExpired}, "Expiring client %s due to timeout.", s.id)
+	default:
+		b.schedule(s)
+	}
+}
+
+// fall carries out what has fallen due.
 func (b *Broker) fall(now time.Time) {
 	for {
-		var wills []*will
-		var without []*Session // whose wills these are
-		var ended []ending
+		var f fallen
 		b.mu.Lock()
 		for n := 0; n < 1000 && len(b.dues) > 0 && b.dues[0].due.at.passed(now); n++ {
 			s := b.dues[0]
 			s.mu.Lock()
-			expired := s.due.expiry.passed(now)
-			if s.will != nil && (expired || s.due.will.passed(now)) {
-				wills, without = append(wills, s.takeWill()), append(without, s)
-			}
-			s.due.will = 0
-			switch {
-			case expired && s.over:
-				b.cancel(s)
-				delete(b.sessions, s.id)
-				ended = append(ended, b.ends(s))
-			case expired:
-				delete(b.sessions, s.id)
-				ended = append(ended, b.finish(s))
-				b.stats.expired.Add(1)
-				b.report(incident{cause: cause.SessionExpired}, "Expiring client %s due to timeout.", s.id)
-			default:
-				b.schedule(s)
-			}
+			b.fallOne(s, now, &f)
 			s.mu.Unlock()
 		}
 		more := len(b.dues) > 0 && b.dues[0].due.at.passed(now)
 		b.mu.Unlock()
-		if len(wills) > 0 {
+		if len(f.wills) > 0 {
 			b.do(func(w *worker) {
-				w.wills = append(w.wills, wills...)
+				w.wills = append(w.wills, f.wills...)
 				w.publishWills()
 			})
-			for _, s := range without {
+			for _, s := range f.without {
 				b.saveOffline(s)
 			}
 		}
-		for _, h := range ended {
+		for _, h := range f.ended {
 			b.endStored(h)
 		}
 		if !more {
 			return
 		}
+	}
+}
+
+// overtake carries out what has fallen due for the session known under a client identifier and what the clock's tick has not come to yet: whether a client finds its
+// session again, and whether its will is published, is decided by the time at which CONNECT is judged. The broker's mutex is held.
+func (w *worker) overtake(id string, now time.Time) {
+	b := w.b
+	s := b.sessions[id]
+	if s == nil || !s.due.at.passed(now) {
+		return
+	}
+	var f fallen
+	s.mu.Lock()
+	b.fallOne(s, now, &f)
+	s.mu.Unlock()
+	w.wills = append(w.wills, f.wills...)
+	for _, h := range f.ended {
+		b.endStored(h)
 	}
 }

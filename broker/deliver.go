@@ -343,7 +343,10 @@ func (w *worker) pump(c *connection) bool {
 			break
 		}
 	}
-	now := w.b.unix.Load()
+	now := int64(0)
+	if s.out.Waiting() > 0 {
+		now = w.b.seconds()
+	}
 queue:
 	for s.out.Waiting() > 0 && c.out.size-before < pumpBatch {
 		d, outcome := s.out.Next(now)
@@ -392,7 +395,10 @@ func (w *worker) deliverMessage(c *connection, d session.Delivery) {
 		p.Topic = w.name[len(s.mount):]
 	}
 	if c.v5() {
-		left := max(m.Expires-w.b.unix.Load(), 0) // MQTT-3.3.2-6
+		left := int64(0)
+		if m.Expires != 0 {
+			left = max(m.Expires-w.b.seconds(), 0) // MQTT-3.3.2-6
+		}
 		w.props = appendProperties(w.props[:0], m.Props, m.Expires != 0, uint32(left), d.IDs)
 		p.Props = w.props
 	}

@@ -16,6 +16,7 @@ import (
 func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	w.overtake(id, b.now())
 	old := b.sessions[id]
 	if old == nil {
 		b.list(c.s, id)

@@ -100,7 +100,7 @@ func (l *Local) Publish(ctx context.Context, m *session.Message) error {
 	}
 	m.From, m.User = l.s.id, rules.Username
 	b.do(func(w *worker) {
-		w.carry(m, uint32(max(m.Expires-b.unix.Load(), 0)), m.Expires != 0)
+		w.carry(m, uint32(max(m.Expires-b.seconds(), 0)), m.Expires != 0)
 		w.run.s = l.s // for those who do not want their own messages
 		w.publishCarried()
 	})
@@ -259,7 +259,7 @@ func (l *Local) next() (d session.Delivery, ok bool) {
 		}
 	}
 	for len(l.queue) > 0 {
-		if d = l.takeLocked(); !d.Message.Expired(b.unix.Load()) {
+		if d = l.takeLocked(); !b.expired(d.Message) {
 			return d, true
 		}
 		b.report(incident{cause: cause.MessageExpired}, "")

@@ -242,7 +242,7 @@ func (w *worker) replayMessage(c *connection, r *replay, m *session.Message) boo
 func (b *Broker) mayReplay(s *Session, m *session.Message) bool {
 	t := b.settings.Load()
 	switch {
-	case m.Expired(b.unix.Load()):
+	case b.expired(m):
 		b.forget(m)
 		return false
 	case !s.rules.Load().Deliver(m.Topic):

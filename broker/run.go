@@ -142,7 +142,7 @@ func (r *run) message(b *Broker, i int) *session.Message {
 		m.Props = packet.AppendForward(nil, r.props)
 	}
 	if r.expires {
-		m.Expires = b.unix.Load() + int64(r.expiry)
+		m.Expires = b.seconds() + int64(r.expiry)
 	}
 	r.messages[i] = m
 	return m

@@ -159,7 +159,7 @@ func (h *heirs) pass(b *Broker, ds []session.Delivery) {
 	b.do(func(w *worker) {
 		for _, d := range ds {
 			m := d.Message
-			if h.passed[m] || m.Expired(b.unix.Load()) || d.QoS == 2 && h.alsoPlain(m.Topic) {
+			if h.passed[m] || b.expired(m) || d.QoS == 2 && h.alsoPlain(m.Topic) {
 				continue
 			}
 			h.passed[m] = true
@@ -187,7 +187,7 @@ func (w *worker) shareAgain(g *topic.Group[*Session], old *session.Message) {
 		From: old.From, User: old.User, Single: true}
 	expiry := uint32(0)
 	if m.Expires != 0 {
-		expiry = uint32(max(m.Expires-w.b.unix.Load(), 0))
+		expiry = uint32(max(m.Expires-w.b.seconds(), 0))
 	}
 	defer w.run.drop()
 	w.carry(m, expiry, m.Expires != 0)

@@ -129,7 +129,7 @@ func (b *Broker) logTopic(t logging.Type, line string) {
 	if !ok {
 		return
 	}
-	b.say(&session.Message{Topic: topic, Payload: []byte(line), QoS: 2, Expires: b.unix.Load() + logExpiry})
+	b.say(&session.Message{Topic: topic, Payload: []byte(line), QoS: 2, Expires: b.seconds() + logExpiry})
 }
 
 // say publishes what the broker itself has to say.

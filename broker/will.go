@@ -45,7 +45,7 @@ func (w *worker) publishWills() {
 func (w *worker) publishWill(last *will) {
 	m := last.message
 	if last.expires {
-		m.Expires = w.b.unix.Load() + int64(last.expiry)
+		m.Expires = w.b.seconds() + int64(last.expiry)
 	}
 	w.publishMessage(m, last.expiry, last.expires)
 }

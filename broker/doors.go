@@ -54,9 +54,7 @@ func (w *worker) command(c *connection, h ControlHandler) {
 // Disconnect ends the connection of a client for a cause, with a text for its reason string and the log, and reports whether it had one. Its will is
 // published. Its session stays as it would after a lost connection.
 func (b *Broker) Disconnect(clientID string, id cause.ID, text string) bool {
-	b.mu.Lock()
-	s := b.sessions[clientID]
-	b.mu.Unlock()
+	s := b.session(clientID)
 	return s != nil && b.disconnect([]*Session{s}, id, text) > 0
 }
 
@@ -64,15 +62,7 @@ func (b *Broker) Disconnect(clientID string, id cause.ID, text string) bool {
 // what it is judged by has changed and this has returned, nobody is connected who was let in by what held before and whom which chooses.
 func (b *Broker) DisconnectEach(which func(*access.Client) bool, id cause.ID, text string) int {
 	b.epoch.Add(1)
-	var all []*Session
-	b.mu.Lock()
-	for _, s := range b.sessions {
-		if which(s.rules.Load()) {
-			all = append(all, s)
-		}
-	}
-	b.mu.Unlock()
-	return b.disconnect(all, id, text)
+	return b.disconnect(b.sessionsOf(which), id, text)
 }
 
 func (b *Broker) disconnect(all []*Session, id cause.ID, text string) (n int) {

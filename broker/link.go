@@ -122,9 +122,7 @@ func (l *Link) Subscriptions() (filters []string) {
 
 // QueueQoS0 has messages of QoS 0 wait in the session of a client, too, while it has no connection, or no longer.
 func (b *Broker) QueueQoS0(clientID string, yes bool) {
-	b.mu.Lock()
-	s := b.sessions[clientID]
-	b.mu.Unlock()
+	s := b.session(clientID)
 	if s == nil {
 		return
 	}
@@ -135,9 +133,7 @@ func (b *Broker) QueueQoS0(clientID string, yes bool) {
 
 // Waiting tells how many messages wait for a client, and how many bytes they have; 0 where there is no such session.
 func (b *Broker) Waiting(clientID string) (messages, bytes int) {
-	b.mu.Lock()
-	s := b.sessions[clientID]
-	b.mu.Unlock()
+	s := b.session(clientID)
 	if s == nil {
 		return 0, 0
 	}

@@ -116,12 +116,7 @@ func (b *Broker) maintain(m *maintenance) {
 // sendAway disconnects everyone whom the maintenance does not except, some at a time, so that publishing all their wills holds nobody up for
 // long.
 func (b *Broker) sendAway(m *maintenance) {
-	b.mu.Lock()
-	all := make([]*Session, 0, len(b.sessions))
-	for _, s := range b.sessions {
-		all = append(all, s)
-	}
-	b.mu.Unlock()
+	all := b.sessionsOf(nil)
 	why := m.refusal(true)
 	gone := 0
 	for some := range slices.Chunk(all, 500) {

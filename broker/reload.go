@@ -107,13 +107,8 @@ func (b *Broker) recheck(now *settings, gone []*listener.Config, which func(*acc
 	for _, l := range now.Listeners {
 		r.current[listenerKey(l)] = l
 	}
+	all := b.sessionsOf(which)
 	b.mu.Lock()
-	all := make([]*Session, 0, len(b.sessions))
-	for _, s := range b.sessions {
-		if which == nil || which(s.rules.Load()) {
-			all = append(all, s)
-		}
-	}
 	for l := range b.locals {
 		if is := l.s.rules.Load(); which == nil || which(is) {
 			l.s.rules.Store(is.Under(now.policies[0]))

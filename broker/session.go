@@ -58,6 +58,26 @@ func (b *Broker) blank(c *connection) *Session {
 	return s
 }
 
+// session is the one known under a client identifier, or nil. The broker's mutex must not be held.
+func (b *Broker) session(clientID string) *Session {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.sessions[clientID]
+}
+
+// sessionsOf are the sessions whose clients which chooses; nil for all.
+func (b *Broker) sessionsOf(which func(*access.Client) bool) []*Session {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := make([]*Session, 0, len(b.sessions))
+	for _, s := range b.sessions {
+		if which == nil || which(s.rules.Load()) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
 // longest is the session expiry interval that a session has which asks for one: no more than persistent_client_expiration.
 func (t *settings) longest(expiry uint32) uint32 {
 	if limit := t.PersistentExpiration / time.Second; limit > 0 {

@@ -192,9 +192,7 @@ func (e *storeEvents) Failed(batch *store.Batch, err error) {
 // sessionOf finds the session that a handle of the store's stands for; nil: it is over. The handle is a name and knows nobody, so that there is one place that
 // says who has a session: the broker's table. No mutex may be held.
 func (b *Broker) sessionOf(h *store.Session) *Session {
-	b.mu.Lock()
-	s := b.sessions[h.ClientID]
-	b.mu.Unlock()
+	s := b.session(h.ClientID)
 	if s == nil {
 		return nil
 	}

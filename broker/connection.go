@@ -27,10 +27,9 @@ const (
 // connection is one network connection, from accept to close. Its fields stand by who may touch them.
 type connection struct {
 	// These never change.
-	b     *Broker
-	conn  listener.Conn
-	from  *Listener // the listener it came in by
-	local bool      // from this machine
+	b    *Broker
+	conn listener.Conn
+	from *Listener // the listener it came in by
 
 	// Any goroutine may read these at any time.
 	life      atomic.Uint32 // a stage; see [connection.stage]
@@ -50,6 +49,7 @@ type connection struct {
 	watches    bool        // told of failed attempts from its address
 	keepAlive  uint16      // seconds; 0: off
 	lastRepeat uint16      // QoS 2 identifier that was repeated last, for [Compat.OneRepetition]
+	local      bool        // from this machine; it never changes, and stands here because it costs nothing here
 	attempt    *attempt    // the CONNECT that is being judged
 	aliases    []string    // topic aliases of the client, by alias-1; grown on use
 	more       *negotiated // what few clients use

@@ -30,13 +30,18 @@ type Session struct {
 	// whoever asks several questions about one thing loads them once. Written with mu held, read without.
 	rules atomic.Pointer[access.Client]
 
-	id      string
-	conn    *connection // nil: offline
-	out     session.Outbox
-	in      session.Inbox
-	subs    subscriptions
-	mount   string // prefix of every topic of the client
-	expiry  uint32 // seconds that the session outlives its connection
+	id    string
+	conn  *connection // nil: offline
+	out   session.Outbox
+	in    session.Inbox
+	subs  subscriptions
+	mount string // prefix of every topic of the client
+
+	expiry     uint32 // seconds that the session outlives its connection
+	over       bool   // ended: nobody may add to it
+	queuesQoS0 bool   // messages of QoS 0 wait for its client, too
+	dropLogged bool   // the log has said that messages are being dropped
+
 	will    *will
 	replays *replays // retained messages on their way to new subscriptions
 
@@ -45,10 +50,7 @@ type Session struct {
 	durable    *durable       // the session in the store; nil: it is not kept there
 	willHandle *store.Session // its will in the store, where the session itself is not kept there; nil: there is none
 
-	over       bool // ended: nobody may add to it
-	queuesQoS0 bool // messages of QoS 0 wait for its client, too
-	dropLogged bool // the log has said that messages are being dropped
-	due        due  // what is to happen to it while it is offline
+	due due // what is to happen to it while it is offline
 }
 
 // blank is the session of a connection that has not sent CONNECT.

@@ -257,7 +257,7 @@ func (p *patient) otherProtocol(r port, failed []int) bool {
 	}
 	if len(r.http)+len(r.tlsHTTP) > 0 && !p.webSocket() && !(p.secure() && len(r.alerts) > 0) {
 		http := slices.Concat(r.http, r.tlsHTTP)
-		if port, scheme, at := p.brokerPort(); port != 0 {
+		if port, scheme, at := p.brokerPort(); port != 0 && (!p.secure() || scheme == "mqtts" || scheme == "wss") { // no less protection than was asked for
 			t := Target{Scheme: scheme, Host: p.target.Host, Port: port, Path: "/mqtt"}
 			p.found(cause.WrongPort, 76, slices.Concat(failed, http, at), means("Port %d belongs to a web server, such as a dashboard, and port %d speaks MQTT (%s).", "端口 %d 属于网页服务器（例如管理界面），端口 %d 才提供 MQTT 服务（%s）。", p.target.Port, port, scheme), step(cause.Text{EN: "Enter in the app", ZH: "在应用中填写"}, t.Form()))
 		}

@@ -72,12 +72,12 @@ type prober struct {
 
 	alpn []string // application protocols to offer in TLS
 
-	trip   time.Duration   // the longest that it took to open a connection
-	given  time.Duration   // the limit of a step as it was asked for
-	end    time.Time       // when the time for the whole is over
-	over   <-chan struct{} // closed then
-	trying cause.Text      // what is being tried
-	ready  bool            // the connection is such that quiet ones can be held
+	trip   time.Duration // the longest that it took to open a connection
+	given  time.Duration // the limit of a step as it was asked for
+	end    time.Time     // when the time for the whole is over
+	timed  bool          // facts that come in after that count no more
+	trying cause.Text    // what is being tried
+	ready  bool          // the connection is such that quiet ones can be held
 
 	hops      *hopWatch // of the whole examination
 	noServers bool      // the system does not tell its name servers
@@ -128,7 +128,7 @@ func (p *prober) stages(ctx context.Context) {
 	p.end = time.Now().Add(p.Whole)
 	whole, cancel := context.WithDeadline(ctx, p.end)
 	defer cancel()
-	p.over = whole.Done()
+	p.timed = true
 	going := true
 	for _, stage := range []func(context.Context) bool{p.name, p.tcp, p.choose, p.tls, p.upgrade, p.connect, p.use, p.stay} {
 		if going = stage(whole); !going || whole.Err() != nil {
@@ -139,8 +139,8 @@ func (p *prober) stages(ctx context.Context) {
 	if !going {
 		p.unseen(runtime.GOOS)
 	}
-	cut := whole.Err() != nil
-	p.over = nil
+	cut := p.late()
+	p.timed = false
 	if ctx.Err() != nil {
 		return
 	}
@@ -169,12 +169,13 @@ func (p *prober) unseen(system string) {
 	}
 }
 
+// late tells whether the time for the whole is over. A step may notice so by its own clock, before the context does.
+func (p *prober) late() bool { return !time.Now().Before(p.end) }
+
 // add notes a fact. What comes in when the time is over was cut short and tells nothing.
 func (p *prober) add(f doctor.Fact) {
-	select {
-	case <-p.over:
+	if p.timed && p.late() {
 		return
-	default:
 	}
 	p.facts = append(p.facts, f)
 	if p.Fact != nil {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -100,10 +101,10 @@ func further() []fault {
 		{name: "QoS 1 is hung up on", want: cause.QoSNotSupported, make: behindScript(nil, packets(func(head byte) bool { return head&0xF6 != 0x32 }))},
 		{name: "CONNACK comes with every second login only", want: cause.RateLimitOrBan, twin: cause.MaxConnections, make: func(w *world) []string {
 			w.mosquitto("listener 1884 127.0.0.1\nallow_anonymous true\n")
-			n := 0
+			var n atomic.Int32
 			forward := w.forwards(serverSide, "127.0.0.1:1884")
 			w.listen(serverSide, server4+":1883", func(c net.Conn) {
-				if n++; n%2 == 0 {
+				if n.Add(1)%2 == 0 {
 					_, _ = io.ReadFull(c, make([]byte, 12))
 					return
 				}

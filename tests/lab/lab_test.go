@@ -132,6 +132,10 @@ type report struct {
 	Findings []struct {
 		Cause cause.ID `json:"cause"`
 		Fit   int      `json:"fit"`
+		Steps []struct {
+			Title string `json:"title"`
+			Lines string `json:"lines"`
+		} `json:"steps"`
 	} `json:"findings"`
 }
 
@@ -281,6 +285,13 @@ func examine(t *testing.T, f *fault) *outcome {
 	}
 	if len(r.Findings) > 0 {
 		o.first = r.Findings[0].Cause
+	}
+	for _, f := range r.Findings {
+		for _, s := range f.Steps {
+			if !recipeTitles()[s.Title] { // those have a test of their own
+				w.trySteps(f.Cause, s.Lines)
+			}
+		}
 	}
 	return o
 }

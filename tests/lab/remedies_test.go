@@ -137,8 +137,8 @@ func tryPicket(w *world, id cause.ID, words []string) {
 		args = append(args, word)
 	}
 	for _, word := range words {
-		if strings.HasPrefix(word, "--") {
-			args = append(args, word) // picket doctor --server has a help of its own
+		if word == "--server" {
+			args = append(args, word) // it has a help of its own
 			break
 		}
 	}

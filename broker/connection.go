@@ -46,13 +46,16 @@ type connection struct {
 	version    packet.Version
 	clean      bool // clean session or clean start asked for
 	bridge     bool
-	watches    bool        // told of failed attempts from its address
-	keepAlive  uint16      // seconds; 0: off
-	lastRepeat uint16      // QoS 2 identifier that was repeated last, for [Compat.OneRepetition]
-	local      bool        // from this machine; it never changes, and stands here because it costs nothing here
-	attempt    *attempt    // the CONNECT that is being judged
-	aliases    []string    // topic aliases of the client, by alias-1; grown on use
-	more       *negotiated // what few clients use
+	watches    bool   // told of failed attempts from its address
+	keepAlive  uint16 // seconds; 0: off
+	lastRepeat uint16 // QoS 2 identifier that was repeated last, for [Compat.OneRepetition]
+
+	// These two are set before anybody else knows the connection, and never change; they stand here because they cost nothing here.
+	local    bool        // from this machine
+	deadline uint32      // second of the broker's life in which CONNECT has to have come
+	attempt  *attempt    // the CONNECT that is being judged
+	aliases  []string    // topic aliases of the client, by alias-1; grown on use
+	more     *negotiated // what few clients use
 
 	slot slot // guarded by Broker.room
 
@@ -75,7 +78,6 @@ type connection struct {
 	// Place in one of the broker's chains, guarded by its listMu.
 	chain      *chain
 	prev, next *connection
-	deadline   uint32 // second of the broker's life in which CONNECT has to have come
 }
 
 func (c *connection) stage() stage { return stage(c.life.Load()) }

@@ -51,11 +51,12 @@ type connection struct {
 	lastRepeat uint16 // QoS 2 identifier that was repeated last, for [Compat.OneRepetition]
 
 	// These two are set before anybody else knows the connection, and never change; they stand here because they cost nothing here.
-	local    bool        // from this machine
-	deadline uint32      // second of the broker's life in which CONNECT has to have come
-	attempt  *attempt    // the CONNECT that is being judged
-	aliases  []string    // topic aliases of the client, by alias-1; grown on use
-	more     *negotiated // what few clients use
+	local    bool   // from this machine
+	deadline uint32 // second of the broker's life in which CONNECT has to have come
+
+	attempt *attempt    // the CONNECT that is being judged
+	aliases []string    // topic aliases of the client, by alias-1; grown on use
+	more    *negotiated // what few clients use
 
 	slot slot // guarded by Broker.room
 

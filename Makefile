@@ -28,13 +28,15 @@ build: page
 release: page
 	cd cmd/release && go run . -source ../.. -out ../../dist $(RELEASE)
 
-# What release has made for Linux on amd64: packages in a Debian root, the image's files as a root folder (root; debootstrap, iproute2). Some ten minutes,
-# most of them for the Debian root, which is kept: make test-release ROOT=/var/tmp/bookworm
+# What release has made for Linux on amd64: packages in a Debian root, the image's files as a root folder, and the way from the package on a cloud server to
+# a message on a phone (root; debootstrap, iproute2, nftables, mosquitto-clients). Some ten minutes, most of them for the Debian root, which is kept:
+# make test-release ROOT=/var/tmp/bookworm
 ROOT = $(CURDIR)/bin/bookworm
 test-release:
 	$(MAKE) release RELEASE="-only linux/amd64 -version 1.0.0"
 	test -e $(ROOT)/etc/debian_version || debootstrap --variant=minbase --include=systemd,logrotate bookworm $(ROOT) http://deb.debian.org/debian
 	PICKET_DIST=$(CURDIR)/dist PICKET_ROOT=$(ROOT) go test -count=1 -v -timeout 10m ./tests/release
+	go test -count=1 -v -timeout 10m ./tests/vantage -run TestPackageToPhone -debian $(ROOT) -deb $(CURDIR)/dist/picket-1.0.0-linux-amd64.deb
 
 # The page for phones is bundled by npm's esbuild and embedded by the Go compiler. Without node and npm the program has none, and says so.
 NPM := $(shell command -v node >/dev/null 2>&1 && command -v npm 2>/dev/null)

@@ -15,7 +15,8 @@ import (
 // Shown says what [Result.Print] is for.
 type Shown struct {
 	Lang     cause.Lang
-	Terminal bool // codes are drawn, and the password is shown
+	Terminal bool   // codes are drawn, and the password is shown
+	Config   string // path of the configuration file that the broker runs with; empty: none
 	// Hint: nothing tells the person's language, so that people of a Chinese cloud are told how to get Chinese.
 	Hint bool
 	// Trusted: a public authority certifies the server, so that a phone needs nothing installed.
@@ -88,7 +89,7 @@ func (r *Result) printTarget(b *strings.Builder, show Shown, t *welcomeText, tar
 		fmt.Fprintf(b, t.others, strings.Join(others, t.comma))
 	}
 	if target.Internet && !show.Trusted {
-		b.WriteString(t.offer)
+		b.WriteString(t.offered(show.Config))
 	}
 	if place.Cloud != nil {
 		fmt.Fprintf(b, t.open, port, place.Cloud.Name.In(show.Lang), place.Cloud.Console.In(show.Lang))
@@ -144,11 +145,19 @@ func others(t Target, best reach.Address) (list []string) {
 	return list
 }
 
+// offered says how a public authority is asked for a certificate.
+func (t *welcomeText) offered(config string) string {
+	if config == "" {
+		return t.offer
+	}
+	return fmt.Sprintf(t.offerFile, config)
+}
+
 type welcomeText struct {
-	user, noted, known                                  string
-	phone, near, far, tlsLater, tlsFirst, tlsTrusted    string
-	page, others, lost, offer, open, container, nophone string
-	qr, comma                                           string
+	user, noted, known                                             string
+	phone, near, far, tlsLater, tlsFirst, tlsTrusted               string
+	page, others, lost, offer, offerFile, open, container, nophone string
+	qr, comma                                                      string
 }
 
 var welcome = map[cause.Lang]welcomeText{
@@ -190,7 +199,8 @@ Clients on other machines need a user and a password. The first start made the u
 		page:       "\nThe phone's browser can test it: %s\n",
 		others:     "\nOther addresses, if that one does not work: %s\n",
 		lost:       "\nThat is an address within %[1]s. Phones need the public one, which the console shows; say it once: picket serve --name ADDRESS\n",
-		offer:      "\nFor a certificate that phones trust by themselves, open TCP port 80 as well: picket serve --acme (or --domain NAME; in a file: acme_name)\n",
+		offer:      "\nFor a certificate that phones trust by themselves, open TCP port 80 as well: picket serve --acme (or --domain NAME)\n",
+		offerFile:  "\nFor a certificate that phones trust by themselves, open TCP port 80 as well, add the line \"acme_name auto\" (or acme_name and a name) to\n%s, and restart the broker; as a service: sudo systemctl restart picket\n",
 		open:       "\nBefore that, open TCP port %d to the internet in the console of %s:\n\n    %s\n",
 		container:  "\nOn a phone, enter the address of the machine that runs this container, and the port that it publishes for port %d.\n",
 		nophone:    "\nNo phone can reach the broker: it listens on this machine only.\n",
@@ -235,7 +245,8 @@ Picket 已为其他机器上的客户端创建了用户，本机客户端不需�
 		page:       "\n也可以用手机浏览器测试：%s\n",
 		others:     "\n如果上面的地址不通，可以试试：%s\n",
 		lost:       "\n上面是%[1]s的内网地址。手机需要公网地址，可在控制台查到，告诉 Picket 一次即可：picket serve --name 公网地址\n",
-		offer:      "\n想让手机直接信任证书，请同时放行 TCP 80 端口，然后运行：picket serve --acme（有域名时用 --domain 域名；配置文件中为 acme_name）\n",
+		offer:      "\n想让手机直接信任证书，请同时放行 TCP 80 端口，然后运行：picket serve --acme（有域名时用 --domain 域名）\n",
+		offerFile:  "\n想让手机直接信任证书，请同时放行 TCP 80 端口，在 %s 中加一行 acme_name auto（有域名时写 acme_name 域名），\n然后重启服务端；作为系统服务运行时：sudo systemctl restart picket\n",
 		open:       "\n在此之前，请在%[2]s控制台对公网放行 TCP 端口 %[1]d：\n\n    %[3]s\n",
 		container:  "\n在手机上填写运行本容器的宿主机地址，以及它为端口 %d 映射的端口。\n",
 		nophone:    "\n手机无法连接：服务端只监听本机。\n",

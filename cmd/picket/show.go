@@ -56,7 +56,7 @@ func (c *showCommand) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	show := setup.Shown{Lang: languageFor(c.Lang), Trusted: own.Trusted, Terminal: isTerminal(e.stdout), Hint: c.Lang == "" && noLocale(os.Getenv)}
+	show := setup.Shown{Lang: languageFor(c.Lang), Trusted: own.Trusted, Terminal: isTerminal(e.stdout), Config: s.Config, Hint: c.Lang == "" && noLocale(os.Getenv)}
 	return own.Print(e.stdout, show, reach.Of(statusDoors(s), own.Place.Host), own.Place)
 }
 

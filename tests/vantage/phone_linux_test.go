@@ -234,16 +234,21 @@ func TestCloudServerToPhone(t *testing.T) {
 		t.Fatalf("%v: %s", err, shown)
 	}
 	t.Logf("printed:\n%s", shown)
-	host, port, user := c.printed(shown, `(?m)^    host      (\S+)$`), c.printed(shown, `(?m)^    port      (\d+)$`), c.printed(shown, `(?m)^    user      (\S+)$`)
 	c.printed(shown, `(?m)^    TLS       (on)$`)
+	c.message(shown, strings.TrimSpace(string(note)))
+}
 
+// message enters on the phone what is shown, and has a message sent and received.
+func (c *cloudServer) message(shown *terminal, password string) {
+	c.t.Helper()
+	host, port, user := c.printed(shown, `(?m)^    host      (\S+)$`), c.printed(shown, `(?m)^    port      (\d+)$`), c.printed(shown, `(?m)^    user      (\S+)$`)
 	c.step("on the phone: host %s, port %s, user %s, the password, TLS", host, port, user)
-	login := []string{"-h", host, "-p", port, "-u", user, "-P", strings.TrimSpace(string(note)), "--tls-use-os-certs", "-t", "home/garden"}
+	login := []string{"-h", host, "-p", port, "-u", user, "-P", password, "--tls-use-os-certs", "-t", "home/garden"}
 	if out, err := c.phone("mosquitto_pub", append(login, "-m", "hello", "-q", "1", "-r")...).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+		c.t.Fatalf("%v: %s", err, out)
 	}
 	if out, err := c.phone("mosquitto_sub", append(login, "-C", "1", "-W", "60")...).CombinedOutput(); err != nil || string(out) != "hello\n" {
-		t.Fatalf("%v: %s", err, out)
+		c.t.Fatalf("%v: %s", err, out)
 	}
 	c.step("the message has come")
 }

@@ -84,12 +84,12 @@ func (r *Result) printTarget(b *strings.Builder, show Shown, t *welcomeText, tar
 	_, addr, _ := report.Phone()
 	switch others := others(target, addr); {
 	case place.Lost(target):
-		fmt.Fprintf(b, t.lost, place.Cloud.Name.In(show.Lang))
+		fmt.Fprintf(b, t.lost, place.Cloud.Name.In(show.Lang), t.way(show.Config, t.name, t.nameFile))
 	case len(others) > 0 && !target.Internet:
 		fmt.Fprintf(b, t.others, strings.Join(others, t.comma))
 	}
 	if target.Internet && !show.Trusted {
-		b.WriteString(t.offered(show.Config))
+		fmt.Fprintf(b, t.offer, t.way(show.Config, t.acme, t.acmeFile))
 	}
 	if place.Cloud != nil {
 		fmt.Fprintf(b, t.open, port, place.Cloud.Name.In(show.Lang), place.Cloud.Console.In(show.Lang))
@@ -145,19 +145,20 @@ func others(t Target, best reach.Address) (list []string) {
 	return list
 }
 
-// offered says how a public authority is asked for a certificate.
-func (t *welcomeText) offered(config string) string {
+// way says how something is told to the broker: on the command line, or in the configuration file that it runs with.
+func (t *welcomeText) way(config, command, line string) string {
 	if config == "" {
-		return t.offer
+		return command
 	}
-	return fmt.Sprintf(t.offerFile, config)
+	return fmt.Sprintf(line, config)
 }
 
 type welcomeText struct {
-	user, noted, known                                             string
-	phone, near, far, tlsLater, tlsFirst, tlsTrusted               string
-	page, others, lost, offer, offerFile, open, container, nophone string
-	qr, comma                                                      string
+	user, noted, known                                  string
+	phone, near, far, tlsLater, tlsFirst, tlsTrusted    string
+	page, others, lost, offer, open, container, nophone string
+	name, nameFile, acme, acmeFile                      string
+	qr, comma                                           string
 }
 
 var welcome = map[cause.Lang]welcomeText{
@@ -198,9 +199,12 @@ Clients on other machines need a user and a password. The first start made the u
 		tlsTrusted: "on",
 		page:       "\nThe phone's browser can test it: %s\n",
 		others:     "\nOther addresses, if that one does not work: %s\n",
-		lost:       "\nThat is an address within %[1]s. Phones need the public one, which the console shows; say it once: picket serve --name ADDRESS\n",
-		offer:      "\nFor a certificate that phones trust by themselves, open TCP port 80 as well: picket serve --acme (or --domain NAME)\n",
-		offerFile:  "\nFor a certificate that phones trust by themselves, open TCP port 80 as well, add the line \"acme_name auto\" (or acme_name and a name) to\n%s, and restart the broker; as a service: sudo systemctl restart picket\n",
+		lost:       "\nThat is an address within %[1]s. Phones need the public one, which the console shows; say it once:%[2]s\n",
+		name:       " picket serve --name ADDRESS",
+		nameFile:   "\nadd the line \"server_name ADDRESS\" to %s, then: sudo picket ctl reload",
+		offer:      "\nFor a certificate that phones trust by themselves, open TCP port 80 as well%s\n",
+		acme:       ": picket serve --acme (or --domain NAME)",
+		acmeFile:   ", add the line \"acme_name auto\" (or acme_name and a name) to\n%s, and restart the broker; as a service: sudo systemctl restart picket",
 		open:       "\nBefore that, open TCP port %d to the internet in the console of %s:\n\n    %s\n",
 		container:  "\nOn a phone, enter the address of the machine that runs this container, and the port that it publishes for port %d.\n",
 		nophone:    "\nNo phone can reach the broker: it listens on this machine only.\n",
@@ -244,9 +248,12 @@ Picket 已为其他机器上的客户端创建了用户，本机客户端不需�
 		tlsTrusted: "打开",
 		page:       "\n也可以用手机浏览器测试：%s\n",
 		others:     "\n如果上面的地址不通，可以试试：%s\n",
-		lost:       "\n上面是%[1]s的内网地址。手机需要公网地址，可在控制台查到，告诉 Picket 一次即可：picket serve --name 公网地址\n",
-		offer:      "\n想让手机直接信任证书，请同时放行 TCP 80 端口，然后运行：picket serve --acme（有域名时用 --domain 域名）\n",
-		offerFile:  "\n想让手机直接信任证书，请同时放行 TCP 80 端口，在 %s 中加一行 acme_name auto（有域名时写 acme_name 域名），\n然后重启服务端；作为系统服务运行时：sudo systemctl restart picket\n",
+		lost:       "\n上面是%[1]s的内网地址。手机需要公网地址，可在控制台查到，告诉 Picket 一次即可：%[2]s\n",
+		name:       "picket serve --name 公网地址",
+		nameFile:   "\n在 %s 中加一行 server_name 公网地址，然后运行 sudo picket ctl reload",
+		offer:      "\n想让手机直接信任证书，请同时放行 TCP 80 端口，%s\n",
+		acme:       "然后运行：picket serve --acme（有域名时用 --domain 域名）",
+		acmeFile:   "在 %s 中加一行 acme_name auto（有域名时写 acme_name 域名），\n然后重启服务端；作为系统服务运行时：sudo systemctl restart picket",
 		open:       "\n在此之前，请在%[2]s控制台对公网放行 TCP 端口 %[1]d：\n\n    %[3]s\n",
 		container:  "\n在手机上填写运行本容器的宿主机地址，以及它为端口 %d 映射的端口。\n",
 		nophone:    "\n手机无法连接：服务端只监听本机。\n",

@@ -173,6 +173,22 @@ func TestPrintInACloud(t *testing.T) {
 			[]string{"主机    203.0.113.7\n", "在阿里云控制台对公网放行 TCP 端口 1883", alibaba.Console.ZH},
 			[]string{"同一网络", "In Chinese"},
 		},
+		"public, with a file": {
+			Shown{Lang: cause.English, Config: "/etc/p.conf"}, Place{Cloud: &alibaba, Public: public, Asked: true},
+			[]string{"open TCP port 80 as well, add the line \"acme_name auto\"", "\n/etc/p.conf, and restart the broker"}, []string{"picket serve", "%"},
+		},
+		"public, with a file, in Chinese": {
+			Shown{Lang: cause.Chinese, Config: "/etc/p.conf"}, Place{Cloud: &alibaba, Public: public, Asked: true},
+			[]string{"在 /etc/p.conf 中加一行 acme_name auto"}, []string{"picket serve", "%"},
+		},
+		"nobody tells, with a file": {
+			Shown{Lang: cause.English, Config: "/etc/p.conf"}, Place{Cloud: &alibaba},
+			[]string{"within Alibaba Cloud.", "add the line \"server_name ADDRESS\" to /etc/p.conf, then: sudo picket ctl reload"}, []string{"picket serve", "%"},
+		},
+		"nobody tells, with a file, in Chinese": {
+			Shown{Lang: cause.Chinese, Config: "/etc/p.conf"}, Place{Cloud: &alibaba},
+			[]string{"上面是阿里云的内网地址", "在 /etc/p.conf 中加一行 server_name 公网地址，然后运行 sudo picket ctl reload"}, []string{"picket serve", "%"},
+		},
 		"nobody tells": {
 			Shown{Lang: cause.English}, Place{Cloud: &alibaba},
 			[]string{"host      10.0.4.12\n", "That is an address within Alibaba Cloud.", "picket serve --name ADDRESS"}, nil,

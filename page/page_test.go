@@ -170,7 +170,7 @@ func TestCausesInThePage(t *testing.T) {
 		}
 		found := 0
 		for _, m := range ids.FindAllStringSubmatch(string(data), -1) {
-			if m[1] == "data-text" {
+			if strings.HasPrefix(m[1], "data-") || strings.HasPrefix(m[1], "aria-") {
 				continue // an attribute
 			}
 			found++

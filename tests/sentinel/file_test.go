@@ -148,7 +148,10 @@ func TestNothingSlipsIntoTheFile(t *testing.T) {
 	p.ok("ACL", "SETUSER", "q\"uo'te#", "on", ">with space\nand line", "~\"x'\\", "&#c\xff", "(~\"y +ping)", "(~z +info)")
 	before := p.do("ACL", "LIST")
 	p.ok("SENTINEL", "MONITOR", "\xff\"'#", "127.0.0.1", "2", "1")
-	p.ok("SENTINEL", "SET", "\xff\"'#", "auth-pass", "pass word\nsentinel myid x")
+	p.ok("SENTINEL", "SET", "\xff\"'#", "auth-pass", "pass \"word\\ #\xff")
+	if v := p.do("SENTINEL", "SET", "\xff\"'#", "auth-pass", "pass word\nsentinel myid x"); !v.IsError("ERR") {
+		t.Errorf("a password with a line end: %+v", v)
+	}
 	p.kill()
 	p.start()
 	after := p.do("ACL", "LIST")

@@ -208,6 +208,7 @@ func (m *Machine) promoteState(ms *master) {
 		m.send(via.link.cmd, via, failoverAnswer, "FAILOVER", "TO", m.show(n.addr), strconv.Itoa(n.addr.Port), "TIMEOUT", itoa(ms.failoverTimeout))
 		n.infoWanted = true
 	} else {
+		ms.toldRun = n.link.cmd.runID
 		m.reconfigure(n, "NO", "ONE")
 	}
 	m.enter(ms, waitPromotion)

@@ -228,9 +228,7 @@ func (m *Machine) sawReplica(ms *master, value string) {
 func (m *Machine) replicaIsMaster(c *conn, n *node) {
 	ms := n.master
 	if n.has(promoted) && ms.has(failoverInProgress) && ms.state == waitPromotion {
-		if n.proved() {
-			m.promotionSeen(n)
-		}
+		m.sawPromoted(c, n)
 		return
 	}
 	if n.has(promoted) || !n.proved() || !m.looksSane(ms) {
@@ -245,6 +243,25 @@ func (m *Machine) replicaIsMaster(c *conn, n *node) {
 	}
 	m.slaveOf(n, ms.addr)
 	m.eventAt(Notice, "+convert-to-slave", n)
+}
+
+// sawPromoted handles a replica that was told to be the master and says that it is one. The process that was told so has to say it: one that was started again
+// meanwhile is a master by its own file, may never have been told, and may have less than it had when it was chosen. It is told again, or, where
+// nothing that was acknowledged may be missing, given up: the next attempt compares anew.
+func (m *Machine) sawPromoted(c *conn, n *node) {
+	ms := n.master
+	switch {
+	case !n.proved():
+	case c.runID == ms.toldRun || ms.has(coordinated):
+		m.promotionSeen(n)
+	case ms.sealing():
+		m.eventAt(Warning, "-failover-abort-slave-timeout", &ms.node)
+		m.abortFailover(ms)
+		ms.retryAt = m.now() + 1000 + m.opt.Rand.Int64N(500)
+	default:
+		ms.toldRun = c.runID
+		m.reconfigure(n, "NO", "ONE")
+	}
 }
 
 // noElectionSince reports whether all other sentinels have told us, after a replica began to report that it is a master, that the epoch is still the

@@ -158,7 +158,8 @@ type master struct {
 	retryAt       int64 // a tied election is repeated then, 0: not
 	standAt       int64 // objectively down: when to stand for election
 	promoted      *node
-	ties          int // tied elections in a row
+	toldRun       string // the process of promoted that was told to be the master
+	ties          int    // tied elections in a row
 	// Why the master refused its part in a coordinated failover.
 	coordinatedRefusal string
 

@@ -157,7 +157,7 @@ func (c *changes) apply(op *store.Op) {
 			c.live += store.Overhead - int64(op.Ref.Size)
 		}
 	case store.Remove:
-		if op.Ref.ID == 0 || c.letGo(s.Number, op.Ref) {
+		if c.surely(op) || c.letGo(s.Number, op.Ref) {
 			c.key = entryKey(c.key[:0], s.Number, op.Ref.Seq)
 			c.delete(c.key)
 			c.unindex(c.key, op.Ref.Expires)
@@ -199,6 +199,13 @@ func (c *changes) apply(op *store.Op) {
 		c.delete(subscriptionKey(c.key[:0], s.Number, op.Sub.Filter))
 		c.live -= subscriptionSize + int64(len(op.Sub.Filter))
 	}
+}
+
+// surely tells without looking that an entry is there that is to be removed, and that no message outside goes with it. What a session had that has ended is
+// removed by purge, perhaps already: the batch of the removal may be committed behind that of the end.
+func (c *changes) surely(op *store.Op) bool {
+	_, alive := c.alive.get(op.Session.Number)
+	return alive && op.Ref.ID == 0
 }
 
 func (c *changes) enqueue(op *store.Op) {

@@ -167,7 +167,7 @@ func (s *Store) Expired(ctx context.Context, now int64, n int) (expired []store.
 			return err
 		}
 		for it.First(); it.Valid() && len(expired) < n; it.Next() {
-			if e, ok := s.expired(snapshot, it.Key()); ok {
+			if e, ok := s.expired(it.Key()); ok {
 				expired = append(expired, e)
 			}
 		}
@@ -177,8 +177,8 @@ func (s *Store) Expired(ctx context.Context, now int64, n int) (expired []store.
 }
 
 // expired turns a key of the index into what it stands for. What is not there any more, or has another expiry, is no concern of the broker's: the committer
-// removes the key.
-func (s *Store) expired(snapshot *pebble.Snapshot, key []byte) (e store.Expired, ok bool) {
+// removes the key. The database is asked as it is after it is known that nothing is about to be removed: an older view of it may hold what has been since. s.mu is held.
+func (s *Store) expired(key []byte) (e store.Expired, ok bool) {
 	if !wellFormed(key) {
 		return e, false
 	}
@@ -192,7 +192,7 @@ func (s *Store) expired(snapshot *pebble.Snapshot, key []byte) (e store.Expired,
 		}
 		e.Ref.Seq = sequence(of)
 	}
-	value, closer, err := snapshot.Get(of)
+	value, closer, err := s.engine.db.Get(of)
 	if err == nil {
 		var h store.EntryHead
 		h, err = store.DecodeEntryHead(value, e.Ref.Seq)

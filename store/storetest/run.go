@@ -26,6 +26,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Place) {
 		"expiry":                          testExpiry,
 		"double removal":                  testDoubleRemoval,
 		"a session's end":                 testEnd,
+		"a removal behind the end":        testRemovalBehindEnd,
 		"numbers are given out once":      testNumbers,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, fresh(t)) })
@@ -295,6 +296,41 @@ func testEnd(t *testing.T, open Place) {
 	st := r.states[to.ClientID]
 	if len(r.states) != 1 || st.Record.Expiry != 5 || len(st.Received) != 0 || st.Backlog.Entries != 1 || st.Backlog.First != 1 {
 		t.Errorf("%+v", r.states)
+	}
+	shut(t, s)
+}
+
+// testRemovalBehindEnd has entries removed by a batch that was filled before their session's end and is committed behind it: they are counted out once.
+func testRemovalBehindEnd(t *testing.T, open Place) {
+	s := open(t)
+	Start(t, s)
+	all := known(t, s, 2)
+	goes, stays := all[0], all[1]
+	b := new(store.Batch)
+	var refs []store.Ref
+	for seq := range uint64(10) {
+		m := message(s, "t", 10)
+		m.Single = seq%2 == 0 // with its message in its record, or outside
+		refs = append(refs, b.Enqueue(goes, session.Delivery{Seq: seq, Message: m, QoS: 1}, false))
+	}
+	b.Enqueue(stays, session.Delivery{Seq: 1, Message: message(s, "t", 10), QoS: 1}, false)
+	s.Commit(b)
+	flush(t, s)
+	late := new(store.Batch)
+	for _, ref := range refs {
+		late.Remove(goes, ref)
+	}
+	b = new(store.Batch)
+	b.End(goes)
+	s.Commit(b)
+	flush(t, s)
+	s.Commit(late)
+	flush(t, s)
+	for s.Stats().Entries > 1 { // what an ended session has left is removed bit by bit
+		flush(t, s)
+	}
+	if n := s.Stats().Entries; n != 1 {
+		t.Errorf("%d entries are counted, and there is one", n)
 	}
 	shut(t, s)
 }

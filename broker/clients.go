@@ -2,7 +2,6 @@ package broker
 
 import (
 	"cmp"
-	"container/heap"
 	"net/netip"
 	"slices"
 	"strings"
@@ -58,50 +57,39 @@ func (b *Broker) Clients(q ClientQuery) ClientPage {
 	if q.Limit <= 0 || q.Limit > MaxClients {
 		q.Limit = MaxClients
 	}
-	b.mu.Lock()
-	all := make([]*Session, 0, len(b.sessions))
-	for _, s := range b.sessions {
-		all = append(all, s)
-	}
-	b.mu.Unlock()
-	best := pick{byQueue: q.ByQueue}
-	for _, s := range all {
-		if !q.names(s) {
+	best := pick{limit: q.Limit, byQueue: q.ByQueue}
+	for _, s := range b.sessionsOf(nil) {
+		if !q.names(s) || best.beyond(s.id) {
 			continue
 		}
-		if best.full(q.Limit) && !q.ByQueue && s.id > best.of[0].ID {
-			best.more = true // perhaps: it was not looked at
-			continue
-		}
-		if state, ok := b.look(s, q); ok {
-			best.add(state, q.Limit)
+		if state, ok := s.look(q); ok {
+			best.add(state)
 		}
 	}
-	page := ClientPage{Clients: best.sorted()}
-	if n := len(page.Clients); best.more && !q.ByQueue && n > 0 {
-		page.Next = page.Clients[n-1].ID
+	best.cut()
+	page := ClientPage{Clients: best.of}
+	if best.more && !q.ByQueue {
+		page.Next = best.last
 	}
 	return page
 }
 
 // Client tells of one client, with the filters that it has subscribed to; ok is false where there is no session of that name.
 func (b *Broker) Client(id string) (state ClientState, filters []string, ok bool) {
-	b.mu.Lock()
-	s := b.sessions[id]
-	b.mu.Unlock()
+	s := b.session(id)
 	if s == nil {
-		return ClientState{}, nil, false
-	}
-	if state, ok = b.look(s, ClientQuery{}); !ok {
 		return ClientState{}, nil, false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.over {
+		return ClientState{}, nil, false
+	}
 	for filter := range s.subs.all() {
 		filters = append(filters, strings.TrimPrefix(filter, s.mount))
 	}
 	slices.Sort(filters)
-	return state, filters, true
+	return s.describe(), filters, true
 }
 
 // names tells whether what never changes of a session, and its user, are what is asked for.
@@ -110,9 +98,16 @@ func (q *ClientQuery) names(s *Session) bool {
 }
 
 // look takes down what a session is, unless it is over or not what is asked for.
-func (b *Broker) look(s *Session, q ClientQuery) (ClientState, bool) {
+func (s *Session) look(q ClientQuery) (ClientState, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	state := s.describe()
+	wanted := (state.Connected || !q.Online) && (!q.From.IsValid() || q.From.Contains(state.Address.Addr()))
+	return state, wanted && !s.over
+}
+
+// describe takes down what a session is. Its mutex is held.
+func (s *Session) describe() ClientState {
 	state := ClientState{ID: s.id, User: s.rules.Load().Username, Expiry: s.expiry, Will: s.will != nil, Subscriptions: s.subs.len(),
 		Inflight: s.out.Inflight(), Queued: s.out.Waiting(), QueuedBytes: s.out.WaitingBytes()}
 	if s.inside != nil {
@@ -121,8 +116,7 @@ func (b *Broker) look(s *Session, q ClientQuery) (ClientState, bool) {
 	if c := s.conn; c != nil && c.stage() == connected {
 		c.tell(&state)
 	}
-	wanted := (state.Connected || !q.Online) && (!q.From.IsValid() || q.From.Contains(state.Address.Addr()))
-	return state, wanted && !s.over
+	return state
 }
 
 // tell takes down what a connection is. The session's mutex is held.
@@ -145,42 +139,38 @@ func (c *connection) tell(state *ClientState) {
 	}
 }
 
-// pick is the clients that come first of those that were added so far. It is a heap with the last of them on top.
+// pick is the clients that come first of those that were added so far, and up to as many others.
 type pick struct {
 	of      []ClientState
+	limit   int
 	byQueue bool
-	more    bool // others have been left out
+	more    bool   // others have been left out, or perhaps: they were not looked at
+	last    string // the identifier of the last that counts, once there were more
 }
 
-func (p *pick) full(limit int) bool { return len(p.of) >= limit }
+// beyond tells of a client that it comes behind as many as are wanted, whatever it is.
+func (p *pick) beyond(id string) bool {
+	return p.more && !p.byQueue && id > p.last
+}
 
-func (p *pick) add(state ClientState, limit int) {
-	heap.Push(p, state)
-	if len(p.of) > limit {
-		heap.Pop(p)
-		p.more = true
+func (p *pick) add(state ClientState) {
+	if p.of = append(p.of, state); len(p.of) == 2*p.limit {
+		p.cut()
 	}
 }
 
-func (p *pick) sorted() []ClientState {
-	slices.SortFunc(p.of, func(a, b ClientState) int { return p.order(&a, &b) })
-	return p.of
-}
-
-// order says which of two clients comes first.
-func (p *pick) order(a, b *ClientState) int {
-	if p.byQueue {
-		return cmp.Or(cmp.Compare(b.Queued, a.Queued), cmp.Compare(a.ID, b.ID))
+// cut puts those that come first in their order, and lets go of the others.
+func (p *pick) cut() {
+	slices.SortFunc(p.of, func(a, b ClientState) int {
+		if p.byQueue && a.Queued != b.Queued {
+			return cmp.Compare(b.Queued, a.Queued)
+		}
+		return cmp.Compare(a.ID, b.ID)
+	})
+	if len(p.of) > p.limit {
+		p.of, p.more = p.of[:p.limit], true
 	}
-	return cmp.Compare(a.ID, b.ID)
-}
-
-func (p *pick) Len() int           { return len(p.of) }
-func (p *pick) Less(i, j int) bool { return p.order(&p.of[i], &p.of[j]) > 0 }
-func (p *pick) Swap(i, j int)      { p.of[i], p.of[j] = p.of[j], p.of[i] }
-func (p *pick) Push(x any)         { p.of = append(p.of, x.(ClientState)) }
-func (p *pick) Pop() any {
-	last := p.of[len(p.of)-1]
-	p.of = p.of[:len(p.of)-1]
-	return last
+	if p.more {
+		p.last = p.of[len(p.of)-1].ID
+	}
 }

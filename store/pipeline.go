@@ -134,24 +134,21 @@ func (p *Pipeline) Hasten() {
 
 // Take takes batches off the queue, in order: all of them, or as many as have most bytes and at least one. What is in them is written from
 // then on, even if it is removed.
-func (p *Pipeline) Take(most int64) (group []*Batch) { return p.take(most, false) }
+func (p *Pipeline) Take(most int64) (group []*Batch) {
+	p.Hasten()
+	return p.TakeDue(most)
+}
 
 // TakeDue takes those of them that Need last found to be due.
-func (p *Pipeline) TakeDue(most int64) (group []*Batch) { return p.take(most, true) }
-
-func (p *Pipeline) take(most int64, due bool) (group []*Batch) {
+func (p *Pipeline) TakeDue(most int64) (group []*Batch) {
 	p.mu.Lock()
-	end := len(p.queue)
-	if due {
-		end = p.due
-	}
 	var size int64
 	n := 0
-	for n < end && (n == 0 || size+p.queue[n].bytes <= most) {
+	for n < p.due && (n == 0 || size+p.queue[n].bytes <= most) {
 		size += p.queue[n].bytes
 		n++
 	}
-	p.due = max(p.due-n, 0)
+	p.due -= n
 	group = p.queue[:n:n]
 	if p.queue = p.queue[n:]; len(p.queue) == 0 {
 		p.queue = nil

@@ -42,7 +42,7 @@ var mayImport = map[string]string{
 	"broker":          "access cause listener logging packet process session store topic",
 	"client":          "packet",
 	"client/format":   "client packet printable",
-	"doctor":          "cause",
+	"doctor":          "cause printable",
 	"doctor/probe":    "cause client doctor packet",
 	"echo":            "cause echo/door logging",
 	"echo/door":       "cause logging",

@@ -196,7 +196,7 @@ func ClientsText(p *broker.ClientPage, lang cause.Lang) string {
 		b.WriteString(w.line(&p.Clients[i]))
 	}
 	if p.Next != "" {
-		fmt.Fprintf(&b, w.more, quoted(p.Next))
+		fmt.Fprintf(&b, w.more, printable.ShellWord(printable.Text(p.Next)))
 	}
 	return b.String()
 }
@@ -214,14 +214,6 @@ func (c *OneClient) Text(lang cause.Lang) string {
 // Disconnected says that the client has been disconnected.
 func (c *OneClient) Disconnected(lang cause.Lang) string {
 	return fmt.Sprintf(clientTexts[lang].disconnected, printable.Text(c.ID))
-}
-
-// quoted is a name for the command line, in quotes where it needs some.
-func quoted(name string) string {
-	if strings.ContainsAny(name, " '\"\\$`*?#&;|<>()!~") || printable.Text(name) != name {
-		return "'" + strings.ReplaceAll(printable.Text(name), "'", `'\''`) + "'"
-	}
-	return name
 }
 
 func (w clientWords) line(c *broker.ClientState) string {

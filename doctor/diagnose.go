@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"picket/cause"
+	"picket/printable"
 )
 
 // maxFindings is how many findings a diagnosis gives: what is less likely than so many others does not help.
@@ -158,7 +159,7 @@ func (p *patient) values() cause.Values {
 	v := cause.Values{"host": p.target.Host, "port": fmt.Sprint(p.target.Port)}
 	for _, c := range p.connects {
 		if c.fact.User != "" {
-			v["user"] = shellQuote(c.fact.User)
+			v["user"] = printable.ShellWord(c.fact.User)
 		}
 	}
 	if len(p.addresses) > 0 {

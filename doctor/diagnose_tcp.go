@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"picket/cause"
+	"picket/printable"
 )
 
 // name: is there an address?
@@ -134,15 +135,7 @@ func (p *patient) overridden(end cause.Stage) {
 	}
 	p.found(cause.DNSMissingOrStale, fit, evidence,
 		means("%s on this machine says that %s is %s, and comes before the name servers, which say %s.", "本机的 %s 把 %s 写成 %s，它优先于 DNS；而 DNS 的回答是 %s。", own[0].fact.File, p.target.Host, strings.Join(own[0].fact.Addresses, ", "), others),
-		step(cause.Text{EN: "Take the line out of the file", ZH: "删除该文件中的这一行"}, same("grep -n "+shellQuote(p.target.Host)+" "+own[0].fact.File)))
-}
-
-// shellQuote is a word as a shell takes it.
-func shellQuote(s string) string {
-	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:@%+=,") == "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+		step(cause.Text{EN: "Take the line out of the file", ZH: "删除该文件中的这一行"}, same("grep -n "+printable.ShellWord(p.target.Host)+" "+own[0].fact.File)))
 }
 
 // hairpin: the address is one of the next router's own, which does not lead its own network back in.

@@ -4,6 +4,7 @@ package printable
 
 import (
 	"fmt"
+	"strings"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -17,6 +18,14 @@ func Text(s string) string {
 		}
 	}
 	return s
+}
+
+// ShellWord is a string as one word of a shell's command line, in quotes where it needs some.
+func ShellWord(s string) string {
+	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:@%+=,") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // Append escapes line[from:] in place or in a longer slice. Most lines need nothing of it and are returned as they are.

@@ -85,24 +85,23 @@ func deviceTLS() []fault {
 			w.certificates("server", issue(w.t, garden.get(w.t), nil))
 			return args
 		}},
-		{name: "HAProxy takes TLS 1.0 alone, WebSocket with TLS", want: cause.TLSVersion, make: func(w *world) []string {
-			w.names(map[string][]string{host: {server4}})
-			w.pair()
-			w.mosquitto(webBroker)
-			w.haproxy("frontend f\n mode http\n bind :443 ssl crt {dir}/pair.pem ciphers ALL:@SECLEVEL=0 force-tlsv10\n default_backend b\nbackend b\n mode http\n server s 127.0.0.1:9001\n", 443)
-			return []string{"wss://" + host + ":443/mqtt", "--ca", w.path("ca.crt")}
-		}},
-		{name: "HAProxy speaks HTTP/2 alone", want: cause.H2ALPN, make: func(w *world) []string {
-			w.names(map[string][]string{host: {server4}})
-			w.pair()
-			w.mosquitto(webBroker)
-			w.haproxy("frontend f\n mode http\n bind :443 ssl crt {dir}/pair.pem alpn h2 proto h2\n default_backend b\nbackend b\n mode http\n server s 127.0.0.1:9001\n", 443)
-			return []string{"wss://" + host + ":443/mqtt", "--ca", w.path("ca.crt")}
-		}},
+		{name: "HAProxy takes TLS 1.0 alone, WebSocket with TLS", want: cause.TLSVersion, make: secureHAProxy("ciphers ALL:@SECLEVEL=0 force-tlsv10")},
+		{name: "HAProxy speaks HTTP/2 alone", want: cause.H2ALPN, make: secureHAProxy("alpn h2 proto h2")},
 		{name: "nginx sends PROXY headers inside of TLS to a mosquitto that ends TLS", want: cause.ProxyProtocolMismatch, twin: cause.MaxConnections, make: byTLS(func(w *world) {
 			w.mosquitto("listener 8884 127.0.0.1\nallow_anonymous true\n" + secured)
 			w.stream("server { listen 8883; proxy_pass 127.0.0.1:8884; proxy_protocol on; }", 8883)
 		}, "")},
+	}
+}
+
+// secureHAProxy is a mosquitto with WebSocket behind an HAProxy that ends TLS as the words of its bind line say.
+func secureHAProxy(words string) func(*world) []string {
+	return func(w *world) []string {
+		w.names(map[string][]string{host: {server4}})
+		w.pair()
+		w.mosquitto(webBroker)
+		w.haproxy("frontend f\n mode http\n bind :443 ssl crt {dir}/pair.pem "+words+"\n default_backend b\nbackend b\n mode http\n server s 127.0.0.1:9001\n", 443)
+		return []string{"wss://" + host + ":443/mqtt", "--ca", w.path("ca.crt")}
 	}
 }
 
@@ -111,20 +110,6 @@ func devices() []fault {
 	with := func(conf string, more ...string) func(*world) []string {
 		return func(w *world) []string {
 			w.mosquitto(open + conf)
-			return append([]string{url4("mqtt", 1883)}, more...)
-		}
-	}
-	// filtered drops single packets of the client's, as if they had never come.
-	filtered := func(toClient, toBroker func([]byte) []byte, more ...string) func(*world) []string {
-		return func(w *world) []string {
-			w.mosquitto("listener 1884 127.0.0.1\nallow_anonymous true\n")
-			w.listen(serverSide, server4+":1883", func(c net.Conn) {
-				back, err := w.dial(serverSide, "127.0.0.1:1884")
-				if err != nil {
-					return
-				}
-				through(c, back, toClient, toBroker)
-			})
 			return append([]string{url4("mqtt", 1883)}, more...)
 		}
 	}
@@ -137,29 +122,21 @@ func devices() []fault {
 		}
 	}
 	says5 := func(on byte, code byte) func(*world) []string { // ends the connection at a packet, in version 5 with a reason
-		return func(w *world) []string {
-			w.mosquitto("listener 1884 127.0.0.1\nallow_anonymous true\n")
-			w.listen(serverSide, server4+":1883", func(c net.Conn) {
-				back, err := w.dial(serverSide, "127.0.0.1:1884")
-				if err != nil {
-					return
+		return inFront(func(c, back net.Conn) {
+			five := false
+			between(c, back, nil, func(b []byte) bool {
+				if b[0] == 0x10 && len(b) > 8 {
+					five = b[8] == 5
 				}
-				five := false
-				between(c, back, nil, func(b []byte) bool {
-					if b[0] == 0x10 && len(b) > 8 {
-						five = b[8] == 5
-					}
-					if b[0]&0xF0 != on {
-						return true
-					}
-					if five {
-						_, _ = c.Write([]byte{0xE0, 2, code, 0})
-					}
-					return false
-				})
+				if b[0]&0xF0 != on {
+					return true
+				}
+				if five {
+					_, _ = c.Write([]byte{0xE0, 2, code, 0})
+				}
+				return false
 			})
-			return []string{url4("mqtt", 1883)}
-		}
+		})
 	}
 	onlyID := func(id string, refuse func(net.Conn)) func(*world) []string {
 		return behindScript(nil, func(c net.Conn, b []byte) bool {
@@ -205,26 +182,18 @@ func devices() []fault {
 			}
 			return p
 		}, nil)},
-		{name: "a service that takes five messages and hangs up", want: cause.RateLimitOrBan, twin: cause.ConnectionLost, make: func(w *world) []string {
-			w.mosquitto("listener 1884 127.0.0.1\nallow_anonymous true\n")
-			w.listen(serverSide, server4+":1883", func(c net.Conn) {
-				back, err := w.dial(serverSide, "127.0.0.1:1884")
-				if err != nil {
-					return
-				}
-				n := 0
-				through(c, back, nil, func(p []byte) []byte {
-					if p[0]&0xF0 == 0x30 {
-						if n++; n > 5 {
-							_ = c.Close()
-							return nil
-						}
+		{name: "a service that takes five messages and hangs up", want: cause.RateLimitOrBan, twin: cause.ConnectionLost, make: inFront(func(c, back net.Conn) {
+			n := 0
+			through(c, back, nil, func(p []byte) []byte {
+				if p[0]&0xF0 == 0x30 {
+					if n++; n > 5 {
+						_ = c.Close()
+						return nil
 					}
-					return p
-				})
+				}
+				return p
 			})
-			return []string{url4("mqtt", 1883)}
-		}},
+		})},
 		{name: "somebody at the broker throws the client out (0x98)", want: cause.DisconnectedByAdmin, make: says5(0x80, 0x98)},
 		{name: "the broker is shut down (0x8B)", want: cause.ServerShuttingDown, make: says5(0x80, 0x8B)},
 		{name: "the broker's quota of messages is used up (0x97)", want: cause.ServerFull, make: says5(0x30, 0x97)},
@@ -321,11 +290,14 @@ func devices() []fault {
 	}
 }
 
+// filtered is a way on which single packets are changed, or dropped as if they had never come.
+func filtered(toClient, toBroker func([]byte) []byte, more ...string) func(*world) []string {
+	return inFront(func(c, back net.Conn) { through(c, back, toClient, toBroker) }, more...)
+}
+
 // through passes whole packets of MQTT between two connections; a function may change each, or give nil for none.
 func through(a, b net.Conn, toA, toB func([]byte) []byte) {
-	done := make(chan struct{}, 2)
 	pass := func(from, to net.Conn, change func([]byte) []byte) {
-		defer func() { done <- struct{}{} }()
 		var rest []byte
 		buf := make([]byte, 128<<10)
 		for {
@@ -350,12 +322,7 @@ func through(a, b net.Conn, toA, toB func([]byte) []byte) {
 			}
 		}
 	}
-	go pass(b, a, toA)
-	go pass(a, b, toB)
-	<-done
-	_ = a.Close()
-	_ = b.Close()
-	<-done
+	bothWays(a, b, func() { pass(b, a, toA) }, func() { pass(a, b, toB) })
 }
 
 // packetSize is the length of the first packet of MQTT in b; 0 when its header is not whole yet.

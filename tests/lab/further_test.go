@@ -25,17 +25,6 @@ func further() []fault {
 			return []string{url4("ws", 80) + "/mqtt"}
 		}
 	}
-	filtered := func(toClient, toBroker func([]byte) []byte) func(*world) []string {
-		return func(w *world) []string {
-			w.mosquitto("listener 1884 127.0.0.1\nallow_anonymous true\n")
-			w.listen(serverSide, server4+":1883", func(c net.Conn) {
-				if back, err := w.dial(serverSide, "127.0.0.1:1884"); err == nil {
-					through(c, back, toClient, toBroker)
-				}
-			})
-			return []string{url4("mqtt", 1883)}
-		}
-	}
 	ending := func(change func(*tls.Config)) func(*world) []string {
 		return func(w *world) []string {
 			w.mosquitto("listener 1884 127.0.0.1\nallow_anonymous true\n")

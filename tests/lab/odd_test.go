@@ -18,20 +18,25 @@ import (
 // behindScript is a mosquitto behind a script that looks at what comes from the broker, and at what the client says, and may change it; where no broker can be had
 // that does so. more are further arguments for the doctor.
 func behindScript(toClient, toBroker func(net.Conn, []byte) bool, more ...string) func(*world) []string {
+	return inFront(func(c, back net.Conn) {
+		pass := func(f func(net.Conn, []byte) bool) func([]byte) bool {
+			if f == nil {
+				return nil
+			}
+			return func(b []byte) bool { return f(c, b) }
+		}
+		between(c, back, pass(toClient), pass(toBroker))
+	}, more...)
+}
+
+// inFront is a mosquitto and a script in front of it, which has the client's connection and one to the broker.
+func inFront(script func(c, back net.Conn), more ...string) func(*world) []string {
 	return func(w *world) []string {
 		w.mosquitto("listener 1884 127.0.0.1\nallow_anonymous true\n")
 		w.listen(serverSide, server4+":1883", func(c net.Conn) {
-			back, err := w.dial(serverSide, "127.0.0.1:1884")
-			if err != nil {
-				return
+			if back, err := w.dial(serverSide, "127.0.0.1:1884"); err == nil {
+				script(c, back)
 			}
-			pass := func(f func(net.Conn, []byte) bool) func([]byte) bool {
-				if f == nil {
-					return nil
-				}
-				return func(b []byte) bool { return f(c, b) }
-			}
-			between(c, back, pass(toClient), pass(toBroker))
 		})
 		return append([]string{url4("mqtt", 1883)}, more...)
 	}
@@ -327,15 +332,17 @@ func oddBrokers() []fault {
 	}
 }
 
+// typed is an address as somebody types it, with HOST for the name of a mosquitto at which nothing is wrong.
+func typed(address string, more ...string) func(*world) []string {
+	return func(w *world) []string {
+		w.names(map[string][]string{host: {server4}})
+		w.mosquitto(open)
+		return append([]string{strings.ReplaceAll(address, "HOST", host)}, more...)
+	}
+}
+
 // oddNames are faults of names and of what is typed.
 func oddNames() []fault {
-	typed := func(address string, more ...string) func(*world) []string {
-		return func(w *world) []string {
-			w.names(map[string][]string{host: {server4}})
-			w.mosquitto(open)
-			return append([]string{strings.ReplaceAll(address, "HOST", host)}, more...)
-		}
-	}
 	return []fault{
 		{name: "healthy: tcp:// before the name", make: typed("tcp://HOST:1883")},
 		{name: "a slash is missing (mqtt:/)", want: cause.AppFormMistake, make: typed("mqtt:/HOST:1883")},

@@ -108,9 +108,7 @@ func resolve(known map[string][]string, question []byte) []byte {
 
 // between passes bytes on in both directions until either side ends. Each chunk goes through a function first.
 func between(a, b net.Conn, toA, toB func([]byte) bool) {
-	done := make(chan struct{}, 2)
 	pass := func(from, to net.Conn, look func([]byte) bool) {
-		defer func() { done <- struct{}{} }()
 		buf := make([]byte, 64<<10)
 		for {
 			n, err := from.Read(buf)
@@ -122,8 +120,18 @@ func between(a, b net.Conn, toA, toB func([]byte) bool) {
 			}
 		}
 	}
-	go pass(b, a, toA)
-	go pass(a, b, toB)
+	bothWays(a, b, func() { pass(b, a, toA) }, func() { pass(a, b, toB) })
+}
+
+// bothWays does what passes each way between two connections, ends both when one of the two is over, and waits for the other.
+func bothWays(a, b net.Conn, one, other func()) {
+	done := make(chan struct{}, 2)
+	for _, way := range [...]func(){one, other} {
+		go func() {
+			way()
+			done <- struct{}{}
+		}()
+	}
 	<-done
 	_ = a.Close()
 	_ = b.Close()

@@ -4,20 +4,12 @@ package lab
 
 import (
 	"fmt"
-	"strings"
 
 	"picket/cause"
 )
 
 // typedFaults are what people type into the forms of apps, and what their name servers make of it.
 func typedFaults() []fault {
-	typed := func(address string, more ...string) func(*world) []string {
-		return func(w *world) []string {
-			w.names(map[string][]string{host: {server4}})
-			w.mosquitto(open)
-			return append([]string{strings.ReplaceAll(address, "HOST", host)}, more...)
-		}
-	}
 	named := func(addresses ...string) func(*world) []string {
 		return func(w *world) []string {
 			w.names(map[string][]string{host: addresses})

@@ -321,6 +321,7 @@ func TestPing(t *testing.T) {
 	url := listen(t, packet.V311, func(s *server) {
 		s.welcome(false, nil)
 		s.send(packet.Pingresp{}) // answers nothing
+		s.send(&packet.Publish{Topic: []byte("it has been read")})
 		for range 2 {
 			expect[packet.Pingreq](s)
 			s.send(packet.Pingresp{})
@@ -329,7 +330,8 @@ func TestPing(t *testing.T) {
 		<-second
 	})
 	var dialled string
-	c := dial(t, Options{Connect: packet.Connect{CleanStart: true}, Transport: Transport{
+	messages := make(chan *Message, 1)
+	c := dial(t, Options{Connect: packet.Connect{CleanStart: true}, Messages: messages, Transport: Transport{
 		URL: "mqtt://broker.invalid:1234",
 		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
 			dialled = network + " " + address
@@ -338,6 +340,11 @@ func TestPing(t *testing.T) {
 	}})
 	if dialled != "tcp broker.invalid:1234" {
 		t.Errorf("Dial was asked for %s", dialled)
+	}
+	select {
+	case <-messages:
+	case <-deadline(t).Done():
+		t.Fatal("no message")
 	}
 	for range 2 {
 		if err := c.Ping(deadline(t)); err != nil {

@@ -223,7 +223,7 @@ func (b *Broker) cancel(s *Session) {
 	s.due = due{}
 }
 
-// fallen is what follows from what has fallen due, once no mutex is held.
+// fallen is what follows from what has fallen due, once the session's mutex is let go.
 type fallen struct {
 	wills   []*will
 	without []*Session // whose wills these are

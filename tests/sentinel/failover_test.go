@@ -220,12 +220,7 @@ func TestSimulatedFailures(t *testing.T) {
 	// The master fails, and so does the leader, once it is elected: the others give it its time, then one of them leads.
 	t.Run("leader", func(t *testing.T) {
 		t.Parallel()
-		g := newGroup(t, options{servers: 2, quorum: 1, timeout: aDay, each: func(i int, _ bool) string {
-			if i == 0 {
-				return ""
-			}
-			return fmt.Sprintf("sentinel down-after-milliseconds mymaster %d\n", aDay) // so that the first one leads
-		}})
+		g := newGroup(t, options{servers: 2, quorum: 1, timeout: aDay, each: laterThanTheMaster})
 		leader, others := g.sentinels[0], g.sentinels[1:]
 		leader.ok("SENTINEL", "SIMULATE-FAILURE", "crash-after-election")
 		g.servers[0].kill()
@@ -233,7 +228,7 @@ func TestSimulatedFailures(t *testing.T) {
 			t.Fatalf("exit status %d, want 99", st)
 		}
 		for _, s := range others {
-			s.ok("SENTINEL", "SET", "mymaster", "down-after-milliseconds", "1000")
+			s.ok("SENTINEL", "SET", "mymaster", "down-after-milliseconds", strconv.Itoa(2*quietDown)) // ten times that has not passed since
 		}
 		for _, s := range others {
 			s.tells(cause.SentinelWaitingForLeader, "we voted for")

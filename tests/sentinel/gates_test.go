@@ -3,6 +3,7 @@
 package sentinel
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
@@ -59,7 +60,12 @@ func (p *process) silent() {
 // TestQuorumOutOfReach: what cannot be reached is told, and nothing fails over before it can.
 func TestQuorumOutOfReach(t *testing.T) {
 	t.Parallel()
-	g := newGroup(t, options{servers: 2})
+	g := newGroup(t, options{servers: 2, each: func(i int, _ bool) string {
+		if i == 0 {
+			return ""
+		}
+		return fmt.Sprintf("sentinel failover-timeout mymaster %d\n", aDay) // it tries once at most: see laterThanTheMaster
+	}})
 	s := g.sentinels[0]
 	s.silent()
 	g.sentinels[1].kill()
@@ -82,7 +88,7 @@ func TestQuorumOutOfReach(t *testing.T) {
 // TestMajorityOutOfReach: a quorum of one agrees that the master is down, and one of three cannot be elected. Once it can, it is.
 func TestMajorityOutOfReach(t *testing.T) {
 	t.Parallel()
-	g := newGroup(t, options{servers: 2, quorum: 1, timeout: aDay})
+	g := newGroup(t, options{servers: 2, quorum: 1, timeout: aDay, each: laterThanTheMaster})
 	s := g.sentinels[0]
 	g.sentinels[1].kill()
 	g.sentinels[2].kill()
@@ -102,6 +108,7 @@ func TestMajorityOutOfReach(t *testing.T) {
 	for _, s := range g.sentinels {
 		s.ok("SENTINEL", "SET", "mymaster", "failover-timeout", "10000")
 	}
+	s.ok("SENTINEL", "DEBUG", "election-timeout", "10000") // as it is by default
 	g.switched(g.servers[0])
 }
 

@@ -53,6 +53,16 @@ const quietDown = 3000
 // aDay is a time, in milliseconds, that does not pass within a test: what is to end is ended by the test.
 const aDay = 24 * 60 * 60 * 1000
 
+// laterThanTheMaster are the lines of sentinels that start when the master is down already: they vote, and only the first one judges and leads. A sentinel
+// measures how long a replica has been cut off against how long it has seen the master down itself. One that starts more than ten times
+// down-after-milliseconds later therefore finds no good replica, as Redis' finds none, and how soon it starts is up to the machine.
+func laterThanTheMaster(i int, _ bool) string {
+	if i == 0 {
+		return ""
+	}
+	return fmt.Sprintf("sentinel down-after-milliseconds mymaster %d\n", aDay)
+}
+
 func newGroup(t testing.TB, o options) *group {
 	t.Helper()
 	o = o.withDefaults()

@@ -28,7 +28,7 @@ func sealed(acks int) func(int, bool) string {
 // priority, until it does; then the failover goes on by itself.
 func TestSealedWaitsForWhoMayHaveMore(t *testing.T) {
 	t.Parallel()
-	g := newGroup(t, options{servers: 3, down: 1000, timeout: 5000, each: sealed(1)})
+	g := newGroup(t, options{servers: 3, timeout: 5000, each: sealed(1)})
 	m, preferred, other := g.servers[0], g.servers[1], g.servers[2]
 	preferred.ok("CONFIG", "SET", "replica-priority", "1")
 	for _, s := range g.sentinels {
@@ -66,7 +66,7 @@ func TestSealedWaitsForWhoMayHaveMore(t *testing.T) {
 // TestSealedByHand: a person may decide that what only the missing one has can be lost.
 func TestSealedByHand(t *testing.T) {
 	t.Parallel()
-	g := newGroup(t, options{servers: 3, sentinels: "p", quorum: 1, down: 1000, each: sealed(1)})
+	g := newGroup(t, options{servers: 3, sentinels: "p", quorum: 1, each: sealed(1)})
 	g.servers[2].kill()
 	g.servers[0].kill()
 	g.sentinels[0].tells(cause.SentinelWouldLoseAcknowledged, "it is down")

@@ -79,7 +79,7 @@ func TestSetAtRunTime(t *testing.T) {
 	if f := s.master("mymaster")["flags"]; strings.Contains(f, "s_down") {
 		t.Errorf("down after a day is %s at once", f)
 	}
-	s.ok("SENTINEL", "SET", "mymaster", "down-after-milliseconds", "1000")
+	s.ok("SENTINEL", "SET", "mymaster", "down-after-milliseconds", strconv.Itoa(2*quietDown)) // ten times that has not passed since
 	g.switched(g.servers[0])
 	// Events tell what was set, passwords apart.
 	c := s.open()

@@ -101,7 +101,7 @@ func (b *Broker) fill(s *Session, r session.Reading, entries []store.Entry, whol
 			s.durable.refs.add(e.Ref)
 			if e.Damaged {
 				s.out.Drop(e.Seq, 0)
-				w.done(s, e.Seq)
+				w.done(s, e.Seq, 1)
 				b.report(incident{cause: cause.PersistenceCorrupt}, "")
 				continue
 			}

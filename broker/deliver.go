@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"encoding/binary"
+
 	"picket/cause"
 	"picket/logging"
 	"picket/packet"
@@ -135,11 +137,12 @@ func (w *worker) deliver(to *receiver, i, j int) {
 		if n == 0 {
 			break
 		}
-		for k := range n {
-			id := session.PacketID(first + uint64(k))
-			at := v.id[i+k]
-			v.buf[at], v.buf[at+1] = byte(id>>8), byte(id)
-			if s.stored() {
+		id := session.PacketID(first) // they rise by one: n ends before they would start again
+		for k, at := range v.id[i : i+n] {
+			binary.BigEndian.PutUint16(v.buf[at:], id+uint16(k))
+		}
+		if s.stored() {
+			for k := range n {
 				w.put(s, session.Delivery{Message: r.message(w.b, i+k), Seq: first + uint64(k), QoS: qos, Retain: retain, IDs: to.ids}, true, true)
 			}
 		}
@@ -354,7 +357,7 @@ queue:
 		case outcome == session.Nothing:
 			break queue
 		case outcome == session.Expired:
-			w.done(s, d.Seq)
+			w.done(s, d.Seq, 1)
 			w.b.report(incident{cause: cause.MessageExpired}, "")
 		case d.Released:
 			w.ids = append(w.ids[:0], session.PacketID(d.Seq))
@@ -363,11 +366,11 @@ queue:
 			// Allowed when it was queued, and not any more.
 			w.b.report(incident{cause: cause.ACLReadDenied}, "")
 			s.out.Refuse(d.Seq)
-			w.done(s, d.Seq)
+			w.done(s, d.Seq, 1)
 		default:
 			w.deliverMessage(c, d)
 			if d.QoS == 0 {
-				w.done(s, d.Seq)
+				w.done(s, d.Seq, 1)
 			}
 		}
 	}
@@ -404,7 +407,7 @@ func (w *worker) deliverMessage(c *connection, d session.Delivery) {
 	}
 	if !w.fits(c, &p) {
 		s.out.Refuse(d.Seq)
-		w.done(s, d.Seq)
+		w.done(s, d.Seq, 1)
 		return
 	}
 	w.publishTo(c, &p, true)

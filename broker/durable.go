@@ -129,13 +129,16 @@ func (c *changes) open() *store.Batch {
 	return c.batch
 }
 
-// release notes that PUBREC has come: after a crash that forgot it, the message would be sent again, to a client that has forgotten its identifier by then.
-func (c *changes) release(seq uint64) {
+// release notes that PUBREC has come for n messages from a number on: after a crash that forgot it, they would be sent again, to a client that has forgotten their
+// identifiers by then.
+func (c *changes) release(seq uint64, n int) {
 	if c.d == nil {
 		return
 	}
-	if ref := c.d.refs.find(seq); ref != nil {
-		c.open().Release(c.d.handle, ref)
+	for end := seq + uint64(n); seq < end; seq++ {
+		if ref := c.d.refs.find(seq); ref != nil {
+			c.open().Release(c.d.handle, ref)
+		}
 	}
 }
 
@@ -194,13 +197,15 @@ func (w *worker) put(s *Session, d session.Delivery, online, inMemory bool) {
 	}
 }
 
-// done takes a message that needs no further sending out of the store. Nobody waits for that. The session's mutex is held.
-func (w *worker) done(s *Session, seq uint64) {
+// done takes n messages from a number on, which need no further sending, out of the store. Nobody waits for that. The session's mutex is held.
+func (w *worker) done(s *Session, seq uint64, n int) {
 	if !s.stored() {
 		return
 	}
-	if ref, ok := s.durable.refs.take(seq); ok {
-		w.leftovers().Remove(s.durable.handle, ref)
+	for end := seq + uint64(n); seq < end; seq++ {
+		if ref, ok := s.durable.refs.take(seq); ok {
+			w.leftovers().Remove(s.durable.handle, ref)
+		}
 	}
 }
 

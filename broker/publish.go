@@ -257,23 +257,24 @@ func (c *connection) acknowledged(w *worker, kind packet.Type, ids []uint16, cod
 		return nil
 	}
 	answered, stored := ids[:0], s.changes()
-	for _, id := range ids {
-		seq, fits := s.acknowledge(kind, id, code)
+	for n := 0; len(ids) > 0; ids = ids[n:] {
+		seq, taken, fits := s.acknowledge(kind, ids, code)
+		n = taken
 		if fits == session.OutOfPlace {
 			err = &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-4.3.3-1", Text: kind.String() + " for a message that waits for another acknowledgement"}
 			break
 		}
 		switch {
 		case fits == session.Unknown:
-			b.report(incident{cause: cause.PacketIDUnknown, level: logging.Warning}, "Warning: Received %s from %s for an unknown packet identifier %d.", kind, s.id, id)
+			b.report(incident{cause: cause.PacketIDUnknown, level: logging.Warning}, "Warning: Received %s from %s for an unknown packet identifier %d.", kind, s.id, ids[0])
 		case fits != session.Fits:
 		case kind == packet.PUBREC && !code.Failed():
-			stored.release(seq)
+			stored.release(seq, n)
 		default:
-			w.done(s, seq)
+			w.done(s, seq, n)
 		}
 		if kind == packet.PUBREC && !code.Failed() {
-			answered = append(answered, id)
+			answered = append(answered, ids[:n]...)
 		}
 	}
 	after := b.commit(stored.batch)
@@ -286,15 +287,19 @@ func (c *connection) acknowledged(w *worker, kind packet.Type, ids []uint16, cod
 	return err
 }
 
-// acknowledge takes PUBACK, PUBREC or PUBCOMP for a message, and returns its sequence number where there is one that waits for it.
-func (s *Session) acknowledge(kind packet.Type, id uint16, code packet.Code) (seq uint64, fits session.Match) {
-	switch kind {
-	case packet.PUBACK:
-		return s.out.Ack(id)
-	case packet.PUBCOMP:
-		return s.out.Comp(id)
+// acknowledge takes PUBACK, PUBREC or PUBCOMP for the message that the first of ids stands for, and for as many as follow it in flight and in ids. It returns how many
+// that were, and the sequence number of the first where there is one that waits for it.
+func (s *Session) acknowledge(kind packet.Type, ids []uint16, code packet.Code) (seq uint64, n int, fits session.Match) {
+	switch {
+	case kind == packet.PUBACK:
+		return s.out.Ack(ids...)
+	case kind == packet.PUBCOMP:
+		return s.out.Comp(ids...)
+	case code.Failed():
+		seq, fits = s.out.Refused(ids[0])
+		return seq, 1, fits
 	}
-	return s.out.Rec(id, code.Failed())
+	return s.out.Rec(ids...)
 }
 
 // released answers PUBREL. An unknown identifier is one whose PUBCOMP was lost with the connection before (MQTT-4.3.3-11). The session's mutexes are held.

@@ -40,10 +40,10 @@ func TestNeverAcknowledged(t *testing.T) {
 					if never[seq] {
 						continue
 					}
-					got, m := o.Ack(id)
+					got, _, m := o.Ack(id)
 					if c.qos == 2 {
-						if got, m = o.Rec(id, false); m == Fits {
-							got, m = o.Comp(id)
+						if got, _, m = o.Rec(id); m == Fits {
+							got, _, m = o.Comp(id)
 						}
 					}
 					if m != Fits || got != seq {
@@ -141,7 +141,7 @@ func TestNeverAcknowledgedBeforeALongQueue(t *testing.T) {
 			if last = seq; seq == 1 {
 				return // never
 			}
-			if _, m := o.Ack(PacketID(seq)); m != Fits {
+			if _, _, m := o.Ack(PacketID(seq)); m != Fits {
 				t.Fatalf("acknowledging %d: %d", seq, m)
 			}
 		}

@@ -441,27 +441,40 @@ const (
 	OutOfPlace       // the identifier waits for an acknowledgement of another kind (MQTT-4.3.2-1, MQTT-4.3.3-1)
 )
 
-// Ack handles PUBACK, which ends QoS 1, and returns the number of the message.
-func (o *Outbox) Ack(id uint16) (seq uint64, m Match) { return o.finish(id, wantAck) }
+// Ack handles PUBACK, which ends QoS 1. Clients acknowledge many messages at once, in their order, so it takes several identifiers: the first of ids, of which
+// there is one at least, and those behind it that belong to the messages sent next and fit as well. It returns the number of the first one's message and how many
+// identifiers it has taken.
+func (o *Outbox) Ack(ids ...uint16) (seq uint64, n int, m Match) { return o.finish(ids, wantAck) }
 
-// Comp handles PUBCOMP, which ends QoS 2 after PUBREL.
-func (o *Outbox) Comp(id uint16) (seq uint64, m Match) { return o.finish(id, wantComp) }
+// Comp handles PUBCOMP, which ends QoS 2 after PUBREL, for as many of ids as [Outbox.Ack].
+func (o *Outbox) Comp(ids ...uint16) (seq uint64, n int, m Match) { return o.finish(ids, wantComp) }
 
-// Rec handles PUBREC; where it fits, PUBREL has to be sent, unless it refuses the message: then the handshake is over (MQTT 5.0, 4.3.3).
-func (o *Outbox) Rec(id uint16, refused bool) (seq uint64, m Match) {
-	at, seq, s := o.win.find(id)
-	switch {
-	case s == free:
-		return 0, Unknown
-	case s == wantAck:
-		return seq, OutOfPlace
-	case refused:
-		o.win.finish(id, at)
-		return seq, Fits
-	case s == wantComp:
-		return seq, Again
+// Rec handles PUBREC for as many of ids as [Outbox.Ack]; where it fits, PUBREL has to be sent.
+func (o *Outbox) Rec(ids ...uint16) (seq uint64, n int, m Match) {
+	at, seq, s := o.win.find(ids[0])
+	switch s {
+	case free:
+		return 0, 1, Unknown
+	case wantAck:
+		return seq, 1, OutOfPlace
+	case wantComp:
+		return seq, 1, Again
 	}
-	o.win.release(id, at)
+	n = o.win.series(ids, at)
+	o.win.release(ids[0], at, n)
+	return seq, n, Fits
+}
+
+// Refused handles PUBREC with a reason code that refuses the message: then the handshake is over (MQTT 5.0, 4.3.3).
+func (o *Outbox) Refused(id uint16) (seq uint64, m Match) {
+	at, seq, s := o.win.find(id)
+	switch s {
+	case free:
+		return 0, Unknown
+	case wantAck:
+		return seq, OutOfPlace
+	}
+	o.win.finish(id, at, 1)
 	return seq, Fits
 }
 
@@ -477,20 +490,21 @@ func (o *Outbox) Skip() {
 // Refuse takes a message out of the window that could not be sent.
 func (o *Outbox) Refuse(seq uint64) {
 	if at, found, s := o.win.find(PacketID(seq)); s != free && found == seq {
-		o.win.finish(PacketID(seq), at)
+		o.win.finish(PacketID(seq), at, 1)
 	}
 }
 
-func (o *Outbox) finish(id uint16, want state) (seq uint64, m Match) {
-	at, seq, s := o.win.find(id)
-	switch {
-	case s == free:
-		return 0, Unknown
-	case s != want:
-		return seq, OutOfPlace
+func (o *Outbox) finish(ids []uint16, want state) (seq uint64, n int, m Match) {
+	at, seq, s := o.win.find(ids[0])
+	switch s {
+	case free:
+		return 0, 1, Unknown
+	case want:
+		n = o.win.series(ids, at)
+		o.win.finish(ids[0], at, n)
+		return seq, n, Fits
 	}
-	o.win.finish(id, at)
-	return seq, Fits
+	return seq, 1, OutOfPlace
 }
 
 // Clear ends the session's sending half: everything is released.

@@ -114,7 +114,7 @@ func TestOutboxKeepsItsPromises(t *testing.T) {
 			case 'C':
 				o.Comp(r.id)
 			default:
-				if _, m := o.Rec(r.id, false); m == Fits || m == Again {
+				if _, _, m := o.Rec(r.id); m == Fits || m == Again {
 					p.wire = append(p.wire, sent{id: r.id, release: true})
 				}
 			}
@@ -238,24 +238,23 @@ func TestReserveAgreesWithOffer(t *testing.T) {
 				i := rapid.IntRange(0, len(ids)-1).Draw(t, "which")
 				id := ids[i]
 				ids = slices.Delete(ids, i, i+1)
-				step := func(what string, want Match, f func() (uint64, Match)) {
-					if _, got := f(); got != want {
+				step := func(what string, want Match, f func(...uint16) (uint64, int, Match)) {
+					if _, _, got := f(id); got != want {
 						t.Fatalf("%s %d: %v, want %v", what, id, got, want)
 					}
 				}
-				rec := func() (uint64, Match) { return o.Rec(id, false) }
 				if inUse[id] == 1 {
-					step("PUBREC", OutOfPlace, rec)
-					step("PUBACK", Fits, func() (uint64, Match) { return o.Ack(id) })
+					step("PUBREC", OutOfPlace, o.Rec)
+					step("PUBACK", Fits, o.Ack)
 				} else {
-					step("PUBACK", OutOfPlace, func() (uint64, Match) { return o.Ack(id) })
-					step("PUBREC", Fits, rec)
-					step("PUBREC again", Again, rec)
-					step("PUBCOMP", Fits, func() (uint64, Match) { return o.Comp(id) })
+					step("PUBACK", OutOfPlace, o.Ack)
+					step("PUBREC", Fits, o.Rec)
+					step("PUBREC again", Again, o.Rec)
+					step("PUBCOMP", Fits, o.Comp)
 				}
 				delete(inUse, id)
-				step("late PUBACK", Unknown, func() (uint64, Match) { return o.Ack(id) })
-				step("late PUBCOMP", Unknown, func() (uint64, Match) { return o.Comp(id) })
+				step("late PUBACK", Unknown, o.Ack)
+				step("late PUBCOMP", Unknown, o.Comp)
 			},
 		})
 	})

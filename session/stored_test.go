@@ -126,15 +126,15 @@ func TestStoredOutboxKeepsItsPromises(t *testing.T) {
 			p.replies = p.replies[1:]
 			switch r.kind {
 			case 'A':
-				if seq, m := o.Ack(r.id); m == Fits {
+				if seq, _, m := o.Ack(r.id); m == Fits {
 					remove(seq)
 				}
 			case 'C':
-				if seq, m := o.Comp(r.id); m == Fits {
+				if seq, _, m := o.Comp(r.id); m == Fits {
 					remove(seq)
 				}
 			default:
-				seq, m := o.Rec(r.id, false)
+				seq, _, m := o.Rec(r.id)
 				if m != Fits {
 					break // PUBREL for one that has come before goes out with the first
 				}

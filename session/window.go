@@ -96,7 +96,8 @@ func (w *window) leave() {
 	if w.bodies != nil {
 		w.bodies[w.head] = Delivery{}
 	}
-	w.vacate(w.head)
+	w.ring[w.head] = free
+	w.vacated(1)
 }
 
 // at is the message at a place, counted from the oldest.
@@ -190,11 +191,24 @@ func (w *window) find(id uint16) (at int, seq uint64, s state) {
 	return -1, e.seq, e.state
 }
 
-// release notes that PUBREC has come for an identifier in flight, which was found at a place: its body is not needed any more.
-func (w *window) release(id uint16, at int) {
+// series returns how many of ids, the first of which was found at a place, are those of messages that stand one behind the other in ring and in the same state: 1 at
+// least. A series does not go beyond the identifier 65535.
+func (w *window) series(ids []uint16, at int) int {
+	if at < 0 {
+		return 1
+	}
+	mask := len(w.ring) - 1
+	n, most := 1, min(len(ids), w.span-(at-w.head)&mask, MaxWindow+1-int(ids[0]))
+	for n < most && ids[n] == ids[0]+uint16(n) && w.ring[(at+n)&mask] == w.ring[at] {
+		n++
+	}
+	return n
+}
+
+// release notes that PUBREC has come for a series of n identifiers in flight, the first of which was found at a place: their bodies are not needed any more.
+func (w *window) release(id uint16, at, n int) {
 	if at >= 0 {
-		w.forget(at)
-		w.ring[at] = wantComp
+		w.become(at, n, wantComp)
 		return
 	}
 	e := w.late[id]
@@ -202,19 +216,27 @@ func (w *window) release(id uint16, at int) {
 	w.late[id] = entry{seq: e.seq, state: wantComp}
 }
 
-// forget lets go of the body at a place in ring.
-func (w *window) forget(at int) {
-	if w.bodies != nil && w.bodies[at].Message != nil {
-		w.bytes -= len(w.bodies[at].Message.Payload)
-		w.bodies[at] = Delivery{}
+// become sets the state of n places in ring and lets go of their bodies.
+func (w *window) become(at, n int, s state) {
+	mask := len(w.ring) - 1
+	for i := at; i < at+n; i++ {
+		w.ring[i&mask] = s
+	}
+	if w.bodies == nil {
+		return
+	}
+	for i := at; i < at+n; i++ {
+		body := &w.bodies[i&mask]
+		w.bytes -= body.size()
+		*body = Delivery{}
 	}
 }
 
-// finish ends the handshake of an identifier in flight, which was found at a place, and moves the window on.
-func (w *window) finish(id uint16, at int) {
+// finish ends the handshakes of a series of n identifiers in flight, the first of which was found at a place, and moves the window on.
+func (w *window) finish(id uint16, at, n int) {
 	if at >= 0 {
-		w.forget(at)
-		w.vacate(at)
+		w.become(at, n, free)
+		w.vacated(n)
 		return
 	}
 	e := w.late[id]
@@ -224,10 +246,9 @@ func (w *window) finish(id uint16, at int) {
 	}
 }
 
-// vacate frees a place in ring and moves the ring on.
-func (w *window) vacate(at int) {
-	w.ring[at] = free
-	w.used--
+// vacated takes note that n places in ring have become free, and moves the ring on.
+func (w *window) vacated(n int) {
+	w.used -= n
 	mask := len(w.ring) - 1
 	for w.span > 0 && w.ring[w.head] == free {
 		w.head = (w.head + 1) & mask

@@ -64,7 +64,7 @@ var mayImport = map[string]string{
 	"store/place":     "cause logging process session store store/local store/mosqdb",
 	"store/mosqdb":    "packet session store topic",
 
-	"client/mosquitto":  "client client/format listener packet printable topic",
+	"client/mosquitto":  "cause client client/format listener packet printable topic",
 	"store/groupcommit": "store",
 
 	// Only tests import it.

@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"picket/cause"
+	"picket/printable"
 )
 
 // heard is a fact for tests.
@@ -124,7 +125,7 @@ func TestTextFitsItsColumns(t *testing.T) {
 			for line := range strings.Lines(out) {
 				line = strings.TrimSuffix(line, "\n")
 				copied := strings.HasPrefix(line, "    sudo") || strings.Contains(line, "→") || strings.Contains(line, "[")
-				if n := columnsOf(line); n > columns && !copied {
+				if n := printable.Columns(line); n > columns && !copied {
 					t.Errorf("%s, %d columns: a line takes %d: %q", lang, columns, n, line)
 				}
 				if strings.HasSuffix(line, " ") {
@@ -188,24 +189,6 @@ var errFull = errors.New("full")
 type failing struct{}
 
 func (failing) Write([]byte) (int, error) { return 0, errFull }
-
-func TestWrap(t *testing.T) {
-	for _, c := range []struct {
-		in   string
-		cols int
-		want string
-	}{
-		{"one two three", 7, "one two|three"},
-		{"a https://example.com/very/long/address b", 10, "a|https://example.com/very/long/address|b"},
-		{"连接超时，从不被拒绝", 10, "连接超时，|从不被拒绝"},
-		{"端口 1883 超时（5 秒）", 12, "端口 1883 超|时（5 秒）"},
-		{"", 10, ""},
-	} {
-		if got := strings.Join(wrap(c.in, c.cols), "|"); got != c.want {
-			t.Errorf("%q in %d columns: got %q, want %q", c.in, c.cols, got, c.want)
-		}
-	}
-}
 
 func TestJSON(t *testing.T) {
 	out, err := sample.JSON(cause.Chinese)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"picket/cause"
+	"picket/printable"
 )
 
 // Style says how a report is shown to people.
@@ -218,7 +219,7 @@ func (p *Printer) heading(b *bytes.Buffer, t cause.Text) {
 func (p *Printer) paragraph(b *bytes.Buffer, first string, indent int, s string) {
 	lead := first
 	for line := range strings.SplitSeq(s, "\n") {
-		for _, part := range wrap(line, p.style.Width-indent) {
+		for _, part := range printable.Wrap(line, p.style.Width-indent) {
 			b.WriteString(lead + part + "\n")
 			lead = strings.Repeat(" ", indent)
 		}

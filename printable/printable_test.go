@@ -49,3 +49,21 @@ func FuzzJSON(f *testing.F) {
 		}
 	})
 }
+
+func TestWrap(t *testing.T) {
+	for _, c := range []struct {
+		in   string
+		cols int
+		want string
+	}{
+		{"one two three", 7, "one two|three"},
+		{"a https://example.com/very/long/address b", 10, "a|https://example.com/very/long/address|b"},
+		{"连接超时，从不被拒绝", 10, "连接超时，|从不被拒绝"},
+		{"端口 1883 超时（5 秒）", 12, "端口 1883 超|时（5 秒）"},
+		{"", 10, ""},
+	} {
+		if got := strings.Join(Wrap(c.in, c.cols), "|"); got != c.want {
+			t.Errorf("%q in %d columns: got %q, want %q", c.in, c.cols, got, c.want)
+		}
+	}
+}

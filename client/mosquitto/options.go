@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"picket/cause"
 	"picket/client/format"
 	"picket/packet"
 	"picket/topic"
@@ -117,9 +118,9 @@ func wrongOption(format string, a ...any) error {
 type option struct {
 	names   string // separated by blanks
 	in      Program
-	value   string // what its argument is called in the help text; empty without one
-	missing string // what is said when the argument is not there
-	help    string
+	value   string     // what its argument is called in the help text; empty without one
+	missing string     // what is said when the argument is not there
+	help    cause.Text // empty: not shown
 	set     func(o *options, value string) error
 }
 

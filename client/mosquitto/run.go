@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"picket/cause"
 	"picket/client"
 	"picket/packet"
 )
@@ -22,6 +23,7 @@ const maxPayload = packet.MaxRemaining
 type Invocation struct {
 	Name           string // by which it was called, for its messages: mosquitto_pub, picket pub
 	Version        string
+	Lang           cause.Lang // of --help; errors are in mosquitto's words
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 }

@@ -13,36 +13,36 @@ import (
 	"golang.org/x/term"
 
 	"picket/bench"
+	"picket/cause"
 	"picket/packet"
 )
 
 // benchCommand is "picket bench".
 type benchCommand struct {
-	Pair     benchPair     `cmd:"" help:"Each publisher sends to a subscriber of its own."`
-	FanIn    benchFanIn    `cmd:"" help:"Many publishers, one subscriber."`
-	FanOut   benchFanOut   `cmd:"" help:"One publisher, many subscribers."`
-	Idle     benchIdle     `cmd:"" help:"Connections that do nothing: the broker's memory for each."`
-	Connects benchConnects `cmd:"" help:"Connections per second."`
-	Compare  benchCompare  `cmd:"" help:"Several brokers side by side, as a table."`
+	Pair     benchPair     `cmd:"" help:"Each publisher sends to a subscriber of its own." zh:"每个发布者对应一个订阅者。"`
+	FanIn    benchFanIn    `cmd:"" help:"Many publishers, one subscriber." zh:"多个发布者，一个订阅者。"`
+	FanOut   benchFanOut   `cmd:"" help:"One publisher, many subscribers." zh:"一个发布者，多个订阅者。"`
+	Idle     benchIdle     `cmd:"" help:"Connections that do nothing: the broker's memory for each." zh:"只建立连接、不收发消息：测量每个连接占用服务端多少内存。"`
+	Connects benchConnects `cmd:"" help:"Connections per second." zh:"测量每秒能建立多少个连接。"`
+	Compare  benchCompare  `cmd:"" help:"Several brokers side by side, as a table." zh:"并列测试多个服务端，以表格输出结果。"`
 }
 
-func (benchCommand) Help() string {
-	return `Examples:
-  picket bench pair --qos 1
-  picket bench fan-out --subscribers 200 --rate 1000 --broker 192.168.1.5:1883
-  picket bench idle --connections 10000`
+func (benchCommand) details() details {
+	return details{examples: `picket bench pair --qos 1
+picket bench fan-out --subscribers 200 --rate 1000 --broker 192.168.1.5:1883
+picket bench idle --connections 10000`}
 }
 
 // benchTarget is what all loads have in common.
 type benchTarget struct {
-	Broker   string        `default:"localhost:1883" placeholder:"HOST:PORT" help:"Broker to load (default ${default})."`
-	Protocol string        `short:"V" default:"mqttv311" enum:"mqttv31,mqttv311,mqttv5,31,311,5" help:"Protocol version: mqttv31, mqttv311 (default) or mqttv5."`
-	Username string        `short:"u" help:"User name."`
-	Password string        `short:"P" env:"PICKET_PASSWORD" help:"Password; better in the environment as PICKET_PASSWORD."`
-	Warmup   time.Duration `default:"1s" help:"Time before anything is measured (default ${default})."`
-	Duration time.Duration `short:"d" default:"5s" help:"Time that is measured (default ${default})."`
-	PID      int           `name:"pid" help:"Process of the broker, for processor time and memory (default: found by its port on this machine)."`
-	JSON     bool          `name:"json" help:"Print the result as JSON."`
+	Broker   string        `default:"localhost:1883" placeholder:"HOST:PORT" help:"Broker to load (default ${default})." zh:"被测服务端的地址（默认 ${default}）。"`
+	Protocol string        `short:"V" default:"mqttv311" enum:"mqttv31,mqttv311,mqttv5,31,311,5" help:"Protocol version: mqttv31, mqttv311 (default) or mqttv5." zh:"协议版本：mqttv31、mqttv311（默认）或 mqttv5。"`
+	Username string        `short:"u" help:"User name." zh:"用户名。"`
+	Password string        `short:"P" env:"PICKET_PASSWORD" help:"Password; better in the environment as PICKET_PASSWORD." zh:"密码；最好放在环境变量 PICKET_PASSWORD 中。"`
+	Warmup   time.Duration `default:"1s" help:"Time before anything is measured (default ${default})." zh:"开始测量前的预热时间（默认 ${default}）。"`
+	Duration time.Duration `short:"d" default:"5s" help:"Time that is measured (default ${default})." zh:"测量时间（默认 ${default}）。"`
+	PID      int           `name:"pid" help:"Process of the broker, for processor time and memory (default: found by its port on this machine)." zh:"服务端的进程号，用于统计处理器时间和内存（默认：按端口在本机查找）。"`
+	JSON     bool          `name:"json" help:"Print the result as JSON." zh:"以 JSON 格式输出结果。"`
 }
 
 func (t *benchTarget) config(s bench.Scenario) bench.Config {
@@ -106,16 +106,16 @@ func writeJSON(w io.Writer, v any) error {
 // benchMessages is a load of messages: pair, fan-in and fan-out.
 type benchMessages struct {
 	benchTarget
-	Publishers  int           `short:"p" help:"Publishers (default 1; fan-in 50)."`
-	Subscribers int           `short:"s" help:"Subscribers (default 1; fan-out 50; pair: as many as publishers)."`
-	Topics      int           `short:"t" default:"1" help:"Topics of each publisher, used in turn (default ${default})."`
-	QoS         byte          `name:"qos" short:"q" help:"QoS of messages and subscriptions: 0 (default), 1 or 2."`
-	Size        int           `default:"64" help:"Bytes of payload; 16 and more allow latencies (default ${default})."`
-	Rate        float64       `short:"r" help:"Messages per second of all publishers together (default: as many as go through)."`
-	Window      int           `short:"w" default:"1000" help:"Messages in flight per publisher at QoS 1 and 2 (default ${default})."`
-	Sessions    string        `default:"clean" enum:"clean,persistent,offline" help:"Subscribers' sessions: clean (default), persistent: they survive their connections, or offline: besides, their clients are away until everything has been published."`
-	Backlog     int           `short:"b" help:"Without a rate: publishers wait while more deliveries than this are on their way (default: they never wait, and at QoS 0 brokers drop messages)."`
-	Drain       time.Duration `default:"10s" help:"Longest wait for what is still on its way in the end (default ${default})."`
+	Publishers  int           `short:"p" help:"Publishers (default 1; fan-in 50)." zh:"发布者数量（默认 1；fan-in 为 50）。"`
+	Subscribers int           `short:"s" help:"Subscribers (default 1; fan-out 50; pair: as many as publishers)." zh:"订阅者数量（默认 1；fan-out 为 50；pair 与发布者相同）。"`
+	Topics      int           `short:"t" default:"1" help:"Topics of each publisher, used in turn (default ${default})." zh:"每个发布者轮流使用的主题数量（默认 ${default}）。"`
+	QoS         byte          `name:"qos" short:"q" help:"QoS of messages and subscriptions: 0 (default), 1 or 2." zh:"消息和订阅的 QoS：0（默认）、1 或 2。"`
+	Size        int           `default:"64" help:"Bytes of payload; 16 and more allow latencies (default ${default})." zh:"载荷字节数；不小于 16 时可测量延迟（默认 ${default}）。"`
+	Rate        float64       `short:"r" help:"Messages per second of all publishers together (default: as many as go through)." zh:"所有发布者合计每秒发送的消息数（默认：能发多快就发多快）。"`
+	Window      int           `short:"w" default:"1000" help:"Messages in flight per publisher at QoS 1 and 2 (default ${default})." zh:"QoS 1 和 2 时每个发布者的在途消息数（默认 ${default}）。"`
+	Sessions    string        `default:"clean" enum:"clean,persistent,offline" help:"Subscribers' sessions: clean (default), persistent: they survive their connections, or offline: besides, their clients are away until everything has been published." zh:"订阅者的会话：clean（默认）；persistent：断开后会话仍保留；offline：会话保留，并且订阅者在全部消息发布完之前一直离线。"`
+	Backlog     int           `short:"b" help:"Without a rate: publishers wait while more deliveries than this are on their way (default: they never wait, and at QoS 0 brokers drop messages)." zh:"不限速时，若尚未送达的消息超过此数，发布者就等待（默认：从不等待，QoS 0 时服务端会丢弃消息）。"`
+	Drain       time.Duration `default:"10s" help:"Longest wait for what is still on its way in the end (default ${default})." zh:"结束时等待在途消息的最长时间（默认 ${default}）。"`
 }
 
 type (
@@ -140,7 +140,7 @@ func (b *benchMessages) load(e *env, s bench.Scenario) error {
 // benchIdle is "picket bench idle".
 type benchIdle struct {
 	benchTarget
-	Connections int `short:"c" default:"1000" help:"Connections to hold (default ${default})."`
+	Connections int `short:"c" default:"1000" help:"Connections to hold (default ${default})." zh:"要保持的连接数（默认 ${default}）。"`
 }
 
 func (b *benchIdle) Run(e *env) error {
@@ -152,7 +152,7 @@ func (b *benchIdle) Run(e *env) error {
 // benchConnects is "picket bench connects".
 type benchConnects struct {
 	benchTarget
-	Connections int `short:"c" default:"50" help:"Connections to work on at a time (default ${default})."`
+	Connections int `short:"c" default:"50" help:"Connections to work on at a time (default ${default})." zh:"同时进行的连接数（默认 ${default}）。"`
 }
 
 func (b *benchConnects) Run(e *env) error {
@@ -163,25 +163,25 @@ func (b *benchConnects) Run(e *env) error {
 
 // benchCompare is "picket bench compare".
 type benchCompare struct {
-	Broker   []string      `required:"" placeholder:"NAME=COMMAND" help:"Broker to start, once for each; the first is what the others are compared with. In COMMAND, {conf} stands for a mosquitto.conf that is made for the run, {port} for the port to listen on, {dir} for a directory to write to." sep:"none"`
-	Config   []string      `placeholder:"NAME=LINES" help:"Lines for the configuration of the broker NAME, with semicolons between them and {dir} as in COMMAND." sep:"none"`
-	Storage  bool          `help:"Compare what it costs to keep messages for sessions that survive, in place of the usual loads."`
-	Rounds   int           `default:"3" help:"Rounds; the medians count (default ${default})."`
-	Only     string        `help:"Only the loads whose name contains this, such as 'pair' or 'QoS 1'."`
-	Protocol string        `short:"V" default:"mqttv311" enum:"mqttv31,mqttv311,mqttv5,31,311,5" help:"Protocol version: mqttv31, mqttv311 (default) or mqttv5."`
-	Size     int           `default:"64" help:"Bytes of payload where the load does not say (default ${default})."`
-	Warmup   time.Duration `default:"1s" help:"Time of each load before anything is measured (default ${default})."`
-	Duration time.Duration `short:"d" default:"3s" help:"Time of each load that is measured (default ${default})."`
-	JSON     string        `name:"json" placeholder:"FILE" help:"Write the figures of all rounds to FILE as JSON."`
+	Broker   []string      `required:"" placeholder:"NAME=COMMAND" help:"Broker to start, once for each; the first is what the others are compared with. In COMMAND, {conf} stands for a mosquitto.conf that is made for the run, {port} for the port to listen on, {dir} for a directory to write to." zh:"要启动的服务端，每个写一次；其他服务端都与第一个比较。COMMAND 中的 {conf} 代表为本次测试生成的 mosquitto.conf，{port} 代表监听端口，{dir} 代表可写入的目录。" sep:"none"`
+	Config   []string      `placeholder:"NAME=LINES" help:"Lines for the configuration of the broker NAME, with semicolons between them and {dir} as in COMMAND." zh:"服务端 NAME 的配置行，以分号分隔，{dir} 的含义与 COMMAND 中相同。" sep:"none"`
+	Storage  bool          `help:"Compare what it costs to keep messages for sessions that survive, in place of the usual loads." zh:"不跑通常的负载，只比较为持久会话保存消息的开销。"`
+	Rounds   int           `default:"3" help:"Rounds; the medians count (default ${default})." zh:"测试轮数，取中位数（默认 ${default}）。"`
+	Only     string        `help:"Only the loads whose name contains this, such as 'pair' or 'QoS 1'." zh:"只跑名称中包含这段文字的负载，例如 'pair' 或 'QoS 1'。"`
+	Protocol string        `short:"V" default:"mqttv311" enum:"mqttv31,mqttv311,mqttv5,31,311,5" help:"Protocol version: mqttv31, mqttv311 (default) or mqttv5." zh:"协议版本：mqttv31、mqttv311（默认）或 mqttv5。"`
+	Size     int           `default:"64" help:"Bytes of payload where the load does not say (default ${default})." zh:"载荷字节数，用于自身没有规定的负载（默认 ${default}）。"`
+	Warmup   time.Duration `default:"1s" help:"Time of each load before anything is measured (default ${default})." zh:"每项负载开始测量前的预热时间（默认 ${default}）。"`
+	Duration time.Duration `short:"d" default:"3s" help:"Time of each load that is measured (default ${default})." zh:"每项负载的测量时间（默认 ${default}）。"`
+	JSON     string        `name:"json" placeholder:"FILE" help:"Write the figures of all rounds to FILE as JSON." zh:"把每一轮的数据以 JSON 格式写入 FILE。"`
 }
 
-func (benchCompare) Help() string {
-	return `Starts each broker on a port of its own, load after load and round after round in turn, and prints a table in Markdown.
-
-Examples:
-  picket bench compare --broker 'picket=picket serve -c {conf}' --broker 'mosquitto=mosquitto -c {conf}'
-  picket bench compare --storage --broker 'picket=picket serve -c {conf}' --config 'picket=persistence true; persistence_location {dir}'
-  picket bench compare --only pair --rounds 5 --broker 'a=./old serve -c {conf}' --broker 'b=./new serve -c {conf}'`
+func (benchCompare) details() details {
+	return details{
+		Text: cause.Text{EN: `Starts each broker on a port of its own, load after load and round after round in turn, and prints a table in Markdown.`, ZH: `依次启动各个服务端，每个使用自己的端口；逐项负载、逐轮轮流测试，最后输出 Markdown 表格。`},
+		examples: `picket bench compare --broker 'picket=picket serve -c {conf}' --broker 'mosquitto=mosquitto -c {conf}'
+picket bench compare --storage --broker 'picket=picket serve -c {conf}' --config 'picket=persistence true; persistence_location {dir}'
+picket bench compare --only pair --rounds 5 --broker 'a=./old serve -c {conf}' --broker 'b=./new serve -c {conf}'`,
+	}
 }
 
 func (b *benchCompare) Run(e *env) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 
+	"picket/cause"
 	"picket/client/mosquitto"
 )
 
@@ -36,8 +37,12 @@ func asMosquitto(p mosquitto.Program) func(e *env, args []string) error {
 }
 
 func (e *env) runClient(name string, p mosquitto.Program, args []string) error {
+	lang := e.lang()
+	if name == p.String() {
+		lang = cause.English // it stands in for mosquitto's
+	}
 	e.program = name
-	i := &mosquitto.Invocation{Name: name, Version: buildVersion(), Stdin: e.stdin, Stdout: e.stdout, Stderr: e.stderr}
+	i := &mosquitto.Invocation{Lang: lang, Name: name, Version: buildVersion(), Stdin: e.stdin, Stdout: e.stdout, Stderr: e.stderr}
 	err := i.Run(e.ctx, p, args)
 	if ended := (*mosquitto.Status)(nil); errors.As(err, &ended) {
 		return &statusError{ended.Code, ended.Text}

@@ -10,30 +10,28 @@ import (
 
 // ctlCommand is "picket ctl": it asks what runs, and steers it.
 type ctlCommand struct {
-	Bridges     ctlBridges     `cmd:"" help:"Show the bridges of a running broker, and why one is not connected."`
-	Client      ctlClient      `cmd:"" help:"Show one client of a running broker, and what it has subscribed to."`
-	Clients     ctlClients     `cmd:"" help:"List the clients of a running broker."`
-	Disconnect  ctlDisconnect  `cmd:"" help:"End the connection of a client."`
-	Health      ctlHealth      `cmd:"" help:"Say by the exit status whether the broker answers."`
-	Logs        ctlLogs        `cmd:"" help:"Show the end of a running broker's log."`
-	Maintenance ctlMaintenance `cmd:"" help:"Close the broker to clients for a while, and open it again."`
-	Reload      ctlReload      `cmd:"" help:"Have a running broker read its configuration, passwords, rules and certificates again."`
-	Status      ctlStatus      `cmd:"" help:"Show what a running broker does: clients, limits, maintenance, causes."`
-	Sentinel    ctlSentinel    `cmd:"" help:"Show what a running sentinel watches, and what would hold a failover back."`
+	Bridges     ctlBridges     `cmd:"" help:"Show the bridges of a running broker, and why one is not connected." zh:"显示正在运行的服务端的桥接，以及某个桥接连不上的原因。"`
+	Client      ctlClient      `cmd:"" help:"Show one client of a running broker, and what it has subscribed to." zh:"显示正在运行的服务端的某个客户端及其订阅。"`
+	Clients     ctlClients     `cmd:"" help:"List the clients of a running broker." zh:"列出正在运行的服务端的客户端。"`
+	Disconnect  ctlDisconnect  `cmd:"" help:"End the connection of a client." zh:"断开某个客户端的连接。"`
+	Health      ctlHealth      `cmd:"" help:"Say by the exit status whether the broker answers." zh:"用退出状态表示服务端是否有应答。"`
+	Logs        ctlLogs        `cmd:"" help:"Show the end of a running broker's log." zh:"显示正在运行的服务端的最近日志。"`
+	Maintenance ctlMaintenance `cmd:"" help:"Close the broker to clients for a while, and open it again." zh:"让服务端进入维护状态、暂不接受客户端，或结束维护。"`
+	Reload      ctlReload      `cmd:"" help:"Have a running broker read its configuration, passwords, rules and certificates again." zh:"让正在运行的服务端重新读取配置、密码、规则和证书。"`
+	Status      ctlStatus      `cmd:"" help:"Show what a running broker does: clients, limits, maintenance, causes." zh:"显示正在运行的服务端的状态：客户端、限制、维护和各种原因的次数。"`
+	Sentinel    ctlSentinel    `cmd:"" help:"Show what a running sentinel watches, and what would hold a failover back." zh:"显示正在运行的哨兵在监控什么，以及有什么会妨碍故障切换。"`
 }
 
 // ctlSentinel is "picket ctl sentinel".
 type ctlSentinel struct {
-	Addr     string `arg:"" optional:"" default:"127.0.0.1:26379" name:"host:port" help:"The sentinel, ours or one of Redis (default ${default})."`
-	User     string `help:"User name."`
-	Password string `env:"PICKET_PASSWORD" help:"Password; better in the environment as PICKET_PASSWORD."`
-	Lang     string `enum:",en,zh" default:"" placeholder:"LANG" help:"Language of the advice: en or zh (default: that of the environment)."`
+	Addr     string `arg:"" optional:"" default:"127.0.0.1:26379" name:"host:port" help:"The sentinel, ours or one of Redis (default ${default})." zh:"哨兵的地址，可以是 Picket 的，也可以是 Redis 的（默认 ${default}）。"`
+	User     string `help:"User name." zh:"用户名。"`
+	Password string `env:"PICKET_PASSWORD" help:"Password; better in the environment as PICKET_PASSWORD." zh:"密码；最好放在环境变量 PICKET_PASSWORD 中。"`
 }
 
-func (ctlSentinel) Help() string {
-	return `Examples:
-  picket ctl sentinel
-  picket ctl sentinel 192.168.1.5:26379`
+func (ctlSentinel) details() details {
+	return details{examples: `picket ctl sentinel
+picket ctl sentinel 192.168.1.5:26379`}
 }
 
 var watched = struct{ none, master cause.Text }{
@@ -46,7 +44,7 @@ var watched = struct{ none, master cause.Text }{
 
 // Run prints each master and, for each cause that holds a failover back, what it is about and what to do.
 func (c *ctlSentinel) Run(e *env) error {
-	lang := languageFor(c.Lang)
+	lang := e.lang()
 	masters, err := sentinel.Ask(e.ctx, c.Addr, sentinel.Login{User: c.User, Password: c.Password})
 	if err != nil {
 		return err

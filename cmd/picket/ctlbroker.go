@@ -15,9 +15,8 @@ import (
 
 // adminFlags say which broker is meant and how it is shown.
 type adminFlags struct {
-	Socket string `env:"PICKET_SOCKET" placeholder:"PATH" type:"path" help:"The broker's admin socket (default: that of the broker that runs here)."`
-	Lang   string `enum:",en,zh" default:"" placeholder:"LANG" help:"Language: en or zh (default: that of the environment)."`
-	JSON   bool   `help:"Print the broker's state as JSON."`
+	Socket string `env:"PICKET_SOCKET" placeholder:"PATH" type:"path" help:"The broker's admin socket (default: that of the broker that runs here)." zh:"服务端的管理套接字（默认：本机正在运行的那个服务端的）。"`
+	JSON   bool   `help:"Print the broker's state as JSON." zh:"以 JSON 格式输出服务端的状态。"`
 }
 
 // dial finds the broker: the one at the socket that was named, or the only one that runs here. What is in the way is said in the reader's language.
@@ -25,7 +24,7 @@ func (f *adminFlags) dial(e *env) (*admin.Client, error) {
 	broker, err := f.find(e)
 	var told interface{ In(lang cause.Lang) string }
 	if errors.As(err, &told) {
-		err = worded{err, told.In(languageFor(f.Lang))}
+		err = worded{err, told.In(e.lang())}
 	}
 	return broker, err
 }
@@ -72,7 +71,7 @@ func findBrokers(e *env) ([]*admin.Client, error) {
 
 // show prints a status.
 func (f *adminFlags) show(e *env, s *admin.Status) error {
-	return f.print(e, s, s.Text(languageFor(f.Lang)))
+	return f.print(e, s, s.Text(e.lang()))
 }
 
 // print writes an answer, as JSON or for a person.
@@ -95,22 +94,13 @@ func (f *adminFlags) status(e *env) (*admin.Status, error) {
 	return broker.Status(e.ctx)
 }
 
-// languageFor is the one that an option names, else the environment's.
-func languageFor(option string) cause.Lang {
-	if option != "" {
-		return cause.ParseLang(option)
-	}
-	return cause.Locale(os.Getenv)
-}
-
 // ctlStatus is "picket ctl status".
 type ctlStatus struct{ adminFlags }
 
-func (ctlStatus) Help() string {
-	return `Examples:
-  picket ctl status
-  picket ctl status --json
-  picket ctl status --socket /run/picket/admin.sock`
+func (ctlStatus) details() details {
+	return details{examples: `picket ctl status
+picket ctl status --json
+picket ctl status --socket /run/picket/admin.sock`}
 }
 
 // Run asks and prints.
@@ -124,31 +114,31 @@ func (c *ctlStatus) Run(e *env) error {
 
 // ctlMaintenance is "picket ctl maintenance".
 type ctlMaintenance struct {
-	On  ctlMaintenanceOn  `cmd:"" help:"Close the broker: new clients are refused with the reason, connected ones disconnected."`
-	Off ctlMaintenanceOff `cmd:"" help:"Open the broker again."`
+	On  ctlMaintenanceOn  `cmd:"" help:"Close the broker: new clients are refused with the reason, connected ones disconnected." zh:"开始维护：拒绝新客户端并说明原因，断开已连接的客户端。"`
+	Off ctlMaintenanceOff `cmd:"" help:"Open the broker again." zh:"结束维护。"`
 }
 
 // ctlMaintenanceOn is "picket ctl maintenance on".
 type ctlMaintenanceOn struct {
-	Until           string        `placeholder:"TIME" help:"When it ends by itself: 2026-12-01T06:00, 06:00, or 2h30m from now (default: when it is ended)."`
-	Message         string        `placeholder:"TEXT" help:"What MQTT 5 clients are told besides."`
-	ServerReference string        `placeholder:"HOST[:PORT]" help:"The server that clients are to use meanwhile."`
-	Moved           bool          `help:"They are to use that server for good."`
-	Grace           time.Duration `placeholder:"TIME" help:"How long connected clients may stay, such as 5m (default: not at all)."`
-	ExceptLocal     bool          `help:"Let clients from this machine in all the same."`
-	Allow           []string      `placeholder:"NETWORK" help:"Let clients from this address or network in all the same; may be repeated."`
+	Until           string        `placeholder:"TIME" help:"When it ends by itself: 2026-12-01T06:00, 06:00, or 2h30m from now (default: when it is ended)." zh:"自动结束的时间：2026-12-01T06:00、06:00，或从现在算起的 2h30m（默认：直到手动结束）。"`
+	Message         string        `placeholder:"TEXT" help:"What MQTT 5 clients are told besides." zh:"另外告知 MQTT 5 客户端的内容。"`
+	ServerReference string        `placeholder:"HOST[:PORT]" help:"The server that clients are to use meanwhile." zh:"维护期间客户端应改用的服务端。"`
+	Moved           bool          `help:"They are to use that server for good." zh:"客户端应从此改用那个服务端。"`
+	Grace           time.Duration `placeholder:"TIME" help:"How long connected clients may stay, such as 5m (default: not at all)." zh:"已连接的客户端还可以停留多久，例如 5m（默认：立即断开）。"`
+	ExceptLocal     bool          `help:"Let clients from this machine in all the same." zh:"仍然允许来自本机的客户端。"`
+	Allow           []string      `placeholder:"NETWORK" help:"Let clients from this address or network in all the same; may be repeated." zh:"仍然允许来自此地址或网段的客户端；可重复。"`
 	adminFlags
 }
 
-func (ctlMaintenanceOn) Help() string {
-	return `MQTT 5 clients are told by CONNACK 0x88 (0x9C with --server-reference, 0x9D with --moved) or DISCONNECT 0x98 (0x9C, 0x9D), with a reason that begins
-with "maintenance"; MQTT 3 clients by return code 3. Maintenance lives in memory: a broker that is started again is open.
-
-Examples:
-  picket ctl maintenance on --until 06:00 --message "a new disk"
-  picket ctl maintenance on --until 2026-12-01T06:00 --server-reference other.example:1883
-  picket ctl maintenance on --grace 5m --except-local --allow 192.168.1.0/24
-  picket ctl maintenance off`
+func (ctlMaintenanceOn) details() details {
+	return details{
+		Text: cause.Text{EN: `MQTT 5 clients are told by CONNACK 0x88 (0x9C with --server-reference, 0x9D with --moved) or DISCONNECT 0x98 (0x9C, 0x9D), with a reason that begins
+with "maintenance"; MQTT 3 clients by return code 3. Maintenance lives in memory: a broker that is started again is open.`, ZH: `MQTT 5 客户端会收到 CONNACK 0x88（使用 --server-reference 时为 0x9C，使用 --moved 时为 0x9D）或 DISCONNECT 0x98（0x9C、0x9D），原因字符串以 "maintenance" 开头；MQTT 3 客户端收到返回码 3。维护状态只保存在内存中，服务端重新启动后就不再处于维护状态。`},
+		examples: `picket ctl maintenance on --until 06:00 --message "a new disk"
+picket ctl maintenance on --until 2026-12-01T06:00 --server-reference other.example:1883
+picket ctl maintenance on --grace 5m --except-local --allow 192.168.1.0/24
+picket ctl maintenance off`,
+	}
 }
 
 // Run closes the broker.
@@ -181,9 +171,8 @@ func (c *ctlMaintenanceOn) Run(e *env) error {
 // ctlMaintenanceOff is "picket ctl maintenance off".
 type ctlMaintenanceOff struct{ adminFlags }
 
-func (ctlMaintenanceOff) Help() string {
-	return `Examples:
-  picket ctl maintenance off`
+func (ctlMaintenanceOff) details() details {
+	return details{examples: `picket ctl maintenance off`}
 }
 
 // Run opens the broker.

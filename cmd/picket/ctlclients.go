@@ -5,29 +5,30 @@ import (
 
 	"picket/admin"
 	"picket/broker"
+	"picket/cause"
 )
 
 // ctlClients is "picket ctl clients".
 type ctlClients struct {
-	Prefix string `placeholder:"TEXT" help:"Only those whose client identifier begins so."`
-	User   string `placeholder:"NAME" help:"Only those of this user."`
-	From   string `placeholder:"NETWORK" help:"Only those who are connected from this address or network."`
-	Online bool   `help:"Only those who are connected."`
-	Queued bool   `help:"Those first for whom most messages wait."`
-	Limit  int    `default:"100" placeholder:"N" help:"At most so many, up to 1000 (default ${default})."`
-	After  string `placeholder:"ID" help:"Go on behind this client identifier."`
+	Prefix string `placeholder:"TEXT" help:"Only those whose client identifier begins so." zh:"只列出客户端标识以此开头的。"`
+	User   string `placeholder:"NAME" help:"Only those of this user." zh:"只列出此用户的。"`
+	From   string `placeholder:"NETWORK" help:"Only those who are connected from this address or network." zh:"只列出从此地址或网段连接的。"`
+	Online bool   `help:"Only those who are connected." zh:"只列出在线的。"`
+	Queued bool   `help:"Those first for whom most messages wait." zh:"把等待消息最多的排在前面。"`
+	Limit  int    `default:"100" placeholder:"N" help:"At most so many, up to 1000 (default ${default})." zh:"最多列出多少个，上限 1000（默认 ${default}）。"`
+	After  string `placeholder:"ID" help:"Go on behind this client identifier." zh:"从这个客户端标识之后继续列出。"`
 	adminFlags
 }
 
-func (ctlClients) Help() string {
-	return `Lists sessions, also those whose client is away, in the order of their client identifiers: where it is connected from and how, its user, its
-subscriptions, the messages that it has not acknowledged and those that wait for it.
-
-Examples:
-  picket ctl clients
-  picket ctl clients --queued --limit 10
-  picket ctl clients --online --from 192.168.1.0/24
-  picket ctl clients --prefix sensor- --json`
+func (ctlClients) details() details {
+	return details{
+		Text: cause.Text{EN: `Lists sessions, also those whose client is away, in the order of their client identifiers: where it is connected from and how, its user, its
+subscriptions, the messages that it has not acknowledged and those that wait for it.`, ZH: `按客户端标识的顺序列出会话，客户端不在线的也包括在内：从哪里、以什么方式连接，用户，订阅，尚未确认的消息和正在等待的消息。`},
+		examples: `picket ctl clients
+picket ctl clients --queued --limit 10
+picket ctl clients --online --from 192.168.1.0/24
+picket ctl clients --prefix sensor- --json`,
+	}
 }
 
 // Run asks and prints.
@@ -50,19 +51,18 @@ func (c *ctlClients) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return c.print(e, page, admin.ClientsText(page, languageFor(c.Lang)))
+	return c.print(e, page, admin.ClientsText(page, e.lang()))
 }
 
 // ctlClient is "picket ctl client".
 type ctlClient struct {
-	ID string `arg:"" help:"The client identifier."`
+	ID string `arg:"" help:"The client identifier." zh:"客户端标识。"`
 	adminFlags
 }
 
-func (ctlClient) Help() string {
-	return `Examples:
-  picket ctl client sensor-7
-  picket ctl client sensor-7 --json`
+func (ctlClient) details() details {
+	return details{examples: `picket ctl client sensor-7
+picket ctl client sensor-7 --json`}
 }
 
 // Run asks and prints.
@@ -75,25 +75,27 @@ func (c *ctlClient) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return c.print(e, one, one.Text(languageFor(c.Lang)))
+	return c.print(e, one, one.Text(e.lang()))
 }
 
 // ctlDisconnect is "picket ctl disconnect".
 type ctlDisconnect struct {
-	ID     string `arg:"" help:"The client identifier."`
-	Reason string `placeholder:"TEXT" help:"What an MQTT 5 client and the log are told."`
+	ID     string `arg:"" help:"The client identifier." zh:"客户端标识。"`
+	Reason string `placeholder:"TEXT" help:"What an MQTT 5 client and the log are told." zh:"断开原因，会告知 MQTT 5 客户端并写入日志。"`
 	adminFlags
 }
 
-func (ctlDisconnect) Help() string {
-	return `The client gets DISCONNECT 0x98 (Administrative action) with the reason, if it speaks MQTT 5; its will is published, and its session stays as after a lost
+func (ctlDisconnect) details() details {
+	return details{
+		Text: cause.Text{EN: `The client gets DISCONNECT 0x98 (Administrative action) with the reason, if it speaks MQTT 5; its will is published, and its session stays as after a lost
 connection. Most clients connect again at once: to keep one out, take its password or its user away, too.
 
-Exit status: 0 when it was disconnected, 1 when it was not connected.
+Exit status: 0 when it was disconnected, 1 when it was not connected.`, ZH: `客户端使用 MQTT 5 时会收到带有原因的 DISCONNECT 0x98（Administrative action）；它的遗嘱会发布，会话与连接意外断开时一样保留。多数客户端会立即重连：要彻底挡住它，还需要收回它的密码或用户。
 
-Examples:
-  picket ctl disconnect sensor-7
-  picket ctl disconnect sensor-7 --reason "sends too much"`
+退出状态：已断开为 0，本来就没有连接为 1。`},
+		examples: `picket ctl disconnect sensor-7
+picket ctl disconnect sensor-7 --reason "sends too much"`,
+	}
 }
 
 // Run ends the connection.
@@ -106,5 +108,5 @@ func (c *ctlDisconnect) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return c.print(e, one, one.Disconnected(languageFor(c.Lang)))
+	return c.print(e, one, one.Disconnected(e.lang()))
 }

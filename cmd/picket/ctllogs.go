@@ -17,19 +17,19 @@ import (
 
 // ctlLogs is "picket ctl logs".
 type ctlLogs struct {
-	Lines  int  `short:"n" default:"50" help:"How many lines."`
-	Follow bool `short:"f" help:"Go on with what is written from now on, until interrupted."`
+	Lines  int  `short:"n" default:"50" help:"How many lines." zh:"显示多少行。"`
+	Follow bool `short:"f" help:"Go on with what is written from now on, until interrupted." zh:"持续输出新写入的日志，直到被中断。"`
 	adminFlags
 }
 
-func (ctlLogs) Help() string {
-	return `Where the log goes to a file, its end is read; where it goes to systemd's journal, journalctl is asked. A log that goes anywhere else
-(a terminal, a container's output, syslog) is not kept by the broker: the answer says where to look.
-
-Examples:
-  picket ctl logs
-  sudo picket ctl logs -f
-  picket ctl logs -n 500 --socket /run/picket/admin.sock`
+func (ctlLogs) details() details {
+	return details{
+		Text: cause.Text{EN: `Where the log goes to a file, its end is read; where it goes to systemd's journal, journalctl is asked. A log that goes anywhere else
+(a terminal, a container's output, syslog) is not kept by the broker: the answer says where to look.`, ZH: `日志写入文件时，读取文件末尾；写入 systemd 的 journal 时，调用 journalctl。写到其他地方的日志（终端、容器的输出、syslog）服务端不保存，此时会告诉您到哪里去看。`},
+		examples: `picket ctl logs
+sudo picket ctl logs -f
+picket ctl logs -n 500 --socket /run/picket/admin.sock`,
+	}
 }
 
 var logElsewhere = cause.Text{
@@ -54,7 +54,7 @@ func (c *ctlLogs) Run(e *env) error {
 	case s.Journal:
 		return c.journal(e, s)
 	}
-	return &statusError{statusFailure, fmt.Sprintf(logElsewhere.In(languageFor(c.Lang)), s.PID)}
+	return &statusError{statusFailure, fmt.Sprintf(logElsewhere.In(e.lang()), s.PID)}
 }
 
 // journal becomes journalctl's caller.

@@ -11,14 +11,16 @@ var reloaded = cause.Text{EN: "process %d has its new configuration in force\n",
 // ctlReload is "picket ctl reload".
 type ctlReload struct{ adminFlags }
 
-func (ctlReload) Help() string {
-	return `The same as SIGHUP, but it waits until the new configuration is in force, and says so, or says what is wrong with it: the old one then stays.
+func (ctlReload) details() details {
+	return details{
+		Text: cause.Text{EN: `The same as SIGHUP, but it waits until the new configuration is in force, and says so, or says what is wrong with it: the old one then stays.
 
-Exit status: 0 when it is in force, 1 when not.
+Exit status: 0 when it is in force, 1 when not.`, ZH: `与 SIGHUP 相同，但会等到新配置生效并告知结果；新配置有误时指出错在哪里，原来的配置继续有效。
 
-Examples:
-  picket ctl reload
-  sudo picket ctl reload --socket /run/picket/admin.sock`
+退出状态：已生效为 0，否则为 1。`},
+		examples: `picket ctl reload
+sudo picket ctl reload --socket /run/picket/admin.sock`,
+	}
 }
 
 // Run asks and waits.
@@ -34,6 +36,6 @@ func (c *ctlReload) Run(e *env) error {
 	if c.JSON {
 		return c.show(e, s)
 	}
-	_, err = fmt.Fprintf(e.stdout, reloaded.In(languageFor(c.Lang)), s.PID)
+	_, err = fmt.Fprintf(e.stdout, reloaded.In(e.lang()), s.PID)
 	return err
 }

@@ -20,41 +20,43 @@ import (
 
 // doctorCheck is "picket doctor URL".
 type doctorCheck struct {
-	URL string `arg:"" optional:"" name:"url" help:"mqtt://HOST[:PORT], mqtts://, ws:// or wss://HOST[:PORT]/PATH, HOST or HOST:PORT."`
+	URL string `arg:"" optional:"" name:"url" help:"mqtt://HOST[:PORT], mqtts://, ws:// or wss://HOST[:PORT]/PATH, HOST or HOST:PORT." zh:"mqtt://HOST[:PORT]、mqtts://、ws:// 或 wss://HOST[:PORT]/PATH，也可以只写 HOST 或 HOST:PORT。"`
 
-	User         string `short:"u" help:"User name."`
-	PasswordFile string `placeholder:"FILE" help:"File whose first line is the password; - for standard input. Without it: PICKET_PASSWORD in the environment."`
-	AskPassword  bool   `help:"Ask for the password on the terminal."`
+	User         string `short:"u" help:"User name." zh:"用户名。"`
+	PasswordFile string `placeholder:"FILE" help:"File whose first line is the password; - for standard input. Without it: PICKET_PASSWORD in the environment." zh:"密码文件，第一行是密码；- 表示标准输入。不指定时使用环境变量 PICKET_PASSWORD。"`
+	AskPassword  bool   `help:"Ask for the password on the terminal." zh:"在终端上询问密码。"`
 
-	CA       string `name:"ca" placeholder:"FILE" help:"Certificates of the authorities to trust (default: the system's)."`
-	Cert     string `placeholder:"FILE" help:"Client certificate; needs --key."`
-	Key      string `placeholder:"FILE" help:"Key of the client certificate."`
-	Insecure bool   `help:"Do not check the server's certificate."`
+	CA       string `name:"ca" placeholder:"FILE" help:"Certificates of the authorities to trust (default: the system's)." zh:"要信任的 CA 证书（默认：系统自带的）。"`
+	Cert     string `placeholder:"FILE" help:"Client certificate; needs --key." zh:"客户端证书，需同时指定 --key。"`
+	Key      string `placeholder:"FILE" help:"Key of the client certificate." zh:"客户端证书的私钥。"`
+	Insecure bool   `help:"Do not check the server's certificate." zh:"不检查服务端的证书。"`
 
-	ID        string        `name:"id" placeholder:"CLIENT-ID" help:"Try this client identifier, too. Whoever is connected with it is thrown out."`
-	Topic     string        `help:"Topic to publish to (default: a random one). Its subscribers get the test's messages."`
-	Origin    string        `placeholder:"URL" help:"Origin to give to a WebSocket port, as a browser gives that of its page."`
-	KeepAlive int           `default:"60" placeholder:"SECONDS" help:"Keep alive (default ${default})."`
-	Size      int           `placeholder:"BYTES" help:"Largest message to try (default: 65536 on a random topic, small ones on --topic)."`
-	Stay      stayFlag      `placeholder:"[DURATION]" help:"Also test how long quiet connections last: up to DURATION (default 310s) with steps at 30, 70, 150 and 310 seconds."`
-	Timeout   time.Duration `default:"5s" help:"Limit of each step (default ${default}); it grows where the way is slow."`
-	Limit     time.Duration `default:"30s" help:"Limit of everything but --stay (default ${default})."`
+	ID        string        `name:"id" placeholder:"CLIENT-ID" help:"Try this client identifier, too. Whoever is connected with it is thrown out." zh:"另外用这个客户端标识试一次。正在使用它的客户端会被踢下线。"`
+	Topic     string        `help:"Topic to publish to (default: a random one). Its subscribers get the test's messages." zh:"用于发布的主题（默认：随机主题）。该主题的订阅者会收到测试消息。"`
+	Origin    string        `placeholder:"URL" help:"Origin to give to a WebSocket port, as a browser gives that of its page." zh:"连接 WebSocket 端口时使用的 Origin，相当于浏览器所在页面的来源。"`
+	KeepAlive int           `default:"60" placeholder:"SECONDS" help:"Keep alive (default ${default})." zh:"保活时间（默认 ${default}）。"`
+	Size      int           `placeholder:"BYTES" help:"Largest message to try (default: 65536 on a random topic, small ones on --topic)." zh:"测试消息的最大长度（默认：随机主题为 65536，--topic 指定的主题只发小消息）。"`
+	Stay      stayFlag      `placeholder:"[DURATION]" help:"Also test how long quiet connections last: up to DURATION (default 310s) with steps at 30, 70, 150 and 310 seconds." zh:"另外测试静默的连接能保持多久：最长 DURATION（默认 310s），在 30、70、150 和 310 秒时各检查一次。"`
+	Timeout   time.Duration `default:"5s" help:"Limit of each step (default ${default}); it grows where the way is slow." zh:"每一步的时限（默认 ${default}）；线路慢时自动放宽。"`
+	Limit     time.Duration `default:"30s" help:"Limit of everything but --stay (default ${default})." zh:"除 --stay 之外全部步骤合计的时限（默认 ${default}）。"`
 
 	doctorStyle
 }
 
-func (doctorCheck) Help() string {
-	return `Connects as a client does, step by step: name, TCP, TLS, WebSocket, CONNECT in MQTT 3.1.1, 5.0 and 3.1, publishing to itself, round trips. Where the way ends,
+func (doctorCheck) details() details {
+	return details{
+		Text: cause.Text{EN: `Connects as a client does, step by step: name, TCP, TLS, WebSocket, CONNECT in MQTT 3.1.1, 5.0 and 3.1, publishing to itself, round trips. Where the way ends,
 it says why and what to do. It works with any MQTT broker. "picket doctor explain ID" explains a cause, "picket doctor list" lists them all.
 
-Exit status: 0 healthy, 3 works with warnings, 10 to 19 by the step at which it fails, 2 for a wrong command line; docs/doctor.md has the list.
+Exit status: 0 healthy, 3 works with warnings, 10 to 19 by the step at which it fails, 2 for a wrong command line; docs/doctor.md has the list.`, ZH: `像客户端一样逐步连接：域名、TCP、TLS、WebSocket、以 MQTT 3.1.1、5.0 和 3.1 登录、给自己发布消息、测量往返时间。在哪一步走不通，就说明原因和解决办法。适用于任何 MQTT 服务端。"picket doctor explain ID" 解释一个原因，"picket doctor list" 列出全部原因。
 
-Examples:
-  picket doctor 192.168.1.20
-  picket doctor mqtts://broker.example.com:8883 --user picket --ask-password
-  PICKET_PASSWORD=... picket doctor wss://broker.example.com/mqtt --user picket --lang zh
-  picket doctor broker.example.com --stay 70s
-  picket doctor broker.example.com --json`
+退出状态：0 正常，3 可用但有警告，10 至 19 表示在哪一步失败，2 表示命令行有误；对照表见 docs/doctor.zh-CN.md。`},
+		examples: `picket doctor 192.168.1.20
+picket doctor mqtts://broker.example.com:8883 --user picket --ask-password
+PICKET_PASSWORD=... picket doctor wss://broker.example.com/mqtt --user picket --lang zh
+picket doctor broker.example.com --stay 70s
+picket doctor broker.example.com --json`,
+	}
 }
 
 // stayFlag is how long to test quiet connections: --stay, --stay=70s or --stay 70s.
@@ -136,7 +138,7 @@ func (c *doctorCheck) options(e *env) (o probe.Options, err error) {
 		fmt.Fprintln(e.stderr, cause.Text{
 			EN: "picket: the password in the address can be seen by all users of this machine; better use PICKET_PASSWORD, --password-file or --ask-password",
 			ZH: "picket：地址里的密码会被本机所有用户看到；建议改用 PICKET_PASSWORD、--password-file 或 --ask-password",
-		}.In(c.lang()))
+		}.In(e.lang()))
 	}
 	o = probe.Options{
 		Target: target, User: c.User, Insecure: c.Insecure, ID: c.ID, Topic: c.Topic, Origin: c.Origin, KeepAlive: c.KeepAlive, Size: c.Size,

@@ -215,25 +215,27 @@ func lookAt(ctx context.Context, link string) (cause.ID, string) {
 
 // doctorPhone is "picket doctor --phone".
 type doctorPhone struct {
-	URL string `arg:"" optional:"" help:"The broker: HOST, HOST:PORT or a URL (default: the one that runs on this machine)."`
+	URL string `arg:"" optional:"" help:"The broker: HOST, HOST:PORT or a URL (default: the one that runs on this machine)." zh:"服务端：HOST、HOST:PORT 或 URL（默认：本机正在运行的服务端）。"`
 	doctorStyle
 }
 
-func (doctorPhone) Help() string {
-	return `Says which address a phone has to open, draws it as a QR code to scan, and says when a phone cannot get there. Whatever stands beyond this machine,
+func (doctorPhone) details() details {
+	return details{
+		Text: cause.Text{EN: `Says which address a phone has to open, draws it as a QR code to scan, and says when a phone cannot get there. Whatever stands beyond this machine,
 such as a firewall, cannot be seen from here.
 
-Exit status: 0 when the page answers at that address, 1 when there is none for a phone.
+Exit status: 0 when the page answers at that address, 1 when there is none for a phone.`, ZH: `给出手机应打开的地址，并画成可以扫描的二维码；手机到不了那里时也会说明。本机以外的情况（例如防火墙）从这里看不到。
 
-Examples:
-  picket doctor --phone
-  picket doctor --phone 192.168.1.20:1883
-  picket doctor --phone https://mqtt.example.com`
+退出状态：测试页在该地址有应答为 0，没有可供手机打开的测试页为 1。`},
+		examples: `picket doctor --phone
+picket doctor --phone 192.168.1.20:1883
+picket doctor --phone https://mqtt.example.com`,
+	}
 }
 
 // Run prints the address and the QR code.
 func (c *doctorPhone) Run(e *env) error {
-	p, values, err := findPhone(e.ctx, c.URL, c.lang())
+	p, values, err := findPhone(e.ctx, c.URL, e.lang())
 	if err != nil {
 		return err
 	}
@@ -242,7 +244,7 @@ func (c *doctorPhone) Run(e *env) error {
 		out.SetIndent("", "  ")
 		err = out.Encode(p)
 	} else {
-		err = p.Print(e.stdout, c.lang(), values)
+		err = p.Print(e.stdout, e.lang(), values)
 	}
 	if err == nil && !p.Tested {
 		return &statusError{status: statusFailure}

@@ -16,29 +16,33 @@ import (
 
 // doctorServer is "picket doctor --server".
 type doctorServer struct {
-	Port      []int  `short:"p" placeholder:"PORT" help:"Port to look at; may be repeated (default: those of the broker)."`
-	Config    string `short:"c" placeholder:"FILE" type:"path" help:"The broker's configuration (default: the one that it was started with)."`
-	Name      string `placeholder:"HOST" help:"Name that clients use for this machine: does it lead here, and is the certificate for it?"`
-	From      string `placeholder:"HOST[:PORT]" help:"Have the ports tried from outside, by picket echo serve --probe on that machine (port ${probePort})."`
-	TokenFile string `placeholder:"FILE" type:"path" help:"File with the probe's token (default: the environment's PICKET_PROBE_TOKEN)."`
+	Port      []int  `short:"p" placeholder:"PORT" help:"Port to look at; may be repeated (default: those of the broker)." zh:"要检查的端口；可重复（默认：服务端的全部端口）。"`
+	Config    string `short:"c" placeholder:"FILE" type:"path" help:"The broker's configuration (default: the one that it was started with)." zh:"服务端的配置文件（默认：启动时所用的）。"`
+	Name      string `placeholder:"HOST" help:"Name that clients use for this machine: does it lead here, and is the certificate for it?" zh:"客户端连接本机所用的域名：检查它是否指向本机，证书是否与它相符。"`
+	From      string `placeholder:"HOST[:PORT]" help:"Have the ports tried from outside, by picket echo serve --probe on that machine (port ${probePort})." zh:"从外部测试端口：由那台机器上的 picket echo serve --probe 执行（端口 ${probePort}）。"`
+	TokenFile string `placeholder:"FILE" type:"path" help:"File with the probe's token (default: the environment's PICKET_PROBE_TOKEN)." zh:"存放探测令牌的文件（默认：环境变量 PICKET_PROBE_TOKEN）。"`
 
 	doctorStyle
 }
 
-func (doctorServer) Help() string {
-	return `On the broker's machine: why can clients not reach it? Looks at the broker's process and sockets, the firewall, addresses and cloud, Docker, the configuration
+func (doctorServer) details() details {
+	return details{
+		Text: cause.Text{EN: `On the broker's machine: why can clients not reach it? Looks at the broker's process and sockets, the firewall, addresses and cloud, Docker, the configuration
 and whether it is in use, certificates, limits, clock, memory, disk and log. It changes nothing; root sees more.
 
 What lies before the machine (a security group, a router) shows only from outside: run "picket echo serve --probe" on another machine and name it by --from.
 
 Exit status: 0 healthy, 3 with warnings, 10 to 19 by the stage of what is wrong, 1 when nothing is and the ports could not be tried from outside,
-2 for a wrong command line; docs/doctor.md has the list.
+2 for a wrong command line; docs/doctor.md has the list.`, ZH: `在服务端所在的机器上查明客户端为什么连不上：检查服务端的进程和套接字、防火墙、地址和云平台、Docker、配置以及它是否已生效、证书、资源限制、时钟、内存、磁盘和日志。不修改任何东西；用 root 运行能看到更多。
 
-Examples:
-  sudo picket doctor --server
-  sudo picket doctor --server --name mqtt.example.com --lang zh
-  sudo picket doctor --server --from echo.example.com --token-file probe.token
-  picket doctor --server --json`
+机器之前的环节（安全组、路由器）只有从外部才看得出来：在另一台机器上运行 "picket echo serve --probe"，再用 --from 指定它。
+
+退出状态：0 正常，3 有警告，10 至 19 表示问题出在哪个阶段，1 表示没有发现问题但未能从外部测试端口，2 表示命令行有误；对照表见 docs/doctor.zh-CN.md。`},
+		examples: `sudo picket doctor --server
+sudo picket doctor --server --name mqtt.example.com --lang zh
+sudo picket doctor --server --from echo.example.com --token-file probe.token
+picket doctor --server --json`,
+	}
 }
 
 // Run looks at the machine and prints what was found.

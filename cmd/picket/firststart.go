@@ -124,7 +124,7 @@ func (s *serveCommand) welcome(e *env, own *setup.Result, report reach.Report, l
 	if own == nil || !own.First() {
 		return false, nil
 	}
-	show := setup.Shown{Lang: languageFor(s.Lang), Trusted: own.Trusted, Terminal: isTerminal(e.stdout), Config: s.ConfigFile, Hint: s.Lang == "" && noLocale(os.Getenv)}
+	show := setup.Shown{Lang: e.lang(), Trusted: own.Trusted, Terminal: isTerminal(e.stdout), Config: s.ConfigFile, Hint: e.language == "" && noLocale(os.Getenv)}
 	if !show.Terminal {
 		log.Printf(logging.Notice, "The password of the user %s is in %s until you remove that file; \"picket show\" says what to enter on a phone.", setup.User, own.NoteFile)
 		if !own.Made {

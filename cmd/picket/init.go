@@ -21,23 +21,22 @@ import (
 
 // initCommand is "picket init": the way from a start without a configuration to one with a file.
 type initCommand struct {
-	Config string `required:"" placeholder:"FILE" type:"path" help:"The configuration file to write; it must not be there yet."`
-	Data   string `placeholder:"DIR" type:"path" help:"The data directory (default: that of the broker that runs here, or where a start without a configuration has it)."`
-	Port   []int  `short:"p" placeholder:"PORT" sep:"none" help:"Port to listen on (default: those of the running broker, or 1883)."`
-	Store  string `placeholder:"DIR|URL" help:"Where sessions and messages are kept: a directory, or redis://… (default: where they are kept now)."`
-	Socket string `env:"PICKET_SOCKET" placeholder:"PATH" type:"path" help:"The broker's admin socket (default: that of the broker that runs here)."`
-	Lang   string `enum:",en,zh" default:"" placeholder:"LANG" help:"Language of the file's explanations: en or zh (default: that of the environment)."`
+	Config string `required:"" placeholder:"FILE" type:"path" help:"The configuration file to write; it must not be there yet." zh:"要写入的配置文件，必须尚不存在。"`
+	Data   string `placeholder:"DIR" type:"path" help:"The data directory (default: that of the broker that runs here, or where a start without a configuration has it)." zh:"数据目录（默认：本机正在运行的服务端的数据目录；没有运行时，为不用配置文件启动时的数据目录）。"`
+	Port   []int  `short:"p" placeholder:"PORT" sep:"none" help:"Port to listen on (default: those of the running broker, or 1883)." zh:"监听端口（默认：正在运行的服务端的端口，否则为 1883）。"`
+	Store  string `placeholder:"DIR|URL" help:"Where sessions and messages are kept: a directory, or redis://… (default: where they are kept now)." zh:"会话和消息的保存位置：目录，或 redis://…（默认：目前的位置）。"`
+	Socket string `env:"PICKET_SOCKET" placeholder:"PATH" type:"path" help:"The broker's admin socket (default: that of the broker that runs here)." zh:"服务端的管理套接字（默认：本机正在运行的那个服务端的）。"`
 }
 
-func (initCommand) Help() string {
-	return `Writes a file that says what the broker does now that was started without one: the same ports, user and password, certificates, and store. Nothing
+func (initCommand) details() details {
+	return details{
+		Text: cause.Text{EN: `Writes a file that says what the broker does now that was started without one: the same ports, user and password, certificates, and store. Nothing
 is moved or made anew, so that clients notice nothing of the change; and then there is a file for what needs one, such as rules of who may do what. The
-broker that runs is asked; without one, the data directory says what there is.
-
-Examples:
-  picket init --config picket.conf
-  sudo picket init --config /etc/picket/picket.conf --data /var/lib/picket
-  picket init --config picket.conf -p 1883 --store /mnt/disk/store`
+broker that runs is asked; without one, the data directory says what there is.`, ZH: `把没有配置文件的服务端现在的运行方式写成文件：端口、用户和密码、证书、存储都与现在相同。不移动也不重建任何东西，客户端察觉不到变化；此后需要配置文件的功能（例如权限规则）就有地方写了。内容取自正在运行的服务端；没有运行时，取自数据目录。`},
+		examples: `picket init --config picket.conf
+sudo picket init --config /etc/picket/picket.conf --data /var/lib/picket
+picket init --config picket.conf -p 1883 --store /mnt/disk/store`,
+	}
 }
 
 // running is what a broker that was started without a configuration does.
@@ -68,7 +67,7 @@ func (c *initCommand) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	lang := languageFor(c.Lang)
+	lang := e.lang()
 	if err := writeNew(c.Config, r.file(lang), 0o644); err != nil {
 		return err
 	}
@@ -253,7 +252,7 @@ func (t *initText) end() { t.WriteByte('\n') }
 func (r *running) file(lang cause.Lang) string {
 	t := &initText{lang: lang}
 	t.say("Picket's configuration, in the form of mosquitto.conf: it says what the broker did without one. docs/configuration.md explains every directive.",
-		"Picket 的配置，格式与 mosquitto.conf 相同，内容就是此前没有配置文件时的运行方式。各项说明见 docs/configuration.md。")
+		"Picket 的配置，格式与 mosquitto.conf 相同，内容就是此前没有配置文件时的运行方式。各项说明见 docs/configuration.zh-CN.md。")
 	t.say(`After a change: "picket check -c FILE", then "picket ctl reload".`, `修改后先运行 "picket check -c 文件"，再运行 "picket ctl reload"。`)
 	t.end()
 	r.identity(t)

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 
+	"picket/cause"
 	"picket/client/mosquitto"
 )
 
@@ -40,8 +41,17 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 type env struct {
 	ctx            context.Context // done when the program is asked to end
 	program        string          // name to use in messages: picket, or the program it was called as
+	language       string          // what --lang says; empty: nothing
 	stdin          io.Reader
 	stdout, stderr io.Writer
+}
+
+// lang is the language that people are spoken to in: that of --lang, else the environment's.
+func (e *env) lang() cause.Lang {
+	if e.language != "" {
+		return cause.ParseLang(e.language)
+	}
+	return cause.Locale(os.Getenv)
 }
 
 // programs are the names beside its own that the binary answers to: called through a link of that name it behaves as that

@@ -10,24 +10,29 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"picket/cause"
 )
 
 // manualCommand writes what packages bring beside the program. All of it is made of the command line's own description, so that it says what
 // --help says.
 type manualCommand struct {
-	Dir string `arg:"" type:"path" help:"The folder; man1 and completions are made in it."`
+	Dir string `arg:"" type:"path" help:"The folder; man1 and completions are made in it." zh:"目标目录；会在其中创建 man1 和 completions。"`
 }
 
-func (manualCommand) Help() string {
-	return `It writes DIR/man1/picket.1 and a page for each command, and DIR/completions/picket.bash, _picket (zsh) and picket.fish.
-
-Examples:
-  picket manual /usr/local/share/man
-  picket manual /tmp/m && source /tmp/m/completions/picket.bash`
+func (manualCommand) details() details {
+	return details{
+		Text: cause.Text{EN: `It writes DIR/man1/picket.1 and a page for each command, and DIR/completions/picket.bash, _picket (zsh) and picket.fish.`, ZH: `写入 DIR/man1/picket.1 和每个命令的手册页，以及 DIR/completions/picket.bash、_picket（zsh）和 picket.fish。`},
+		examples: `picket manual /usr/local/share/man
+picket manual /tmp/m && source /tmp/m/completions/picket.bash`,
+	}
 }
 
 // Run writes the files.
 func (c *manualCommand) Run(e *env) error {
+	if e.language == "" {
+		e.language = cause.English.String() // wherever packages are made
+	}
 	parser, err := newParser(e)
 	if err != nil {
 		return err
@@ -79,7 +84,7 @@ func describe(e *env, n *kong.Node) (all []described, err error) {
 	path := strings.Join(append([]string{"picket"}, words...), " ")
 	d := described{path: path, help: n.Help}
 	var usage bytes.Buffer
-	if err := runCommand(&env{ctx: e.ctx, program: "picket", stdin: e.stdin, stdout: &usage, stderr: &usage}, append(words, "--help")); err != nil {
+	if err := runCommand(&env{ctx: e.ctx, program: "picket", language: e.language, stdin: e.stdin, stdout: &usage, stderr: &usage}, append(words, "--help")); err != nil {
 		return nil, fmt.Errorf("the help of %s: %w", path, err)
 	}
 	d.usage = usage.String()

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"picket/access"
+	"picket/cause"
 	"picket/client/mosquitto"
 )
 
@@ -28,8 +29,8 @@ func (c *passwdCommand) Run(e *env) error {
 
 const passwdProgram = "mosquitto_passwd"
 
-// passwdHelp is what shows without, or with wrong, arguments.
-const passwdHelp = `%[1]s edits the password file of a broker.
+// passwdHelp is what shows without, or with wrong, arguments: program, default of -I, and what has to happen to a running broker.
+var passwdHelp = cause.Text{EN: `%[1]s edits the password file of a broker.
 
 Usage: %[1]s [-H KIND] [-I N] [-c] FILE USER
        %[1]s [-H KIND] [-I N] [-c] -b FILE USER PASSWORD
@@ -50,7 +51,34 @@ Examples:
   %[1]s -b /etc/mosquitto/passwords fountain secret
   %[1]s -H scram-sha-256 /etc/mosquitto/passwords ada
   %[1]s -D /etc/mosquitto/passwords fountain
-`
+`, ZH: `%[1]s 编辑服务端的密码文件。
+
+用法：%[1]s [-H KIND] [-I N] [-c] FILE USER
+      %[1]s [-H KIND] [-I N] [-c] -b FILE USER PASSWORD
+      %[1]s -D FILE USER
+      %[1]s [-H KIND] [-I N] -U FILE
+
+ -b : 密码直接写在命令行上（别人能看到），不再询问。
+ -c : 新建文件，原有内容会丢失。
+ -D : 删除用户。
+ -H : 散列的种类：sha512-pbkdf2（默认）、sha512（mosquitto 1.7 以前所用，容易猜出）或 scram-sha-256（登录时不必发送密码；只有 Picket
+      的服务端支持）。
+ -I : sha512-pbkdf2 和 scram-sha-256 的迭代次数，默认 %[2]d。次数越多，猜测和登录都越慢。
+ -U : 把文件中 USER:PASSWORD 各行的明文密码换成散列。
+
+%[3]s
+示例：
+  %[1]s -c /etc/mosquitto/passwords ada
+  %[1]s -b /etc/mosquitto/passwords fountain secret
+  %[1]s -H scram-sha-256 /etc/mosquitto/passwords ada
+  %[1]s -D /etc/mosquitto/passwords fountain
+`}
+
+// passwdReload is the third part of it.
+var passwdReload = cause.Text{
+	EN: " --reload : have the running broker take the file at once. At a terminal you are asked.\n",
+	ZH: " --reload : 让正在运行的服务端立即读取文件。在终端上运行时会询问。\n",
+}
 
 // passwdOptions are the options of mosquitto_passwd.
 type passwdOptions struct {
@@ -68,11 +96,12 @@ func runPasswd(e *env, args []string) error {
 		err = errPasswdUsage // mosquitto's program does not know it
 	}
 	if errors.Is(err, errPasswdUsage) {
-		more := "A running broker takes a changed file at SIGHUP.\n"
+		more, lang := "A running broker takes a changed file at SIGHUP.\n", cause.English
 		if e.program != passwdProgram {
-			more = " --reload : have the running broker take the file at once. At a terminal you are asked.\n"
+			lang = e.lang()
+			more = passwdReload.In(lang)
 		}
-		fmt.Fprintf(e.stdout, passwdHelp, e.program, access.DefaultIterations, more)
+		fmt.Fprintf(e.stdout, passwdHelp.In(lang), e.program, access.DefaultIterations, more)
 		if len(args) == 1 && args[0] == "--help" && e.program != passwdProgram {
 			return nil
 		}

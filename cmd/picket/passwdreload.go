@@ -41,20 +41,20 @@ func (o *passwdOptions) takeEffect(e *env) error {
 	case errors.As(err, &none):
 		return nil // the next start reads it
 	case errors.As(err, &several):
-		_, err := fmt.Fprintln(e.stderr, afterPasswd.several.In(languageFor("")))
+		_, err := fmt.Fprintln(e.stderr, afterPasswd.several.In(e.lang()))
 		return err
 	default:
 		return err
 	}
 	if !o.reload && !o.agreed(e) {
-		_, err := fmt.Fprintln(e.stderr, afterPasswd.later.In(languageFor("")))
+		_, err := fmt.Fprintln(e.stderr, afterPasswd.later.In(e.lang()))
 		return err
 	}
 	s, err := broker.Reload(e.ctx)
 	if err != nil {
 		return fmt.Errorf("the file is written, but the broker did not take it: %w", err)
 	}
-	_, err = fmt.Fprintf(e.stderr, afterPasswd.done.In(languageFor("")), s.PID)
+	_, err = fmt.Fprintf(e.stderr, afterPasswd.done.In(e.lang()), s.PID)
 	return err
 }
 
@@ -64,7 +64,7 @@ func (o *passwdOptions) agreed(e *env) bool {
 	if !ok || !term.IsTerminal(int(in.Fd())) || !isTerminal(e.stdout) {
 		return false
 	}
-	fmt.Fprint(e.stdout, afterPasswd.question.In(languageFor("")))
+	fmt.Fprint(e.stdout, afterPasswd.question.In(e.lang()))
 	line, err := bufio.NewReader(in).ReadString('\n')
 	answer := strings.ToLower(strings.TrimSpace(line))
 	return err == nil && (answer == "" || answer == "y" || answer == "yes")

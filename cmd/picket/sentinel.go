@@ -13,23 +13,19 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"picket/cause"
 	"picket/sentinel"
 )
 
 // sentinelCommand is "picket sentinel". Its arguments are redis-sentinel's, which are no flags of ours, so they pass as they are.
 type sentinelCommand struct {
-	Args []string `arg:"" optional:"" passthrough:"" name:"file" help:"Configuration file, then --directive value ... as if appended to it."`
+	Args []string `arg:"" optional:"" passthrough:"" name:"file" help:"Configuration file, then --directive value ... as if appended to it." zh:"配置文件，后面可以写 --directive value ...，效果与写在文件末尾相同。"`
 }
 
-func (sentinelCommand) Help() string {
-	return `Watches Redis or Valkey masters as redis-sentinel does, on the same configuration file, protocol and port (26379), and in one
+func (sentinelCommand) details() details {
+	return details{
+		Text: cause.Text{EN: `Watches Redis or Valkey masters as redis-sentinel does, on the same configuration file, protocol and port (26379), and in one
 group with sentinels of Redis. The state is kept in the configuration file, so that must be writable.
-
-Examples:
-  picket sentinel /etc/redis/sentinel.conf
-  picket sentinel sentinel.conf --port 26380 --loglevel verbose
-  redis-cli -p 26379 sentinel ckquorum mymaster
-  picket ctl sentinel
 
 A minimal sentinel.conf:
   sentinel monitor mymaster 127.0.0.1 6379 2
@@ -38,7 +34,21 @@ A minimal sentinel.conf:
 Picket's own directives. On the command line (--picket-sealed mymaster 1) they stay out of the file, which redis-sentinel can then still read:
   sentinel picket-sealed mymaster 1          promote no replica that may lack what 1 replica has acknowledged (WAIT 1)
   sentinel picket-refused-down mymaster 100  take it for down when its connection has ended and its machine refuses new ones for 100 ms
-  sentinel picket-adopt mymaster yes         make a replica of whatever answers at a known address, also a master that was started from an append-only file`
+  sentinel picket-adopt mymaster yes         make a replica of whatever answers at a known address, also a master that was started from an append-only file`, ZH: `与 redis-sentinel 一样监控 Redis 或 Valkey 主节点，使用同样的配置文件、协议和端口（26379），可以和 Redis 的哨兵组成同一组。状态保存在配置文件中，因此该文件必须可写。
+
+最小的 sentinel.conf：
+  sentinel monitor mymaster 127.0.0.1 6379 2
+  sentinel down-after-milliseconds mymaster 5000
+
+Picket 特有的指令。在命令行上给出时（--picket-sealed mymaster 1）不会写入文件，redis-sentinel 仍能读取该文件：
+  sentinel picket-sealed mymaster 1          不提升可能缺少数据的从节点：1 个从节点已确认的写入（WAIT 1）都必须在其中
+  sentinel picket-refused-down mymaster 100  连接已断开、且所在机器拒绝新连接达 100 毫秒时，即判定为下线
+  sentinel picket-adopt mymaster yes         已知地址上有应答的服务器一律设为从节点，包括从 AOF 文件启动成主节点的`},
+		examples: `picket sentinel /etc/redis/sentinel.conf
+picket sentinel sentinel.conf --port 26380 --loglevel verbose
+redis-cli -p 26379 sentinel ckquorum mymaster
+picket ctl sentinel`,
+	}
 }
 
 // Run runs a sentinel until it is told to end.
@@ -53,7 +63,7 @@ func (s *sentinelCommand) Run(e *env) error {
 		if err != nil {
 			return err
 		}
-		return parsed.PrintUsage(false)
+		return showHelp(e, parsed.Selected())
 	}
 	if len(args) > 0 && args[0] == "--" {
 		args = args[1:]

@@ -43,27 +43,27 @@ const (
 
 // serveCommand runs the broker. Its options are mosquitto's and some of picket's own.
 type serveCommand struct {
-	ConfigFile  string   `short:"c" placeholder:"FILE" help:"Configuration in the form of mosquitto.conf."`
-	Port        []int    `short:"p" placeholder:"PORT" sep:"none" help:"Listen on this port for this machine only, without passwords; up to 10 times. Without effect when the configuration defines listeners. With --data: on this port in place of 1883. 0: on a free one, which the log names."`
-	Verbose     bool     `short:"v" help:"Log everything, whatever the configuration says."`
-	Daemon      bool     `short:"d" help:"Go to the background once the broker is running."`
-	Name        []string `placeholder:"NAME|ADDRESS" sep:"none" help:"What clients call this machine, such as its public address; kept for later starts, shown to people, and in the certificate. May be repeated."`
-	ACME        bool     `name:"acme" help:"Get a certificate that clients trust by themselves for this machine's public address, from Let's Encrypt. Port 80 or 443 has to be open to the internet."`
-	Domain      string   `placeholder:"NAME" help:"The same for a host name that leads to this machine."`
-	Email       string   `placeholder:"ADDRESS" help:"Address in the account with Let's Encrypt."`
-	Lang        string   `enum:",en,zh" default:"" placeholder:"LANG" help:"Language of what people are told: en or zh (default: that of the environment)."`
-	LogFormat   string   `enum:",mosquitto,text,json" default:"" placeholder:"FORM" help:"Form of the log: mosquitto, text or json, whatever the configuration says."`
-	Mosquitto   bool     `help:"Do as mosquitto does where that differs from the specification: an ACL file never refuses SUBSCRIBE, a start without a configuration serves this machine only, ... On when called as mosquitto."`
-	User        string   `placeholder:"NAME" help:"User to become when root starts the broker; root to stay."`
-	AdminSocket string   `placeholder:"PATH" help:"The Unix socket that picket ctl speaks to, whatever the configuration says; none: no such socket. (default: admin.sock in the data directory; with a configuration file, what admin_socket says, else one in the runtime directory, such as /run/picket)"`
-	Data        string   `placeholder:"DIR" type:"path" help:"Where a start without a configuration keeps its user, password and certificates (default: /var/lib/picket for root, else ~/.local/state/picket)."`
-	Cluster     string   `placeholder:"URL" env:"PICKET_CLUSTER" help:"Keep sessions and messages in Redis or Valkey instead of on the disk: redis://HOST:PORT for one server, redis://HOST,HOST,HOST/NAME for a master that sentinels watch, rediss:// for TLS (docs/cluster.md). With a password, put it into the environment, as PICKET_CLUSTER."`
+	ConfigFile  string   `short:"c" placeholder:"FILE" help:"Configuration in the form of mosquitto.conf." zh:"mosquitto.conf 格式的配置文件。"`
+	Port        []int    `short:"p" placeholder:"PORT" sep:"none" help:"Listen on this port for this machine only, without passwords; up to 10 times. Without effect when the configuration defines listeners. With --data: on this port in place of 1883. 0: on a free one, which the log names." zh:"在此端口上只为本机服务，不需要密码；最多 10 次。配置文件中定义了 listener 时无效。与 --data 同用：以此端口代替 1883。0：使用空闲端口，端口号见日志。"`
+	Verbose     bool     `short:"v" help:"Log everything, whatever the configuration says." zh:"记录全部日志，不受配置影响。"`
+	Daemon      bool     `short:"d" help:"Go to the background once the broker is running." zh:"启动成功后转入后台运行。"`
+	Name        []string `placeholder:"NAME|ADDRESS" sep:"none" help:"What clients call this machine, such as its public address; kept for later starts, shown to people, and in the certificate. May be repeated." zh:"客户端连接本机所用的域名或地址，例如公网地址；会显示给用户、写入证书，并保留到以后的启动。可重复。"`
+	ACME        bool     `name:"acme" help:"Get a certificate that clients trust by themselves for this machine's public address, from Let's Encrypt. Port 80 or 443 has to be open to the internet." zh:"为本机的公网地址向 Let's Encrypt 申请客户端直接信任的证书。80 或 443 端口必须能从互联网访问。"`
+	Domain      string   `placeholder:"NAME" help:"The same for a host name that leads to this machine." zh:"同上，但为指向本机的域名申请证书。"`
+	Email       string   `placeholder:"ADDRESS" help:"Address in the account with Let's Encrypt." zh:"Let's Encrypt 账户的电子邮件地址。"`
+	LogFormat   string   `enum:",mosquitto,text,json" default:"" placeholder:"FORM" help:"Form of the log: mosquitto, text or json, whatever the configuration says." zh:"日志格式：mosquitto、text 或 json，不受配置影响。"`
+	Mosquitto   bool     `help:"Do as mosquitto does where that differs from the specification: an ACL file never refuses SUBSCRIBE, a start without a configuration serves this machine only, ... On when called as mosquitto." zh:"在与规范不一致之处按 mosquitto 的方式处理：ACL 文件从不拒绝 SUBSCRIBE，没有配置时只为本机服务，等等。以 mosquitto 之名运行时自动启用。"`
+	User        string   `placeholder:"NAME" help:"User to become when root starts the broker; root to stay." zh:"由 root 启动时切换到的用户；root 表示不切换。"`
+	AdminSocket string   `placeholder:"PATH" help:"The Unix socket that picket ctl speaks to, whatever the configuration says; none: no such socket. (default: admin.sock in the data directory; with a configuration file, what admin_socket says, else one in the runtime directory, such as /run/picket)" zh:"picket ctl 使用的 Unix 套接字，不受配置影响；none：不提供。（默认：数据目录中的 admin.sock；有配置文件时由 admin_socket 决定，没有这一项则在运行时目录中，例如 /run/picket）"`
+	Data        string   `placeholder:"DIR" type:"path" help:"Where a start without a configuration keeps its user, password and certificates (default: /var/lib/picket for root, else ~/.local/state/picket)." zh:"没有配置文件时保存用户、密码和证书的目录（默认：root 为 /var/lib/picket，其他用户为 ~/.local/state/picket）。"`
+	Cluster     string   `placeholder:"URL" env:"PICKET_CLUSTER" help:"Keep sessions and messages in Redis or Valkey instead of on the disk: redis://HOST:PORT for one server, redis://HOST,HOST,HOST/NAME for a master that sentinels watch, rediss:// for TLS (docs/cluster.md). With a password, put it into the environment, as PICKET_CLUSTER." zh:"把会话和消息保存在 Redis 或 Valkey 中，而不是磁盘上：单个服务器写 redis://HOST:PORT，由哨兵监控的主节点写 redis://HOST,HOST,HOST/NAME，使用 TLS 则写 rediss://（见 docs/cluster.zh-CN.md）。含密码的地址请放在环境变量 PICKET_CLUSTER 中。"`
 
 	held []net.Listener // on the ports of -p 0, until the broker opens them
 }
 
-func (serveCommand) Help() string {
-	return `Without a configuration, clients on the same machine need no password, and all others the user and the password that the first start
+func (serveCommand) details() details {
+	return details{
+		Text: cause.Text{EN: `Without a configuration, clients on the same machine need no password, and all others the user and the password that the first start
 makes and shows. Every start says who can reach the broker, and from where.
 
 Signals: SIGHUP reads the configuration again, with its certificates, passwords and rules; SIGUSR2 shows the subscriptions; SIGTERM and
@@ -72,17 +72,22 @@ SIGINT end the broker.
 Started by root, the broker becomes another user before it opens a port: the one that --user or the configuration names, else mosquitto
 or, where there is no such user, nobody. Files that it reads or writes have to be accessible to that user.
 
-Exit status: 0 after a signal, 1 when the broker cannot start, 3 when its configuration is wrong.
+Exit status: 0 after a signal, 1 when the broker cannot start, 3 when its configuration is wrong.`, ZH: `没有配置文件时，本机的客户端不需要密码，其他客户端需要首次启动时生成并显示的用户名和密码。每次启动都会说明谁能从哪里连接到服务端。
 
-Examples:
-  picket serve
-  picket serve --name 203.0.113.7
-  picket serve --acme
-  picket serve --domain mqtt.example.com --email ada@example.com
-  picket serve -p 1884
-  picket serve --data /tmp/mqtt -p 0
-  picket serve --cluster redis://10.0.0.21,10.0.0.22,10.0.0.23/mymaster
-  picket serve -c /etc/mosquitto/mosquitto.conf --log-format json`
+信号：SIGHUP 重新读取配置，包括证书、密码和规则；SIGUSR2 显示全部订阅；SIGTERM 和 SIGINT 结束服务端。
+
+由 root 启动时，服务端在打开端口之前切换到另一个用户：--user 或配置中指定的用户，否则为 mosquitto，没有这个用户则为 nobody。服务端要读写的文件必须允许该用户访问。
+
+退出状态：收到信号而结束为 0，无法启动为 1，配置有误为 3。`},
+		examples: `picket serve
+picket serve --name 203.0.113.7
+picket serve --acme
+picket serve --domain mqtt.example.com --email ada@example.com
+picket serve -p 1884
+picket serve --data /tmp/mqtt -p 0
+picket serve --cluster redis://10.0.0.21,10.0.0.22,10.0.0.23/mymaster
+picket serve -c /etc/mosquitto/mosquitto.conf --log-format json`,
+	}
 }
 
 // maxPorts is how many -p there may be: mosquitto's limit.
@@ -346,7 +351,7 @@ func (s *server) greet(e *env, config *mosqconf.Config, host reach.Host) {
 		s.log.Printf(logging.Warning, "Warning: %v.", err)
 	}
 	if !welcomed {
-		for _, line := range report.Lines(languageFor(s.command.Lang)) {
+		for _, line := range report.Lines(e.lang()) {
 			t := logging.Info
 			if line.Cause == cause.OpenToEveryone {
 				t = logging.Warning

@@ -14,18 +14,18 @@ import (
 
 // showCommand is "picket show": what the first start has said, again.
 type showCommand struct {
-	NewPassword bool `help:"Give the user picket a new password and show it. The broker takes it at once."`
+	NewPassword bool `help:"Give the user picket a new password and show it. The broker takes it at once." zh:"为用户 picket 生成新密码并显示，服务端立即生效。"`
 	adminFlags
 }
 
-func (showCommand) Help() string {
-	return `It asks the running broker, so it has to be called by root or the broker's user. A password is shown while it is noted in the data directory: that is
-until a start at a terminal has shown it, or the file has been removed.
-
-Examples:
-  sudo picket show
-  picket show --lang zh
-  sudo picket show --new-password`
+func (showCommand) details() details {
+	return details{
+		Text: cause.Text{EN: `It asks the running broker, so it has to be called by root or the broker's user. A password is shown while it is noted in the data directory: that is
+until a start at a terminal has shown it, or the file has been removed.`, ZH: `内容来自正在运行的服务端，因此须由 root 或运行服务端的用户执行。密码只有在数据目录中还留有记录时才能显示，即直到在终端上启动时已显示过它，或那个文件被删除为止。`},
+		examples: `sudo picket show
+picket show --lang zh
+sudo picket show --new-password`,
+	}
 }
 
 var notOurs = cause.Text{
@@ -47,7 +47,7 @@ func (c *showCommand) Run(e *env) error {
 		return c.show(e, s)
 	}
 	if s.Data == "" {
-		return &statusError{statusFailure, fmt.Sprintf(notOurs.In(languageFor(c.Lang)), s.Config)}
+		return &statusError{statusFailure, fmt.Sprintf(notOurs.In(e.lang()), s.Config)}
 	}
 	own, err := c.own(e, s)
 	if err == nil && c.NewPassword {
@@ -56,7 +56,7 @@ func (c *showCommand) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	show := setup.Shown{Lang: languageFor(c.Lang), Trusted: own.Trusted, Terminal: isTerminal(e.stdout), Config: s.Config, Hint: c.Lang == "" && noLocale(os.Getenv)}
+	show := setup.Shown{Lang: e.lang(), Trusted: own.Trusted, Terminal: isTerminal(e.stdout), Config: s.Config, Hint: e.language == "" && noLocale(os.Getenv)}
 	return own.Print(e.stdout, show, reach.Of(statusDoors(s), own.Place.Host), own.Place)
 }
 

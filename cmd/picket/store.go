@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"picket/cause"
 	"picket/logging"
 	"picket/printable"
 	"picket/session"
@@ -20,10 +21,10 @@ import (
 
 // storeCommand is "picket store": it looks at a broker's store while the broker is stopped, fills one, and goes back to mosquitto.
 type storeCommand struct {
-	Verify storeVerify `cmd:"" help:"Read everything in a store and say what is wrong with it."`
-	Dump   storeDump   `cmd:"" help:"Print what is in a store."`
-	Import storeImport `cmd:"" help:"Make a store of mosquitto's file, or of another store."`
-	Export storeExport `cmd:"" help:"Write files that mosquitto reads: its mosquitto.db, users and rules."`
+	Verify storeVerify `cmd:"" help:"Read everything in a store and say what is wrong with it." zh:"读取存储中的全部内容，并指出其中的问题。"`
+	Dump   storeDump   `cmd:"" help:"Print what is in a store." zh:"输出存储中的内容。"`
+	Import storeImport `cmd:"" help:"Make a store of mosquitto's file, or of another store." zh:"用 mosquitto 的文件或另一个存储生成存储。"`
+	Export storeExport `cmd:"" help:"Write files that mosquitto reads: its mosquitto.db, users and rules." zh:"写出 mosquitto 能读取的文件：mosquitto.db、用户和规则。"`
 }
 
 // quietLog is a log for what the commands say themselves.
@@ -69,19 +70,19 @@ func inspect(e *env, dir string) (*local.Inspector, func(), error) {
 
 // storeVerify is "picket store verify".
 type storeVerify struct {
-	Dir  string `arg:"" help:"Directory of the store, or where Redis is: redis://…"`
-	JSON bool   `name:"json" help:"Print the result as JSON."`
+	Dir  string `arg:"" help:"Directory of the store, or where Redis is: redis://…" zh:"存储所在的目录，或 Redis 的地址：redis://…"`
+	JSON bool   `name:"json" help:"Print the result as JSON." zh:"以 JSON 格式输出结果。"`
 }
 
-func (storeVerify) Help() string {
-	return `Reads every record and every checksum of a store whose broker is stopped, and changes nothing. The exit status is 1 when something
+func (storeVerify) details() details {
+	return details{
+		Text: cause.Text{EN: `Reads every record and every checksum of a store whose broker is stopped, and changes nothing. The exit status is 1 when something
 is wrong: the next start of the broker then moves what can be read into a fresh store, and leaves the damaged files beside it.
-docs/storage.md describes the records.
-
-Examples:
-  picket store verify ~/.local/state/picket/store
-  picket store verify /var/lib/picket/store --json
-  picket store verify redis://10.0.0.21:6379`
+docs/storage.md describes the records.`, ZH: `读取已停止的服务端的存储中每一条记录和每一个校验和，不作任何修改。有问题时退出状态为 1：服务端下次启动时会把能读取的内容移入新的存储，损坏的文件保留在旁边。记录格式见 docs/storage.zh-CN.md。`},
+		examples: `picket store verify ~/.local/state/picket/store
+picket store verify /var/lib/picket/store --json
+picket store verify redis://10.0.0.21:6379`,
+	}
 }
 
 // Run prints what there is and what is wrong.
@@ -160,19 +161,19 @@ func sizeWords(n int64) string {
 
 // storeDump is "picket store dump".
 type storeDump struct {
-	Dir      string `arg:"" help:"Directory of the store, or where Redis is: redis://…"`
-	JSON     bool   `name:"json" help:"Print one JSON object a line."`
-	Payloads bool   `help:"Print payloads too: messages may hold secrets. In JSON they are in base64."`
+	Dir      string `arg:"" help:"Directory of the store, or where Redis is: redis://…" zh:"存储所在的目录，或 Redis 的地址：redis://…"`
+	JSON     bool   `name:"json" help:"Print one JSON object a line." zh:"每行输出一个 JSON 对象。"`
+	Payloads bool   `help:"Print payloads too: messages may hold secrets. In JSON they are in base64." zh:"同时输出载荷：消息中可能有机密。在 JSON 中为 base64。"`
 }
 
-func (storeDump) Help() string {
-	return `Prints each session of a store whose broker is stopped, with its subscriptions and its queue, and the retained messages. Of payloads only the
-size is printed, unless --payloads asks for them.
-
-Examples:
-  picket store dump ~/.local/state/picket/store
-  picket store dump /var/lib/picket/store --json | jq 'select(.kind == "queued") | .topic'
-  picket store dump /var/lib/picket/store --payloads`
+func (storeDump) details() details {
+	return details{
+		Text: cause.Text{EN: `Prints each session of a store whose broker is stopped, with its subscriptions and its queue, and the retained messages. Of payloads only the
+size is printed, unless --payloads asks for them.`, ZH: `输出已停止的服务端的存储中的每个会话及其订阅和队列，以及保留消息。载荷只显示大小，除非使用 --payloads。`},
+		examples: `picket store dump ~/.local/state/picket/store
+picket store dump /var/lib/picket/store --json | jq 'select(.kind == "queued") | .topic'
+picket store dump /var/lib/picket/store --payloads`,
+	}
 }
 
 // dumped is one line of the dump.
@@ -339,23 +340,25 @@ func (d *dumped) String() string {
 
 // storeImport is "picket store import".
 type storeImport struct {
-	From string `arg:"" help:"mosquitto's file, mosquitto.db; or another store: its directory, or where Redis is: redis://…"`
-	To   string `arg:"" help:"The store: a directory that is empty, or not there yet; or where Redis is: redis://…"`
+	From string `arg:"" help:"mosquitto's file, mosquitto.db; or another store: its directory, or where Redis is: redis://…" zh:"mosquitto 的文件 mosquitto.db；或另一个存储：其目录，或 Redis 的地址：redis://…"`
+	To   string `arg:"" help:"The store: a directory that is empty, or not there yet; or where Redis is: redis://…" zh:"要生成的存储：空的或尚不存在的目录，或 Redis 的地址：redis://…"`
 }
 
-func (storeImport) Help() string {
-	return `Makes a store of the file in which mosquitto 1.6, 2.0 or 2.1 has kept its state: sessions with their subscriptions and queued messages, those in
+func (storeImport) details() details {
+	return details{
+		Text: cause.Text{EN: `Makes a store of the file in which mosquitto 1.6, 2.0 or 2.1 has kept its state: sessions with their subscriptions and queued messages, those in
 flight with their packet identifiers, QoS 2 messages received and not released, retained messages. Stop mosquitto first: it writes the file when it
 ends. mosquitto's file does not change. One that is damaged is read as far as it goes, and what is lost is printed. Not in it, and so not in the store: shared subscriptions and will messages.
 
 With another store in the file's place, everything in it is moved: from a directory to Redis, or back. The broker has to be stopped, and the store that is read stays as it
-is. A password of Redis belongs into the environment: with PICKET_CLUSTER=redis://…, write "cluster" in its place.
+is. A password of Redis belongs into the environment: with PICKET_CLUSTER=redis://…, write "cluster" in its place.`, ZH: `用 mosquitto 1.6、2.0 或 2.1 保存状态的文件生成存储：会话及其订阅和排队的消息、在途消息及其报文标识符、已收到但尚未释放的 QoS 2 消息、保留消息。请先停止 mosquitto：它在结束时才写入文件。mosquitto 的文件不会改变。文件损坏时，能读多少读多少，丢失的内容会列出。共享订阅和遗嘱不在该文件中，因此也不会出现在存储里。
 
-Examples:
-  systemctl stop mosquitto
-  picket store import /var/lib/mosquitto/mosquitto.db /var/lib/picket/store
-  picket store import /var/lib/picket/store redis://10.0.0.21:6379
-  picket store import redis://10.0.0.21,10.0.0.22,10.0.0.23/mymaster /var/lib/picket/store`
+如果给出的是另一个存储，就迁移其中的全部内容：从目录到 Redis，或反过来。服务端必须已经停止，被读取的存储保持不变。Redis 的密码应放在环境变量中：设置 PICKET_CLUSTER=redis://…，命令行上写 "cluster" 代替地址。`},
+		examples: `systemctl stop mosquitto
+picket store import /var/lib/mosquitto/mosquitto.db /var/lib/picket/store
+picket store import /var/lib/picket/store redis://10.0.0.21:6379
+picket store import redis://10.0.0.21,10.0.0.22,10.0.0.23/mymaster /var/lib/picket/store`,
+	}
 }
 
 // Run reads the whole file before it writes anything.

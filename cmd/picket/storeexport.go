@@ -18,20 +18,19 @@ import (
 
 // storeExport is "picket store export": the way back to mosquitto.
 type storeExport struct {
-	From string `arg:"" help:"What to export: a configuration file, or a data directory, with the users and rules in it; or a store alone: its directory, or where Redis is: redis://…"`
-	To   string `arg:"" type:"path" help:"The folder to write to; it is made if it is missing."`
-	Lang string `enum:",en,zh" default:"" placeholder:"LANG" help:"Language: en or zh (default: that of the environment)."`
+	From string `arg:"" help:"What to export: a configuration file, or a data directory, with the users and rules in it; or a store alone: its directory, or where Redis is: redis://…" zh:"要导出的内容：配置文件，或数据目录（连同其中的用户和规则）；也可以只是存储：其目录，或 Redis 的地址：redis://…"`
+	To   string `arg:"" type:"path" help:"The folder to write to; it is made if it is missing." zh:"目标目录，不存在时会创建。"`
 }
 
-func (storeExport) Help() string {
-	return `Writes what mosquitto 1.6.10 and later, 2.0 and 2.1 read: mosquitto.db with sessions, subscriptions, queued messages, those in flight with their
+func (storeExport) details() details {
+	return details{
+		Text: cause.Text{EN: `Writes what mosquitto 1.6.10 and later, 2.0 and 2.1 read: mosquitto.db with sessions, subscriptions, queued messages, those in flight with their
 packet identifiers, and retained messages; the password file; the ACL file. Stop the broker first. Nothing of it changes. What mosquitto has no place for
-is left out, and said: wills; users whose password is kept for SCRAM, who need a new one by mosquitto_passwd.
-
-Examples:
-  picket store export /etc/picket/picket.conf /tmp/mosquitto
-  picket store export ~/.local/state/picket /tmp/mosquitto
-  picket store export redis://10.0.0.21:6379 /tmp/mosquitto`
+is left out, and said: wills; users whose password is kept for SCRAM, who need a new one by mosquitto_passwd.`, ZH: `写出 mosquitto 1.6.10 及以后版本、2.0 和 2.1 能读取的文件：mosquitto.db，含会话、订阅、排队的消息、在途消息及其报文标识符和保留消息；密码文件；ACL 文件。请先停止服务端。原有内容不会改变。mosquitto 无处保存的内容会略去并说明：遗嘱，以及以 SCRAM 形式保存密码的用户（需要用 mosquitto_passwd 重设密码）。`},
+		examples: `picket store export /etc/picket/picket.conf /tmp/mosquitto
+picket store export ~/.local/state/picket /tmp/mosquitto
+picket store export redis://10.0.0.21:6379 /tmp/mosquitto`,
+	}
 }
 
 // exported is what there is to export.
@@ -51,7 +50,7 @@ func (c *storeExport) Run(e *env) error {
 	if err := os.MkdirAll(c.To, 0o750); err != nil {
 		return err
 	}
-	lang := languageFor(c.Lang)
+	lang := e.lang()
 	lines := []string{"persistence true", "persistence_location " + c.To + "/"}
 	if x.store == "" {
 		lines = []string{exportText.nothing.In(lang)}

@@ -22,9 +22,8 @@ var (
 // versionCommand shows which picket this is and what it was built with.
 type versionCommand struct{}
 
-func (versionCommand) Help() string {
-	return `Examples:
-  picket version`
+func (versionCommand) details() details {
+	return details{examples: `picket version`}
 }
 
 // Run prints a line with the name, the version, the Go release and the platform, one about the sources, and one about what this build has.

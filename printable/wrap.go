@@ -1,4 +1,4 @@
-package doctor
+package printable
 
 import (
 	"strings"
@@ -7,20 +7,20 @@ import (
 	"golang.org/x/text/width"
 )
 
-// wrap breaks a line into parts of at most columns columns. It breaks at spaces, and between Chinese characters except before
+// Wrap breaks a line into parts of at most columns columns. It breaks at spaces, and between Chinese characters except before
 // closing and after opening punctuation. What cannot be broken, such as a command or an address, stays whole, since it is there to be copied.
-func wrap(line string, columns int) []string {
+func Wrap(line string, columns int) []string {
 	var lines []string
 	var current string
 	used := 0
 	for _, piece := range pieces(line) {
-		w := columnsOf(strings.TrimRight(piece, " "))
+		w := Columns(strings.TrimRight(piece, " "))
 		if used > 0 && used+w > columns {
 			lines = append(lines, strings.TrimRight(current, " "))
 			current, used = "", 0
 		}
 		current += piece
-		used += columnsOf(piece)
+		used += Columns(piece)
 	}
 	return append(lines, strings.TrimRight(current, " "))
 }
@@ -65,8 +65,8 @@ func wide(r rune) bool {
 	return k == width.EastAsianWide || k == width.EastAsianFullwidth
 }
 
-// columnsOf is how many columns s takes on a terminal; colours take none.
-func columnsOf(s string) (n int) {
+// Columns is how many columns s takes on a terminal; colours take none.
+func Columns(s string) (n int) {
 	escape := false
 	for _, r := range s {
 		switch {

@@ -26,6 +26,7 @@ var mayImport = map[string]string{
 	"cause":     "",
 	"packet":    "",
 	"page":      "cause",
+	"phrases":   "",
 	"printable": "",
 	"process":   "",
 	"resp":      "",
@@ -49,7 +50,7 @@ var mayImport = map[string]string{
 	"echo/probe":      "cause echo/door logging",
 	"listener":        "cause packet",
 	"logging":         "cause printable process",
-	"mosqconf":        "access bridge bridge/relay broker cause listener logging packet process rights store/place store/redis topic",
+	"mosqconf":        "access bridge bridge/relay broker cause listener logging packet phrases process rights store/place store/redis topic",
 	"reach":           "access cause listener",
 	"rights":          "topic",
 	"rights/live":     "access broker cause logging rights session",
@@ -79,12 +80,12 @@ var mayImport = map[string]string{
 	"doctor/host/gather":   "access broker cause cloud/detect doctor doctor/host doctor/host/firewall echo/probe listener logging mosqconf reach setup",
 
 	// The command ties all of them together; nobody imports it.
-	"cmd/picket": "access acme admin bench bridge broker cause client client/mosquitto cloud cloud/detect doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page printable process reach rights/live sentinel session setup store store/local store/place store/redis store/transfer topic web",
+	"cmd/picket": "access acme admin bench bridge broker cause client client/mosquitto cloud cloud/detect doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page phrases printable process reach rights/live sentinel session setup store store/local store/place store/redis store/transfer topic web",
 }
 
 // pure packages are state machines, codecs and tables: what goes in decides what comes out. They cannot reach for a socket, a
 // file, a clock or chance.
-var pure = []string{"bridge/relay", "cause", "cloud", "doctor", "doctor/host", "doctor/host/firewall", "packet", "printable", "rights", "sentinel/machine", "session", "store", "topic"}
+var pure = []string{"bridge/relay", "cause", "cloud", "doctor", "doctor/host", "doctor/host/firewall", "packet", "phrases", "printable", "rights", "sentinel/machine", "session", "store", "topic"}
 
 var impure = []string{"crypto/rand", "net", "net/http", "os", "os/exec", "os/signal", "path/filepath", "syscall", "time"}
 

@@ -7,6 +7,7 @@ import (
 
 	"picket/cause"
 	"picket/logging"
+	"picket/phrases"
 )
 
 // Level says how bad a finding is.
@@ -37,22 +38,31 @@ type Finding struct {
 }
 
 // String returns the finding as one line: FILE:LINE: level: text hint [cause].
-func (f Finding) String() string {
+func (f Finding) String() string { return f.In(cause.English) }
+
+// In returns that line in a language.
+func (f Finding) In(lang cause.Lang) string {
 	text := strings.TrimPrefix(strings.TrimPrefix(f.Text, "Error: "), "Warning: ") // the level says so already
-	s := f.Level.String() + ": " + text
+	hint := f.Hint
+	if hint != "" {
+		hint = " " + hint
+	}
+	s := f.Level.String() + ": " + text + hint
+	if lang == cause.Chinese {
+		s = levelInChinese[f.Level] + "：" + phrases.Chinese(text) + phrases.Chinese(f.Hint)
+	}
 	if f.Line > 0 {
 		s = fmt.Sprintf("%s:%d: %s", f.File, f.Line, s)
 	} else if f.File != "" {
 		s = f.File + ": " + s
-	}
-	if f.Hint != "" {
-		s += " " + f.Hint
 	}
 	if f.Cause != "" {
 		s += " [" + string(f.Cause) + "]"
 	}
 	return s
 }
+
+var levelInChinese = [...]string{Info: "信息", Notice: "提示", Warning: "警告", Error: "错误"}
 
 // Report is everything that was found in a configuration file and the files that it includes, in their order.
 type Report struct {
@@ -72,6 +82,19 @@ func (r *Report) Count(l Level) (n int) {
 		}
 	}
 	return n
+}
+
+// In returns the report with its texts and hints in a language.
+func (r *Report) In(lang cause.Lang) *Report {
+	if lang != cause.Chinese {
+		return r
+	}
+	in := &Report{Path: r.Path, Files: r.Files}
+	for _, f := range r.Findings {
+		f.Text, f.Hint = phrases.Chinese(f.Text), phrases.Chinese(f.Hint)
+		in.add(f)
+	}
+	return in
 }
 
 // Line is one line of a log.

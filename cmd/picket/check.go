@@ -31,21 +31,16 @@ func (c *checkCommand) Run(e *env) error {
 		encoder := json.NewEncoder(e.stdout)
 		encoder.SetIndent("", "  ")
 		encoder.SetEscapeHTML(false)
-		if err := encoder.Encode(report); err != nil {
+		if err := encoder.Encode(report.In(e.lang())); err != nil {
 			return err
 		}
 	} else {
 		for _, f := range report.Findings {
-			if _, err := fmt.Fprintln(e.stdout, f); err != nil {
+			if _, err := fmt.Fprintln(e.stdout, f.In(e.lang())); err != nil {
 				return err
 			}
 		}
-		verdict := "the broker starts with this configuration"
-		if report.Failed() {
-			verdict = "the broker does not start with this configuration"
-		}
-		if _, err := fmt.Fprintf(e.stdout, "%s: %s: %s, %s\n", c.Config, verdict,
-			plural(report.Count(mosqconf.Error), "error"), plural(report.Count(mosqconf.Warning), "warning")); err != nil {
+		if _, err := fmt.Fprintln(e.stdout, c.verdict(report, e.lang())); err != nil {
 			return err
 		}
 	}
@@ -53,6 +48,27 @@ func (c *checkCommand) Run(e *env) error {
 		return &statusError{status: statusFailure}
 	}
 	return nil
+}
+
+var verdicts = struct{ starts, fails, line cause.Text }{
+	starts: cause.Text{EN: "the broker starts with this configuration", ZH: "服务端可以用这份配置启动"},
+	fails:  cause.Text{EN: "the broker does not start with this configuration", ZH: "服务端无法用这份配置启动"},
+	line:   cause.Text{EN: "%s: %s: %s, %s", ZH: "%s: %s：%s，%s"},
+}
+
+// verdict is the last line: whether the broker starts, and how much there was to say.
+func (c *checkCommand) verdict(report *mosqconf.Report, lang cause.Lang) string {
+	count := func(level mosqconf.Level, zh string) string {
+		if n := report.Count(level); lang == cause.Chinese {
+			return fmt.Sprintf("%d 个%s", n, zh)
+		}
+		return plural(report.Count(level), level.String())
+	}
+	verdict := verdicts.starts
+	if report.Failed() {
+		verdict = verdicts.fails
+	}
+	return fmt.Sprintf(verdicts.line.In(lang), c.Config, verdict.In(lang), count(mosqconf.Error, "错误"), count(mosqconf.Warning, "警告"))
 }
 
 // plural counts things in words.

@@ -1,0 +1,161 @@
+package phrases
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+// formats are the texts in a package's sources: what is put together by + is one, with %s for what is no literal.
+func formats(t *testing.T, files ...string) map[string]string {
+	t.Helper()
+	found := make(map[string]string) // where it stands
+	fileSet := token.NewFileSet()
+	for _, pattern := range files {
+		names, err := filepath.Glob(filepath.Join("..", pattern))
+		if err != nil || len(names) == 0 {
+			t.Fatalf("%s: %v, %v", pattern, names, err)
+		}
+		for _, name := range names {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			file, err := parser.ParseFile(fileSet, name, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				if _, isImport := n.(*ast.ImportSpec); isImport {
+					return false
+				}
+				expr, ok := n.(ast.Expr)
+				if !ok {
+					return true
+				}
+				if text, whole := fold(expr); whole {
+					found[text] = fileSet.Position(expr.Pos()).String()
+					return false
+				}
+				return true
+			})
+		}
+	}
+	return found
+}
+
+// fold puts a sum of texts together; ok: there is a literal in it.
+func fold(e ast.Expr) (text string, ok bool) {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		if e.Kind != token.STRING {
+			return "%s", false
+		}
+		text, err := strconv.Unquote(e.Value)
+		return text, err == nil
+	case *ast.BinaryExpr:
+		if e.Op != token.ADD {
+			return "%s", false
+		}
+		left, l := fold(e.X)
+		right, r := fold(e.Y)
+		return left + right, l || r
+	}
+	return "%s", false
+}
+
+// notSaid are texts in package mosqconf that are no findings: usages, separators.
+var notSaid = regexp.MustCompile(`^[A-Z|[\]: .,/@#0-9a-z_]*[A-Z]{3,}[A-Z|[\]: .,/@#0-9a-z_-]*$|^[^a-z]*$|^(tls: |world readable|\*_ /:@|%s:%d: %s|PRIVATE KEY|X509 CRL|0 to 7)$`)
+
+// letters are what makes a text say something.
+var letters = regexp.MustCompile(`[a-z]`)
+
+// Whatever picket check may find, it can say in Chinese.
+func TestFindings(t *testing.T) {
+	all := formats(t, "mosqconf/*.go")
+	said := 0
+	for format, at := range all {
+		if !strings.Contains(format, " ") || notSaid.MatchString(format) || !letters.MatchString(verb.ReplaceAllString(strip(format), "")) {
+			continue
+		}
+		said++
+		if !Known(format) && !Known("%s"+format) && Chinese(format) == format {
+			t.Errorf("%s: %q has no Chinese", at, format)
+		}
+	}
+	if said < 200 {
+		t.Errorf("%d texts were found in package mosqconf", said)
+	}
+	for format, at := range formats(t, "access/aclfile.go", "access/passwordfile.go", "access/file*.go") {
+		if (strings.HasPrefix(format, "Error: ") || strings.HasPrefix(format, "Warning: ") || strings.HasSuffix(format, ".")) && len(format) > len("Warning: ") && !Known(format) {
+			t.Errorf("%s: %q has no Chinese", at, format)
+		}
+	}
+}
+
+// Every phrase is whole: Chinese, with all the values, and a line of its format is found again.
+func TestPhrases(t *testing.T) {
+	for _, catalogue := range catalogues {
+		for _, en := range slices.Sorted(maps.Keys(catalogue)) {
+			zh := catalogue[en]
+			if !strings.ContainsFunc(zh, func(r rune) bool { return unicode.Is(unicode.Han, r) }) {
+				t.Errorf("%q is no Chinese: %q", en, zh)
+			}
+			if strip(en) != en {
+				t.Errorf("%q has its level in front", en)
+			}
+			var values, marks []any
+			for i, v := range verb.FindAllString(en, -1) {
+				if v == "%%" {
+					continue
+				}
+				mark := fmt.Sprintf("%d", 7000+i)
+				marks = append(marks, mark)
+				switch v[len(v)-1] {
+				case 'd':
+					values = append(values, 7000+i)
+				case 'q':
+					values, marks[len(marks)-1] = append(values, mark), strconv.Quote(mark)
+				default:
+					values = append(values, mark)
+				}
+			}
+			line := fmt.Sprintf(strings.ReplaceAll(en, "%w", "%v"), values...)
+			want := fmt.Sprintf(zh, marks...)
+			if got := Chinese(line); got != want || strings.Contains(got, "%!") {
+				t.Errorf("%q becomes %q, want %q", line, got, want)
+			}
+			for _, mark := range marks {
+				if !strings.Contains(want, mark.(string)) {
+					t.Errorf("%q leaves a value of %q out", zh, en)
+				}
+			}
+		}
+	}
+}
+
+func TestChinese(t *testing.T) {
+	for line, want := range map[string]string{
+		"Error: Unable to open config file /x y.conf.":              "错误：无法打开配置文件 /x y.conf。",
+		"Warning: The certificate of /a.pem expired on 2026-01-02.": "警告：证书 /a.pem 已于 2026-01-02 过期。",
+		"It is from 1 to 5.":     "应为 1 至 5。",
+		"Did you mean listener?": "是不是想写 listener？",
+		"Warning: log_dest file /x cannot be had: open /x: permission denied.":      "警告：log_dest file /x 无法使用：打开 /x：权限不足。",
+		"Error: Unable to drop privileges to 'x' because this user does not exist.": "错误：无法切换到用户 'x'：没有这个用户。",
+		"certfile: open /x.pem: permission denied.":                                 "certfile: open /x.pem：权限不足。",
+		"Nobody has translated this.":                                               "Nobody has translated this.",
+		"":                                                                          "",
+	} {
+		if got := Chinese(line); got != want {
+			t.Errorf("%q: %q, want %q", line, got, want)
+		}
+	}
+}

@@ -176,10 +176,7 @@ func (o *Outbox) Reserve(n int, qos byte) (first uint64, taken int) {
 	o.wake()
 	first = o.upcoming()
 	n = min(n, MaxWindow+1-int(PacketID(first)))
-	at := o.win.open(first, n)
-	for i := range n {
-		o.win.set(at+i, sentAt(qos))
-	}
+	o.win.open(first, n, sentAt(qos))
 	o.last = first + uint64(n) - 1
 	o.sent, o.loaded = o.last, o.last
 	return first, n
@@ -247,8 +244,7 @@ func (o *Outbox) crowded() bool {
 // start puts a delivery of QoS 1 or 2 into the window.
 func (o *Outbox) start(d Delivery) {
 	o.wake()
-	at := o.win.open(d.Seq, 1)
-	o.win.set(at, sentAt(d.QoS))
+	at := o.win.open(d.Seq, 1, sentAt(d.QoS))
 	o.sent = max(o.sent, d.Seq)
 	if o.KeepsBodies() {
 		o.win.keep(at, d)
@@ -280,7 +276,7 @@ func (o *Outbox) Next(now int64) (Delivery, Outcome) {
 			return Delivery{}, Nothing
 		}
 		o.queue.pop()
-		o.win.set(o.win.open(d.Seq, 1), wantComp)
+		o.win.open(d.Seq, 1, wantComp)
 		return d, Taken
 	case d.Message.Expired(now) && !o.begun(&d):
 		o.queue.pop()

@@ -122,8 +122,8 @@ func (w *window) oldest() uint64 {
 	return lowest
 }
 
-// open makes room for n numbers from seq on, which is beyond all others in the window, and returns the place of the first.
-func (w *window) open(seq uint64, n int) int {
+// open takes n numbers from seq on, which is beyond all others in the window, into it, and returns the place of the first.
+func (w *window) open(seq uint64, n int, s state) int {
 	if w.span == 0 {
 		w.first = seq
 	}
@@ -131,10 +131,18 @@ func (w *window) open(seq uint64, n int) int {
 	w.grow(at + n)
 	w.span = at + n
 	w.used += n
-	return at
+	at += w.head
+	w.mark(at, n, s)
+	return at & (len(w.ring) - 1)
 }
 
-func (w *window) set(at int, s state) { w.ring[(w.head+at)&(len(w.ring)-1)] = s }
+// mark sets the state of n places in ring.
+func (w *window) mark(at, n int, s state) {
+	ring, mask := w.ring, len(w.ring)-1
+	for i := at; i < at+n; i++ {
+		ring[i&mask] = s
+	}
+}
 
 func (w *window) grow(n int) {
 	if n <= len(w.ring) {
@@ -163,7 +171,7 @@ func (w *window) keep(at int, d Delivery) {
 	if w.bodies == nil {
 		w.bodies = make([]Delivery, len(w.ring))
 	}
-	w.bodies[(w.head+at)&(len(w.ring)-1)] = d
+	w.bodies[at] = d
 	w.bytes += len(d.Message.Payload)
 }
 
@@ -218,15 +226,12 @@ func (w *window) release(id uint16, at, n int) {
 
 // become sets the state of n places in ring and lets go of their bodies.
 func (w *window) become(at, n int, s state) {
-	mask := len(w.ring) - 1
-	for i := at; i < at+n; i++ {
-		w.ring[i&mask] = s
-	}
+	w.mark(at, n, s)
 	if w.bodies == nil {
 		return
 	}
 	for i := at; i < at+n; i++ {
-		body := &w.bodies[i&mask]
+		body := &w.bodies[i&(len(w.ring)-1)]
 		w.bytes -= body.size()
 		*body = Delivery{}
 	}

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 )
@@ -70,6 +71,11 @@ func (m *Machine) Failover(name string, coordinate bool) error {
 		return ErrInProgress
 	case m.selectReplica(ms) == nil:
 		return ErrNoGoodReplica
+	}
+	if coordinate && ms.acks > 0 {
+		if _, why := m.answers(ms, false); why != "" {
+			return fmt.Errorf("%w: %s", ErrNoGoodReplica, why)
+		}
 	}
 	ms.flags |= forceFailover
 	if coordinate {

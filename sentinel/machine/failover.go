@@ -92,8 +92,16 @@ func (m *Machine) choose(ms *master, n *node) {
 	n.flags |= promoted
 	ms.promoted = n
 	m.eventAt(Warning, "+selected-slave", n)
+	if ms.handsOver() {
+		m.sealAll(ms)
+		return
+	}
+	m.enterPromotion(ms)
+}
+
+func (m *Machine) enterPromotion(ms *master) {
 	m.enter(ms, sendSlaveOfNoOne)
-	m.eventAt(Notice, "+failover-state-send-slaveof-noone", n)
+	m.eventAt(Notice, "+failover-state-send-slaveof-noone", ms.promoted)
 }
 
 // demotedByMistake reports whether a master is there but takes itself for a replica of one of its own replicas, which waits for it in turn, as one may
@@ -109,6 +117,12 @@ func (m *Machine) demotedByMistake(ms *master) bool {
 	if ms.roleReported != Replica || ms.masterLinkUp || ms.syncing || !ms.proved() || m.now()-ms.infoAt >= 2*m.tune.InfoPeriod ||
 		m.now()-ms.roleSince <= ms.downAfter+2*m.tune.InfoPeriod {
 		return false
+	}
+	if m.follows(&ms.node, ms.addr) {
+		// It waits for itself. It is not one of its own replicas that is reached by its name if each of them answers elsewhere.
+		return !slices.ContainsFunc(ms.replicas, func(r *node) bool {
+			return !r.commandsUp() || !r.link.cmd.reported || r.link.cmd.runID == ms.link.cmd.runID
+		})
 	}
 	return slices.ContainsFunc(ms.replicas, func(r *node) bool {
 		return m.follows(&ms.node, r.addr) && r.proved() && r.roleReported == Replica && !r.masterLinkUp
@@ -191,28 +205,36 @@ func byRunID(a, b string) int {
 }
 
 func (m *Machine) promoteState(ms *master) {
-	if ms.sealing() && m.now()-ms.sealedSince > sealLimit {
+	n, via := ms.promoted, ms.teller()
+	if ms.keeps() && m.now()-ms.sealedSince > sealLimit || !n.proved() || !via.proved() {
 		m.timeoutState(ms)
 		return
 	}
-	n := ms.promoted
-	via := n
-	if ms.has(coordinated) {
-		via = &ms.node
-	}
-	if !via.proved() {
-		m.timeoutState(ms)
+	if ms.handsOver() && (ms.link.cmd.runID != ms.sealedFor || m.ahead(ms) > 0) {
+		m.noGoodReplica(ms)
 		return
 	}
+	ms.toldRun, ms.toldOn, ms.toldAs = n.link.cmd.runID, via.link.cmd.id, n.roleReported
 	if ms.has(coordinated) {
-		m.send(via.link.cmd, via, failoverAnswer, "FAILOVER", "TO", m.show(n.addr), strconv.Itoa(n.addr.Port), "TIMEOUT", itoa(ms.failoverTimeout))
+		limit := ms.failoverTimeout
+		if ms.keeps() {
+			limit = min(limit, max(ms.sealedSince+sealLimit-m.now(), 1))
+		}
+		m.send(via.link.cmd, via, failoverAnswer, "FAILOVER", "TO", m.show(n.addr), strconv.Itoa(n.addr.Port), "TIMEOUT", itoa(limit))
 		n.infoWanted = true
 	} else {
-		ms.toldRun = n.link.cmd.runID
 		m.reconfigure(n, "NO", "ONE")
 	}
 	m.enter(ms, waitPromotion)
 	m.eventAt(Notice, "+failover-state-wait-promotion", n)
+}
+
+// teller is who is told of a promotion: the replica itself, or the master that is to hand over to it.
+func (ms *master) teller() *node {
+	if ms.has(coordinated) {
+		return &ms.node
+	}
+	return ms.promoted
 }
 
 // failoverCommandAnswered ends a coordinated failover that the master refuses.
@@ -231,9 +253,9 @@ func (m *Machine) refuseCoordinated(ms *master, why string) {
 }
 
 func (m *Machine) timeoutState(ms *master) {
-	if ms.sealing() && m.due(ms, ms.sealedSince, sealLimit+1) {
-		// What is still under way to the replica must not arrive after others have given it back.
-		m.sever(ms.promoted)
+	if ms.keeps() && m.due(ms, ms.sealedSince, sealLimit+1) {
+		// What is still under way must not arrive after others have given the replicas back.
+		m.sever(ms.teller())
 		m.eventAt(Warning, "-failover-abort-slave-timeout", &ms.node)
 		m.abortFailover(ms)
 		return
@@ -259,14 +281,22 @@ func (m *Machine) promotionSeen(n *node) {
 	m.eventAt(Warning, "+failover-state-reconf-slaves", &ms.node)
 	m.reconfigScript(ms, "leader", ms.addr, n.addr)
 	if ms.has(coordinated) {
-		// FAILOVER changes no configuration file: after a restart each would be again what it was.
-		m.send(n.link.cmd, n, ignoreAnswer, "CONFIG", "REWRITE")
-		if ms.proved() {
-			m.send(ms.link.cmd, &ms.node, ignoreAnswer, "CONFIG", "REWRITE")
-		}
+		n.unwritten, ms.unwritten = true, true
+		m.rewrite(n)
+		m.rewrite(&ms.node)
 	}
 	m.forceHellos(ms)
 	m.wake(ms)
+}
+
+// rewrite has a server write its configuration file after FAILOVER, which does not: started again, each of the two would be what it was before. The failover
+// does not end, and the connections to them are not made anew, until both have answered.
+func (m *Machine) rewrite(n *node) {
+	if !n.unwritten || !n.proved() || n.rewriteOn == n.link.cmd.id {
+		return
+	}
+	n.rewriteOn = n.link.cmd.id
+	m.send(n.link.cmd, n, rewriteAnswer, "CONFIG", "REWRITE")
 }
 
 func (m *Machine) forceHellos(ms *master) {
@@ -319,7 +349,8 @@ func (m *Machine) detectEnd(ms *master) {
 	if ms.promoted == nil || ms.promoted.has(sDown) {
 		return
 	}
-	open := slices.ContainsFunc(ms.replicas, func(n *node) bool { return !n.has(promoted | reconfDone | sDown) })
+	open := ms.promoted.unwritten || ms.unwritten && !ms.has(sDown) ||
+		slices.ContainsFunc(ms.replicas, func(n *node) bool { return !n.has(promoted | reconfDone | sDown) })
 	timeout := m.due(ms, ms.stateSince, ms.failoverTimeout+1)
 	if open && !timeout {
 		return
@@ -371,18 +402,18 @@ func (m *Machine) changeAddress(ms *master, a Addr) {
 	if ms.assumed {
 		ms.forget()
 	}
-	proved := map[Addr]string{ms.addr: ms.provedRun}
+	was := map[Addr]node{ms.addr: ms.node}
 	for _, n := range ms.replicas {
-		proved[n.addr] = n.provedRun
+		was[n.addr] = *n
 	}
 	if n := ms.replicaAt(a); n != nil {
 		a = n.addr // with the name that it is known by, if any
 	}
 	m.resetMaster(ms, false)
-	ms.addr, ms.provedRun = a, proved[a]
+	ms.addr, ms.provedRun, ms.breaksSeen = a, was[a].provedRun, was[a].breaksSeen
 	for _, r := range replicas {
 		if n := m.addReplica(ms, r); n != nil {
-			n.provedRun = proved[r]
+			n.provedRun, n.breaksSeen = was[r].provedRun, was[r].breaksSeen
 			m.eventAt(Notice, "+slave", n)
 		}
 	}

@@ -37,6 +37,9 @@ func (m *Machine) identify(c *conn, n *node, i *serverInfo) {
 		return // what has no data says nothing about ours, nor will it when it has got some
 	}
 	n.provedRun = i.runID
+	if slices.Index(ms.history, i.replIDs[0]) == 0 {
+		n.breaksSeen = ms.breaks
+	}
 	tells := n.kind == Master || n == ms.promoted
 	if i.role == "slave" {
 		tells = i.linkUp && m.followsUs(n, i)
@@ -52,6 +55,11 @@ func (ms *master) learn(n *node, i *serverInfo) {
 		ms.forget()
 		ms.assumed = n.kind == Master
 		n.provedRun, n.link.cmd.proved = i.runID, true
+	} else if !ms.knows(i) {
+		ms.breaks++
+	}
+	if !slices.Contains(ms.history, i.replIDs[0]) {
+		n.breaksSeen = ms.breaks // it is the first that is seen with it
 	}
 	ms.remember(i.replIDs[1])
 	ms.remember(i.replIDs[0])
@@ -92,11 +100,14 @@ func (m *Machine) doubt(n *node, i *serverInfo) (why string, onlyEmpty bool) {
 	if n.twin {
 		return "the " + o.kind.String() + " " + o.at() + " answers there", false
 	}
+	if o := m.elsewhere(n, i); o != nil {
+		return "the " + o.kind.String() + " " + o.at() + " of " + o.master.name + " answers there", false
+	}
 	switch {
 	case i.runID != "" && i.runID == n.provedRun,
 		ms.knows(i),
 		n.kind == Replica && i.role == "slave" && m.followsUs(n, i),
-		n.kind == Master && i.role == "slave" && m.followsProved(n, i),
+		n.kind == Master && i.role == "slave" && (m.followsProved(n, i) || m.leadsTo(i.masterHost, i.masterPort, ms.addr)),
 		first && (i.role == "master" || m.followsUs(n, i)) && ms.uncontradicted(i),
 		ms.adopt:
 		return "", false
@@ -121,6 +132,27 @@ func (ms *master) confirmedBy(i *serverInfo) bool {
 		has := func(id string) bool { return id != "" && slices.Contains(r.replIDs[:], id) }
 		return !r.has(sDown) && r.infoAt != 0 && (has(i.replIDs[0]) || has(i.replIDs[1]))
 	})
+}
+
+// elsewhere is an instance of another master where the same process has proved itself, if nothing but its own word speaks for its being one of this master's: a
+// name that stands for its last address, or an address that was given away, has led us to the other group. A group may be watched under two names; then both have
+// the same master.
+func (m *Machine) elsewhere(n *node, i *serverInfo) *node {
+	ms := n.master
+	if i.runID == "" || ms.adopt || len(ms.history) > 0 && !ms.assumed && (ms.knows(i) || i.runID == n.provedRun) {
+		return nil
+	}
+	for _, o := range m.masters {
+		if o == ms || o.addr.same(ms.addr) {
+			continue
+		}
+		for _, x := range append([]*node{&o.node}, o.replicas...) {
+			if x.proved() && x.link.cmd.runID == i.runID {
+				return x
+			}
+		}
+	}
+	return nil
 }
 
 // twinOf is another instance of a master where the same process has proved itself, if there is one: then it is that, and not the one at n's address.

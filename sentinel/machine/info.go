@@ -122,7 +122,8 @@ func (m *Machine) infoAnswered(c *conn, n *node, text string) {
 	}
 	m.sawData(n, &i)
 	m.identify(c, n, &i)
-	if n.kind == Master && n.proved() {
+	m.rewrite(n)
+	if n.kind == Master && n.proved() && !c.onlyEmpty {
 		for _, r := range ms.replicas {
 			r.listed = false
 		}
@@ -246,20 +247,21 @@ func (m *Machine) replicaIsMaster(c *conn, n *node) {
 }
 
 // sawPromoted handles a replica that was told to be the master and says that it is one. The process that was told so has to say it: one that was started again
-// meanwhile is a master by its own file, may never have been told, and may have less than it had when it was chosen. It is told again, or, where
+// meanwhile is a master by its own file, may never have been told, and may have less than it had when it was chosen. One that had been a master of the past
+// before has to say it on the connection on which it was told: what was sent on one that broke may never have arrived. Otherwise it is told again, or, where
 // nothing that was acknowledged may be missing, given up: the next attempt compares anew.
 func (m *Machine) sawPromoted(c *conn, n *node) {
 	ms := n.master
 	switch {
 	case !n.proved():
-	case c.runID == ms.toldRun || ms.has(coordinated):
+	case c.runID == ms.toldRun && (c.id == ms.toldOn || ms.toldAs == Replica):
 		m.promotionSeen(n)
-	case ms.sealing():
+	case ms.keeps() || ms.has(coordinated):
 		m.eventAt(Warning, "-failover-abort-slave-timeout", &ms.node)
 		m.abortFailover(ms)
 		ms.retryAt = m.now() + 1000 + m.opt.Rand.Int64N(500)
 	default:
-		ms.toldRun = c.runID
+		ms.toldRun, ms.toldOn = c.runID, c.id
 		m.reconfigure(n, "NO", "ONE")
 	}
 }

@@ -77,6 +77,7 @@ const (
 	promoteAnswer
 	tryAnswer
 	failoverAnswer
+	rewriteAnswer
 	peerAnswer
 )
 
@@ -423,6 +424,9 @@ func (m *Machine) answered(c *conn, p pending, v resp.Value) {
 		}
 	case failoverAnswer:
 		m.failoverCommandAnswered(n, v)
+	case rewriteAnswer:
+		n.unwritten = false // refused, it would be again: a server without a configuration file has none that could be wrong
+		m.wake(n.master)
 	}
 }
 

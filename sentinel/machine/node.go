@@ -73,16 +73,19 @@ type node struct {
 	secondOffset  int64 // how far it continues the history of replIDs[1]
 	replSince     int64 // when replIDs[0] was first seen
 	// What it has can be compared with what others have, see sawData; dataRun is the process that said so.
-	synced, sealed, sealedByUs, twin bool
-	dataRun                          string
-	syncing                          bool
-	linkDownTime                     int64
-	priority                         int
-	offset                           int64
-	unannounced                      bool
-	listed                           bool  // a replica: the master, when it was last asked, said that it is connected
-	reconfAt                         int64 // when SLAVEOF was sent
-	rebootSince                      int64
+	synced, strayed, sealed, sealedByUs, twin bool
+	dataRun                                   string
+	syncing                                   bool
+	linkDownTime                              int64
+	priority                                  int
+	offset                                    int64
+	unannounced                               bool
+	listed                                    bool   // a replica: the master, when it was last asked, said that it is connected
+	breaksSeen                                int    // how many of its master's breaks its data have been through, see master.breaks
+	reconfAt                                  int64  // when SLAVEOF was sent
+	unwritten                                 bool   // FAILOVER made it what it is, and its configuration file does not say so yet
+	rewriteOn                                 LinkID // the connection on which it was last told to write that file
+	rebootSince                               int64
 	// epochAsReplica is the epoch in which it was last known to be no master.
 	epochAsReplica int64
 	tried          bool // permissions were tried
@@ -137,6 +140,7 @@ type master struct {
 	configEpoch        int64
 	adopt              bool     // whatever answers at its addresses is taken for what was there before
 	history            []string // replication ids that are known to be of its history, newest first
+	breaks             int      // how often the master came back with data that do not continue what was known of its history
 	assumed            bool     // history is the word of whoever answered first as the master, and of no replica yet
 	acks               int      // sealed promotion: how many replicas acknowledge what clients rely on; 0: not sealed
 	refusedDown        int64    // picket-refused-down, ms; 0: off
@@ -153,13 +157,18 @@ type master struct {
 	state         failoverState
 	stateSince    int64
 	sealedSince   int64
+	sealedFor     string // the master's process then
 	failoverEpoch int64
 	failoverStart int64 // 0: none so far. An attempt holds off the next for twice the failover timeout
 	retryAt       int64 // a tied election is repeated then, 0: not
 	standAt       int64 // objectively down: when to stand for election
 	promoted      *node
-	toldRun       string // the process of promoted that was told to be the master
-	ties          int    // tied elections in a row
+	// toldRun is the process of promoted that was told to be the master, or to take over from the one there is; toldOn the connection that it, or that one,
+	// was told on, and toldAs what it was before.
+	toldRun string
+	toldOn  LinkID
+	toldAs  Kind
+	ties    int // tied elections in a row
 	// Why the master refused its part in a coordinated failover.
 	coordinatedRefusal string
 
@@ -168,7 +177,7 @@ type master struct {
 }
 
 func (m *Machine) newNode(ms *master, k Kind, name string, a Addr) *node {
-	n := &node{kind: k, name: name, addr: a, master: ms}
+	n := &node{kind: k, name: name, addr: a, master: ms, breaksSeen: ms.breaks}
 	m.initNode(n)
 	return n
 }

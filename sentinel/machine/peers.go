@@ -142,7 +142,7 @@ func (m *Machine) reaffirmed(ms *master) {
 // spread reports whether most of the sentinels have kept the configuration that a failover of ours has made. Before that a sealed one gives the promoted
 // replica no others, so that nothing is acknowledged there which a sentinel that has not heard of it could undo.
 func (m *Machine) spread(ms *master) bool {
-	if !ms.sealing() {
+	if !ms.keeps() {
 		return true
 	}
 	if !m.told() {

@@ -16,6 +16,8 @@ import (
 //
 // A replica counts if its data can only have grown since it acknowledged: it was connected with this master since it was started, follows nobody else, and takes
 // over nothing just now. Its replication id must be one of this master's history; where they differ, the newer one must have come out of the older one.
+// A master that comes back with a history of its own (its files are older, or do not tell) may have less than it had, and so has whoever takes its data over from
+// then on. Then what was acknowledged before may be on any replica that has not done so yet, and none of those may be missing.
 //
 // A leader has sealLimit for all of it, from the first seal to the promotion; a replica that others have sealed is left alone for foreignSeal, which is
 // longer even on a clock that runs four times as fast. If an attempt ends without a promotion, the replicas are given back to the master.
@@ -27,26 +29,37 @@ const (
 	foreignSeal = 15000
 )
 
-// sealing reports whether a failover is one that must not lose what was acknowledged. One that was forced by hand may, and one in which the living master
-// hands over cannot.
-func (ms *master) sealing() bool { return ms.acks > 0 && !ms.has(forceFailover) }
+// keeps reports whether a failover is one that must not lose what was acknowledged. One that was forced by hand may.
+func (ms *master) keeps() bool { return ms.acks > 0 && (!ms.has(forceFailover) || ms.has(coordinated)) }
+
+// handsOver reports whether it is one in which the living master hands over to a replica. That one then has everything. But the old master's configuration file
+// calls it a master until it is written anew, and so do those of its replicas: were all that started again, it would go on with them, and acknowledge what the
+// new one does not have. So the other replicas are detached first here, too, until the old master and what may still follow it are too few to acknowledge anything.
+func (ms *master) handsOver() bool { return ms.keeps() && ms.has(coordinated) }
+
+// sealing reports whether it is one that finds out which replica has everything.
+func (ms *master) sealing() bool { return ms.keeps() && !ms.has(coordinated) }
 
 // sawData notes what an answer to INFO says about what a replica has, and whether that can be compared.
 func (m *Machine) sawData(n *node, i *serverInfo) {
 	if i.role != "slave" {
-		n.sealed, n.synced = false, false
+		n.sealed, n.synced, n.strayed = false, false, false
 		return
 	}
 	n.sealed = i.masterHost == sealHost && i.masterPort == sealPort
 	again := n.dataRun != i.runID
 	n.dataRun = i.runID
+	n.strayed = n.strayed && !again
 	switch {
 	case i.syncing, i.neverLinked && !i.linkUp:
 		n.synced = false
 	case n.sealed:
 		n.synced = n.synced || again
-	default:
-		n.synced = m.leadsTo(i.masterHost, i.masterPort, n.master.addr)
+	case !m.leadsTo(i.masterHost, i.masterPort, n.master.addr):
+		n.synced, n.strayed = false, true
+	default: // one that was connected with somebody else has to be seen connected with this one
+		n.strayed = n.strayed && !i.linkUp
+		n.synced = !n.strayed
 	}
 }
 
@@ -92,6 +105,11 @@ func (m *Machine) answers(ms *master, sealed bool) (list []*node, why string) {
 			return list, list[0].at() + " and " + n.at() + " have data of two histories, neither of which came out of the other"
 		}
 	}
+	for _, n := range ms.replicas {
+		if n.breaksSeen < list[0].breaksSeen && !n.twin && !m.comparable(n) {
+			return list, "what was acknowledged before the master came back with other data, or before this sentinel was started, may be on " + n.at() + " alone (" + m.absent(n) + ")"
+		}
+	}
 	return list, ""
 }
 
@@ -121,12 +139,12 @@ func (m *Machine) absent(n *node) string {
 	return "it does not answer"
 }
 
-// sealAll detaches all replicas from their master. The answer that follows on the same connection says what each has.
+// sealAll detaches all replicas from their master, but for one that it is to hand over to. The answer that follows on the same connection says what each has.
 func (m *Machine) sealAll(ms *master) {
 	m.enter(ms, sealReplicas)
-	ms.sealedSince = m.now()
+	ms.sealedSince, ms.sealedFor = m.now(), ms.provedRun
 	for _, n := range ms.replicas {
-		if !m.reconfigurable(n) || n.roleReported == Master {
+		if n == ms.promoted || !m.reconfigurable(n) || n.roleReported == Master {
 			continue
 		}
 		m.send(n.link.cmd, n, ignoreAnswer, "SLAVEOF", sealHost, strconv.Itoa(sealPort))
@@ -140,11 +158,17 @@ func (m *Machine) sealAll(ms *master) {
 // sealState waits for the replicas to say what they have, and chooses.
 func (m *Machine) sealState(ms *master) {
 	waited := m.now() - ms.stateSince
-	if !ms.has(oDown) || waited > sealLimit {
+	if !ms.has(oDown) && !ms.handsOver() || waited > sealLimit {
 		m.noGoodReplica(ms)
 		return
 	}
 	ms.at(ms.stateSince + sealLimit + 1)
+	if ms.handsOver() {
+		if ms.detached()+1 >= ms.neededReplicas() {
+			m.enterPromotion(ms)
+		}
+		return
+	}
 	list, why := m.answers(ms, true)
 	open := slices.ContainsFunc(ms.replicas, func(n *node) bool { return n.sealedByUs && !n.sealed && n.proved() && !n.has(sDown) })
 	if open && waited < freshWait {
@@ -166,6 +190,17 @@ func (m *Machine) sealState(ms *master) {
 	m.noGoodReplica(ms)
 }
 
+// detached counts the replicas that are sealed, have written that to their configuration files, and can still be asked.
+func (ms *master) detached() int {
+	n := 0
+	for _, r := range ms.replicas {
+		if r.sealedByUs && r.sealed && r.proved() {
+			n++
+		}
+	}
+	return n
+}
+
 // unseal gives the replicas back to the master after an attempt that promoted none. When there has been another attempt since, they may be in its hands: then
 // they are left to it, or to what puts configurations right later.
 func (m *Machine) unseal(ms *master) {
@@ -184,11 +219,16 @@ func (m *Machine) cameBackYounger(ms *master) bool {
 	if ms.acks == 0 || ms.replSince == 0 || ms.roleReported != Master {
 		return false
 	}
-	ahead := 0
-	for _, n := range ms.replicas {
-		if m.comparable(n) && n.infoAt >= ms.replSince && !continues(&ms.node, n) {
-			ahead++
+	ahead := m.ahead(ms)
+	return ahead > 0 && ahead >= ms.neededReplicas()
+}
+
+// ahead counts the replicas with data that the master does not continue.
+func (m *Machine) ahead(ms *master) (n int) {
+	for _, r := range ms.replicas {
+		if m.comparable(r) && r.infoAt >= ms.replSince && !continues(&ms.node, r) {
+			n++
 		}
 	}
-	return ahead > 0 && ahead >= ms.neededReplicas()
+	return n
 }

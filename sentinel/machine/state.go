@@ -145,6 +145,7 @@ func (m *Machine) restore(s MasterState) error {
 		}
 		m.addSentinel(ms, a, p.RunID)
 	}
+	ms.breaks++ // what happened to its data while we were away is not known
 	return nil
 }
 

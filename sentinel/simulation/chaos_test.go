@@ -85,9 +85,12 @@ func TestChaos(t *testing.T) {
 
 // TestSeedsThatFailed goes once more through what has broken a promise before: masters of the past that were promoted, sentinels that had missed a configuration, seals that
 // did not survive a restart, a name that led to another server of the group, a stranger at the address where a sentinel with no memory expected its master, a
-// group of which nothing was left but servers without data that followed each other.
+// group of which nothing was left but servers without data that followed each other; a master that had handed over and was started again as a master by its file,
+// masters that came back with less than those had who were away, replicas that counted because they had been connected with somebody else, a promotion that was
+// sent on a connection which had broken, and servers that were taken for those of another group.
 func TestSeedsThatFailed(t *testing.T) {
-	for _, s := range []uint64{43, 323, 599, 762, 1502, 1651, 2050, 2639, 3274, 3687, 4008, 4146, 6179, 11794, 20404, 20916, 23216, 23395, 37012} {
+	for _, s := range []uint64{43, 323, 599, 762, 1502, 1651, 2050, 2639, 3274, 3687, 4008, 4146, 6179, 11794, 20404, 20916, 23216, 23395, 37012,
+		48410, 75046, 88390, 92716, 97462, 118918, 126234, 135292, 135742, 144924, 301803, 402805, 408417, 412493, 506244, 511546} {
 		if r := Chaos(s, nil); r.Err != nil {
 			t.Errorf("seed %d: %v", s, r.Err)
 		}

@@ -441,6 +441,7 @@ type history struct {
 	from   int64 // how far in parent it began
 	told   bool  // the server knows the id of parent
 	cut    bool  // it began with a restart, perhaps with less than there was
+	empty  bool  // and with nothing
 }
 
 func (s *server) ip() string   { return s.addr }
@@ -516,7 +517,7 @@ func (s *server) load() {
 	}
 	switch {
 	case kind == 'e':
-		s.hist, s.offset, s.keys = &history{id: s.w.randomID(), parent: was, cut: true}, 0, false
+		s.hist, s.offset, s.keys = &history{id: s.w.randomID(), parent: was, cut: true, empty: true}, 0, false
 	case kind == 'a':
 		s.hist, s.offset = &history{id: s.w.randomID(), parent: was, from: s.offset, cut: true}, 0
 	case s.masterIP == "":
@@ -580,6 +581,7 @@ func (s *server) become(ip string, port int, d int64) {
 	case s.masterIP:
 		s.masterUntil = s.w.now
 	case ip:
+		s.linked = false
 		s.hist = &history{id: s.w.randomID(), parent: s.hist, from: s.offset, told: true}
 	}
 	s.masterIP, s.masterPort, s.syncAt = ip, port, s.w.now+d
@@ -635,6 +637,7 @@ func (s *server) answer(l *link, cmd []string) {
 		}
 		l.reply(resp.OK)
 		to.become("", 0, 0)
+		s.w.check.promoted(to, s.w.check.isForced(l.from, s.set))
 		s.become(to.addr, serverPort, 5e3)
 	case "CONFIG": // REWRITE, outside a transaction
 		s.keptIP, s.keptPort = s.masterIP, s.masterPort

@@ -22,11 +22,15 @@ func (h *history) holds(offset int64, x write) bool {
 
 // reach is how much of a history data hold that have come as far as offset in h, and whether they have come out of it at all.
 func (h *history) reach(offset int64, of *history) (upTo int64, came bool) {
+	lost := false
 	for ; h != nil; h = h.parent {
 		if h == of {
 			return offset, true
 		}
-		offset = h.from // all of the parent up to where h began
+		offset, lost = h.from, lost || h.empty // all of the parent up to where h began
+		if lost {
+			offset = 0
+		}
 	}
 	return 0, false
 }

@@ -4,6 +4,7 @@ package sentinel
 
 import (
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -151,6 +152,40 @@ func TestSealedLosesNothing(t *testing.T) {
 	t.Logf("%d writes were acknowledged, %d of them are lost", len(acked), lost)
 	if lost > 0 {
 		t.Errorf("%d of %d acknowledged writes are lost", lost, len(acked))
+	}
+}
+
+// TestSealedHandsOver: a living master of a sealed group hands over only while so many replicas can be detached that it could not get an acknowledgement of
+// anything afterwards; and both have kept what they are when the failover has ended.
+func TestSealedHandsOver(t *testing.T) {
+	t.Parallel()
+	g := newGroup(t, options{servers: 3, sentinels: "p", quorum: 1, each: sealed(1)})
+	s, old := g.sentinels[0], g.current()
+	s.silent()
+	g.servers[2].kill()
+	eventually(t, "it is not done while a replica is missed", func() bool {
+		v := s.do("SENTINEL", "FAILOVER", "mymaster", "COORDINATED")
+		return v.IsError("NOGOODSLAVE") && strings.Contains(v.Str, g.servers[2].addr()+" (it is down)")
+	})
+	g.servers[2].start()
+	s.silent()
+	old.ok("SET", "key", "value")
+	s.ok("SENTINEL", "FAILOVER", "mymaster", "COORDINATED")
+	now := g.switched(old)
+	eventually(t, "the failover has ended", func() bool { return s.logged("+switch-master") })
+	follows := func(p *process) bool {
+		kept, err := os.ReadFile(p.conf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(string(kept), "replicaof 127.0.0.1 ")
+	}
+	if !follows(old) || follows(now) {
+		t.Error("the configuration files say what was before")
+	}
+	g.agreed()
+	if v := now.do("GET", "key").Str; v != "value" {
+		t.Errorf("what was written is %q", v)
 	}
 }
 

@@ -439,6 +439,7 @@ func (m *Machine) resetMaster(ms *master, sentinels bool) {
 	}
 	if sentinels {
 		ms.history, ms.assumed = nil, false
+		clear(ms.breaksBefore)
 	}
 	m.closeLink(ms.link)
 	old := ms.node

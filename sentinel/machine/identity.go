@@ -37,9 +37,6 @@ func (m *Machine) identify(c *conn, n *node, i *serverInfo) {
 		return // what has no data says nothing about ours, nor will it when it has got some
 	}
 	n.provedRun = i.runID
-	if slices.Index(ms.history, i.replIDs[0]) == 0 {
-		n.breaksSeen = ms.breaks
-	}
 	tells := n.kind == Master || n == ms.promoted
 	if i.role == "slave" {
 		tells = i.linkUp && m.followsUs(n, i)
@@ -47,6 +44,7 @@ func (m *Machine) identify(c *conn, n *node, i *serverInfo) {
 	if tells {
 		ms.learn(n, i)
 	}
+	n.breaksSeen = max(n.breaksSeen, ms.breaksBefore[i.replIDs[0]])
 }
 
 // learn takes over what a proved server says of the master's history.
@@ -57,9 +55,6 @@ func (ms *master) learn(n *node, i *serverInfo) {
 		n.provedRun, n.link.cmd.proved = i.runID, true
 	} else if !ms.knows(i) {
 		ms.breaks++
-	}
-	if !slices.Contains(ms.history, i.replIDs[0]) {
-		n.breaksSeen = ms.breaks // it is the first that is seen with it
 	}
 	ms.remember(i.replIDs[1])
 	ms.remember(i.replIDs[0])
@@ -77,6 +72,7 @@ func (ms *master) knows(i *serverInfo) bool {
 // forget gives up what was known of the history, and who has proved itself by it.
 func (ms *master) forget() {
 	ms.history, ms.assumed, ms.provedRun = nil, false, ""
+	clear(ms.breaksBefore)
 	for _, n := range append([]*node{&ms.node}, ms.replicas...) {
 		n.provedRun = ""
 		if n.kind == Master && n.commandsUp() {
@@ -223,6 +219,13 @@ func (ms *master) remember(id string) {
 		return
 	}
 	ms.history = slices.DeleteFunc(ms.history, func(h string) bool { return h == id })
-	ms.history = slices.Insert(ms.history, 0, strings.Clone(id))
-	ms.history = ms.history[:min(len(ms.history), maxHistory)]
+	id = strings.Clone(id)
+	ms.history = slices.Insert(ms.history, 0, id)
+	if _, known := ms.breaksBefore[id]; !known {
+		ms.breaksBefore[id] = ms.breaks
+	}
+	if len(ms.history) > maxHistory {
+		delete(ms.breaksBefore, ms.history[maxHistory])
+		ms.history = ms.history[:maxHistory]
+	}
 }

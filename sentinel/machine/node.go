@@ -138,14 +138,15 @@ type master struct {
 	rebootDownAfter    int64
 	renames            []Rename
 	configEpoch        int64
-	adopt              bool     // whatever answers at its addresses is taken for what was there before
-	history            []string // replication ids that are known to be of its history, newest first
-	breaks             int      // how often the master came back with data that do not continue what was known of its history
-	assumed            bool     // history is the word of whoever answered first as the master, and of no replica yet
-	acks               int      // sealed promotion: how many replicas acknowledge what clients rely on; 0: not sealed
-	refusedDown        int64    // picket-refused-down, ms; 0: off
-	connectedReplicas  int      // as the master last counted them
-	confirming         bool     // the others are asked for their configurations, see confirmed
+	adopt              bool           // whatever answers at its addresses is taken for what was there before
+	history            []string       // replication ids that are known to be of its history, newest first
+	breaks             int            // how often the master came back with data that do not continue what was known of its history
+	breaksBefore       map[string]int // how many of them were before each id of the history
+	assumed            bool           // history is the word of whoever answered first as the master, and of no replica yet
+	acks               int            // sealed promotion: how many replicas acknowledge what clients rely on; 0: not sealed
+	refusedDown        int64          // picket-refused-down, ms; 0: off
+	connectedReplicas  int            // as the master last counted them
+	confirming         bool           // the others are asked for their configurations, see confirmed
 
 	replicas, sentinels []*node
 

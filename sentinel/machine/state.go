@@ -99,7 +99,7 @@ func (m *Machine) newMaster(name, host string, port, quorum int) (*master, error
 	if !ok {
 		return nil, ErrHost
 	}
-	ms := &master{quorum: quorum, failoverTimeout: m.tune.DefaultFailoverTimeout, parallelSyncs: 1}
+	ms := &master{quorum: quorum, failoverTimeout: m.tune.DefaultFailoverTimeout, parallelSyncs: 1, breaksBefore: map[string]int{}}
 	ms.node = node{kind: Master, name: name, addr: a, master: ms}
 	ms.downAfter = m.tune.DefaultDownAfter
 	m.initNode(&ms.node)

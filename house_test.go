@@ -36,7 +36,7 @@ var mayImport = map[string]string{
 	"acme":            "cause printable",
 	"cloud/detect":    "",
 	"access":          "cause logging topic",
-	"admin":           "access bridge broker cause listener printable",
+	"admin":           "access bridge broker cause listener printable rights",
 	"bench":           "packet",
 	"bridge":          "bridge/relay broker cause logging packet session",
 	"bridge/relay":    "packet topic",

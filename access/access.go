@@ -34,6 +34,9 @@ type Config struct {
 	SubscribeUnchecked bool
 	// RightsFile is the file of users and rights that are changed while the broker runs (mosquitto's dynamic security); whoever opens it is the Authority. Empty: none.
 	RightsFile string
+	// RightsBeside: the file adds users to those of the files and has no say about others, and need not be there before it has a user (rights_file). Otherwise it is
+	// mosquitto's, and what it does not allow is denied to everybody where there is no ACL file.
+	RightsBeside bool
 	// Authority is asked before the files are; nil: they alone decide. It is none of a configuration file's.
 	Authority Authority
 	Source    string // "FILE:LINE" of the first directive
@@ -84,6 +87,8 @@ const (
 // Authority decides in place of the files of a [Policy], or leaves it to them: something that other programs or other files tell who may do what. Its methods are
 // called on event loops by many at once and must not block; what takes time is answered [Later].
 type Authority interface {
+	// Knows tells whether a user is one of its own.
+	Knows(username string) bool
 	// Connect decides about a login under a policy. ok is false if that is left to its files.
 	Connect(p *Policy, l Login) (d Decision, ok bool)
 	// Recheck decides, at once, whether a client that was let in may stay, under a policy that may be another one. ok is false if that is left to its files.

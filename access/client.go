@@ -23,6 +23,7 @@ type Client struct {
 
 	broker   bool     // it is [Broker]
 	trusted  bool     // it is one of [Trusted]
+	asks     bool     // the policy's [Authority] decides about it
 	policy   *Policy  // nil: of [Nobody], [Broker] and those of [Trusted]
 	user     *ruleset // the topic rules of the user
 	patterns *ruleset // the pattern rules; nil: none
@@ -39,7 +40,7 @@ func Trusted(clientID string) *Client { return &Client{ID: clientID, trusted: tr
 
 // Client returns who a login is under these rules, once [Policy.Connect] or an [Exchange] has let it in with a decision.
 func (p *Policy) Client(l Login, d Decision) *Client {
-	c := &Client{ID: l.ClientID, Username: l.Username, HasUsername: l.HasUsername, Certified: l.Certified, Grant: d.Grant, policy: p}
+	c := &Client{ID: l.ClientID, Username: l.Username, HasUsername: l.HasUsername, Certified: l.Certified, Grant: d.Grant, policy: p, asks: p.asksAbout(l)}
 	if p.rules == nil {
 		return c
 	}
@@ -63,6 +64,12 @@ func (p *Policy) Client(l Login, d Decision) *Client {
 	return c
 }
 
+// asksAbout tells whether the authority is asked what a client may do.
+func (p *Policy) asksAbout(l Login) bool {
+	a := p.config.Authority
+	return a != nil && (!p.config.RightsBeside || l.HasUsername && a.Knows(l.Username))
+}
+
 // Policy returns the rules that the client was let in by, nil for [Nobody].
 func (c *Client) Policy() *Policy { return c.policy }
 
@@ -75,7 +82,7 @@ func (c *Client) Under(p *Policy) *Client {
 }
 
 // Asks tells whether an [Authority] is asked about the client. Otherwise an answer about a topic never changes.
-func (c *Client) Asks() bool { return c.policy != nil && c.policy.config.Authority != nil }
+func (c *Client) Asks() bool { return c.asks }
 
 // Unlimited tells whether the client may be delivered everything, and publish to all topics but the broker's own.
 func (c *Client) Unlimited() bool { return c.open() && !c.Asks() }

@@ -54,19 +54,36 @@ func (e *FileError) Unwrap() error { return e.Err }
 
 // Lines returns the lines that mosquitto would log, its closing line last.
 func (e *FileError) Lines() []string {
-	kind := map[string]string{"acl_file": "acl file", rightsDirective: "dynamic security file"}[e.Directive]
+	kind := map[string]string{"acl_file": "acl file", dynamicSecurityDirective: "dynamic security file", rightsDirective: "file of users and rights"}[e.Directive]
 	return []string{e.line(), fmt.Sprintf("Error opening %s \"%s\".", cmp.Or(kind, "password file"), e.File)}
 }
 
-// rightsDirective names the file of [Config.RightsFile] as the configuration does.
-const rightsDirective = "plugin_opt_config_file"
+// The directives that name the file of [Config.RightsFile].
+const (
+	dynamicSecurityDirective = "plugin_opt_config_file"
+	rightsDirective          = "rights_file"
+)
 
-// ReadRights reads the file of [Config.RightsFile]. Errors are of type [*FileError].
-func ReadRights(path string) ([]byte, []Warning, error) { return readFile(rightsDirective, path) }
+// rightsDirectiveOf returns the one of a file, which stands beside the others or is mosquitto's.
+func rightsDirectiveOf(beside bool) string {
+	if beside {
+		return rightsDirective
+	}
+	return dynamicSecurityDirective
+}
+
+// ReadRights reads the file of [Config.RightsFile]; beside is [Config.RightsBeside]. Errors are of type [*FileError].
+func ReadRights(path string, beside bool) ([]byte, []Warning, error) {
+	return readFile(rightsDirectiveOf(beside), path)
+}
 
 // RightsError is what is wrong with the contents of the file of [Config.RightsFile].
-func RightsError(path string, err error) *FileError {
-	return &FileError{Directive: rightsDirective, File: path, Text: fmt.Sprintf("Error: The dynamic security file \"%s\" cannot be used: %v.", path, err), Err: err}
+func RightsError(path string, beside bool, err error) *FileError {
+	text := "Error: The dynamic security file \"%s\" cannot be used: %v."
+	if beside {
+		text = "Error: The file of users and rights \"%s\" cannot be used: %v."
+	}
+	return &FileError{Directive: rightsDirectiveOf(beside), File: path, Text: fmt.Sprintf(text, path, err), Err: err}
 }
 
 // MaxFileSize is how large a file may be that is read here.

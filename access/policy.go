@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"maps"
 	"slices"
 	"strings"
 
@@ -70,6 +71,14 @@ func (p *Policy) Config() Config { return p.config }
 // NoUsers reports whether nobody can show who it is: there is no password file, or nobody stands in it, and nobody else is asked.
 func (p *Policy) NoUsers() bool {
 	return len(p.users) == 0 && p.config.Authority == nil && p.config.RightsFile == ""
+}
+
+// Users returns the users of the password file, in alphabetical order.
+func (p *Policy) Users() []string { return slices.Sorted(maps.Keys(p.users)) }
+
+// Knows tells whether a user of that name can log in with a password: the password file or the [Authority] has it. The empty name stands for none, and is known.
+func (p *Policy) Knows(username string) bool {
+	return username == "" || p.users[username] != nil || p.config.Authority != nil && p.config.Authority.Knows(username)
 }
 
 // Strangers returns the users whom the ACL file has rules for but whom the password file does not know, in alphabetical order:

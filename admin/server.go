@@ -48,6 +48,7 @@ type About struct {
 	Reload func(context.Context) error
 
 	Bridges func() []bridge.State // nil: there are none, ever
+	Rights  Rights                // nil: users and rights come from files that people edit
 }
 
 // Server serves the API.
@@ -74,6 +75,9 @@ func Serve(path string, b *broker.Broker, about About) (*Server, error) {
 	mux.HandleFunc("GET /v1/clients", s.clients)
 	mux.HandleFunc("GET /v1/client", s.client)
 	mux.HandleFunc("DELETE /v1/client", s.disconnect)
+	mux.HandleFunc("GET /v1/users", s.users)
+	mux.HandleFunc("POST /v1/rights", s.rights)
+	mux.HandleFunc("GET /v1/may", s.may)
 	s.http = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !r.Context().Value(trustedKey{}).(bool) {
 			refuse(w, http.StatusForbidden, errors.New("the admin socket is for the broker's user and root only"))

@@ -228,7 +228,7 @@ func (p *parser) checkSecurity(s *security) {
 	policy, warnings, err := access.Load(s.config)
 	if s.config.RightsFile != "" && err == nil {
 		var more []access.Warning
-		more, err = checkRights(s.config.RightsFile)
+		more, err = checkRights(s.config.RightsFile, s.config.RightsBeside)
 		warnings = append(warnings, more...)
 	}
 	for _, w := range warnings {
@@ -259,14 +259,17 @@ func (p *parser) checkSecurity(s *security) {
 }
 
 // checkRights reads the file of users and rights as the start does.
-func checkRights(path string) (warnings []access.Warning, err error) {
-	data, warnings, err := access.ReadRights(path)
+func checkRights(path string, beside bool) (warnings []access.Warning, err error) {
+	data, warnings, err := access.ReadRights(path, beside)
+	if beside && errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // it is made with its first user
+	}
 	if err != nil {
 		return warnings, err
 	}
 	_, texts, err := rights.Load(data)
 	if err != nil {
-		return warnings, access.RightsError(path, err)
+		return warnings, access.RightsError(path, beside, err)
 	}
 	for _, text := range texts {
 		warnings = append(warnings, access.Warning{Type: logging.Warning, Text: "Warning: " + text + ".", File: path, Line: 1})

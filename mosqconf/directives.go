@@ -63,6 +63,7 @@ var securityDirectives = directiveTable{
 	"per_listener_settings":      {boolean, (*parser).perListenerSettings},
 	"allow_anonymous":            {"true|false|local", (*parser).allowAnonymous},
 	"password_file":              {path, (*parser).passwordFile},
+	"rights_file":                {path, (*parser).rightsFile},
 	"acl_file":                   {path, (*parser).aclFile},
 	"acl_subscribe_unchecked":    {boolean, (*parser).aclSubscribeUnchecked},
 	"allow_zero_length_clientid": {boolean, (*parser).allowZeroLengthClientID},

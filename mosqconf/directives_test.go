@@ -35,7 +35,7 @@ func forget(c *Config) *Config {
 // Every directive of mosquitto 2.0.20, and of Picket's own, either changes the configuration or stops the start. This list is
 // independent of the package's table: a directive that is missing there is found here.
 var inForce = map[string]string{
-	"per_listener_settings": "true", "acl_file": "/a b", "password_file": "/p", "allow_anonymous": "true",
+	"per_listener_settings": "true", "acl_file": "/a b", "password_file": "/p", "rights_file": "/r", "allow_anonymous": "true",
 	"allow_zero_length_clientid": "false", "auto_id_prefix": "x", "allow_duplicate_messages": "true", "check_retain_source": "true",
 	"clientid_prefixes": "dev-", "connection_messages": "false", "log_dest": "stdout", "log_facility": "3",
 	"log_timestamp": "false", "log_timestamp_format": "%H:%M", "log_type": "debug", "max_inflight_bytes": "10",

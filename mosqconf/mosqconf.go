@@ -40,11 +40,12 @@ func Read(path string) (*Config, *Report) {
 func LocalOnly() *Config { return ForPort([]int{1883}) }
 
 // Open returns the configuration of a start without a configuration that is to be reached from elsewhere: ports on all
-// addresses and for every protocol. Clients on the same machine need no password, all others one of passwordFile.
-func Open(ports []int, passwordFile, certFile, keyFile string) *Config {
+// addresses and for every protocol. Clients on the same machine need no password, all others one of passwordFile or of rightsFile, which need not be there yet.
+func Open(ports []int, passwordFile, rightsFile, certFile, keyFile string) *Config {
 	c := defaults()
 	c.Security[0].Anonymous = access.AnonymousLocal
 	c.Security[0].PasswordFile = passwordFile
+	c.Security[0].RightsFile, c.Security[0].RightsBeside = rightsFile, true
 	for _, port := range ports {
 		l := newListener(port, "", "no configuration")
 		l.Protocol = listener.Auto

@@ -36,7 +36,7 @@ func (p *parser) pluginOption(f *fileState, l line) {
 	case f.plugin == ownPlugin && option == "config_file":
 		s := p.rules(f, l)
 		if path, ok := p.string(l, s.seen); ok {
-			s.config.RightsFile = path
+			s.config.RightsFile, s.config.RightsBeside = path, false
 		}
 		return
 	case f.plugin == ownPlugin:
@@ -55,7 +55,14 @@ func (p *parser) checkDynamic(all []*security) {
 	used := ""
 	for _, s := range all {
 		l := line{place: s.dynamic, word: "plugin"}
+		own, beside := s.seen["rights_file"]
 		switch {
+		case beside && s.dynamic.file != "":
+			p.errorf(line{place: own, word: "rights_file"}, cause.ConfigConflict, "Leave out one of the two: dynamic security has its file in plugin_opt_config_file.",
+				"Error: rights_file and the dynamic security plugin cannot be used together.")
+		case beside && used != "" && used != s.config.RightsFile:
+			p.errorf(line{place: own, word: "rights_file"}, cause.ConfigConflict, "Give all listeners the same rights_file.", "Error: There can only be one rights_file.")
+		case beside:
 		case s.dynamic.file == "":
 			continue
 		case s.config.RightsFile == "":

@@ -60,6 +60,14 @@ func (p *parser) aclFile(f *fileState, l line) {
 	}
 }
 
+// rightsFile names the file of users who are managed while the broker runs, beside those of the other files.
+func (p *parser) rightsFile(f *fileState, l line) {
+	s := p.rules(f, l)
+	if path, ok := p.string(l, s.seen); ok {
+		s.config.RightsFile, s.config.RightsBeside = path, true
+	}
+}
+
 func (p *parser) aclSubscribeUnchecked(f *fileState, l line) {
 	p.bool(l, &p.rules(f, l).config.SubscribeUnchecked)
 }

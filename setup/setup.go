@@ -22,6 +22,7 @@ const User = "picket"
 // The files of a data directory.
 const (
 	passwordFile = "passwords"
+	rightsFile   = "rights.json"
 	caFile       = "ca.crt"
 	caKeyFile    = "ca.key"
 	serverFile   = "server.pem"
@@ -47,6 +48,7 @@ type Options struct {
 type Result struct {
 	Dir          string
 	PasswordFile string
+	RightsFile   string // of users who were added while a broker ran; made with the first of them, by the broker
 	CAFile       string // the certificate that clients have to trust, to be given away
 	CertFile     string // the server's certificate and, in the same file, its key
 	KeyFile      string // the same file as CertFile: both are replaced at once
@@ -104,6 +106,7 @@ func Files(dir string) *Result {
 	return &Result{
 		Dir:          dir,
 		PasswordFile: filepath.Join(dir, passwordFile),
+		RightsFile:   filepath.Join(dir, rightsFile),
 		CAFile:       filepath.Join(dir, caFile),
 		CertFile:     filepath.Join(dir, serverFile),
 		KeyFile:      filepath.Join(dir, serverFile),

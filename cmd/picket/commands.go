@@ -13,15 +13,18 @@ import (
 // commands are picket's own. Each is a struct with a method Run(*env) error, in a file of its name; its method details has what --help says beside the
 // one line, and examples. Every text is there in English and in Chinese.
 type commands struct {
+	Allow    allowCommand    `cmd:"" help:"Allow a user of a running broker to publish or subscribe." zh:"允许某个用户发布或订阅，立即生效。"`
 	Bench    benchCommand    `cmd:"" help:"Put load on any MQTT broker and measure what comes through." zh:"对任意 MQTT 服务端施加负载，测量其性能。"`
 	Check    checkCommand    `cmd:"" help:"Check a configuration file and everything it names." zh:"检查配置文件以及其中引用的所有内容。"`
 	Ctl      ctlCommand      `cmd:"" help:"Ask a running broker or sentinel what it does, and steer it." zh:"查询正在运行的服务端或哨兵的状态，并对其进行管理。"`
+	Deny     denyCommand     `cmd:"" help:"Deny a user of a running broker to publish or subscribe." zh:"禁止某个用户发布或订阅，立即生效。"`
 	Doctor   doctorCommand   `cmd:"" help:"Say why a client cannot connect, and what to do about it." zh:"诊断客户端为什么连不上，并给出解决办法。"`
 	Echo     echoCommand     `cmd:"" help:"A server that returns what it is sent on a second connection, and a client for it." zh:"回显服务及其客户端：把收到的数据通过另一条连接送回。"`
 	Entry    entryCommand    `cmd:"" hidden:"" name:"entrypoint" passthrough:"" help:"What the container image begins with." zh:"容器镜像的入口。"`
 	Help     helpCommand     `cmd:"" help:"Show what a command does and its options." zh:"显示某个命令的用途和选项。"`
 	Init     initCommand     `cmd:"" help:"Write a configuration file that says what a broker does that was started without one." zh:"把没有配置文件的服务端当前的运行方式写成配置文件。"`
 	Manual   manualCommand   `cmd:"" help:"Write the man pages and the shell completions to a folder." zh:"把手册页和 shell 补全脚本写入指定目录。"`
+	May      mayCommand      `cmd:"" help:"Say whether a user may publish, subscribe or receive, and by which rule." zh:"查询某个用户能否发布、订阅或接收，以及由哪条规则决定。"`
 	Passwd   passwdCommand   `cmd:"" passthrough:"" help:"Edit a password file." zh:"编辑密码文件。"`
 	Pub      pubCommand      `cmd:"" passthrough:"" help:"Publish messages." zh:"发布消息。"`
 	RR       rrCommand       `cmd:"" name:"rr" passthrough:"" help:"Publish a request and print the response." zh:"发布请求并输出响应。"`
@@ -30,6 +33,7 @@ type commands struct {
 	Show     showCommand     `cmd:"" help:"Show what to enter on a phone: address, port, user; and codes to scan." zh:"显示在手机上要填的地址、端口和用户名，以及可扫描的二维码。"`
 	Store    storeCommand    `cmd:"" help:"Look into a broker's store while the broker is stopped, make one of mosquitto's file, and write mosquitto's files." zh:"在服务端停止时查看其存储，从 mosquitto 的文件生成存储，或导出 mosquitto 的文件。"`
 	Sub      subCommand      `cmd:"" passthrough:"" help:"Subscribe and print the messages that come." zh:"订阅并输出收到的消息。"`
+	User     userCommand     `cmd:"" help:"The users of a running broker: list, add, disable, remove." zh:"管理正在运行的服务端的用户：列出、添加、停用、删除。"`
 	Version  versionCommand  `cmd:"" help:"Show the version." zh:"显示版本。"`
 
 	Usage       usageFlag   `name:"help" short:"h" help:"Show this text." zh:"显示本帮助。"`

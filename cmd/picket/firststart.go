@@ -36,7 +36,7 @@ func (s *serveCommand) unconfigured(ctx context.Context) (*mosqconf.Config, *set
 	if len(ports) == 0 {
 		ports = []int{1883}
 	}
-	config := mosqconf.Open(ports, own.PasswordFile, own.CertFile, own.KeyFile)
+	config := mosqconf.Open(ports, own.PasswordFile, own.RightsFile, own.CertFile, own.KeyFile)
 	config.ReasonStrings = true // nobody counts on mosquitto's bytes here
 	config.Persistence = mosqconf.Persistence{On: true, Store: filepath.Join(own.Dir, storeName)}
 	return config, own, lines

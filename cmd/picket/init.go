@@ -41,14 +41,14 @@ picket init --config picket.conf -p 1883 --store /mnt/disk/store`,
 
 // running is what a broker that was started without a configuration does.
 type running struct {
-	Data, User                        string
-	Names, LogFiles                   []string
-	Ports                             []int
-	ACMEName, ACMEEmail               string
-	Store                             string // a directory, or redis://…
-	Secret                            bool   // the address of Redis has a password, which belongs into the environment
-	Socket                            string
-	Passwords, Certificate, Key, Rule string // files
+	Data, User                                string
+	Names, LogFiles                           []string
+	Ports                                     []int
+	ACMEName, ACMEEmail                       string
+	Store                                     string // a directory, or redis://…
+	Secret                                    bool   // the address of Redis has a password, which belongs into the environment
+	Socket                                    string
+	Passwords, Rights, Certificate, Key, Rule string // files
 
 	pid int // 0: it does not run
 }
@@ -182,7 +182,7 @@ func (r *running) files() error {
 	if err != nil {
 		return err
 	}
-	r.User, r.Names, r.Passwords, r.Certificate, r.Key = user, own.Names, own.PasswordFile, own.CertFile, own.KeyFile
+	r.User, r.Names, r.Passwords, r.Rights, r.Certificate, r.Key = user, own.Names, own.PasswordFile, own.RightsFile, own.CertFile, own.KeyFile
 	r.Rule = filepath.Join(r.Data, "acl")
 	r.Socket = cmp.Or(r.Socket, filepath.Join(r.Data, admin.SocketName))
 	slices.Sort(r.Ports)
@@ -288,6 +288,9 @@ func (r *running) identity(t *initText) {
 	t.say("User, password, certificate authority and the server's certificate stay where the first start has made them.", "首次启动时创建的用户、密码、CA 和服务器证书仍在原处。")
 	t.set("data_dir", r.Data)
 	t.set("password_file", r.Passwords)
+	t.end()
+	t.say(`Users and rights that "picket user", "picket allow" and "picket deny" change.`, `"picket user"、"picket allow" 和 "picket deny" 修改的用户和权限。`)
+	t.set("rights_file", r.Rights)
 	t.end()
 	if r.User != "" {
 		t.say("Who the broker becomes when root starts it.", "由 root 启动时，服务端切换到这个用户。")

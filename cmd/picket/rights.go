@@ -11,29 +11,35 @@ import (
 	"picket/rights/live"
 )
 
-// rightsFile returns the file of users and rights that a configuration names: one for all listeners. Empty: none.
-func rightsFile(config *mosqconf.Config) string {
+// rightsFile returns the file of users and rights that a configuration names: one for all listeners. Empty: none. beside is [access.Config.RightsBeside].
+func rightsFile(config *mosqconf.Config) (path string, beside bool) {
 	for _, s := range config.Security {
 		if s.RightsFile != "" {
-			return s.RightsFile
+			return s.RightsFile, s.RightsBeside
 		}
 	}
-	return ""
+	return "", false
 }
 
 // openRights opens the file of users and rights, if the configuration names one. Errors are of type [*access.FileError].
 func (s *server) openRights(config *mosqconf.Config) error {
-	path := rightsFile(config)
+	path, beside := rightsFile(config)
 	if path == "" {
 		return nil
 	}
-	r, err := live.Open(path, s.log)
+	open := live.Open
+	if beside {
+		open = live.OpenBeside
+	}
+	r, err := open(path, s.log)
 	if err != nil {
 		return err
 	}
 	s.rights = r
 	r.Judge(config.Security)
-	config.Controls = map[string]broker.ControlHandler{live.CommandTopic: r.Control}
+	if !beside { // its commands come over the admin socket only
+		config.Controls = map[string]broker.ControlHandler{live.CommandTopic: r.Control}
+	}
 	for _, c := range config.Security {
 		s.warnTwice(c)
 	}
@@ -42,12 +48,13 @@ func (s *server) openRights(config *mosqconf.Config) error {
 
 // useRights has the open file judge by a configuration that is read again, and reads the file again, too.
 func (s *server) useRights(config *mosqconf.Config) error {
-	path, open := rightsFile(config), ""
+	path, beside := rightsFile(config)
+	open, was := "", false
 	if s.rights != nil {
-		open = s.rights.Path()
+		open, was = s.rights.Path(), s.rights.Beside()
 	}
-	if path != open {
-		return errors.New("plugin_opt_config_file has changed, and that takes a restart")
+	if path != open || beside != was {
+		return errors.New("plugin_opt_config_file or rights_file has changed, and that takes a restart")
 	}
 	if s.rights == nil {
 		return nil

@@ -549,6 +549,9 @@ func (s *server) openAdmin(config *mosqconf.Config, own *setup.Result) (err erro
 	if own != nil {
 		about.Data = own.Dir
 	}
+	if s.rights != nil {
+		about.Rights = s.rights
+	}
 	about.Place, about.ACMEName, about.ACMEEmail = shownPlace(config.Persistence), config.ACME.Name, config.ACME.Email
 	if s.admin, err = admin.Serve(path, s.broker, about); err == nil {
 		s.unfound = unfound

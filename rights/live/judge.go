@@ -8,6 +8,12 @@ import (
 	"picket/rights"
 )
 
+// Knows tells whether the file has a user of that name.
+func (r *Rights) Knows(username string) bool {
+	_, known := r.now.Load().Login(username)
+	return known
+}
+
 // Connect decides about logins with a user name that the file knows; with others where there is no password file. As in mosquitto, the file is asked before the
 // password file.
 func (r *Rights) Connect(p *access.Policy, l access.Login) (access.Decision, bool) {
@@ -79,6 +85,14 @@ var actions = map[access.Action]struct {
 	access.Deliver:     {rights.Receive, cause.ACLReadDenied},
 	access.Subscribe:   {rights.Subscribe, cause.ACLSubscribeDenied},
 	access.Unsubscribe: {rights.Unsubscribe, cause.ACLUnsubscribeDenied},
+}
+
+// Rule names, for people, the rule that decides whether a user may do something; empty: there is none.
+func (r *Rights) Rule(username, clientID string, a access.Action, topic string) string {
+	if v := r.State().May(username, clientID, false, actions[a].is, topic); v.Decided {
+		return v.By.String()
+	}
+	return ""
 }
 
 // Authorize decides what a client may do. What the file does not decide is left to the ACL file, and denied where there is none, as in mosquitto.

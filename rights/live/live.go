@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,9 +40,10 @@ const maxWaiting = 4 << 20
 // What is in force is an immutable state behind an atomic pointer. One goroutine, from Serve to Close, carries out commands, in the order in which they have come; it
 // and Reload change what is in force, under changing.
 type Rights struct {
-	path string
-	log  *logging.Logger
-	now  atomic.Pointer[inForce]
+	path   string
+	beside bool // a file that is not there has nobody in it yet
+	log    *logging.Logger
+	now    atomic.Pointer[inForce]
 
 	changing sync.Mutex
 	written  os.FileInfo // the file as it was last read or written; guarded by changing
@@ -65,19 +67,32 @@ type inForce struct {
 type command struct {
 	by      string
 	payload []byte
+	answer  chan<- []byte // has room for the answer; nil: it is published
 }
 
 // Open reads a file. It fails with an [*access.FileError] when it cannot be used, and says in the log what is wrong with parts of it, and if it cannot be written.
 func Open(path string, log *logging.Logger) (*Rights, error) {
-	r := &Rights{path: path, log: log, wake: make(chan struct{}, 1)}
+	return open(&Rights{path: path, log: log})
+}
+
+// OpenBeside does the same with a file that adds users to those of the password file ([access.Config.RightsBeside]). It is made with the first change.
+func OpenBeside(path string, log *logging.Logger) (*Rights, error) {
+	return open(&Rights{path: path, log: log, beside: true})
+}
+
+func open(r *Rights) (*Rights, error) {
+	r.wake = make(chan struct{}, 1)
 	if err := r.Reload(); err != nil {
 		return nil, err
 	}
 	if err := r.tryFolder(); err != nil {
-		log.Cause(logging.Warning, cause.RightsNotSaved, "Warning: Users and rights in %s can be read, but not changed: %v.", path, err)
+		r.log.Cause(logging.Warning, cause.RightsNotSaved, "Warning: Users and rights in %s can be read, but not changed: %v.", r.path, err)
 	}
 	return r, nil
 }
+
+// nothingByDefault makes a new file one in which a user is sent only what its rules allow: an offline session may have subscribed under others.
+const nothingByDefault = `{"commands":[{"command":"setDefaultACLAccess","acls":[{"acltype":"publishClientReceive","allow":false}]}]}`
 
 // tryFolder finds out whether a file can be written beside the old one.
 func (r *Rights) tryFolder() error {
@@ -97,13 +112,18 @@ func (r *Rights) tryFolder() error {
 func (r *Rights) Reload() error {
 	r.changing.Lock()
 	defer r.changing.Unlock()
-	data, warnings, err := access.ReadRights(r.path)
-	if err != nil {
+	data, warnings, err := access.ReadRights(r.path, r.beside)
+	switch {
+	case r.beside && errors.Is(err, fs.ErrNotExist):
+		r.put(rights.New().Apply([]byte(nothingByDefault), "", newPassword).State)
+		r.written = nil
+		return nil
+	case err != nil:
 		return err
 	}
 	s, texts, err := rights.Load(data)
 	if err != nil {
-		return access.RightsError(r.path, err)
+		return access.RightsError(r.path, r.beside, err)
 	}
 	for _, w := range warnings {
 		r.log.Printf(w.Type, "%s", w.Text)
@@ -118,6 +138,9 @@ func (r *Rights) Reload() error {
 
 // Path returns the file's name as it was given.
 func (r *Rights) Path() string { return r.path }
+
+// Beside tells whether the file stands beside others ([OpenBeside]).
+func (r *Rights) Beside() bool { return r.beside }
 
 // Judge makes the file the [access.Authority] of the sets of rules that name it.
 func (r *Rights) Judge(all []access.Config) {
@@ -144,10 +167,28 @@ func (r *Rights) put(s *rights.State) {
 // Control takes a command, to be carried out in its turn. It is the [broker.ControlHandler] of CommandTopic, which a broker is to have from its start on.
 func (r *Rights) Control(from *access.Client, payload []byte) {
 	payload = bytes.Clone(payload[:min(len(payload), rights.MaxCommands+1)]) // a longer one is refused by its length
-	if by := rights.By(from.ID, from.Username); !r.take(command{by, payload}) {
+	if by := rights.By(from.ID, from.Username); !r.take(command{by: by, payload: payload}) {
 		r.log.Cause(logging.Warning, cause.ControlBusy, "Warning: A command from %s is not carried out: too many wait.", by)
 	}
 }
+
+// Do carries out commands in their turn and returns what they are answered with. by is who sent them, for the log. The commands may be carried out also when ctx ends
+// before the answer is there.
+func (r *Rights) Do(ctx context.Context, by string, payload []byte) ([]byte, error) {
+	answer := make(chan []byte, 1)
+	if !r.take(command{by, payload, answer}) {
+		return nil, errBusy
+	}
+	select {
+	case a := <-answer:
+		return a, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// errBusy refuses commands that nobody has published.
+var errBusy = errors.New("too many commands wait")
 
 // Serve carries out commands for a broker until Close, those first that have come before. It is called once.
 func (r *Rights) Serve(b *broker.Broker) {
@@ -194,9 +235,10 @@ func (r *Rights) take(c command) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	fits := r.bytes+len(c.payload) <= maxWaiting
-	if fits {
+	switch {
+	case fits:
 		r.waiting, r.bytes = append(r.waiting, c), r.bytes+len(c.payload)
-	} else {
+	case c.answer == nil:
 		r.refused++
 	}
 	select {
@@ -218,13 +260,17 @@ func (r *Rights) takeAll() (all []command, refused int) {
 // carryOut carries out commands: on the disk, in force, answered; then connections end.
 func (r *Rights) carryOut(ctx context.Context, b *broker.Broker, mouth *broker.Local, all []command) {
 	outcomes, not := r.change(all)
-	for _, o := range outcomes {
+	for i, o := range outcomes {
 		if not == "" {
 			for _, line := range o.Log {
 				r.log.Printf(logging.Info, "%s", line)
 			}
 		}
-		r.publish(ctx, mouth, o.Answer(not))
+		if all[i].answer != nil {
+			all[i].answer <- o.Answer(not)
+		} else {
+			r.publish(ctx, mouth, o.Answer(not))
+		}
 	}
 	if not != "" {
 		return
@@ -272,7 +318,7 @@ func (r *Rights) write(s *rights.State) error {
 	if len(data) > access.MaxFileSize {
 		return fmt.Errorf("%d bytes are more than the %d that can be read again", len(data), access.MaxFileSize)
 	}
-	if is, err := os.Stat(r.path); err == nil && (!os.SameFile(is, r.written) || is.Size() != r.written.Size() || !is.ModTime().Equal(r.written.ModTime())) {
+	if is, err := os.Stat(r.path); err == nil && (r.written == nil || !os.SameFile(is, r.written) || is.Size() != r.written.Size() || !is.ModTime().Equal(r.written.ModTime())) {
 		return errForeign
 	}
 	if err := access.Replace(r.path, data); err != nil {

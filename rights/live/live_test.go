@@ -137,3 +137,68 @@ func TestUnknownUsers(t *testing.T) {
 		}
 	}
 }
+
+// A file beside others has a say about its own users only, need not be there before the first, and is not written over when somebody else has made it.
+func TestBeside(t *testing.T) {
+	log, err := logging.New(logging.Config{}, t.Output(), t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(log.Close)
+	dir := t.TempDir()
+	r, err := OpenBeside(filepath.Join(dir, "rights.json"), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	serving(t, r)
+	do := func(commands string) string {
+		t.Helper()
+		answer, err := r.Do(t.Context(), "test", []byte(`{"commands":[`+commands+`]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(answer)
+	}
+	passwords := filepath.Join(dir, "passwords")
+	if err := os.WriteFile(passwords, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	all := []access.Config{{PasswordFile: passwords, RightsFile: r.Path(), RightsBeside: true}}
+	r.Judge(all)
+	p, _, err := access.Load(all[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := func(name string) *access.Client {
+		return p.Client(access.Login{ClientID: "c", HasUsername: name != "", Username: name}, access.Decision{})
+	}
+	const create = `{"command":"createClient","username":"ann","password":"x"}`
+	if got := do(create); got != `{"responses":[{"command":"createClient"}]}` {
+		t.Fatal(got)
+	}
+	if c := of("ann"); c.Unlimited() || c.Publish("a").Allow || c.Deliver("a") || c.Subscribe("a").Allow || p.MayStillPublish("ann", "c", "a").Allow {
+		t.Error("a user of the file is not limited by it")
+	}
+	for _, name := range []string{"", "ben"} {
+		if c := of(name); !c.Unlimited() || c.Asks() || !c.Publish("a").Allow || !p.MayStillPublish(name, "c", "a").Allow {
+			t.Errorf("%q is limited by a file that does not know it", name)
+		}
+	}
+
+	if r, err = OpenBeside(filepath.Join(dir, "other.json"), log); err != nil {
+		t.Fatal(err)
+	}
+	serving(t, r)
+	if err := os.WriteFile(r.Path(), []byte(`{"clients":[]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := do(create); !strings.Contains(got, string(cause.RightsNotSaved)) || r.Knows("ann") {
+		t.Errorf("a file of somebody else's: %s", got)
+	}
+	if err := r.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if got := do(create); strings.Contains(got, "error") || !r.Knows("ann") {
+		t.Errorf("after it was read: %s", got)
+	}
+}

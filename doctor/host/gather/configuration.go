@@ -196,7 +196,7 @@ func (g *gatherer) dataDir(b *process) {
 		return
 	}
 	files := setup.Files(dir)
-	config := mosqconf.Open(ports, files.PasswordFile, files.CertFile, files.KeyFile)
+	config := mosqconf.Open(ports, files.PasswordFile, files.RightsFile, files.CertFile, files.KeyFile)
 	fact := host.Config{File: dir, Program: "picket", PID: b.fact.PID, Listeners: g.listenersOf(config, g.Root)}
 	g.configs = append(g.configs, configuration{fact: fact, config: config, root: g.Root, user: config.User, pid: b.fact.PID, data: dir})
 	for _, l := range config.Listeners {

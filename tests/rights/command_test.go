@@ -1,0 +1,116 @@
+//go:build unix
+
+package rights
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"picket/internal/testbed"
+	"picket/packet"
+)
+
+// running is what a broker says when its admin socket is there, too.
+const running = " running"
+
+// command runs picket's own commands for a broker and returns what it says, and whether it succeeded.
+func command(t *testing.T, b *testbed.Broker, input string, args ...string) (said string, ok bool) {
+	t.Helper()
+	cmd := exec.Command(testbed.Picket(t), args...)
+	cmd.Env = append(os.Environ(), "PICKET_SOCKET="+b.Path("data/admin.sock"), "LC_ALL=C")
+	cmd.Stdin = strings.NewReader(input)
+	out, err := cmd.CombinedOutput()
+	return string(out), err == nil
+}
+
+// does is a command that succeeds, and says something.
+func does(t *testing.T, b *testbed.Broker, says string, args ...string) {
+	t.Helper()
+	if said, ok := command(t, b, "secret\n", args...); !ok || !strings.Contains(said, says) {
+		t.Fatalf("%v: %s", args, said)
+	}
+}
+
+// fails is a command that does not, and says why.
+func fails(t *testing.T, b *testbed.Broker, says string, args ...string) {
+	t.Helper()
+	if said, ok := command(t, b, "secret\n", args...); ok || !strings.Contains(said, says) {
+		t.Fatalf("%v: %v, %s", args, ok, said)
+	}
+}
+
+// permits looks what the broker lets a client publish.
+func permits(t *testing.T, c *testbed.Client, topics map[string]bool) {
+	t.Helper()
+	for topic, may := range topics {
+		if code := publish(t, c, topic); (code != packet.NotAuthorized) != may {
+			t.Errorf("%s: PUBACK %v", topic, code)
+		}
+	}
+}
+
+// A second user with rights for one device takes one command and no file. What was answered is in force, and there after a crash; others are as they were.
+func TestUsersByCommand(t *testing.T) {
+	b := testbed.Start(t, testbed.Options{Program: []string{testbed.Picket(t), "serve", "--user", "root", "--data", "${DIR}/data", "-p", "${PORT}"},
+		Env: []string{"PICKET_RUNTIME_DIR=" + t.TempDir()}, Ready: running})
+	lamp := user{"lamp", "secret", "l"}
+	again := func() *testbed.Client { return login(t, dial(t, b, packet.V5), lamp) }
+	refused(t, dial(t, b, packet.V5), lamp)
+	does(t, b, "lamp can log in", "user", "add", "lamp", "--password", "-")
+	fails(t, b, "already", "user", "add", "lamp")
+	fails(t, b, "passwords", "user", "add", "picket")
+	c := again()
+	permits(t, c, map[string]bool{"home/door/x": true, "home/x": true, "other": true})
+
+	does(t, b, "may not publish", "deny", "lamp", "publish", "home/door/#")
+	if err := c.Rest(time.Minute); err != nil {
+		t.Errorf("the connection did not end: %v", err)
+	}
+	does(t, b, "may do everything anyway", "allow", "lamp", "all", "home/#")
+	does(t, b, "already", "allow", "lamp", "all", "home/#")
+	permits(t, again(), map[string]bool{"home/door/x": false, "home/x": true, "other": true})
+	does(t, b, "may publish", "allow", "lamp", "publish", "%u/own", "--only")
+	fails(t, b, "acl_file", "deny", "picket", "all", "#")
+	fails(t, b, "acl-subscribe-denied", "may", "lamp", "subscribe", "other/#")
+	fails(t, b, "acl-read-denied", "may", "lamp", "receive", "other")
+
+	if err := b.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	b.Run(t)
+	c, other := again(), login(t, dial(t, b, packet.V5), user{id: "o"})
+	permits(t, c, map[string]bool{"home/door/x": false, "home/x": true, "other": false, "lamp/own": true})
+	b.Signal(syscall.SIGHUP)
+	logs(t, b, "The new configuration is in force.")
+	does(t, b, "removed", "deny", "lamp", "publish", "home/door/#", "--rm")
+	permits(t, again(), map[string]bool{"home/door/x": true, "other": false, "lamp/own": true})
+	does(t, b, "disabled", "user", "disable", "lamp")
+	refused(t, dial(t, b, packet.V311), lamp)
+	does(t, b, "removed", "user", "rm", "lamp")
+	refused(t, dial(t, b, packet.V31), lamp)
+	permits(t, other, map[string]bool{"anything": true}) // it has been connected since the crash
+	if code := publish(t, other, commandTopic); code < 128 {
+		t.Errorf("commands are taken over MQTT: %v", code)
+	}
+}
+
+// A configuration names the file; where it names none, that is said, and what to write.
+func TestRightsFile(t *testing.T) {
+	conf := "user root\nlog_dest stdout\nallow_anonymous local\npassword_file ${DIR}/data/passwords\nadmin_socket ${DIR}/data/admin.sock\nlistener ${PORT}\n"
+	prepare := func(b *testbed.Broker) {
+		if err := os.Mkdir(b.Path("data"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		hashed(t, b.Path("data/passwords"), "picket", "sesame")
+	}
+	fails(t, testbed.Start(t, testbed.Options{Conf: conf, Ready: running, Prepare: prepare}), "rights_file", "user", "add", "lamp")
+	b := testbed.Start(t, testbed.Options{Conf: conf + "rights_file ${DIR}/data/rights.json\n", Ready: running, Prepare: prepare})
+	does(t, b, "may do nothing yet", "user", "add", "lamp", "--limited", "--password", "-")
+	does(t, b, "yes", "may", "picket", "publish", "anything")
+	permits(t, login(t, dial(t, b, packet.V5), user{"lamp", "secret", "l"}), map[string]bool{"x": false})
+	permits(t, login(t, dial(t, b, packet.V5), user{"picket", "sesame", "p"}), map[string]bool{"x": true})
+}

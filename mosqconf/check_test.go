@@ -203,6 +203,7 @@ func TestCheck(t *testing.T) {
 		{"password_file @/pattern", Warning, "Warning: Nobody can log in with a password: there are no users in @/pattern.", cause.NoPasswordFile},
 		{"allow_anonymous local", Notice, "Whoever comes through a proxy or tunnel on this machine", ""},
 		{"password_file @/no", Error, "Error: Unable to open pwfile \"@/no\".", cause.ConfigUnreadable},
+		{"rights_file @/acl", Error, "Error: The file of users and rights \"@/acl\" cannot be used", cause.ConfigUnreadable},
 		{"acl_file @/acl", Error, "Error: Invalid line in acl_file \"@/acl\": topics read x.", cause.ConfigInvalidValue},
 		{"acl_file @/pattern", Warning, "Warning: ACL pattern 'x' does not contain '%c' or '%u'.", cause.ConfigInvalidValue},
 		{"acl_file @/users\npassword_file @/pw", Notice, "The acl_file has rules for users who are not in the password_file: a, b, c, d, e and 1 more.", cause.ConfigNoEffect},

@@ -70,7 +70,7 @@ func (p *parser) finish() *Config {
 	if len(blocks) == 0 {
 		p.config.Listeners = localListeners(1883)
 	}
-	p.checkDynamic(p.securities)
+	p.checkRightsFiles(p.securities)
 	for i := range p.config.Security {
 		p.config.Security[i].ClientIDPrefixes = p.prefixes
 	}

@@ -261,8 +261,12 @@ func TestDynamicSecurity(t *testing.T) {
 		"plugin mosquitto_dynamic_security.so\nplugin_opt_config_file /a\nplugin mosquitto_dynamic_security.so\n":                                                                                "can only be loaded once",
 		"plugin mosquitto_dynamic_security.so\nplugin_opt_config_file /a\nplugin_opt_config_file /b\n":                                                                                           "Duplicate plugin_opt_config_file",
 		"per_listener_settings true\nlistener 1\nplugin mosquitto_dynamic_security.so\nplugin_opt_config_file /a\nlistener 2\nplugin mosquitto_dynamic_security.so\nplugin_opt_config_file /b\n": "can only be loaded once",
-		"plugin other_mosquitto_dynamic_security.so\nplugin_opt_config_file /a\n":                                                                                                                "cannot be loaded",
-		"plugin_opt_config_file /a\n": "without an auth_plugin",
+		"rights_file /a\nplugin mosquitto_dynamic_security.so\nplugin_opt_config_file /b\n":                                                                                                      "cannot be used together",
+		"per_listener_settings true\nlistener 1\nrights_file /a\nlistener 2\nrights_file /b\n":                                                                                                   "only be one rights_file",
+		"per_listener_settings true\nlistener 1\nrights_file /a\nlistener 2\nplugin mosquitto_dynamic_security.so\nplugin_opt_config_file /a\n":                                                  "cannot be used together",
+		"listener 1883\nrights_file /a\n":                                         "/a",
+		"plugin other_mosquitto_dynamic_security.so\nplugin_opt_config_file /a\n": "cannot be loaded",
+		"plugin_opt_config_file /a\n":                                             "without an auth_plugin",
 	} {
 		c, r := Parse(write(t, text))
 		if c != nil {

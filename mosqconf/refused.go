@@ -1,6 +1,7 @@
 package mosqconf
 
 import (
+	"cmp"
 	"path/filepath"
 	"strings"
 
@@ -50,26 +51,33 @@ func (p *parser) pluginOption(f *fileState, l line) {
 	p.errorf(l, cause.ConfigConflict, l.word+" belongs to a plugin line, and none stands before it in this file.", "Error: %s exists in the config file without an auth_plugin.", word)
 }
 
-// checkDynamic looks whether dynamic security has all that it needs: without its file the rules would be others than were meant. There is one for all listeners.
-func (p *parser) checkDynamic(all []*security) {
+// checkRightsFiles looks whether dynamic security has all that it needs: without its file the rules would be others than were meant. There is one file of users and rights
+// for all listeners, and one kind of it.
+func (p *parser) checkRightsFiles(all []*security) {
 	used := ""
+	var dynamic, beside *security
 	for _, s := range all {
-		l := line{place: s.dynamic, word: "plugin"}
-		own, beside := s.seen["rights_file"]
-		switch {
-		case beside && s.dynamic.file != "":
-			p.errorf(line{place: own, word: "rights_file"}, cause.ConfigConflict, "Leave out one of the two: dynamic security has its file in plugin_opt_config_file.",
-				"Error: rights_file and the dynamic security plugin cannot be used together.")
-		case beside && used != "" && used != s.config.RightsFile:
-			p.errorf(line{place: own, word: "rights_file"}, cause.ConfigConflict, "Give all listeners the same rights_file.", "Error: There can only be one rights_file.")
-		case beside:
-		case s.dynamic.file == "":
-			continue
-		case s.config.RightsFile == "":
-			p.errorf(l, cause.ConfigConflict, "Write behind it: plugin_opt_config_file FILE", "Error: Dynamic security plugin has no plugin_opt_config_file defined.")
-		case used != "" && used != s.config.RightsFile:
-			p.errorf(l, cause.ConfigConflict, "Give all listeners the same plugin_opt_config_file: commands come on one topic, which says nothing of a file.", "Error: The dynamic security plugin can only be loaded once.")
+		plugin := s.dynamic.file != ""
+		own := line{place: s.seen["rights_file"], word: "rights_file"}
+		if l := (line{place: s.dynamic, word: "plugin"}); plugin {
+			dynamic = s
+			switch {
+			case s.config.RightsFile == "":
+				p.errorf(l, cause.ConfigConflict, "Write behind it: plugin_opt_config_file FILE", "Error: Dynamic security plugin has no plugin_opt_config_file defined.")
+			case used != "" && used != s.config.RightsFile:
+				p.errorf(l, cause.ConfigConflict, "Give all listeners the same plugin_opt_config_file: commands come on one topic, which says nothing of a file.", "Error: The dynamic security plugin can only be loaded once.")
+			}
 		}
-		used = s.config.RightsFile
+		if own.place.file != "" {
+			beside = s
+			if !plugin && used != "" && used != s.config.RightsFile {
+				p.errorf(own, cause.ConfigConflict, "Give all listeners the same rights_file.", "Error: There can only be one rights_file.")
+			}
+		}
+		used = cmp.Or(s.config.RightsFile, used)
+	}
+	if dynamic != nil && beside != nil {
+		p.errorf(line{place: beside.seen["rights_file"], word: "rights_file"}, cause.ConfigConflict, "Leave out one of the two: dynamic security has its file in plugin_opt_config_file.",
+			"Error: rights_file and the dynamic security plugin cannot be used together.")
 	}
 }

@@ -26,10 +26,11 @@ type former struct {
 	format     Format
 	timestamp  bool
 	timeFormat string
+	words      func(line string) string
 }
 
 func newFormer(c Config) former {
-	return former{format: c.Format, timestamp: c.Timestamp, timeFormat: c.TimestampFormat}
+	return former{format: c.Format, timestamp: c.Timestamp, timeFormat: c.TimestampFormat, words: c.Words}
 }
 
 func (f former) append(dst []byte, now time.Time, t Type, id cause.ID, format string, args []any) []byte {
@@ -42,7 +43,11 @@ func (f former) append(dst []byte, now time.Time, t Type, id cause.ID, format st
 		dst = append(dst, ": "...)
 	}
 	text := len(dst)
-	dst = fmt.Appendf(dst, format, args...)
+	if f.words != nil {
+		dst = append(dst, f.words(fmt.Sprintf(format, args...))...)
+	} else {
+		dst = fmt.Appendf(dst, format, args...)
+	}
 	if len(format) > 0 && format[0] == '\t' {
 		text++
 	}

@@ -69,6 +69,7 @@ type Config struct {
 	TimestampFormat string // strftime in the local time zone; empty: seconds since 1970 (text, json: RFC 3339)
 	Facility        int    // syslog local0 to local7; -1: daemon
 	Format          Format
+	Words           func(line string) string // gives what a line says in a person's language; nil: it stays as it is. For the mosquitto form only
 }
 
 // Dest is one destination.

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"picket/cause"
 	"picket/internal/testbed"
 )
 
@@ -347,6 +348,22 @@ func BenchmarkDisabled(b *testing.B) {
 	for b.Loop() {
 		if l.Enabled(Debug) {
 			l.Printf(Debug, "Received PINGREQ from %s", "garden")
+		}
+	}
+}
+
+// What a line says may be put into other words, for people; what a client has written in it is escaped all the same. Other forms stay as they are.
+func TestWords(t *testing.T) {
+	for format, want := range map[Format]string{Mosquitto: `<Client a\x1bb is here.> [bad-credentials]`, JSON: `"msg":"Client a`} {
+		var out bytes.Buffer
+		l, err := New(Config{Dest: []Dest{{Kind: Stderr}}, Types: Default, Format: format, Words: func(line string) string { return "<" + line + ">" }}, &out, &out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Cause(Notice, cause.BadCredentials, "Client %s is here.", "a\x1bb")
+		l.Close()
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%v: %s, want %s", format, &out, want)
 		}
 	}
 }

@@ -51,12 +51,14 @@ func reason(line string) string {
 
 // Known tells whether a format has its Chinese.
 func Known(format string) bool {
+	format = strip(format)
 	for _, catalogue := range catalogues {
-		if _, ok := catalogue[strip(format)]; ok {
+		if _, ok := catalogue[format]; ok {
 			return true
 		}
 	}
-	return false
+	rest, level := strings.CutPrefix(format, "%s: ") // which is where some have their level
+	return level && Known(rest)
 }
 
 // catalogues are all phrases: English formats, without the level in front, and the Chinese ones, which take the same values as text.
@@ -64,7 +66,7 @@ var catalogues = []map[string]string{findings, logLines, reasons}
 
 // strip takes the level off a format.
 func strip(format string) string {
-	return strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(format, "%s: "), "Error: "), "Warning: ")
+	return strings.TrimPrefix(strings.TrimPrefix(format, "Error: "), "Warning: ")
 }
 
 // phrase is a format that a line is compared with.

@@ -75,15 +75,17 @@ func fold(e ast.Expr) (text string, ok bool) {
 // notSaid are texts in package mosqconf that are no findings: usages, separators.
 var notSaid = regexp.MustCompile(`^[A-Z|[\]: .,/@#0-9a-z_]*[A-Z]{3,}[A-Z|[\]: .,/@#0-9a-z_-]*$|^[^a-z]*$|^(tls: |world readable|\*_ /:@|%s:%d: %s|PRIVATE KEY|X509 CRL|0 to 7)$`)
 
-// letters are what makes a text say something.
-var letters = regexp.MustCompile(`[a-z]`)
+// says tells whether a format has words of its own.
+func says(format string) bool {
+	return strings.ContainsFunc(verb.ReplaceAllString(strip(format), ""), unicode.IsLetter)
+}
 
 // Whatever picket check may find, it can say in Chinese.
 func TestFindings(t *testing.T) {
 	all := formats(t, "mosqconf/*.go")
 	said := 0
 	for format, at := range all {
-		if !strings.Contains(format, " ") || notSaid.MatchString(format) || !letters.MatchString(verb.ReplaceAllString(strip(format), "")) {
+		if !strings.Contains(format, " ") || notSaid.MatchString(format) || !says(format) {
 			continue
 		}
 		said++
@@ -122,6 +124,8 @@ func TestPhrases(t *testing.T) {
 				switch v[len(v)-1] {
 				case 'd':
 					values = append(values, 7000+i)
+				case 'f':
+					values, marks[len(marks)-1] = append(values, 7000.5), fmt.Sprintf(v, 7000.5)
 				case 'q':
 					values, marks[len(marks)-1] = append(values, mark), strconv.Quote(mark)
 				default:
@@ -158,4 +162,86 @@ func TestChinese(t *testing.T) {
 			t.Errorf("%q: %q, want %q", line, got, want)
 		}
 	}
+}
+
+// Every line of the log that tells people something is there in Chinese: all but what -v adds, packet by packet.
+func TestLogLines(t *testing.T) {
+	packages := []string{"cmd/picket", "broker", "bridge", "rights/live", "store/place", "store/local", "store/redis"}
+	lines := 0
+	for _, p := range packages {
+		for format, at := range loggedIn(t, p) {
+			if !says(format) {
+				continue
+			}
+			lines++
+			if !Known(format) {
+				t.Errorf("%s: %q has no Chinese", at, format)
+			}
+		}
+	}
+	if lines < 100 {
+		t.Errorf("%d lines were found", lines)
+	}
+}
+
+// loggedIn are the formats that a package gives to its log, and where.
+func loggedIn(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	found := make(map[string]string)
+	fileSet := token.NewFileSet()
+	names, err := filepath.Glob(filepath.Join("..", dir, "*.go"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("%s: %v, %v", dir, names, err)
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(fileSet, name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if call, ok := n.(*ast.CallExpr); ok {
+				if format, ok := logged(call); ok {
+					found[format] = fileSet.Position(call.Pos()).String()
+				}
+			}
+			return true
+		})
+	}
+	return found
+}
+
+// logged returns the format that a call gives to the log: of Printf and Cause with a level that is not for -v alone, and of the broker's own ways.
+func logged(call *ast.CallExpr) (format string, ok bool) {
+	method, isMethod := call.Fun.(*ast.SelectorExpr)
+	if !isMethod || len(call.Args) < 2 {
+		return "", false
+	}
+	at := 1
+	switch method.Sel.Name {
+	case "Printf", "Cause", "notice", "cause":
+		level, isLevel := call.Args[0].(*ast.SelectorExpr)
+		if !isLevel || slices.Contains([]string{"Debug", "Subscribe", "Unsubscribe"}, level.Sel.Name) {
+			return "", false
+		}
+		if method.Sel.Name != "Printf" {
+			at = 2
+		}
+	case "report":
+		if _, isIncident := call.Args[0].(*ast.CompositeLit); !isIncident {
+			return "", false
+		}
+	default:
+		return "", false
+	}
+	if len(call.Args) <= at {
+		return "", false
+	}
+	arg := call.Args[at]
+	if around, isCall := arg.(*ast.CallExpr); isCall && len(around.Args) == 1 {
+		arg = around.Args[0] // connectionLine("...")
+	}
+	return fold(arg)
 }

@@ -26,6 +26,7 @@ import (
 	"picket/logging"
 	"picket/mosqconf"
 	"picket/page"
+	"picket/phrases"
 	"picket/process"
 	"picket/reach"
 	"picket/rights/live"
@@ -58,7 +59,9 @@ type serveCommand struct {
 	Data        string   `placeholder:"DIR" type:"path" help:"Where a start without a configuration keeps its user, password and certificates (default: /var/lib/picket for root, else ~/.local/state/picket)." zh:"没有配置文件时保存用户、密码和证书的目录（默认：root 为 /var/lib/picket，其他用户为 ~/.local/state/picket）。"`
 	Cluster     string   `placeholder:"URL" env:"PICKET_CLUSTER" help:"Keep sessions and messages in Redis or Valkey instead of on the disk: redis://HOST:PORT for one server, redis://HOST,HOST,HOST/NAME for a master that sentinels watch, rediss:// for TLS (docs/cluster.md). With a password, put it into the environment, as PICKET_CLUSTER." zh:"把会话和消息保存在 Redis 或 Valkey 中，而不是磁盘上：单个服务器写 redis://HOST:PORT，由哨兵监控的主节点写 redis://HOST,HOST,HOST/NAME，使用 TLS 则写 rediss://（见 docs/cluster.zh-CN.md）。含密码的地址请放在环境变量 PICKET_CLUSTER 中。"`
 
-	held []net.Listener // on the ports of -p 0, until the broker opens them
+	held     []net.Listener           // on the ports of -p 0, until the broker opens them
+	terminal bool                     // the log is read by a person, not by programs
+	words    func(line string) string // who reads it in this language; nil: in English
 }
 
 func (serveCommand) details() details {
@@ -105,6 +108,7 @@ func (s *serveCommand) Run(e *env) error {
 		}
 		return &statusError{status: status}
 	}
+	s.forPeople(e)
 	if err := s.freePorts(); err != nil {
 		return err
 	}
@@ -124,6 +128,14 @@ func (s *serveCommand) Run(e *env) error {
 	process.NotifySupervisor(process.ServiceReady, "STATUS=Serving clients")
 	defer process.NotifySupervisor(process.ServiceStopping)
 	return server.serve(e.ctx, requests)
+}
+
+// forPeople finds out who reads the log. With a configuration file, or a form that was asked for, programs may; they get mosquitto's lines.
+func (s *serveCommand) forPeople(e *env) {
+	s.terminal = s.ConfigFile == "" && s.LogFormat == "" && !s.Daemon && isTerminal(e.stderr)
+	if s.terminal && e.lang() == cause.Chinese {
+		s.words = phrases.Chinese
+	}
 }
 
 // check refuses options that do not go together, or say what cannot be.
@@ -244,11 +256,8 @@ func (s *serveCommand) start(e *env, poll func()) (*server, error) {
 
 // openLog opens the log of the start itself, on standard error. Without a configuration it is that of why there is none.
 func (s *serveCommand) openLog(e *env, config *mosqconf.Config) (*logging.Logger, error) {
-	first := logging.Config{Dest: []logging.Dest{{Kind: logging.Stderr}}, Types: logging.All, Timestamp: true}
+	first := logging.Config{Dest: []logging.Dest{{Kind: logging.Stderr}}, Types: logging.All, Timestamp: true, Words: s.words}
 	if config != nil {
-		if s.ConfigFile == "" && s.LogFormat == "" && isTerminal(e.stderr) {
-			config.Log.TimestampFormat = "%H:%M:%S" // for people, who do not count seconds
-		}
 		first.Timestamp, first.TimestampFormat, first.Format = config.Log.Timestamp, config.Log.TimestampFormat, config.Log.Format
 	} else if s.LogFormat != "" {
 		first.Format, _ = logging.ParseFormat(s.LogFormat) // the option's enum allows no other words
@@ -425,6 +434,9 @@ func (s *serveCommand) configuration(ctx context.Context) (config *mosqconf.Conf
 	}
 	if s.LogFormat != "" {
 		config.Log.Format, _ = logging.ParseFormat(s.LogFormat) // the option's enum allows no other words
+	}
+	if config.Log.Words = s.words; s.terminal {
+		config.Log.TimestampFormat = "%H:%M:%S" // for people, who do not count seconds
 	}
 	if s.Mosquitto {
 		config.Compat = broker.AsMosquitto()

@@ -72,7 +72,7 @@ var notFound = struct{ none, advice, missing, forbidden, ended cause.Text }{
 	none: cause.Text{EN: "no running broker was found", ZH: "没有找到正在运行的服务端"},
 	advice: cause.Text{
 		EN: "Is it running, and are you root or its user? picket ctl --socket PATH names the admin socket of a broker that is not found",
-		ZH: "它在运行吗？当前用户是 root 或运行它的用户吗？找不到时可以用 picket ctl --socket 路径 指定它的管理套接字",
+		ZH: "它在运行吗？当前用户是 root 或运行它的用户吗？找不到时可以用 picket ctl --socket 〈路径〉 指定它的管理套接字",
 	},
 	missing:   cause.Text{EN: "%s does not exist", ZH: "%s 不存在"},
 	forbidden: cause.Text{EN: "%s is for the broker's user and root only", ZH: "%s 只有运行服务端的用户和 root 能用"},

@@ -205,5 +205,5 @@ var several = struct{ head, one, unconfigured, advice cause.Text }{
 	head:         cause.Text{EN: "several brokers run here:", ZH: "有多个服务端在运行："},
 	one:          cause.Text{EN: "\n  --socket %s  (process %d, %s)", ZH: "\n  --socket %s（进程 %d，%s）"},
 	unconfigured: cause.Text{EN: "no configuration file", ZH: "没有配置文件"},
-	advice:       cause.Text{EN: "Say which one is meant with --socket PATH or PICKET_SOCKET", ZH: "请用 --socket 路径 或环境变量 PICKET_SOCKET 指定其中一个"},
+	advice:       cause.Text{EN: "Say which one is meant with --socket PATH or PICKET_SOCKET", ZH: "请用 --socket 〈路径〉 或环境变量 PICKET_SOCKET 指定其中一个"},
 }

@@ -11,7 +11,7 @@ var bridgeCauses = []Cause{
 		},
 		Remedy: Text{
 			"`picket doctor HOST:PORT` on the bridge's machine tells at which step the way ends. `picket ctl bridges` shows the error and when it is tried next.",
-			"在桥接所在的机器上运行 `picket doctor HOST:PORT`，可以看出卡在哪一步。`picket ctl bridges` 显示错误以及下次重试的时间。",
+			"在桥接所在的机器上运行 `picket doctor 〈主机〉:〈端口〉`，可以看出卡在哪一步。`picket ctl bridges` 显示错误以及下次重试的时间。",
 		},
 	},
 	{
@@ -23,7 +23,7 @@ var bridgeCauses = []Cause{
 		},
 		Remedy: Text{
 			"Take the authority's certificate from whoever runs the remote broker, and write its host name in the `address` line as it stands in its certificate. Look at the dates and the key of the client certificate with `picket check -c FILE`.",
-			"向对端的管理者索取 CA 证书，`address` 行里写证书上的域名。客户端证书的有效期和私钥可以用 `picket check -c FILE` 检查。",
+			"向对端的管理者索取 CA 证书，`address` 行里写证书上的域名。客户端证书的有效期和私钥可以用 `picket check -c 〈文件〉` 检查。",
 		},
 	},
 	{

@@ -149,10 +149,35 @@ var places = map[string]string{
 	"seconds": "N",
 }
 
+// stands says in Chinese what the word in capitals says that stands for what belongs there: in places whose value is not known, and in commands.
+var stands = map[string]string{
+	"ACKS":      "〈确认数〉",
+	"ADDRESS":   "〈地址〉",
+	"CLIENT-ID": "〈客户端标识〉",
+	"COMMAND":   "〈命令〉",
+	"DIR":       "〈目录〉",
+	"FILE":      "〈文件〉",
+	"FILTER":    "〈过滤器〉",
+	"GROUP":     "〈组名〉",
+	"HOST":      "〈主机〉",
+	"LINE":      "〈行号〉",
+	"N":         "〈数值〉",
+	"NAME":      "〈名称〉",
+	"PASSWORD":  "〈密码〉",
+	"PORT":      "〈端口〉",
+	"ROLE":      "〈角色〉",
+	"SENTINEL1": "〈哨兵1〉",
+	"SENTINEL2": "〈哨兵2〉",
+	"SENTINEL3": "〈哨兵3〉",
+	"TOPIC":     "〈主题〉",
+	"TYPE":      "〈类型〉",
+	"USER":      "〈用户〉",
+}
+
 var placePattern = regexp.MustCompile(`\{[a-z]+\}`)
 
 // Render gives the text in one language with its places filled in. A place that values says nothing about reads as a word in
-// capitals, such as PORT; values for places that the text does not have are left out. The error names a place that no text
+// capitals, such as PORT, in Chinese as 〈端口〉; values for places that the text does not have are left out. The error names a place that no text
 // may have, in the text or in values.
 func (t Text) Render(l Lang, values Values) (string, error) {
 	for name := range values {
@@ -169,6 +194,9 @@ func (t Text) Render(l Lang, values Values) (string, error) {
 		sample, known := places[name]
 		if !known {
 			unknown = place
+		}
+		if l == Chinese {
+			return stands[sample]
 		}
 		return sample
 	})

@@ -1,9 +1,11 @@
 package cause
 
 import (
+	"cmp"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -48,8 +50,16 @@ func TestTextsAreCompleteInBothLanguages(t *testing.T) {
 		if en, zh := set(placePattern, text.EN), set(placePattern, text.ZH); !slices.Equal(en, zh) {
 			t.Errorf("%s has the places %v in English and %v in Chinese", name, en, zh)
 		}
-		if en, zh := set(code, text.EN), set(code, text.ZH); !slices.Equal(en, zh) {
+		if en, zh := set(code, inChinese(text.EN)), set(code, text.ZH); !slices.Equal(en, zh) {
 			t.Errorf("%s shows %v in English and %v in Chinese", name, en, zh)
+		}
+		if left := inChinese(text.ZH); left != text.ZH {
+			t.Errorf("%s has a word in capitals that is to be in Chinese: %s", name, left)
+		}
+		for _, word := range regexp.MustCompile("〈[^〉]*〉").FindAllString(text.ZH, -1) {
+			if !slices.Contains(slices.Collect(maps.Values(stands)), word) {
+				t.Errorf("%s: %s stands for no word in capitals", name, word)
+			}
 		}
 		for _, l := range []Lang{English, Chinese} {
 			s, err := text.Render(l, nil)
@@ -80,6 +90,11 @@ func TestTextsAreCompleteInBothLanguages(t *testing.T) {
 			t.Errorf("%s: a title has no places and no full stop: %q", c.ID, c.Title)
 		}
 	}
+}
+
+// inChinese puts what stands for words in capitals in their place.
+func inChinese(text string) string {
+	return regexp.MustCompile(`\b[A-Z][A-Z0-9-]*\b`).ReplaceAllStringFunc(text, func(word string) string { return cmp.Or(stands[word], word) })
 }
 
 func TestPlacesAreUsed(t *testing.T) {
@@ -191,7 +206,7 @@ func TestRender(t *testing.T) {
 		{"filled", English, Values{"port": "1883", "host": "mqtt.example.com"}, "Port 1883 of mqtt.example.com { 1883 } ${HOME}"},
 		{"not known", English, Values{"port": "1883"}, "Port 1883 of HOST { 1883 } ${HOME}"},
 		{"Chinese", Chinese, Values{"port": "1883", "host": "花园"}, "花园 的端口 1883"},
-		{"not in the text", Chinese, Values{"user": "fountain"}, "HOST 的端口 PORT"},
+		{"not in the text", Chinese, Values{"user": "fountain"}, "〈主机〉 的端口 〈端口〉"},
 		{"a value is not a text", English, Values{"host": "{port}"}, "Port PORT of {port} { 1883 } ${HOME}"},
 	} {
 		if got, err := text.Render(c.lang, c.values); err != nil || got != c.want {

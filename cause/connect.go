@@ -11,7 +11,7 @@ var connectCauses = []Cause{
 		},
 		Remedy: Text{
 			"Set the password again (`picket passwd FILE {user}`, or `mosquitto_passwd FILE {user}`) and reload the broker (`systemctl reload`, or SIGHUP). Plain passwords in the file become hashes with `passwd -U FILE`. Watch for a space or a capital letter that a phone's keyboard has added.",
-			"重新设置密码（`picket passwd FILE {user}` 或 `mosquitto_passwd FILE {user}`），再重载服务端（`systemctl reload` 或发送 SIGHUP）。密码文件里的明文用 `passwd -U FILE` 转成哈希。注意手机键盘会自动加空格或把首字母变成大写。",
+			"重新设置密码（`picket passwd 〈文件〉 {user}` 或 `mosquitto_passwd 〈文件〉 {user}`），再重载服务端（`systemctl reload` 或发送 SIGHUP）。密码文件里的明文用 `passwd -U 〈文件〉` 转成哈希。注意手机键盘会自动加空格或把首字母变成大写。",
 		},
 	},
 	{
@@ -47,7 +47,7 @@ var connectCauses = []Cause{
 		},
 		Remedy: Text{
 			"Enter the user name and the password in the client. To make a user: `picket passwd -c FILE USER`, then `password_file FILE` in the configuration, then reload. `allow_anonymous true` opens the listener to everyone who reaches it: for a test on a closed network only.",
-			"在客户端填写用户名和密码。新建用户：`picket passwd -c FILE USER`，在配置里写 `password_file FILE`，然后重载。`allow_anonymous true` 会让任何能连到端口的人都能进来，只适合在封闭网络里做测试。",
+			"在客户端填写用户名和密码。新建用户：`picket passwd -c 〈文件〉 〈用户〉`，在配置里写 `password_file 〈文件〉`，然后重载。`allow_anonymous true` 会让任何能连到端口的人都能进来，只适合在封闭网络里做测试。",
 		},
 	},
 	{
@@ -71,7 +71,7 @@ var connectCauses = []Cause{
 		},
 		Remedy: Text{
 			"Make a user with `picket passwd -c FILE {user}`, write `password_file FILE` into the configuration, and reload. With `per_listener_settings true` the line belongs below its listener.",
-			"用 `picket passwd -c FILE {user}` 新建用户，在配置里写 `password_file FILE` 并重载。若设置了 `per_listener_settings true`，这一行要写在对应的 listener 下面。",
+			"用 `picket passwd -c 〈文件〉 {user}` 新建用户，在配置里写 `password_file 〈文件〉` 并重载。若设置了 `per_listener_settings true`，这一行要写在对应的 listener 下面。",
 		},
 	},
 	{

@@ -34,7 +34,7 @@ func documentation(t *testing.T, l Lang) string {
 		Chinese: {
 			title: "原因一览",
 			intro: "Picket 每一次拒绝、丢弃、断开或放弃都有一个原因；MQTT 客户端连不上或连上就掉线的各种已知情况也都在这里。" +
-				"原因的标识会出现在日志行末尾、MQTT 5 的原因字符串和计数器中。PORT 等大写单词代表实际的值。英文版：[causes.md](causes.md)。",
+				"原因的标识会出现在日志行末尾、MQTT 5 的原因字符串和计数器中。〈端口〉等尖括号中的词代表实际的值。英文版：[causes.md](causes.md)。",
 			remedy: "**处理办法：**", from: "可能由此引起：", recipes: "操作步骤", see: "参见：", brackets: "（%s）", comma: "、",
 		},
 	}[l]

@@ -180,7 +180,7 @@ var sentinelCauses = []Cause{
 		},
 		Remedy: Text{
 			"If it belongs to the group and its data may go, run `REPLICAOF` on it yourself. If its address is never given to another server, `sentinel picket-adopt NAME yes` (or `SENTINEL SET NAME picket-adopt yes`) has this done each time. If it is a stranger, forget the address: `SENTINEL RESET NAME`.",
-			"如果它属于本组且其数据可以丢弃，请在它上面执行 `REPLICAOF`。如果这些地址绝不会分给别的服务器，用 `sentinel picket-adopt NAME yes`（或 `SENTINEL SET NAME picket-adopt yes`）让哨兵每次自动处理。如果它是陌生服务器，用 `SENTINEL RESET NAME` 忘掉该地址。",
+			"如果它属于本组且其数据可以丢弃，请在它上面执行 `REPLICAOF`。如果这些地址绝不会分给别的服务器，用 `sentinel picket-adopt 〈名称〉 yes`（或 `SENTINEL SET 〈名称〉 picket-adopt yes`）让哨兵每次自动处理。如果它是陌生服务器，用 `SENTINEL RESET 〈名称〉` 忘掉该地址。",
 		},
 	},
 	{
@@ -200,11 +200,11 @@ var sentinelCauses = []Cause{
 		Title: Text{"a promotion could lose writes that were acknowledged", "提升从节点可能丢失已确认的写入"},
 		Explain: Text{
 			"With `picket-sealed NAME ACKS` a replica is promoted only if it certainly has every write that ACKS replicas have acknowledged. Too few replicas can be asked what they have, so the furthest of those that answer may lack some. The log line names the ones that are missed.",
-			"设置了 `picket-sealed NAME ACKS` 时，只有确定拥有全部已由 ACKS 个从节点确认的写入的从节点才会被提升。现在能询问的从节点太少，其中最新的也可能缺少一部分。日志行列出了缺少哪些从节点。",
+			"设置了 `picket-sealed 〈名称〉 〈确认数〉` 时，只有确定拥有全部已由 〈确认数〉 个从节点确认的写入的从节点才会被提升。现在能询问的从节点太少，其中最新的也可能缺少一部分。日志行列出了缺少哪些从节点。",
 		},
 		Remedy: Text{
 			"Bring the missing replicas back: the failover then goes on by itself. Replicas that are gone for good: `SENTINEL RESET NAME` while the master is up. To promote all the same, and lose what only the missing ones have: `SENTINEL FAILOVER NAME`.",
-			"恢复缺少的从节点，故障转移会自动继续。永久下线的从节点：在主节点正常时执行 `SENTINEL RESET NAME`。若要不顾丢失强行提升（只在缺失节点上的写入会丢失）：`SENTINEL FAILOVER NAME`。",
+			"恢复缺少的从节点，故障转移会自动继续。永久下线的从节点：在主节点正常时执行 `SENTINEL RESET 〈名称〉`。若要不顾丢失强行提升（只在缺失节点上的写入会丢失）：`SENTINEL FAILOVER 〈名称〉`。",
 		},
 	},
 	{
@@ -216,7 +216,7 @@ var sentinelCauses = []Cause{
 		},
 		Remedy: Text{
 			"Set `sentinel picket-sealed NAME ACKS` with the same number on every sentinel, and replace those of Redis.",
-			"在每个哨兵上设置相同数值的 `sentinel picket-sealed NAME ACKS`，并换掉 Redis 自带的哨兵。",
+			"在每个哨兵上设置相同数值的 `sentinel picket-sealed 〈名称〉 〈确认数〉`，并换掉 Redis 自带的哨兵。",
 		},
 	},
 }

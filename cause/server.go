@@ -61,7 +61,7 @@ var serverCauses = []Cause{
 		},
 		Remedy: Text{
 			"Look at the command line (`ps -o args= -C picket`, or `-C mosquitto`), check the file with `picket check -c FILE`, and restart.",
-			"查看启动命令（`ps -o args= -C picket` 或 `-C mosquitto`），用 `picket check -c FILE` 检查文件，然后重启。",
+			"查看启动命令（`ps -o args= -C picket` 或 `-C mosquitto`），用 `picket check -c 〈文件〉` 检查文件，然后重启。",
 		},
 	},
 	{
@@ -254,7 +254,7 @@ var serverCauses = []Cause{
 		},
 		Remedy: Text{
 			"Look at the disk first (`dmesg`, `smartctl -a`). `picket store verify DIR` checks a store; the damaged files can be removed when nobody misses anything. With mosquitto: stop it, move the file aside (`sudo mv {file} {file}.bad`) and start it.",
-			"先检查磁盘（`dmesg`、`smartctl -a`）。`picket store verify DIR` 可检查存储；确认没有缺失后可删除损坏的文件。若是 mosquitto：停止服务，把文件移开（`sudo mv {file} {file}.bad`）再启动。",
+			"先检查磁盘（`dmesg`、`smartctl -a`）。`picket store verify 〈目录〉` 可检查存储；确认没有缺失后可删除损坏的文件。若是 mosquitto：停止服务，把文件移开（`sudo mv {file} {file}.bad`）再启动。",
 		},
 	},
 	{
@@ -314,7 +314,7 @@ var serverCauses = []Cause{
 		},
 		Remedy: Text{
 			"Try the same address, user and password with `redis-cli -h HOST -p PORT --user USER --askpass PING`; behind sentinels with `redis-cli -p 26379 SENTINEL MASTERS`. The broker connects by itself when Redis is back.",
-			"用 `redis-cli -h HOST -p PORT --user USER --askpass PING` 试同样的地址、用户和密码；有哨兵时用 `redis-cli -p 26379 SENTINEL MASTERS`。Redis 恢复后服务端会自动重连。",
+			"用 `redis-cli -h 〈主机〉 -p 〈端口〉 --user 〈用户〉 --askpass PING` 试同样的地址、用户和密码；有哨兵时用 `redis-cli -p 26379 SENTINEL MASTERS`。Redis 恢复后服务端会自动重连。",
 		},
 	},
 	{
@@ -338,7 +338,7 @@ var serverCauses = []Cause{
 		},
 		Remedy: Text{
 			"Allow what the line names: `ACL SETUSER picket +COMMAND`, or everything on the keys of the broker: `ACL SETUSER picket on '>PASSWORD' '~*picket*' +@all -@admin +function|load +info +wait`; then `ACL SAVE`, on the replicas too.",
-			"放行日志里列出的命令：`ACL SETUSER picket +COMMAND`；或放行服务端自己键上的全部操作：`ACL SETUSER picket on '>PASSWORD' '~*picket*' +@all -@admin +function|load +info +wait`；然后执行 `ACL SAVE`，副本上也要做。",
+			"放行日志里列出的命令：`ACL SETUSER picket +〈命令〉`；或放行服务端自己键上的全部操作：`ACL SETUSER picket on '>〈密码〉' '~*picket*' +@all -@admin +function|load +info +wait`；然后执行 `ACL SAVE`，副本上也要做。",
 		},
 	},
 	{
@@ -370,11 +370,11 @@ var serverCauses = []Cause{
 		Title: Text{"Redis has too few replicas that keep up", "跟得上的 Redis 副本不足"},
 		Explain: Text{
 			"With `cluster_acknowledge auto` the broker goes on with the master alone: if that server is lost, what was acknowledged meanwhile is lost. With `replicas N` nothing that has to be stored is acknowledged until there are N.",
-			"`cluster_acknowledge auto` 时服务端只依靠主节点继续工作：如果这台服务器损毁，期间确认过的内容会丢失。`replicas N` 时，凑齐 N 个副本之前，需要存储的内容都不会被确认。",
+			"`cluster_acknowledge auto` 时服务端只依靠主节点继续工作：如果这台服务器损毁，期间确认过的内容会丢失。`replicas 〈数值〉` 时，凑齐 〈数值〉 个副本之前，需要存储的内容都不会被确认。",
 		},
 		Remedy: Text{
 			"Look at `redis-cli INFO replication` on the master: how many replicas are online, and how far behind they are. Start those that are missing, or add one (`replicaof HOST PORT`).",
-			"在主节点上查看 `redis-cli INFO replication`：有多少副本在线，落后多少。启动缺少的副本，或增加一个（`replicaof HOST PORT`）。",
+			"在主节点上查看 `redis-cli INFO replication`：有多少副本在线，落后多少。启动缺少的副本，或增加一个（`replicaof 〈主机〉 〈端口〉`）。",
 		},
 	},
 	{
@@ -386,7 +386,7 @@ var serverCauses = []Cause{
 		},
 		Remedy: Text{
 			"Give the sentinels in place of the server, so that the broker follows a failover: `cluster redis://SENTINEL1,SENTINEL2,SENTINEL3/NAME`; or the master's address.",
-			"改写为哨兵的地址，服务端就能跟随故障转移：`cluster redis://SENTINEL1,SENTINEL2,SENTINEL3/NAME`；或者写主节点的地址。",
+			"改写为哨兵的地址，服务端就能跟随故障转移：`cluster redis://〈哨兵1〉,〈哨兵2〉,〈哨兵3〉/〈名称〉`；或者写主节点的地址。",
 		},
 	},
 	{
@@ -398,7 +398,7 @@ var serverCauses = []Cause{
 		},
 		Remedy: Text{
 			"Stop the other broker, or give this one keys of its own: `cluster redis://HOST:PORT?prefix=NAME`.",
-			"停止另一个服务端，或给本服务端单独的键：`cluster redis://HOST:PORT?prefix=NAME`。",
+			"停止另一个服务端，或给本服务端单独的键：`cluster redis://〈主机〉:〈端口〉?prefix=〈名称〉`。",
 		},
 	},
 	{
@@ -458,7 +458,7 @@ var serverCauses = []Cause{
 		},
 		Remedy: Text{
 			"`sudo restorecon -Rv /etc/mosquitto /var/lib/mosquitto`; for another port `sudo semanage port -a -t TYPE -p tcp {port}` (`sudo semanage port -l` names the TYPE that 1883 has); for nginx `sudo setsebool -P httpd_can_network_connect 1`.",
-			"`sudo restorecon -Rv /etc/mosquitto /var/lib/mosquitto`；其他端口用 `sudo semanage port -a -t TYPE -p tcp {port}`（1883 的 TYPE 见 `sudo semanage port -l`）；nginx 用 `sudo setsebool -P httpd_can_network_connect 1`。",
+			"`sudo restorecon -Rv /etc/mosquitto /var/lib/mosquitto`；其他端口用 `sudo semanage port -a -t 〈类型〉 -p tcp {port}`（1883 的 〈类型〉 见 `sudo semanage port -l`）；nginx 用 `sudo setsebool -P httpd_can_network_connect 1`。",
 		},
 	},
 	{

@@ -47,7 +47,7 @@ var useCauses = []Cause{
 		},
 		Remedy: Text{
 			"To allow it: `mosquitto_ctrl dynsec addRoleACL ROLE unsubscribePattern {topic} allow`, or `setDefaultACLAccess unsubscribe allow` for everybody.",
-			"如需允许：`mosquitto_ctrl dynsec addRoleACL ROLE unsubscribePattern {topic} allow`；要对所有人放开，用 `setDefaultACLAccess unsubscribe allow`。",
+			"如需允许：`mosquitto_ctrl dynsec addRoleACL 〈角色〉 unsubscribePattern {topic} allow`；要对所有人放开，用 `setDefaultACLAccess unsubscribe allow`。",
 		},
 	},
 	{
@@ -96,7 +96,7 @@ var useCauses = []Cause{
 		},
 		Remedy: Text{
 			"For users and rights that change while the broker runs, give the configuration mosquitto's lines `plugin .../mosquitto_dynamic_security.so` and `plugin_opt_config_file FILE`, and restart. Otherwise manage users with the password and ACL files, and reload.",
-			"如果要在运行时修改用户和权限，请在配置里加上 mosquitto 的两行 `plugin .../mosquitto_dynamic_security.so` 和 `plugin_opt_config_file FILE`，然后重启。否则请用密码文件和 ACL 文件管理用户，再重载配置。",
+			"如果要在运行时修改用户和权限，请在配置里加上 mosquitto 的两行 `plugin .../mosquitto_dynamic_security.so` 和 `plugin_opt_config_file 〈文件〉`，然后重启。否则请用密码文件和 ACL 文件管理用户，再重载配置。",
 		},
 	},
 	{
@@ -177,11 +177,11 @@ var useCauses = []Cause{
 		Title: Text{"this is not a valid topic filter", "主题过滤器不合法"},
 		Explain: Text{
 			"A filter to subscribe to is empty, has # elsewhere than alone at its end, + beside other characters in a level, or is an incomplete $share/GROUP/FILTER. MQTT 5 answers 0x8F, MQTT 3.1.1 0x80 or closes.",
-			"订阅的过滤器为空、# 不是单独位于末尾、+ 没有独占一个层级，或 $share/GROUP/FILTER 不完整。MQTT 5 返回 0x8F，MQTT 3.1.1 返回 0x80 或断开。",
+			"订阅的过滤器为空、# 不是单独位于末尾、+ 没有独占一个层级，或 $share/〈组名〉/〈过滤器〉 不完整。MQTT 5 返回 0x8F，MQTT 3.1.1 返回 0x80 或断开。",
 		},
 		Remedy: Text{
 			"Write home/# or home/+/temperature, not home# or home/te+; for a shared subscription $share/GROUP/home/#.",
-			"写成 home/# 或 home/+/temperature，而不是 home# 或 home/te+；共享订阅写 $share/GROUP/home/#。",
+			"写成 home/# 或 home/+/temperature，而不是 home# 或 home/te+；共享订阅写 $share/〈组名〉/home/#。",
 		},
 	},
 	{

@@ -253,7 +253,7 @@ func (r *running) file(lang cause.Lang) string {
 	t := &initText{lang: lang}
 	t.say("Picket's configuration, in the form of mosquitto.conf: it says what the broker did without one. docs/configuration.md explains every directive.",
 		"Picket 的配置，格式与 mosquitto.conf 相同，内容就是此前没有配置文件时的运行方式。各项说明见 docs/configuration.zh-CN.md。")
-	t.say(`After a change: "picket check -c FILE", then "picket ctl reload".`, `修改后先运行 "picket check -c 文件"，再运行 "picket ctl reload"。`)
+	t.say(`After a change: "picket check -c FILE", then "picket ctl reload".`, `修改后先运行 "picket check -c 〈文件〉"，再运行 "picket ctl reload"。`)
 	t.end()
 	r.identity(t)
 	r.place(t)

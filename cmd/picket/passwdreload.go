@@ -17,7 +17,7 @@ import (
 var afterPasswd = struct{ several, later, done, question cause.Text }{
 	several: cause.Text{
 		EN: "The change takes effect once the broker that uses the file has read it: picket ctl reload --socket PATH",
-		ZH: "使用该文件的服务端重新加载后，修改才会生效：picket ctl reload --socket 路径",
+		ZH: "使用该文件的服务端重新加载后，修改才会生效：picket ctl reload --socket 〈路径〉",
 	},
 	later: cause.Text{
 		EN: "The running broker does not know of the change until: picket ctl reload",

@@ -62,7 +62,7 @@ func Known(format string) bool {
 }
 
 // catalogues are all phrases: English formats, without the level in front, and the Chinese ones, which take the same values as text.
-var catalogues = []map[string]string{findings, logLines, reasons}
+var catalogues = []map[string]string{findings, logLines, usages, reasons}
 
 // strip takes the level off a format.
 func strip(format string) string {

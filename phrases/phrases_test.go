@@ -245,3 +245,64 @@ func logged(call *ast.CallExpr) (format string, ok bool) {
 	}
 	return fold(arg)
 }
+
+// What is wrong with a command line is said in Chinese, too, where this program says it.
+func TestUsages(t *testing.T) {
+	texts := 0
+	for _, name := range []string{"bench", "cluster", "ctl", "doctor", "echo", "entrypoint", "parse"} {
+		for format, at := range usagesIn(t, "../cmd/picket/"+name+"*.go") {
+			if strings.HasPrefix(format, "--") && strings.HasSuffix(format, ": %s") {
+				continue // an option, and what a parser has said
+			}
+			texts++
+			if !Known(format) {
+				t.Errorf("%s: %q has no Chinese", at, format)
+			}
+		}
+	}
+	if texts < 20 {
+		t.Errorf("%d texts were found", texts)
+	}
+}
+
+// usagesIn are the texts of usage errors in files, and where.
+func usagesIn(t *testing.T, pattern string) map[string]string {
+	t.Helper()
+	found := make(map[string]string)
+	fileSet := token.NewFileSet()
+	names, err := filepath.Glob(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(fileSet, name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			literal, ok := n.(*ast.CompositeLit)
+			if !ok || len(literal.Elts) == 0 {
+				return true
+			}
+			if kind, ok := literal.Type.(*ast.Ident); !ok || kind.Name != "usageError" {
+				return true
+			}
+			text, ok := literal.Elts[0].(*ast.KeyValueExpr)
+			if !ok {
+				return true
+			}
+			value := text.Value
+			if call, ok := value.(*ast.CallExpr); ok && len(call.Args) > 1 {
+				value = call.Args[0] // Sprintf
+			}
+			if format, ok := fold(value); ok {
+				found[format] = fileSet.Position(literal.Pos()).String()
+			}
+			return true
+		})
+	}
+	return found
+}

@@ -3,6 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+
+	"picket/cause"
+	"picket/phrases"
 )
 
 // Exit statuses of picket's own commands. Programs that picket stands in for have theirs in a statusError.
@@ -28,6 +31,8 @@ type statusError struct {
 
 func (e *statusError) Error() string { return e.text }
 
+var wayOn = cause.Text{EN: "Try '%s'.\n", ZH: "请看：%s\n"}
+
 // exitStatus reports an error on stderr and is the only place that turns one into an exit status.
 func (e *env) exitStatus(err error) int {
 	var usage *usageError
@@ -36,9 +41,13 @@ func (e *env) exitStatus(err error) int {
 	case err == nil:
 		return 0
 	case errors.As(err, &usage):
-		fmt.Fprintf(e.stderr, "%s: %s\n", e.program, usage.text)
+		text := usage.text
+		if e.lang() == cause.Chinese {
+			text = phrases.Chinese(text)
+		}
+		fmt.Fprintf(e.stderr, "%s: %s\n", e.program, text)
 		if usage.help != "" {
-			fmt.Fprintf(e.stderr, "Try '%s'.\n", usage.help)
+			fmt.Fprintf(e.stderr, wayOn.In(e.lang()), usage.help)
 		}
 		return statusUsage
 	case errors.As(err, &status):

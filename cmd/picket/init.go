@@ -32,7 +32,7 @@ func (initCommand) details() details {
 	return details{
 		Text: cause.Text{EN: `Writes a file that says what the broker does now that was started without one: the same ports, user and password, certificates, and store. Nothing
 is moved or made anew, so that clients notice nothing of the change; and then there is a file for what needs one, such as rules of who may do what. The
-broker that runs is asked; without one, the data directory says what there is.`, ZH: `把没有配置文件的服务端现在的运行方式写成文件：端口、用户和密码、证书、存储都与现在相同。不移动也不重建任何东西，客户端察觉不到变化；此后需要配置文件的功能（例如权限规则）就有地方写了。内容取自正在运行的服务端；没有运行时，取自数据目录。`},
+broker that runs is asked; without one, the data directory says what there is.`, ZH: `写出的端口、用户和密码、证书、存储都与现在相同。不移动也不重建任何东西，客户端察觉不到变化；此后需要配置文件的功能（例如权限规则）就有地方写了。内容取自正在运行的服务端；没有运行时，取自数据目录。`},
 		examples: `picket init --config picket.conf
 sudo picket init --config /etc/picket/picket.conf --data /var/lib/picket
 picket init --config picket.conf -p 1883 --store /mnt/disk/store`,

@@ -44,7 +44,7 @@ var mayImport = map[string]string{
 	"client":          "packet",
 	"client/format":   "client packet printable",
 	"doctor":          "cause printable",
-	"doctor/probe":    "cause client doctor packet",
+	"doctor/probe":    "cause client doctor doctor/host/firewall packet",
 	"echo":            "cause echo/door logging",
 	"echo/door":       "cause logging",
 	"echo/probe":      "cause echo/door logging",

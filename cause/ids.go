@@ -74,6 +74,7 @@ const (
 	NoPublicIP                 ID = "no-public-ip"
 	WrongPort                  ID = "wrong-port"
 	HostDown                   ID = "host-down"
+	AddressConflict            ID = "address-conflict"
 	NATNoPortForward           ID = "nat-no-port-forward"
 	CGNAT                      ID = "cgnat"
 	HairpinNAT                 ID = "hairpin-nat"
@@ -198,6 +199,8 @@ const (
 	QueueFull             ID = "queue-full"
 	QueueBytesFull        ID = "queue-bytes-full"
 	PacketIDUnknown       ID = "packet-id-unknown"
+	SeparateBrokers       ID = "separate-brokers"
+	ServerViolation       ID = "server-violation"
 )
 
 // The connection and the session last, or end.

@@ -31,8 +31,8 @@ var recipes = []Recipe{
 		Name:  "nftables",
 		Title: Text{"nftables", "nftables"},
 		Steps: Text{
-			"sudo nft insert rule inet filter input tcp dport {port} accept\n# then put the same rule into /etc/nftables.conf",
-			"sudo nft insert rule inet filter input tcp dport {port} accept\n# 再把同样的规则写入 /etc/nftables.conf",
+			"sudo nft list chains   # the chain with \"hook input\" decides; if it is not input in the table inet filter, write its table and name below\nsudo nft insert rule inet filter input tcp dport {port} accept\n# then put the same rule into /etc/nftables.conf",
+			"sudo nft list chains   # 带 \"hook input\" 的链起作用；若它不是 inet filter 表的 input，请在下面改成它的表名和链名\nsudo nft insert rule inet filter input tcp dport {port} accept\n# 再把同样的规则写入 /etc/nftables.conf",
 		},
 	},
 	{

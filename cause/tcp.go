@@ -123,6 +123,18 @@ var tcpCauses = []Cause{
 		},
 	},
 	{
+		ID: AddressConflict, Severity: Error, Stage: TCP,
+		Title: Text{"two machines have the same address", "两台机器用了同一个 IP 地址"},
+		Explain: Text{
+			"In this network more than one machine answers for {address}. Packets go now to the one and now to the other: connections are refused or break off, and work again a while later. Most often one has an address that was entered by hand, and the router hands the same one out to another; copied virtual machines and SD cards do it as well.",
+			"本网络中不止一台机器应答 {address}。数据包时而到这台、时而到那台：连接被拒绝或中断，过一会儿又好了。最常见的是一台手工填写了地址，而路由器又把它分配给了另一台；复制的虚拟机或 SD 卡也会这样。",
+		},
+		Remedy: Text{
+			"Find both by their hardware addresses in the router's list of devices. Give the broker an address that the router reserves for it, and take away the one entered by hand; then `sudo ip neigh flush all` on the client, or wait a minute.",
+			"在路由器的设备列表中按 MAC 地址找出这两台机器。在路由器里为服务端保留一个固定地址，去掉手工填写的地址；然后在客户端执行 `sudo ip neigh flush all`，或等一分钟。",
+		},
+	},
+	{
 		ID: HostDown, Severity: Error, Stage: TCP,
 		Title: Text{"no machine answers at this address", "该地址上没有机器应答"},
 		Explain: Text{

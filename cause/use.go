@@ -352,4 +352,28 @@ var useCauses = []Cause{
 			"如果持续出现，请更新客户端库，或用 Clean Session 连接一次。",
 		},
 	},
+	{
+		ID: SeparateBrokers, Severity: Error, Stage: Use,
+		Title: Text{"behind one address there are brokers that know nothing of each other", "同一地址后面有多台互不相通的服务端"},
+		Explain: Text{
+			"What one connection publishes does not arrive at another connection to the same address, though each gets its own messages back: a balancer, several addresses of one name, or two replicas of one container deal the clients out to several brokers, and these do not pass messages on to each other. Who is connected to the same broker by chance sees the messages; the others do not. Sessions and retained messages are there or not, in the same way.",
+			"一个连接发布的消息到不了连到同一地址的另一个连接，而各自都能收到自己的消息：负载均衡、一个域名的多个地址，或同一容器的两个副本，把客户端分给了多台服务端，而它们之间不互相转发。碰巧连到同一台的能收到，其余收不到；会话和保留消息也时有时无。",
+		},
+		Remedy: Text{
+			"Run one broker only, or brokers that make a cluster (Picket: `picket serve --cluster`), or join them by a bridge; in front of two of which one is there in need, mark that one as a reserve (HAProxy: `backup`).",
+			"只运行一台服务端，或改用能组成集群的服务端（Picket：`picket serve --cluster`），或用桥接把它们连起来；如果其中一台只是备用，请在负载均衡里标为备用（HAProxy：`backup`）。",
+		},
+	},
+	{
+		ID: ServerViolation, Severity: Warning, Stage: Use,
+		Title: Text{"the broker breaks a rule of the protocol", "服务端违反了 MQTT 协议规则"},
+		Explain: Text{
+			"The broker, or something on the way that changes packets, answered with what MQTT does not allow: it acknowledged what was never sent, or spoke of a session where a new one was asked for. Client libraries that check this close the connection, or wait for ever for the right answer; others go on.",
+			"服务端（或途中改动报文的设备）的应答不符合 MQTT：确认了从未发送过的报文，或在要求新会话时声称会话已存在。严格检查的客户端库会断开连接，或一直等待正确的应答；其他的则照常工作。",
+		},
+		Remedy: Text{
+			"Update the broker; small ones for microcontrollers do this now and then. Without whatever stands in front of it, try again: `picket doctor` from the broker's own machine.",
+			"升级服务端；面向单片机的小型服务端偶有这种问题。也可绕开前面的设备再试：在服务端所在机器上运行 `picket doctor`。",
+		},
+	},
 }

@@ -94,7 +94,7 @@ type contradiction struct {
 var contradictions = []contradiction{
 	// Who forbids a topic forbids it at every QoS.
 	{cause.ACLSilent, cameBack}, {cause.ACLPublishDenied, cameBack},
-	{cause.BrokerNotRunning, accepted}, {cause.LoopbackOnly, accepted}, {cause.BrokerSilent, accepted}, {cause.ClientOffline, accepted},
+	{cause.BrokerNotRunning, allAccepted}, {cause.LoopbackOnly, accepted}, {cause.BrokerSilent, accepted}, {cause.ClientOffline, accepted},
 }
 
 // cameBack: a message to the topic of the finding has come back.
@@ -113,6 +113,12 @@ func accepted(facts []Fact, f *Finding) bool {
 		return false
 	}
 	return slices.ContainsFunc(facts, func(one Fact) bool { c, ok := one.(Connect); return ok && c.Result == Accepted })
+}
+
+// allAccepted: as [accepted], and the finding does not rest on a login that was let in itself: of several brokers behind an address one may be dead.
+func allAccepted(facts []Fact, f *Finding) bool {
+	let := func(at int) bool { c, is := facts[at].(Connect); return is && c.Result == Accepted }
+	return accepted(facts, f) && !slices.ContainsFunc(f.Evidence, let)
 }
 
 // Conclude gives the findings, the best first.

@@ -47,6 +47,7 @@ func (p *patient) beside(end cause.Stage) {
 var clientRules = []Rule[*patient]{
 	{cause.Name, []string{"lookup", "address", "name-server"}, (*patient).name},
 	{cause.FirstBytes, []string{"elsewhere"}, (*patient).elsewhere},
+	{cause.TCP, []string{"conflict"}, (*patient).conflict},
 	{cause.TCP, []string{"dial"}, (*patient).tcp},
 	{cause.TLS, []string{"handshake"}, (*patient).tls},
 	{cause.Upgrade, []string{"upgrade"}, (*patient).upgrade},

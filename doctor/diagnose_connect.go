@@ -301,6 +301,13 @@ func (p *patient) byChance(own []seen[Connect]) bool {
 			continue
 		}
 		evidence := append(places(again), c.at)
+		if c.fact.Ms > 1000+20*c.fact.Busy && again[0].fact.Ms < c.fact.Ms/2 { // who counts connections does not think about it for so long
+			p.found(cause.BrokerNotRunning, 68, evidence, means("A login was cut off after %v without an answer, and the very same was accepted shortly afterwards within %v: behind this address there are several brokers, what deals the connections out tries one of them in vain, and gives up.", "一次登录在 %v 后没有应答就被切断，稍后完全相同的登录在 %v 内成功：该地址后面有多台服务端，负责分发的设备连接其中一台失败后放弃。", c.fact.Ms, again[0].fact.Ms),
+				step(cause.Text{EN: "Have the balancer ask its servers whether they are there, and leave out those that are not (HAProxy; nginx does so with max_fails)", ZH: "让负载均衡检查后端是否存活，并跳过失效的后端（HAProxy；nginx 用 max_fails）"}, same("backend mqtt\n    option redispatch\n    server a 10.0.0.11:1883 check\n    server b 10.0.0.12:1883 check")))
+			p.found(cause.MaxConnections, 52, evidence)
+			p.found(cause.RateLimitOrBan, 50, evidence)
+			return true
+		}
 		p.found(cause.RateLimitOrBan, 66, evidence, means("A login was cut off without an answer, and the very same was accepted shortly afterwards: somebody counts connections, takes only so many, or of several servers behind one address one does not work.", "一次登录没有应答就被切断，稍后完全相同的登录却成功：有设备在限制连接数或次数，或者同一地址后面的多台服务器中有一台不正常。"),
 			not(cause.ProtocolVersion, "the same version is accepted as well", "同一版本也能被接受"))
 		p.found(cause.MaxConnections, 60, evidence)

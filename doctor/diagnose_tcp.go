@@ -554,6 +554,9 @@ func refusedPorts(n Neighbours) []int { return n.Refused }
 func silentPorts(n Neighbours) []int  { return n.Silent }
 
 func (p *patient) timedOut(first seen[Dial]) {
+	if p.keptIn(first) {
+		return
+	}
 	open, refused := p.neighbours(openPorts), p.neighbours(refusedPorts)
 	there := len(p.answers()) > 0
 	evidence := append(places(p.around), first.at)

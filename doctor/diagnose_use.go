@@ -14,6 +14,10 @@ func (p *patient) use() (ends bool) {
 	if p.hungAfterLogin() {
 		return true
 	}
+	if p.breach() {
+		return true
+	}
+	p.apart()
 	for _, s := range p.subscribes {
 		switch s.fact.Result {
 		case Denied:
@@ -21,7 +25,7 @@ func (p *patient) use() (ends bool) {
 			ends = true
 		case TimedOut, Lost:
 			ends = true
-			if !p.endedWith(s.at) {
+			if !p.endedWith(s.at) && len(of[Breach](p.Facts)) == 0 {
 				if p.thrownOut(s) {
 					continue
 				}
@@ -48,6 +52,35 @@ func (p *patient) use() (ends bool) {
 		ends = true
 	}
 	return ends
+}
+
+// breach: the server said what no server may say; it tells whether the connection ended over that.
+func (p *patient) breach() (ends bool) {
+	large := slices.ContainsFunc(p.publishes, func(s seen[Publish]) bool { return s.fact.Result == Lost && s.fact.Size > plainSize })
+	for _, b := range of[Breach](p.Facts) {
+		if large && b.fact.What != "" {
+			p.Settle(b.at) // mosquitto refuses what is too large with a code that is not allowed: the size is what matters
+			continue
+		}
+		evidence, more := append([]int{b.at}, places(p.ends)...), []detail{}
+		for _, s := range where(p.subscribes, func(s Subscribe) bool { return s.Result == TimedOut || s.Result == Lost }) {
+			evidence = append(evidence, s.at)
+			more = append(more, not(cause.ACLSubscribeDenied, "the broker answers, and wrongly", "服务端有应答，只是不正确"))
+		}
+		evidence = append(evidence, places(where(p.publishes, func(f Publish) bool { return f.Result == Lost }))...)
+		evidence = append(evidence, places(where(p.connects, func(c Connect) bool { return c.Result == NotMQTT && c.Version == b.fact.Version }))...)
+		p.found(cause.ServerViolation, 91, evidence, more...)
+		ends = ends || b.fact.What != "" && b.fact.Packet == ""
+	}
+	return ends
+}
+
+// apart: two connections to the same address do not meet.
+func (p *patient) apart() {
+	for _, a := range where(of[Across](p.Facts), func(a Across) bool { return a.Apart }) {
+		p.found(cause.SeparateBrokers, 93, append([]int{a.at}, places(p.publishes)...),
+			not(cause.ACLSilent, "the same topic works on each connection by itself", "同一主题在每个连接上单独都能用"))
+	}
 }
 
 // cutOff tells whether the connection of the round trips was ended by the other side.

@@ -302,3 +302,47 @@ func (o Opening) Text() cause.Text {
 	}
 	return t
 }
+
+// OwnFilter is what this machine's own packet filter does with a connection that it opens itself, where its rules can be read and keep it in.
+type OwnFilter struct {
+	Address string `json:"address"`
+	Port    int    `json:"port"`
+	Verdict string `json:"verdict"`           // "drop" or "reject"
+	Where   string `json:"where"`             // the chain
+	Rule    string `json:"rule,omitempty"`    // empty: the chain's policy
+	Answers bool   `json:"answers,omitempty"` // the connection goes out, and its answers do not come in
+}
+
+func (OwnFilter) Kind() string       { return "own-filter" }
+func (OwnFilter) Stage() cause.Stage { return cause.TCP }
+func (OwnFilter) Outcome() Outcome   { return Bad }
+
+func (f OwnFilter) Text() cause.Text {
+	by := Say("the policy of %s", "%s 的默认策略", f.Where)
+	if f.Rule != "" {
+		by = Say("the rule «%s» in %s", "%[2]s 中的规则 «%[1]s»", f.Rule, f.Where)
+	}
+	to := HostPort(f.Address, f.Port)
+	if f.Answers {
+		return cause.Text{EN: fmt.Sprintf("this machine's own filter lets no answers of %s in: %s (%s)", to, by.EN, f.Verdict), ZH: fmt.Sprintf("本机的防火墙不让 %s 的应答进来：%s（%s）", to, by.ZH, f.Verdict)}
+	}
+	return cause.Text{EN: fmt.Sprintf("this machine's own filter lets nothing out to %s: %s (%s)", to, by.EN, f.Verdict), ZH: fmt.Sprintf("本机的防火墙不允许连接 %s：%s（%s）", to, by.ZH, f.Verdict)}
+}
+
+// Conflict is an address of this machine's network that several machines have.
+type Conflict struct {
+	Address  string   `json:"address"`
+	Machines []string `json:"machines"`      // their hardware addresses; for this machine's own address, those of the others
+	Own      bool     `json:"own,omitempty"` // it is this machine's own address
+}
+
+func (Conflict) Kind() string       { return "conflict" }
+func (Conflict) Stage() cause.Stage { return cause.TCP }
+func (Conflict) Outcome() Outcome   { return Bad }
+
+func (s Conflict) Text() cause.Text {
+	if s.Own {
+		return Say("this machine's address %s is another one's as well: %s", "本机的地址 %s 也被别的机器使用：%s", s.Address, strings.Join(s.Machines, ", "))
+	}
+	return Say("%s belongs to several machines: %s", "%s 同时属于多台机器：%s", s.Address, strings.Join(s.Machines, ", "))
+}

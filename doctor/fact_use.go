@@ -57,6 +57,61 @@ func (s Subscribe) Text() cause.Text {
 	return Say("the subscription to %s is not answered within %v", "订阅 %s 没有应答，已等待 %v", s.Topic, s.Ms)
 }
 
+// Across is what becomes of messages that further connections to the same address publish on the topic of the test.
+type Across struct {
+	Topic       string `json:"topic"`
+	Connections int    `json:"connections"`     // further ones that were tried
+	Other       string `json:"other,omitempty"` // the address of the last one, if it is another one of the same name
+	Apart       bool   `json:"apart,omitempty"` // the last one's message came back to it, and not to the first
+}
+
+func (Across) Kind() string       { return "across" }
+func (Across) Stage() cause.Stage { return cause.Use }
+
+func (a Across) Outcome() Outcome {
+	if a.Apart {
+		return Bad
+	}
+	return Good
+}
+
+func (a Across) Text() cause.Text {
+	if a.Other != "" {
+		return Say("a connection to %s, another address of the same name, gets what it publishes, and this one, which has the same subscription, does not", "连到同一域名另一个地址 %s 的连接能收到自己发布的消息，而订阅相同的这个连接收不到", a.Other)
+	}
+	if a.Apart {
+		return Say("another connection to the same address gets what it publishes, and this one, which has the same subscription, does not", "另一个连到同一地址的连接能收到自己发布的消息，而订阅相同的这个连接收不到")
+	}
+	return Say("what other connections publish arrives here as well", "其他连接发布的消息这里也能收到")
+}
+
+// Breach is the first thing that the server said on the connection of the test and that no server may say.
+type Breach struct {
+	Version string `json:"version"`
+	Packet  string `json:"packet"`       // CONNACK: of an old session, where a new one was asked for; others: an identifier that was never sent
+	ID      int    `json:"id,omitempty"` // that identifier
+	// What is what could not be read, in the words of the program; the connection ended over it. Empty: it went on.
+	What string `json:"what,omitempty"`
+}
+
+func (Breach) Kind() string       { return "breach" }
+func (Breach) Stage() cause.Stage { return cause.Use }
+func (Breach) Outcome() Outcome   { return Bad }
+
+func (b Breach) Text() cause.Text {
+	if b.What != "" {
+		return Say("MQTT %s: the server says what no server may say: %s", "MQTT %s：服务端发来了不允许的内容：%s", b.Version, b.What)
+	}
+	if b.Packet == "CONNACK" {
+		clause := "MQTT-3.2.2-1"
+		if b.Version == "5.0" {
+			clause = "MQTT-3.2.2-2"
+		}
+		return Say("CONNACK says that there is a session from before, though a new one was asked for (%s)", "要求的是新会话，CONNACK 却说有以前的会话（%s）", clause)
+	}
+	return Say("%s is for packet %d, and no packet with this identifier was sent", "%s 确认的是报文 %d，但没有发送过这个标识符的报文", b.Packet, b.ID)
+}
+
 // TopicChosen is that the access list has no place for the usual topic of the test, and one for a topic below the user's or the client's name.
 type TopicChosen struct {
 	Refused string `json:"refused"`

@@ -146,6 +146,9 @@ type Config struct {
 	Problems  []Problem        `json:"problems,omitempty"`
 	Listeners []ConfigListener `json:"listeners"`
 	Changed   int64            `json:"changed"`
+	// Stale are files that it names (passwords, rights) and that were changed after the process started and after its last reload, StaleAt when.
+	Stale   []string `json:"stale,omitempty"`
+	StaleAt int64    `json:"stale_at,omitempty"`
 	// Newer says that a file was changed after the process started.
 	Newer bool `json:"newer"`
 	// Reloaded says that the log has a reload after the change.
@@ -189,7 +192,7 @@ func (Config) Kind() string { return "configuration" }
 func (Config) Stage() cause.Stage { return cause.Server }
 
 func (c Config) Outcome() doctor.Outcome {
-	if len(c.Problems) > 0 || c.Default || c.Newer && !c.Reloaded || len(c.NotIncluded) > 0 {
+	if len(c.Problems) > 0 || c.Default || c.Newer && !c.Reloaded || len(c.NotIncluded)+len(c.Stale) > 0 {
 		return doctor.Bad
 	}
 	return doctor.Good
@@ -218,6 +221,9 @@ func (c Config) Text() cause.Text {
 		parts = append(parts, doctor.Say("changed after the broker started, and reloaded since", "在服务端启动后改过，之后已重载"))
 	case c.Newer:
 		parts = append(parts, doctor.Say("changed after the broker started", "在服务端启动之后改过"))
+	}
+	if len(c.Stale) > 0 {
+		parts = append(parts, doctor.Say("changed after the broker started: %s", "在服务端启动之后改过：%s", strings.Join(c.Stale, ", ")))
 	}
 	if len(c.NotIncluded) > 0 {
 		parts = append(parts, doctor.Say("not included: %s", "没有被包含：%s", strings.Join(c.NotIncluded, ", ")))

@@ -294,6 +294,23 @@ func unix(s string) (int64, bool) {
 	return t.Unix(), err == nil
 }
 
+// Two clients of one identifier throw each other out; one that comes back once or twice does not make a loop.
+func TestTakeovers(t *testing.T) {
+	one := func(id string) string {
+		return "1795573000: Client " + id + " already connected, closing old connection.\n"
+	}
+	for text, want := range map[string]cause.ID{
+		one("a") + one("a"):                       cause.SessionTakenOver,
+		one("a") + one("b") + one("c"):            cause.SessionTakenOver,
+		one("a") + one("a") + one("b") + one("a"): cause.IDTakeoverLoop,
+	} {
+		l := ReadLog("x", text, 0, unix)
+		if len(l.Entry) != 1 || l.Entry[0].Cause != want || l.Entry[0].Count != strings.Count(text, "\n") {
+			t.Errorf("%q: %+v, want %s", text, l.Entry, want)
+		}
+	}
+}
+
 func FuzzReadLog(f *testing.F) {
 	for _, name := range []string{"mosquitto.log", "picket.log", "picket.json", "journal.log"} {
 		data, err := os.ReadFile(filepath.Join("testdata", name))

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"maps"
 	"regexp"
 	"slices"
@@ -16,6 +17,7 @@ import (
 func ReadLog(source, log string, since int64, unix func(string) (int64, bool)) Log {
 	l := Log{Source: source}
 	found := make(map[cause.ID]*Entry)
+	thrown := make(map[string]int) // by mosquitto's line, which has the client
 	var before string
 	for line := range strings.Lines(log) {
 		line = strings.TrimRight(line, "\r\n")
@@ -38,9 +40,14 @@ func ReadLog(source, log string, since int64, unix func(string) (int64, bool)) L
 			}
 		}
 		id, start := causeOf(text)
-		if m := opening.FindStringSubmatch(before); m != nil && strings.HasPrefix(text, "Error: Permission denied") {
+		if m := opening.FindStringSubmatch(before); m != nil && (strings.HasPrefix(text, "Error: Permission denied") || strings.HasPrefix(text, "If you are trying to bind to a privileged port")) {
 			id, start = cause.PrivilegedPort, true
 			text += " (" + before + ")"
+		}
+		if id == cause.SessionTakenOver {
+			if thrown[text]++; thrown[text] >= takeovers {
+				id = cause.IDTakeoverLoop
+			}
 		}
 		if id != "" && !slices.Contains(remarks, id) {
 			e := found[id]
@@ -56,23 +63,33 @@ func ReadLog(source, log string, since int64, unix func(string) (int64, bool)) L
 		}
 		before = text
 	}
-	for _, e := range found {
-		l.Entry = append(l.Entry, *e)
+	l.Entry = entries(found)
+	return l
+}
+
+// entries are what was found, what concerns the start first, then what came most often. Takeovers that make a loop are told as that alone.
+func entries(found map[cause.ID]*Entry) (all []Entry) {
+	if loop, once := found[cause.IDTakeoverLoop], found[cause.SessionTakenOver]; loop != nil && once != nil {
+		loop.Count += once.Count
+		delete(found, cause.SessionTakenOver)
 	}
-	slices.SortFunc(l.Entry, func(a, b Entry) int {
+	for _, e := range found {
+		all = append(all, *e)
+	}
+	slices.SortFunc(all, func(a, b Entry) int {
 		if a.Start != b.Start {
 			if a.Start {
 				return -1
 			}
 			return 1
 		}
-		if a.Count != b.Count {
-			return b.Count - a.Count
-		}
-		return strings.Compare(string(a.Cause), string(b.Cause))
+		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(string(a.Cause), string(b.Cause)))
 	})
-	return l
+	return all
 }
+
+// takeovers is how often the same client has to be thrown out by one of its own identifier before it is two of them.
+const takeovers = 3
 
 // ofAuthority tells whether a cause is why a public authority gives no certificate (ACME).
 func ofAuthority(id cause.ID) bool { return strings.HasPrefix(string(id), "acme-") }
@@ -142,6 +159,7 @@ var mosquittoWords = []struct {
 }{
 	{"killed by the OOM killer", cause.MemoryLimitOOM, true}, // of systemd
 	{"No space left on device", cause.DiskFull, false},
+	{"Error saving in-memory database, unable to open", cause.StoreFailed, false},
 	{"Too many open files", cause.FDLimit, false},
 	{"Error found at ", cause.ConfigErrorExit, true},
 	{"Unable to load auth plugin", cause.ConfigErrorExit, true},

@@ -220,6 +220,19 @@ func size(n uint64) string {
 	return s + " " + units[i]
 }
 
+// Damaged is a file of mosquitto's store that does not begin as such files do.
+type Damaged struct {
+	File string `json:"file"`
+}
+
+func (Damaged) Kind() string            { return "damaged" }
+func (Damaged) Stage() cause.Stage      { return cause.Server }
+func (Damaged) Outcome() doctor.Outcome { return doctor.Note }
+
+func (d Damaged) Text() cause.Text {
+	return doctor.Say("%s does not begin as a file of mosquitto's store", "%s 的开头不是 mosquitto 持久化文件的格式", d.File)
+}
+
 // Disk is a file system that the broker writes to.
 type Disk struct {
 	Path   string `json:"path"`

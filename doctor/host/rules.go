@@ -32,6 +32,7 @@ var rules = []doctor.Rule[*diagnosis]{
 	always(cause.TLS, (*diagnosis).certified, "certificate"),
 	always(cause.TLS, (*diagnosis).clientsTrust, "trust", "configuration"),
 	always(cause.Server, (*diagnosis).forbidden, "denial"),
+	always(cause.Server, (*diagnosis).damaged, "damaged"),
 	always(cause.Server, (*diagnosis).supplied),
 	always(cause.Server, (*diagnosis).logged, "log"),
 }
@@ -141,8 +142,8 @@ func (d *diagnosis) silent() {
 	brokers, at := facts[Broker](d.Facts)
 	listens, listenAt := facts[Listen](d.Facts)
 	for i, b := range brokers {
-		if !b.Stopped {
-			continue
+		if !b.Stopped || b.Container && !d.serves(b.PID) {
+			continue // in a network of its own that nobody is led to from here
 		}
 		evidence := []int{at[i]}
 		p := 0
@@ -174,6 +175,18 @@ func (d *diagnosis) silent() {
 			d.find(cause.ProxyProtocolMismatch, 52, port(a.Port), cause.Text{}, evidence...)
 		}
 	}
+}
+
+// serves says whether one of the ports of a broker in a container is passed on to it.
+func (d *diagnosis) serves(pid int) bool {
+	listens, _ := facts[Listen](d.Facts)
+	var own []int
+	for _, l := range listens {
+		if l.PID == pid {
+			own = append(own, l.Port)
+		}
+	}
+	return d.publishes(own)
 }
 
 // rivals: one program has the port that another is meant to have.
@@ -471,7 +484,11 @@ func (d *diagnosis) taken() {
 				if owned {
 					continue
 				}
-				d.find(cause.PortTaken, doctor.Sure, port(want.Port),
+				fit := doctor.Sure
+				if c.PID == 0 && !c.Default {
+					fit += 2 // nobody runs with what was asked about: whatever the other one does comes second
+				}
+				d.find(cause.PortTaken, fit, port(want.Port),
 					doctor.Say("%s asks for port %d, and %s (process %d) has it.", "%s 要监听端口 %d，但它已被 %s（进程 %d）占用。", c.File, want.Port, l.Program, l.PID), configAt[ci], at[i])
 			}
 		}
@@ -512,6 +529,11 @@ func (d *diagnosis) configured() {
 		case c.PID != 0 && c.Newer && !c.Reloaded:
 			d.find(cause.ConfigNotLoaded, doctor.Possible, values,
 				doctor.Say("%s was changed after the broker started. If it was not reloaded since (systemctl reload, or SIGHUP), the change is not in force.", "%s 在服务端启动之后改过。如果之后没有重载（systemctl reload 或 SIGHUP），改动就没有生效。", c.File), at[i])
+		}
+		if c.PID != 0 && len(c.Stale) > 0 {
+			f := d.find(cause.ConfigNotLoaded, 55, values,
+				doctor.Say("%s: changed after the broker started, and its log knows of no reload since. Until there is one, the users and rights of before are in force.", "%s：在服务端启动之后改过，日志里此后没有重载。重载之前，生效的仍是原来的用户和权限。", list(c.Stale)), at[i])
+			f.Steps = append(f.Steps, doctor.Step{Title: doctor.Say("Have it read them", "让它重新读取"), Lines: doctor.Say("sudo kill -HUP %d    # or: sudo systemctl reload mosquitto", "sudo kill -HUP %d    # 或：sudo systemctl reload mosquitto", c.PID)})
 		}
 		if len(c.NotIncluded) > 0 && (c.PID != 0 || c.Default) {
 			d.find(cause.ConfigNotLoaded, doctor.Probable, values,
@@ -579,6 +601,18 @@ func orAll(address string) string {
 		return "0.0.0.0"
 	}
 	return address
+}
+
+// damaged: what the broker has kept cannot be read. One that runs has left it alone, and writes it anew.
+func (d *diagnosis) damaged() {
+	files, at := facts[Damaged](d.Facts)
+	_, none := facts[NoBroker](d.Facts)
+	if len(none) == 0 {
+		return
+	}
+	for i, f := range files {
+		d.find(cause.PersistenceCorrupt, doctor.Sure+2, cause.Values{"file": f.File}, doctor.Say("%s is damaged: it does not begin as mosquitto writes it, and mosquitto does not start with it.", "%s 已损坏：开头不是 mosquitto 写入的格式，mosquitto 无法带着它启动。", f.File), append(none, at[i])...)
+	}
 }
 
 // supplied: does the machine give the broker what it needs?

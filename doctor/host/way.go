@@ -128,6 +128,9 @@ func (d *diagnosis) covered(v *view) (covered, known bool) {
 func (d *diagnosis) reachable() {
 	views := d.views()
 	for _, v := range views {
+		if d.ledAway(v) {
+			continue
+		}
 		if d.loopbackPort(v.port) || d.nobodyAt(v.port) && (v.firewall == nil || v.firewall.To == "") {
 			continue // that nobody answers there has been found already
 		}
@@ -144,6 +147,32 @@ func (d *diagnosis) reachable() {
 	d.forwards()
 	d.untried()
 	d.wayIs()
+}
+
+// ledAway: a broker of this machine listens, and a rule leads whoever comes from outside past it, to a container that is gone or another machine.
+func (d *diagnosis) ledAway(v *view) bool {
+	if v.firewall == nil || v.firewall.To == "" || v.outside != nil && v.outside.Result == "open" {
+		return false
+	}
+	listens, at := facts[Listen](d.Facts)
+	published, _ := facts[Published](d.Facts)
+	to, err := netip.ParseAddrPort(v.firewall.To)
+	if err != nil || slices.ContainsFunc(published, func(p Published) bool { return p.Port == v.port && p.By != "DNAT" }) {
+		return false
+	}
+	for i, l := range listens {
+		if !l.Broker || l.Container || l.Port != v.port || l.Scope == LoopbackScope || slices.ContainsFunc(listens, func(o Listen) bool { return o.Container && o.Port == int(to.Port()) }) {
+			continue
+		}
+		f := d.find(cause.PortTaken, doctor.Sure-1, port(v.port),
+			doctor.Say("%s (process %d) listens on port %d, and whoever comes from outside does not get to it: a rule of the filter leads %s on to %s. Docker leaves such rules behind when it is killed.",
+				"%s（进程 %d）在监听端口 %d，但外面来的连接到不了它：防火墙的 NAT 规则把 %s 转到了 %s。Docker 被强行结束时会留下这样的规则。", l.Program, l.PID, v.port, doctor.HostPort(v.address, v.port), v.firewall.To),
+			append(v.evidence(), at[i])...)
+		f.Steps = append(f.Steps, doctor.Step{Title: doctor.Say("Find the rule, and remove it (restarting Docker removes its own)", "找到并删除这条规则（重启 Docker 会清除它自己的规则）"),
+			Lines: doctor.Say("sudo iptables -t nat -S | grep -- '--dport %d'\nsudo nft -a list ruleset | grep -B3 'dport %[1]d'", "sudo iptables -t nat -S | grep -- '--dport %d'\nsudo nft -a list ruleset | grep -B3 'dport %[1]d'", v.port)})
+		return true
+	}
+	return false
 }
 
 // otherAddress: the broker listens, and not at an address that others use.

@@ -48,8 +48,9 @@ type attempt struct {
 // tapped keeps the first bytes that come, and the connection below TLS and WebSocket.
 type tapped struct {
 	net.Conn
-	mu    sync.Mutex
-	first []byte
+	mu      sync.Mutex
+	first   []byte
+	conduct *conduct // of what speaks MQTT on it, once it is let in
 }
 
 func (t *tapped) Read(b []byte) (int, error) {
@@ -58,6 +59,11 @@ func (t *tapped) Read(b []byte) (int, error) {
 	t.first = append(t.first, b[:min(n, max(answerSize-len(t.first), 0))]...)
 	t.mu.Unlock()
 	return n, err
+}
+
+// wholeConnack tells whether what has come is as long as the CONNACK that it says it is, so that what is wrong is in it.
+func wholeConnack(first []byte) bool {
+	return len(first) > 3 && first[0] == byte(packet.CONNACK)<<4 && int(first[1]) == len(first)-2
 }
 
 // options are those of the client for an attempt. opened is told of the connection and of how long it took.
@@ -108,7 +114,9 @@ func (p *prober) try(ctx context.Context, a attempt) (*client.Client, *tapped, d
 		KeepAlive: int(o.Connect.KeepAlive), Trial: a.trial, Rested: a.rested,
 	}
 	var sent time.Time
+	conduct := newConduct(&o.Connect)
 	o.Trace = func(out bool, pk packet.Packet) {
+		conduct.see(out, pk)
 		if out && pk.Type() == packet.CONNECT {
 			sent = time.Now()
 		}
@@ -121,6 +129,7 @@ func (p *prober) try(ctx context.Context, a attempt) (*client.Client, *tapped, d
 	}
 	if err == nil {
 		f.Result = doctor.Accepted
+		conn.conduct = conduct
 		return c, conn, f
 	}
 	p.refused(ctx, &f, conn, err)
@@ -168,6 +177,9 @@ func (p *prober) refused(ctx context.Context, f *doctor.Connect, conn *tapped, e
 	}
 	conn.mu.Lock()
 	defer conn.mu.Unlock()
+	if wrong != nil && wholeConnack(conn.first) && p.target.Scheme == "mqtt" {
+		p.add(doctor.Breach{Version: f.Version, Packet: "CONNACK", What: doctor.Printable(wrong.Error(), 200)})
+	}
 	if len(conn.first) > 0 && p.target.Scheme == "mqtt" {
 		f.Bytes = strconv.QuoteToASCII(string(conn.first[:min(len(conn.first), 64)]))
 		if f.Result == doctor.WasClosed && doctor.Recognize(conn.first).Heard != doctor.HearMQTT {

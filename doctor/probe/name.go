@@ -232,8 +232,22 @@ func (p *prober) route(near []network) {
 		if n.self.WithZone("") == source {
 			vpn := slices.ContainsFunc(tunnels, func(prefix string) bool { return strings.HasPrefix(n.name, prefix) })
 			p.add(doctor.Route{Address: p.addresses[0].String(), Source: source.String(), Interface: n.name, VPN: vpn})
+			if !vpn && n.prefix.Contains(p.addresses[0]) {
+				p.conflict(n.name, p.addresses[0], source)
+			}
 			return
 		}
+	}
+}
+
+// conflict looks, in the network that both are in, whether more than one machine has the address, or this machine's own.
+func (p *prober) conflict(name string, address, self netip.Addr) {
+	its, ours := holders(name, address, self)
+	if len(its) > 1 {
+		p.add(doctor.Conflict{Address: address.String(), Machines: its})
+	}
+	if len(ours) > 0 {
+		p.add(doctor.Conflict{Address: self.String(), Machines: ours, Own: true})
 	}
 }
 

@@ -171,6 +171,7 @@ func (p *prober) oneOf(all []doctor.Dial, ports []int) []doctor.Dial {
 // loopback addresses.
 func (p *prober) lookAround(ctx context.Context) {
 	p.doing("looking at the ports around", "正在查看其他端口")
+	p.ownFilter(ctx)
 	addresses := p.addresses[:min(len(p.addresses), 2)]
 	var wait sync.WaitGroup
 	around := make([]doctor.Neighbours, len(addresses))

@@ -129,8 +129,15 @@ func (p *prober) use(ctx context.Context) bool {
 	p.add(subscribed)
 	if subscribed.Result == doctor.Granted {
 		u.messages(ctx)
+		u.across(ctx)
 	} else if u.alive() {
 		p.add(u.publish(ctx, 1, false, 0)) // may it publish at least?
+	}
+	var wrong *packet.Error
+	if b := u.conn.conduct.breach(); b != nil {
+		p.add(*b)
+	} else if !u.alive() && errors.As(u.c.Err(), &wrong) {
+		p.add(doctor.Breach{Version: u.v, What: doctor.Printable(wrong.Error(), 200)})
 	}
 	if !u.alive() {
 		p.add(ended("use", u.v, u.c.Err(), time.Since(u.since)))
@@ -290,9 +297,12 @@ func (u *user) subscribe(ctx context.Context) doctor.Subscribe {
 
 // publish sends a message and waits until it is back. size 0 is a small one.
 func (u *user) publish(ctx context.Context, qos int, retain bool, size int) doctor.Publish {
+	return u.publishMarked(ctx, newMark(), qos, retain, size)
+}
+
+func (u *user) publishMarked(ctx context.Context, mark string, qos int, retain bool, size int) doctor.Publish {
 	ctx, cancel := context.WithTimeout(ctx, u.p.Limit)
 	defer cancel()
-	mark := newMark()
 	payload := append([]byte(mark), bytes.Repeat([]byte{'.'}, max(size-markSize, 0))...)
 	comes, forget := u.expect(mark)
 	defer forget()
@@ -334,6 +344,76 @@ func (u *user) publish(ctx context.Context, qos int, retain bool, size int) doct
 		f.Sent, f.Acknowledged = after.sent+after.unsent-before.sent, after.acknowledged-before.acknowledged
 	}
 	return f
+}
+
+// othersAtMost is how many further connections are made to find out whether all meet at one broker: a balancer that takes turns between two needs one, one
+// that leaves it to chance may need more. They are left out where each takes long.
+const (
+	othersAtMost = 2
+	othersTrip   = 300 * time.Millisecond
+)
+
+// across publishes on further connections, to find out whether whoever comes to this address meets the same broker. It says something only when the other
+// connection gets its message back, and this one still does.
+func (u *user) across(ctx context.Context) {
+	if !u.own || !u.alive() || u.stalled || u.p.works.kind != doctor.RandomID || u.p.trip > othersTrip {
+		return
+	}
+	f := doctor.Across{Topic: u.topic}
+	for f.Connections = 1; f.Connections <= othersAtMost; f.Connections++ {
+		met, known := u.meets(ctx)
+		if !known {
+			return
+		}
+		if f.Apart = !met; f.Apart {
+			break
+		}
+	}
+	f.Connections = min(f.Connections, othersAtMost)
+	if first := u.p.address; !f.Apart && len(u.p.others) > 0 {
+		u.p.address = u.p.others[0]
+		limited, cancel := context.WithTimeout(ctx, u.p.Limit) // one that hangs is told of by itself
+		met, known := u.meets(limited)
+		cancel()
+		if f.Apart = known && !met; f.Apart {
+			f.Other = u.p.address.String()
+		}
+		u.p.address = first
+	}
+	u.p.add(f)
+}
+
+// meets tells whether a message of another connection comes here; known is false where that cannot be said.
+func (u *user) meets(ctx context.Context) (met, known bool) {
+	other := &user{p: u.p, topic: u.topic, own: true, v: u.v, waiting: make(map[string]chan *client.Message)}
+	a := u.p.works
+	a.id, a.handler = randomID(), other.handle
+	if other.c, other.conn, _ = u.p.try(ctx, a); other.c == nil {
+		return false, false
+	}
+	defer other.c.Disconnect(packet.NormalDisconnection, nil)
+	mark := newMark()
+	comes, forget := u.expect(mark)
+	defer forget()
+	if other.subscribe(ctx).Result != doctor.Granted || other.publishMarked(ctx, mark, 0, false, 0).Result != doctor.Returned {
+		return false, false
+	}
+	select {
+	case <-comes:
+		return true, true
+	case <-time.After(min(u.p.Limit, 2*time.Second+3*u.p.trip)):
+	case <-ctx.Done():
+		return false, false
+	}
+	if u.publish(ctx, 0, false, 0).Result != doctor.Returned {
+		return false, false
+	}
+	select {
+	case <-comes:
+		return true, true
+	default:
+		return false, true
+	}
 }
 
 // retained publishes a retained message, subscribes anew, which brings it, and removes it again.

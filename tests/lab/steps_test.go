@@ -28,6 +28,10 @@ var commands = strings.Fields("sudo ss ip nft iptables ip6tables openssl grep pi
 // The rest of the lines are forms of apps, and words.
 func (w *world) trySteps(id cause.ID, lines string) {
 	w.t.Helper()
+	if strings.HasPrefix(lines, "backend ") {
+		w.run(serverSide, "haproxy", "-c", "-f", w.file("step.cfg", "defaults\n mode tcp\n timeout connect 2s\n timeout client 1m\n timeout server 1m\n"+lines+"\nfrontend f\n bind 127.0.0.1:9\n default_backend mqtt\n"))
+		return
+	}
 	for line := range strings.Lines(lines) {
 		line = strings.TrimSpace(line)
 		words := strings.Fields(line)
@@ -48,9 +52,13 @@ func (w *world) trySteps(id cause.ID, lines string) {
 	}
 }
 
-// tryStep runs a command on the server. A grep that finds nothing has worked as well.
+// tryStep runs a command on the server, or on the client where it is that one's own filter. A grep that finds nothing has worked as well.
 func (w *world) tryStep(id cause.ID, line string) {
 	w.t.Helper()
+	machine := serverSide
+	if id == cause.CarrierOrCorpBlocksPort {
+		machine = clientSide
+	}
 	command, _, _ := strings.Cut(line, "  #")
 	command = strings.ReplaceAll(command, "sudo ", "")
 	for part := range strings.SplitSeq(command, "&&") {
@@ -58,7 +66,7 @@ func (w *world) tryStep(id cause.ID, line string) {
 		if slices.Contains(notHere, filepath.Base(program)) || strings.Contains(part, " /etc/mosquitto/") {
 			continue // it would change the machine of the tests
 		}
-		cmd := exec.Command("ip", "netns", "exec", w.ns(serverSide), "sh", "-c", part)
+		cmd := exec.Command("ip", "netns", "exec", w.ns(machine), "sh", "-c", part)
 		cmd.Dir = w.dir
 		out, err := cmd.CombinedOutput()
 		if err != nil && !strings.Contains(part, "grep") {

@@ -23,14 +23,14 @@ func (k *packet) v4() bool { return k.To.Is4() }
 
 // source and target are its addresses; of somebody else's nothing is known if they are not valid.
 func (k *packet) source() netip.Addr {
-	if k.Reply {
+	if k.leaves() {
 		return k.To
 	}
 	return k.From
 }
 
 func (k *packet) target() netip.Addr {
-	if k.Reply {
+	if k.leaves() {
 		return k.From
 	}
 	return k.To
@@ -47,7 +47,7 @@ func (k *packet) few(network netip.Prefix) truth {
 // ports are the ranges of its source and its destination.
 func (k *packet) ports() (source, target [2]uint16) {
 	own := [2]uint16{k.Port, k.Port}
-	if k.Reply {
+	if k.established() {
 		return own, ephemeral
 	}
 	return ephemeral, own
@@ -87,8 +87,8 @@ func (s *Ruleset) Decide(p Packet, interfaces []Interface) Decision {
 }
 
 func (s *Ruleset) decide(p Packet, interfaces []Interface, over bool) (Decision, bool) {
-	r := &run{rules: s, packet: &packet{Packet: p, local: !p.Reply, over: over, asked: netip.AddrPortFrom(p.To, p.Port)}}
-	if p.Reply {
+	r := &run{rules: s, packet: &packet{Packet: p, local: !p.leaves(), over: over, asked: netip.AddrPortFrom(p.To, p.Port)}}
+	if p.leaves() {
 		r.packet.In, r.packet.out = "", p.In
 	}
 	d := r.way(p, interfaces)
@@ -99,7 +99,7 @@ func (s *Ruleset) decide(p Packet, interfaces []Interface, over bool) (Decision,
 func (r *run) way(p Packet, interfaces []Interface) Decision {
 	var last Decision // what accepted the packet last
 	hooks := []string{"ingress", "prerouting"}
-	if p.Reply {
+	if p.leaves() {
 		hooks = []string{"output", "postrouting"}
 	}
 	for _, hook := range hooks {
@@ -114,7 +114,7 @@ func (r *run) way(p Packet, interfaces []Interface) Decision {
 			next = "forward"
 		}
 	}
-	if !p.Reply {
+	if !p.leaves() {
 		if d, stopped := r.hook(next, &last); stopped {
 			return d
 		}
@@ -176,7 +176,7 @@ func (r *run) hook(hook string, last *Decision) (d Decision, stopped bool) {
 	}
 	slices.SortFunc(all, func(a, b base) int { return cmp.Or(cmp.Compare(a.priority, b.priority), cmp.Compare(a.name, b.name)) })
 	for _, b := range all {
-		if b.nat && (r.packet.translated || r.packet.Reply) {
+		if b.nat && (r.packet.translated || r.packet.leaves() || r.packet.established()) {
 			continue // the first translation counts
 		}
 		r.packet.untracked = hook == "ingress" || hook == "prerouting" && b.priority < conntrackPriority

@@ -28,6 +28,26 @@ func (v Verdict) String() string {
 	return [...]string{"", "accept", "drop", "reject", "unknown"}[v]
 }
 
+// Program is one that shows a packet filter, or a part of it.
+type Program struct {
+	Name  string
+	Args  []string
+	Parse func([]byte) (*Ruleset, error)
+}
+
+// Programs are those of Linux; a machine has some of them.
+func Programs() []Program {
+	v4 := func(b []byte) (*Ruleset, error) { return ParseIPTables(b, false) }
+	v6 := func(b []byte) (*Ruleset, error) { return ParseIPTables(b, true) }
+	return []Program{
+		{"nft", []string{"-j", "list", "ruleset"}, ParseNFT},
+		{"iptables-save", nil, v4},
+		{"ip6tables-save", nil, v6},
+		{"iptables-legacy-save", nil, v4},
+		{"ip6tables-legacy-save", nil, v6},
+	}
+}
+
 // Packet is the first packet of a TCP connection, or the answer to it.
 type Packet struct {
 	From netip.Addr // who sends it; zero: anybody
@@ -36,7 +56,18 @@ type Packet struct {
 	In   string     // the network interface by which it comes; empty: not known, but not the loopback one
 	// Reply: it is this machine's answer, which leaves by In: From is the one who gets it, and To the address that it comes from.
 	Reply bool
+	// Opening: it is the first packet of a connection that this machine opens, which leaves by In: From is the one who is called, Port is
+	// that of his, and To the address that it comes from.
+	Opening bool
+	// Answer: it comes in and answers such a first packet: From is the one who was called, and Port that of his.
+	Answer bool
 }
+
+// established says whether it belongs to a connection that there is already.
+func (p *Packet) established() bool { return p.Reply || p.Answer }
+
+// leaves says whether it comes from this machine.
+func (p *Packet) leaves() bool { return p.Reply || p.Opening }
 
 // Interface is a network interface of the machine, with the networks that are reached by it.
 type Interface struct {

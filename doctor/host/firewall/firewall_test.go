@@ -258,6 +258,11 @@ func TestBothWaysAndAllSenders(t *testing.T) {
 			"accept | iptables filter INPUT | -A INPUT -p tcp -m tcp --dport 1883 -m limit --limit 3/min -j ACCEPT | too often drop: -A INPUT -p tcp -m tcp --dport 1883 -j DROP"},
 		{"a rate for each", save("-A INPUT -p tcp -m tcp --dport 1883 -m hashlimit --hashlimit-above 2/min --hashlimit-burst 2 --hashlimit-mode srcip --hashlimit-name x -j DROP"), Packet{To: v4, Port: 1883, In: "eth0"},
 			"accept | iptables filter INPUT |  | too often drop: -A INPUT -p tcp -m tcp --dport 1883 -m hashlimit --hashlimit-above 2/min --hashlimit-burst 2 --hashlimit-mode srcip --hashlimit-name x -j DROP"},
+		{"what it opens itself", save("-A OUTPUT -p tcp -m tcp --dport 1883 -j DROP"), Packet{From: netip.MustParseAddr("192.0.2.1"), To: v4, Port: 1883, Opening: true, In: "eth0"}, "drop | iptables filter OUTPUT | -A OUTPUT -p tcp -m tcp --dport 1883 -j DROP"},
+		{"what it opens itself, and answers", save("-A OUTPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", "-A OUTPUT -j DROP"), Packet{From: netip.MustParseAddr("192.0.2.1"), To: v4, Port: 1883, Opening: true, In: "eth0"}, "drop | iptables filter OUTPUT | -A OUTPUT -j DROP"},
+		{"what answers it", save("-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT", "-A INPUT -j DROP"), Packet{From: netip.MustParseAddr("192.0.2.1"), To: v4, Port: 1883, Answer: true, In: "eth0"}, "drop | iptables filter INPUT | -A INPUT -j DROP"},
+		{"what answers it, established", save("-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", "-A INPUT -j DROP"), Packet{From: netip.MustParseAddr("192.0.2.1"), To: v4, Port: 1883, Answer: true, In: "eth0"}, "accept | iptables filter INPUT | -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"},
+		{"what it opens itself, elsewhere", save("-A OUTPUT -d 198.51.100.0/24 -j DROP"), Packet{From: netip.MustParseAddr("192.0.2.1"), To: v4, Port: 1883, Opening: true, In: "eth0"}, "accept | iptables filter OUTPUT | "},
 		{"nftables' own", Join(native, save()), Packet{To: v4, Port: 1883, In: "eth0"}, "drop | ip filter input | tcp dport 1883 drop"},
 	} {
 		if got := show(c.rules.Decide(c.p, nil)); got != c.want {

@@ -187,10 +187,10 @@ func (r *rule) option(word string, p *options, v6 bool) (m match, known bool) {
 			return max(portMatch(ports, from), portMatch(ports, to))
 		}, true
 	case "--syn":
-		return func(k *packet) truth { return fact(!k.Reply) }, true
+		return func(k *packet) truth { return fact(!k.established()) }, true
 	case "--tcp-flags":
 		mask, set := p.next(), p.next()
-		return func(k *packet) truth { return fact(flagsMatch(mask, set, k.Reply)) }, true
+		return func(k *packet) truth { return fact(flagsMatch(mask, set, k.established())) }, true
 	case "--state", "--ctstate":
 		states := p.next()
 		return func(k *packet) truth { return stateMatch(strings.Split(states, ","), k) }, true
@@ -431,11 +431,11 @@ func stateMatch(states []string, k *packet) truth {
 	for _, s := range states {
 		switch strings.ToLower(s) {
 		case "new":
-			if !k.untracked && !k.Reply {
+			if !k.untracked && !k.established() {
 				return yes
 			}
 		case "established":
-			if k.Reply {
+			if k.established() {
 				return yes
 			}
 		case "invalid":

@@ -356,7 +356,7 @@ func valueOf(expr any, k *packet) value {
 				if k.untracked {
 					return value{kind: word, words: []string{"invalid"}}
 				}
-				if k.Reply {
+				if k.established() {
 					return value{kind: word, words: []string{"established"}}
 				}
 				return value{kind: word, words: []string{"new"}}
@@ -366,11 +366,11 @@ func valueOf(expr any, k *packet) value {
 				}
 				return value{kind: word}
 			case "proto-dst":
-				if !k.Reply {
+				if !k.established() {
 					return value{kind: number, low: int(k.asked.Port()), high: int(k.asked.Port())}
 				}
 			case "direction":
-				if k.Reply {
+				if k.established() {
 					return value{kind: word, words: []string{"reply"}}
 				}
 				return value{kind: word, words: []string{"original"}}
@@ -561,13 +561,13 @@ func equalFlags(v value, op string, right any) truth {
 	n, isNumber := right.(float64)
 	switch {
 	case op == "in", op == "!": // one of them
-		return fact(slices.Contains(strs(right), "syn") || v.of.Reply && slices.Contains(strs(right), "ack"))
+		return fact(slices.Contains(strs(right), "syn") || v.of.established() && slices.Contains(strs(right), "ack"))
 	case isNumber && n == 0:
-		return fact(!slices.Contains(v.words, "syn") && !(v.of.Reply && slices.Contains(v.words, "ack")))
+		return fact(!slices.Contains(v.words, "syn") && !(v.of.established() && slices.Contains(v.words, "ack")))
 	case isNumber:
 		return maybe
 	}
-	return fact(flagsMatch(strings.Join(v.words, ","), strings.Join(strs(right), ","), v.of.Reply))
+	return fact(flagsMatch(strings.Join(v.words, ","), strings.Join(strs(right), ","), v.of.established()))
 }
 
 func equalAddress(v value, right any, v6 bool) truth {

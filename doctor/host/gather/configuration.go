@@ -97,6 +97,7 @@ func (g *gatherer) configuration(program, file, root string, b *process) {
 	}
 	// The start is known to about a second.
 	fact.Newer = b != nil && b.fact.Started > 0 && fact.Changed > b.fact.Started+1
+	fact.Stale, fact.StaleAt = stale(config, root, b)
 	beside, err := filepath.Glob(filepath.Join(filepath.Dir(whole), "conf.d", "*.conf"))
 	if err == nil {
 		for _, f := range beside {
@@ -113,6 +114,23 @@ func (g *gatherer) configuration(program, file, root string, b *process) {
 			g.look(l.Port)
 		}
 	}
+}
+
+// stale are the files of users and rights that a configuration names and that were changed after the process had started, and when.
+func stale(config *mosqconf.Config, root string, b *process) (files []string, at int64) {
+	if b == nil || b.fact.Started == 0 {
+		return nil, 0
+	}
+	for _, s := range config.Security {
+		for _, f := range []string{s.PasswordFile, s.ACLFile} {
+			info, err := os.Stat(inside(root, f))
+			if f == "" || err != nil || info.ModTime().Unix() <= b.fact.Started+1 || slices.Contains(files, f) {
+				continue
+			}
+			files, at = append(files, f), max(at, info.ModTime().Unix())
+		}
+	}
+	return files, at
 }
 
 // sharedKeys is the port of the first listener that has TLS with pre-shared keys (psk_hint), 0 if none has.
@@ -311,6 +329,9 @@ func (g *gatherer) logged(source, text string, b *process) {
 		c := &g.configs[i]
 		if b != nil && c.pid == b.fact.PID && l.Reloaded >= c.fact.Changed {
 			c.fact.Reloaded = true
+		}
+		if b != nil && c.pid == b.fact.PID && l.Reloaded >= c.fact.StaleAt {
+			c.fact.Stale = nil
 		}
 	}
 	g.add(l)

@@ -324,18 +324,8 @@ func (g *gatherer) forwarding() {
 func (g *gatherer) rules() (*firewall.Ruleset, error) {
 	var parts []*firewall.Ruleset
 	var refused error
-	for _, program := range []struct {
-		name  string
-		args  []string
-		parse func([]byte) (*firewall.Ruleset, error)
-	}{
-		{"nft", []string{"-j", "list", "ruleset"}, firewall.ParseNFT},
-		{"iptables-save", nil, func(b []byte) (*firewall.Ruleset, error) { return firewall.ParseIPTables(b, false) }},
-		{"ip6tables-save", nil, func(b []byte) (*firewall.Ruleset, error) { return firewall.ParseIPTables(b, true) }},
-		{"iptables-legacy-save", nil, func(b []byte) (*firewall.Ruleset, error) { return firewall.ParseIPTables(b, false) }},
-		{"ip6tables-legacy-save", nil, func(b []byte) (*firewall.Ruleset, error) { return firewall.ParseIPTables(b, true) }},
-	} {
-		out, err := g.Run(g.ctx, program.name, program.args...)
+	for _, program := range firewall.Programs() {
+		out, err := g.Run(g.ctx, program.Name, program.Args...)
 		switch {
 		case errors.Is(err, errMissing):
 			continue
@@ -348,7 +338,7 @@ func (g *gatherer) rules() (*firewall.Ruleset, error) {
 		if len(strings.TrimSpace(string(out))) == 0 {
 			continue // a system without nftables' tables prints nothing
 		}
-		rules, err := program.parse(out)
+		rules, err := program.Parse(out)
 		if err != nil {
 			refused = err
 			continue

@@ -145,6 +145,9 @@ func (g *gatherer) place(pid int) (ours, container bool) {
 			container = len(strings.Fields(numbers)) > 1
 		}
 	}
+	if _, err := os.Stat(g.path(dir)); errors.Is(err, fs.ErrNotExist) || itsErr != nil && strings.Contains(g.word(dir+"/status"), "State:\tZ") {
+		return false, false // it has ended meanwhile
+	}
 	return ownErr != nil || itsErr != nil || os.SameFile(own, its), container
 }
 

@@ -1,7 +1,10 @@
 package gather
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -39,6 +42,7 @@ func (g *gatherer) resources() {
 	for _, c := range g.configs {
 		if c.data != "" {
 			look("data", inside(c.root, c.data))
+			g.stored(c)
 		}
 	}
 	if len(seen) == 0 && g.Root == "" {
@@ -252,4 +256,21 @@ func parseDenials(text string) (all []host.Denial) {
 		}
 	}
 	return all
+}
+
+// storeMagic begins mosquitto's file of what is kept.
+var storeMagic = []byte("\x00\xb5\x00mosquitto db")
+
+// stored looks whether mosquitto's file of what is kept is one. An empty one is as good as none.
+func (g *gatherer) stored(c configuration) {
+	file := filepath.Join(c.data, cmp.Or(c.config.Persistence.File, "mosquitto.db"))
+	f, err := os.Open(inside(c.root, file))
+	if err != nil {
+		return // there is none, or others may not read it
+	}
+	defer f.Close()
+	begin := make([]byte, len(storeMagic))
+	if n, err := io.ReadFull(f, begin); n > 0 && (err != nil || !bytes.Equal(begin, storeMagic)) {
+		g.add(host.Damaged{File: file})
+	}
 }

@@ -61,9 +61,10 @@ func (t *tapped) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// wholeConnack tells whether what has come is as long as the CONNACK that it says it is, so that what is wrong is in it.
+// wholeConnack tells whether what has come is a CONNACK of MQTT 5, as long as it says it is, so that what is wrong is in it. Brokers of the older versions
+// answer with their own, of four bytes.
 func wholeConnack(first []byte) bool {
-	return len(first) > 3 && first[0] == byte(packet.CONNACK)<<4 && int(first[1]) == len(first)-2
+	return len(first) > 4 && first[0] == byte(packet.CONNACK)<<4 && int(first[1]) == len(first)-2
 }
 
 // options are those of the client for an attempt. opened is told of the connection and of how long it took.

@@ -116,6 +116,9 @@ func (g *gatherer) configuration(program, file, root string, b *process) {
 	}
 }
 
+// firstStart is how long, in seconds, Picket's first start may take to make the users of its data directory.
+const firstStart = 60
+
 // stale are the files of users and rights that a configuration names and that were changed after the process had started, and when.
 func stale(config *mosqconf.Config, root string, b *process) (files []string, at int64) {
 	if b == nil || b.fact.Started == 0 {
@@ -124,7 +127,11 @@ func stale(config *mosqconf.Config, root string, b *process) (files []string, at
 	for _, s := range config.Security {
 		for _, f := range []string{s.PasswordFile, s.ACLFile} {
 			info, err := os.Stat(inside(root, f))
-			if f == "" || err != nil || info.ModTime().Unix() <= b.fact.Started+1 || slices.Contains(files, f) {
+			read := b.fact.Started + 1
+			if config.DataDir != "" && filepath.Dir(f) == config.DataDir {
+				read += firstStart
+			}
+			if f == "" || err != nil || info.ModTime().Unix() <= read || slices.Contains(files, f) {
 				continue
 			}
 			files, at = append(files, f), max(at, info.ModTime().Unix())

@@ -15,12 +15,13 @@ import (
 )
 
 // newSentinel starts a sentinel that watches a master alone and wants a password, and returns its address.
+// Its down-after-milliseconds is longer than a busy machine keeps a server waiting: otherwise it fails over again and again.
 func newSentinel(t *testing.T, master *server, password string) string {
 	t.Helper()
 	port := strconv.Itoa(testbed.Port(t))
 	dir := t.TempDir()
 	file := filepath.Join(dir, "sentinel.conf")
-	text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nlogfile %s/log\nsentinel monitor main 127.0.0.1 %d 1\nsentinel down-after-milliseconds main 500\nsentinel failover-timeout main 5000\nrequirepass %s\n", port, dir, dir, master.port, password)
+	text := fmt.Sprintf("port %s\nbind 127.0.0.1\ndir %s\nlogfile %s/log\nsentinel monitor main 127.0.0.1 %d 1\nsentinel down-after-milliseconds main 3000\nsentinel failover-timeout main 5000\nrequirepass %s\n", port, dir, dir, master.port, password)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -137,9 +136,9 @@ func (s *serveCommand) welcome(e *env, own *setup.Result, report reach.Report, l
 	return true, own.Seen()
 }
 
-// isTerminal says whether people read what is written there.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+// isTerminal says whether people read what is written to a stream, or type what is read from it.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 

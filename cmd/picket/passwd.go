@@ -289,15 +289,14 @@ func askPassword(e *env) (string, error) {
 
 // readSecret reads a line. A terminal is given back as it was also when the program is asked to end meanwhile.
 func readSecret(e *env, in *bufio.Reader) (string, error) {
-	file, isFile := e.stdin.(*os.File)
-	if !isFile || !term.IsTerminal(int(file.Fd())) {
+	if !isTerminal(e.stdin) {
 		line, err := in.ReadString('\n')
 		if err != nil && !errors.Is(err, io.EOF) {
 			return "", err
 		}
 		return strings.TrimRight(line, "\r\n"), nil
 	}
-	fd := int(file.Fd())
+	fd := int(e.stdin.(*os.File).Fd())
 	before, err := term.GetState(fd)
 	if err != nil {
 		return "", err

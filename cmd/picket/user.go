@@ -97,14 +97,16 @@ func (f *adminFlags) managed(e *env) (*managed, error) {
 	return m, err
 }
 
+// has tells whether the file of users and rights has a user.
+func (m *managed) has(ctx context.Context, name string) (bool, error) {
+	all, err := m.Managed(ctx)
+	return slices.ContainsFunc(all, func(u admin.User) bool { return u.Name == name }), err
+}
+
 // owns refuses a name that is not the file's to change.
 func (m *managed) owns(ctx context.Context, name string) error {
-	all, err := m.Managed(ctx)
-	if err != nil {
+	if has, err := m.has(ctx, name); has || err != nil {
 		return err
-	}
-	if slices.ContainsFunc(all, func(u admin.User) bool { return u.Name == name }) {
-		return nil
 	}
 	return m.strange(name)
 }
@@ -188,12 +190,13 @@ type newPassword struct {
 	Password string `enum:",-" default:"" placeholder:"-" help:"-: read the password from standard input, or ask for it at a terminal (default: a random one is made and shown)." zh:"-：从标准输入读取密码，在终端上则询问（默认：随机生成并显示）。"`
 }
 
-// get returns the password, and whether it was made here.
-func (p *newPassword) get(e *env) (password string, made bool, err error) {
+// get returns the password; made is the same if it was made here and nobody knows it yet, and otherwise empty.
+func (p *newPassword) get(e *env) (password, made string, err error) {
 	switch {
 	case p.Password == "":
-		return setup.NewPassword(), true, nil
-	case isTerminal(e.stdout):
+		password = setup.NewPassword()
+		return password, password, nil
+	case isTerminal(e.stdin):
 		password, err = askPassword(e)
 	default:
 		password, err = readSecret(e, bufio.NewReader(e.stdin))
@@ -201,7 +204,7 @@ func (p *newPassword) get(e *env) (password string, made bool, err error) {
 	if err == nil && password == "" {
 		err = errors.New("the password is empty")
 	}
-	return password, false, err
+	return password, "", err
 }
 
 // userAdd is "picket user add".
@@ -231,7 +234,10 @@ func (c *userAdd) Run(e *env) error {
 	if file := m.users.FileOf(c.Name); file != "" {
 		return m.strange(c.Name)
 	}
-	if m.owns(e.ctx, c.Name) == nil {
+	switch has, err := m.has(e.ctx, c.Name); {
+	case err != nil:
+		return err
+	case has:
 		return &statusError{statusFailure, fmt.Sprintf(userWords.exists.In(m.lang), c.Name)}
 	}
 	password, made, err := c.get(e)
@@ -243,7 +249,7 @@ func (c *userAdd) Run(e *env) error {
 		return err
 	}
 	text := fmt.Sprintf(userWords.added.In(m.lang), printable.Text(c.Name))
-	if made {
+	if made != "" {
 		text += fmt.Sprintf(userWords.generated.In(m.lang), password)
 	}
 	if c.Limited {
@@ -252,15 +258,7 @@ func (c *userAdd) Run(e *env) error {
 	return c.print(e, struct {
 		User     string `json:"user"`
 		Password string `json:"password,omitempty"`
-	}{c.Name, ifMade(made, password)}, text)
-}
-
-// ifMade is a password that nobody knows yet.
-func ifMade(made bool, password string) string {
-	if made {
-		return password
-	}
-	return ""
+	}{c.Name, made}, text)
 }
 
 // userPasswd is "picket user passwd".
@@ -292,7 +290,7 @@ func (c *userPasswd) Run(e *env) error {
 		return err
 	}
 	text := fmt.Sprintf(userWords.changed.In(m.lang), printable.Text(c.Name))
-	if made {
+	if made != "" {
 		text += fmt.Sprintf(userWords.generated.In(m.lang), password)
 	}
 	_, err = fmt.Fprint(e.stdout, text)

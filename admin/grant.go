@@ -222,7 +222,7 @@ func (c *Client) Take(ctx context.Context, g Grant) (u *User, changed bool, err 
 
 // RemoveUser deletes a user, and the role of its own.
 func (c *Client) RemoveUser(ctx context.Context, name string) error {
-	_, roles, err := c.find(ctx, name)
+	roles, err := c.Rules(ctx)
 	if err != nil {
 		return err
 	}

@@ -54,30 +54,27 @@ func (p *parser) pluginOption(f *fileState, l line) {
 // checkRightsFiles looks whether dynamic security has all that it needs: without its file the rules would be others than were meant. There is one file of users and rights
 // for all listeners, and one kind of it.
 func (p *parser) checkRightsFiles(all []*security) {
-	used := ""
-	var dynamic, beside *security
+	used, dynamic := "", false
+	var beside line // of a rights_file
 	for _, s := range all {
-		plugin := s.dynamic.file != ""
-		own := line{place: s.seen["rights_file"], word: "rights_file"}
-		if l := (line{place: s.dynamic, word: "plugin"}); plugin {
-			dynamic = s
-			switch {
-			case s.config.RightsFile == "":
-				p.errorf(l, cause.ConfigConflict, "Write behind it: plugin_opt_config_file FILE", "Error: Dynamic security plugin has no plugin_opt_config_file defined.")
-			case used != "" && used != s.config.RightsFile:
-				p.errorf(l, cause.ConfigConflict, "Give all listeners the same plugin_opt_config_file: commands come on one topic, which says nothing of a file.", "Error: The dynamic security plugin can only be loaded once.")
-			}
+		plugin, own := line{place: s.dynamic, word: "plugin"}, line{place: s.seen["rights_file"], word: "rights_file"}
+		other := used != "" && used != s.config.RightsFile
+		switch {
+		case plugin.place.file != "" && s.config.RightsFile == "":
+			p.errorf(plugin, cause.ConfigConflict, "Write behind it: plugin_opt_config_file FILE", "Error: Dynamic security plugin has no plugin_opt_config_file defined.")
+		case plugin.place.file != "" && other:
+			p.errorf(plugin, cause.ConfigConflict, "Give all listeners the same plugin_opt_config_file: commands come on one topic, which says nothing of a file.", "Error: The dynamic security plugin can only be loaded once.")
+		case own.place.file != "" && other:
+			p.errorf(own, cause.ConfigConflict, "Give all listeners the same rights_file.", "Error: There can only be one rights_file.")
 		}
+		dynamic = dynamic || plugin.place.file != ""
 		if own.place.file != "" {
-			beside = s
-			if !plugin && used != "" && used != s.config.RightsFile {
-				p.errorf(own, cause.ConfigConflict, "Give all listeners the same rights_file.", "Error: There can only be one rights_file.")
-			}
+			beside = own
 		}
 		used = cmp.Or(s.config.RightsFile, used)
 	}
-	if dynamic != nil && beside != nil {
-		p.errorf(line{place: beside.seen["rights_file"], word: "rights_file"}, cause.ConfigConflict, "Leave out one of the two: dynamic security has its file in plugin_opt_config_file.",
+	if dynamic && beside.place.file != "" {
+		p.errorf(beside, cause.ConfigConflict, "Leave out one of the two: dynamic security has its file in plugin_opt_config_file.",
 			"Error: rights_file and the dynamic security plugin cannot be used together.")
 	}
 }

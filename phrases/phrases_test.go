@@ -19,37 +19,43 @@ import (
 func formats(t *testing.T, files ...string) map[string]string {
 	t.Helper()
 	found := make(map[string]string) // where it stands
-	fileSet := token.NewFileSet()
 	for _, pattern := range files {
-		names, err := filepath.Glob(filepath.Join("..", pattern))
-		if err != nil || len(names) == 0 {
-			t.Fatalf("%s: %v, %v", pattern, names, err)
-		}
-		for _, name := range names {
-			if strings.HasSuffix(name, "_test.go") {
-				continue
+		each(t, filepath.Join("..", pattern), func(n ast.Node, at token.Position) bool {
+			if _, isImport := n.(*ast.ImportSpec); isImport {
+				return false
 			}
-			file, err := parser.ParseFile(fileSet, name, nil, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			ast.Inspect(file, func(n ast.Node) bool {
-				if _, isImport := n.(*ast.ImportSpec); isImport {
-					return false
-				}
-				expr, ok := n.(ast.Expr)
-				if !ok {
-					return true
-				}
-				if text, whole := fold(expr); whole {
-					found[text] = fileSet.Position(expr.Pos()).String()
-					return false
-				}
+			expr, ok := n.(ast.Expr)
+			if !ok {
 				return true
-			})
-		}
+			}
+			if text, whole := fold(expr); whole {
+				found[text] = at.String()
+				return false
+			}
+			return true
+		})
 	}
 	return found
+}
+
+// each visits every node of the files that a pattern matches, tests apart, with its place; what a false answer is about is not gone into.
+func each(t *testing.T, pattern string, visit func(n ast.Node, at token.Position) bool) {
+	t.Helper()
+	names, err := filepath.Glob(pattern)
+	if err != nil || len(names) == 0 {
+		t.Fatalf("%s: %v, %v", pattern, names, err)
+	}
+	fileSet := token.NewFileSet()
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(fileSet, name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool { return n != nil && visit(n, fileSet.Position(n.Pos())) })
+	}
 }
 
 // fold puts a sum of texts together; ok: there is a literal in it.
@@ -188,28 +194,14 @@ func TestLogLines(t *testing.T) {
 func loggedIn(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	found := make(map[string]string)
-	fileSet := token.NewFileSet()
-	names, err := filepath.Glob(filepath.Join("..", dir, "*.go"))
-	if err != nil || len(names) == 0 {
-		t.Fatalf("%s: %v, %v", dir, names, err)
-	}
-	for _, name := range names {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
-		}
-		file, err := parser.ParseFile(fileSet, name, nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ast.Inspect(file, func(n ast.Node) bool {
-			if call, ok := n.(*ast.CallExpr); ok {
-				if format, ok := logged(call); ok {
-					found[format] = fileSet.Position(call.Pos()).String()
-				}
+	each(t, filepath.Join("..", dir, "*.go"), func(n ast.Node, at token.Position) bool {
+		if call, ok := n.(*ast.CallExpr); ok {
+			if format, ok := logged(call); ok {
+				found[format] = at.String()
 			}
-			return true
-		})
-	}
+		}
+		return true
+	})
 	return found
 }
 
@@ -269,40 +261,26 @@ func TestUsages(t *testing.T) {
 func usagesIn(t *testing.T, pattern string) map[string]string {
 	t.Helper()
 	found := make(map[string]string)
-	fileSet := token.NewFileSet()
-	names, err := filepath.Glob(pattern)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range names {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
-		}
-		file, err := parser.ParseFile(fileSet, name, nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ast.Inspect(file, func(n ast.Node) bool {
-			literal, ok := n.(*ast.CompositeLit)
-			if !ok || len(literal.Elts) == 0 {
-				return true
-			}
-			if kind, ok := literal.Type.(*ast.Ident); !ok || kind.Name != "usageError" {
-				return true
-			}
-			text, ok := literal.Elts[0].(*ast.KeyValueExpr)
-			if !ok {
-				return true
-			}
-			value := text.Value
-			if call, ok := value.(*ast.CallExpr); ok && len(call.Args) > 1 {
-				value = call.Args[0] // Sprintf
-			}
-			if format, ok := fold(value); ok {
-				found[format] = fileSet.Position(literal.Pos()).String()
-			}
+	each(t, pattern, func(n ast.Node, at token.Position) bool {
+		literal, ok := n.(*ast.CompositeLit)
+		if !ok || len(literal.Elts) == 0 {
 			return true
-		})
-	}
+		}
+		if kind, ok := literal.Type.(*ast.Ident); !ok || kind.Name != "usageError" {
+			return true
+		}
+		text, ok := literal.Elts[0].(*ast.KeyValueExpr)
+		if !ok {
+			return true
+		}
+		value := text.Value
+		if call, ok := value.(*ast.CallExpr); ok && len(call.Args) > 1 {
+			value = call.Args[0] // Sprintf
+		}
+		if format, ok := fold(value); ok {
+			found[format] = at.String()
+		}
+		return true
+	})
 	return found
 }

@@ -31,6 +31,7 @@ func (p *prober) ownFilter(ctx context.Context) {
 	if len(parts) == 0 {
 		return
 	}
+	rules := firewall.Join(parts...)
 	for _, f := range p.facts {
 		r, is := f.(doctor.Route)
 		if !is || p.target.Port == 0 {
@@ -38,7 +39,6 @@ func (p *prober) ownFilter(ctx context.Context) {
 		}
 		to, _ := netip.ParseAddr(r.Address) // our own words
 		source, _ := netip.ParseAddr(r.Source)
-		rules := firewall.Join(parts...)
 		for _, answers := range []bool{false, true} {
 			d := rules.Decide(firewall.Packet{From: to, To: source, Port: uint16(p.target.Port), In: r.Interface, Opening: !answers, Answer: answers}, nil)
 			if d.Verdict == firewall.Drop || d.Verdict == firewall.Reject {

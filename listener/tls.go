@@ -95,7 +95,7 @@ func loadPair(certFile, keyFile string, note func(text string)) (tls.Certificate
 	switch {
 	case err == nil:
 	case bytes.Contains(key, []byte("ENCRYPTED")):
-		return none, fmt.Errorf("keyfile %s is protected by a password; take it off: openssl pkey -in %[1]s -out NEW", keyFile)
+		return none, fmt.Errorf("keyfile %s is protected by a password; take it off: openssl pkey -in %s -out NEW", keyFile, keyFile)
 	case strings.Contains(err.Error(), "does not match"):
 		return none, fmt.Errorf("keyfile %s does not belong to the certificate in certfile %s", keyFile, certFile)
 	default:

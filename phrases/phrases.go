@@ -33,18 +33,18 @@ func Chinese(line string) string {
 	return reason(line)
 }
 
-// reason is an error in Go's form, "open /x: permission denied", with its end in Chinese if that is a reason that is known.
+// reason is an error in Go's form, "certfile: open /x: permission denied", with what is known of it in Chinese: its end, or all behind a name.
 func reason(line string) string {
-	text, stop := line, ""
-	if rest, ok := strings.CutSuffix(line, "."); ok {
-		text, stop = rest, "。"
+	if text, ok := strings.CutSuffix(line, "."); ok {
+		if zh := Chinese(text); zh != text {
+			return zh + "。"
+		}
+		return line
 	}
-	what, why := "", text
-	if i := strings.LastIndex(text, ": "); i >= 0 {
-		what, why = text[:i]+"：", text[i+len(": "):]
-	}
-	if zh, ok := reasons[why]; ok && (what != "" || stop != "") {
-		return what + zh + stop
+	if what, why, ok := strings.Cut(line, ": "); ok {
+		if zh := Chinese(why); zh != why {
+			return what + "：" + zh
+		}
 	}
 	return line
 }
@@ -62,7 +62,7 @@ func Known(format string) bool {
 }
 
 // catalogues are all phrases: English formats, without the level in front, and the Chinese ones, which take the same values as text.
-var catalogues = []map[string]string{findings, logLines, usages, reasons}
+var catalogues = []map[string]string{findings, logLines, usages, errorTexts, reasons}
 
 // strip takes the level off a format.
 func strip(format string) string {

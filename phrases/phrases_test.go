@@ -134,6 +134,8 @@ func TestPhrases(t *testing.T) {
 					values, marks[len(marks)-1] = append(values, 7000.5), fmt.Sprintf(v, 7000.5)
 				case 'q':
 					values, marks[len(marks)-1] = append(values, mark), strconv.Quote(mark)
+				case 'T', 'X':
+					values, marks[len(marks)-1] = append(values, mark), fmt.Sprintf(v, mark)
 				default:
 					values = append(values, mark)
 				}
@@ -160,7 +162,7 @@ func TestChinese(t *testing.T) {
 		"Did you mean listener?": "是不是想写 listener？",
 		"Warning: log_dest file /x cannot be had: open /x: permission denied.":      "警告：log_dest file /x 无法使用：打开 /x：权限不足。",
 		"Error: Unable to drop privileges to 'x' because this user does not exist.": "错误：无法切换到用户 'x'：没有这个用户。",
-		"certfile: open /x.pem: permission denied.":                                 "certfile: open /x.pem：权限不足。",
+		"certfile: open /x.pem: permission denied.":                                 "certfile：打开 /x.pem：权限不足。",
 		"Nobody has translated this.":                                               "Nobody has translated this.",
 		"":                                                                          "",
 	} {
@@ -283,4 +285,61 @@ func usagesIn(t *testing.T, pattern string) map[string]string {
 		return true
 	})
 	return found
+}
+
+// Whatever ends a command, or stands as the reason in a finding or in a line of the log, is there in Chinese.
+func TestErrors(t *testing.T) {
+	texts := 0
+	for _, files := range []string{"cmd/picket/*.go", "listener/socket.go", "listener/tls.go", "listener/cipher.go", "listener/given.go", "listener/update.go", "store/redis/address.go",
+		"store/place/*.go", "access/file.go", "access/hash.go", "access/passwordfile.go", "setup/*.go", "acme/acme.go", "admin/client.go", "admin/server.go", "admin/when.go", "doctor/target.go"} {
+		for format, at := range errorsIn(t, files) {
+			if !says(format) || options.MatchString(format) || Known(format+".") || strings.Contains(at, "/mosquitto.go:") || slices.Contains([]string{"answered", "usage", "listeners are closed"}, format) {
+				continue // called as mosquitto it says mosquitto's words; the last ones are for the program alone
+			}
+			texts++
+			if !Known(format) {
+				t.Errorf("%s: %q has no Chinese", at, format)
+			}
+		}
+	}
+	if texts < 100 {
+		t.Errorf("%d texts were found", texts)
+	}
+}
+
+// options are texts that name an option, a directive or a call alone, before what somebody else says.
+var options = regexp.MustCompile(`^((-?-?[a-z_]+(=FILE)?( %s)?(, | and )?)+: )+(%s: )?%[swv]$`)
+
+// errorsIn are the formats of errors that files make, and where.
+func errorsIn(t *testing.T, pattern string) map[string]string {
+	t.Helper()
+	found := make(map[string]string)
+	each(t, filepath.Join("..", pattern), func(n ast.Node, at token.Position) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok || len(call.Args) == 0 {
+			return true
+		}
+		switch f := call.Fun.(type) {
+		case *ast.SelectorExpr:
+			if f.Sel.Name != "Errorf" && (f.Sel.Name != "New" || !isErrors(f.X)) {
+				return true
+			}
+		case *ast.Ident:
+			if f.Name != "wrong" { // of serve's options
+				return true
+			}
+		default:
+			return true
+		}
+		if format, ok := fold(call.Args[0]); ok {
+			found[format] = at.String()
+		}
+		return true
+	})
+	return found
+}
+
+func isErrors(e ast.Expr) bool {
+	name, ok := e.(*ast.Ident)
+	return ok && name.Name == "errors"
 }

@@ -9,11 +9,24 @@ var usages = map[string]string{
 	"unexpected argument %s":                          "多余的参数 %s",
 	"unexpected argument %s, did you mean %s?":        "没有 %s，是不是想写 %s？",
 	"unexpected argument %s, did you mean one of %s?": "没有 %s，是不是想写其中之一：%s？",
-	"expected %s":                          "缺少 %s",
-	"expected one of %s":                   "缺少以下之一：%s",
+	"expected %s":                                            "缺少 %s",
+	"expected one of %s":                                     "缺少以下之一：%s",
+	"--%s: a value is missing":                               "--%s：缺少值",
+	"--%s: expected a whole number but got %q":               "--%s：应为整数，而不是 %s",
+	"--%s: expected true or false but got %q":                "--%s：应为 true 或 false，而不是 %s",
+	"--%s: expected a duration such as 10s or 5m but got %q": "--%s：应为 10s 或 5m 这样的时长，而不是 %s",
+	"--%s: expected a value but got the option %s; write --%s if it is the value": "--%s：缺少值，后面是选项 %s；如果它就是值，请写 --%s",
 	"missing flags: %s":                    "缺少选项：%s",
 	"--%s and --%s can't be used together": "--%s 和 --%s 不能同时使用",
 	"%s must be one of \"%s\" but got %q":  "%s 应为 \"%s\" 之一，而不是 %s",
+
+	// Of serve.
+	"Only %d ports can be specified on the command line.": "命令行上最多写 %s 个端口。",
+	"Invalid port specified (%d).":                        "端口无效（%s）：应为 1 至 65535。",
+	"--name %s is neither a host name nor an address: write mqtt.example.com or 203.0.113.7, without a port.":                                            "--name %s 既不是域名，也不是地址：请写成 mqtt.example.com 或 203.0.113.7 的形式，不带端口。",
+	"--name is for a start without a configuration file; in a file it is: server_name NAME.":                                                             "--name 用于不带配置文件的启动；在配置文件中写作：server_name 〈名称〉。",
+	"--acme, --domain and --email are for a start without a configuration file; in a file they are: acme_name auto, acme_name NAME, acme_email ADDRESS.": "--acme、--domain 和 --email 用于不带配置文件的启动；在配置文件中写作：acme_name auto、acme_name 〈域名〉、acme_email 〈邮箱〉。",
+	"--data is for a start without a configuration file; leave it or -c out.":                                                                            "--data 用于不带配置文件的启动；它与 -c 只能写一个。",
 
 	// Of single ones.
 	"--ask-password needs a terminal; use --password-file or PICKET_PASSWORD":                                 "--ask-password 需要终端；请改用 --password-file 或 PICKET_PASSWORD",

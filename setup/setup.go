@@ -83,7 +83,7 @@ func DefaultDir(getenv func(string) string, uid int) (string, error) {
 	if runtime.GOOS == "windows" {
 		local := getenv("LocalAppData")
 		if local == "" {
-			return "", errors.New("no data directory: %LocalAppData% is not set; name one with --data DIR")
+			return "", errors.New("no data directory: LocalAppData is not set; name one with --data DIR")
 		}
 		return filepath.Join(local, "picket"), nil
 	}

@@ -50,9 +50,6 @@ func runCommand(e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	if len(args) == 0 {
-		args = []string{"--help"}
-	}
 	parsed, err := parse(e, parser, doctorWords(args))
 	switch {
 	case errors.Is(err, errAnswered):

@@ -26,6 +26,8 @@ type doctorCommand struct {
 func doctorWords(args []string) []string {
 	first := 0 // the word after --lang
 	switch {
+	case len(args) == 0:
+		return args
 	case strings.HasPrefix(args[0], "--lang="):
 		first = 1
 	case args[0] == "--lang":

@@ -183,7 +183,7 @@ func (c *doctorCheck) password(e *env, o *probe.Options) error {
 		defer f.Close()
 		return read(f)
 	case o.Target.Password == "":
-		if value, set := os.LookupEnv("PICKET_PASSWORD"); set && (c.User != "" || o.Target.User != "") {
+		if value := os.Getenv("PICKET_PASSWORD"); value != "" && (c.User != "" || o.Target.User != "") {
 			o.Password, o.HasPassword = []byte(value), true
 		}
 	}

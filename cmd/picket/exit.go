@@ -41,11 +41,7 @@ func (e *env) exitStatus(err error) int {
 	case err == nil:
 		return 0
 	case errors.As(err, &usage):
-		text := usage.text
-		if e.lang() == cause.Chinese {
-			text = phrases.Chinese(text)
-		}
-		fmt.Fprintf(e.stderr, "%s: %s\n", e.program, text)
+		fmt.Fprintf(e.stderr, "%s: %s\n", e.program, e.say(usage.text))
 		if usage.help != "" {
 			fmt.Fprintf(e.stderr, wayOn.In(e.lang()), usage.help)
 		}
@@ -56,7 +52,15 @@ func (e *env) exitStatus(err error) int {
 		}
 		return status.status
 	default:
-		fmt.Fprintf(e.stderr, "%s: %v\n", e.program, err)
+		fmt.Fprintf(e.stderr, "%s: %s\n", e.program, e.say(err.Error()))
 		return statusFailure
 	}
+}
+
+// say is a finished text in the reader's language.
+func (e *env) say(text string) string {
+	if e.lang() == cause.Chinese {
+		return phrases.Chinese(text)
+	}
+	return text
 }

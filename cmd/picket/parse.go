@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,12 +27,15 @@ var errAnswered = errors.New("answered")
 // Go's linker has to keep every exported method of every type, which are 14 MB that nothing calls. What commands and flags can do is said by the two
 // interfaces above instead. The context is there with an error, too, if that is about the command line.
 func parse(e *env, parser *kong.Kong, args []string) (*kong.Context, error) {
+	if err := withoutEmpty(parser); err != nil {
+		return nil, err
+	}
 	parsed, err := kong.Trace(parser, args)
 	if err != nil {
 		return nil, err
 	}
 	if parsed.Error != nil {
-		return parsed, parsed.Error
+		return parsed, plain(parsed.Error)
 	}
 	for _, element := range parsed.Path {
 		if element.Flag == nil {
@@ -43,8 +48,14 @@ func parse(e *env, parser *kong.Kong, args []string) (*kong.Context, error) {
 			return parsed, errAnswered
 		}
 	}
+	if parsed.Selected() == nil { // no command: they are listed
+		if err := usageFlag(true).answer(e, parsed); err != nil {
+			return nil, err
+		}
+		return parsed, errAnswered
+	}
 	if err := parsed.Reset(); err != nil {
-		return parsed, err
+		return parsed, plain(err)
 	}
 	if err := parsed.Resolve(); err != nil {
 		return parsed, err
@@ -63,14 +74,14 @@ func check(parsed *kong.Context) error {
 		}
 	}
 	node := parsed.Selected()
-	if node == nil {
-		node = parsed.Model.Node
-	}
 	var missing []string
 	for _, argument := range node.Positional {
 		if argument.Required && !argument.Set {
 			missing = append(missing, strconv.Quote(argument.Summary()))
 		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("expected %s", strings.Join(missing, " "))
 	}
 	if asRunner(node) == nil {
 		for _, child := range node.Children {
@@ -78,14 +89,41 @@ func check(parsed *kong.Context) error {
 				missing = append(missing, strconv.Quote(child.Name))
 			}
 		}
-	}
-	switch {
-	case len(missing) == 1:
-		return fmt.Errorf("expected %s", missing[0])
-	case len(missing) > 1:
 		return fmt.Errorf("expected one of %s", strings.Join(missing, ", "))
 	}
 	return nil
+}
+
+// withoutEmpty has a variable of the environment that is empty count as one that is not set, as in "PICKET_SOCKET= picket ctl status", and where a compose
+// file hands on what its caller has not set.
+func withoutEmpty(parser *kong.Kong) error {
+	return kong.Visit(parser.Model.Node, func(v kong.Visitable, next kong.Next) error {
+		if flag, ok := v.(*kong.Flag); ok {
+			flag.Tag.Envs = slices.DeleteFunc(slices.Clone(flag.Tag.Envs), func(name string) bool { return os.Getenv(name) == "" })
+		}
+		return next(nil)
+	})
+}
+
+// wordings are what kong says of a value that does not fit, and what is said to people.
+var wordings = []struct {
+	is   *regexp.Regexp
+	said string
+}{
+	{regexp.MustCompile(`(missing value, expecting "<arg>"|expected \w+ value but got "EOL" \(<EOL>\))$`), `a value is missing`},
+	{regexp.MustCompile(`expected \w+ value but got "(.*)" \(\w+ flag\); perhaps try --(.*)\?$`), `expected a value but got the option $1; write --$2 if it is the value`},
+	{regexp.MustCompile(`expected a valid \d+ bit u?int but got`), `expected a whole number but got`},
+	{regexp.MustCompile(`bool value must be true, 1, yes, false, 0 or no but got`), `expected true or false but got`},
+	{regexp.MustCompile(`expected duration but got (".*"): time: .*`), `expected a duration such as 10s or 5m but got $1`},
+}
+
+// plain puts kong's words about a value into plain ones.
+func plain(err error) error {
+	text := err.Error()
+	for _, v := range wordings {
+		text = v.is.ReplaceAllString(text, v.said)
+	}
+	return errors.New(text)
 }
 
 // checkFlags checks the flags of one command.
@@ -100,7 +138,8 @@ func checkFlags(flags []*kong.Flag) error {
 			continue
 		}
 		if value := fmt.Sprint(flag.Target.Interface()); flag.Enum != "" && !slices.Contains(flag.EnumSlice(), value) {
-			return fmt.Errorf(`%s must be one of "%s" but got %q`, flag.ShortSummary(), strings.Join(flag.EnumSlice(), `", "`), value)
+			some := slices.DeleteFunc(flag.EnumSlice(), func(s string) bool { return s == "" }) // that is the default
+			return fmt.Errorf(`%s must be one of "%s" but got %q`, flag.ShortSummary(), strings.Join(some, `", "`), value)
 		}
 		for _, group := range flag.Xor {
 			if other, there := one[group]; there {

@@ -98,7 +98,7 @@ const maxPorts = 10
 
 // Run serves until it is asked to end.
 func (s *serveCommand) Run(e *env) error {
-	if err := s.check(); err != nil {
+	if err := s.check(e); err != nil {
 		return err
 	}
 	if s.Daemon && !process.InBackground() {
@@ -139,9 +139,13 @@ func (s *serveCommand) forPeople(e *env) {
 }
 
 // check refuses options that do not go together, or say what cannot be.
-func (s *serveCommand) check() error {
+func (s *serveCommand) check(e *env) error {
 	wrong := func(format string, args ...any) error {
-		return &statusError{statusConfiguration, fmt.Sprintf("Error: "+format, args...)}
+		text := fmt.Sprintf("Error: "+format, args...)
+		if !s.Mosquitto {
+			text = e.say(text)
+		}
+		return &statusError{statusConfiguration, text}
 	}
 	if len(s.Port) > maxPorts {
 		return wrong("Only %d ports can be specified on the command line.", maxPorts)

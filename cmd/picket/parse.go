@@ -27,9 +27,6 @@ var errAnswered = errors.New("answered")
 // Go's linker has to keep every exported method of every type, which are 14 MB that nothing calls. What commands and flags can do is said by the two
 // interfaces above instead. The context is there with an error, too, if that is about the command line.
 func parse(e *env, parser *kong.Kong, args []string) (*kong.Context, error) {
-	if err := withoutEmpty(parser); err != nil {
-		return nil, err
-	}
 	parsed, err := kong.Trace(parser, args)
 	if err != nil {
 		return nil, err
@@ -53,6 +50,9 @@ func parse(e *env, parser *kong.Kong, args []string) (*kong.Context, error) {
 			return nil, err
 		}
 		return parsed, errAnswered
+	}
+	if err := withoutEmpty(parser); err != nil {
+		return nil, err
 	}
 	if err := parsed.Reset(); err != nil {
 		return parsed, plain(err)
@@ -96,6 +96,7 @@ func check(parsed *kong.Context) error {
 
 // withoutEmpty has a variable of the environment that is empty count as one that is not set, as in "PICKET_SOCKET= picket ctl status", and where a compose
 // file hands on what its caller has not set.
+// Help is answered before, and names them all.
 func withoutEmpty(parser *kong.Kong) error {
 	return kong.Visit(parser.Model.Node, func(v kong.Visitable, next kong.Next) error {
 		if flag, ok := v.(*kong.Flag); ok {

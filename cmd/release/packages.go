@@ -39,7 +39,7 @@ func (r *release) installed(t target) (all []entry, err error) {
 		{name: "/usr/share/doc/picket/README.zh-CN.md", file: filepath.Join(r.source, "README.zh-CN.md"), mode: 0o644},
 	}
 	for name, at := range map[string]string{
-		"picket.service": "/usr/lib/systemd/system/picket.service", "sysusers.conf": "/usr/lib/sysusers.d/picket.conf",
+		"picket.service": "/usr/lib/systemd/system/picket.service", "picket.socket": "/usr/lib/systemd/system/picket.socket", "sysusers.conf": "/usr/lib/sysusers.d/picket.conf",
 	} {
 		data, err := own.ReadFile("files/" + name)
 		if err != nil {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"picket/internal/testbed"
 )
 
 // TestPackages installs, upgrades, removes and purges the packages in a Debian root, and starts the broker as its unit says.
@@ -25,8 +27,10 @@ func TestPackages(t *testing.T) {
 		w.host("cp", result(t, pattern), filepath.Join(root, "tmp", name))
 	}
 	w.run("dpkg", "-i", "/tmp/picket.deb")
-	if out, err := w.try("systemd-analyze", "--man=no", "verify", "/usr/lib/systemd/system/picket.service"); err != nil || strings.Contains(out, "picket") {
-		t.Errorf("systemd-analyze verify: %v, %s", err, out)
+	for _, unit := range []string{"picket.service", "picket.socket"} {
+		if out, err := w.try("systemd-analyze", "--man=no", "verify", "/usr/lib/systemd/system/"+unit); err != nil || strings.Contains(out, "picket") {
+			t.Errorf("systemd-analyze verify %s: %v, %s", unit, err, out)
+		}
 	}
 	if out, err := w.try("logrotate", "-d", "/etc/logrotate.d/picket"); err != nil || strings.Contains(out, "error:") {
 		t.Errorf("logrotate -d: %v, %s", err, out)
@@ -38,6 +42,7 @@ func TestPackages(t *testing.T) {
 	}
 
 	w.service(func() { w.hello("picket pub", "picket sub") })
+	w.activated()
 
 	// An upgrade keeps what the user has written and what the broker has stored.
 	conf := filepath.Join(root, "etc/picket/picket.conf")
@@ -88,6 +93,24 @@ func TestPackages(t *testing.T) {
 	if out, err := w.try("getent", "passwd", "picket"); err == nil {
 		t.Errorf("a purge leaves the user: %s", out)
 	}
+}
+
+// activated starts the broker as picket.socket does, with a port below 1024, which its user may not open.
+func (w *world) activated() {
+	w.t.Helper()
+	w.run("sh", "-c", "echo 'listener 443' >/tmp/443.conf; echo 'allow_anonymous true' >>/tmp/443.conf")
+	p, err := testbed.Launch(w.command(nil, "systemd-socket-activate", "--listen=443", "setpriv", "--reuid=picket", "--regid=picket", "--clear-groups",
+		"--bounding-set=-all", "picket", "serve", "-c", "/tmp/443.conf"), filepath.Join(w.t.TempDir(), "log"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = p.Kill() })
+	soon(w.t, "systemd listens", func() bool { return strings.Contains(p.Said(), "Listening on") })
+	w.run("picket", "pub", "-p", "443", "-r", "-q", "1", "-t", "home/socket", "-m", "waited") // it comes before there is a broker
+	if out := w.run("picket", "sub", "-p", "443", "-t", "home/socket", "-C", "1", "-W", "60"); out != "waited\n" {
+		w.t.Errorf("received %q", out)
+	}
+	w.stop(p)
 }
 
 // service starts what the unit starts, with the folders that it asks systemd for, and a socket in the place of systemd's. It has to say there what

@@ -34,7 +34,7 @@ release: page
 ROOT = $(CURDIR)/bin/bookworm
 test-release:
 	$(MAKE) release RELEASE="-only linux/amd64 -version 1.0.0"
-	test -e $(ROOT)/etc/debian_version || debootstrap --variant=minbase --include=systemd,logrotate bookworm $(ROOT) http://deb.debian.org/debian
+	test -e $(ROOT)/usr/bin/rpm || debootstrap --variant=minbase --include=systemd,logrotate,rpm bookworm $(ROOT) http://deb.debian.org/debian
 	PICKET_DIST=$(CURDIR)/dist PICKET_ROOT=$(ROOT) go test -count=1 -v -timeout 10m ./tests/release
 	go test -count=1 -v -timeout 10m ./tests/vantage -run TestPackageToPhone -debian $(ROOT) -deb $(CURDIR)/dist/picket-1.0.0-linux-amd64.deb
 

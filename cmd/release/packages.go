@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"embed"
+	"errors"
 	"io"
 	"os"
 	"path"
@@ -82,10 +83,9 @@ func (r *release) squeeze(data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := w.Write(data); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), w.Close()
+	_, err = w.Write(data)
+	err = errors.Join(err, w.Close()) // before the bytes are looked at
+	return b.Bytes(), err
 }
 
 // packages makes .deb, .rpm and .apk of the broker, and once for all processors those with the links.

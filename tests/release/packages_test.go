@@ -35,11 +35,7 @@ func TestPackages(t *testing.T) {
 	if out, err := w.try("logrotate", "-d", "/etc/logrotate.d/picket"); err != nil || strings.Contains(out, "error:") {
 		t.Errorf("logrotate -d: %v, %s", err, out)
 	}
-	for _, name := range []string{"/usr/share/man/man1/picket.1.gz", "/usr/share/bash-completion/completions/picket", "/usr/share/doc/picket/copyright"} {
-		if _, err := os.Stat(filepath.Join(root, name)); err != nil {
-			t.Error(err)
-		}
-	}
+	w.documented()
 
 	w.service(func() { w.hello("picket pub", "picket sub") })
 	w.activated()
@@ -93,6 +89,69 @@ func TestPackages(t *testing.T) {
 	if out, err := w.try("getent", "passwd", "picket"); err == nil {
 		t.Errorf("a purge leaves the user: %s", out)
 	}
+}
+
+// documented looks at what belongs to the program: every manual is whole.
+func (w *world) documented() {
+	w.t.Helper()
+	for _, name := range []string{"/usr/share/bash-completion/completions/picket", "/usr/share/doc/picket/copyright", "/usr/share/doc/picket/README.md"} {
+		if st, err := os.Stat(filepath.Join(w.root, name)); err != nil || st.Size() < 1000 {
+			w.t.Errorf("%s: %+v, %v", name, st, err)
+		}
+	}
+	manuals, err := filepath.Glob(filepath.Join(w.root, "usr/share/man/man1/picket*.1.gz"))
+	if err != nil || len(manuals) < 40 {
+		w.t.Errorf("manuals: %v, %v", manuals, err)
+	}
+	for _, name := range manuals {
+		if text := w.host("gunzip", "-c", name); !strings.Contains(text, ".SH NAME") {
+			w.t.Errorf("%s has %q", name, text)
+		}
+	}
+}
+
+// TestRPM does the same with the package for rpm, as far as that goes where dpkg has the rest of the system.
+func TestRPM(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "root")
+	w := &world{t: t}
+	w.host("cp", "-a", folder(t, "PICKET_ROOT"), root)
+	w = newWorld(t, root)
+	w.host("cp", result(t, "picket-[0-9]*-linux-amd64.rpm"), filepath.Join(root, "tmp/picket.rpm"))
+	w.host("cp", result(t, "picket-links-*-linux-amd64.rpm"), filepath.Join(root, "tmp/links.rpm"))
+	w.run("rpm", "--install", "--nodeps", "/tmp/picket.rpm")
+	if out, err := w.try("rpm", "--verify", "--nodeps", "picket"); err != nil {
+		t.Errorf("rpm --verify: %v\n%s", err, out) // sizes, sums, modes and owners
+	}
+	if out := w.run("rpm", "-q", "--configfiles", "picket"); out != "/etc/logrotate.d/picket\n/etc/picket/picket.conf\n" {
+		t.Errorf("configuration files: %s", out)
+	}
+	w.documented()
+	w.service(func() { w.hello("picket pub", "picket sub") })
+	kept := func() {
+		t.Helper()
+		if out := w.run("picket", "sub", "-t", "home/garden", "-C", "1", "-W", "30"); out != "hello\n" {
+			t.Errorf("of what was stored there is %q", out)
+		}
+	}
+
+	w.run("sh", "-c", "echo '# a gardener was here' >>/etc/picket/picket.conf")
+	w.run("rpm", "--upgrade", "--nodeps", "--replacepkgs", "/tmp/picket.rpm")
+	w.run("grep", "-q", "gardener", "/etc/picket/picket.conf")
+	w.service(kept)
+
+	w.run("rpm", "--install", "--nodeps", "/tmp/links.rpm")
+	if out, _ := w.try("mosquitto", "-h"); !strings.Contains(out, "Usage: mosquitto") {
+		t.Errorf("mosquitto -h: %s", out)
+	}
+	w.run("rpm", "--erase", "--nodeps", "picket-links", "picket")
+	for _, name := range []string{"usr/bin/picket", "usr/sbin/mosquitto", "etc/picket/picket.conf"} {
+		if _, err := os.Lstat(filepath.Join(root, name)); err == nil {
+			t.Errorf("a removal leaves %s", name)
+		}
+	}
+	w.run("grep", "-q", "gardener", "/etc/picket/picket.conf.rpmsave") // rpm keeps what was changed under this name
+	w.run("rpm", "--install", "--nodeps", "/tmp/picket.rpm")
+	w.service(kept)
 }
 
 // activated starts the broker as picket.socket does, with a port below 1024, which its user may not open.

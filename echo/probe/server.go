@@ -62,8 +62,9 @@ var limits = door.Limits{Connections: 64, PerClient: 4, PerMinute: 20, Bytes: 64
 
 // Server answers what the machines of those who hold the token look like from here.
 type Server struct {
-	config Config
-	door   *door.Door
+	config     Config
+	door       *door.Door
+	closedWait time.Duration // see the constant
 
 	mu       sync.Mutex
 	sockets  map[netip.AddrPort]*socket // open while a session uses them
@@ -75,7 +76,7 @@ func Listen(ctx context.Context, c Config) (*Server, error) {
 	if err := CheckToken(c.Token); err != nil {
 		return nil, err
 	}
-	s := &Server{config: c, sockets: make(map[netip.AddrPort]*socket), sessions: make(map[uint64]*session)}
+	s := &Server{config: c, closedWait: closedWait, sockets: make(map[netip.AddrPort]*socket), sessions: make(map[uint64]*session)}
 	var err error
 	s.door, err = door.Listen(ctx, door.Config{
 		Addresses: c.Addresses, Port: c.Port, Limits: limits, Log: c.Log,
@@ -299,7 +300,7 @@ func (c *session) try(ctx context.Context, port uint16) Reached {
 		return r
 	}
 	defer conn.Close()
-	_ = conn.SetReadDeadline(time.Now().Add(closedWait))
+	_ = conn.SetReadDeadline(time.Now().Add(c.server.closedWait))
 	var b [1]byte
 	if n, err := conn.Read(b[:]); n == 0 && !errors.Is(err, os.ErrDeadlineExceeded) {
 		r.Outcome = Closed

@@ -19,23 +19,41 @@ func TestCompare(t *testing.T) {
 	}
 	var steps []string
 	var failures int
-	out, err := Compare(t.Context(), CompareConfig{
-		Contenders: []Contender{{Name: "one", Command: "mosquitto -c {conf}"}, {Name: "two", Command: "mosquitto -p {port}"}, {Name: "none", Command: "echo no broker here; exit 3"}},
-		Rows: []Row{
-			{Name: "pair", Config: Config{QoS: 1}, Metrics: []Metric{throughput, processor}},
-			{Name: "idle", Config: Config{Scenario: Idle, Connections: 100}, Metrics: []Metric{memory}},
-		},
-		Rounds: 2, Warmup: 50 * time.Millisecond, Duration: 200 * time.Millisecond, Dir: dir,
-		Step: func(_, _ int, row, who string) { steps = append(steps, row+" "+who) },
-		Failed: func(_, who string, err error) {
-			if who != "none" || !strings.Contains(err.Error(), "no broker here") {
-				t.Errorf("%s: %v", who, err)
+	compare := func(d time.Duration) *Comparison {
+		t.Helper()
+		steps, failures = nil, 0
+		out, err := Compare(t.Context(), CompareConfig{
+			Contenders: []Contender{{Name: "one", Command: "mosquitto -c {conf}"}, {Name: "two", Command: "mosquitto -p {port}"}, {Name: "none", Command: "echo no broker here; exit 3"}},
+			Rows: []Row{
+				{Name: "pair", Config: Config{QoS: 1}, Metrics: []Metric{throughput, processor}},
+				{Name: "idle", Config: Config{Scenario: Idle, Connections: 100}, Metrics: []Metric{memory}},
+			},
+			Rounds: 2, Warmup: 50 * time.Millisecond, Duration: d, Dir: dir,
+			Step: func(_, _ int, row, who string) { steps = append(steps, row+" "+who) },
+			Failed: func(_, who string, err error) {
+				if who != "none" || !strings.Contains(err.Error(), "no broker here") {
+					t.Errorf("%s: %v", who, err)
+				}
+				failures++
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	measured := func(out *Comparison) bool { // a broker that did not get the processor in this time has no figure
+		for _, row := range out.Rows {
+			if row.Cells["one"].Median <= 0 || row.Cells["two"].Median <= 0 {
+				return false
 			}
-			failures++
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
+		}
+		return true
+	}
+	d := 200 * time.Millisecond
+	out := compare(d)
+	for ; !measured(out) && d < 10*time.Second; out = compare(d) {
+		d *= 4
 	}
 	round := "pair one,pair two,pair none,idle one,idle two,idle none"
 	if got := strings.Join(steps, ","); got != round+","+round {

@@ -17,8 +17,12 @@ import (
 // of connections drop SYNs, and the wait for their repetition takes longer.
 const connectingAtOnce = 64
 
-// quiet is how long nothing has to arrive for a run to be over although messages are missing.
-const quiet = 2 * time.Second
+// look is how often a run that drains looks at what has arrived, and quiet how often it has to see nothing new to be over although messages are missing:
+// two seconds of looking, which a machine that stands still meanwhile does not shorten.
+const (
+	look  = 20 * time.Millisecond
+	quiet = 100
+)
 
 // run is one run under way.
 type run struct {
@@ -378,10 +382,10 @@ func (r *run) stopPublishing() {
 // drain waits until all that was sent has arrived, until nothing arrives any more, or as long as is allowed.
 func (r *run) drain(ctx context.Context, published <-chan struct{}, failed <-chan error) error {
 	deadline := time.Now().Add(r.config.Drain)
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(look)
 	defer tick.Stop()
 	var before uint64
-	changed := time.Now()
+	still := 0
 	settled := false
 	for time.Now().Before(deadline) {
 		select {
@@ -397,10 +401,11 @@ func (r *run) drain(ctx context.Context, published <-chan struct{}, failed <-cha
 		if settled && received >= sent*uint64(r.config.deliveries()) {
 			return nil
 		}
+		still++
 		if received != before {
-			before, changed = received, time.Now()
+			before, still = received, 0
 		}
-		if settled && time.Since(changed) > quiet {
+		if settled && still > quiet {
 			return nil
 		}
 	}

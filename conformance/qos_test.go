@@ -263,8 +263,8 @@ func refusedNotResent(e *env) {
 
 // expiryDoesNotStopSender: a message that was sent is brought to its end though it has expired.
 func expiryDoesNotStopSender(e *env) {
-	c, m := begun(e, 2, expiring(1))
-	time.Sleep(2500 * time.Millisecond)
+	c, m := begun(e, 2, expiring(10)) // a busy machine may stand still for some seconds
+	time.Sleep(11500 * time.Millisecond)
 	c.send(&packet.Ack{Kind: packet.PUBREC, ID: m.ID})
 	if a := c.wantAck(packet.PUBREL, m.ID); a.Code != packet.Success {
 		e.Errorf("PUBREL: %v", a.Code)

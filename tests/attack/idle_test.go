@@ -23,7 +23,7 @@ func TestIdleConnections(t *testing.T) {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
-	n := int64(min(20_000, limit.Cur*9/10)) // the rest is for the files that a process has open anyway, and for those who are told that there is no room
+	n := int64(min(uint64(less(20_000)), limit.Cur*9/10)) // the rest is for the files that a process has open anyway, and for those who are told that there is no room
 	conns := make([]net.Conn, n)
 	defer func() {
 		for _, c := range conns {

@@ -157,7 +157,7 @@ func wrongPasswords(t *testing.T, b *broker) string {
 func manySubscriptions(t *testing.T, b *broker) string {
 	const each = 250
 	sent, refused := 0, 0
-	for n := 0; refused == 0 && sent < 80*mib; n++ {
+	for n := 0; refused == 0 && sent < less(16*mib); n++ {
 		c := b.connect(&packet.Connect{Version: packet.V5})
 		for k := 0; k < 8 && refused == 0; k++ {
 			p := &packet.Subscribe{ID: 1}
@@ -184,7 +184,7 @@ func greedyAliases(t *testing.T, b *broker) string {
 		go func() { _, _ = io.Copy(io.Discard, c.Conn) }()
 	}
 	c := b.connect(&packet.Connect{})
-	for i := range 300 {
+	for i := range less(300) {
 		c.mustSend(&packet.Publish{Topic: fmt.Appendf(nil, "long/%d/%s", i, strings.Repeat("x", 65_000)), Payload: []byte("y")})
 	}
 	c.settle()
@@ -198,7 +198,7 @@ func endlessReplays(t *testing.T, b *broker) string {
 	c.settle()
 	c.mustSend(&packet.Subscribe{ID: 1, Filters: []packet.Subscription{{Filter: "big"}}})
 	_ = c.SetWriteDeadline(time.Now().Add(patience))
-	for n := range 600 {
+	for n := range less(600) {
 		p := &packet.Subscribe{ID: uint16(n + 2)}
 		for i := range 100 {
 			p.Filters = append(p.Filters, packet.Subscription{Filter: fmt.Sprint("none/", n, "/", i)})

@@ -37,7 +37,7 @@ func retainedTopics(t *testing.T, b *broker) string {
 	return fmt.Sprintf("RSS %d MiB when stored; read back in %.2f s", stored/mib, time.Since(began).Seconds())
 }
 
-const retained = 100_000
+var retained = less(100_000)
 
 // retain stores n retained messages of 100 bytes, kept/0/0 and on.
 func (b *broker) retain(n int) {
@@ -66,7 +66,7 @@ func retainedAgain(t *testing.T, b *broker) string {
 	if err := c.Conn.(*net.TCPConn).SetReadBuffer(4 * kib); err != nil {
 		t.Fatal(err)
 	}
-	for id := range uint16(100) {
+	for id := range uint16(less(100)) {
 		p := &packet.Subscribe{ID: id + 1}
 		for i := range 10 {
 			p.Filters = append(p.Filters, packet.Subscription{Filter: []string{"#", "+/#", "kept/#", "kept/+/+", "+/+/+"}[i%5]})
@@ -118,7 +118,7 @@ func slashes(t *testing.T, b *broker) string {
 			"SUBSCRIBE":     &packet.Subscribe{ID: 1, Filters: []packet.Subscription{{Filter: topic}}},
 			"will":          &packet.Connect{Version: v, CleanStart: true, Will: &packet.Will{Topic: topic, Payload: []byte("x")}},
 		} {
-			for range 250 {
+			for range less(250) {
 				c := b.dial()
 				if kind == "will" {
 					c.Version = v

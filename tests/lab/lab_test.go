@@ -181,6 +181,9 @@ func TestLab(t *testing.T) {
 			})
 		}
 	})
+	if !*table {
+		again(t, outcomes)
+	}
 	var faults, right int
 	for i, o := range outcomes {
 		switch {
@@ -225,6 +228,22 @@ func TestLab(t *testing.T) {
 	}
 }
 
+// again makes once more, alone, what went wrong among many: the doctor measures times, and a machine with all these worlds, and other tests, on it is not
+// the one that the fault was made for. What is wrong then counts.
+func again(t *testing.T, outcomes []*outcome) {
+	t.Run("again", func(t *testing.T) {
+		for i, o := range outcomes {
+			if o == nil || o.right() && len(o.certainAndWrong()) == 0 {
+				continue
+			}
+			t.Run(o.name, func(t *testing.T) {
+				t.Logf("among others: got %s, want %s\n%s", shown(o.first), wanted(o), o.details)
+				outcomes[i] = examine(t, o.fault)
+			})
+		}
+	})
+}
+
 // sample is what runs beside all other tests: some faults of each cause. "make lab" makes them all.
 func sample(all []fault) (some []fault) {
 	seen := make(map[cause.ID]int)
@@ -241,7 +260,7 @@ func sample(all []fault) (some []fault) {
 }
 
 // How many faults of one cause a sample has, and how many set-ups in which nothing is wrong.
-const each, healthyOnes = 3, 20
+const each, healthyOnes = 2, 20
 
 func shown(id cause.ID) string {
 	if id == "" {

@@ -8,7 +8,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -107,8 +106,13 @@ func StartAuthorityWith(t *testing.T, o AuthorityOptions) *Authority {
 	names53 := fmt.Sprintf("127.0.0.1:%d", ports[4])
 	run(t, nil, o.Before, filepath.Join(dir, "pebble-challtestsrv"), "-http01", "", "-https01", "", "-doh", "", "-tlsalpn01", "", "-dnsserver", names53,
 		"-management", fmt.Sprintf("127.0.0.1:%d", ports[5]), "-defaultIPv4", address, "-defaultIPv6", "")
+	transport := o.Transport
+	if transport == nil {
+		transport = new(http.Transport)
+	}
+	awaitListener(t, transport, names53) // the authority asks it by TCP, and does not ask twice
 	run(t, []string{"PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0"}, o.Before, filepath.Join(dir, "pebble"), "-config", file, "-dnsserver", names53)
-	a.Root = fetchRoot(t, o.Transport, fmt.Sprintf("https://127.0.0.1:%d/roots/0", ports[1]))
+	a.Root = fetchRoot(t, transport, fmt.Sprintf("https://127.0.0.1:%d/roots/0", ports[1]))
 	a.Roots = x509.NewCertPool()
 	a.Roots.AppendCertsFromPEM(a.Root)
 	return a
@@ -134,29 +138,37 @@ func run(t *testing.T, env, before []string, name string, args ...string) {
 	})
 }
 
-// fetchRoot waits for the authority, and takes the certificate that clients have to trust.
-func fetchRoot(t *testing.T, transport *http.Transport, url string) []byte {
+// awaitListener waits until a port takes connections where the transport leads.
+func awaitListener(t *testing.T, transport *http.Transport, address string) {
 	t.Helper()
-	if transport == nil {
-		transport = new(http.Transport)
+	dial := transport.DialContext
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
 	}
+	Eventually(t, func() error {
+		conn, err := dial(t.Context(), "tcp", address)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	})
+}
+
+// fetchRoot waits for the authority, and takes the certificate that clients have to trust.
+func fetchRoot(t *testing.T, transport *http.Transport, url string) (root []byte) {
+	t.Helper()
 	transport = transport.Clone()
 	transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
 	client := &http.Client{Transport: transport}
-	for deadline := time.Now().Add(time.Minute); ; {
+	defer client.CloseIdleConnections()
+	Eventually(t, func() error {
 		response, err := client.Get(url)
-		if err == nil {
-			defer response.Body.Close()
-			data, err := io.ReadAll(response.Body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return data
+		if err != nil {
+			return err
 		}
-		var refused *net.OpError
-		if !errors.As(err, &refused) || time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+		defer response.Body.Close()
+		root, err = io.ReadAll(response.Body)
+		return err
+	})
+	return root
 }

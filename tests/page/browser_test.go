@@ -135,17 +135,18 @@ type tab struct {
 
 // phone says how a tab is opened.
 type phone struct {
-	URL           string
-	Width, Height int
-	Lang          string // zh-CN, en-GB
-	Dark, Old     bool
+	URL            string
+	Width, Height  int
+	Lang           string // zh-CN, en-GB
+	Dark, Old      bool
+	AnyCertificate bool // its owner has tapped the browser's warning away
 }
 
 // open opens a page, and closes it with the test.
 func (b *browser) open(t *testing.T, p phone) *tab {
 	t.Helper()
 	tb := &tab{t, b, t.Name()}
-	tb.do("open", map[string]any{"url": p.URL, "width": p.Width, "height": p.Height, "lang": p.Lang, "dark": p.Dark, "old": p.Old}, nil)
+	tb.do("open", map[string]any{"url": p.URL, "width": p.Width, "height": p.Height, "lang": p.Lang, "dark": p.Dark, "old": p.Old, "anyCertificate": p.AnyCertificate}, nil)
 	t.Cleanup(func() { _ = b.do("close", map[string]any{"page": tb.name}, nil) }) // the next test has a page of its own
 	return tb
 }

@@ -25,8 +25,8 @@ function makeOld() {
 }
 
 const ops = {
-  async open({ page: name, url, width, height, lang, dark, old }) {
-    const context = await browser.newContext({ viewport: { width, height }, deviceScaleFactor: 2, locale: lang, colorScheme: dark ? 'dark' : 'light', isMobile: true, hasTouch: true });
+  async open({ page: name, url, width, height, lang, dark, old, anyCertificate }) {
+    const context = await browser.newContext({ viewport: { width, height }, deviceScaleFactor: 2, locale: lang, colorScheme: dark ? 'dark' : 'light', isMobile: true, hasTouch: true, ignoreHTTPSErrors: anyCertificate });
     const page = await context.newPage();
     const seen = { urls: [], console: [], bytes: 0 };
     page.on('request', r => seen.urls.push(r.url()));

@@ -160,7 +160,22 @@ func (r *release) make() error {
 			return err
 		}
 	}
+	if err := r.formula(); err != nil {
+		return err
+	}
 	return r.checksums()
+}
+
+// sum is the checksum of one of the results, and its size in bytes.
+func (r *release) sum(name string) (hex string, size int64, err error) {
+	f, err := os.Open(filepath.Join(r.out, name))
+	if err != nil {
+		return "", 0, err
+	}
+	defer f.Close()
+	sum := sha256.New()
+	size, err = io.Copy(sum, f)
+	return fmt.Sprintf("%x", sum.Sum(nil)), size, err
 }
 
 // checksums writes the file that "sha256sum -c" takes.
@@ -168,16 +183,11 @@ func (r *release) checksums() error {
 	slices.Sort(r.made)
 	var lines strings.Builder
 	for _, name := range r.made {
-		f, err := os.Open(filepath.Join(r.out, name))
+		sum, size, err := r.sum(name)
 		if err != nil {
 			return err
 		}
-		sum := sha256.New()
-		size, err := io.Copy(sum, f)
-		if err = errors.Join(err, f.Close()); err != nil {
-			return err
-		}
-		fmt.Fprintf(&lines, "%x  %s\n", sum.Sum(nil), name)
+		fmt.Fprintf(&lines, "%s  %s\n", sum, name)
 		fmt.Printf("%10d  %s\n", size, name)
 	}
 	return os.WriteFile(filepath.Join(r.out, "SHA256SUMS"), []byte(lines.String()), 0o644) //nolint:gosec // for everybody

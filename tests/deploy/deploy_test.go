@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -322,6 +323,32 @@ func TestComposeWithRedis(t *testing.T) {
 	run(t, testbed.Picket(t), "pub", "-p", port, "-r", "-q", "1", "-t", "home/garden", "-m", "kept")
 	if out := run(t, testbed.Program(t, "redis-cli", "redis-tools"), "-p", ports["redis1"], "HKEYS", "{picket}r"); out != "home/garden\n" {
 		t.Errorf("Redis has the retained messages %q", out)
+	}
+}
+
+// What Homebrew's formula takes from an archive is in each of them, and its archives are those that "make release" writes.
+func TestHomebrew(t *testing.T) {
+	formula := read(t, "homebrew/picket.rb")
+	dir := t.TempDir()
+	run(t, testbed.Picket(t), "manual", dir)
+	for _, m := range regexp.MustCompile(`(?m)^    (?:man1|bash_completion|zsh_completion|fish_completion)\.install (?:Dir\[)?"([^"]+)"`).FindAllStringSubmatch(formula, -1) {
+		if all, err := filepath.Glob(filepath.Join(dir, m[1])); err != nil || len(all) == 0 {
+			t.Errorf("%s is not in an archive: %v", m[1], err)
+		}
+	}
+	named := regexp.MustCompile(`url "#\{archives\}/(picket-VERSION-[a-z]+-[a-z0-9]+\.tar\.gz)"\n +sha256 "SHA256 of ([^"]+)"`).FindAllStringSubmatch(formula, -1)
+	for _, m := range named {
+		if m[1] != m[2] {
+			t.Errorf("%s has the checksum of %s", m[1], m[2])
+		}
+	}
+	if len(named) != 4 {
+		t.Errorf("%d archives", len(named))
+	}
+	_, command, found := strings.Cut(formula, `run [opt_bin/"picket", `)
+	command, _, _ = strings.Cut(command, "]")
+	if !found || command != `"serve", "--data", var/"picket"` {
+		t.Errorf("the service runs %s", command)
 	}
 }
 

@@ -36,11 +36,12 @@ var mayImport = map[string]string{
 	"acme":            "cause printable",
 	"cloud/detect":    "",
 	"access":          "cause logging topic",
-	"admin":           "access bridge broker cause listener printable rights",
+	"admin":           "access ban bridge broker cause listener printable rights",
 	"bench":           "packet",
 	"bridge":          "bridge/relay broker cause logging packet session",
 	"bridge/relay":    "packet topic",
-	"broker":          "access cause listener logging packet process session store topic",
+	"ban":             "access printable",
+	"broker":          "access ban cause listener logging packet process session store topic",
 	"client":          "packet",
 	"client/format":   "client packet printable",
 	"doctor":          "cause printable",
@@ -50,7 +51,7 @@ var mayImport = map[string]string{
 	"echo/probe":      "cause echo/door logging",
 	"listener":        "cause packet",
 	"logging":         "cause printable process",
-	"mosqconf":        "access bridge bridge/relay broker cause listener logging packet phrases process rights store/place store/redis topic",
+	"mosqconf":        "access ban bridge bridge/relay broker cause listener logging packet phrases process rights store/place store/redis topic",
 	"reach":           "access cause listener",
 	"rights":          "topic",
 	"rights/live":     "access broker cause logging rights session",
@@ -80,7 +81,7 @@ var mayImport = map[string]string{
 	"doctor/host/gather":   "access broker cause cloud/detect doctor doctor/host doctor/host/firewall echo/probe listener logging mosqconf reach setup",
 
 	// The command ties all of them together; nobody imports it.
-	"cmd/picket": "access acme admin bench bridge broker cause client client/mosquitto cloud cloud/detect doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page phrases printable process reach rights/live sentinel session setup store store/local store/place store/redis store/transfer topic web",
+	"cmd/picket": "access acme admin ban bench bridge broker cause client client/mosquitto cloud cloud/detect doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page phrases printable process reach rights/live sentinel session setup store store/local store/place store/redis store/transfer topic web",
 }
 
 // pure packages are state machines, codecs and tables: what goes in decides what comes out. They cannot reach for a socket, a

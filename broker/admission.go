@@ -19,10 +19,12 @@ func (b *Broker) limitsFor(c *connection) limits {
 	return l
 }
 
-// welcome lets a new connection stay if there is a place, or else to be told why there is none. mosquitto closes it at once.
+// welcome lets a new connection stay if there is a place, or else, and where its address is banned, to be told why it may not. mosquitto closes it at once.
 func (b *Broker) welcome(c *connection) bool {
 	t := b.settings.Load()
 	switch {
+	case b.fromBanned(c):
+		return b.turnAway(c)
 	case b.room.full(b.limitsFor(c)) == "":
 		b.room.arrive()
 		return true

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"picket/access"
+	"picket/ban"
 	"picket/cause"
 	"picket/listener"
 	"picket/logging"
@@ -62,8 +63,10 @@ type Broker struct {
 	room         room
 	strain       strain
 	attempts     attempts[*connection]
+	bans         *ban.List
 	maintained   atomic.Pointer[maintenance] // nil: the broker is open
 	floodLine    oncePerSecond
+	bannedLine   oncePerSecond
 	retainedLine oncePerSecond
 	sharedLine   oncePerSecond
 
@@ -153,6 +156,9 @@ func newBroker(c Config, log *logging.Logger) *Broker {
 	b.passwords.took = &b.timings.login
 	b.acks.init()
 	b.ownership = c.Ownership
+	if b.bans = c.Bans; b.bans == nil {
+		b.bans = new(ban.List)
+	}
 	b.store, b.readers = store.None{}, make(chan struct{}, maxReaders)
 	if c.Store != nil {
 		b.store, b.stores = c.Store, true
@@ -258,6 +264,7 @@ func (b *Broker) loadPolicies(t *settings) error {
 func (b *Broker) install(t *settings) {
 	b.memory.setLimits(t.memory)
 	b.settings.Store(t)
+	b.bans.UseRule(t.BanAfter)
 	b.epoch.Add(1)
 }
 

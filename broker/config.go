@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"picket/access"
+	"picket/ban"
 	"picket/listener"
 	"picket/store"
 )
@@ -64,6 +65,12 @@ type Config struct {
 	// Store keeps sessions that survive their connections, their messages and retained messages. nil: they are lost when the broker ends. A reload
 	// does not change it. Whoever opened it closes it, after [Broker.Close].
 	Store store.Store
+
+	// Bans are who may not connect; see [Broker.Ban]. nil: nobody at first, and what is added is not kept. A reload does not change it.
+	Bans *ban.List
+
+	// BanAfter bans addresses by themselves; nil: nobody is banned for failures.
+	BanAfter *ban.Rule
 
 	// Ownership decides which of several nodes has a session. nil: this broker has them all. A reload does not change it.
 	Ownership Ownership

@@ -35,6 +35,7 @@ func (a *attempt) set(id packet.PropertyID) *packet.Properties {
 
 // connectSteps are what can be said about a CONNECT before it is known who sent it, in this order.
 var connectSteps = []func(*connection, *attempt) *refusal{
+	(*connection).isNotBanned,
 	(*connection).comesInTime,
 	(*connection).judgeWill,
 	(*connection).nameItself,
@@ -130,9 +131,13 @@ func (c *connection) decide(w *worker, a *attempt, d access.Decision) {
 	c.admitted(w, a)
 }
 
-// admitted goes on with a client that has shown who it is: where two fight over one client identifier, each has to wait before it takes it over.
+// admitted goes on with a client that has shown who it is, unless it is banned: where two fight over one client identifier, each has to wait before it takes it over.
 func (c *connection) admitted(w *worker, a *attempt) {
 	b := c.b
+	if r := c.userNotBanned(a); r != nil {
+		c.refuse(w, *r)
+		return
+	}
 	if delay := b.takeoverDelay(a.login.ClientID); delay > 0 {
 		c.elsewhere(w, func() { b.pause(delay) }, func(w *worker) { c.accept(w, a) })
 		return
@@ -187,7 +192,7 @@ func (c *connection) identify(a *attempt) *refusal {
 	if d := a.policy.ClientID(login.ClientID); !d.Allow {
 		return &refusal{code: packet.NotAuthorized, id: d.Cause, text: d.Text}
 	}
-	return nil
+	return c.clientNotBanned(a)
 }
 
 // policyOf is the rules in force for the clients of a connection's listener.

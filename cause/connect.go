@@ -75,6 +75,18 @@ var connectCauses = []Cause{
 		},
 	},
 	{
+		ID: Banned, Severity: Error, Stage: Connect,
+		Title: Text{"this address, user or client identifier is banned", "该地址、用户或客户端标识已被封禁"},
+		Explain: Text{
+			"Whoever runs the broker has banned it (`picket ban`), or the broker has banned the address by itself after too many failures (`ban_after`). CONNECT is answered with return code 5, in MQTT 5 with 0x8A; who was connected is disconnected, in MQTT 5 with 0x98. The reason of MQTT 5, and the log, say what is banned, until when and why. When a banned address makes very many connections, the rest is closed without an answer.",
+			"管理员用 `picket ban` 封禁了它，或者该地址失败次数过多，被服务端自动封禁（`ban_after`）。CONNECT 会收到返回码 5，MQTT 5 为 0x8A；已连接的会被断开，MQTT 5 为 0x98。MQTT 5 的原因字符串和服务端日志写明封禁的是什么、到什么时候、为什么。被封禁的地址连接过多时，其余的直接关闭、不再应答。",
+		},
+		Remedy: Text{
+			"Wait until the time that the reason names, or ask whoever runs the broker. There, `picket ctl bans` lists the bans, and `picket unban` lifts one.",
+			"等到原因中写明的时间，或联系服务端的管理员。管理员可用 `picket ctl bans` 列出所有封禁，用 `picket unban` 解除。",
+		},
+	},
+	{
 		ID: ServerFull, Severity: Error, Stage: Connect,
 		Title: Text{"the broker takes no more clients for now", "服务端已满，暂不接受新客户端"},
 		Explain: Text{

@@ -150,6 +150,7 @@ const (
 
 // CONNECT and its answer.
 const (
+	Banned             ID = "banned"
 	AnonymousRefused   ID = "anonymous-refused"
 	AnonymousLocalOnly ID = "anonymous-local-only"
 	NoPasswordFile     ID = "no-password-file"

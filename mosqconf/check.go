@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"picket/access"
+	"picket/ban"
 	"picket/broker"
 	"picket/cause"
 	"picket/listener"
@@ -368,6 +369,12 @@ func (p *parser) checkFolders(c *Config) {
 	}
 	if c.PIDFile != "" {
 		writable(Error, "pid_file", c.PIDFile)
+	}
+	if c.BansFile != "" {
+		if _, err := ban.Open(c.BansFile); err != nil {
+			p.errorf(at("bans_file"), cause.ConfigUnreadable, "It is written by picket ban; move it away to start without bans.", "Error: bans_file cannot be used: %v.", err)
+		}
+		writable(Warning, "bans_file", c.BansFile)
 	}
 	if c.AdminSocket != "" {
 		p.checkWritable(Error, at("admin_socket"), filepath.Dir(c.AdminSocket))

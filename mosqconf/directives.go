@@ -77,6 +77,8 @@ var globalDirectives = directiveTable{
 	"check_retain_source":          {boolean, globalBool(func(p *parser) *bool { return &p.config.CheckRetainSource })},
 	"connection_messages":          {boolean, globalBool(func(p *parser) *bool { return &p.config.ConnectionMessages })},
 	"connect_timeout":              {seconds, (*parser).connectTimeout},
+	"bans_file":                    {path, globalString(func(p *parser) *string { return &p.config.BansFile })},
+	"ban_after":                    {"COUNT/TIME TIME [CAUSE …]", (*parser).banAfter},
 	"metrics_access":               {"local|everyone", (*parser).metricsAccess},
 	"admin_socket":                 {"PATH|none", (*parser).adminSocket},
 	"acme_name":                    {"NAME|ADDRESS|auto", (*parser).acmeName},

@@ -2,9 +2,11 @@ package mosqconf
 
 import (
 	"net"
+	"path/filepath"
 	"strconv"
 
 	"picket/access"
+	"picket/ban"
 	"picket/cause"
 	"picket/listener"
 )
@@ -41,6 +43,9 @@ func (p *parser) finish() *Config {
 	p.finishBridges()
 	p.finishAutosave()
 	p.finishStore()
+	if p.config.BansFile == "" && p.config.DataDir != "" {
+		p.config.BansFile = filepath.Join(p.config.DataDir, ban.FileName)
+	}
 	blocks := p.finishAPI(p.defaultBlock(p.blocks))
 
 	// The broker's own rules are the first, whether or not a listener has others.

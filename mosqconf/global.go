@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/net/idna"
 
+	"picket/ban"
 	"picket/cause"
 	"picket/logging"
 	"picket/store/redis"
@@ -33,6 +34,32 @@ func (p *parser) adminSocket(_ *fileState, l line) {
 			p.config.AdminSocket = ""
 		}
 	}
+}
+
+// failures are what ban_after may count: what a stranger does wrong before it is a client, or with broken packets.
+var failures = []cause.ID{cause.BadCredentials, cause.ClientIDPrefix, cause.AnonymousRefused, cause.MalformedPacket, cause.ProtocolViolation, cause.ProtocolVersion}
+
+func (p *parser) banAfter(_ *fileState, l line) {
+	text, ok := p.string(l, p.seen)
+	if !ok {
+		return
+	}
+	rule, err := ban.ParseRule(text, []string{string(cause.BadCredentials)})
+	if err != nil {
+		p.errorf(l, cause.ConfigInvalidValue, "For example: ban_after 20/10m 15m", "Error: ban_after: %v.", err)
+		return
+	}
+	for _, id := range rule.Causes {
+		if !slices.Contains(failures, cause.ID(id)) {
+			var all []string
+			for _, f := range failures {
+				all = append(all, string(f))
+			}
+			p.errorf(l, cause.ConfigInvalidValue, "These can be: "+strings.Join(all, " "), "Error: ban_after cannot count %s.", id)
+			return
+		}
+	}
+	p.config.BanAfter = rule
 }
 
 func (p *parser) metricsAccess(_ *fileState, l line) {

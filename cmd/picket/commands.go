@@ -14,6 +14,7 @@ import (
 // one line, and examples. Every text is there in English and in Chinese.
 type commands struct {
 	Allow    allowCommand    `cmd:"" help:"Allow a user of a running broker to publish or subscribe." zh:"允许某个用户发布或订阅，立即生效。"`
+	Ban      banCommand      `cmd:"" help:"Keep an address, a user or a client identifier out of a running broker." zh:"禁止某个地址、用户或客户端标识连接。"`
 	Bench    benchCommand    `cmd:"" help:"Put load on any MQTT broker and measure what comes through." zh:"对任意 MQTT 服务端施加负载，测量其性能。"`
 	Check    checkCommand    `cmd:"" help:"Check a configuration file and everything it names." zh:"检查配置文件以及其中引用的所有内容。"`
 	Ctl      ctlCommand      `cmd:"" help:"Ask a running broker or sentinel what it does, and steer it." zh:"查询正在运行的服务端或哨兵的状态，并对其进行管理。"`
@@ -33,6 +34,7 @@ type commands struct {
 	Show     showCommand     `cmd:"" help:"Show what to enter on a phone: address, port, user; and codes to scan." zh:"显示在手机上要填的地址、端口和用户名，以及可扫描的二维码。"`
 	Store    storeCommand    `cmd:"" help:"Look into a broker's store while the broker is stopped, make one of mosquitto's file, and write mosquitto's files." zh:"在服务端停止时查看其存储，从 mosquitto 的文件生成存储，或导出 mosquitto 的文件。"`
 	Sub      subCommand      `cmd:"" passthrough:"" help:"Subscribe and print the messages that come." zh:"订阅并输出收到的消息。"`
+	Unban    unbanCommand    `cmd:"" help:"Lift a ban." zh:"解除封禁。"`
 	User     userCommand     `cmd:"" help:"The users of a running broker: list, add, disable, remove." zh:"管理正在运行的服务端的用户：列出、添加、停用、删除。"`
 	Version  versionCommand  `cmd:"" help:"Show the version." zh:"显示版本。"`
 

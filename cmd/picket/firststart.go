@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/term"
 
+	"picket/ban"
 	"picket/broker"
 	"picket/cause"
 	"picket/cloud/detect"
@@ -36,6 +37,7 @@ func (s *serveCommand) unconfigured(ctx context.Context) (*mosqconf.Config, *set
 		ports = []int{1883}
 	}
 	config := mosqconf.Open(ports, own.PasswordFile, own.RightsFile, own.CertFile, own.KeyFile)
+	config.BansFile = filepath.Join(own.Dir, ban.FileName)
 	config.ReasonStrings = true // nobody counts on mosquitto's bytes here
 	config.Persistence = mosqconf.Persistence{On: true, Store: filepath.Join(own.Dir, storeName)}
 	return config, own, lines

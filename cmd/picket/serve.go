@@ -19,6 +19,7 @@ import (
 	"picket/access"
 	"picket/acme"
 	"picket/admin"
+	"picket/ban"
 	"picket/bridge"
 	"picket/broker"
 	"picket/cause"
@@ -216,8 +217,9 @@ type server struct {
 	web     map[webAddress]*admin.Web // listeners with protocol http_api
 	kept    store.Store               // nil: persistence is off
 	rights  *live.Rights              // nil: no plugin_opt_config_file
-	lost    chan error                // the store is another broker's by now
-	own     *setup.Result             // nil: no data directory is looked after
+	bans    *ban.List
+	lost    chan error    // the store is another broker's by now
+	own     *setup.Result // nil: no data directory is looked after
 
 	authority *acme.Manager // nil: no certificate of a public authority is wanted
 	renewed   chan struct{} // it has brought one
@@ -286,6 +288,9 @@ func (s *server) begin(e *env, config *mosqconf.Config, lines []mosqconf.Line) e
 	config.Store = s.kept
 	process.LimitMemory(config.MemoryLimit)
 	if err := s.openRights(config); err != nil {
+		return err
+	}
+	if err := s.openBans(config); err != nil {
 		return err
 	}
 	s.command.releasePorts()
@@ -684,6 +689,9 @@ func (s *server) reload() error {
 		if err := s.useRights(config); err != nil {
 			return nil, err
 		}
+		if err := s.useBans(config); err != nil {
+			return nil, err
+		}
 		if config.Persistence != s.persistence {
 			s.log.Cause(logging.Warning, cause.ConfigNoEffect, "Warning: what persistence and the options that belong to it say has changed; that takes a restart.")
 		}
@@ -693,6 +701,7 @@ func (s *server) reload() error {
 		s.log.Cause(logging.Error, cause.ConfigRefused, "Error: %v. The old configuration stays in force.", err)
 		return fmt.Errorf("%w; the old one stays in force\n%s", err, strings.Join(wrong, "\n"))
 	}
+	s.broker.EnforceBans()
 	process.LimitMemory(config.MemoryLimit)
 	s.bridges.Update(config.Bridges)
 	s.openWeb(config)

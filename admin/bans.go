@@ -49,7 +49,7 @@ func (s *Server) ban(w http.ResponseWriter, r *http.Request) {
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&n); err != nil {
-		refuse(w, http.StatusBadRequest, fmt.Errorf("the request is not a ban in JSON: %w", err))
+		refuse(w, http.StatusBadRequest, fmt.Errorf("the request is no ban in JSON: %w", err))
 		return
 	}
 	b, err := ban.Parse(n.Kind, n.Value)

@@ -114,3 +114,43 @@ func TestRightsFile(t *testing.T) {
 	permits(t, login(t, dial(t, b, packet.V5), user{"lamp", "secret", "l"}), map[string]bool{"x": false})
 	permits(t, login(t, dial(t, b, packet.V5), user{"picket", "sesame", "p"}), map[string]bool{"x": true})
 }
+
+// A ban is in force and on the disk when the command ends: who is connected goes, who is banned stays out over a crash and a reload, until the ban is lifted.
+func TestBansByCommand(t *testing.T) {
+	b := testbed.Start(t, testbed.Options{Program: []string{testbed.Picket(t), "serve", "--user", "root", "--data", "${DIR}/data", "-p", "${PORT}"},
+		Env: []string{"PICKET_RUNTIME_DIR=" + t.TempDir()}, Ready: running})
+	lamp, other := user{id: "lamp"}, user{id: "other"}
+	c, stays := login(t, dial(t, b, packet.V5), lamp), login(t, dial(t, b, packet.V5), other)
+	does(t, b, "Disconnected: 1", "ban", "client", "lamp", "--for", "1h", "--why", "a test")
+	if err := c.Rest(time.Minute); err != nil {
+		t.Errorf("the connection did not end: %v", err)
+	}
+	permits(t, stays, map[string]bool{"x": true})
+	out := func() {
+		t.Helper()
+		for _, v := range []packet.Version{packet.V31, packet.V311, packet.V5} {
+			refused(t, dial(t, b, v), lamp)
+		}
+	}
+	out()
+	if err := b.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	b.Run(t)
+	out()
+	b.Signal(syscall.SIGHUP)
+	logs(t, b, "The new configuration is in force.")
+	out()
+	does(t, b, "a test", "ctl", "bans")
+	fails(t, b, "--force", "ban", "address", "127.0.0.1")
+	fails(t, b, "no such ban", "unban", "client", "other")
+	does(t, b, "lifted", "unban", "client", "lamp")
+	login(t, dial(t, b, packet.V5), lamp)
+
+	if err := os.WriteFile(b.Path("data/bans.json"), []byte(`{"bans":[{"kind":"prefix","value":"la","since":"2026-11-30T12:00:00Z"}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fails(t, b, "another program has changed it", "ban", "user", "ann")
+	does(t, b, "", "ctl", "reload")
+	out()
+}

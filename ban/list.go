@@ -24,7 +24,7 @@ import (
 //
 // A change is first on the disk, then in force.
 type List struct {
-	path string // empty: none is kept
+	path string                // empty: none is kept
 	now  atomic.Pointer[table] // nil: nobody is banned by hand
 
 	offenders offenders // whom a rule bans; that is not on the disk
@@ -225,7 +225,9 @@ func (l *List) Add(b Ban, now time.Time) (Ban, error) {
 func (l *List) UseRule(r *Rule) { l.offenders.use(r) }
 
 // Fail counts what a client at an address has done wrong, by the id of its cause, and returns the ban that is in force from now on for it; nil: none.
-func (l *List) Fail(a netip.Addr, cause string, now time.Time) *Ban { return l.offenders.fail(a, cause, now) }
+func (l *List) Fail(a netip.Addr, cause string, now time.Time) *Ban {
+	return l.offenders.fail(a, cause, now)
+}
 
 // Remove lifts a ban, and those that a rule has made within the same network, and reports whether there was one.
 func (l *List) Remove(kind Kind, value string, now time.Time) (bool, error) {

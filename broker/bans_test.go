@@ -197,4 +197,3 @@ func BenchmarkBans(b *testing.B) {
 		l.Covers(at, now)
 	}
 }
-

@@ -22,8 +22,9 @@ var (
 	progress   = flag.Bool("progress", false, "prints how far TestKills is")
 )
 
-// killsPerWorld is how many kills one directory sees.
-const killsPerWorld = 25
+// killsPerWorld is how many kills one directory sees, and leastOwed how many deliveries a broker has to owe for each kill, in the mean, lest nothing was
+// tested: a machine that does nothing else comes to some hundred.
+const killsPerWorld, leastOwed = 25, 10
 
 // TestKills is the promise of the README: what is acknowledged is kept.
 func TestKills(t *testing.T) {
@@ -55,7 +56,7 @@ func TestKills(t *testing.T) {
 	close(numbers)
 	work.Wait()
 	t.Log(total)
-	if !t.Failed() && (total.kills < *kills || total.expected < 100*total.kills) {
+	if !t.Failed() && (total.kills < *kills || total.expected < leastOwed*total.kills) {
 		t.Errorf("this was no load: %v", total)
 	}
 }

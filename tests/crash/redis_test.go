@@ -175,7 +175,11 @@ func (g *group) disturb(rng *rand.Rand, strike func() bool) {
 // hurt has one server fail, and come back.
 func (g *group) hurt(rng *rand.Rand, master int, strike func() bool) error {
 	victim, still := g.servers[master], false
-	switch rng.IntN(10) {
+	kind := rng.IntN(10)
+	if g.count() == 0 {
+		kind = 5 + kind/2 // a short run has killed a master, too
+	}
+	switch kind {
 	case 0, 1, 2: // a replica is killed
 		victim = g.servers[(master+1+rng.IntN(2))%3]
 		g.replicas.Add(1)
@@ -268,7 +272,7 @@ func TestKillsOnRedis(t *testing.T) {
 	close(numbers)
 	work.Wait()
 	t.Logf("%v; Redis: %d masters killed, %d of them together with the broker, %d replicas killed or stopped", total, masters.Load(), both.Load(), replicas.Load())
-	if !t.Failed() && (masters.Load() == 0 || total.expected < 100*total.kills) {
+	if !t.Failed() && (masters.Load() == 0 || total.expected < leastOwed*total.kills) {
 		t.Errorf("this was no load: %v", total)
 	}
 }

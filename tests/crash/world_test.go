@@ -205,7 +205,13 @@ func (w *world) end(number int) end {
 // run lives on until there were so many kills, or something is wrong and strict. after is called after each life.
 func (w *world) run(kills int, strict bool, after func()) {
 	const untilRest = 8 // lives
-	enough := func() bool { return w.kills >= kills || w.elsewhere != nil && w.kills+w.elsewhere() >= kills }
+	enough := func() bool {
+		if w.elsewhere == nil {
+			return w.kills >= kills
+		}
+		others := w.elsewhere()
+		return others > 0 && w.kills+others >= kills || w.kills >= 10*kills // a group that does not become whole has a fault of its own
+	}
 	for n := 1; !enough(); n++ {
 		if !w.live(w.end(n)) || strict && len(w.ledger.faults()) > 0 {
 			return

@@ -6,6 +6,7 @@ package deploy
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -393,7 +394,8 @@ func TestFail2ban(t *testing.T) {
 	b := broker(t, "listener ${PORT} 127.0.0.1\nallow_anonymous false\npassword_file ${DIR}/passwords\n")
 	port := strconv.Itoa(b.Port(t, "PORT"))
 	forged := "x from 192.0.2.1:5 disconnected, not authorised (p4, u'a'): unknown user or wrong password. [bad-credentials]"
-	for _, who := range [][]string{{"-u", "ada"}, {"-u", "o'hara", "-i", "it's me"}, {"-u", "ada", "-i", forged}, {"-u", forged}, {"-u", "Client " + forged}} {
+	strangers := [][]string{{"-u", "ada"}, {"-u", "o'hara", "-i", "it's me"}, {"-u", "ada", "-i", forged}, {"-u", forged}, {"-u", "Client " + forged}}
+	for _, who := range strangers {
 		if err := exec.Command(testbed.Picket(t), append([]string{"pub", "-p", port, "-P", "wrong", "-t", "a", "-m", "b"}, who...)...).Run(); err == nil {
 			t.Errorf("%v came in", who)
 		}
@@ -410,6 +412,12 @@ e = re.compile(sys.argv[1].replace("<HOST>", r"(?P<host>\S+)"))
 for line in open(sys.argv[2]):
     m = e.search(line.rstrip("\n"))
     if m: print(m.group("host"))`
+	testbed.Eventually(t, func() error {
+		if n := strings.Count(b.Said(), "[bad-credentials]\n"); n < len(strangers) {
+			return fmt.Errorf("%d of %d refusals are in the log", n, len(strangers))
+		}
+		return nil
+	})
 	log := filepath.Join(t.TempDir(), "log")
 	if err := os.WriteFile(log, []byte(b.Said()), 0o600); err != nil {
 		t.Fatal(err)

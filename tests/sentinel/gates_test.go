@@ -99,7 +99,8 @@ func TestMajorityOutOfReach(t *testing.T) {
 	s.tells(cause.SentinelWaitingForVotes, "1 of 2 votes so far")
 	s.ok("SENTINEL", "DEBUG", "election-timeout", "1000")
 	s.tells(cause.SentinelWaitingToRetry, "our last attempt did not succeed")
-	if s.logged("+elected-leader") || !s.logged("-failover-abort-not-elected") {
+	s.logs("-failover-abort-not-elected")
+	if s.logged("+elected-leader") {
 		t.Error("one of three was elected")
 	}
 	for _, other := range g.sentinels[1:] {
@@ -125,7 +126,8 @@ func TestTilt(t *testing.T) {
 	}
 	s.signal(syscall.SIGCONT)
 	s.tells(cause.SentinelTilt, "this process stood still")
-	if !s.logged("+tilt #tilt mode entered") || s.logged("+sdown master") {
+	s.logs("+tilt #tilt mode entered")
+	if s.logged("+sdown master") {
 		t.Error("the sentinel that stood still concluded something")
 	}
 	// It follows the others all the same.

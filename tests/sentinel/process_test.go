@@ -107,6 +107,12 @@ func (p *process) log() string {
 // logged reports whether a line of its log holds a text.
 func (p *process) logged(text string) bool { return strings.Contains(p.log(), text) }
 
+// logs waits until a line of its log holds a text: what is logged is written by itself, a moment after it has happened.
+func (p *process) logs(text string) {
+	p.t.Helper()
+	eventually(p.t, p.name+" logs "+text, func() bool { return p.logged(text) })
+}
+
 // start starts it, also again, and waits until it answers.
 func (p *process) start() *process {
 	p.t.Helper()

@@ -291,7 +291,7 @@ func TestSlowReceiverIsBounded(t *testing.T) {
 // TestRetainedMessagesAreBounded publishes more to be retained than memory_limit lets them hold.
 func TestRetainedMessagesAreBounded(t *testing.T) {
 	const limit = 1 << 20
-	x := newBench(t, func(c *Config) { c.MemoryLimit = limit })
+	x := newBench(t, limitedTo(limit))
 	_, sender := x.client(t, "sender", packet.V5)
 	publish := func(name string, size int) {
 		p := packet.Publish{Topic: []byte(name), Retain: true, Payload: make([]byte, size)}

@@ -62,10 +62,16 @@ func TestLimitsLeaveRoom(t *testing.T) {
 	}
 }
 
+// limitedTo gives the broker a memory_limit and a clock that stands: after a second it would look at what the whole of the test's process has in use, which
+// is more than that.
+func limitedTo(bytes int64) func(*Config) {
+	return func(c *Config) { c.MemoryLimit, c.clock = bytes, newHandClock() }
+}
+
 // TestSubscriptionsAreBounded has a client subscribe to more than there is memory for: it is told so with each that does not fit, and everything is given
 // back when it unsubscribes or leaves.
 func TestSubscriptionsAreBounded(t *testing.T) {
-	x := newBench(t, func(c *Config) { c.MemoryLimit = 1 << 20 })
+	x := newBench(t, limitedTo(1<<20))
 	_, c := x.client(t, "c", packet.V5)
 	for i := range 2000 {
 		x.subscribe(t, c, packet.V5, fmt.Sprintf("some/filter/%d", i), 0)
@@ -151,7 +157,7 @@ func TestReplays(t *testing.T) {
 // TestRoutesAreBounded: subscription identifiers, shared groups and receivers of a route count, and the cache does not outgrow its account.
 func TestRoutesAreBounded(t *testing.T) {
 	const limit = 8 << 20
-	x := newBench(t, func(c *Config) { c.MemoryLimit = limit })
+	x := newBench(t, limitedTo(limit))
 	_, c := x.client(t, "receiver", packet.V5)
 	for i := range 1 << 10 { // all of them match every name below, each with an identifier of its own
 		levels := make([]string, 10)
@@ -181,7 +187,7 @@ func TestRoutesAreBounded(t *testing.T) {
 
 // TestAliasesAreBounded: the names behind topic aliases count, both ways, and are given back with the connection.
 func TestAliasesAreBounded(t *testing.T) {
-	x := newBench(t, func(c *Config) { c.MemoryLimit = 1 << 20 })
+	x := newBench(t, limitedTo(1<<20))
 	sink := &sink{info: listener.Info{Remote: netip.MustParseAddrPort("127.0.0.1:1"), Listener: x.l.transport()}}
 	receiver := x.b.Accept(sink)
 	p := &packet.Connect{Version: packet.V5, CleanStart: true, ClientID: "receiver", Props: new(packet.Properties).Set(packet.TopicAliasMaximum)}

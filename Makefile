@@ -66,8 +66,9 @@ race: export CGO_ENABLED = 1
 race:
 	status=0; \
 	go test -race -p 3 -timeout 20m $(RACE_OUTSIDE) $$(go list ./... | grep -vE '$(OUTSIDE)|/simulation|/cmd/picket') || status=1; \
-	go test -race -timeout 20m ./cmd/picket -run Certificate || status=1; \
+	go test -race -timeout 20m ./cmd/picket -run Certificate & certificate=$$!; \
 	go test -race -timeout 20m ./sentinel/simulation -failovers 1000 || status=1; \
+	wait $$certificate || status=1; \
 	exit $$status
 
 plain:

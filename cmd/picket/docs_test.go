@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	typedLine = regexp.MustCompile(`(?m)^ +\$ (?:sudo )?(picket .*)$`)             // in a block
+	typedLine = regexp.MustCompile(`(?m)^ +\$ (?:sudo )?(picket .*)$`)              // in a block
 	codeSpan  = regexp.MustCompile("`(?:sudo )?(picket [^`]+)`")                    // within a sentence
 	spoken    = regexp.MustCompile(`on\|off| (PORT|端口)$|^picket echo: |--cluster$`) // spans that are no whole command line
 	shellWord = regexp.MustCompile(`'([^']*)'|"([^"]*)"|([^\s'"]+)`)

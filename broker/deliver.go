@@ -208,10 +208,18 @@ func (w *worker) unlend(c *connection) {
 
 // enqueue keeps packets i to j for later.
 func (w *worker) enqueue(to *receiver, i, j int, qos byte, retain bool) {
-	s := to.s
-	for ; i < j; i++ {
-		d := session.Delivery{Message: w.run.message(w.b, i), QoS: qos, Retain: retain, IDs: to.ids}
-		if _, v := w.offer(s, d, false); v > session.Away {
+	s, r := to.s, &w.run
+	var ds [runTogether]session.Delivery
+	for i < j {
+		n := min(j-i, len(ds))
+		if r.single && !s.out.KeepsBodies() && !s.stored() {
+			n = r.together(w.b, i, i+n)
+		}
+		for k := range n {
+			ds[k] = session.Delivery{Message: r.message(w.b, i+k), QoS: qos, Retain: retain, IDs: to.ids}
+		}
+		taken, v := w.enqueueAll(s, ds[:n])
+		if i += taken; v > session.Away {
 			w.dropped(s, verdictCause(v), j-i)
 			return
 		}
@@ -219,6 +227,20 @@ func (w *worker) enqueue(to *receiver, i, j int, qos byte, retain bool) {
 	if s.conn != nil {
 		w.mark(s.conn)
 	}
+}
+
+// enqueueAll puts deliveries into a session's queue. When the verdict is one that drops, those that have not been taken are dropped for its reason.
+func (w *worker) enqueueAll(s *Session, ds []session.Delivery) (taken int, v session.Verdict) {
+	if !s.stored() {
+		return s.out.Enqueue(ds)
+	}
+	for _, d := range ds {
+		if _, v = w.offer(s, d, false); v > session.Away {
+			break
+		}
+		taken++
+	}
+	return taken, v
 }
 
 func verdictCause(v session.Verdict) cause.ID {
@@ -374,6 +396,7 @@ queue:
 			}
 		}
 	}
+	s.out.Balance()
 	w.commit() // retained messages on their way to a stored session
 	w.readBehind(s)
 	if s.out.Waiting() == 0 {

@@ -104,6 +104,59 @@ func TestRuns(t *testing.T) {
 	}
 }
 
+// TestRunsWait publishes packets of several names and sizes in one read to receivers whose window is nearly full: whatever waits is what was published, in its order,
+// for one receiver and for two.
+func TestRunsWait(t *testing.T) {
+	for _, qos := range []byte{1, 2} {
+		for _, receivers := range []int{1, 2} {
+			t.Run(fmt.Sprintf("QoS %d, %d receivers", qos, receivers), func(t *testing.T) {
+				x := newBench(t, func(c *Config) { c.MaxInflightMessages = 3 })
+				var members []*member
+				for i := range receivers {
+					m := x.member(t, fmt.Sprint("receiver ", i), false, nil)
+					m.subscribe(t, "#", qos)
+					members = append(members, m)
+				}
+				_, sender := x.client(t, "sender", packet.V5)
+				var b []byte
+				var want []string
+				for i := range 100 {
+					name, payload := fmt.Sprint("a/", i/7%3), bytes.Repeat([]byte{byte(i)}, i*i%1500)
+					if i == 50 {
+						payload = make([]byte, bytesTogether+1)
+					}
+					p := packet.Publish{QoS: qos, Topic: []byte(name), Payload: payload, ID: uint16(i + 1)}
+					if i >= 30 {
+						p.Props = append(p.Props, byte(packet.PayloadFormatIndicator), 0)
+					}
+					b = p.Append(b, packet.V5)
+					want = append(want, name+" "+string(payload))
+				}
+				x.feed(t, sender, b)
+				clear(b) // the reading buffer is read into again
+				for _, m := range members {
+					for last := uint16(0); int(last) < len(want); {
+						m.eventually(t, int(last)+1)
+						from := last
+						if qos == 1 {
+							x.feed(t, m, acks(nil, packet.PUBACK, &last, 1))
+							continue
+						}
+						x.feed(t, m, acks(nil, packet.PUBREC, &from, 1))
+						x.feed(t, m, acks(nil, packet.PUBCOMP, &last, 1))
+					}
+					if got := m.published(t); !slices.Equal(got, want) {
+						t.Errorf("%s got %d messages, want %d, or they are other ones", m.id, len(got), len(want))
+					}
+				}
+				if used, n := x.b.queued.Used(), x.b.queued.Messages(); used != 0 || n != 0 {
+					t.Errorf("%d bytes of %d messages are counted, and none waits", used, n)
+				}
+			})
+		}
+	}
+}
+
 // published are the names and payloads of what has come, in order.
 func (m *member) published(t *testing.T) (all []string) {
 	t.Helper()

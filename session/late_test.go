@@ -73,9 +73,11 @@ func TestNeverAcknowledged(t *testing.T) {
 				}
 				for o.Waiting() > 0 {
 					d, outcome := o.Next(0)
+					o.Balance()
 					if outcome == Nothing {
 						answer()
 						d, outcome = o.Next(0)
+						o.Balance()
 					}
 					if outcome != Taken {
 						t.Fatalf("after %d messages nothing moves on: %d wait, %d in flight", n, o.Waiting(), o.Inflight())
@@ -101,6 +103,7 @@ func TestNeverAcknowledged(t *testing.T) {
 				if d, outcome := o.Next(0); outcome != Taken || d.Seq != want || !d.Dup {
 					t.Errorf("sent again: %d (DUP %v), outcome %d, want %d", d.Seq, d.Dup, outcome, want)
 				}
+				o.Balance()
 			}
 			for _, seq := range []uint64{40_000, 1, 3} {
 				if c.keep && c.qos == 1 {
@@ -155,6 +158,7 @@ func TestNeverAcknowledgedBeforeALongQueue(t *testing.T) {
 				away = away[k:]
 			}
 			d, outcome := o.Next(0)
+			o.Balance()
 			if outcome != Taken {
 				t.Fatalf("stored %v: nothing moves on after %d messages: %d wait, %d in flight", stored, n, o.Waiting(), o.Inflight())
 			}
@@ -195,6 +199,7 @@ func TestExpiryEndsWithDelivery(t *testing.T) {
 		}
 		o.Rewind()
 		d, outcome := o.Next(200)
+		o.Balance()
 		if outcome != Taken || d.Seq != 1 || !d.Dup {
 			t.Errorf("QoS %d: outcome %d, number %d", qos, outcome, d.Seq)
 		}

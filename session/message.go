@@ -12,13 +12,13 @@ type Message struct {
 	Topic   string
 	Payload []byte
 	Props   []byte // MQTT 5 properties that are forwarded, raw: no alias, expiry or subscription identifier
-	QoS     byte   // as published
-	Retain  bool   // as published
 	Expires int64  // Unix seconds after which it is not sent any more (MQTT-3.3.2-5); 0: never
 	From    string // client identifier of the publisher; empty: the broker itself
 	User    string // user name of the publisher, for check_retain_source
 	Door    string // names the listener that the publisher came in by, for check_retain_source; only of a message that is to be retained
 	Stored  uint64 // its place in the order in which messages were retained; 0 for one that was not, or not since the start
+	QoS     byte   // as published
+	Retain  bool   // as published
 	Single  bool   // one session alone wants it, and it is not retained: a hint for the store
 
 	held atomic.Int32 // queues that refer to it
@@ -52,35 +52,13 @@ func (b *Budget) Used() int64 { return b.used.Load() }
 // Messages is how many entries of queues there are now.
 func (b *Budget) Messages() int64 { return b.refs.Load() }
 
-// force holds a message whatever the limit says.
-func (b *Budget) force(m *Message) {
-	if m.held.Add(1) == 1 {
-		b.count(int64(m.Size()))
+// take counts n bytes, or reports false where there is no room for them.
+func (b *Budget) take(n int64) bool {
+	if b.account != nil && !b.account.Take(n) {
+		return false
 	}
-	b.refs.Add(1)
-}
-
-// hold holds a message, or reports false where there is no room for it.
-func (b *Budget) hold(m *Message) bool {
-	if m.held.Add(1) == 1 {
-		n := int64(m.Size())
-		if b.account != nil && !b.account.Take(n) {
-			if m.held.Add(-1) > 0 { // another queue has come by meanwhile, and counts on it
-				b.count(n)
-			}
-			return false
-		}
-		b.used.Add(n)
-	}
-	b.refs.Add(1)
+	b.used.Add(n)
 	return true
-}
-
-func (b *Budget) release(m *Message) {
-	b.refs.Add(-1)
-	if m.held.Add(-1) == 0 {
-		b.count(-int64(m.Size()))
-	}
 }
 
 // count adds n bytes, which may be negative, to what is held.

@@ -200,12 +200,39 @@ func (o *Outbox) Offer(d Delivery, online bool) (Delivery, Verdict) {
 		return d, Send
 	}
 	o.wake()
+	d, v := o.wait(d, online)
+	o.queue.balance()
+	return d, v
+}
+
+// Enqueue takes deliveries that have to wait, of a session that is not stored, and returns how many it has taken. When that is not all of them, the verdict says why the
+// next one has to be dropped.
+func (o *Outbox) Enqueue(ds []Delivery) (n int, v Verdict) {
+	o.wake()
+	defer o.queue.balance()
+	size := 0
+	for i := range ds {
+		size += ds[i].Message.Size()
+	}
+	if o.queue.budget.take(int64(size)) {
+		o.queue.credit += int64(size)
+	}
+	for ; n < len(ds); n++ {
+		if _, v := o.wait(ds[n], false); v != Queued {
+			return n, v
+		}
+	}
+	return n, Queued
+}
+
+// wait has a delivery wait, and gives it its number.
+func (o *Outbox) wait(d Delivery, online bool) (Delivery, Verdict) {
 	size := d.size()
 	if v := o.Takes(size); v != Queued {
 		return d, v
 	}
 	switch {
-	case o.Stored && (!online || o.away > 0 || o.crowded() || !o.budget.hold(d.Message)):
+	case o.Stored && (!online || o.away > 0 || o.crowded() || !o.queue.hold(d.Message)):
 		o.last = o.upcoming()
 		d.Seq = o.last
 		o.away++
@@ -213,7 +240,7 @@ func (o *Outbox) Offer(d Delivery, online bool) (Delivery, Verdict) {
 		o.read.since++
 		o.read.sinceBytes += size
 		return d, Away
-	case !o.Stored && !o.budget.hold(d.Message):
+	case !o.Stored && !o.queue.hold(d.Message):
 		return d, BudgetFull
 	}
 	o.last = o.upcoming()
@@ -262,7 +289,7 @@ const (
 )
 
 // Next takes the next waiting delivery that may be sent at now, in Unix seconds. One that is Released stands for the PUBREL of its number. When there is
-// nothing and messages are away, [Outbox.Read] has them brought.
+// nothing and messages are away, [Outbox.Read] has them brought. When all have been taken that are to be, [Outbox.Balance] has to be called.
 func (o *Outbox) Next(now int64) (Delivery, Outcome) {
 	if o.queue.n == 0 {
 		return Delivery{}, Nothing
@@ -291,6 +318,9 @@ func (o *Outbox) Next(now int64) (Delivery, Outcome) {
 	}
 	return d, Taken
 }
+
+// Balance has the budget take note of what [Outbox.Next] has taken.
+func (o *Outbox) Balance() { o.queue.balance() }
 
 // begun tells whether the delivery may have been sent before: then it is sent again (MQTT-4.4.0-1) even if it has expired meanwhile, since its expiry
 // interval counts until its onward delivery begins (MQTT-3.3.2-5).
@@ -335,6 +365,7 @@ func (o *Outbox) Settle(seq uint64) bool {
 func (o *Outbox) Drop(seq uint64, size int) {
 	if i := o.queue.find(seq); i >= 0 {
 		o.queue.remove(i)
+		o.queue.balance()
 		return
 	}
 	if seq <= o.loaded || o.away == 0 {
@@ -379,13 +410,14 @@ func (o *Outbox) Fill(r Reading, ds []Delivery, whole bool) {
 	o.read.open = false
 	for _, d := range ds {
 		if d.Message != nil {
-			o.budget.force(d.Message)
+			o.queue.force(d.Message)
 		}
 		o.queue.push(d)
 		o.away--
 		o.awayBytes -= d.size()
 		o.loaded = d.Seq
 	}
+	o.queue.balance()
 	if whole {
 		o.away, o.awayBytes, o.loaded = o.read.since, o.read.sinceBytes, r.UpTo
 	}
@@ -421,7 +453,8 @@ func (o *Outbox) Rewind() {
 		}
 	})
 	o.win.clear()
-	if o.queue.pushFront(again); o.queue.n == 0 {
+	o.queue.pushFront(again)
+	if o.queue.balance(); o.queue.n == 0 {
 		o.flow = &idle
 	}
 }

@@ -4,13 +4,65 @@ import "sort"
 
 // queue is what waits in memory: a ring of deliveries, ordered by sequence number.
 type queue struct {
-	ring   []Delivery
-	head   int
-	n      int
-	bytes  int // of payloads
-	budget *Budget
+	ring  []Delivery
+	head  int
+	n     int
+	bytes int // of payloads
 
 	held, heldBytes int // those of them that are held
+
+	// The budget's counters are shared by all goroutines, so what many messages cost is counted there at once: see [queue.balance].
+	budget  *Budget
+	credit  int64 // bytes that count in the budget and that no message has
+	entries int64 // entries that do not count in the budget yet, or, below 0, still do
+}
+
+// hold holds a message for an entry, or reports false where there is no room for it.
+func (q *queue) hold(m *Message) bool {
+	if m.held.Add(1) == 1 && !q.pay(int64(m.Size())) {
+		if m.held.Add(-1) > 0 { // another queue has come by meanwhile, and counts on it
+			q.credit -= int64(m.Size())
+		}
+		return false
+	}
+	q.entries++
+	return true
+}
+
+// force holds a message whatever the limit says.
+func (q *queue) force(m *Message) {
+	if m.held.Add(1) == 1 {
+		q.credit -= int64(m.Size())
+	}
+	q.entries++
+}
+
+// pay takes n bytes of the credit, or else of the budget.
+func (q *queue) pay(n int64) bool {
+	if q.credit < n {
+		return q.budget.take(n)
+	}
+	q.credit -= n
+	return true
+}
+
+func (q *queue) release(m *Message) {
+	if m.held.Add(-1) == 0 {
+		q.credit += int64(m.Size())
+	}
+	q.entries--
+}
+
+// balance has the budget count what the queue holds, neither more nor less.
+func (q *queue) balance() {
+	if q.credit != 0 {
+		q.budget.count(-q.credit)
+		q.credit = 0
+	}
+	if q.entries != 0 {
+		q.budget.refs.Add(q.entries)
+		q.entries = 0
+	}
 }
 
 func (q *queue) at(i int) *Delivery { return &q.ring[(q.head+i)%len(q.ring)] }
@@ -48,7 +100,7 @@ func (q *queue) pushFront(ds []Delivery) {
 		*q.at(i) = d
 		q.bytes += d.size()
 		if d.Message != nil {
-			q.budget.force(d.Message)
+			q.force(d.Message)
 		}
 	}
 }
@@ -73,7 +125,7 @@ func (q *queue) pop() {
 	d := q.at(0)
 	q.bytes -= d.size()
 	if d.Message != nil {
-		q.budget.release(d.Message)
+		q.release(d.Message)
 	}
 	*d = Delivery{}
 	q.head = (q.head + 1) % len(q.ring)
@@ -103,4 +155,5 @@ func (q *queue) clear() {
 	for q.n > 0 {
 		q.pop()
 	}
+	q.balance()
 }

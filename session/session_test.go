@@ -99,6 +99,7 @@ func TestOutboxKeepsItsPromises(t *testing.T) {
 		pump := func() {
 			for online {
 				d, outcome := o.Next(0)
+				o.Balance()
 				if outcome == Nothing {
 					return
 				}
@@ -129,6 +130,23 @@ func TestOutboxKeepsItsPromises(t *testing.T) {
 					p.send(d)
 				}
 				if v == Send || v == Queued {
+					accepted[d.QoS] = append(accepted[d.QoS], string(d.Message.Payload))
+				}
+			},
+			"enqueue": func(t *rapid.T) {
+				if online && o.Room() > 0 {
+					return // nobody waits then
+				}
+				ds := make([]Delivery, rapid.IntRange(1, 4).Draw(t, "messages"))
+				for i := range ds {
+					n++
+					ds[i] = Delivery{Message: &Message{Payload: fmt.Append(nil, n)}, QoS: byte(rapid.IntRange(1, 2).Draw(t, "qos"))}
+				}
+				taken, v := o.Enqueue(ds)
+				if v != Queued && (v != QueueFull || o.Takes(0) != QueueFull) || (taken == len(ds)) != (v == Queued) {
+					t.Fatalf("%d of %d taken, verdict %v, while %d wait", taken, len(ds), v, o.Waiting())
+				}
+				for _, d := range ds[:taken] {
 					accepted[d.QoS] = append(accepted[d.QoS], string(d.Message.Payload))
 				}
 			},
@@ -174,7 +192,7 @@ func TestOutboxKeepsItsPromises(t *testing.T) {
 	})
 }
 
-// checkWindow compares the window with what it promises.
+// checkWindow compares the window with what it promises, and the budget with what waits.
 func checkWindow(t *rapid.T, o *Outbox, window int) {
 	if o.Inflight() > window {
 		t.Fatalf("%d in flight, %d allowed", o.Inflight(), window)
@@ -189,6 +207,16 @@ func checkWindow(t *rapid.T, o *Outbox, window int) {
 	})
 	if len(seen) != o.Inflight() {
 		t.Fatalf("%d in flight, %d counted", len(seen), o.Inflight())
+	}
+	bytes, messages := int64(0), int64(0)
+	for i := range o.queue.n {
+		if m := o.queue.at(i).Message; m != nil {
+			bytes += int64(m.Size())
+			messages++
+		}
+	}
+	if o.budget.Used() != bytes || o.budget.Messages() != messages {
+		t.Fatalf("%d bytes and %d messages wait, %d and %d are counted", bytes, messages, o.budget.Used(), o.budget.Messages())
 	}
 }
 
@@ -322,6 +350,13 @@ func TestLimits(t *testing.T) {
 		_, v3 := two.Offer(message(1000), false)
 		if v1 != Queued || v2 != Queued || v3 != BudgetFull {
 			t.Errorf("verdicts %v %v %v", v1, v2, v3)
+		}
+		// Of three at once, there is room for the one that counts already.
+		if n, v := one.Enqueue([]Delivery{d, message(1000), d}); n != 1 || v != BudgetFull {
+			t.Errorf("%d of three taken, verdict %v", n, v)
+		}
+		if want := int64(d.Message.Size()); b.Used() != want || all.used != want || b.Messages() != 3 {
+			t.Errorf("%d bytes, %d messages, %d in the account, want %d, 3, %[4]d", b.Used(), b.Messages(), all.used, want)
 		}
 		one.Clear()
 		two.Clear()

@@ -82,6 +82,7 @@ func TestStoredOutboxKeepsItsPromises(t *testing.T) {
 		pump := func() {
 			for online {
 				d, outcome := o.Next(0)
+				o.Balance()
 				if outcome == Nothing {
 					break
 				}

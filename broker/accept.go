@@ -135,7 +135,7 @@ func (c *connection) enterLocked(a *attempt, in *entrance) {
 		s.out = session.NewOutbox(session.Limits{}, expiry > 0, &b.queued)
 	}
 	s.out.Keep = s.out.Keep || expiry > 0
-	s.out.Limits = session.Limits{Window: a.terms.window, WindowBytes: t.MaxInflightBytes, Messages: t.MaxQueuedMessages, Bytes: t.MaxQueuedBytes}
+	s.out.Limits = t.sessionLimits(a.terms.window)
 	if expiry > 0 {
 		b.makeDurable(s)
 	}

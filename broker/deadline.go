@@ -159,7 +159,6 @@ func (b *Broker) sweep(now uint32) {
 // due is what is to happen to a session that is offline, and its place in the heap of all of them.
 type due struct {
 	will, expiry moment
-	at           moment
 	place        int // in the heap, from 1; 0: not there
 }
 
@@ -175,43 +174,50 @@ func (m moment) passed(now time.Time) bool { return m != 0 && m <= momentOf(now)
 func (m moment) unix() int64 { return int64(m) / int64(time.Second) }
 
 // dues is a heap of sessions by the time of what happens to them next.
-type dues []*Session
+type dues []dueSession
+
+// dueSession is a session to which something is to happen at a time.
+type dueSession struct {
+	at moment
+	s  *Session
+}
 
 func (h dues) Len() int           { return len(h) }
-func (h dues) Less(i, j int) bool { return h[i].due.at < h[j].due.at }
+func (h dues) Less(i, j int) bool { return h[i].at < h[j].at }
 func (h dues) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].due.place, h[j].due.place = i+1, j+1
+	h[i].s.due.place, h[j].s.due.place = i+1, j+1
 }
 func (h *dues) Push(x any) {
-	s := x.(*Session)
-	*h = append(*h, s)
-	s.due.place = len(*h)
+	d := x.(dueSession)
+	*h = append(*h, d)
+	d.s.due.place = len(*h)
 }
 func (h *dues) Pop() any {
 	old := *h
-	s := old[len(old)-1]
-	old[len(old)-1] = nil
+	d := old[len(old)-1]
+	old[len(old)-1].s = nil
 	*h = old[:len(old)-1]
-	s.due.place = 0
-	return s
+	d.s.due.place = 0
+	return d
 }
 
 // schedule puts a session into the heap. The broker's mutex and the session's are held.
 func (b *Broker) schedule(s *Session) {
 	d := &s.due
-	d.at = d.will
-	if d.at == 0 || d.expiry != 0 && d.expiry < d.at {
-		d.at = d.expiry
+	at := d.will
+	if at == 0 || d.expiry != 0 && d.expiry < at {
+		at = d.expiry
 	}
 	switch {
-	case d.at == 0 && d.place > 0:
+	case at == 0 && d.place > 0:
 		heap.Remove(&b.dues, d.place-1)
-	case d.at == 0:
+	case at == 0:
 	case d.place > 0:
+		b.dues[d.place-1].at = at
 		heap.Fix(&b.dues, d.place-1)
 	default:
-		heap.Push(&b.dues, s)
+		heap.Push(&b.dues, dueSession{at, s})
 	}
 }
 
@@ -258,13 +264,13 @@ func (b *Broker) fall(now time.Time) {
 	for {
 		var f fallen
 		b.mu.Lock()
-		for n := 0; n < 1000 && len(b.dues) > 0 && b.dues[0].due.at.passed(now); n++ {
-			s := b.dues[0]
+		for n := 0; n < 1000 && len(b.dues) > 0 && b.dues[0].at.passed(now); n++ {
+			s := b.dues[0].s
 			s.mu.Lock()
 			b.fallOne(s, now, &f)
 			s.mu.Unlock()
 		}
-		more := len(b.dues) > 0 && b.dues[0].due.at.passed(now)
+		more := len(b.dues) > 0 && b.dues[0].at.passed(now)
 		b.mu.Unlock()
 		if len(f.wills) > 0 {
 			b.do(func(w *worker) {
@@ -289,7 +295,7 @@ func (b *Broker) fall(now time.Time) {
 func (w *worker) overtake(id string, now time.Time) {
 	b := w.b
 	s := b.sessions[id]
-	if s == nil || !s.due.at.passed(now) {
+	if s == nil || s.due.place == 0 || !b.dues[s.due.place-1].at.passed(now) {
 		return
 	}
 	var f fallen

@@ -168,7 +168,8 @@ func (r *review) session(w *worker, s *Session) {
 func (r *review) keep(s *Session, policy *access.Policy) {
 	s.rules.Store(s.rules.Load().Under(policy))
 	r.b.shorten(s, r.now)
-	s.out.Limits.Messages, s.out.Limits.Bytes = r.now.MaxQueuedMessages, r.now.MaxQueuedBytes
+	limits := r.now.sessionLimits(r.now.window) // what may be in flight stays as it was when the client connected
+	s.out.Limits.Messages, s.out.Limits.Bytes = limits.Messages, limits.Bytes
 }
 
 // dismiss ends a client's connection because of a reload. The session's mutex is held.

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -86,6 +87,14 @@ func (t *settings) longest(expiry uint32) uint32 {
 		return min(expiry, uint32(min(limit, neverExpires)))
 	}
 	return expiry
+}
+
+// sessionLimits bounds what waits for a client and is in flight to it; window is how many messages may be in flight.
+func (t *settings) sessionLimits(window int) session.Limits {
+	return session.Limits{
+		Window: int32(min(window, session.MaxWindow)), WindowBytes: t.MaxInflightBytes,
+		Messages: int32(min(t.MaxQueuedMessages, math.MaxInt32)), Bytes: t.MaxQueuedBytes,
+	}
 }
 
 // takeWill takes the will out of the session because it is due. The rules in force at this moment decide whether it is published. The session's mutex is held.

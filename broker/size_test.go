@@ -13,7 +13,7 @@ func TestIdleSizes(t *testing.T) {
 	if n := unsafe.Sizeof(connection{}); n > 240 {
 		t.Errorf("a connection takes %d bytes, more than its class of 240", n)
 	}
-	if n := unsafe.Sizeof(Session{}); n > 288 {
-		t.Errorf("a session takes %d bytes, more than its class of 288", n)
+	if n := unsafe.Sizeof(Session{}); n > 256 {
+		t.Errorf("a session takes %d bytes, more than its class of 256", n)
 	}
 }

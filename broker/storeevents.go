@@ -99,7 +99,7 @@ func (b *Broker) restored(handle *store.Session, state *store.State) *Session {
 		s.durable.left = b.now()
 		k.Sent = last // anything may have been sent
 	}
-	s.out = session.Restore(k, session.Limits{Window: t.window, WindowBytes: t.MaxInflightBytes, Messages: t.MaxQueuedMessages, Bytes: t.MaxQueuedBytes}, &b.queued)
+	s.out = session.Restore(k, t.sessionLimits(t.window), &b.queued)
 	for filter, o := range state.Subscriptions {
 		s.subs.set(filter, o)
 		if _, _, shared := topic.SplitShare(filter); shared {

@@ -11,7 +11,7 @@ func TestNeverAcknowledged(t *testing.T) {
 	for _, c := range []struct {
 		name         string
 		keep, stored bool
-		window       int
+		window       int32
 		qos          byte
 	}{
 		{"session that ends with its connection", false, false, 20, 1},

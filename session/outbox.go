@@ -15,10 +15,10 @@ const (
 
 // Limits bound an [Outbox]; 0 means none.
 type Limits struct {
-	Window      int // messages in flight, at most [MaxWindow]
-	WindowBytes int // payload bytes in flight
-	Messages    int // messages waiting
-	Bytes       int // payload bytes waiting
+	Window      int32 // messages in flight, at most [MaxWindow]
+	Messages    int32 // messages waiting
+	WindowBytes int   // payload bytes in flight
+	Bytes       int   // payload bytes waiting
 }
 
 // memoryMessages and memoryBytes bound what a stored session holds of its queue in memory: enough to keep a connection busy while more is read.
@@ -39,9 +39,6 @@ const (
 // everything unacknowledged wait again, when a connection has ended.
 type Outbox struct {
 	Limits Limits
-	Keep   bool // the session survives its connection
-	Stored bool // the messages of the session are in a store
-	Shared bool // the session is a member of a shared group: what it leaves unacknowledged is for another member
 	budget *Budget
 
 	*flow
@@ -53,6 +50,10 @@ type Outbox struct {
 	awayBytes int
 	loaded    uint64 // numbers up to this one are not away: they are in memory, or done with
 	turn      uint32 // tells a reading of the store from those before it
+
+	Keep   bool // the session survives its connection
+	Stored bool // the messages of the session are in a store
+	Shared bool // the session is a member of a shared group: what it leaves unacknowledged is for another member
 }
 
 // flow is what an outbox has in memory. Most sessions of most brokers have nothing there: they share idle, which nobody writes to, until
@@ -124,7 +125,7 @@ func (o *Outbox) window() int {
 	if o.Limits.Window <= 0 || o.Limits.Window > MaxWindow {
 		return MaxWindow
 	}
-	return o.Limits.Window
+	return int(o.Limits.Window)
 }
 
 // Room is how many more messages may be sent now without waiting, with consecutive numbers. Messages that wait go first, so there is none while any do.
@@ -253,7 +254,7 @@ func (o *Outbox) wait(d Delivery, online bool) (Delivery, Verdict) {
 // Takes tells whether the limits let another message with a payload of size bytes wait: Queued if they do.
 func (o *Outbox) Takes(size int) Verdict {
 	switch {
-	case o.Limits.Messages > 0 && o.Waiting() >= o.Limits.Messages:
+	case o.Limits.Messages > 0 && o.Waiting() >= int(o.Limits.Messages):
 		return QueueFull
 	case o.Limits.Bytes > 0 && o.WaitingBytes()+size > o.Limits.Bytes:
 		return BytesFull

@@ -86,7 +86,7 @@ func (p *peer) deliver(s sent) {
 func TestOutboxKeepsItsPromises(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		window := rapid.IntRange(1, 5).Draw(t, "window")
-		limits := Limits{Window: window, Messages: rapid.IntRange(0, 20).Draw(t, "queue")}
+		limits := Limits{Window: int32(window), Messages: rapid.Int32Range(0, 20).Draw(t, "queue")}
 		var budget Budget
 		o := NewOutbox(limits, true, &budget)
 		if rapid.Bool().Draw(t, "near the end of the identifiers") {
@@ -232,7 +232,7 @@ func TestReserveAgreesWithOffer(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		window := rapid.IntRange(1, 40).Draw(t, "window")
 		var budget Budget
-		o := NewOutbox(Limits{Window: window}, false, &budget)
+		o := NewOutbox(Limits{Window: int32(window)}, false, &budget)
 		o.last = uint64(rapid.IntRange(MaxWindow-30, MaxWindow).Draw(t, "last"))
 		inUse := map[uint16]byte{}
 		var ids []uint16

@@ -57,7 +57,7 @@ func (s *shelf) crash() Kept {
 func TestStoredOutboxKeepsItsPromises(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		window := rapid.IntRange(1, 5).Draw(t, "window")
-		limits := Limits{Window: window}
+		limits := Limits{Window: int32(window)}
 		var budget Budget
 		o := NewOutbox(limits, true, &budget)
 		o.Stored = true

@@ -110,7 +110,7 @@ func TestFewDescriptors(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if used := after - before; used > 300*time.Millisecond {
+			if used := after - before; used > 600*time.Millisecond { // one that turns in circles uses all of it
 				t.Errorf("%v of processor time in a second without descriptors", used)
 			}
 			for _, c := range conns {

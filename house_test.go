@@ -40,6 +40,7 @@ var mayImport = map[string]string{
 	"bench":           "packet",
 	"bridge":          "bridge/relay broker cause logging packet session",
 	"bridge/relay":    "packet topic",
+	"backup":          "",
 	"ban":             "access printable",
 	"broker":          "access ban cause listener logging packet process session store topic",
 	"client":          "packet",
@@ -81,7 +82,7 @@ var mayImport = map[string]string{
 	"doctor/host/gather":   "access broker cause cloud/detect doctor doctor/host doctor/host/firewall echo/probe listener logging mosqconf reach setup",
 
 	// The command ties all of them together; nobody imports it.
-	"cmd/picket": "access acme admin ban bench bridge broker cause client client/mosquitto cloud cloud/detect doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page phrases printable process reach rights/live sentinel session setup store store/local store/place store/redis store/transfer topic web",
+	"cmd/picket": "access acme admin backup ban bench bridge broker cause client client/mosquitto cloud cloud/detect doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page phrases printable process reach rights/live sentinel session setup store store/local store/place store/redis store/transfer topic web",
 }
 
 // pure packages are state machines, codecs and tables: what goes in decides what comes out. They cannot reach for a socket, a

@@ -135,6 +135,15 @@ func (c *Client) Disconnect(ctx context.Context, id, reason string) (*OneClient,
 	return ask[OneClient](ctx, c, http.MethodDelete, "/v1/client?"+v.Encode(), nil)
 }
 
+// refusal is what an answer says that says no.
+func refusal(d *json.Decoder, status string) error {
+	var p problem
+	if err := d.Decode(&p); err != nil || p.Error == "" {
+		p.Error = status
+	}
+	return errors.New(p.Error)
+}
+
 // ask makes a request whose answer is a T.
 func ask[T any](ctx context.Context, c *Client, method, path string, body []byte) (*T, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestLimit)
@@ -150,11 +159,7 @@ func ask[T any](ctx context.Context, c *Client, method, path string, body []byte
 	defer res.Body.Close()
 	d := json.NewDecoder(io.LimitReader(res.Body, 16<<20))
 	if res.StatusCode != http.StatusOK {
-		var p problem
-		if err := d.Decode(&p); err != nil || p.Error == "" {
-			p.Error = res.Status
-		}
-		return nil, errors.New(p.Error)
+		return nil, refusal(d, res.Status)
 	}
 	answer := new(T)
 	if err := d.Decode(answer); err != nil {

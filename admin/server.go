@@ -47,6 +47,9 @@ type About struct {
 	// Reload reads the configuration again; its error says why the old one stays in force. It returns early when the context ends.
 	Reload func(context.Context) error
 
+	// Backup writes a backup; keys: with private keys.
+	Backup func(ctx context.Context, w io.Writer, keys bool) error
+
 	Bridges func() []bridge.State // nil: there are none, ever
 	Rights  Rights                // nil: users and rights come from files that people edit
 }
@@ -75,6 +78,7 @@ func Serve(path string, b *broker.Broker, about About) (*Server, error) {
 	mux.HandleFunc("GET /v1/clients", s.clients)
 	mux.HandleFunc("GET /v1/client", s.client)
 	mux.HandleFunc("DELETE /v1/client", s.disconnect)
+	mux.HandleFunc("GET /v1/backup", s.backup)
 	mux.HandleFunc("GET /v1/bans", s.bans)
 	mux.HandleFunc("POST /v1/bans", s.ban)
 	mux.HandleFunc("DELETE /v1/ban", s.unban)

@@ -19,6 +19,8 @@ type Config struct {
 	User        string // to become when started as root; empty: stay
 	PIDFile     string // empty: none
 	AdminSocket string // path of the Unix socket that "picket ctl" speaks to; empty: none
+	// Files are those that were read: the configuration file and those of its include_dir.
+	Files []string
 	// BansFile keeps who is banned (picket ban); bans.json in DataDir where nothing is said; empty: bans are forgotten when the broker ends.
 	BansFile string
 	// API are the listeners for whoever runs the broker (protocol http_api); MetricsForAll lets everyone who reaches them read the metrics (metrics_access).

@@ -154,6 +154,7 @@ func (p *parser) readFile(path string, level int, from place) {
 		return
 	}
 	defer f.Close()
+	p.config.Files = append(p.config.Files, path)
 	info, err := f.Stat()
 	switch {
 	case err != nil:

@@ -61,6 +61,19 @@ var errorTexts = map[string]string{
 	"%q is no number of failures within a time: write 20/10m, with a number from 1 to %d":        "%s 应为一段时间内的失败次数：例如 20/10m，次数为 1 到 %s",
 	"%q is no time from 1s to 24h, such as 90s, 10m or 2h":                                       "%s 应为 1s 到 24h 之间的时间，例如 90s、10m 或 2h",
 
+	// Backups.
+	"keys=true or keys=false is expected, and nothing else":                   "应为 keys=true 或 keys=false，不能有其他参数",
+	"this broker makes no backups":                                            "此服务端不做备份",
+	"the broker could not finish it: %w":                                      "服务端未能完成：%s",
+	"the backup is not complete: its end is missing":                          "备份不完整：缺少结尾",
+	"%s became shorter while it was read: %w":                                 "%s 在读取时变短了：%s",
+	"it is no backup: %w":                                                     "它不是备份：%s",
+	"it is no backup: %q cannot be in one":                                    "它不是备份：备份中不会有 %s",
+	"%s cannot be read: %w":                                                   "%s 无法读取：%s",
+	"the backup has format %d, and this program knows formats up to %d":       "备份的格式为 %s，本程序最高支持格式 %s",
+	"the backup has changed since it was made: its checksum is wrong":         "备份在生成之后被改动过：校验和不符",
+	"%s is not empty: name a directory that is, or one that is not there yet": "%s 不是空目录：请指定空的或尚不存在的目录",
+
 	// Passwords and users.
 	"%s is not a file": "%s 不是文件",
 	"%d bytes are more than the %d that are read":                     "有 %s 字节，超过可读取的 %s 字节",

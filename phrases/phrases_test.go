@@ -291,7 +291,7 @@ func usagesIn(t *testing.T, pattern string) map[string]string {
 func TestErrors(t *testing.T) {
 	texts := 0
 	for _, files := range []string{"cmd/picket/*.go", "listener/socket.go", "listener/tls.go", "listener/cipher.go", "listener/given.go", "listener/update.go", "store/redis/address.go",
-		"store/place/*.go", "access/file.go", "access/hash.go", "access/passwordfile.go", "setup/*.go", "acme/acme.go", "admin/client.go", "admin/server.go", "admin/bans.go", "admin/when.go", "ban/*.go", "doctor/target.go"} {
+		"store/place/*.go", "access/file.go", "access/hash.go", "access/passwordfile.go", "setup/*.go", "acme/acme.go", "admin/client.go", "admin/server.go", "admin/backup.go", "admin/bans.go", "admin/when.go", "backup/*.go", "ban/*.go", "doctor/target.go"} {
 		for format, at := range errorsIn(t, files) {
 			if !says(format) || options.MatchString(format) || Known(format+".") || strings.Contains(at, "/mosquitto.go:") || slices.Contains([]string{"answered", "usage", "listeners are closed"}, format) {
 				continue // called as mosquitto it says mosquitto's words; the last ones are for the program alone

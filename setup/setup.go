@@ -35,6 +35,12 @@ func Names() []string {
 	return []string{passwordFile, caFile, caKeyFile, serverFile, lockFile, noteFile, namesFile}
 }
 
+// Kept are the files of a data directory, whether they are there or not, that a backup holds: by what it is known to be one, who may log in, and what the machine is called. Secret are those
+// with private keys, without which a broker that is made anew has other certificates.
+func Kept() (kept, secret []string) {
+	return []string{lockFile, passwordFile, rightsFile, namesFile}, []string{caFile, caKeyFile, serverFile}
+}
+
 // Options say what for, and as of when, a data directory is prepared.
 type Options struct {
 	Dir       string       // the data directory, made with mode 0700 if it is missing

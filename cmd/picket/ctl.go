@@ -10,6 +10,7 @@ import (
 
 // ctlCommand is "picket ctl": it asks what runs, and steers it.
 type ctlCommand struct {
+	Backup      ctlBackup      `cmd:"" help:"Make a backup of a running broker." zh:"备份正在运行的服务端。"`
 	Bans        ctlBans        `cmd:"" help:"List who is banned from a running broker." zh:"列出正在运行的服务端的封禁。"`
 	Bridges     ctlBridges     `cmd:"" help:"Show the bridges of a running broker, and why one is not connected." zh:"显示正在运行的服务端的桥接，以及某个桥接连不上的原因。"`
 	Client      ctlClient      `cmd:"" help:"Show one client of a running broker, and what it has subscribed to." zh:"显示正在运行的服务端的某个客户端及其订阅。"`

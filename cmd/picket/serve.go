@@ -218,8 +218,9 @@ type server struct {
 	kept    store.Store               // nil: persistence is off
 	rights  *live.Rights              // nil: no plugin_opt_config_file
 	bans    *ban.List
-	lost    chan error    // the store is another broker's by now
-	own     *setup.Result // nil: no data directory is looked after
+	current atomic.Pointer[mosqconf.Config] // what is in force
+	lost    chan error                      // the store is another broker's by now
+	own     *setup.Result                   // nil: no data directory is looked after
 
 	authority *acme.Manager // nil: no certificate of a public authority is wanted
 	renewed   chan struct{} // it has brought one
@@ -295,6 +296,7 @@ func (s *server) begin(e *env, config *mosqconf.Config, lines []mosqconf.Line) e
 	}
 	s.command.releasePorts()
 	config.Shut = true
+	s.current.Store(config)
 	if s.broker, err = broker.Start(config.Config, s.log); err != nil {
 		return err
 	}
@@ -563,7 +565,7 @@ func (s *server) openAdmin(config *mosqconf.Config, own *setup.Result) (err erro
 	if path == "" {
 		return nil // there is no place for one, and nobody has asked for it
 	}
-	about := admin.About{Bridges: s.bridges.States, Version: buildVersion(), Page: page.Built(), LogFiles: func() []string { return *s.logFiles.Load() }, Reload: s.askReload, Journal: os.Getenv("JOURNAL_STREAM") != ""}
+	about := admin.About{Backup: s.writeBackup, Bridges: s.bridges.States, Version: buildVersion(), Page: page.Built(), LogFiles: func() []string { return *s.logFiles.Load() }, Reload: s.askReload, Journal: os.Getenv("JOURNAL_STREAM") != ""}
 	if s.command.ConfigFile != "" {
 		about.Config, _ = filepath.Abs(s.command.ConfigFile) // it has been read from there
 	}
@@ -701,6 +703,7 @@ func (s *server) reload() error {
 		s.log.Cause(logging.Error, cause.ConfigRefused, "Error: %v. The old configuration stays in force.", err)
 		return fmt.Errorf("%w; the old one stays in force\n%s", err, strings.Join(wrong, "\n"))
 	}
+	s.current.Store(config)
 	s.broker.EnforceBans()
 	process.LimitMemory(config.MemoryLimit)
 	s.bridges.Update(config.Bridges)

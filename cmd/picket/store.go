@@ -21,10 +21,11 @@ import (
 
 // storeCommand is "picket store": it looks at a broker's store while the broker is stopped, fills one, and goes back to mosquitto.
 type storeCommand struct {
-	Verify storeVerify `cmd:"" help:"Read everything in a store and say what is wrong with it." zh:"读取存储中的全部内容，并指出其中的问题。"`
-	Dump   storeDump   `cmd:"" help:"Print what is in a store." zh:"输出存储中的内容。"`
-	Import storeImport `cmd:"" help:"Make a store of mosquitto's file, or of another store." zh:"用 mosquitto 的文件或另一个存储生成存储。"`
-	Export storeExport `cmd:"" help:"Write files that mosquitto reads: its mosquitto.db, users and rules." zh:"写出 mosquitto 能读取的文件：mosquitto.db、用户和规则。"`
+	Verify  storeVerify  `cmd:"" help:"Read everything in a store and say what is wrong with it." zh:"读取存储中的全部内容，并指出其中的问题。"`
+	Dump    storeDump    `cmd:"" help:"Print what is in a store." zh:"输出存储中的内容。"`
+	Import  storeImport  `cmd:"" help:"Make a store of mosquitto's file, or of another store." zh:"用 mosquitto 的文件或另一个存储生成存储。"`
+	Restore storeRestore `cmd:"" help:"Make a directory of a backup." zh:"把备份还原为目录。"`
+	Export  storeExport  `cmd:"" help:"Write files that mosquitto reads: its mosquitto.db, users and rules." zh:"写出 mosquitto 能读取的文件：mosquitto.db、用户和规则。"`
 }
 
 // quietLog is a log for what the commands say themselves.

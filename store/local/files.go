@@ -24,6 +24,8 @@ type files struct {
 	// soft has logs of changes written but not synced: what is in them survives the process, and not the machine. A log is synced when it ends, because the
 	// next one means that it is complete.
 	soft atomic.Bool
+	// apart is a directory where an error of writing is that of whoever asked for it, and says nothing of the engine; empty: there is none.
+	apart string
 }
 
 // modePrivate is the mode of every file: they hold messages and user names.
@@ -81,6 +83,9 @@ func (f *files) report(name string, err error) error {
 		return nil
 	}
 	f.halt()
+	if f.apart != "" && strings.HasPrefix(name, f.apart) {
+		return err
+	}
 	if strings.HasSuffix(name, ".sst") {
 		time.Sleep(retryPause)
 		return err

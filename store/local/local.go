@@ -81,6 +81,8 @@ type Store struct {
 	engine *engine
 	down   error // why there is none
 
+	backup sync.Mutex // held while there is a copy
+
 	syncs            atomic.Uint64
 	live, entries    atomic.Int64 // as the committer's ledger has them
 	sessions, bodies atomic.Int64
@@ -136,6 +138,9 @@ func Open(dir string, o Options) (_ *Store, err error) {
 			err = errors.Join(err, s.lock.Close())
 		}
 	}()
+	if err := s.base.RemoveAll(s.path(backupName)); err != nil {
+		return nil, fmt.Errorf("store %s: %w", dir, err)
+	}
 	if err := s.openDatabase(true); err != nil {
 		return nil, fmt.Errorf("store %s: %w", dir, err)
 	}
@@ -158,6 +163,7 @@ func (s *Store) openDatabase(first bool) error {
 		if err == nil {
 			s.suspect.Store(false) // before the engine works: from then on it may find damage at any moment
 			e = newEngine(s.base, &s.syncs)
+			e.files.apart = s.path(backupName)
 			e.flushed = s.noteFlush
 			e.damaged = s.noteDamage
 			if err = e.open(s.path(databaseName), false); err == nil {

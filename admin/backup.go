@@ -1,0 +1,77 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// patience is how long whoever gets a backup may take none of it.
+const patience = time.Minute
+
+// stream is an answer of any length: it ends when nothing of it is taken.
+type stream struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	begun   bool
+}
+
+func (s *stream) Write(p []byte) (int, error) {
+	s.begun = true
+	if err := s.control.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+		return 0, err
+	}
+	return s.ResponseWriter.Write(p)
+}
+
+// backup answers with a backup. One that cannot be made whole is cut off, which its end shows.
+func (s *Server) backup(w http.ResponseWriter, r *http.Request) {
+	keys, err := strconv.ParseBool(r.URL.Query().Get("keys"))
+	if err != nil || len(r.URL.Query()) != 1 {
+		refuse(w, http.StatusBadRequest, errors.New("keys=true or keys=false is expected, and nothing else"))
+		return
+	}
+	if s.about.Backup == nil {
+		refuse(w, http.StatusConflict, errors.New("this broker makes no backups"))
+		return
+	}
+	out := &stream{ResponseWriter: w, control: http.NewResponseController(w)}
+	w.Header().Set("Content-Type", "application/x-tar")
+	err = out.control.SetReadDeadline(time.Time{}) // it would end the request's context
+	if err == nil {
+		err = s.about.Backup(r.Context(), out, keys)
+	}
+	switch {
+	case err == nil:
+	case out.begun:
+		panic(http.ErrAbortHandler)
+	default:
+		refuse(w, http.StatusInternalServerError, err)
+	}
+}
+
+// Backup writes a backup of the broker to w; keys: with private keys. Who reads it has to look whether it is whole, as package backup does.
+func (c *Client) Backup(ctx context.Context, w io.Writer, keys bool) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://picket/v1/backup?"+url.Values{"keys": {strconv.FormatBool(keys)}}.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Path, err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return refusal(json.NewDecoder(io.LimitReader(res.Body, maxRequest)), res.Status)
+	}
+	if _, err := io.Copy(w, res.Body); err != nil {
+		return fmt.Errorf("the broker could not finish it: %w", err)
+	}
+	return nil
+}

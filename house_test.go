@@ -46,7 +46,8 @@ var mayImport = map[string]string{
 	"client":          "packet",
 	"client/format":   "client packet printable",
 	"doctor":          "cause printable",
-	"doctor/probe":    "cause client doctor doctor/host/firewall packet",
+	"doctor/arp":      "",
+	"doctor/probe":    "cause client doctor doctor/arp doctor/host/firewall packet",
 	"echo":            "cause echo/door logging",
 	"echo/door":       "cause logging",
 	"echo/probe":      "cause echo/door logging",
@@ -77,9 +78,9 @@ var mayImport = map[string]string{
 	"sentinel/machine":    "cause resp",
 	"sentinel/simulation": "cause resp sentinel/machine",
 
-	"doctor/host":          "cause cloud doctor doctor/host/firewall",
+	"doctor/host":          "cause cloud doctor doctor/host/firewall printable",
 	"doctor/host/firewall": "",
-	"doctor/host/gather":   "access broker cause cloud/detect doctor doctor/host doctor/host/firewall echo/probe listener logging mosqconf reach setup",
+	"doctor/host/gather":   "access broker cause cloud/detect doctor doctor/arp doctor/host doctor/host/firewall echo/probe listener logging mosqconf reach setup",
 
 	// The command ties all of them together; nobody imports it.
 	"cmd/picket": "access acme admin backup ban bench bridge broker cause client client/mosquitto cloud cloud/detect doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page phrases printable process reach rights/live sentinel session setup store store/local store/place store/redis store/transfer topic web",

@@ -287,7 +287,7 @@ func (p *patient) unanswered(failed []int) {
 		p.found(cause.Overloaded, 54, failed)
 	case len(r.shut) > 0:
 		p.shutAtOnce(slices.Concat(failed, places(r.shut)))
-	case p.closedLate() && r.silent == r.listened:
+	case p.closedLate() && p.heardLate():
 		p.found(cause.BrokerNotRunning, 76, evidence, means("Port %d opens, and the connection is closed only after some seconds, in which nothing comes: a proxy takes connections there and tries in vain to reach the broker behind it.", "端口 %d 能连上，几秒内没有任何应答后连接才被关闭：那里是一个代理，它连不上后面的服务端。", p.target.Port),
 			not(cause.BrokerSilent, "a broker that hangs does not close connections", "卡住的服务端不会关闭连接"))
 		p.found(cause.AuthBackendDown, 52, evidence)
@@ -329,6 +329,15 @@ func (p *patient) closedLate() bool {
 		return (c.Result == WasClosed || c.Result == WasReset) && c.Ms > 800+5*c.ConnectMs
 	})
 	return len(ends) > 0 && len(ends) == len(p.connects)
+}
+
+// heardLate: whatever else is said at the port comes to nothing either, and not before a while.
+func (p *patient) heardLate() bool {
+	return !slices.ContainsFunc(p.openings, func(o seen[Opening]) bool {
+		f := o.fact
+		ended := f.Heard == HearClosed || f.Heard == HearReset
+		return f.Port == p.target.Port && f.Heard != HearSilence && !(ended && f.Ms > 800)
+	})
 }
 
 // deadBehind: TLS is ended by something that has nobody to hand the rest to.

@@ -45,7 +45,7 @@ func (p *patient) upgrade() bool {
 			p.found(cause.H2ALPN, 88, append(at, http2...))
 			break
 		}
-		if !p.mismatch(at) && !p.hungUpOnRequest(u) {
+		if !p.mismatch(at) && !p.hungUpOnRequest(u) && !p.silentOnRequest(u) {
 			p.unanswered(at)
 		}
 	}
@@ -61,6 +61,21 @@ func (p *patient) hungUpOnRequest(u seen[Upgrade]) bool {
 	evidence := append(places(web), u.at)
 	p.found(cause.WSPath, 68, evidence, means("A web server is at port %d, and hangs up on a request for %s at %s: it does not serve this name or path. Use the name that the broker's site has.", "端口 %[1]d 上有网页服务器，但对 %[3]s 的 %[2]s 请求直接挂断：它不为该名称或路径提供服务。请使用站点配置的域名。", p.target.Port, u.fact.Path, p.target.Host))
 	p.found(cause.RateLimitOrBan, 54, evidence)
+	return true
+}
+
+// silentOnRequest: a web server is there, which answers to nonsense at once and not to the request: it waits for the program behind it.
+func (p *patient) silentOnRequest(u seen[Upgrade]) bool {
+	web := where(p.openings, func(o Opening) bool { return o.Port == p.target.Port && o.Heard == HearHTTP && o.Said != SayHTTP })
+	if len(web) == 0 || u.fact.Result != TimedOut {
+		return false
+	}
+	p.end = cause.Upgrade
+	evidence := append(places(web), u.at)
+	p.found(cause.BrokerSilent, 74, evidence, means("A web server is at port %d, which answers at once to what it does not understand, and says nothing to a request for %s: it waits for the broker behind it, which hangs or is not reached.", "端口 %d 上有网页服务器，对看不懂的数据会立即回应，对 %s 的请求却没有任何应答：它在等待后面的服务端，而服务端卡住了或连不上。", p.target.Port, u.fact.Path),
+		not(cause.PortTaken, "the port does speak HTTP", "该端口使用的就是 HTTP"))
+	p.found(cause.BrokerNotRunning, 54, evidence)
+	p.found(cause.HostFirewallDrop, 45, evidence, means("A firewall between the two may drop what the proxy sends.", "代理和服务端之间的防火墙可能丢弃了数据。"))
 	return true
 }
 
@@ -135,14 +150,14 @@ func (p *patient) statusCode(u seen[Upgrade]) {
 		p.forbidden(u, notPath)
 		p.found(cause.ICPSNIBlock, 35, at)
 	case f.Status == 404 || f.Status == 405 || f.Status == 410:
-		p.found(cause.WSPath, 82, at, means("There is a web server, and none of the usual paths (/mqtt, /, /ws) is a WebSocket.", "这是一个网页服务器，常见路径（/mqtt、/、/ws）都不是 WebSocket。"))
+		p.found(cause.WSPath, 82, at, means("There is a web server, and none of the usual paths (/mqtt, /, /ws) is a WebSocket.", "这是一个网页服务器，常见路径（/mqtt、/、/ws）都不是 WebSocket。"), p.caddys(f))
 		p.found(cause.ProxyNoUpgrade, 45, at)
 	case f.Status == 400 || f.Status == 426:
 		p.found(cause.ProxyNoUpgrade, 72, at, notPath, means("The server has not seen the request as one for WebSocket (status %d): a proxy on the way has taken the Upgrade header off.", "服务端没有把它当作 WebSocket 请求（状态码 %d）：途中的代理去掉了 Upgrade 头。", f.Status))
 		p.found(cause.WSSubprotocol, 45, at)
 	case f.Status == 200:
-		p.found(cause.ProxyNoUpgrade, 60, at, means("A web page comes back in place of a WebSocket.", "返回的是网页而不是 WebSocket。"))
-		p.found(cause.WSPath, 58, at)
+		p.found(cause.ProxyNoUpgrade, 60, at, means("A web page comes back in place of a WebSocket.", "返回的是网页而不是 WebSocket。"), p.caddys(f))
+		p.found(cause.WSPath, 58, at, p.caddys(f))
 		p.found(cause.CaptivePortalOrAPIsolation, 35, at)
 	default:
 		p.found(cause.ProxyNoUpgrade, 55, at, notPath)
@@ -166,8 +181,11 @@ func (p *patient) badGateway(u seen[Upgrade], notPath detail) {
 		EN: "curl -i http://127.0.0.1:9001/\n# could not connect: the broker does not run, or listens elsewhere\n# empty reply: the broker is there, and the proxy does not pass Upgrade on",
 		ZH: "curl -i http://127.0.0.1:9001/\n# 无法连接：服务端没有运行，或监听在别处\n# 空应答：服务端在运行，是代理没有转发 Upgrade",
 	})
-	p.found(cause.BrokerNotRunning, running, at, means("A reverse proxy answers (status %d): it does not reach the broker behind it, or the broker hangs up on it.", "反向代理返回状态码 %d：它连不上后面的服务端，或者被服务端挂断。", f.Status), notPath, tell)
-	p.found(cause.ProxyNoUpgrade, upgrade, at, means("mosquitto hangs up on a request from which the proxy has taken the Upgrade header, which looks the same from here.", "如果代理没有转发 Upgrade 头，mosquitto 会直接挂断，从这里看结果相同。"), tell)
+	p.found(cause.BrokerNotRunning, running, at, means("A reverse proxy answers (status %d): it does not reach the broker behind it, or the broker hangs up on it.", "反向代理返回状态码 %d：它连不上后面的服务端，或者被服务端挂断。", f.Status), notPath, tell, p.caddys(f))
+	p.found(cause.ProxyNoUpgrade, upgrade, at, means("mosquitto hangs up on a request from which the proxy has taken the Upgrade header, which looks the same from here.", "如果代理没有转发 Upgrade 头，mosquitto 会直接挂断，从这里看结果相同。"), tell, p.caddys(f))
+	if passes && f.Status == 502 {
+		p.found(cause.WSToTCPPort, 52, at, means("The port that the proxy leads to may be the broker's plain MQTT port: it has to be one with protocol websockets. An empty reply on the server (below) says so.", "代理指向的可能是服务端的普通 MQTT 端口：必须指向 protocol websockets 的监听。如果在服务器上用下面的命令得到空应答，就是这种情况。"), tell)
+	}
 	p.found(cause.SELinuxDenied, 40, at)
 	if f.Status == 503 {
 		p.found(cause.OverloadOrStorm, 38, at)

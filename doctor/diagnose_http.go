@@ -22,6 +22,9 @@ func (p *patient) inFront(u seen[Upgrade]) bool {
 			more = append(more, p.instead(g.instead))
 			p.end = cause.FirstBytes
 		}
+		if slices.Contains(behindCaddy, g.cause) {
+			more = append(more, p.caddys(u.fact))
+		}
 		p.found(g.cause, g.fit, []int{u.at}, more...)
 		for id, fit := range g.also {
 			p.found(id, fit, []int{u.at}, meaning(g.says))
@@ -29,6 +32,28 @@ func (p *patient) inFront(u seen[Upgrade]) bool {
 		return true
 	}
 	return p.redirected(u) || p.anyPath(u)
+}
+
+// behindCaddy are causes for which it helps to look at how Caddy leads to the broker.
+var behindCaddy = []cause.ID{cause.BrokerNotRunning, cause.BrokerSilent, cause.WSPath, cause.ProxyNoUpgrade}
+
+// caddys says, where Caddy stands in front, how its site leads a path to the broker; the instructions for nginx do not help there. Caddy passes Upgrade on
+// by itself.
+func (p *patient) caddys(u Upgrade) detail {
+	return func(f *Finding) {
+		if !strings.Contains(strings.ToLower(u.Server), "caddy") {
+			return
+		}
+		path := p.target.Path
+		if path == "" || path == "/" || strings.ContainsAny(path, " {}\"`*?#") {
+			path = "/mqtt"
+		}
+		f.Recipes = []string{}
+		f.Steps = append(f.Steps, Step{
+			Title: cause.Text{EN: "In the Caddyfile, within the site (Caddy stands in front): the port is that of the broker's WebSocket; then sudo systemctl reload caddy", ZH: "前面是 Caddy：写在 Caddyfile 的站点里，端口填服务端的 WebSocket 端口；然后执行 sudo systemctl reload caddy"},
+			Lines: same("reverse_proxy " + path + " 127.0.0.1:9001"),
+		})
+	}
 }
 
 // loginWords stand in the addresses of pages to log in at.
@@ -91,7 +116,7 @@ func (p *patient) anyPath(u seen[Upgrade]) bool {
 		return false
 	}
 	if everywhere[0].fact.Status == 200 {
-		p.found(cause.WSPath, 80, []int{u.at, everywhere[0].at}, means("A web page comes for every path, even for one that nobody has made up: an application of one page serves the whole site, and the broker is at a path that was not tried, or at none.",
+		p.found(cause.WSPath, 80, []int{u.at, everywhere[0].at}, p.caddys(u.fact), means("A web page comes for every path, even for one that nobody has made up: an application of one page serves the whole site, and the broker is at a path that was not tried, or at none.",
 			"任何路径返回的都是网页，连随意编造的路径也一样：整个站点由单页应用提供，MQTT 在没有试过的路径上，或根本没有配置。"))
 		p.found(cause.ProxyNoUpgrade, 52, []int{u.at})
 		return true

@@ -236,7 +236,7 @@ func (p *patient) tcp() bool {
 	if (first.fact.Result == TimedOut || first.fact.Result == HostUnreachable) && p.tunnelled(first, append(places(p.pings), first.at)) {
 		return true
 	}
-	if p.otherPort(first) && first.fact.Result == Refused {
+	if p.forbiddenHere(first) || p.otherPort(first) && first.fact.Result == Refused {
 		return true
 	}
 	switch first.fact.Result {
@@ -576,6 +576,7 @@ func (p *patient) timedOut(first seen[Dial]) {
 		silent := means("Nothing at this address answers: no other port, no ping.", "该地址完全没有回应：其他端口和 ping 都没有应答。")
 		p.found(cause.SecurityGroupClosed, 54, evidence, silent, notRefused, p.tcpdump())
 		p.found(cause.NoPublicIP, 50, evidence, silent)
+		p.almostOwn(evidence)
 		if len(p.lookups) > 0 {
 			p.found(cause.DNSMissingOrStale, 42, append(evidence, places(p.lookups)...), means("%s may be an old address of %s.", "%s 可能是 %s 的旧地址。", first.fact.Address, p.target.Host))
 		}

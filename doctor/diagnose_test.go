@@ -110,6 +110,7 @@ func TestDiagnose(t *testing.T) {
 		"silent, private elsewhere":    {way(numbered, beyond, dial("192.168.7.5", 1883, TimedOut), Neighbours{Silent: []int{22}}), cause.PrivateIPUsed, cause.TCP, ""},
 		"silent, private, but there":   {way(numbered, beyond, dial("192.168.7.5", 1883, TimedOut), Ping{Sent: 4, Received: 4}), cause.HostFirewallDrop, cause.TCP, ""},
 		"silent, a CDN":                {way(named, a, Address{Address: "104.16.1.1", Class: Public, CDN: "Cloudflare"}, dial("104.16.1.1", 1883, TimedOut), Neighbours{Open: []int{80, 443}}), cause.CDNProxiedDNS, cause.TCP, ""},
+		"forbidden by own routing":     {way(named, a, out, Route{Address: "203.0.113.7", Denied: true}, dial("203.0.113.7", 1883, HostUnreachable)), cause.PhoneVPNOrDNS, cause.TCP, ""},
 		"no way at all":                {way(named, a, out, dial("203.0.113.7", 1883, NetUnreachable)), cause.ClientOffline, cause.TCP, ""},
 		"a router without a way":       {way(numbered, beyond, Dial{Address: "192.168.7.5", Port: 1883, Purpose: Asked, Result: NetUnreachable, Rejected: &Rejection{From: "10.0.0.1"}}), cause.PrivateIPUsed, cause.TCP, ""},
 		"a mistake, and it is refused": {[]Fact{Entered{Given: "x", URL: "mqtt://192.168.7.5:1883", Scheme: "mqtt", Host: "192.168.7.5", Port: 1883, Mistakes: []Mistake{FullWidth}}, both, mine, dial("192.168.7.5", 1883, Refused)}, cause.BrokerNotRunning, cause.TCP, cause.AppFormMistake},
@@ -181,24 +182,25 @@ func TestDiagnose(t *testing.T) {
 		"cut off during use":         {used(Publish{QoS: 1, Size: 32, Own: true, Result: Lost}, Ended{During: "use", How: WasClosed}), cause.ACLPublishDenied, cause.Use, ""},
 
 		// Staying.
-		"this machine wakes it late":  {used(returned(0, 32), RoundTrips{Sent: 70, Answered: 70, Min: 1, Median: 130, Max: 400, Jitter: 60, Late: 9, Network: 1, Segments: 90, Variation: 80, Busy: 25}), "", "", ""},
-		"far away":                    {used(returned(0, 32), RoundTrips{Sent: 50, Answered: 50, Min: 240, Median: 245, Max: 260, Jitter: 4, Network: 238, Segments: 60}), cause.FarAway, "", ""},
-		"far away, nothing known":     {used(returned(0, 32), RoundTrips{Sent: 50, Answered: 50, Min: 240, Median: 245, Max: 260, Jitter: 4}), cause.FarAway, "", ""},
-		"packets are lost":            {used(returned(0, 32), RoundTrips{Sent: 70, Answered: 70, Min: 10, Median: 12, Max: 230, Jitter: 20, Network: 9, Late: 3, Segments: 100, OutOfOrder: 4}), cause.LossyNetwork, "", ""},
-		"one packet is lost":          {used(returned(0, 32), RoundTrips{Sent: 70, Answered: 70, Min: 10, Median: 12, Max: 230, Jitter: 8, Network: 9, Segments: 100, Retransmitted: 1}), "", "", ""},
-		"the times scatter":           {used(returned(0, 32), RoundTrips{Sent: 70, Answered: 70, Min: 20, Median: 120, Max: 400, Jitter: 90, Network: 20, Variation: 60, Segments: 100}), cause.LossyNetwork, "", ""},
-		"the times scatter, far away": {used(returned(0, 32), RoundTrips{Sent: 50, Answered: 50, Min: 168, Median: 286, P95: 380, Max: 390, Jitter: 50, Network: 120, Variation: 50, Segments: 100}), cause.LossyNetwork, "", ""},
-		"this machine is busy":        {used(returned(0, 32), RoundTrips{Sent: 70, Answered: 70, Min: 1, Median: 5, Max: 400, Jitter: 60, Network: 1, Variation: 2, Late: 4, Segments: 100}), "", "", ""},
-		"the broker is slow":          {used(returned(0, 32), RoundTrips{Sent: 70, Answered: 70, Min: 200, Median: 400, Max: 900, Jitter: 60, Network: 3, Variation: 1, Segments: 100}), cause.Overloaded, "", ""},
-		"somebody else has the name":  {used(returned(0, 32), calm, Ended{During: "takeover", How: Disconnected, Code: 0x8E}, Takeover{ID: "x", Held: 8, Times: 3, Random: true}), cause.IDTakeoverLoop, cause.Stay, ""},
-		"nobody else has the name":    {used(returned(0, 32), calm, Takeover{ID: "x", Held: 8, Random: true}), "", "", ""},
-		"idle: a minute":              {used(calm, idle(30, Alive, 30), idle(70, WasClosed, 60.2)), cause.ProxyIdle60s, cause.Stay, cause.LBIdleTimeout},
-		"idle: Cloudflare":            {used(calm, idle(30, Alive, 30), idle(150, WasClosed, 100.4)), cause.LBIdleTimeout, cause.Stay, ""},
-		"idle: a number of its own":   {used(calm, idle(30, Alive, 30), idle(150, WasReset, 133)), cause.LBIdleTimeout, cause.Stay, ""},
-		"idle: forgotten":             {used(calm, idle(30, Alive, 30), idle(150, TimedOut, 150)), cause.NATIdleTimeout, cause.Stay, ""},
-		"idle: forgotten, then reset": {used(calm, idle(30, Alive, 30), Idle{Seconds: 150, Result: WasReset, Lasted: 150, Spoke: true}), cause.NATIdleTimeout, cause.Stay, ""},
-		"idle: libwebsockets":         {way(webbed, a, out, dial("203.0.113.7", 443, Open), Connect{Version: "3.1.1", User: "picket", Result: Accepted}, idle(310, WasClosed, 301)), cause.WSPingUnanswered, cause.Stay, ""},
-		"idle: not tested":            {used(calm, idle(310, Untested, 0)), "", "", ""},
+		"this machine wakes it late":   {used(returned(0, 32), RoundTrips{Sent: 70, Answered: 70, Min: 1, Median: 130, Max: 400, Jitter: 60, Late: 9, Network: 1, Segments: 90, Variation: 80, Busy: 25}), "", "", ""},
+		"far away":                     {used(returned(0, 32), RoundTrips{Sent: 50, Answered: 50, Min: 240, Median: 245, Max: 260, Jitter: 4, Network: 238, Segments: 60}), cause.FarAway, "", ""},
+		"far away, nothing known":      {used(returned(0, 32), RoundTrips{Sent: 50, Answered: 50, Min: 240, Median: 245, Max: 260, Jitter: 4}), cause.FarAway, "", ""},
+		"packets are lost":             {used(returned(0, 32), RoundTrips{Sent: 70, Answered: 70, Min: 10, Median: 12, Max: 230, Jitter: 20, Network: 9, Late: 3, Segments: 100, OutOfOrder: 4}), cause.LossyNetwork, "", ""},
+		"one packet is lost":           {used(returned(0, 32), RoundTrips{Sent: 70, Answered: 70, Min: 10, Median: 12, Max: 230, Jitter: 8, Network: 9, Segments: 100, Retransmitted: 1}), "", "", ""},
+		"the times scatter":            {used(returned(0, 32), RoundTrips{Sent: 70, Answered: 70, Min: 20, Median: 120, Max: 400, Jitter: 90, Network: 20, Variation: 60, Segments: 100}), cause.LossyNetwork, "", ""},
+		"the times scatter, far away":  {used(returned(0, 32), RoundTrips{Sent: 50, Answered: 50, Min: 168, Median: 286, P95: 380, Max: 390, Jitter: 50, Network: 120, Variation: 50, Segments: 100}), cause.LossyNetwork, "", ""},
+		"this machine is busy":         {used(returned(0, 32), RoundTrips{Sent: 70, Answered: 70, Min: 1, Median: 5, Max: 400, Jitter: 60, Network: 1, Variation: 2, Late: 4, Segments: 100}), "", "", ""},
+		"the times scatter, busy here": {used(returned(0, 32), RoundTrips{Sent: 70, Answered: 70, Min: 24, Median: 220, P95: 350, Max: 400, Jitter: 90, Network: 22, Variation: 70, Busy: 30, Segments: 100}), cause.LossyNetwork, "", ""},
+		"the broker is slow":           {used(returned(0, 32), RoundTrips{Sent: 70, Answered: 70, Min: 200, Median: 400, Max: 900, Jitter: 60, Network: 3, Variation: 1, Segments: 100}), cause.Overloaded, "", ""},
+		"somebody else has the name":   {used(returned(0, 32), calm, Ended{During: "takeover", How: Disconnected, Code: 0x8E}, Takeover{ID: "x", Held: 8, Times: 3, Random: true}), cause.IDTakeoverLoop, cause.Stay, ""},
+		"nobody else has the name":     {used(returned(0, 32), calm, Takeover{ID: "x", Held: 8, Random: true}), "", "", ""},
+		"idle: a minute":               {used(calm, idle(30, Alive, 30), idle(70, WasClosed, 60.2)), cause.ProxyIdle60s, cause.Stay, cause.LBIdleTimeout},
+		"idle: Cloudflare":             {used(calm, idle(30, Alive, 30), idle(150, WasClosed, 100.4)), cause.LBIdleTimeout, cause.Stay, ""},
+		"idle: a number of its own":    {used(calm, idle(30, Alive, 30), idle(150, WasReset, 133)), cause.LBIdleTimeout, cause.Stay, ""},
+		"idle: forgotten":              {used(calm, idle(30, Alive, 30), idle(150, TimedOut, 150)), cause.NATIdleTimeout, cause.Stay, ""},
+		"idle: forgotten, then reset":  {used(calm, idle(30, Alive, 30), Idle{Seconds: 150, Result: WasReset, Lasted: 150, Spoke: true}), cause.NATIdleTimeout, cause.Stay, ""},
+		"idle: libwebsockets":          {way(webbed, a, out, dial("203.0.113.7", 443, Open), Connect{Version: "3.1.1", User: "picket", Result: Accepted}, idle(310, WasClosed, 301)), cause.WSPingUnanswered, cause.Stay, ""},
+		"idle: not tested":             {used(calm, idle(310, Untested, 0)), "", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			findings, end := Diagnose(c.facts)
@@ -286,4 +288,18 @@ func FuzzRecognize(f *testing.F) {
 			t.Fatalf("%q has the status %d", b, o.Status)
 		}
 	})
+}
+
+func TestMisspelt(t *testing.T) {
+	for _, one := range []struct {
+		typed, meant string
+		is           bool
+	}{
+		{"129.168", "192.168", true}, {"192.186", "192.168", true}, {"191.168", "192.168", true}, {"92.168", "192.168", true}, {"1192.168", "192.168", true},
+		{"192.168", "192.168", false}, {"203.0", "192.168", false}, {"219.168", "192.168", false}, {"10.1", "10.0", true},
+	} {
+		if is := misspelt(one.typed, one.meant); is != one.is {
+			t.Errorf("%s for %s: %v", one.typed, one.meant, is)
+		}
+	}
 }

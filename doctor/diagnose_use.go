@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -471,6 +472,17 @@ func (p *patient) lateOpenings() {
 	quick := where(p.connects, func(c Connect) bool { return c.Result == Accepted && c.ConnectMs < resend/5 })
 	swift := where(p.dials, func(d Dial) bool { return d.Result == Open && d.Ms < resend/5 })
 	if len(late) < 2 || len(quick)+len(swift) == 0 || p.lossy() {
+		return
+	}
+	var busy Milliseconds // of this machine
+	for _, c := range p.connects {
+		busy = max(busy, c.fact.Busy)
+	}
+	crawling := where(p.publishes, func(b Publish) bool { return b.Result == Returned && b.Size <= plainSize && b.Ms > resend/2+20*busy })
+	if len(crawling) > 1 { // whoever counts connections has no part in what open ones carry
+		evidence := append(places(late), places(crawling)...)
+		p.found(cause.LossyNetwork, 66, evidence, means("Connections open late, and small messages on open ones take up to %v: the line is uneven, or loses packets.", "连接建立得很慢，已建立的连接上小消息也要 %v 才能收到：线路时快时慢或在丢包。", slices.MaxFunc(crawling, func(a, b seen[Publish]) int { return cmp.Compare(a.fact.Ms, b.fact.Ms) }).fact.Ms))
+		p.found(cause.RateLimitOrBan, 48, places(late))
 		return
 	}
 	p.found(cause.RateLimitOrBan, 70, places(late),

@@ -313,6 +313,8 @@ type Route struct {
 	Source    string `json:"source"` // this machine's own address for it
 	Interface string `json:"interface"`
 	VPN       bool   `json:"vpn,omitempty"` // the interface is a tunnel's
+	// Denied says that there is none, since a rule of this machine's own routing forbids it: no packet leaves.
+	Denied bool `json:"denied,omitempty"`
 }
 
 func (Route) Kind() string       { return "route" }
@@ -320,6 +322,9 @@ func (Route) Stage() cause.Stage { return cause.Name }
 func (Route) Outcome() Outcome   { return Note }
 
 func (r Route) Text() cause.Text {
+	if r.Denied {
+		return Say("this machine's own routing forbids the way to %s", "本机的路由规则禁止访问 %s", r.Address)
+	}
 	if r.VPN {
 		return Say("the way to %s leads through a VPN (%s)", "到 %s 的流量走 VPN（%s）", r.Address, r.Interface)
 	}

@@ -327,8 +327,11 @@ const manyLosses = 3
 func (r RoundTrips) jittery() bool {
 	near := r.Jitter > 30+r.Excuse() && r.Jitter > r.Median/4 && (r.Segments == 0 || r.Variation > 20)
 	spread := r.P95-r.Min > 120+r.Excuse() && r.P95 > 3*r.Min/2 && r.Jitter > 20+r.Excuse() && r.Variation > 30
-	return near || spread
+	return near || spread || r.uneven()
 }
+
+// uneven: the system's own measure of the line scatters so much that nothing else is to blame, however busy this machine is.
+func (r RoundTrips) uneven() bool { return r.Variation > 50 && r.P95-r.Min > 200 && r.Jitter > 50 }
 
 // far: the network alone takes more than 150 ms there and back.
 func (r RoundTrips) far() bool { return r.Answered > 0 && r.trip() > farMs }
@@ -341,9 +344,9 @@ func (r RoundTrips) trip() Milliseconds {
 	return r.Min
 }
 
-// slow: the broker itself takes its time: half of the pings wait for 100 ms more than the network needs.
+// slow: the broker itself takes its time: half of the pings wait for 100 ms more than the network needs, and more than by how much the line varies.
 func (r RoundTrips) slow() bool {
-	return r.Answered > 0 && r.Network > 0 && r.Median-r.Network > 100+r.Excuse() && r.Median > 3*r.Network
+	return r.Answered > 0 && r.Network > 0 && r.Median-r.Network > 100+r.Excuse()+2*r.Variation && r.Median > 3*r.Network
 }
 
 // farMs is a round trip, in milliseconds, that people notice: half around the globe.

@@ -143,7 +143,9 @@ type Config struct {
 	PID     int    `json:"pid,omitempty"` // of the process that was started with it; 0: none was
 	Files   int    `json:"files"`         // with those that it includes
 	// Problems are what keeps the broker from starting with it, as picket check says it.
-	Problems  []Problem        `json:"problems,omitempty"`
+	Problems []Problem `json:"problems,omitempty"`
+	// Missing are folders that are not there, in which the broker has to make a file before it runs.
+	Missing   []Missing        `json:"missing,omitempty"`
 	Listeners []ConfigListener `json:"listeners"`
 	Changed   int64            `json:"changed"`
 	// Stale are files that it names (passwords, rights) and that were changed after the process started and after its last reload, StaleAt when.
@@ -159,6 +161,13 @@ type Config struct {
 	PSK int `json:"psk_port,omitempty"`
 	// Default says that the file is where the program's package puts it, and no process was started with it.
 	Default bool `json:"default"`
+}
+
+// Missing is a folder that is not there.
+type Missing struct {
+	Directive string `json:"directive"` // that names a file in it
+	Folder    string `json:"folder"`
+	User      string `json:"user"` // who makes the file
 }
 
 // Problem is an error in a configuration.
@@ -192,7 +201,7 @@ func (Config) Kind() string { return "configuration" }
 func (Config) Stage() cause.Stage { return cause.Server }
 
 func (c Config) Outcome() doctor.Outcome {
-	if len(c.Problems) > 0 || c.Default || c.Newer && !c.Reloaded || len(c.NotIncluded)+len(c.Stale) > 0 {
+	if len(c.Problems)+len(c.Missing) > 0 || c.Default || c.Newer && !c.Reloaded || len(c.NotIncluded)+len(c.Stale) > 0 {
 		return doctor.Bad
 	}
 	return doctor.Good
@@ -212,7 +221,10 @@ func (c Config) Text() cause.Text {
 	}
 	if len(c.Problems) > 0 {
 		p := c.Problems[0]
-		parts = append(parts, doctor.Say("%d errors, the first at %s:%d: %s", "%d 个错误，第一个在 %s:%d：%s", len(c.Problems), p.File, p.Line, p.Text))
+		parts = append(parts, doctor.Say("%d errors, the first at %s:%d: %s", "%d 个错误，第一个在 %s:%d：%s", len(c.Problems), p.File, p.Line, strings.TrimRight(p.Text, ".")))
+	}
+	for _, m := range c.Missing {
+		parts = append(parts, doctor.Say("the folder %s of %s is not there", "%[2]s 的目录 %[1]s 不存在", m.Folder, m.Directive))
 	}
 	switch {
 	case c.Default:

@@ -126,6 +126,18 @@ func TestRules(t *testing.T) {
 
 		{"expired", []doctor.Fact{mosquitto, listening, config, Certificate{File: "a.crt", Port: 8883, Days: -3}}, "tls-expired"},
 		{"renewed and not reloaded", []doctor.Fact{mosquitto, listening, config, Certificate{File: "a.crt", Port: 8883, Days: 80, Served: true, Other: true, ServedDays: -1}}, "tls-expired"},
+		{"renewed in time and not reloaded", []doctor.Fact{mosquitto, listening, config, Certificate{File: "a.crt", Port: 8883, Days: 80, Served: true, Other: true, ServedDays: 9}}, "config-not-loaded"},
+		{"another machine has the address", []doctor.Fact{mosquitto, listening, config, doctor.Conflict{Address: "203.0.113.10", Machines: []string{"02:00:00:00:00:07"}, Own: true}}, "address-conflict"},
+		{"a folder is not there", []doctor.Fact{NoBroker{Complete: true}, NotListening{1883}, with(config, func(c *Config) { c.PID, c.Missing = 0, []Missing{{"pid_file", "/run/mosquitto", "mosquitto"}} })}, "config-error-exit"},
+		{"a folder is not there, and the unit makes it", []doctor.Fact{NoBroker{Complete: true}, NotListening{1883}, Service{Unit: "mosquitto.service", Active: "inactive", Sub: "dead"},
+			with(config, func(c *Config) { c.PID, c.Missing = 0, []Missing{{"pid_file", "/run/mosquitto", "mosquitto"}} })}, "broker-not-running"},
+		{"a wrong value may be what is missing", []doctor.Fact{NoBroker{Complete: true}, NotListening{1883}, with(config, func(c *Config) {
+			c.PID, c.Listeners = 0, []ConfigListener{{Port: 1883}}
+			c.Problems = []Problem{{"/etc/mosquitto/mosquitto.conf", 2, "Invalid allow_anonymous value (yes)", cause.ConfigInvalidValue}}
+		})}, "config-invalid-value"},
+		{"TLS to a port without", []doctor.Fact{mosquitto, listening, with(config, func(c *Config) { c.Listeners = []ConfigListener{{Port: 8883, Passwords: true}} }), Listen{Address: "0.0.0.0", Port: 8883, Scope: AllScope, PID: 100, Program: "mosquitto", Broker: true},
+			Log{Source: "x", Lines: 9, Entry: []Entry{{Cause: cause.ProtocolViolation, Count: 4, Last: "y"}}}}, "tls-without-certificate protocol-violation"},
+		{"passwords as they are typed", []doctor.Fact{mosquitto, listening, config, Log{Source: "x", Lines: 9, Entry: []Entry{{Cause: cause.BadCredentials, Count: 1, Last: "Error: Invalid password hash type for user a, removing entry."}}}}, "bad-credentials"},
 		{"not valid yet", []doctor.Fact{mosquitto, listening, config, Certificate{File: "a.crt", Port: 8883, Days: 80, Future: true}}, "tls-not-yet-valid"},
 		{"expires soon", []doctor.Fact{mosquitto, listening, config, Certificate{File: "a.crt", Port: 8883, Days: 5}}, "tls-expires-soon"},
 		{"key unreadable", []doctor.Fact{mosquitto, listening, config, Certificate{File: "a.crt", KeyFile: "a.key", Port: 8883, Days: 80, Denied: "a.key", User: "mosquitto"}}, "key-unreadable"},
@@ -311,6 +323,19 @@ func TestTakeovers(t *testing.T) {
 	}
 }
 
+// A bridge that reaches its broker tries once, also where there are several.
+func TestBridgesInTheLog(t *testing.T) {
+	one := func(name string) string {
+		return "1795573000: Connecting bridge (step 1) " + name + " (127.0.0.1:1884)\n"
+	}
+	if l := ReadLog("x", one("a")+one("b")+one("c")+one("a"), 0, unix); len(l.Entry) != 0 {
+		t.Errorf("three bridges: %+v", l.Entry)
+	}
+	if l := ReadLog("x", one("a")+one("a")+one("a"), 0, unix); len(l.Entry) != 1 || l.Entry[0].Cause != cause.BridgeUnreachable {
+		t.Errorf("one that tries again and again: %+v", l.Entry)
+	}
+}
+
 func FuzzReadLog(f *testing.F) {
 	for _, name := range []string{"mosquitto.log", "picket.log", "picket.json", "journal.log"} {
 		data, err := os.ReadFile(filepath.Join("testdata", name))
@@ -336,18 +361,19 @@ func FuzzReadLog(f *testing.F) {
 // Lines of mosquitto and systemd about starts that came to nothing, and what each is taken for.
 func TestStartFailures(t *testing.T) {
 	for text, want := range map[string]cause.ID{
-		"1795573000: Opening ipv4 listen socket on port 443.\n1795573000: Error: Permission denied\n":                                                      cause.PrivilegedPort,
-		"1795573000: Opening ipv4 listen socket on port 1883.\n1795573000: Error: Address in use\n":                                                        cause.PortTaken,
-		"1795573000: Opening ipv4 listen socket on port 1883.\n1795573000: Error: Address not available\n":                                                 cause.BindBeforeNetwork,
-		"1795573000: Error: Unable to drop privileges to 'mosqitto' because this user does not exist.\n":                                                   cause.ConfigInvalidValue,
-		"1795573000: Error: Unable to open log file /var/log/mosquitto/mosquitto.log for writing.\n":                                                       cause.ConfigErrorExit,
-		"1795573000: Error: Unable to load auth plugin \"/usr/lib/go-auth.so\".\n1795573000: Load error: /usr/lib/go-auth.so: cannot open shared object\n": cause.ConfigErrorExit,
-		"1795573000: Error: Server certificate/key are inconsistent.\n":                                                                                    cause.KeyUnreadable,
-		"1795573000: Error opening password file \"/etc/mosquitto/passwd\".\n":                                                                             cause.ConfigUnreadable,
-		"1795573000: Error: Unsupported tls_version \"tlsv1\".\n":                                                                                          cause.ConfigInvalidValue,
-		"1795573000: Error: Unsupported persistent database format version 7 (need version 6).\n1795573000: Error: Couldn't open database.\n":              cause.PersistenceCorrupt,
-		"1795573000.000000 host systemd[1]: mosquitto.service: A process of this unit has been killed by the OOM killer.\n":                                cause.MemoryLimitOOM,
-		"1795573000: Error saving in-memory database: write /var/lib/mosquitto/mosquitto.db.new: No space left on device\n1795573001: mosquitto running\n": cause.DiskFull,
+		"1795573000: Opening ipv4 listen socket on port 443.\n1795573000: Error: Permission denied\n":                                                                 cause.PrivilegedPort,
+		"1795573000: Opening ipv4 listen socket on port 1883.\n1795573000: Error: Address in use\n":                                                                   cause.PortTaken,
+		"1795573000: Opening ipv4 listen socket on port 1883.\n1795573000: Error: Address not available\n":                                                            cause.BindBeforeNetwork,
+		"1795573000: Error: Unable to drop privileges to 'mosqitto' because this user does not exist.\n":                                                              cause.ConfigInvalidValue,
+		"1795573000: Error: Unable to open log file /var/log/mosquitto/mosquitto.log for writing.\n":                                                                  cause.ConfigErrorExit,
+		"1795573000: Error: Unable to load auth plugin \"/usr/lib/go-auth.so\".\n1795573000: Load error: /usr/lib/go-auth.so: cannot open shared object\n":            cause.ConfigErrorExit,
+		"1795573000: Error: Server certificate/key are inconsistent.\n":                                                                                               cause.KeyUnreadable,
+		"1795573000: Error opening password file \"/etc/mosquitto/passwd\".\n":                                                                                        cause.ConfigUnreadable,
+		"1795573000: Error: Invalid topic access type \"readwrit\" in acl_file \"/etc/mosquitto/acl\".\n1795573000: Error opening acl file \"/etc/mosquitto/acl\".\n": cause.ConfigInvalidValue,
+		"1795573000: Error: Unsupported tls_version \"tlsv1\".\n":                                                                                                     cause.ConfigInvalidValue,
+		"1795573000: Error: Unsupported persistent database format version 7 (need version 6).\n1795573000: Error: Couldn't open database.\n":                         cause.PersistenceCorrupt,
+		"1795573000.000000 host systemd[1]: mosquitto.service: A process of this unit has been killed by the OOM killer.\n":                                           cause.MemoryLimitOOM,
+		"1795573000: Error saving in-memory database: write /var/lib/mosquitto/mosquitto.db.new: No space left on device\n1795573001: mosquitto running\n":            cause.DiskFull,
 	} {
 		l := ReadLog("x", text, 0, unix)
 		found := Diagnose([]doctor.Fact{NoBroker{Complete: true}, NotListening{1883}, l})

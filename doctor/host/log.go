@@ -17,7 +17,7 @@ import (
 func ReadLog(source, log string, since int64, unix func(string) (int64, bool)) Log {
 	l := Log{Source: source}
 	found := make(map[cause.ID]*Entry)
-	thrown := make(map[string]int) // by mosquitto's line, which has the client
+	thrown := make(map[string]int) // by mosquitto's line, which has the client or the bridge
 	var before string
 	for line := range strings.Lines(log) {
 		line = strings.TrimRight(line, "\r\n")
@@ -40,15 +40,17 @@ func ReadLog(source, log string, since int64, unix func(string) (int64, bool)) L
 			}
 		}
 		id, start := causeOf(text)
+		if strings.HasPrefix(text, "Error opening ") && before != "" {
+			if reason, known := causeOf(before); known && reason != id {
+				before = text
+				continue // mosquitto says so after whatever is wrong within the file, too
+			}
+		}
 		if m := opening.FindStringSubmatch(before); m != nil && (strings.HasPrefix(text, "Error: Permission denied") || strings.HasPrefix(text, "If you are trying to bind to a privileged port")) {
 			id, start = cause.PrivilegedPort, true
 			text += " (" + before + ")"
 		}
-		if id == cause.SessionTakenOver {
-			if thrown[text]++; thrown[text] >= takeovers {
-				id = cause.IDTakeoverLoop
-			}
-		}
+		id = repeated(id, text, thrown)
 		if id != "" && !slices.Contains(remarks, id) {
 			e := found[id]
 			if e == nil {
@@ -65,6 +67,21 @@ func ReadLog(source, log string, since int64, unix func(string) (int64, bool)) L
 	}
 	l.Entry = entries(found)
 	return l
+}
+
+// repeated is the cause of a line of which it matters how often it comes.
+func repeated(id cause.ID, text string, times map[string]int) cause.ID {
+	switch id {
+	case cause.BridgeUnreachable:
+		if times[text]++; times[text] < takeovers {
+			return "" // one that reaches its broker tries once
+		}
+	case cause.SessionTakenOver:
+		if times[text]++; times[text] >= takeovers {
+			return cause.IDTakeoverLoop
+		}
+	}
+	return id
 }
 
 // entries are what was found, what concerns the start first, then what came most often. Takeovers that make a loop are told as that alone.
@@ -162,6 +179,8 @@ var mosquittoWords = []struct {
 	{"Error saving in-memory database, unable to open", cause.StoreFailed, false},
 	{"Too many open files", cause.FDLimit, false},
 	{"Error found at ", cause.ConfigErrorExit, true},
+	{" in acl_file \"", cause.ConfigInvalidValue, true}, // which line of it, and what is wrong there
+	{"Invalid password hash", cause.BadCredentials, false},
 	{"Unable to load auth plugin", cause.ConfigErrorExit, true},
 	{"Unable to load plugin function", cause.ConfigErrorExit, true},
 	{"Unsupported auth plugin version", cause.ConfigErrorExit, true},
@@ -211,6 +230,7 @@ var mosquittoWords = []struct {
 	{"alert bad certificate", cause.TLSClientRejectedCertificate, false},
 	{"alert certificate unknown", cause.TLSClientRejectedCertificate, false},
 	{"alert certificate expired", cause.TLSClientRejectedCertificate, false},
+	{"Connecting bridge (step 1)", cause.BridgeUnreachable, false},
 	{"no shared cipher", cause.TLSCiphers, false},
 	{"unsupported protocol", cause.TLSVersion, false},
 }

@@ -7,6 +7,7 @@ import (
 
 	"picket/cause"
 	"picket/doctor"
+	"picket/printable"
 )
 
 // Diagnose turns facts into findings: first what keeps clients away, best first, then what should be looked at, then what is merely possible.
@@ -29,6 +30,7 @@ var rules = []doctor.Rule[*diagnosis]{
 	always(cause.TCP, (*diagnosis).otherPort, "not-listening"),
 	always(cause.TCP, (*diagnosis).reachable),
 	always(cause.Name, (*diagnosis).named, "name"),
+	always(cause.TCP, (*diagnosis).conflicted, "conflict"),
 	always(cause.TLS, (*diagnosis).certified, "certificate"),
 	always(cause.TLS, (*diagnosis).clientsTrust, "trust", "configuration"),
 	always(cause.Server, (*diagnosis).forbidden, "denial"),
@@ -511,6 +513,7 @@ func (d *diagnosis) configured() {
 			}
 			d.find(p.Cause, fit, cause.Values{"file": p.File, "line": itoa(p.Line)}, join(" ", "", doctor.Say("%s:%d: %s", "%s:%d：%s", p.File, p.Line, p.Text), effect), at[i])
 		}
+		d.lacks(c, at[i])
 		switch missing := c.missing(listens); {
 		case c.Default && len(brokers) > 0 && !c.implied():
 			for bi, b := range brokers {
@@ -540,6 +543,27 @@ func (d *diagnosis) configured() {
 				doctor.Say("%s are not read: %s has no include_dir line for their folder.", "%s 没有被读取：%s 里没有包含该目录的 include_dir 行。", list(c.NotIncluded), c.File), at[i])
 		}
 		d.open(c, at[i])
+	}
+}
+
+// unitsFolders are those that the packages' units of mosquitto make at each start.
+var unitsFolders = []string{"/run/mosquitto", "/var/run/mosquitto", "/var/log/mosquitto"}
+
+// lacks: a folder is not there in which mosquitto makes a file before it runs.
+func (d *diagnosis) lacks(c Config, at int) {
+	_, none := facts[NoBroker](d.Facts)
+	if len(none) == 0 {
+		return
+	}
+	services, _ := facts[Service](d.Facts)
+	for _, m := range c.Missing {
+		if len(services) > 0 && slices.Contains(unitsFolders, m.Folder) {
+			continue
+		}
+		f := d.find(cause.ConfigErrorExit, doctor.Sure+2, cause.Values{"file": c.File},
+			doctor.Say("%s names a file in %s, and that folder is not there: mosquitto ends before it opens a port.", "%s 指定的文件在目录 %s 中，而该目录不存在：mosquitto 还没有打开端口就退出。", m.Directive, m.Folder), at, none[0])
+		f.Steps = append(f.Steps, doctor.Step{Title: doctor.Say("Make the folder, for the broker's user", "建立目录，并交给服务端的用户"),
+			Lines: doctor.Say("sudo install -d -o %s %s\nsudo systemctl restart mosquitto", "sudo install -d -o %s %s\nsudo systemctl restart mosquitto", printable.ShellWord(m.User), printable.ShellWord(m.Folder))})
 	}
 }
 
@@ -580,10 +604,11 @@ func (d *diagnosis) portTaken(ports []int) bool {
 
 // open: may strangers do everything, or nobody anything?
 func (d *diagnosis) open(c Config, at int) {
-	if c.Default {
-		return
+	if c.Default || c.PID == 0 && len(c.Problems) > 0 {
+		return // nobody runs with it, and what is wrong in it may be what is missing
 	}
 	for _, l := range c.Listeners {
+		d.bare(c, l, at)
 		switch {
 		case l.Loopback || l.Port == 0:
 		case l.Anonymous && !l.ACL:
@@ -596,11 +621,42 @@ func (d *diagnosis) open(c Config, at int) {
 	}
 }
 
+// bare: a listener without TLS is at a port where clients expect it, and the log has what they say then.
+func (d *diagnosis) bare(c Config, l ConfigListener, at int) {
+	if l.TLS || l.Loopback || c.PID == 0 || l.Port != 8883 && l.Port != 8884 && l.Port != 8084 {
+		return
+	}
+	evidence := []int{at}
+	logs, logAt := facts[Log](d.Facts)
+	for i, log := range logs {
+		if slices.ContainsFunc(log.Entry, func(e Entry) bool {
+			return (e.Cause == cause.ProtocolViolation || e.Cause == cause.MalformedPacket) && e.Count >= 3
+		}) {
+			evidence = append(evidence, logAt[i])
+		}
+	}
+	if len(evidence) == 1 {
+		return // something in front may end TLS, or nobody comes with it
+	}
+	f := d.find(cause.TLSWithoutCertificate, doctor.Probable, port(l.Port), doctor.Say("The listener on port %d (%s) has no certificate, and clients speak TLS at this port; the broker's log then has protocol errors.", "端口 %d 的监听（%s）没有证书，而客户端在这个端口会使用 TLS；此时服务端日志里是协议错误。", l.Port, l.Source), evidence...)
+	f.Steps = append(f.Steps, doctor.Step{Title: doctor.Say("In the configuration, below that listener; then restart the broker", "写在配置中该监听之下，然后重启服务端"),
+		Lines: doctor.Say("certfile /etc/mosquitto/certs/fullchain.pem\nkeyfile /etc/mosquitto/certs/privkey.pem", "certfile /etc/mosquitto/certs/fullchain.pem\nkeyfile /etc/mosquitto/certs/privkey.pem")})
+}
+
 func orAll(address string) string {
 	if address == "" {
 		return "0.0.0.0"
 	}
 	return address
+}
+
+// conflicted: an address of this machine is another one's as well.
+func (d *diagnosis) conflicted() {
+	conflicts, at := facts[doctor.Conflict](d.Facts)
+	for i, c := range conflicts {
+		d.find(cause.AddressConflict, 88, cause.Values{"address": c.Address},
+			doctor.Say("Another machine (%s) answers for %s, this machine's own address: a part of the clients ends there.", "另一台机器（%s）也在应答本机的地址 %s：一部分客户端会连到它那里。", list(c.Machines), c.Address), at[i])
+	}
 }
 
 // damaged: what the broker has kept cannot be read. One that runs has left it alone, and writes it anew.
@@ -686,6 +742,10 @@ func (d *diagnosis) logged() {
 				d.find(e.Cause, doctor.Sure+3, startValues(e), doctor.Say("The last line of it: %s", "日志最后一条：%s", e.Last), at[i])
 			case ofAuthority(e.Cause): // it is tried again and again, and has not succeeded since
 				d.find(e.Cause, doctor.Probable, nil, doctor.Say("The authority has given no certificate since; the last line of %s about it: %s", "此后一直没有拿到证书；%s 中相关的最后一条：%s", l.Source, e.Last), at[i])
+			case strings.Contains(e.Last, "Invalid password hash"):
+				f := d.find(e.Cause, doctor.Probable, nil, doctor.Say("The password file has a line that is not of mosquitto_passwd's making, such as a password as it is typed: mosquitto takes that user out, and refuses everybody who comes with it. Its log says: %s", "密码文件里有一行不是 mosquitto_passwd 生成的（例如直接写了明文密码）：mosquitto 会丢弃该用户，用它登录的客户端都会被拒绝。日志：%s", e.Last), at[i])
+				f.Steps = append(f.Steps, doctor.Step{Title: doctor.Say("Turn the passwords in the file into hashes, and have it read again", "把文件中的明文密码转换成散列，并重新读取"),
+					Lines: doctor.Say("sudo mosquitto_passwd -U /etc/mosquitto/passwords    # the file that password_file names\nsudo systemctl reload mosquitto", "sudo mosquitto_passwd -U /etc/mosquitto/passwords    # password_file 指定的文件\nsudo systemctl reload mosquitto")})
 			case e.Start || n >= 3 || d.found(e.Cause):
 				// An earlier start failed, and this one did not; or others come more often; or it is known already.
 			default:

@@ -617,6 +617,9 @@ func (d *diagnosis) certified() {
 			f := d.find(cause.TLSExpired, doctor.Sure, values,
 				doctor.Say("The broker serves a certificate that expired %d days ago, and %s has a newer one: reload the broker.", "服务端仍在使用 %d 天前过期的证书，而 %s 里已有新的：请重载服务端。", -c.ServedDays, c.File), at[i])
 			f.Steps = []doctor.Step{{Title: doctor.Say("Load the new certificate", "载入新证书"), Lines: doctor.Say("sudo systemctl reload mosquitto    # or: kill -HUP PID", "sudo systemctl reload mosquitto    # 或：kill -HUP PID")}}
+		case c.Served && c.Other && c.Days >= 0 && c.File != "":
+			f := d.find(cause.ConfigNotLoaded, doctor.Probable, values, doctor.Say("The broker serves another certificate, valid for %d more days, than %s has now (%d days): the file was renewed, and the broker has not read it again. Reload it before the old one expires.", "服务端提供的证书还有 %d 天有效，与 %s 里现有的（%d 天）不是同一张：文件已更新，服务端却没有重新读取。请在旧证书过期之前重载。", c.ServedDays, c.File, c.Days), at[i])
+			f.Steps = []doctor.Step{{Title: doctor.Say("Load the new certificate", "载入新证书"), Lines: doctor.Say("sudo systemctl reload mosquitto    # or: kill -HUP PID", "sudo systemctl reload mosquitto    # 或：kill -HUP PID")}}
 		case c.Days < 0:
 			d.find(cause.TLSExpired, doctor.Sure, values, doctor.Say("%s expired %d days ago.", "%s 已过期 %d 天。", c.File, -c.Days), at[i])
 		case c.Future:

@@ -56,9 +56,16 @@ func judge(chain []*x509.Certificate, host string, roots *x509.CertPool, now tim
 		return []string{doctor.UnknownCA}
 	}
 	leaf := chain[0]
+	intermediates := x509.NewCertPool()
+	for _, c := range chain[1:] {
+		intermediates.AddCert(c)
+	}
+	options := x509.VerifyOptions{Roots: roots, Intermediates: intermediates, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
+	_, err := leaf.Verify(options)
+	sound := err == nil // whatever else was sent: on some way to a root everything is valid
 	for _, c := range chain {
-		// An old root or cross-signed certificate at the end of a chain may have expired without harm.
-		if c == leaf || !selfSigned(c) {
+		// An old root may have expired without harm, and so may a certificate that another way around leads to a root.
+		if c == leaf || !selfSigned(c) && !sound {
 			if p := dateProblem(c, now); p != "" {
 				problems = append(problems, p)
 				break
@@ -68,13 +75,11 @@ func judge(chain []*x509.Certificate, host string, roots *x509.CertPool, now tim
 	if leaf.VerifyHostname(hostFor(host)) != nil {
 		problems = append(problems, doctor.WrongName)
 	}
-	intermediates := x509.NewCertPool()
-	for _, c := range chain[1:] {
-		intermediates.AddCert(c)
+	options.KeyUsages = nil
+	if !sound {
+		options.CurrentTime = commonTime(chain, now)
 	}
-	options := x509.VerifyOptions{Roots: roots, Intermediates: intermediates, CurrentTime: commonTime(chain, now)}
-	_, err := leaf.Verify(options)
-	if err == nil {
+	if _, err = leaf.Verify(options); err == nil {
 		return problems
 	}
 	options.KeyUsages = []x509.ExtKeyUsage{x509.ExtKeyUsageAny}

@@ -11,7 +11,7 @@ import (
 )
 
 // filterLimit bounds each program that shows the filter's rules.
-const filterLimit = 2 * time.Second
+const filterLimit = 5 * time.Second
 
 // ownFilter looks whether this machine's own packet filter keeps the connection in. Only root may read its rules; elsewhere, and on other systems, nothing
 // is said.
@@ -34,7 +34,7 @@ func (p *prober) ownFilter(ctx context.Context) {
 	rules := firewall.Join(parts...)
 	for _, f := range p.facts {
 		r, is := f.(doctor.Route)
-		if !is || p.target.Port == 0 {
+		if !is || r.Denied || p.target.Port == 0 {
 			continue
 		}
 		to, _ := netip.ParseAddr(r.Address) // our own words

@@ -9,9 +9,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"picket/doctor"
+	"picket/doctor/arp"
 )
 
 // maxAddresses bounds how many addresses of a name are tried.
@@ -213,6 +215,9 @@ func prefixes(list string) (all []netip.Prefix) {
 // tunnels are how interfaces of VPNs are called.
 var tunnels = []string{"tun", "tap", "wg", "ppp", "utun", "ipsec", "tailscale", "zt", "nordlynx", "proton", "vpn", "warp", "CloudflareWARP", "gpd"}
 
+// deniedRoute are what connecting gives for routes of the kinds "unreachable", "prohibit" and "blackhole". One that is missing gives another error.
+var deniedRoute = []error{syscall.EHOSTUNREACH, syscall.EACCES, syscall.EINVAL}
+
 // route says by which interface the first address is reached. No packet is sent for that.
 func (p *prober) route(near []network) {
 	if len(p.addresses) == 0 || p.own {
@@ -220,6 +225,9 @@ func (p *prober) route(near []network) {
 	}
 	conn, err := net.Dial("udp", netip.AddrPortFrom(p.addresses[0], 9).String())
 	if err != nil {
+		if slices.ContainsFunc(deniedRoute, func(e error) bool { return errors.Is(err, e) }) {
+			p.add(doctor.Route{Address: p.addresses[0].String(), Denied: true})
+		}
 		return // told by the connection that is tried
 	}
 	defer conn.Close()
@@ -242,7 +250,10 @@ func (p *prober) route(near []network) {
 
 // conflict looks, in the network that both are in, whether more than one machine has the address, or this machine's own.
 func (p *prober) conflict(name string, address, self netip.Addr) {
-	its, ours := holders(name, address, self)
+	if !address.Is4() {
+		return
+	}
+	its, ours := arp.Holders(name, address, self)
 	if len(its) > 1 {
 		p.add(doctor.Conflict{Address: address.String(), Machines: its})
 	}

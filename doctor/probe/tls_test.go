@@ -268,6 +268,16 @@ func TestJudge(t *testing.T) {
 	if got := judge(nil, "localhost", nil, time.Now()); len(got) != 1 {
 		t.Errorf("no certificate at all: %v", got)
 	}
+	// A root that was signed by an older one, which has expired, is sent by many servers of public authorities.
+	middle := ca(t, root, "Garden R3")
+	cross := issueFor(t, ca(t, nil, "Old Root"), root.key, func(c *x509.Certificate) {
+		c.Subject, c.DNSNames, c.IsCA, c.BasicConstraintsValid, c.KeyUsage, c.ExtKeyUsage = root.cert.Subject, nil, true, true, x509.KeyUsageCertSign, nil
+		c.NotBefore, c.NotAfter = time.Now().Add(-300*time.Hour), time.Now().Add(-200*time.Hour)
+	})
+	good := issue(t, middle, nil)
+	if got := judge([]*x509.Certificate{good.cert, middle.cert, cross.cert}, "localhost", pool(root), time.Now()); len(got) != 0 {
+		t.Errorf("an old cross-signature: %v", got)
+	}
 	v6 := issue(t, root, func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.ParseIP("2001:db8::1")} })
 	if got := judge([]*x509.Certificate{v6.cert}, "2001:db8::1", pool(root), time.Now()); len(got) != 0 {
 		t.Errorf("an IPv6 address: %v", got)

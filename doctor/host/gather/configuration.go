@@ -3,6 +3,7 @@ package gather
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -88,6 +89,9 @@ func (g *gatherer) configuration(program, file, root string, b *process) {
 		}
 		fact.Problems = append(fact.Problems, host.Problem{File: f.File, Line: f.Line, Text: strings.TrimPrefix(f.Text, "Error: "), Cause: f.Cause})
 	}
+	if b == nil && program == "mosquitto" {
+		fact.Missing = missing(config, root)
+	}
 	fact.Listeners = g.listenersOf(config, root)
 	fact.PSK = sharedKeys(report.Files)
 	for _, f := range report.Files {
@@ -114,6 +118,18 @@ func (g *gatherer) configuration(program, file, root string, b *process) {
 			g.look(l.Port)
 		}
 	}
+}
+
+// missing are the folders for the files that mosquitto makes at its start, without which it ends. It runs on without a log file.
+func missing(config *mosqconf.Config, root string) []host.Missing {
+	if config.PIDFile == "" {
+		return nil
+	}
+	folder := filepath.Dir(config.PIDFile)
+	if _, err := os.Stat(inside(root, folder)); !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return []host.Missing{{Directive: "pid_file", Folder: folder, User: config.User}}
 }
 
 // firstStart is how long, in seconds, Picket's first start may take to make the users of its data directory.

@@ -61,7 +61,7 @@ func Gather(ctx context.Context, o Options) ([]doctor.Fact, error) {
 	}
 	for _, look := range []func(){
 		g.processes, g.services, g.configurations, g.sockets, g.docker, g.log, g.limits, g.resources, g.clock, g.denials, // the broker and its machine
-		g.addresses, g.cloud, g.publicKnown, g.name,
+		g.addresses, g.conflicts, g.cloud, g.publicKnown, g.name,
 		g.kernel, g.dials, g.firewall, g.forwarding, g.outside,
 		g.certificates,
 	} {

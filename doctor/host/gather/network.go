@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"picket/doctor"
+	"picket/doctor/arp"
 	"picket/doctor/host"
 	"picket/doctor/host/firewall"
 	"picket/echo/probe"
@@ -70,6 +71,18 @@ func (g *gatherer) addresses() {
 	g.interfaces = networks()
 	g.add(g.own)
 	g.connectProbes()
+}
+
+// conflicts asks the networks of the addresses that others use whether another machine has them, too.
+func (g *gatherer) conflicts() {
+	if g.Root != "" {
+		return
+	}
+	for _, o := range g.outward {
+		if _, others := arp.Holders(o.iface, netip.Addr{}, o.addr); len(others) > 0 {
+			g.add(doctor.Conflict{Address: o.addr.String(), Machines: others, Own: true})
+		}
+	}
 }
 
 // networks are the machine's interfaces with the networks behind them.

@@ -1,4 +1,5 @@
-package probe
+// Package arp asks the network of an interface which machines answer for an IPv4 address: two that do so have the same one.
+package arp
 
 import (
 	"encoding/binary"
@@ -10,16 +11,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// arpTime is how long answers are waited for: machines of the same network answer within milliseconds, those that sleep in Wi-Fi later.
-const arpTime = 400 * time.Millisecond
+// patience is how long answers are waited for: machines of the same network answer within milliseconds, those that sleep in Wi-Fi later.
+const patience = 400 * time.Millisecond
 
-// arpLength is that of a request or an answer about an IPv4 address in an Ethernet (RFC 826).
-const arpLength = 28
+// length is that of a request or an answer about an IPv4 address in an Ethernet (RFC 826).
+const length = 28
 
-// holders asks the network of an interface who has an address, and who else has the machine's own (self). It takes root; without, nothing is known.
-func holders(name string, address, self netip.Addr) (its, ours []string) {
+// Holders asks the network of an interface who has an address, and who else has the machine's own (self): both by their hardware addresses. The zero
+// address asks about self alone. It takes 0.4 s and root; without root nothing is known.
+func Holders(name string, address, self netip.Addr) (its, ours []string) {
 	i, err := net.InterfaceByName(name)
-	if err != nil || len(i.HardwareAddr) != 6 || !address.Is4() || !self.Is4() {
+	if err != nil || len(i.HardwareAddr) != 6 || !self.Is4() {
 		return nil, nil
 	}
 	protocol := binary.BigEndian.Uint16([]byte{byte(unix.ETH_P_ARP & 0xFF), byte(unix.ETH_P_ARP >> 8)}) // in the order of the network
@@ -32,16 +34,18 @@ func holders(name string, address, self netip.Addr) (its, ours []string) {
 		return nil, nil
 	}
 	everybody := &unix.SockaddrLinklayer{Protocol: protocol, Ifindex: i.Index, Halen: 6, Addr: [8]byte{0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF}}
-	_ = unix.Sendto(fd, whoHas(i.HardwareAddr, self, address), 0, everybody)
+	if address.Is4() {
+		_ = unix.Sendto(fd, whoHas(i.HardwareAddr, self, address), 0, everybody)
+	}
 	_ = unix.Sendto(fd, whoHas(i.HardwareAddr, netip.IPv4Unspecified(), self), 0, everybody) // as those do that look before they take an address (RFC 5227)
-	for end := time.Now().Add(arpTime); time.Now().Before(end); {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
 		wait := unix.NsecToTimeval(max(time.Until(end), time.Millisecond).Nanoseconds())
 		if unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &wait) != nil {
 			return its, ours
 		}
 		b := make([]byte, 64)
 		n, _, err := unix.Recvfrom(fd, b, 0)
-		if err != nil || n < arpLength || binary.BigEndian.Uint16(b[6:]) != 2 {
+		if err != nil || n < length || binary.BigEndian.Uint16(b[6:]) != 2 {
 			continue // not an answer
 		}
 		from, mac := netip.AddrFrom4([4]byte(b[14:18])), net.HardwareAddr(b[8:14]).String()

@@ -25,7 +25,7 @@ import (
 )
 
 // names has the client ask a name server on its router. A name that is not there does not exist; one without addresses of a family has none of it;
-// "broken." begins names that the server fails at, and "mute." those that it says nothing about.
+// "broken." begins names that the server fails at, "slow." those that it thinks about for four seconds, and "mute." those that it says nothing about.
 func (w *world) names(known map[string][]string) {
 	w.t.Helper()
 	w.namesAt(gateway4, known)
@@ -52,7 +52,12 @@ func (w *world) namesAt(server string, known map[string][]string) {
 			if err != nil {
 				return
 			}
-			if out := resolve(known, buf[:n]); out != nil {
+			out := resolve(known, buf[:n])
+			switch {
+			case out == nil:
+			case bytes.Contains(out, []byte("\x04slow")):
+				time.AfterFunc(4*time.Second, func() { _, _ = conn.WriteTo(out, from) })
+			default:
 				_, _ = conn.WriteTo(out, from)
 			}
 		}

@@ -3,11 +3,14 @@
 package lab
 
 import (
+	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 
 	"picket/cause"
 )
@@ -43,11 +46,32 @@ func (w *world) trySteps(id cause.ID, lines string) {
 			w.tryStep(id, line)
 		case slices.Contains([]string{"listener", "protocol", "certfile", "keyfile", "cafile"}, words[0]):
 			tryDirective(w, id, line, lines+" mosquitto")
+		case words[0] == "reverse_proxy":
+			w.run(serverSide, "env", "HOME="+w.dir, "caddy", "validate", "--adapter", "caddyfile", "--config", w.file("step.caddy", "http://127.0.0.1:9 {\n"+line+"\n}\n"))
 		case strings.HasSuffix(line, ";"):
 			conf := "pid " + w.path("step.pid") + ";\nload_module /usr/lib/nginx/modules/ngx_stream_module.so;\nevents {}\nstream {\n server {\n listen 127.0.0.1:9;\n proxy_pass 127.0.0.1:9;\n " + line + "\n }\n}\n"
 			if out, err := exec.Command("nginx", "-t", "-e", "stderr", "-p", w.dir, "-c", w.file("step.conf", conf)).CombinedOutput(); err != nil {
 				w.t.Errorf("%s: nginx does not take %q: %v: %s", id, line, err, out)
 			}
+		}
+	}
+}
+
+// A step may start a broker in the background: nothing that was started in a world outlives it.
+func TestNothingStays(t *testing.T) {
+	var left []int
+	t.Run("a world", func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.tryStep(cause.LoopbackOnly, "mosquitto -d -c "+w.file("step.conf", "user root\nlistener 1883 127.0.0.1\nallow_anonymous true\n"))
+		w.wait("mosquitto listens", func() bool { return w.listens(serverSide, []int{1883}) })
+		left = w.processes()
+	})
+	if len(left) == 0 {
+		t.Fatal("the step started no broker")
+	}
+	for _, pid := range left {
+		if name, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil && len(name) > 0 {
+			t.Errorf("process %d outlives its world: %q", pid, name)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -54,7 +55,7 @@ var worlds atomic.Int64
 func newWorld(t *testing.T, link *link) *world {
 	t.Helper()
 	w := &world{t: t, name: fmt.Sprintf("%s%d-%d", prefix, os.Getpid(), worlds.Add(1)), dir: t.TempDir()}
-	t.Cleanup(func() { removeNamespaces(w.name + "-") })
+	t.Cleanup(func() { w.end(); removeNamespaces(w.name + "-") })
 	cable := fmt.Sprintf("link add lan netns %s type veth peer name eth0 netns %s\n", w.ns(routerSide), w.ns(clientSide))
 	if link != nil {
 		cable = ""
@@ -80,6 +81,43 @@ func newWorld(t *testing.T, link *link) *world {
 	w.batch(clientSide, fmt.Sprintf("link set lo up\nlink set eth0 up\naddr add %s/24 dev eth0\naddr add %s/64 dev eth0 nodad\nroute add default via %s\nroute add default via %s\n",
 		client4, client6, gateway4, gateway6))
 	return w
+}
+
+// end kills what still runs on the machines, such as brokers that a tried step has put into the background, and waits until it is gone.
+func (w *world) end() {
+	w.t.Helper()
+	w.wait("everything in the world has ended", func() bool {
+		left := w.processes()
+		for _, pid := range left {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		return len(left) == 0
+	})
+}
+
+// processes are those whose network is one of the machines'. The test's own is none of them, whatever its threads have visited.
+func (w *world) processes() (all []int) {
+	var machines []os.FileInfo
+	for _, machine := range []string{clientSide, routerSide, serverSide} {
+		if i, err := os.Stat("/run/netns/" + w.ns(machine)); err == nil {
+			machines = append(machines, i)
+		}
+	}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		network, err := os.Stat("/proc/" + e.Name() + "/ns/net")
+		if err == nil && slices.ContainsFunc(machines, func(m os.FileInfo) bool { return os.SameFile(m, network) }) {
+			all = append(all, pid)
+		}
+	}
+	return all
 }
 
 // ns is the name of a machine's namespace.

@@ -180,6 +180,11 @@ func (p *patient) instead(scheme string) detail {
 	return step(cause.Text{EN: "Enter in the app", ZH: "在应用中填写"}, t.Form())
 }
 
+// onceAccepted: a login went well in the ordinary way, so that one of those that did is no proof that another way is needed.
+func (p *patient) onceAccepted() bool {
+	return slices.ContainsFunc(p.connects, func(c seen[Connect]) bool { return c.fact.Result == Accepted })
+}
+
 // mismatch: the port speaks something else than the URL promises. failed are the facts that show that the promised way fails. It tells
 // whether it has found anything certain.
 func (p *patient) mismatch(failed []int) bool {
@@ -187,14 +192,14 @@ func (p *patient) mismatch(failed []int) bool {
 	evidence := func(at []int) []int { return slices.Concat(failed, at) }
 	plain := slices.Concat(r.mqtt, r.ws)
 	switch {
-	case len(r.pieces) > 0 && len(r.mqtt)+len(r.unavailable) == 0 && p.target.Scheme == "mqtt":
+	case len(r.pieces) > 0 && len(r.mqtt)+len(r.unavailable) == 0 && p.target.Scheme == "mqtt" && !p.onceAccepted():
 		p.found(cause.CarrierOrCorpBlocksPort, 95, evidence(r.pieces),
 			means("The same CONNECT is answered when it is sent a few bytes at a time: a filter on the way looks for MQTT and does not let it through.", "同样的 CONNECT 拆成几个字节的小块发送就有应答：途中有过滤设备识别并拦截 MQTT。"),
 			not(cause.ProtocolVersion, "the broker has accepted the same packet", "服务端接受了同样的报文"),
 			not(cause.MaxConnections, "there was room at the same time", "同一时刻还有空位"))
 		p.end = cause.TCP
 		return true
-	case p.secure() && len(r.within) > 0 && len(r.tlsMQTT)+len(r.tlsWS) == 0:
+	case p.secure() && len(r.within) > 0 && len(r.tlsMQTT)+len(r.tlsWS) == 0 && !p.onceAccepted():
 		p.found(cause.PlainToTLSPort, 92, evidence(slices.Concat(r.tls, r.within)),
 			means("What ends TLS at port %d hands the rest on to a port that wants TLS itself: a second handshake inside of the first is answered.", "端口 %d 上终结 TLS 的代理把解密后的数据转给了一个自己也要求 TLS 的端口：在第一层 TLS 内再握手一次能得到应答。", p.target.Port),
 			step(cause.Text{EN: "In the proxy in front of the broker: one of the two", ZH: "在服务端前面的代理上，二选一"}, cause.Text{
@@ -203,7 +208,7 @@ func (p *patient) mismatch(failed []int) bool {
 	case p.captive():
 		p.found(cause.CaptivePortalOrAPIsolation, 90, evidence(r.http),
 			means("Whatever port is tried, a web page answers in place of the server: the login page of this Wi-Fi.", "无论连哪个端口，应答的都是网页而不是服务端：这是该 Wi-Fi 的认证页面。"))
-	case len(r.proxy) > 0:
+	case len(r.proxy) > 0 && !p.onceAccepted():
 		p.found(cause.ProxyProtocolMismatch, 96, evidence(r.proxy),
 			means("The port answers as soon as a PROXY header comes first: it expects to be reached through a balancer that sends one.", "只要先发送 PROXY 头，端口就会应答：它要求经由会发送 PROXY 头的负载均衡访问。"),
 			not(cause.MaxConnections, "with a PROXY header there is room", "带上 PROXY 头就能连上，说明没有满"))

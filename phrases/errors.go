@@ -189,7 +189,7 @@ var errorTexts = map[string]string{
 	"ca=FILE: %s holds no certificate (PEM)":           "ca=〈文件〉：%s 中没有证书（PEM）",
 	"%q: expected HOST:PORT":                           "%s：应为 〈主机〉:〈端口〉",
 	"expected redis://HOST:PORT, or rediss:// for TLS": "应为 redis://〈主机〉:〈端口〉，使用 TLS 时为 rediss://",
-	"the user name or the password has a percent sign that begins no encoded byte; a percent sign itself is written as one and 25 behind it":    "用户名或密码中有百分号，但它不是编码的开头；百分号本身应写成百分号后面加 25",
+	"the user name or the password has a percent sign that begins no encoded byte: write %% itself as %%25":                                     "用户名或密码中有百分号，但它不是编码的开头：%% 本身应写成 %%25",
 	"several servers are sentinels, and the name of their master is missing (redis://HOST,HOST/MASTER), or nodes of a Redis Cluster (?cluster)": "写了多个服务器：若是哨兵，还缺主节点的名称（redis://〈主机〉,〈主机〉/〈主节点〉）；若是 Redis Cluster 的节点，请加 ?cluster",
 	"sentinels and a Redis Cluster exclude each other: either /MASTER or ?cluster":                                                              "哨兵与 Redis Cluster 不能同用：/〈主节点〉 和 ?cluster 只写一个",
 	"sentinel_user and sentinel_password are for sentinels: the name of their master is missing (redis://HOST,HOST/MASTER)":                     "sentinel_user 和 sentinel_password 用于哨兵：还缺主节点的名称（redis://〈主机〉,〈主机〉/〈主节点〉）",

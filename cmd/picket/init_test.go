@@ -61,7 +61,7 @@ func TestInitLosesNothing(t *testing.T) {
 
 // withoutPlaces takes out of a configuration what a file and the command line have to say differently, and which is held to account elsewhere.
 func withoutPlaces(c *mosqconf.Config) {
-	c.HTTP, c.User, c.DataDir, c.Names = nil, "", "", nil
+	c.HTTP, c.User, c.DataDir, c.Names, c.Files = nil, "", "", nil, nil
 	c.Security = append([]access.Config{}, c.Security...)
 	for i := range c.Security {
 		c.Security[i].Source = ""

@@ -65,7 +65,7 @@ func TestParseRefuses(t *testing.T) {
 		`missing flags: --config-file=FILE`:                                          {"check"},
 		`--sessions must be one of "clean", "persistent", "offline" but got "never"`: {"bench", "pair", "--sessions", "never"},
 		`--4 and --6 can't be used together`:                                         {"echo", "talk", "127.0.0.1", "-4", "-6"},
-		`expected one of "verify", "dump", "import", "export"`:                       {"store"},
+		`expected one of "verify", "dump", "import", "restore", "export"`:            {"store"},
 		`unknown flag --nothing`:                                                     {"serve", "--nothing"},
 	} {
 		e := &env{ctx: t.Context(), stdout: io.Discard, stderr: io.Discard}

@@ -106,8 +106,8 @@ export class Connection {
     if (code >= 0x80) throw refusal('puback', code, pkt.props);
   }
 
-  // ping resolves when the broker has answered a PINGREQ.
-  ping() {
+  // ping resolves when the broker has answered a PINGREQ. Like the others it is rejected when nothing can be sent, and never throws: a timer calls it.
+  async ping() {
     this.ready();
     return this.client.ping();
   }

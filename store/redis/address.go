@@ -45,7 +45,7 @@ func ParseAddress(s string) (a Address, err error) {
 			a.Password, err = url.PathUnescape(password)
 		}
 		if err != nil {
-			return a, errors.New("the user name or the password has a percent sign that begins no encoded byte; a percent sign itself is written as one and 25 behind it")
+			return a, fmt.Errorf("the user name or the password has a percent sign that begins no encoded byte: write %% itself as %%25")
 		}
 		rest = rest[at+1:]
 	}

@@ -428,6 +428,20 @@ func TestBrokerEndsAndReturns(t *testing.T) {
 	})
 }
 
+// A connection that is about to close, of which the browser has not told the page yet, is nothing that the page falls over.
+func TestConnectionThatIsClosing(t *testing.T) {
+	t.Parallel()
+	b := start(t, "")
+	tb := chrome.open(t, phone{URL: b.url(), Width: 360, Height: 640, Lang: "en-GB"})
+	tb.login(user, password)
+	tb.healthy()
+	tb.evaluate(`new Promise(done => {
+		let asked = 0;
+		Object.defineProperty(WebSocket.prototype, 'readyState', { get() { if (++asked > 2) setTimeout(done); return WebSocket.CLOSING; } });
+	})`, nil)
+	tb.look(b, "closing")
+}
+
 func TestServerFull(t *testing.T) {
 	t.Parallel()
 	b := start(t, "max_connections 0")

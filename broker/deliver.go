@@ -206,15 +206,15 @@ func (w *worker) unlend(c *connection) {
 	w.lent = w.lent[:0]
 }
 
+// enqueuedTogether is how many deliveries are put into a queue in one go, so that the broker's budget is asked once.
+const enqueuedTogether = 16
+
 // enqueue keeps packets i to j for later.
 func (w *worker) enqueue(to *receiver, i, j int, qos byte, retain bool) {
 	s, r := to.s, &w.run
-	var ds [runTogether]session.Delivery
+	var ds [enqueuedTogether]session.Delivery
 	for i < j {
 		n := min(j-i, len(ds))
-		if r.single && !s.out.KeepsBodies() && !s.stored() {
-			n = r.together(w.b, i, i+n)
-		}
 		for k := range n {
 			ds[k] = session.Delivery{Message: r.message(w.b, i+k), QoS: qos, Retain: retain, IDs: to.ids}
 		}

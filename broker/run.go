@@ -118,50 +118,18 @@ func (r *run) message(b *Broker, i int) *session.Message {
 	if r.raw == nil {
 		return r.messages[i]
 	}
-	r.reserve()
+	for len(r.messages) < r.n {
+		r.messages = append(r.messages, nil)
+	}
 	if r.messages[i] == nil {
-		r.fill(b, i, new(session.Message), r.keep(i))
+		r.messages[i] = r.build(b, i)
 	}
 	return r.messages[i]
 }
 
-// Messages that are made together are so many at most, with so many bytes of payloads.
-const (
-	runTogether   = 16
-	bytesTogether = 4 << 10
-)
-
-// together makes messages of packets i to j, or of those of them that are not too large, in one piece of memory, and returns how many that were: one at least. The
-// memory is let go with the last of them, so it is for a session that alone has them, and lets go of them in order and soon after each other.
-func (r *run) together(b *Broker, i, j int) int {
-	n, size := 0, 0
-	for i+n < j && size+len(r.body(i+n)) <= bytesTogether {
-		size += len(r.body(i + n))
-		n++
-	}
-	if n < 2 {
-		return 1
-	}
-	r.reserve()
-	messages, bodies := make([]session.Message, n), make([]byte, 0, size)
-	for k := range messages {
-		at := len(bodies)
-		bodies = append(bodies, r.body(i+k)...)
-		r.fill(b, i+k, &messages[k], bodies[at:len(bodies):len(bodies)])
-	}
-	return n
-}
-
-// reserve makes room for the messages of all packets.
-func (r *run) reserve() {
-	for len(r.messages) < r.n {
-		r.messages = append(r.messages, nil)
-	}
-}
-
-// fill makes m the message of packet i, with its payload in memory that is not written to again.
-func (r *run) fill(b *Broker, i int, m *session.Message, payload []byte) {
-	m.Payload, m.QoS, m.Retain, m.From, m.User = payload, r.qos, r.retain, r.s.id, r.s.rules.Load().Username
+// build makes the message of packet i.
+func (r *run) build(b *Broker, i int) *session.Message {
+	m := &session.Message{Payload: r.keep(i), QoS: r.qos, Retain: r.retain, From: r.s.id, User: r.s.rules.Load().Username}
 	if r.retain && b.settings.Load().CheckRetainSource {
 		m.Door = listenerKey(r.from.from)
 	}
@@ -176,7 +144,7 @@ func (r *run) fill(b *Broker, i int, m *session.Message, payload []byte) {
 	if r.expires {
 		m.Expires = b.seconds() + int64(r.expiry)
 	}
-	r.messages[i] = m
+	return m
 }
 
 // begin makes the run an empty one. What follows is set by whoever begins it: everything up to expires.

@@ -123,7 +123,7 @@ func TestRunsWait(t *testing.T) {
 				for i := range 100 {
 					name, payload := fmt.Sprint("a/", i/7%3), bytes.Repeat([]byte{byte(i)}, i*i%1500)
 					if i == 50 {
-						payload = make([]byte, bytesTogether+1)
+						payload = make([]byte, 5000)
 					}
 					p := packet.Publish{QoS: qos, Topic: []byte(name), Payload: payload, ID: uint16(i + 1)}
 					if i >= 30 {

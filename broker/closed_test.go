@@ -150,10 +150,10 @@ func TestMaintenanceAdmits(t *testing.T) {
 	x.feed(t, grace.Client, packet.Pingreq{}.Append(nil, packet.V5))
 	answer[packet.Pingresp](t, grace.sink, packet.V5) // it still may
 	m.Grace = 0
+	grace.set(nil)
 	if err := x.b.BeginMaintenance(m); err != nil { // takes the place of the first
 		t.Fatal(err)
 	}
-	grace.set(nil)
 	answer[*packet.Disconnect](t, grace.sink, packet.V5)
 }
 

@@ -135,6 +135,13 @@ func (p *process) untouched() {
 	}
 }
 
+// down has the sentinels take the master for down after so many milliseconds.
+func (w *places) down(after int) {
+	for _, s := range w.sentinels {
+		s.ok("SENTINEL", "SET", "mymaster", "down-after-milliseconds", strconv.Itoa(after))
+	}
+}
+
 // is reports whether the sentinels send clients to a server.
 func (w *places) is(p *process) bool {
 	for _, s := range w.sentinels {
@@ -184,6 +191,7 @@ func TestSwappedAddresses(t *testing.T) {
 	t.Parallel()
 	w := newPlaces(t, 2, "save 3600 1")
 	s1, s2 := w.servers[0], w.servers[1]
+	w.down(aDay) // however long they take to start again
 	for range 2 {
 		a, b := s1.host, s2.host
 		for _, p := range w.servers {
@@ -200,6 +208,7 @@ func TestSwappedAddresses(t *testing.T) {
 	if !w.is(s1) || s1.info("role") != "master" || s1.do("GET", "key").Str != "value" {
 		t.Error("s1 is no longer the master")
 	}
+	w.down(quietDown)
 	s1.kill()
 	eventually(t, "s2 is the master", func() bool { return w.is(s2) && s2.info("role") == "master" })
 	if s2.do("GET", "key").Str != "value" {

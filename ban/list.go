@@ -284,6 +284,12 @@ func (l *List) User(name string, now time.Time) *Ban {
 	return l.hit(func(t *table) *entry { return t.user(name, now) }, now)
 }
 
+// Any returns a ban that somebody has made and that keeps out a client which is connected, by its address, its identifier or its user, and counts that it has; nil:
+// there is none. Bans of a rule are not among them: they are about new connections.
+func (l *List) Any(a netip.Addr, id, user string, now time.Time) *Ban {
+	return l.hit(func(t *table) *entry { return cmp.Or(t.address(a, now), t.client(id, now), t.user(user, now)) }, now)
+}
+
 // hit finds a ban that somebody has made, and counts that it has kept somebody out.
 func (l *List) hit(find func(*table) *entry, now time.Time) *Ban {
 	t := l.now.Load()

@@ -100,18 +100,16 @@ func (b *Broker) countFailure(from netip.Addr, id cause.ID) {
 // Bans returns the bans in force.
 func (b *Broker) Bans() []ban.State { return b.bans.All(b.now()) }
 
-// EnforceBans ends the connections of those who are banned by now, and returns how many there were. A CONNECT that is being judged is judged anew: when it has
-// returned nobody is connected who is banned.
+// EnforceBans ends the connections of those whom somebody has banned by now, and returns how many there were. Whom a rule has banned stays connected. A CONNECT that is being judged is judged anew: when it has
+// returned nobody is connected who has been banned by hand.
 func (b *Broker) EnforceBans() (n int) {
 	b.epoch.Add(1)
+	now := b.now()
 	b.do(func(w *worker) {
 		for _, s := range b.sessionsOf(nil) {
 			s.mu.Lock()
-			if by := b.banOfLocked(s); by != nil {
+			if s.endIfBannedLocked(w, now) {
 				n++
-				r := banned(by)
-				r.code = packet.AdministrativeAction
-				s.conn.dismissLocked(w, *r, "Client %s been disconnected by administrative action: %s.", s.id, r.text)
 			}
 			s.mu.Unlock()
 		}
@@ -119,17 +117,18 @@ func (b *Broker) EnforceBans() (n int) {
 	return n
 }
 
-// banOfLocked is the ban for which a client that is connected has to go; nil: there is none.
-func (b *Broker) banOfLocked(s *Session) *ban.Ban {
-	c, now := s.conn, b.now()
+// endIfBannedLocked ends the connection of a session if somebody has banned its client, and reports whether it has.
+func (s *Session) endIfBannedLocked(w *worker, now time.Time) bool {
+	c := s.conn
 	if c == nil || c.stage() >= closing || c.linked() {
-		return nil
+		return false
 	}
-	if by := b.bans.Address(c.remote().Addr(), now); by != nil {
-		return by
+	by := w.b.bans.Any(c.remote().Addr(), s.id, s.rules.Load().Username, now)
+	if by == nil {
+		return false
 	}
-	if by := b.bans.Client(s.id, now); by != nil {
-		return by
-	}
-	return b.bans.User(s.rules.Load().Username, now)
+	r := banned(by)
+	r.code = packet.AdministrativeAction
+	c.dismissLocked(w, *r, "Client %s been disconnected by administrative action: %s.", s.id, r.text)
+	return true
 }

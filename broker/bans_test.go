@@ -154,6 +154,10 @@ func TestBanAfterFailures(t *testing.T) {
 	}))
 	wrong := packet.Connect{Version: packet.V5, ClientID: "x", HasUsername: true, Username: "picket", HasPassword: true, Password: []byte("wrong")}
 	const from = "203.0.113.7:1000"
+	inside := x.call(t, from)
+	if ack := inside.connect(t, packet.Connect{Version: packet.V5, ClientID: "inside", HasUsername: true, Username: "ann", HasPassword: true, Password: []byte("right")}); ack.Code != packet.Success {
+		t.Fatalf("%+v", ack)
+	}
 	for range 3 {
 		if ack := x.call(t, from).connect(t, wrong); ack.Code == packet.Banned {
 			t.Error("banned too early")
@@ -168,6 +172,13 @@ func TestBanAfterFailures(t *testing.T) {
 	if !slices.ContainsFunc(x.b.Bans(), func(s ban.State) bool { return s.Rule && s.Value == "203.0.113.7" && s.Refused > 0 }) {
 		t.Errorf("the list is %+v", x.b.Bans())
 	}
+	// A ban of somebody else does not end the connections from there.
+	if _, n, err := x.b.Ban(ban.Ban{Kind: ban.User, Value: "somebody else"}); err != nil || n != 0 {
+		t.Errorf("%d were disconnected, %v", n, err)
+	}
+	inside.set(nil)
+	x.feed(t, inside.Client, packet.Pingreq{}.Append(nil, packet.V5))
+	answer[packet.Pingresp](t, inside.sink, packet.V5)
 	clock.pass(15*time.Minute + time.Second)
 	if ack := x.call(t, from).connect(t, wrong); ack.Code == packet.Banned {
 		t.Error("the ban does not end")

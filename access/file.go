@@ -127,6 +127,24 @@ func Replace(path string, data []byte) (err error) {
 	return syncFolder(filepath.Dir(path))
 }
 
+// errForeign says that somebody else writes the file.
+var errForeign = errors.New("another program has changed it since it was read; a reload reads it again")
+
+// ReplaceOwn is [Replace] for a file that one program alone keeps, and that is read back: nothing is written when the file is not any more as it was last read or
+// written, which known says (nil: it was not there), or when it would be too large to be read again. It returns the new file's known.
+func ReplaceOwn(path string, data []byte, known os.FileInfo, largest int) (os.FileInfo, error) {
+	if len(data) > largest {
+		return known, fmt.Errorf("%d bytes are more than the %d that can be read again", len(data), largest)
+	}
+	if is, err := os.Stat(path); err == nil && (known == nil || !os.SameFile(is, known) || is.Size() != known.Size() || !is.ModTime().Equal(known.ModTime())) {
+		return known, errForeign
+	}
+	if err := Replace(path, data); err != nil {
+		return known, err
+	}
+	return os.Stat(path)
+}
+
 // readFile reads a file that holds secrets or rules. Like mosquitto it warns when others may read it.
 func readFile(directive, path string) (data []byte, warnings []Warning, err error) {
 	fail := func(err error) *FileError {

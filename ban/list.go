@@ -153,18 +153,10 @@ func decode(data []byte) ([]Ban, error) {
 	return of.Bans, nil
 }
 
-// errForeign says that somebody else writes the file.
-var errForeign = errors.New("another program has changed it since it was read; a reload reads it again")
-
 // write puts bans on the disk. l.mu is held.
 func (l *List) write(all []*entry) error {
 	if l.path == "" {
 		return nil
-	}
-	is, err := os.Stat(l.path)
-	there := err == nil
-	if there && (l.written == nil || !os.SameFile(is, l.written) || is.Size() != l.written.Size() || !is.ModTime().Equal(l.written.ModTime())) {
-		return errForeign
 	}
 	of := file{Bans: []Ban{}}
 	for _, e := range all {
@@ -174,13 +166,7 @@ func (l *List) write(all []*entry) error {
 	if err != nil {
 		return err
 	}
-	if len(data) > maxFile {
-		return fmt.Errorf("%d bytes are more than the %d that can be read again", len(data), maxFile)
-	}
-	if err := access.Replace(l.path, append(data, '\n')); err != nil {
-		return err
-	}
-	l.written, err = os.Stat(l.path)
+	l.written, err = access.ReplaceOwn(l.path, append(data, '\n'), l.written, maxFile)
 	return err
 }
 

@@ -306,25 +306,13 @@ func (r *Rights) change(all []command) (outcomes []*rights.Outcome, not string) 
 	return outcomes, ""
 }
 
-// errForeign says that somebody else writes the file.
-var errForeign = errors.New("another program has changed it since it was read; a reload reads it again")
-
 // write puts a state on the disk. r.changing is held.
 func (r *Rights) write(s *rights.State) error {
 	data, err := s.Encode()
 	if err != nil {
 		return err
 	}
-	if len(data) > access.MaxFileSize {
-		return fmt.Errorf("%d bytes are more than the %d that can be read again", len(data), access.MaxFileSize)
-	}
-	if is, err := os.Stat(r.path); err == nil && (r.written == nil || !os.SameFile(is, r.written) || is.Size() != r.written.Size() || !is.ModTime().Equal(r.written.ModTime())) {
-		return errForeign
-	}
-	if err := access.Replace(r.path, data); err != nil {
-		return err
-	}
-	r.written, err = os.Stat(r.path)
+	r.written, err = access.ReplaceOwn(r.path, data, r.written, access.MaxFileSize)
 	return err
 }
 

@@ -4,13 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"picket/ban"
 	"picket/broker"
 	"picket/cause"
 	"picket/printable"
@@ -75,7 +75,7 @@ func readQuery(v url.Values) (q broker.ClientQuery, err error) {
 		case paramUser:
 			q.User = value
 		case paramFrom:
-			q.From, err = ParseNetwork(value)
+			q.From, err = ban.ParseNetwork(value)
 		case paramOnline:
 			q.Online, err = strconv.ParseBool(value)
 		case paramLimit:
@@ -97,18 +97,6 @@ func readQuery(v url.Values) (q broker.ClientQuery, err error) {
 		}
 	}
 	return q, nil
-}
-
-// ParseNetwork reads an address or a network, "192.168.1.5" or "192.168.1.0/24".
-func ParseNetwork(text string) (netip.Prefix, error) {
-	if p, err := netip.ParsePrefix(text); err == nil {
-		return p.Masked(), nil
-	}
-	addr, err := netip.ParseAddr(text)
-	if err != nil {
-		return netip.Prefix{}, fmt.Errorf("%q is neither an address nor a network such as 192.168.1.0/24", text)
-	}
-	return netip.PrefixFrom(addr, addr.BitLen()), nil
 }
 
 func (s *Server) clients(w http.ResponseWriter, r *http.Request) {

@@ -50,7 +50,7 @@ func Parse(kind Kind, value string) (Ban, error) {
 	b := Ban{Kind: kind, Value: value}
 	switch {
 	case kind == Address:
-		network, err := parseNetwork(value)
+		network, err := ParseNetwork(value)
 		if err != nil {
 			return Ban{}, err
 		}
@@ -67,7 +67,7 @@ func Parse(kind Kind, value string) (Ban, error) {
 
 // Covers tells whether a ban of addresses is about this one.
 func (b *Ban) Covers(a netip.Addr) bool {
-	network, err := parseNetwork(b.Value)
+	network, err := ParseNetwork(b.Value)
 	return err == nil && b.Kind == Address && network.Contains(a.Unmap().WithZone(""))
 }
 
@@ -83,8 +83,8 @@ func (b *Ban) check() error {
 	return nil
 }
 
-// parseNetwork reads an address or a network.
-func parseNetwork(text string) (netip.Prefix, error) {
+// ParseNetwork reads an address or a network, "192.168.1.5" or "192.168.1.0/24". Addresses of IPv4 in IPv6's form become what they are.
+func ParseNetwork(text string) (netip.Prefix, error) {
 	if p, err := netip.ParsePrefix(text); err == nil {
 		if a := p.Addr(); a.Is4In6() && p.Bits() >= 96 {
 			p = netip.PrefixFrom(a.Unmap(), p.Bits()-96)

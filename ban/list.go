@@ -222,7 +222,7 @@ func (l *List) Remove(kind Kind, value string, now time.Time) (bool, error) {
 		return false, err
 	}
 	forgiven := false
-	if network, err := parseNetwork(b.Value); err == nil && b.Kind == Address {
+	if network, err := ParseNetwork(b.Value); err == nil && b.Kind == Address {
 		forgiven = l.offenders.forgive(network, now)
 	}
 	l.mu.Lock()

@@ -38,7 +38,7 @@ func tableOf(all []*entry) *table {
 	for _, e := range all {
 		switch e.Kind {
 		case Address:
-			if network, err := parseNetwork(e.Value); err == nil {
+			if network, err := ParseNetwork(e.Value); err == nil {
 				t.networks[network], t.bits = e, insert(t.bits, network.Bits())
 			}
 		case User:

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"picket/admin"
+	"picket/ban"
 	"picket/cause"
 	"picket/setup"
 )
@@ -151,7 +152,7 @@ func (c *ctlMaintenanceOn) Run(e *env) error {
 		}
 	}
 	for _, text := range c.Allow {
-		p, err := admin.ParseNetwork(text)
+		p, err := ban.ParseNetwork(text)
 		if err != nil {
 			return &usageError{text: "--allow: " + err.Error()}
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"picket/admin"
+	"picket/ban"
 	"picket/broker"
 	"picket/cause"
 )
@@ -39,7 +40,7 @@ func (c *ctlClients) Run(e *env) error {
 	}
 	if c.From != "" {
 		var err error
-		if q.From, err = admin.ParseNetwork(c.From); err != nil {
+		if q.From, err = ban.ParseNetwork(c.From); err != nil {
 			return &usageError{text: "--from: " + err.Error()}
 		}
 	}

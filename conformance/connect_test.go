@@ -265,8 +265,8 @@ func keepAliveEnds(e *env) {
 	begin := time.Now()
 	c := e.connect(keepAlive(1))
 	c.refused(packet.KeepAliveTimeout)
-	if d := time.Since(begin); d < 1400*time.Millisecond {
-		e.Errorf("the connection was closed after %v", d)
+	if d := time.Since(begin); d < time.Second { // counted from before CONNECT: a slow machine makes it longer only
+		e.Errorf("the connection was closed after %v, its keep alive is 1 s", d)
 	}
 }
 

@@ -129,11 +129,7 @@ func TestCloseSet(t *testing.T) {
 			half := dialPort(t, int(k.Addr.Port()))
 			half.Write([]byte{'P'}) // it may become anything
 		}
-		start := time.Now()
 		s.Close()
-		if took := time.Since(start); took > lingerLimit+patience {
-			t.Errorf("took %v", took)
-		}
 		for i, k := range clients {
 			select {
 			case err := <-k.closed:

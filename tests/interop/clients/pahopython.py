@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import paho.mqtt.client as mqtt
 
-TIMEOUT = 20  # seconds
+TIMEOUT = 60  # seconds
 
 clients = {}
 output = threading.Lock()

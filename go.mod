@@ -17,6 +17,7 @@ require (
 	github.com/ncruces/go-strftime v1.1.0
 	github.com/pires/go-proxyproto v0.15.0
 	github.com/prometheus/client_golang v1.25.0
+	github.com/prometheus/common v0.72.0
 	github.com/prometheus/procfs v0.22.0
 	github.com/redis/go-redis/v9 v9.23.0
 	github.com/redis/rueidis v1.0.79
@@ -60,7 +61,6 @@ require (
 	github.com/pkg/errors v0.9.1 // indirect
 	github.com/pmezard/go-difflib v1.0.0 // indirect
 	github.com/prometheus/client_model v0.6.3 // indirect
-	github.com/prometheus/common v0.72.0 // indirect
 	github.com/zeebo/blake3 v0.2.4 // indirect
 	go.uber.org/atomic v1.12.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
@@ -70,4 +70,15 @@ require (
 	google.golang.org/protobuf v1.36.12 // indirect
 )
 
-replace github.com/cockroachdb/errors => ./shim/errors
+// Small stand-ins for what libraries bring along and this program has no use for: each package says what is left out.
+replace (
+	github.com/cockroachdb/errors => ./shim/errors
+	github.com/klauspost/compress => ./shim/compress
+	github.com/klauspost/cpuid/v2 => ./shim/cpuid
+	github.com/miekg/dns => ./shim/dns
+	github.com/minio/minlz => ./shim/minlz
+	github.com/prometheus/client_model => ./shim/client_model
+	github.com/xdg-go/stringprep => ./shim/stringprep
+	github.com/zeebo/blake3 => ./shim/blake3
+	google.golang.org/protobuf => ./shim/protobuf
+)

@@ -2,11 +2,13 @@ package admin
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/common/expfmt"
 
 	"picket/broker"
 	"picket/cause"
@@ -99,5 +101,13 @@ func metricsHandler(b *broker.Broker, version string) http.Handler {
 	build.Set(1)
 	r := prometheus.NewRegistry()
 	r.MustRegister(newFigureCollector(b), newTimingCollector(b), build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return promhttp.HandlerFor(r, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: 4, Timeout: 5 * time.Second})
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{AcceptedFormats: textFormats(), MaxRequestsInFlight: 4, Timeout: 5 * time.Second})
+}
+
+// textFormats are what the metrics are shown as, best first: OpenMetrics and Prometheus' text. Who asks for protocol buffers, which this program does without
+// (shim/protobuf), gets one of these.
+func textFormats() []expfmt.Format {
+	return slices.DeleteFunc(expfmt.DefaultOpenMetricsAcceptedFormats(), func(f expfmt.Format) bool {
+		return f.FormatType() != expfmt.TypeOpenMetrics && f.FormatType() != expfmt.TypeTextPlain
+	})
 }

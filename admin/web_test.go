@@ -102,6 +102,27 @@ func TestWebFromElsewhere(t *testing.T) {
 	}
 }
 
+// Metrics are text, whatever is asked for: Prometheus offers several forms, and takes the one that is named.
+func TestMetricsFormats(t *testing.T) {
+	const protobuf = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+	_, b := serve(t)
+	for accept, want := range map[string]string{
+		"": "text/plain; version=0.0.4", "*/*": "text/plain; version=0.0.4", "text/plain;version=0.0.4": "text/plain; version=0.0.4",
+		protobuf: "text/plain; version=0.0.4", protobuf + ";q=0.7,application/openmetrics-text;version=1.0.0;q=0.6,*/*;q=0.1": "application/openmetrics-text; version=1.0.0",
+		"application/openmetrics-text;version=0.0.1": "application/openmetrics-text; version=0.0.1",
+	} {
+		r := httptest.NewRequest(http.MethodGet, "http://127.0.0.1/metrics", nil)
+		r.RemoteAddr = "127.0.0.1:5"
+		r.Header.Set("Accept", accept)
+		answer := httptest.NewRecorder()
+		webHandler(false, b, "1.2.3").ServeHTTP(answer, r)
+		if got := answer.Header().Get("Content-Type"); answer.Code != http.StatusOK || !strings.HasPrefix(got, want) ||
+			!strings.Contains(answer.Body.String(), "\n# TYPE picket_clients_connected gauge\npicket_clients_connected 0") {
+			t.Errorf("%q: %d, %s, want %s\n%.300s", accept, answer.Code, got, want, answer.Body)
+		}
+	}
+}
+
 // The page has a line for each metric, as the table of figures says it; the Chinese one has name, type and labels from there.
 func TestMetricsPage(t *testing.T) {
 	page, err := os.ReadFile("../docs/metrics.md")

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/common/expfmt"
 
 	"picket/cause"
 	"picket/sentinel/machine"
@@ -170,7 +171,8 @@ func (s *Sentinel) serveMetrics() error {
 	}
 	s.log.printf(LogNotice, "Figures for Prometheus: http://%s/metrics", l.Addr())
 	mux := http.NewServeMux()
-	mux.Handle("/metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
+	asText := promhttp.HandlerOpts{AcceptedFormats: []expfmt.Format{expfmt.NewFormat(expfmt.TypeTextPlain)}} // this program does without protocol buffers
+	mux.Handle("/metrics", promhttp.HandlerFor(s.metrics.registry, asText))
 	s.metrics.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, BaseContext: func(net.Listener) context.Context { return s.ctx }}
 	s.wg.Go(func() {
 		if err := s.metrics.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {

@@ -15,7 +15,7 @@ import (
 // Contents are a store that has been opened and started for reading.
 type Contents struct {
 	store    store.Store
-	sessions []held
+	sessions []*held
 	retained map[string]*session.Message
 
 	mu     sync.Mutex
@@ -37,7 +37,7 @@ func Open(ctx context.Context, s store.Store) (*Contents, error) {
 func (c *Contents) Empty() bool { return len(c.sessions)+len(c.retained) == 0 }
 
 func (c *Contents) Session(s *store.Session, st store.State) {
-	c.sessions = append(c.sessions, held{s, st})
+	c.sessions = append(c.sessions, &held{s, st})
 }
 
 func (c *Contents) Retained(name string, m *session.Message) { c.retained[name] = m }
@@ -57,14 +57,14 @@ var atOnce = store.Limit{Entries: 256, Bytes: 1 << 20}
 
 // Each calls do with everything, sorted by client identifier and topic, in the order of a queue.
 func (c *Contents) Each(ctx context.Context, do func(store.Item) error) error {
-	slices.SortFunc(c.sessions, func(a, b held) int {
+	slices.SortFunc(c.sessions, func(a, b *held) int {
 		if a.handle.ClientID < b.handle.ClientID {
 			return -1
 		}
 		return 1
 	})
-	for i := range c.sessions {
-		if err := c.session(ctx, &c.sessions[i], do); err != nil {
+	for _, h := range c.sessions {
+		if err := c.session(ctx, h, do); err != nil {
 			return err
 		}
 	}

@@ -23,7 +23,12 @@ func TestMetrics(t *testing.T) {
 	}})
 	page := func(i int) string {
 		t.Helper()
-		r, err := http.Get("http://" + pages[i] + "/metrics")
+		ask, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+pages[i]+"/metrics", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask.Header.Set("Accept", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,text/plain;q=0.5")
+		r, err := http.DefaultClient.Do(ask)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -31,7 +31,7 @@ var bridgeCauses = []Cause{
 		Title: Text{"the remote broker closed a bridge's connection before CONNACK", "对端在 CONNACK 之前关闭了桥接的连接"},
 		Explain: Text{
 			"The server at the `address` of the bridge read its CONNECT and closed the connection without an answer. It may not speak MQTT on that port, may want TLS there, may not take the client identifier, or may not know the sign by which bridges announce themselves; the next attempt leaves that sign out.",
-			"桥接 `address` 上的服务器收到 CONNECT 后不作回答就关闭了连接。可能那个端口不是 MQTT、要求 TLS、不接受这个客户端标识符，或者不认识桥接的特殊标志；下一次尝试会去掉这个标志。",
+			"桥接 `address` 上的服务器收到 CONNECT 后没有应答就关闭了连接。可能那个端口不是 MQTT、要求 TLS、不接受这个客户端标识符，或者不认识桥接的特殊标志；下一次尝试会去掉这个标志。",
 		},
 		Remedy: Text{
 			"Compare port and TLS with what the remote broker expects, and set `remote_clientid` to what it allows. `try_private false` leaves the sign out from the beginning.",

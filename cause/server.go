@@ -503,7 +503,7 @@ var serverCauses = []Cause{
 		Title: Text{"the broker has more to do than it can", "服务端过载"},
 		Explain: Text{
 			"The broker measures itself, and something is short: the processor (event loops are more than a second late, or passwords wait five seconds to be checked), the memory (nine tenths of `memory_limit` or of the machine's are in use), or the files that it may open. The log says which, and so do `picket ctl status` and the topics below `$SYS/broker/picket`. While processor or memory are short, new clients from other machines are refused with return code 3, in MQTT 5 0x89 with what is short in the reason; they may come back soon.",
-			"服务端自我测量，发现资源不足：处理器（事件循环延迟一秒以上，或密码校验要等五秒）、内存（`memory_limit` 或整机内存已用九成），或可打开的文件数。具体缺什么写在日志、`picket ctl status` 和 `$SYS/broker/picket` 下的主题里。处理器或内存不足期间，来自其他机器的新客户端会被返回码 3 拒绝（MQTT 5 为 0x89，原因中写明缺什么），稍后可再来。",
+			"服务端自我测量，发现资源不足：处理器（事件循环延迟一秒以上，或密码校验要等五秒）、内存（`memory_limit` 或整机内存已用九成），或可打开的文件数。具体缺什么写在日志、`picket ctl status` 和 `$SYS/broker/picket` 下的主题里。处理器或内存不足期间，来自其他机器的新客户端会被返回码 3 拒绝（MQTT 5 为 0x89，原因中写明缺什么），稍后可以重试。",
 		},
 		Remedy: Text{
 			"Let clients wait longer between attempts, with some chance in it; look for one that connects again and again with a wrong password, or that publishes without a pause. If it stays, the machine is too small.",

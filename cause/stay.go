@@ -243,7 +243,7 @@ var stayCauses = []Cause{
 		},
 		Remedy: Text{
 			"Set the keep alive to 30 to 60 seconds on mobile networks. Lost after 150 seconds, under 180 and after 300 are what people have measured.",
-			"移动网络下把 keepalive 设为 30 到 60 秒。实测有 150 秒、不到 180 秒和 300 秒断的。",
+			"移动网络下把 keepalive 设为 30 到 60 秒。实测中断开的时间因网络而异：150 秒、不到 180 秒、300 秒都有。",
 		},
 	},
 	{

@@ -29,7 +29,7 @@ var findings = map[string]string{
 	"There are %d files in include_dir '%s'.":                      "include_dir '%[2]s' 中有 %[1]s 个文件。",
 	"Loading config file %s":                                       "读取配置文件 %s",
 	"Error found at %s:%d.":                                        "错误位置：%s 第 %s 行。",
-	"no configuration":                                             "没有配置",
+	"no configuration":                                             "默认配置",
 	"command line":                                                 "命令行",
 	"local only mode":                                              "仅本机模式",
 

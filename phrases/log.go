@@ -210,8 +210,8 @@ var logLines = map[string]string{
 	"Address already in use: another program, perhaps another broker, has %s open; see which: ss -ltnp 'sport = :%s'": "地址已被占用：另一个程序（可能是另一个服务端）正在使用 %s；查看是哪一个：ss -ltnp 'sport = :%s'",
 	"Permission denied: ports below 1024 are for root or a process with CAP_NET_BIND_SERVICE":                         "权限不足：小于 1024 的端口只有 root 或具有 CAP_NET_BIND_SERVICE 的进程可以使用",
 	"Cannot assign requested address: %s is not an address of this machine (yet)":                                     "无法使用该地址：本机（目前）没有地址 %s",
-	"listener on port %s: %s":     "监听端口 %s：%s",
-	"%s: listener on port %s: %s": "%s：监听端口 %s：%s",
+	"listener on port %s: %s":     "监听端口 %s 出错：%s",
+	"%s: listener on port %s: %s": "%s：监听端口 %s 出错：%s",
 
 	"Denied SUBSCRIBE from %s (q0, '%s')":                           "拒绝 %s 的 SUBSCRIBE（q0, '%s'）",
 	"Client %s disconnected: %v.":                                   "客户端 %s 已断开：%s。",

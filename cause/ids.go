@@ -75,6 +75,7 @@ const (
 	WrongPort                  ID = "wrong-port"
 	HostDown                   ID = "host-down"
 	AddressConflict            ID = "address-conflict"
+	NoDefaultRoute             ID = "no-default-route"
 	NATNoPortForward           ID = "nat-no-port-forward"
 	CGNAT                      ID = "cgnat"
 	HairpinNAT                 ID = "hairpin-nat"
@@ -202,6 +203,9 @@ const (
 	PacketIDUnknown       ID = "packet-id-unknown"
 	SeparateBrokers       ID = "separate-brokers"
 	ServerViolation       ID = "server-violation"
+	MessageDoubled        ID = "message-doubled"
+	MessageAltered        ID = "message-altered"
+	MessageLost           ID = "message-lost"
 )
 
 // The connection and the session last, or end.

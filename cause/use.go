@@ -365,6 +365,42 @@ var useCauses = []Cause{
 		},
 	},
 	{
+		ID: MessageDoubled, Severity: Warning, Stage: Use,
+		Title: Text{"messages arrive more than once", "消息会重复收到"},
+		Explain: Text{
+			"What is published once comes to a subscriber with one subscription twice or more often. QoS 0 and QoS 2 forbid that, and QoS 1 allows it only when a connection was lost. It comes from two ways that lead to the same subscriber: two bridges between the same two brokers (one configured at each end), a circle of bridges, a rule or a script that publishes what it receives to the same topic, or brokers behind a balancer that pass each message on to each other and to themselves.",
+			"只发布一次的消息，只有一个订阅的客户端却收到两次或更多。QoS 0 和 QoS 2 不允许这样，QoS 1 也只在连接中断后才允许。原因是有两条路通向同一个订阅者：同样两台服务端之间有两个桥接（两端各配了一个）、桥接成环、某条规则或脚本把收到的消息又发布到原主题，或者负载均衡后面的多台服务端互相转发并又转回自己。",
+		},
+		Remedy: Text{
+			"Look at the bridges of both brokers (`connection` in their configurations) and leave one between them; with Picket `picket ctl bridges` lists them. Stop scripts and rules that publish to the topics they are subscribed to, one after the other, until it stops. Until then let programs look at a number of the message's own.",
+			"检查两台服务端的桥接（配置中的 `connection`），两者之间只保留一个；Picket 可用 `picket ctl bridges` 列出。把会向自己所订阅主题发布消息的脚本和规则逐个停掉，直到不再重复。在此之前，让程序按消息自带的编号去重。",
+		},
+	},
+	{
+		ID: MessageAltered, Severity: Error, Stage: Use,
+		Title: Text{"messages are changed on the way", "消息在途中被改动"},
+		Explain: Text{
+			"What comes back is not what was published: another payload, another topic, or another retained flag. A broker changes none of them. Somebody on the way does: a gateway or proxy that looks into MQTT (one that translates, encrypts or counts), a rule or a plugin of the broker, a bridge that puts a prefix in front, or a program that takes messages and publishes them anew.",
+			"收到的与发布的不一样：内容、主题或保留标志变了。服务端本身不会改动这些。是途中有谁在改：会解析 MQTT 的网关或代理（做转换、加密或统计的）、服务端的规则或插件、会加前缀的桥接，或者收下消息再重新发布的程序。",
+		},
+		Remedy: Text{
+			"Try on the broker's own machine, at its own port: `picket doctor 127.0.0.1:1883`. If it is well there, look at what stands in between; if not, at the broker's plugins, rules and bridges (`topic` lines with prefixes).",
+			"在服务端所在的机器上直接测试它自己的端口：`picket doctor 127.0.0.1:1883`。如果那里正常，就检查中间的设备；如果也不正常，检查服务端的插件、规则和桥接（带前缀的 `topic` 行）。",
+		},
+	},
+	{
+		ID: MessageLost, Severity: Error, Stage: Use,
+		Title: Text{"some messages are lost, and others on the same topic come through", "同一主题上有的消息丢失，有的能收到"},
+		Explain: Text{
+			"The client may publish and read the topic, for messages on it come back; and some do not, though the connection lost nothing. The broker, or something in front of it that looks into MQTT, throws them away: a queue that is full, a limit of messages in a time, a proxy or plugin that does not pass on every QoS.",
+			"客户端有权发布和读取该主题，因为其中有消息能收到；但另一些收不到，而连接本身没有丢数据。是服务端或其前面会解析 MQTT 的设备丢弃了它们：队列已满、有消息速率限制，或者代理、插件不转发某种 QoS。",
+		},
+		Remedy: Text{
+			"Read the broker's log for dropped messages, and look at its limits (`max_queued_messages`, `max_inflight_messages`, limits of a cloud's plan). Without what stands in front, on the broker's machine: `picket doctor 127.0.0.1:1883`. Publish what must not be lost with QoS 1.",
+			"查看服务端日志里有没有丢弃消息的记录，检查它的限制（`max_queued_messages`、`max_inflight_messages`、云平台套餐的限额）。绕开前面的设备，在服务端所在的机器上测试：`picket doctor 127.0.0.1:1883`。不能丢的消息用 QoS 1 发布。",
+		},
+	},
+	{
 		ID: ServerViolation, Severity: Warning, Stage: Use,
 		Title: Text{"the broker breaks a rule of the protocol", "服务端违反了 MQTT 协议规则"},
 		Explain: Text{

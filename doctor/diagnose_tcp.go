@@ -138,22 +138,6 @@ func (p *patient) overridden(end cause.Stage) {
 		step(cause.Text{EN: "Take the line out of the file", ZH: "删除该文件中的这一行"}, same("grep -n "+printable.ShellWord(p.target.Host)+" "+own[0].fact.File)))
 }
 
-// hairpin: the address is one of the next router's own, which does not lead its own network back in.
-func (p *patient) hairpin(first seen[Dial], evidence []int) bool {
-	next := where(p.pings, func(g Ping) bool {
-		return g.Received > 0 && g.neighbour() && g.Median < 5 && g.Address == first.fact.Address
-	})
-	if len(next) == 0 || !p.public() || p.near() || p.own() {
-		return false
-	}
-	p.found(cause.HairpinNAT, 86, append(evidence, next[0].at),
-		means("%s answers pings from no farther than the next router: it is the public address of the network that this machine is in. From inside, the router does not lead it on to the broker; from outside it may well work.",
-			"%s 的 ping 应答来自下一跳路由器：它就是本机所在网络自己的公网地址。从内部访问时路由器不会把它转给服务端；从外部访问可能是正常的。", first.fact.Address),
-		step(cause.Text{EN: "To find out", ZH: "确认方法"}, cause.Text{EN: "Try from mobile data, and here with the broker's own address in this network.", ZH: "用移动数据试一次；在内网则使用服务端的内网地址。"}))
-	p.found(cause.NATNoPortForward, 58, evidence)
-	return true
-}
-
 // tunnelled: the way leads into a VPN, and nothing comes back.
 func (p *patient) tunnelled(first seen[Dial], evidence []int) bool {
 	vpn := where(of[Route](p.Facts), func(r Route) bool { return r.VPN })
@@ -230,7 +214,7 @@ func (p *patient) tcp() bool {
 			means("Somebody on the way answers web requests for every address, and lets nothing else pass: the login page of this network.", "途中有设备冒充所有地址应答网页请求，其他流量一概不放行：这是该网络的认证页面。"))
 		return true
 	}
-	if first.fact.Result != Open && first.fact.Result != NetUnreachable && p.hairpin(first, []int{first.at}) {
+	if p.router(first) {
 		return true
 	}
 	if (first.fact.Result == TimedOut || first.fact.Result == HostUnreachable) && p.tunnelled(first, append(places(p.pings), first.at)) {

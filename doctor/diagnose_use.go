@@ -19,6 +19,9 @@ func (p *patient) use() (ends bool) {
 		return true
 	}
 	p.apart()
+	p.alone()
+	ends = p.altered()
+	p.doubled()
 	for _, s := range p.subscribes {
 		switch s.fact.Result {
 		case Denied:
@@ -128,9 +131,20 @@ func (p *patient) lowered() {
 
 // late: what is published comes back, and so late that it is not the network.
 func (p *patient) late() {
+	if given := of[Late](p.Facts); len(given) > 0 && !p.lossy() {
+		p.found(cause.Overloaded, 76, append(places(given), places(where(p.publishes, func(b Publish) bool { return b.Result == Swallow && b.Size <= plainSize }))...),
+			means("Messages come back, and so late that the doctor had given them up: the broker, or what stands in front of it, is slow.", "消息能收到，但晚得诊断工具已经放弃等待：服务端或其前面的代理很慢。"),
+			not(cause.MessageLost, "they came in the end", "最终还是收到了"), not(cause.ACLSilent, "they came in the end", "最终还是收到了"))
+		return
+	}
 	var trip Milliseconds
 	for _, c := range p.connects {
 		trip = max(trip, c.fact.ConnectMs, c.fact.Busy)
+	}
+	for _, b := range p.publishes { // where this machine was slow to connect, and is not any more
+		if b.fact.Result == Returned && b.fact.Size <= plainSize {
+			trip = min(trip, 20*max(b.fact.Ms, 1))
+		}
 	}
 	slow := where(p.publishes, func(b Publish) bool {
 		return b.Result == Returned && b.Size <= plainSize && b.Ms > slowMessage+10*trip
@@ -193,8 +207,11 @@ func (p *patient) small(b seen[Publish], subscribed bool) bool {
 		if !subscribed {
 			return false
 		}
-		if p.lossy() && f.QoS == 0 {
-			return false // a bad network explains it
+		if p.lossy() && f.QoS == 0 || len(of[Astray](p.Facts))+len(of[Late](p.Facts)) > 0 {
+			return false // that explains it
+		}
+		if p.lostSome(b) {
+			return false
 		}
 		p.found(cause.ACLSilent, 85, at, set("topic", f.Topic), p.ownTopic(f.Own),
 			means("The subscription was granted and the message was taken, but it does not come back: the access list forbids to write or to read this topic, and says nothing.",
@@ -215,13 +232,13 @@ func (p *patient) small(b seen[Publish], subscribed bool) bool {
 func (p *patient) sizes() {
 	largest := 0
 	for _, b := range p.publishes {
-		if f := b.fact; f.Result == Returned && !f.Retain && !f.Small {
+		if f := b.fact; (f.Result == Returned || f.Result == Altered) && !f.Retain && !f.Small {
 			largest = max(largest, f.Size)
 		}
 	}
 	for _, b := range p.publishes {
 		f := b.fact
-		if f.Retain || f.Small || f.Result == Returned || p.silentAt(f.QoS) {
+		if f.Retain || f.Small || f.Result == Returned || f.Result == Altered || p.silentAt(f.QoS) {
 			continue
 		}
 		if f.Size <= max(plainSize, largest) {
@@ -234,18 +251,6 @@ func (p *patient) sizes() {
 		p.size(b, largest)
 		return
 	}
-}
-
-// cutInUse: the connection ended upon a message that passed when it was sent once more: it is not the message.
-func (p *patient) cutInUse(b seen[Publish]) {
-	ends := where(p.ends, func(e Ended) bool { return e.During == "use" || e.During == "round-trips" })
-	if b.fact.Result != Lost || len(ends) == 0 || p.endedWith(b.at) || p.lossy() {
-		return
-	}
-	evidence := append(places(ends), b.at)
-	p.found(cause.ConnectionLost, 64, evidence, means("The connection was ended without a word in the middle of what was published, and the same message passes on a new one: the broker, or what stands in front of it, ends connections after so many messages or so much time.", "发布消息的过程中连接被直接断开，而同样的消息在新连接上能通过：服务端或其前面的设备在若干消息或若干时间之后会断开连接。"),
-		not(cause.PacketTooLarge, "the same message passes on another connection", "同样的消息在另一个连接上能通过"))
-	p.found(cause.RateLimitOrBan, 58, evidence)
 }
 
 // silentAt tells whether a small message of a QoS is not answered either, so that it is not the size.
@@ -314,7 +319,7 @@ func (p *patient) lossy() bool {
 // retain: is a retained message kept?
 func (p *patient) retain() {
 	for _, b := range p.publishes {
-		if !b.fact.Retain || b.fact.Result == Returned || p.endedWith(b.at) {
+		if !b.fact.Retain || b.fact.Result == Returned || b.fact.Result == Altered || p.endedWith(b.at) {
 			continue
 		}
 		switch b.fact.Result {
@@ -386,6 +391,10 @@ func (p *patient) silentUse() bool {
 	}
 	if p.lossy() {
 		return false // told by the round trips
+	}
+	if d := p.Found(cause.ConnectionLost); d != nil && len(of[Dead](p.Facts)) > 0 {
+		d.Evidence = union(d.Evidence, places(lost))
+		return true // it was the connection, and not the QoS
 	}
 	if slices.ContainsFunc(p.subscribes, func(s seen[Subscribe]) bool { return s.fact.Result == Lost }) {
 		return true // told by the subscription
@@ -547,6 +556,12 @@ func (p *patient) roundTrips(r seen[RoundTrips]) {
 	case f.Answered == 0 && len(where(p.publishes, func(b Publish) bool { return b.Result == Returned })) > 0:
 		p.found(cause.BrokerSilent, 66, at, means("Messages come back at once, and PINGREQ is not answered: the broker, or a proxy that looks into MQTT, does not do what keeps a connection alive. Clients close it after their keep alive.", "消息能立即收到，但 PINGREQ 没有应答：服务端或会解析 MQTT 的代理没有处理心跳，客户端会在 keepalive 超时后断开。"))
 		p.found(cause.Overloaded, 52, at)
+	case f.died() && !p.cutOff():
+		p.found(cause.ConnectionLost, 66, at,
+			means("%d pings are answered within %v, and then none: the connection died without a word. Something on the way forgets connections, or cuts them after so many packets or so much time, and tells nobody.", "前 %d 次心跳在 %v 内应答，之后再也没有应答：连接无声地断了。途中有设备忘记了连接，或在若干数据包、若干时间之后切断它，却不通知任何一方。", f.Answered, f.Max),
+			not(cause.LossyNetwork, "until then nothing was late", "在那之前没有任何延迟"))
+		p.found(cause.RateLimitOrBan, 56, at)
+		p.found(cause.LossyNetwork, 45, at)
 	case f.Answered < f.Sent && p.cutOff():
 		p.Settle(at...) // the connection has ended, which is told of
 	case f.Answered < f.Sent:
@@ -625,6 +640,9 @@ func (p *patient) idle() bool {
 		return true
 	}
 	after := first.fact.Lasted
+	if p.limited(after, evidence) {
+		return true
+	}
 	below := cause.Text{EN: fmt.Sprintf("keep alive: %d seconds or less", keepBelow(after)), ZH: fmt.Sprintf("keepalive：%d 秒以内", keepBelow(after))}
 	advice := step(cause.Text{EN: "In the client", ZH: "客户端设置"}, below)
 	t, known := nearest(after, p.webSocket())
@@ -642,6 +660,21 @@ func (p *patient) idle() bool {
 	if t.cause != cause.LBIdleTimeout {
 		p.found(cause.LBIdleTimeout, 50, evidence)
 	}
+	return true
+}
+
+// limited: a connection that is never quiet ends as well, and about as early: it is not the silence.
+func (p *patient) limited(after float64, evidence []int) bool {
+	talks := where(p.ends, func(e Ended) bool {
+		return e.During == "talking" && float64(e.Ms)/1000 < 1.25*after+2
+	})
+	if len(talks) == 0 || p.ended(talks[0]) {
+		return len(talks) > 0
+	}
+	p.found(cause.ConnectionLost, 84, append(places(talks), evidence...),
+		means("Connections end after %.0f seconds, whether they are quiet or not: the broker, or something in between, lets each last so long only, or the broker is restarted again and again.", "无论是否静默，连接都在 %.0f 秒后断开：服务端或中间设备限制了每个连接的时长，或者服务端在反复重启。", after),
+		not(cause.LBIdleTimeout, "a connection that is never quiet ends as well", "从不静默的连接也会断开"),
+		not(cause.KeepaliveMissed, "a connection that is never quiet ends as well", "从不静默的连接也会断开"))
 	return true
 }
 

@@ -11,6 +11,7 @@ const (
 	Granted  = "granted"
 	Denied   = "denied"
 	Returned = "returned" // the message came back
+	Altered  = "altered"  // it came back with another payload
 	Swallow  = "accepted" // acknowledged, or with QoS 0 sent, and it did not come back
 	Lost     = "lost"     // the connection ended
 	Unsent   = "unsent"   // above a limit that the server has announced
@@ -63,19 +64,23 @@ type Across struct {
 	Connections int    `json:"connections"`     // further ones that were tried
 	Other       string `json:"other,omitempty"` // the address of the last one, if it is another one of the same name
 	Apart       bool   `json:"apart,omitempty"` // the last one's message came back to it, and not to the first
+	Alone       string `json:"alone,omitempty"` // the result of the last one, which was not let in while the first goes on
 }
 
 func (Across) Kind() string       { return "across" }
 func (Across) Stage() cause.Stage { return cause.Use }
 
 func (a Across) Outcome() Outcome {
-	if a.Apart {
+	if a.Apart || a.Alone != "" {
 		return Bad
 	}
 	return Good
 }
 
 func (a Across) Text() cause.Text {
+	if a.Alone != "" {
+		return Say("a second connection at the same time fails, though connections one after the other were let in", "逐个连接都能成功，而同时建立第二个连接失败")
+	}
 	if a.Other != "" {
 		return Say("a connection to %s, another address of the same name, gets what it publishes, and this one, which has the same subscription, does not", "连到同一域名另一个地址 %s 的连接能收到自己发布的消息，而订阅相同的这个连接收不到", a.Other)
 	}
@@ -148,6 +153,10 @@ type Publish struct {
 	Ms       Milliseconds `json:"ms"` // until it was back
 	// Delivered: the message came back, and was never acknowledged.
 	Delivered bool `json:"delivered,omitempty"`
+	// Came is in what the message that came back differs from the one that was sent; nil: in nothing.
+	Came *Came `json:"came,omitempty"`
+	// Kept: messages that were published before it without that are retained.
+	Kept bool `json:"kept,omitempty"`
 	// Small: the connection carried small packets only.
 	Small bool `json:"small,omitempty"`
 	// Sent and Acknowledged are bytes of ours, where the system tells.
@@ -162,10 +171,98 @@ func (p Publish) Outcome() Outcome {
 	switch {
 	case p.Small:
 		return Note
-	case p.Result == Returned:
+	case p.Result == Returned && p.Came == nil && !p.Kept:
 		return Good
 	}
 	return Bad
+}
+
+// Came is in what a message that came back differs from what was sent.
+type Came struct {
+	Topic  string `json:"topic,omitempty"`  // another one
+	QoS    *int   `json:"qos,omitempty"`    // lower than was published and granted
+	Retain *bool  `json:"retain,omitempty"` // the flag, where it is not as it has to be
+	Size   *int   `json:"size,omitempty"`   // of the payload, which is another one
+}
+
+// text goes on where the text about the message ends.
+func (c *Came) text() cause.Text {
+	var t cause.Text
+	add := func(more cause.Text) { t.EN += more.EN; t.ZH += more.ZH }
+	if c.Size != nil {
+		add(Say(", with another payload (%s)", "，但内容变了（%s）", sizeText(*c.Size)))
+	}
+	if c.Topic != "" {
+		add(Say(", under the topic %s", "，但主题变成了 %s", c.Topic))
+	}
+	if c.QoS != nil {
+		add(Say(", at QoS %d", "，但 QoS 变成了 %d", *c.QoS))
+	}
+	if c.Retain != nil && *c.Retain {
+		add(cause.Text{EN: ", marked as retained", ZH: "，但被标为保留消息"})
+	}
+	if c.Retain != nil && !*c.Retain {
+		add(cause.Text{EN: ", and to a new subscription without the mark of a retained message", ZH: "，但发给新订阅时没有保留标志"})
+	}
+	return t
+}
+
+// Doubled is how many messages of the test have come more often than they were published. There is none where each came once.
+type Doubled struct {
+	Messages int `json:"messages"` // that came
+	Doubled  int `json:"doubled"`
+	AtMost   int `json:"at_most"` // how often one of them came
+	// QoS1Alone: it were messages of QoS 1, which allows it.
+	QoS1Alone bool `json:"qos1_alone,omitempty"`
+}
+
+func (Doubled) Kind() string       { return "doubled" }
+func (Doubled) Stage() cause.Stage { return cause.Use }
+func (Doubled) Outcome() Outcome   { return Bad }
+
+func (d Doubled) Text() cause.Text {
+	return Say("of %d messages, each published once, %d came more than once (up to %d times)", "%d 条消息各发布一次，其中 %d 条收到多次（最多 %d 次）", d.Messages, d.Doubled, d.AtMost)
+}
+
+// Late is how many messages came after the doctor had given up waiting for them.
+type Late struct {
+	Messages int `json:"messages"`
+}
+
+func (Late) Kind() string       { return "late" }
+func (Late) Stage() cause.Stage { return cause.Use }
+func (Late) Outcome() Outcome   { return Bad }
+
+func (l Late) Text() cause.Text {
+	return Say("messages that had been given up came later: %d", "已放弃等待的消息后来又收到了 %d 条", l.Messages)
+}
+
+// Astray is that a message, which did not come to those who are subscribed to its topic, comes to who is subscribed to everything.
+type Astray struct {
+	Topic string `json:"topic"` // to which it was published
+	Came  string `json:"came"`  // under which it comes
+}
+
+func (Astray) Kind() string       { return "astray" }
+func (Astray) Stage() cause.Stage { return cause.Use }
+func (Astray) Outcome() Outcome   { return Bad }
+
+func (a Astray) Text() cause.Text {
+	return Say("what is published to %s comes to a subscription of everything (#), under the topic %s", "发布到 %s 的消息，订阅全部主题（#）时能收到，主题是 %s", a.Topic, a.Came)
+}
+
+// Dead is that a connection on which a message got stuck answers no PINGREQ either, and nobody has ended it.
+type Dead struct {
+	Version string       `json:"version"`
+	Ms      Milliseconds `json:"ms"` // since it was made
+}
+
+func (Dead) Kind() string       { return "dead" }
+func (Dead) Stage() cause.Stage { return cause.Use }
+func (Dead) Outcome() Outcome   { return Bad }
+
+func (d Dead) Text() cause.Text {
+	return Say("the connection on which the message got stuck does not answer a ping either, %v after it was made", "消息卡住的那个连接也不应答心跳，此时它已建立 %v", d.Ms)
 }
 
 func (p Publish) what() cause.Text {
@@ -194,6 +291,8 @@ func (p Publish) Text() cause.Text {
 	switch p.Result {
 	case Returned:
 		t = cause.Text{EN: fmt.Sprintf("published (%s) and received after %v", what.EN, p.Ms), ZH: fmt.Sprintf("发布（%s）并收到，用时 %v", what.ZH, p.Ms)}
+	case Altered:
+		t = cause.Text{EN: fmt.Sprintf("published (%s), and what comes back after %v is not that", what.EN, p.Ms), ZH: fmt.Sprintf("发布（%s），%v 后收到的却不是原来的消息", what.ZH, p.Ms)}
 	case Denied:
 		t = cause.Text{EN: fmt.Sprintf("publishing (%s) is refused with %s", what.EN, codeName("5.0", p.Code).EN), ZH: fmt.Sprintf("发布（%s）被拒绝，%s", what.ZH, codeName("5.0", p.Code).ZH)}
 		t = withReason(t, p.Reason)
@@ -206,12 +305,20 @@ func (p Publish) Text() cause.Text {
 	default:
 		t = cause.Text{EN: fmt.Sprintf("publishing (%s) is not answered within %v", what.EN, p.Ms), ZH: fmt.Sprintf("发布（%s）没有应答，已等待 %v", what.ZH, p.Ms)}
 	}
+	if p.Came != nil {
+		more := p.Came.text()
+		t.EN, t.ZH = t.EN+more.EN, t.ZH+more.ZH
+	}
+	if p.Kept {
+		t.EN += "; messages from before, which were not published so, are retained as well"
+		t.ZH += "；之前没有标为保留的消息也被保留了"
+	}
 	return t
 }
 
 // Ended is the end of a connection that should have lasted.
 type Ended struct {
-	During    string       `json:"during"` // login, use, round-trips, takeover or stay
+	During    string       `json:"during"` // login, use, round-trips, takeover, talking or stay
 	Version   string       `json:"version"`
 	How       string       `json:"how"` // disconnect, closed, reset or alert
 	Code      int          `json:"code,omitempty"`
@@ -236,6 +343,9 @@ func (e Ended) Stage() cause.Stage {
 func (Ended) Outcome() Outcome { return Bad }
 
 func (e Ended) Text() cause.Text {
+	if e.During == "talking" && e.How != Disconnected {
+		return Say("a connection that is never quiet ends after %v as well", "从不静默的连接也在 %v 后断开", e.Ms)
+	}
 	switch e.How {
 	case Disconnected:
 		code := codeName("5.0", e.Code)
@@ -311,9 +421,20 @@ const firstResend = 900
 
 // Lossy tells whether the network loses packets or lets them wait.
 func (r RoundTrips) Lossy() bool {
+	if r.died() {
+		return false
+	}
 	felt := r.Segments == 0 || r.Late > 0 || r.OutOfOrder > 0 || r.Losses()*tooMany > r.Segments
 	return r.Losses() >= manyLosses && felt || r.Losses() >= 2 && r.Late > 0 || r.jittery()
 }
+
+// died: pings were answered at once, and then none at all, as when a connection has been forgotten on the way: what was sent again says nothing of the line.
+func (r RoundTrips) died() bool {
+	return r.Answered == r.Sent-1 && r.Answered >= diedAfter && r.Late == 0 && r.OutOfOrder == 0 && r.P95-r.Min < LateMs
+}
+
+// diedAfter is how many answered pings show that the line was well.
+const diedAfter = 3
 
 // tooMany is the share of segments from which on losses count that no answer was late for: one in so many. A system sends again too early where it is busy
 // itself, and once where a router has told it of a smaller packet size.

@@ -18,20 +18,20 @@ const patience = 400 * time.Millisecond
 const length = 28
 
 // Holders asks the network of an interface who has an address, and who else has the machine's own (self): both by their hardware addresses. The zero
-// address asks about self alone. It takes 0.4 s and root; without root nothing is known.
-func Holders(name string, address, self netip.Addr) (its, ours []string) {
+// address asks about self alone. It takes 0.4 s and root; where nobody could be asked, as without root, asked is false.
+func Holders(name string, address, self netip.Addr) (its, ours []string, asked bool) {
 	i, err := net.InterfaceByName(name)
 	if err != nil || len(i.HardwareAddr) != 6 || !self.Is4() {
-		return nil, nil
+		return nil, nil, false
 	}
 	protocol := binary.BigEndian.Uint16([]byte{byte(unix.ETH_P_ARP & 0xFF), byte(unix.ETH_P_ARP >> 8)}) // in the order of the network
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, int(protocol))
 	if err != nil {
-		return nil, nil
+		return nil, nil, false
 	}
 	defer unix.Close(fd)
 	if unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: protocol, Ifindex: i.Index}) != nil {
-		return nil, nil
+		return nil, nil, false
 	}
 	everybody := &unix.SockaddrLinklayer{Protocol: protocol, Ifindex: i.Index, Halen: 6, Addr: [8]byte{0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF}}
 	if address.Is4() {
@@ -41,7 +41,7 @@ func Holders(name string, address, self netip.Addr) (its, ours []string) {
 	for end := time.Now().Add(patience); time.Now().Before(end); {
 		wait := unix.NsecToTimeval(max(time.Until(end), time.Millisecond).Nanoseconds())
 		if unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &wait) != nil {
-			return its, ours
+			return its, ours, true
 		}
 		b := make([]byte, 64)
 		n, _, err := unix.Recvfrom(fd, b, 0)
@@ -56,7 +56,7 @@ func Holders(name string, address, self netip.Addr) (its, ours []string) {
 			ours = append(ours, mac)
 		}
 	}
-	return its, ours
+	return its, ours, true
 }
 
 // whoHas is a request for the machine that has an address.

@@ -6,4 +6,4 @@ package arp
 import "net/netip"
 
 // Holders asks on Linux; here nothing is known.
-func Holders(string, netip.Addr, netip.Addr) (its, ours []string) { return nil, nil }
+func Holders(string, netip.Addr, netip.Addr) (its, ours []string, asked bool) { return nil, nil, false }

@@ -128,6 +128,10 @@ func TestRules(t *testing.T) {
 		{"renewed and not reloaded", []doctor.Fact{mosquitto, listening, config, Certificate{File: "a.crt", Port: 8883, Days: 80, Served: true, Other: true, ServedDays: -1}}, "tls-expired"},
 		{"renewed in time and not reloaded", []doctor.Fact{mosquitto, listening, config, Certificate{File: "a.crt", Port: 8883, Days: 80, Served: true, Other: true, ServedDays: 9}}, "config-not-loaded"},
 		{"another machine has the address", []doctor.Fact{mosquitto, listening, config, doctor.Conflict{Address: "203.0.113.10", Machines: []string{"02:00:00:00:00:07"}, Own: true}}, "address-conflict"},
+		{"the gateway is dead", []doctor.Fact{mosquitto, listening, config, NoRoute{Address: "192.168.1.5", Interface: "eth0", Gateway: "192.168.1.254"}}, "no-default-route"},
+		{"no way out of the own network", []doctor.Fact{mosquitto, listening, config, NoRoute{Address: "192.168.1.5", Interface: "eth0"}}, "no-default-route"},
+		{"IPv6 alone", []doctor.Fact{mosquitto, Listen{Address: "::", Port: 1883, Scope: AllScope, PID: 100, Program: "mosquitto", Broker: true}, config, NoFirewall{},
+			Dial{Address: "192.168.1.5", Port: 1883, Result: "refused"}, Dial{Address: "2001:db8::5", Port: 1883, Result: "open"}}, "ipv6-only-server"},
 		{"a folder is not there", []doctor.Fact{NoBroker{Complete: true}, NotListening{1883}, with(config, func(c *Config) { c.PID, c.Missing = 0, []Missing{{"pid_file", "/run/mosquitto", "mosquitto"}} })}, "config-error-exit"},
 		{"a folder is not there, and the unit makes it", []doctor.Fact{NoBroker{Complete: true}, NotListening{1883}, Service{Unit: "mosquitto.service", Active: "inactive", Sub: "dead"},
 			with(config, func(c *Config) { c.PID, c.Missing = 0, []Missing{{"pid_file", "/run/mosquitto", "mosquitto"}} })}, "broker-not-running"},
@@ -333,6 +337,23 @@ func TestBridgesInTheLog(t *testing.T) {
 	}
 	if l := ReadLog("x", one("a")+one("a")+one("a"), 0, unix); len(l.Entry) != 1 || l.Entry[0].Cause != cause.BridgeUnreachable {
 		t.Errorf("one that tries again and again: %+v", l.Entry)
+	}
+	again := strings.Repeat(one("a"), 3)
+	step := "1795573000: Connecting bridge (step 2) a (127.0.0.1:1884)\n"
+	for _, c := range []struct {
+		answer string
+		want   cause.ID
+	}{
+		{"1795573000: Connection Refused: not authorised\n", cause.BridgeRefused},
+		{"1795573000: OpenSSL Error[0]: error:0A000086:SSL routines::certificate verify failed\n", cause.BridgeTLSFailed},
+	} {
+		if l := ReadLog("x", again+step+c.answer, 0, unix); len(l.Entry) != 1 || l.Entry[0].Cause != c.want {
+			t.Errorf("%q after a bridge's line: %+v, want %s", c.answer, l.Entry, c.want)
+		}
+	}
+	client := "1795573000: New connection from 192.0.2.7:41766 on port 8883.\n1795573000: OpenSSL Error[0]: error:0A000086:SSL routines::certificate verify failed\n"
+	if l := ReadLog("x", client, 0, unix); len(l.Entry) != 1 || l.Entry[0].Cause != cause.ClientCertRefused {
+		t.Errorf("a client's certificate: %+v", l.Entry)
 	}
 }
 

@@ -50,6 +50,9 @@ func ReadLog(source, log string, since int64, unix func(string) (int64, bool)) L
 			id, start = cause.PrivilegedPort, true
 			text += " (" + before + ")"
 		}
+		if strings.Contains(before, "Connecting bridge (step 2)") && (strings.HasPrefix(text, "OpenSSL Error") || strings.HasPrefix(text, "Error creating bridge: Protocol error") || strings.HasPrefix(text, "Error creating bridge: A TLS error")) {
+			id = cause.BridgeTLSFailed // the bridge is the one that speaks TLS here, not a client
+		}
 		id = repeated(id, text, thrown)
 		if id != "" && !slices.Contains(remarks, id) {
 			e := found[id]
@@ -89,6 +92,9 @@ func entries(found map[cause.ID]*Entry) (all []Entry) {
 	if loop, once := found[cause.IDTakeoverLoop], found[cause.SessionTakenOver]; loop != nil && once != nil {
 		loop.Count += once.Count
 		delete(found, cause.SessionTakenOver)
+	}
+	if found[cause.BridgeRefused] != nil || found[cause.BridgeTLSFailed] != nil {
+		delete(found, cause.BridgeUnreachable) // it reaches somebody
 	}
 	for _, e := range found {
 		all = append(all, *e)
@@ -230,6 +236,8 @@ var mosquittoWords = []struct {
 	{"alert bad certificate", cause.TLSClientRejectedCertificate, false},
 	{"alert certificate unknown", cause.TLSClientRejectedCertificate, false},
 	{"alert certificate expired", cause.TLSClientRejectedCertificate, false},
+	{"Connection Refused: ", cause.BridgeRefused, false}, // what the other broker says to a bridge
+	{"Error resolving bridge address", cause.BridgeUnreachable, false},
 	{"Connecting bridge (step 1)", cause.BridgeUnreachable, false},
 	{"no shared cipher", cause.TLSCiphers, false},
 	{"unsupported protocol", cause.TLSVersion, false},

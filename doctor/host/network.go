@@ -70,6 +70,24 @@ func (a Addresses) reaching(reach string) (found []Address) {
 	return found
 }
 
+// NoRoute is that answers to clients of other networks find no way back from an address.
+type NoRoute struct {
+	Address   string `json:"address"`
+	Interface string `json:"interface"`
+	Gateway   string `json:"gateway,omitempty"` // the default gateway, which does not answer; empty: there is none
+}
+
+func (NoRoute) Kind() string            { return "no-route" }
+func (NoRoute) Stage() cause.Stage      { return cause.TCP }
+func (NoRoute) Outcome() doctor.Outcome { return doctor.Bad }
+
+func (n NoRoute) Text() cause.Text {
+	if n.Gateway != "" {
+		return doctor.Say("The default gateway %s does not answer in the network of %s (ARP)", "默认网关 %s 在 %s 所接的网络中没有应答（ARP）", n.Gateway, n.Interface)
+	}
+	return doctor.Say("There is no default route for IPv4", "没有 IPv4 的默认路由")
+}
+
 // Cloud is the cloud that the machine runs in.
 type Cloud struct {
 	Name string `json:"name"` // its id in package cloud

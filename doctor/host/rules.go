@@ -31,6 +31,7 @@ var rules = []doctor.Rule[*diagnosis]{
 	always(cause.TCP, (*diagnosis).reachable),
 	always(cause.Name, (*diagnosis).named, "name"),
 	always(cause.TCP, (*diagnosis).conflicted, "conflict"),
+	always(cause.TCP, (*diagnosis).unrouted, "no-route"),
 	always(cause.TLS, (*diagnosis).certified, "certificate"),
 	always(cause.TLS, (*diagnosis).clientsTrust, "trust", "configuration"),
 	always(cause.Server, (*diagnosis).forbidden, "denial"),
@@ -656,6 +657,23 @@ func (d *diagnosis) conflicted() {
 	for i, c := range conflicts {
 		d.find(cause.AddressConflict, 88, cause.Values{"address": c.Address},
 			doctor.Say("Another machine (%s) answers for %s, this machine's own address: a part of the clients ends there.", "另一台机器（%s）也在应答本机的地址 %s：一部分客户端会连到它那里。", list(c.Machines), c.Address), at[i])
+	}
+}
+
+// unrouted: what comes from other networks is not answered. A broker for its own network alone is well without a gateway.
+func (d *diagnosis) unrouted() {
+	routes, at := facts[NoRoute](d.Facts)
+	addresses, _ := facts[Addresses](d.Facts)
+	public := slices.ContainsFunc(addresses, func(a Addresses) bool { return len(a.reaching("internet")) > 0 })
+	for i, n := range routes {
+		switch {
+		case n.Gateway != "":
+			d.find(cause.NoDefaultRoute, 86, nil, doctor.Say("The default gateway is %s, and no machine in the network of %s answers to that address: it is switched off, or the address is wrong. Clients of other networks get no answers.", "默认网关是 %s，但 %s 所接的网络中没有机器应答这个地址：它关机了，或者地址填错了。其他网络的客户端得不到应答。", n.Gateway, n.Interface), at[i])
+		case public:
+			d.find(cause.NoDefaultRoute, 90, nil, doctor.Say("%s is an address of the internet, and this machine has no default route: nobody outside of its own network gets an answer.", "%s 是公网地址，而本机没有默认路由：本网络之外的客户端都得不到应答。", n.Address), at[i])
+		default:
+			d.find(cause.NoDefaultRoute, 60, nil, doctor.Say("Clients in this machine's own network get in; those of other networks get no answers. If all clients are in the same network, this is as it should be.", "与本机在同一网络的客户端可以连上；其他网络的客户端得不到应答。如果所有客户端都在同一网络，这没有问题。"), at[i])
+		}
 	}
 }
 

@@ -117,11 +117,16 @@ func (d *diagnosis) covered(v *view) (covered, known bool) {
 		}
 		known = true
 		six := strings.Contains(v.address, ":")
-		if l.Address == v.address || l.Address == "::" || l.Address == "0.0.0.0" && !six {
+		if l.Address == v.address || l.Address == "::" && !v.sixAlone() || l.Address == "0.0.0.0" && !six {
 			return true, true
 		}
 	}
 	return v.dial == nil, known
+}
+
+// sixAlone tells whether this IPv4 address refuses, and no filter does it: who listens at :: there does so for IPv6 alone.
+func (v *view) sixAlone() bool {
+	return !strings.Contains(v.address, ":") && v.dial != nil && v.dial.Result == "refused" && (v.firewall == nil || v.firewall.Verdict == "accept")
 }
 
 // reachable: does a connection from outside get through?
@@ -198,6 +203,12 @@ func (d *diagnosis) otherAddress(v *view, all []*view) {
 			return
 		}
 		d.find(cause.IPv4OnlyListener, doctor.Probable, values, doctor.Say("The broker listens at %s only: by IPv6 (%s) nobody gets in.", "服务端只监听 %s：通过 IPv6（%s）连不上。", list(where), v.address), evidence...)
+	case !six && len(where) > 0 && onlySix(where) && (served || family):
+		f := d.find(cause.IPv6OnlyServer, doctor.Probable, values, doctor.Say("The broker listens at %s by IPv6 only: at %s, by IPv4, it refuses, and most clients come by IPv4.", "服务端只在 IPv6 上监听（%s）：通过 IPv4（%s）会被拒绝，而多数客户端使用 IPv4。", list(where), v.address), evidence...)
+		f.Steps = append(f.Steps, doctor.Step{
+			Title: doctor.Say("In the configuration: a listener without an address, and without a line socket_domain; then restart the broker", "在配置中：监听不写地址，去掉 socket_domain 行，然后重启服务端"),
+			Lines: doctor.Say("listener %d", "listener %d", v.port),
+		})
 	case served && (v.outside == nil || v.outside.Result == "open"):
 		d.find(cause.LoopbackOnly, doctor.Possible, values, doctor.Say("The broker listens at %s only, and not at this machine's address %s.", "服务端只监听 %s，而不监听本机的另一个地址 %s。", list(where), v.address), evidence...)
 	default:
@@ -208,6 +219,11 @@ func (d *diagnosis) otherAddress(v *view, all []*view) {
 			Lines: doctor.Say("listener %d", "listener %d", v.port),
 		})
 	}
+}
+
+// onlySix tells whether all addresses that are listened at, with their ports, are of IPv6.
+func onlySix(where []string) bool {
+	return !slices.ContainsFunc(where, func(w string) bool { return !strings.HasPrefix(w, "[") })
 }
 
 // answersKept: what comes in is answered, and the firewall keeps the answer.

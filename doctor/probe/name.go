@@ -253,7 +253,7 @@ func (p *prober) conflict(name string, address, self netip.Addr) {
 	if !address.Is4() {
 		return
 	}
-	its, ours := arp.Holders(name, address, self)
+	its, ours, _ := arp.Holders(name, address, self)
 	if len(its) > 1 {
 		p.add(doctor.Conflict{Address: address.String(), Machines: its})
 	}

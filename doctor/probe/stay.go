@@ -226,6 +226,8 @@ func (p *prober) idle(ctx context.Context) {
 	for i, seconds := range rungs {
 		wait.Go(func() { facts[i] = p.quiet(ctx, seconds) })
 	}
+	var talks *doctor.Ended
+	wait.Go(func() { talks = p.talking(ctx) })
 	ended := make(chan struct{})
 	go func() { wait.Wait(); close(ended) }()
 	begun := time.Now()
@@ -240,10 +242,45 @@ func (p *prober) idle(ctx context.Context) {
 			for _, f := range facts {
 				p.add(f)
 			}
+			if talks != nil {
+				p.add(*talks)
+			}
 			return
 		case <-time.After(time.Second):
 		}
 	}
+}
+
+// talkingGap is the time between the pings of a connection that is never quiet.
+const talkingGap = time.Second
+
+// talking holds a connection that is never quiet as long as the quiet ones: where it ends as well, it is not silence that ends connections. nil: it lasts.
+func (p *prober) talking(ctx context.Context) *doctor.Ended {
+	a := p.works
+	if a.kind != doctor.RandomID {
+		return nil // there may be no second connection
+	}
+	a.id = randomID()
+	c, _, _ := p.try(ctx, a)
+	if c == nil {
+		return nil
+	}
+	defer c.Disconnect(packet.NormalDisconnection, nil)
+	begun := time.Now()
+	for time.Since(begun) < p.Stay {
+		select {
+		case <-c.Done():
+			e := ended("talking", versionName(a.version), c.Err(), time.Since(begun))
+			return &e
+		case <-ctx.Done():
+			return nil
+		case <-time.After(talkingGap):
+		}
+		one, cancel := context.WithTimeout(ctx, p.Limit)
+		_ = c.Ping(one) // its end shows above
+		cancel()
+	}
+	return nil
 }
 
 // quiet holds one connection.

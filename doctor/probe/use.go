@@ -3,8 +3,6 @@ package probe
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -30,28 +28,19 @@ type user struct {
 	own   bool
 	v     string // version
 
+	granted int  // the QoS of its subscription
 	stalled bool // a message did not come through
 
-	mu      sync.Mutex
-	waiting map[string]chan *client.Message // by the mark at the start of a payload
-	kept    chan struct{}                   // gets an element for a message that was retained
-}
-
-// markSize is the length of the mark that tells one message of the test from all others on its topic.
-const markSize = 32
-
-func newMark() string {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return "picket doctor " + hex.EncodeToString(b[:]) + ". "
+	*inbox
 }
 
 // login makes the connection; nil if that fails this time, which is noted then.
 func (p *prober) login(ctx context.Context, smallPackets bool) *user {
-	u := &user{p: p, topic: p.Topic, waiting: make(map[string]chan *client.Message), since: time.Now()}
+	u := &user{p: p, topic: p.Topic, since: time.Now()}
 	if u.own = u.topic == ""; u.own {
 		u.topic = "picket-doctor/" + randomID()
 	}
+	u.inbox = newInbox(u.own)
 	a := p.works
 	if a.kind == doctor.RandomID {
 		a.id = randomID()
@@ -64,42 +53,6 @@ func (p *prober) login(ctx context.Context, smallPackets bool) *user {
 		return nil
 	}
 	return u
-}
-
-// handle hands a message to whoever waits for its mark.
-func (u *user) handle(m *client.Message) error {
-	if len(m.Payload) < markSize {
-		return nil
-	}
-	u.mu.Lock()
-	waits, kept := u.waiting[string(m.Payload[:markSize])], u.kept
-	u.mu.Unlock()
-	if m.Retain && kept != nil {
-		select {
-		case kept <- struct{}{}:
-		default:
-		}
-	}
-	if waits != nil {
-		select {
-		case waits <- m:
-		default: // once is enough
-		}
-	}
-	return nil
-}
-
-// expect waits for messages with a mark from now on.
-func (u *user) expect(mark string) (<-chan *client.Message, func()) {
-	comes := make(chan *client.Message, 2)
-	u.mu.Lock()
-	u.waiting[mark] = comes
-	u.mu.Unlock()
-	return comes, func() {
-		u.mu.Lock()
-		delete(u.waiting, mark)
-		u.mu.Unlock()
-	}
 }
 
 func (u *user) alive() bool {
@@ -130,6 +83,7 @@ func (p *prober) use(ctx context.Context) bool {
 	if subscribed.Result == doctor.Granted {
 		u.messages(ctx)
 		u.across(ctx)
+		u.counted()
 	} else if u.alive() {
 		p.add(u.publish(ctx, 1, false, 0)) // may it publish at least?
 	}
@@ -149,6 +103,16 @@ func (p *prober) use(ctx context.Context) bool {
 		p.user = p.login(ctx, false)
 	}
 	return true // a slow network may be the reason for what has failed
+}
+
+// counted adds what is known of the messages when all have been tested.
+func (u *user) counted() {
+	if f := u.doubled(); f.Doubled > 0 {
+		u.p.add(f)
+	}
+	if f := u.late(); f.Messages > 0 {
+		u.p.add(f)
+	}
 }
 
 // loginRest is how long a connection is watched that says nothing after its login.
@@ -205,19 +169,24 @@ func (u *user) passes(ctx context.Context) bool {
 	if u.subscribe(ctx).Result != doctor.Granted {
 		return false
 	}
-	return u.publish(ctx, 1, false, 0).Result == doctor.Returned
+	f := u.publish(ctx, 1, false, 0)
+	return f.Result == doctor.Returned || f.Result == doctor.Altered
 }
 
 // messages publishes at each QoS, in growing sizes and retained.
 func (u *user) messages(ctx context.Context) {
-	qos := 0
+	qos, returned := 0, false
 	for q := range 3 {
 		f := u.publish(ctx, q, false, 0)
 		u.p.add(f)
 		if f.Result == doctor.Returned {
-			qos = min(q, 1)
+			qos, returned = min(q, 1), true
 		}
-		if !u.alive() || f.Result == doctor.Swallow && q > 0 || f.Result == doctor.Denied {
+		vanish := f.Result == doctor.Swallow && q > 0 && !returned
+		if vanish && u.alive() {
+			u.astray(ctx)
+		}
+		if !u.alive() || vanish || f.Result == doctor.Denied || f.Result == doctor.Altered && q > 0 {
 			return // it would be so for each
 		}
 	}
@@ -228,9 +197,12 @@ func (u *user) messages(ctx context.Context) {
 	for n := 1024; n <= size && u.alive(); n *= 4 {
 		f := u.publish(ctx, qos, false, n)
 		u.p.add(f)
-		if f.Result != doctor.Returned {
+		if f.Result != doctor.Returned && f.Result != doctor.Altered {
 			u.stalled = f.Result == doctor.TimedOut || f.Result == doctor.Swallow
 			u.smaller(ctx, f)
+			if u.stalled {
+				u.lives(ctx)
+			}
 			break
 		}
 	}
@@ -277,6 +249,7 @@ func (u *user) subscribe(ctx context.Context) doctor.Subscribe {
 	switch {
 	case err == nil:
 		f.Result, f.Code = doctor.Granted, int(answer.Codes[0])
+		u.granted = f.Code
 		if answer.Codes[0].Failed() {
 			f.Result = doctor.Denied
 		}
@@ -306,22 +279,17 @@ func (u *user) publishMarked(ctx context.Context, mark string, qos int, retain b
 	payload := append([]byte(mark), bytes.Repeat([]byte{'.'}, max(size-markSize, 0))...)
 	comes, forget := u.expect(mark)
 	defer forget()
+	u.sends(mark, qos, retain)
 	f := doctor.Publish{Version: u.v, Topic: u.topic, Own: u.own, QoS: qos, Retain: retain, Size: len(payload)}
 	before, _ := socketState(u.conn.Conn)
 	start := time.Now()
-	result, err := u.c.Publish(ctx, &client.Message{Topic: u.topic, Payload: payload, QoS: byte(qos), Retain: retain})
+	sent := &client.Message{Topic: u.topic, Payload: payload, QoS: byte(qos), Retain: retain}
+	result, err := u.c.Publish(ctx, sent)
 	f.Code = int(result.Code)
 	var refusal *client.ReasonError
 	switch {
 	case err == nil:
-		select {
-		case <-comes:
-			f.Result = doctor.Returned
-		case <-u.c.Done():
-			f.Result = doctor.Lost
-		case <-ctx.Done():
-			f.Result = doctor.Swallow
-		}
+		u.await(ctx, comes, sent, &f)
 	case errors.As(err, &refusal):
 		f.Result, f.Code = doctor.Denied, int(refusal.Code)
 		if refusal.Props.Has(packet.ReasonString) {
@@ -361,7 +329,11 @@ func (u *user) across(ctx context.Context) {
 	}
 	f := doctor.Across{Topic: u.topic}
 	for f.Connections = 1; f.Connections <= othersAtMost; f.Connections++ {
-		met, known := u.meets(ctx)
+		met, known, failed := u.meets(ctx)
+		if failed != nil && ctx.Err() == nil && u.publish(ctx, 0, false, 0).Result == doctor.Returned {
+			f.Alone = failed.Result
+			u.p.add(f)
+		}
 		if !known {
 			return
 		}
@@ -373,7 +345,7 @@ func (u *user) across(ctx context.Context) {
 	if first := u.p.address; !f.Apart && len(u.p.others) > 0 {
 		u.p.address = u.p.others[0]
 		limited, cancel := context.WithTimeout(ctx, u.p.Limit) // one that hangs is told of by itself
-		met, known := u.meets(limited)
+		met, known, _ := u.meets(limited)
 		cancel()
 		if f.Apart = known && !met; f.Apart {
 			f.Other = u.p.address.String()
@@ -383,60 +355,56 @@ func (u *user) across(ctx context.Context) {
 	u.p.add(f)
 }
 
-// meets tells whether a message of another connection comes here; known is false where that cannot be said.
-func (u *user) meets(ctx context.Context) (met, known bool) {
-	other := &user{p: u.p, topic: u.topic, own: true, v: u.v, waiting: make(map[string]chan *client.Message)}
+// meets tells whether a message of another connection comes here; known is false where that cannot be said. failed is how the other connection failed.
+func (u *user) meets(ctx context.Context) (met, known bool, failed *doctor.Connect) {
+	other := &user{p: u.p, topic: u.topic, own: true, v: u.v, inbox: newInbox(true)}
 	a := u.p.works
 	a.id, a.handler = randomID(), other.handle
-	if other.c, other.conn, _ = u.p.try(ctx, a); other.c == nil {
-		return false, false
+	var f doctor.Connect
+	if other.c, other.conn, f = u.p.try(ctx, a); other.c == nil {
+		return false, false, &f
 	}
 	defer other.c.Disconnect(packet.NormalDisconnection, nil)
 	mark := newMark()
 	comes, forget := u.expect(mark)
 	defer forget()
 	if other.subscribe(ctx).Result != doctor.Granted || other.publishMarked(ctx, mark, 0, false, 0).Result != doctor.Returned {
-		return false, false
+		return false, false, nil
 	}
 	select {
 	case <-comes:
-		return true, true
+		return true, true, nil
 	case <-time.After(min(u.p.Limit, 2*time.Second+3*u.p.trip)):
 	case <-ctx.Done():
-		return false, false
+		return false, false, nil
 	}
 	if u.publish(ctx, 0, false, 0).Result != doctor.Returned {
-		return false, false
+		return false, false, nil
 	}
 	select {
 	case <-comes:
-		return true, true
+		return true, true, nil
 	default:
-		return false, true
+		return false, true, nil
 	}
 }
 
 // retained publishes a retained message, subscribes anew, which brings it, and removes it again.
 func (u *user) retained(ctx context.Context, qos int) doctor.Publish {
-	f := u.publish(ctx, qos, true, 0)
+	u.subscribe(ctx) // brings what was retained so far, which ought to be nothing: it is there before the next message
+	mark := newMark()
+	f := u.publishMarked(ctx, mark, qos, true, 0)
 	if f.Result != doctor.Returned {
 		return f
 	}
-	kept := make(chan struct{}, 1)
-	u.mu.Lock()
-	u.kept = kept
-	u.mu.Unlock()
+	f.Kept = u.wronglyKept()
+	again, forget := u.expect(mark)
+	defer forget()
 	u.subscribe(ctx)
-	select {
-	case <-kept:
-	case <-u.c.Done():
-		f.Result = doctor.Lost
-	case <-time.After(u.p.Limit):
-		f.Result = doctor.Swallow
-	case <-ctx.Done():
-	}
+	u.awaitKept(ctx, again, &f)
 	last, cancel := context.WithTimeout(ctx, u.p.Limit)
 	defer cancel()
+	u.empty()
 	_, _ = u.c.Publish(last, &client.Message{Topic: u.topic, QoS: byte(qos), Retain: true}) // nobody else knows the topic
 	return f
 }

@@ -95,6 +95,7 @@ type gatherer struct {
 	own        host.Addresses
 	interfaces []firewall.Interface
 	outward    []outward // addresses that others use
+	routed     bool      // there is a way to the internet by IPv4
 	public     []string  // addresses outside of the machine that lead to it
 	probes     []*probe.Client
 	ports      []int

@@ -2,11 +2,13 @@ package gather
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"net"
 	"net/netip"
 	"os"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -70,19 +72,73 @@ func (g *gatherer) addresses() {
 	}
 	g.interfaces = networks()
 	g.add(g.own)
+	g.routed = this.Outbound4.IsValid()
 	g.connectProbes()
 }
 
-// conflicts asks the networks of the addresses that others use whether another machine has them, too.
+// conflicts asks the networks of the addresses that others use whether another machine has them, too, and for the gateway whether it is there.
 func (g *gatherer) conflicts() {
 	if g.Root != "" {
 		return
 	}
+	gateways := g.gateways()
 	for _, o := range g.outward {
-		if _, others := arp.Holders(o.iface, netip.Addr{}, o.addr); len(others) > 0 {
+		if !o.addr.Is4() {
+			continue
+		}
+		gateway := gateways[o.iface]
+		its, others, asked := arp.Holders(o.iface, gateway, o.addr)
+		if len(others) > 0 {
 			g.add(doctor.Conflict{Address: o.addr.String(), Machines: others, Own: true})
 		}
+		if asked && gateway.IsValid() && len(its) == 0 && !g.knows(gateway) {
+			if its, _, _ = arp.Holders(o.iface, gateway, o.addr); len(its) == 0 { // it may have been asleep
+				g.add(host.NoRoute{Address: o.addr.String(), Interface: o.iface, Gateway: gateway.String()})
+			}
+		}
+		if !g.routed && !gateway.IsValid() && runtime.GOOS == "linux" {
+			g.add(host.NoRoute{Address: o.addr.String(), Interface: o.iface})
+		}
 	}
+}
+
+// gateways are the default gateways of IPv4, by interface, that have the first word.
+func (g *gatherer) gateways() map[string]netip.Addr {
+	all := make(map[string]netip.Addr)
+	table, err := g.read("/proc/net/route") // interface, destination, gateway, flags, …, mask: numbers in the machine's order, hexadecimal
+	if err != nil {
+		return all
+	}
+	for line := range strings.Lines(table) {
+		f := strings.Fields(line)
+		if len(f) < 8 || f[1] != "00000000" || f[7] != "00000000" {
+			continue
+		}
+		n, err := strconv.ParseUint(f[2], 16, 32)
+		if _, known := all[f[0]]; err == nil && n != 0 && !known {
+			var b [4]byte
+			binary.NativeEndian.PutUint32(b[:], uint32(n))
+			all[f[0]] = netip.AddrFrom4(b)
+		}
+	}
+	return all
+}
+
+// knows tells whether the system has the hardware address of another machine, from talking to it.
+func (g *gatherer) knows(a netip.Addr) bool {
+	table, err := g.read("/proc/net/arp") // address, type, flags (2: complete), …
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(table) {
+		f := strings.Fields(line)
+		if len(f) < 4 || f[0] != a.String() {
+			continue
+		}
+		flags, err := strconv.ParseUint(strings.TrimPrefix(f[2], "0x"), 16, 32)
+		return err == nil && flags&2 != 0
+	}
+	return false
 }
 
 // networks are the machine's interfaces with the networks behind them.

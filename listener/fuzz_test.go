@@ -182,9 +182,12 @@ func FuzzInbox(f *testing.F) {
 					present(b)
 				}
 			} else {
-				chunk := slices.Clone(rest[:k])
-				rest = rest[k:]
-				if b := in.push(chunk, joined, &sp); b != nil {
+				b, n := in.push(slices.Clone(rest[:k]), joined, &sp)
+				if n == 0 {
+					t.Fatal("nothing taken")
+				}
+				rest = rest[n:]
+				if b != nil {
 					present(b)
 				}
 			}

@@ -17,8 +17,9 @@ func TestOwned(t *testing.T) {
 					var b []byte
 					if pushed {
 						chunk := bytes.Repeat([]byte{fill}, min(streamBuffer, size-got))
-						got += len(chunk)
-						b = in.push(chunk, joined, &s)
+						var n int
+						b, n = in.push(chunk, joined, &s)
+						got += n
 					} else {
 						space := in.space(shared, &s)
 						n := min(len(space), size-got)
@@ -47,6 +48,71 @@ func TestOwned(t *testing.T) {
 			if !bytes.Equal(first, bytes.Repeat([]byte{1}, size)) {
 				t.Errorf("%d bytes (pushed: %v) have been written over", size, pushed)
 			}
+		}
+	}
+}
+
+// Whoever makes what scarce asks for before each read never makes room for megabytes, nor moves them, within the read; and what is made never
+// takes much more than the packet does.
+func TestScarce(t *testing.T) {
+	const size = 3*largeMove + 5
+	packet := make([]byte, size)
+	for i := range packet {
+		packet[i] = byte(i * 7)
+	}
+	following := []byte("the next packet")
+	for _, pushed := range []bool{false, true} {
+		var in inbox
+		var s spares
+		shared, joined := make([]byte, 256<<10), make([]byte, streamBuffer+smallLeftover)
+		moves := 0
+		move := func(n int) {
+			if size := in.scarce(n); size > 0 {
+				in.left = enlarged(in.left, size)
+				moves++
+			}
+		}
+		var got, rest []byte
+		present := func(b []byte) {
+			switch {
+			case got != nil:
+				rest = append(rest, b...)
+				in.keep(b, len(b), 0, &s)
+			case len(b) < size:
+				in.keep(b, 0, size, &s)
+			default:
+				got = b
+				in.keep(b, size, 0, &s)
+			}
+		}
+		take := func(p []byte) []byte {
+			if pushed {
+				b, n := in.push(p[:min(len(p), streamBuffer)], joined, &s)
+				if b != nil {
+					present(b)
+				}
+				return p[n:]
+			}
+			n := copy(in.space(shared, &s), p)
+			if b := in.arrived(shared, n, &s); b != nil {
+				present(b)
+			}
+			return p[n:]
+		}
+		for p := append(bytes.Clone(packet), following...); len(p) > 0; {
+			if pushed {
+				move(2 * streamBuffer)
+			} else {
+				move(1)
+			}
+			before := cap(in.left)
+			p = take(p)
+			if c := cap(in.left); c > before && c >= largeMove {
+				t.Fatalf("pushed %v: a read made room for %d bytes", pushed, c)
+			}
+		}
+		if !bytes.Equal(got, packet) || !bytes.Equal(rest, following) || cap(got) > size || moves < 2 {
+			t.Errorf("pushed %v: %d bytes in %d after %d moves, then %q", pushed, len(got), cap(got), moves, rest)
 		}
 	}
 }

@@ -27,6 +27,7 @@ type plain struct {
 
 	stage   stage
 	over    bool // ended, to be closed at the end of the batch; only the loop's goroutine
+	moving  bool // memory for what is left is being made, and nothing is read meanwhile; only the loop's goroutine
 	slot    int32
 	gen     int32
 	paused  atomic.Bool
@@ -120,7 +121,7 @@ func (c *plain) writable() {
 // newcomerRead is how much is read at a time of a connection that is no client yet, so that a batch full of those takes little of others' time.
 const newcomerRead = 16 << 10
 
-// readable reads once and presents what has arrived.
+// readable takes in what has arrived, unless the connection is not read for now.
 func (c *plain) readable(events uint32) {
 	if c.stage == stageLingers {
 		if !c.discard() {
@@ -131,20 +132,52 @@ func (c *plain) readable(events uint32) {
 	if c.closing.Load() {
 		return // its task is on the way
 	}
-	if c.paused.Load() {
-		if events&(unix.EPOLLERR|unix.EPOLLHUP) != 0 {
-			c.end(c.socketError())
-			return
+	if !c.moving && !c.paused.Load() {
+		if size := c.in.scarce(1); size > 0 {
+			c.move(size)
 		}
-		c.mu.Lock()
-		c.watch &^= unix.EPOLLIN
-		err := c.rewatch()
-		c.mu.Unlock()
-		if err != nil {
-			c.end(err)
-		}
+	}
+	if c.moving || c.paused.Load() {
+		c.unwatch(events)
 		return
 	}
+	c.read()
+}
+
+// unwatch stops the events of a connection that is not read for now.
+func (c *plain) unwatch(events uint32) {
+	if events&(unix.EPOLLERR|unix.EPOLLHUP) != 0 {
+		c.end(c.socketError())
+		return
+	}
+	c.mu.Lock()
+	c.watch &^= unix.EPOLLIN
+	err := c.rewatch()
+	c.mu.Unlock()
+	if err != nil {
+		c.end(err)
+	}
+}
+
+// move has a goroutine make memory of a size for what is left, which is read by both until then and changed by neither.
+func (c *plain) move(size int) {
+	c.moving = true
+	left := c.in.left
+	c.loop.set.running.Go(func() {
+		bigger := enlarged(left, size)
+		c.loop.post(task{kind: taskDo, do: func(*loop) {
+			c.moving = false
+			if !c.over {
+				c.in.left = bigger
+				c.chargeLeft()
+				c.resumed()
+			}
+		}})
+	})
+}
+
+// read reads once and presents what has arrived.
+func (c *plain) read() {
 	l := c.loop
 	space := c.in.space(l.shared, &l.spares)
 	if len(space) > newcomerRead && c.first.Load() != nil {
@@ -192,7 +225,7 @@ func (c *plain) chargeLeft() {
 
 // resumed watches for input again and presents what was left.
 func (c *plain) resumed() {
-	if c.over || c.paused.Load() {
+	if c.over || c.moving || c.paused.Load() {
 		return
 	}
 	c.mu.Lock()

@@ -373,15 +373,7 @@ func (c *stream) serve() error {
 	resumed := false
 	read := func(b *bench) error { return c.read(b) }
 	if len(c.early) > 0 || c.tls != nil {
-		// TLS may hold bytes that came with the end of the handshake.
-		if err := c.batch(func(b *bench) error {
-			early := c.early
-			c.early = nil
-			if err := c.decoded(b, early); err != nil || c.tls == nil {
-				return err
-			}
-			return c.decrypt(b)
-		}); err != nil {
+		if err := c.batch(c.readEarly); err != nil {
 			return err
 		}
 	}
@@ -409,6 +401,9 @@ func (c *stream) serve() error {
 			}
 			continue
 		}
+		if size := c.in.scarce(2 * streamBuffer); size > 0 { // here, since the benches are for others, too
+			c.in.left = enlarged(c.in.left, size)
+		}
 		err := c.wire.wait()
 		if err == nil {
 			c.missing = 0
@@ -425,6 +420,16 @@ func (c *stream) serve() error {
 			}
 		}
 	}
+}
+
+// readEarly hands on what was read while the connection was opened; TLS may hold bytes that came with the end of the handshake.
+func (c *stream) readEarly(b *bench) error {
+	early := c.early
+	c.early = nil
+	if err := c.decoded(b, early); err != nil || c.tls == nil {
+		return err
+	}
+	return c.decrypt(b)
 }
 
 // batch does something with a bench, and flushes.
@@ -513,8 +518,10 @@ func (c *stream) decoded(b *bench, p []byte) error {
 	if c.frames != nil {
 		p, end = c.frames.decode(p, c.controlFrame)
 	}
-	if len(p) > 0 {
-		if q := c.in.push(p, room(&b.joined, streamBuffer+smallLeftover), &b.spares); q != nil {
+	for len(p) > 0 {
+		q, n := c.in.push(p, room(&b.joined, streamBuffer+smallLeftover), &b.spares)
+		p = p[n:]
+		if q != nil {
 			if err := c.present(b, q); err != nil {
 				return err
 			}

@@ -21,7 +21,7 @@ import (
 // are closed all the same, at the limit of 10 s.
 func slowConnects(t *testing.T, b *broker) string {
 	connect := (&packet.Connect{Version: packet.V311, CleanStart: true, ClientID: "slow and steady"}).Append(nil, packet.V311)
-	return trickle(t, b, map[string][]byte{b.addr: connect}, 500)
+	return trickle(t, b, map[string][]byte{b.addr: connect}, less(500))
 }
 
 // slowHandshakes: the same before the CONNECT, in TLS, in an HTTP request, and in nothing at all.
@@ -30,7 +30,7 @@ func slowHandshakes(t *testing.T, b *broker) string {
 	return trickle(t, b, map[string][]byte{
 		b.tls: append(hello, make([]byte, 32)...),
 		b.ws:  []byte("GET /mqtt HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"),
-	}, 250)
+	}, less(250))
 }
 
 // trickle opens n connections to each address and sends on them, byte by byte, what it says there, one byte a second,
@@ -80,7 +80,7 @@ func trickle(t *testing.T, b *broker, says map[string][]byte, n int) string {
 // silent: 1,000 clients with a keep-alive of 2 s say no more, as when their machine lost its network. Their wills are
 // published after one and a half times that (MQTT-3.1.2-22).
 func silent(t *testing.T, b *broker) string {
-	const n = 1000
+	n := less(1000)
 	watcher := b.connect(&packet.Connect{})
 	watcher.subscribe(0, "silent/#")
 	first := time.Now()
@@ -121,7 +121,7 @@ func (b *broker) holdsAtMost(n int) {
 // halfClosed: 1,000 clients shut their sending side down and keep the socket. The broker must not keep its own.
 func halfClosed(t *testing.T, b *broker) string {
 	var open []*client
-	for i := range 1000 {
+	for i := range less(1000) {
 		var c *client
 		if i%2 == 0 {
 			c = b.connect(&packet.Connect{})
@@ -146,7 +146,8 @@ func halfClosed(t *testing.T, b *broker) string {
 
 // flood: 5,000 connections that say nothing, begin to speak, speak nonsense or say all that is needed, and go away.
 func flood(t *testing.T, b *broker) string {
-	const n, atOnce = 5000, 50
+	const atOnce = 50
+	n := less(5000)
 	connect := (&packet.Connect{Version: packet.V311, CleanStart: true}).Append(nil, packet.V311)
 	says := [][]byte{nil, connect[:5], connect, []byte("GET / HTTP/1.0\r\n\r\n"), {0x16, 3, 1, 0, 200}, {0xff, 0xff, 0xff, 0xff, 0xff}}
 	var next atomic.Int64
@@ -173,7 +174,7 @@ func flood(t *testing.T, b *broker) string {
 		})
 	}
 	crowd.Wait()
-	rate := n / time.Since(began).Seconds()
+	rate := float64(n) / time.Since(began).Seconds()
 	b.letGo(1)
 	return fmt.Sprintf("%.0f a second", rate)
 }
@@ -182,16 +183,16 @@ func flood(t *testing.T, b *broker) string {
 // are closed before their time, and the log says so.
 func speechless(t *testing.T, b *broker) string {
 	var open []*client
-	for i := range 3000 {
+	for i := range less(3000) {
 		c := b.dial()
 		defer c.Close()
 		open = append(open, c)
-		if i%500 == 0 {
+		if i%less(500) == 0 {
 			b.probeOnce()
 		}
 	}
 	b.probeOnce()
-	b.holdsAtMost(2000) // else the connections that say nothing crowd out those that do
+	b.holdsAtMost(less(2000)) // else the connections that say nothing crowd out those that do
 	if !open[0].ended(patience) {
 		t.Error("the oldest connection that says nothing is still open")
 	}

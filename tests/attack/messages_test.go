@@ -104,19 +104,20 @@ func publishAcknowledged(c *client, topic string, qos byte, payload []byte, n in
 // identifiers; under MQTT 5.0 the Receive Maximum of the CONNACK is one, and going beyond it ends the connection.
 func unreleased(t *testing.T, b *broker) string {
 	var note []string
+	n := less(10_000)
 	for _, v := range []packet.Version{packet.V311, packet.V5} {
 		c := b.connect(&packet.Connect{Version: v, ClientID: "unreleased"})
 		var writing sync.WaitGroup
 		writing.Go(func() {
 			payload := make([]byte, 4*kib)
-			for i := range 10_000 {
+			for i := range n {
 				if c.Send(&packet.Publish{QoS: 2, ID: uint16(i + 1), Topic: []byte("held"), Payload: payload}) != nil {
 					return // the broker has ended the connection; the reader below says how
 				}
 			}
 		})
 		received, verdict := 0, ""
-		for received < 10_000 && verdict == "" {
+		for received < n && verdict == "" {
 			p, err := c.Next()
 			switch p := p.(type) {
 			case *packet.Ack:
@@ -157,7 +158,7 @@ func unanswered(t *testing.T, b *broker) string {
 		}()
 	}
 	c := b.connect(&packet.Connect{})
-	publishAcknowledged(c, "held", 1, make([]byte, 4*kib), 10_000)
+	publishAcknowledged(c, "held", 1, make([]byte, 4*kib), less(10_000))
 	return fmt.Sprint("in flight: ", arrived[0].Load(), " and ", arrived[1].Load())
 }
 
@@ -212,7 +213,7 @@ func hugePayload(t *testing.T, b *broker) string {
 func announced(t *testing.T, b *broker) string {
 	head := append([]byte{byte(packet.PUBLISH) << 4}, packet.AppendVarint(nil, 255*mib)...)
 	start := append(append(head, "\x00\x04huge"...), make([]byte, 1000)...)
-	for range 400 {
+	for range less(400) {
 		c := b.connect(&packet.Connect{})
 		if _, err := c.Write(start); err != nil {
 			t.Fatal(err)
@@ -224,7 +225,7 @@ func announced(t *testing.T, b *broker) string {
 
 // wills: 2,000 clients with a will are cut off at the same moment.
 func wills(t *testing.T, b *broker) string {
-	const n = 2000
+	n := less(2000)
 	payload := make([]byte, kib)
 	watcher := b.connect(&packet.Connect{})
 	watcher.subscribe(1, "wills/#")

@@ -43,9 +43,12 @@ func TestMain(m *testing.M) {
 // nothing for another 30 (TILT), and this must be more than that and a failover.
 const patience = 2 * time.Minute
 
+// pause is between two looks at a condition. A look costs servers and sentinels a connection each, and many tests look at the same time.
+const pause = 100 * time.Millisecond
+
 func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !f(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); !f(); time.Sleep(pause) {
 		if time.Now().After(end) {
 			t.Fatalf("not within %v: %s", patience, what)
 		}

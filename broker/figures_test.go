@@ -103,7 +103,11 @@ func TestFiguresCostNothingPerClient(t *testing.T) {
 		_, c := x.client(t, strconv.Itoa(i), packet.V5)
 		x.subscribe(t, c, packet.V5, "a/"+strconv.Itoa(i), 0)
 	}
-	if after := cost(); after > before+5 { // a goroutine of the broker may allocate meanwhile
+	after := cost()
+	for try := 1; after > before+5 && try < 5; try++ { // a goroutine of the broker may allocate meanwhile
+		after = cost()
+	}
+	if after > before+5 {
 		t.Errorf("%v allocations with 500 clients, %v without", after, before)
 	}
 }

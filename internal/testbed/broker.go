@@ -187,3 +187,14 @@ func (b *Broker) Expand(t testing.TB, text string) string {
 		return ""
 	})
 }
+
+// Command runs one of picket's own commands for the broker, whose admin socket is data/admin.sock in its folder, and returns what it says and whether it
+// succeeded. input is what it may read.
+func (b *Broker) Command(t testing.TB, input string, args ...string) (said string, ok bool) {
+	t.Helper()
+	cmd := exec.Command(Picket(t), args...)
+	cmd.Env = append(os.Environ(), "PICKET_SOCKET="+b.Path("data/admin.sock"), "LC_ALL=C")
+	cmd.Stdin = strings.NewReader(input)
+	out, err := cmd.CombinedOutput()
+	return string(out), err == nil
+}

@@ -75,7 +75,7 @@ func TestAnyOperationsCrashedAnywhere(t *testing.T) {
 
 var (
 	seed  = flag.Uint64("seed", 0, "run TestPowerLoss and TestDamage with this seed only")
-	seeds = flag.Int("seeds", 4, "how many seeds TestPowerLoss and TestDamage run with")
+	seeds = flag.Int("seeds", 2, "how many seeds TestPowerLoss and TestDamage run with")
 )
 
 // TestPowerLoss cuts the power at every point at which something is made durable, just before and just after it, with all kinds of luck for what had not been synced.

@@ -5,7 +5,6 @@ package reload
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,11 +16,8 @@ import (
 // command runs picket for a broker, and fails unless it says what it should.
 func command(t *testing.T, b *testbed.Broker, says string, args ...string) {
 	t.Helper()
-	cmd := exec.Command(testbed.Picket(t), args...)
-	cmd.Env = append(os.Environ(), "PICKET_SOCKET="+b.Path("data/admin.sock"), "LC_ALL=C")
-	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), says) {
-		t.Fatalf("%v: %v\n%s", args, err, out)
+	if said, ok := b.Command(t, "", args...); !ok || !strings.Contains(said, says) {
+		t.Fatalf("%v: %v, %s", args, ok, said)
 	}
 }
 

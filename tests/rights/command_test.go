@@ -4,7 +4,6 @@ package rights
 
 import (
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,20 +16,10 @@ import (
 // running is what a broker says when its admin socket is there, too.
 const running = " running"
 
-// command runs picket's own commands for a broker and returns what it says, and whether it succeeded.
-func command(t *testing.T, b *testbed.Broker, input string, args ...string) (said string, ok bool) {
-	t.Helper()
-	cmd := exec.Command(testbed.Picket(t), args...)
-	cmd.Env = append(os.Environ(), "PICKET_SOCKET="+b.Path("data/admin.sock"), "LC_ALL=C")
-	cmd.Stdin = strings.NewReader(input)
-	out, err := cmd.CombinedOutput()
-	return string(out), err == nil
-}
-
 // does is a command that succeeds, and says something.
 func does(t *testing.T, b *testbed.Broker, says string, args ...string) {
 	t.Helper()
-	if said, ok := command(t, b, "secret\n", args...); !ok || !strings.Contains(said, says) {
+	if said, ok := b.Command(t, "secret\n", args...); !ok || !strings.Contains(said, says) {
 		t.Fatalf("%v: %s", args, said)
 	}
 }
@@ -38,7 +27,7 @@ func does(t *testing.T, b *testbed.Broker, says string, args ...string) {
 // fails is a command that does not, and says why.
 func fails(t *testing.T, b *testbed.Broker, says string, args ...string) {
 	t.Helper()
-	if said, ok := command(t, b, "secret\n", args...); ok || !strings.Contains(said, says) {
+	if said, ok := b.Command(t, "secret\n", args...); ok || !strings.Contains(said, says) {
 		t.Fatalf("%v: %v, %s", args, ok, said)
 	}
 }
@@ -55,6 +44,7 @@ func permits(t *testing.T, c *testbed.Client, topics map[string]bool) {
 
 // A second user with rights for one device takes one command and no file. What was answered is in force, and there after a crash; others are as they were.
 func TestUsersByCommand(t *testing.T) {
+	t.Parallel()
 	b := testbed.Start(t, testbed.Options{Program: []string{testbed.Picket(t), "serve", "--user", "root", "--data", "${DIR}/data", "-p", "${PORT}"},
 		Env: []string{"PICKET_RUNTIME_DIR=" + t.TempDir()}, Ready: running})
 	lamp := user{"lamp", "secret", "l"}
@@ -100,6 +90,7 @@ func TestUsersByCommand(t *testing.T) {
 
 // A configuration names the file; where it names none, that is said, and what to write.
 func TestRightsFile(t *testing.T) {
+	t.Parallel()
 	conf := "user root\nlog_dest stdout\nallow_anonymous local\npassword_file ${DIR}/data/passwords\nadmin_socket ${DIR}/data/admin.sock\nlistener ${PORT}\n"
 	prepare := func(b *testbed.Broker) {
 		if err := os.Mkdir(b.Path("data"), 0o700); err != nil {
@@ -117,6 +108,7 @@ func TestRightsFile(t *testing.T) {
 
 // A ban is in force and on the disk when the command ends: who is connected goes, who is banned stays out over a crash and a reload, until the ban is lifted.
 func TestBansByCommand(t *testing.T) {
+	t.Parallel()
 	b := testbed.Start(t, testbed.Options{Program: []string{testbed.Picket(t), "serve", "--user", "root", "--data", "${DIR}/data", "-p", "${PORT}"},
 		Env: []string{"PICKET_RUNTIME_DIR=" + t.TempDir()}, Ready: running})
 	lamp, other := user{id: "lamp"}, user{id: "other"}

@@ -20,6 +20,7 @@ const transports = open + "listener ${PORT_TLS} 127.0.0.1\ncertfile ${CERT}\nkey
 
 // mosquitto's own program manages users, groups and roles, and what it has done holds at once.
 func TestMosquittoCtrl(t *testing.T) {
+	t.Parallel()
 	b := start(t, transports)
 	overTLS := []string{"-p", fmt.Sprint(b.Port(t, "PORT_TLS")), "--cafile", b.Certificate(t).CA.File, "-h", "localhost"}
 	for i, words := range []string{
@@ -77,6 +78,7 @@ func TestMosquittoCtrl(t *testing.T) {
 
 // Rights hold, and change, in every version and over every transport alike.
 func TestRightsHold(t *testing.T) {
+	t.Parallel()
 	b := start(t, transports)
 	c := newConsole(t, dial(t, b, packet.V5))
 	c.do(`{"command":"createRole","rolename":"r","acls":[{"acltype":"publishClientSend","topic":"may/#","allow":true},{"acltype":"subscribePattern","topic":"may/#","allow":true},
@@ -164,6 +166,7 @@ func TestRightsHold(t *testing.T) {
 
 // What has been answered outlives a kill, whenever it comes.
 func TestAnsweredIsKept(t *testing.T) {
+	t.Parallel()
 	b := start(t, open)
 	made := 0
 	for round := range 6 {
@@ -192,6 +195,7 @@ func TestAnsweredIsKept(t *testing.T) {
 
 // A change that cannot be put on the disk is none, and is said to be none.
 func TestNotSaved(t *testing.T) {
+	t.Parallel()
 	b := start(t, open)
 	c := newConsole(t, dial(t, b, packet.V5))
 	if err := os.Rename(b.Path("rights"), b.Path("elsewhere")); err != nil {
@@ -212,6 +216,7 @@ func TestNotSaved(t *testing.T) {
 
 // A file that somebody else has changed is not written over; a reload reads it, and whom it does not have any more has to go.
 func TestReload(t *testing.T) {
+	t.Parallel()
 	b := start(t, open)
 	c := newConsole(t, dial(t, b, packet.V5))
 	c.do(`{"command":"createClient","username":"ann","password":"x"},{"command":"createClient","username":"bob","password":"y"}`)
@@ -248,6 +253,7 @@ func TestReload(t *testing.T) {
 
 // With per_listener_settings the file is about the listeners that name it. Others have rules of their own, and nobody there may send commands.
 func TestPerListener(t *testing.T) {
+	t.Parallel()
 	b := start(t, "user root\nper_listener_settings true\nlog_dest stdout\nlistener ${PORT} 127.0.0.1\nallow_anonymous false\n"+plugin+"listener ${PORT_OPEN} 127.0.0.1\nallow_anonymous true\nlistener ${PORT_SAME} 127.0.0.1\n"+plugin)
 	c := newConsole(t, dial(t, b, packet.V5))
 	c.do(`{"command":"createClient","username":"ann","password":"x"}`)
@@ -273,6 +279,7 @@ func TestPerListener(t *testing.T) {
 
 // Beside a password file and an ACL file: who is in the file of users is judged by it, all others by the two.
 func TestBesideFiles(t *testing.T) {
+	t.Parallel()
 	b := testbed.Start(t, testbed.Options{Conf: open + "password_file ${DIR}/passwords\nacl_file ${DIR}/acl\n", Prepare: func(b *testbed.Broker) {
 		initialized(t)(b)
 		b.Write(t, "acl", "user old\ntopic readwrite old/#\nuser ann\ntopic readwrite file/#\n")

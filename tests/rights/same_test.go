@@ -15,6 +15,7 @@ import (
 
 // Picket and mosquitto say the same to the same questions, by the same file: made by commands, kept by the one, read by the other.
 func TestSameAsMosquitto(t *testing.T) {
+	t.Parallel()
 	ours := start(t, open)
 	random := rand.New(rand.NewPCG(13, 7))
 	levels := []string{"a", "b", "+", "c"}

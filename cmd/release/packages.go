@@ -114,10 +114,26 @@ func (r *release) packages(t target) error {
 			return err
 		}
 	}
+	if err := r.withOpenRC(info); err != nil {
+		return err
+	}
 	if err := r.pack(info, t.file()); err != nil {
 		return err
 	}
 	return r.links(t)
+}
+
+// withOpenRC gives Alpine's package its service, and the script that an upgrade runs there.
+func (r *release) withOpenRC(info *nfpm.Info) error {
+	service, err := r.ownFile("picket.openrc")
+	if err != nil {
+		return err
+	}
+	openrc := r.content(service, "/etc/init.d/picket", files.TypeFile, 0o755)
+	openrc.Packager = "apk"
+	info.Contents = append(info.Contents, openrc)
+	info.APK.Scripts.PostUpgrade = info.Scripts.PostInstall
+	return nil
 }
 
 // links makes the package that puts Picket in the place of mosquitto and redis-sentinel.
@@ -185,6 +201,9 @@ func (r *release) pack(info *nfpm.Info, platform string) error {
 		one := nfpm.WithDefaults(info)
 		copied := *one
 		copied.Contents = append(files.Contents{}, info.Contents...)
+		if form == "apk" { // a line of its .PKGINFO is a field
+			copied.Description, _, _ = strings.Cut(info.Description, "\n")
+		}
 		name := info.Name + "-" + r.version + "-" + platform + "." + form
 		if err := r.create(name, func(w io.Writer) error { return packager.Package(&copied, w) }); err != nil {
 			return err

@@ -16,7 +16,10 @@ func (p *patient) altered() (ends bool) {
 			not(cause.ACLSilent, "something comes back on that topic", "该主题上有消息回来"))
 		ends = true
 	}
-	moved := where(p.publishes, func(b Publish) bool { return b.Came != nil && b.Came.Topic != "" })
+	told := slices.ContainsFunc(of[Broker](p.Facts), func(b seen[Broker]) bool { return len(b.fact.Values) > 0 })
+	moved := where(p.publishes, func(b Publish) bool { // behind a mount point there is no $SYS
+		return b.Came != nil && b.Came.Topic != "" && (told || !b.mounted())
+	})
 	if len(moved) > 0 {
 		f := moved[0].fact
 		p.found(cause.MessageAltered, 92, places(moved), means("What is published to %s comes back under the topic %s: something on the way renames topics.", "发布到 %s 的消息回来时主题是 %s：途中有设备在改主题。", f.Topic, f.Came.Topic))
@@ -94,6 +97,9 @@ func (p *patient) lostSome(b seen[Publish]) bool {
 
 // alone: while one connection lasts no other one is let in.
 func (p *patient) alone() {
+	if slices.ContainsFunc(p.connects, func(c seen[Connect]) bool { return c.fact.Result != Accepted && c.fact.Result != Refused }) {
+		return // one after the other some fail as well
+	}
 	for _, a := range where(of[Across](p.Facts), func(a Across) bool { return a.Alone != "" }) {
 		evidence := append([]int{a.at}, places(where(p.connects, func(c Connect) bool { return c.Result == Accepted }))...)
 		p.found(cause.RateLimitOrBan, 74, evidence,

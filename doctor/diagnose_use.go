@@ -313,7 +313,12 @@ func (p *patient) smallFailed(size int) bool {
 
 // lossy tells whether the round trips show that packets are lost.
 func (p *patient) lossy() bool {
-	return slices.ContainsFunc(p.trips, func(r seen[RoundTrips]) bool { return r.fact.Lossy() })
+	return slices.ContainsFunc(p.trips, func(r seen[RoundTrips]) bool { return r.fact.Lossy() && !p.died(r.fact) })
+}
+
+// died: the round trips were to be measured on a connection that was dead, or died meanwhile.
+func (p *patient) died(r RoundTrips) bool {
+	return r.died() || r.Answered == 0 && len(of[Dead](p.Facts)) > 0
 }
 
 // retain: is a retained message kept?
@@ -538,6 +543,12 @@ func (p *patient) roundTrips(r seen[RoundTrips]) {
 		d.RuledOut = append(d.RuledOut, RuledOut{cause.FarAway, Say("the quickest answer comes after %v", "最快的一次应答只用了 %v", f.Min)})
 	}
 	switch {
+	case p.died(f) && !p.cutOff():
+		p.found(cause.ConnectionLost, 66, at,
+			means("%d pings are answered, within %v, and then none: the connection died without a word. Something on the way forgets connections, or cuts them after so many packets or so much time, and tells nobody.", "前 %d 次心跳在 %v 内应答，之后再也没有应答：连接无声地断了。途中有设备忘记了连接，或在若干数据包、若干时间之后切断它，却不通知任何一方。", f.Answered, f.Max),
+			not(cause.LossyNetwork, "until then nothing was late", "在那之前没有任何延迟"))
+		p.found(cause.RateLimitOrBan, 56, at)
+		p.found(cause.LossyNetwork, 45, at)
 	case f.Lossy() && f.far() && f.Losses() < 2:
 		p.found(cause.FarAway, 86, at, set("seconds", fmt.Sprintf("%.2f", float64(f.Median)/1000)),
 			means("Even the quickest round trip takes %v, and they vary (jitter %v).", "最快的一次往返也要 %v，而且时快时慢（抖动 %v）。", f.Min, f.Jitter))
@@ -556,12 +567,6 @@ func (p *patient) roundTrips(r seen[RoundTrips]) {
 	case f.Answered == 0 && len(where(p.publishes, func(b Publish) bool { return b.Result == Returned })) > 0:
 		p.found(cause.BrokerSilent, 66, at, means("Messages come back at once, and PINGREQ is not answered: the broker, or a proxy that looks into MQTT, does not do what keeps a connection alive. Clients close it after their keep alive.", "消息能立即收到，但 PINGREQ 没有应答：服务端或会解析 MQTT 的代理没有处理心跳，客户端会在 keepalive 超时后断开。"))
 		p.found(cause.Overloaded, 52, at)
-	case f.died() && !p.cutOff():
-		p.found(cause.ConnectionLost, 66, at,
-			means("%d pings are answered within %v, and then none: the connection died without a word. Something on the way forgets connections, or cuts them after so many packets or so much time, and tells nobody.", "前 %d 次心跳在 %v 内应答，之后再也没有应答：连接无声地断了。途中有设备忘记了连接，或在若干数据包、若干时间之后切断它，却不通知任何一方。", f.Answered, f.Max),
-			not(cause.LossyNetwork, "until then nothing was late", "在那之前没有任何延迟"))
-		p.found(cause.RateLimitOrBan, 56, at)
-		p.found(cause.LossyNetwork, 45, at)
 	case f.Answered < f.Sent && p.cutOff():
 		p.Settle(at...) // the connection has ended, which is told of
 	case f.Answered < f.Sent:

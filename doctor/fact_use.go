@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"strings"
 
 	"picket/cause"
 )
@@ -169,12 +170,19 @@ func (Publish) Stage() cause.Stage { return cause.Use }
 
 func (p Publish) Outcome() Outcome {
 	switch {
-	case p.Small:
+	case p.Small, p.Result == Returned && !p.Kept && p.mounted():
 		return Note
 	case p.Result == Returned && p.Came == nil && !p.Kept:
 		return Good
 	}
 	return Bad
+}
+
+// mounted: the message came back as it was sent, under its topic with something in front. A listener's mount point does so: mosquitto 2.0 takes it off what
+// clients publish and subscribe to, and leaves it in what they get.
+func (p Publish) mounted() bool {
+	c := p.Came
+	return c != nil && c.Topic != "" && c.QoS == nil && c.Retain == nil && c.Size == nil && strings.HasSuffix(c.Topic, p.Topic)
 }
 
 // Came is in what a message that came back differs from what was sent.

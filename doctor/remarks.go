@@ -15,6 +15,10 @@ const (
 // remarks are what a phone may not take although this machine does, and what others can listen in to.
 func remarks(facts []Fact) (all []cause.Text) {
 	public, plain := false, false
+	if mounted := where(of[Publish](facts), func(p Publish) bool { return p.mounted() }); len(mounted) > 0 {
+		f := mounted[0].fact
+		all = append(all, Say("Messages published to %s come under the topic %s: the listener has a mount point (mount_point), which mosquitto 2.0 leaves in the topics that clients get. Programs that compare topics have to know it.", "发布到 %s 的消息收到时主题是 %s：该监听设置了挂载点（mount_point），mosquitto 2.0 发给客户端的主题会带着它。会比较主题的程序需要考虑这一点。", f.Topic, f.Came.Topic))
+	}
 	if families := of[Lookup](facts); len(families) > 0 && len(where(families, func(l Lookup) bool { return l.Record == "A" && l.Result == None })) > 0 && len(where(families, func(l Lookup) bool { return l.Record == "AAAA" && l.Result == Found })) > 0 {
 		all = append(all, Say("%s has an IPv6 address only: clients in networks without IPv6, which many companies and older devices have, cannot connect.", "%s 只有 IPv6 地址：没有 IPv6 的网络（不少公司网络）和旧设备无法连接。", families[0].fact.Host))
 	}

@@ -69,8 +69,15 @@ func (u *user) roundTrips(ctx context.Context) doctor.RoundTrips {
 		f.Sent++
 		start := time.Now()
 		err := u.c.Ping(one)
+		over := one.Err() != nil
 		cancel()
 		if err != nil {
+			if !over { // whoever writes learns of the end before the reader does
+				select {
+				case <-u.c.Done():
+				case <-ctx.Done():
+				}
+			}
 			break // the others would wait as long
 		}
 		times = append(times, time.Since(start))

@@ -75,10 +75,6 @@ func forumFaults() []fault {
 			w.webAt(routerSide, gateway4+":80", answers(302, "", "Location", "http://192.168.7.1/login"), nil)
 			return []string{"mqtt://" + host}
 		}},
-		{name: "the broker is restarted again and again", want: cause.ConnectionLost, make: func(w *world) []string {
-			w.start(serverSide, []int{1883}, "sh", "-c", `while :; do timeout -s KILL 1.5 mosquitto -c "$0"; sleep 1; done`, w.file("m.conf", "user root\n"+open))
-			return []string{url4("mqtt", 1883)}
-		}},
 		{name: "every session ends after three seconds", want: cause.ConnectionLost, make: inFront(func(c, back net.Conn) {
 			time.AfterFunc(3*time.Second, func() { _ = c.Close() })
 			between(c, back, nil, nil)

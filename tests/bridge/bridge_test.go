@@ -168,7 +168,14 @@ func TestMosquitto(t *testing.T) {
 // What is published while the remote broker is away comes when it is there, in order.
 func TestRemoteBrokerIsAway(t *testing.T) {
 	t.Parallel()
-	remote := testbed.New(t, testbed.Options{Conf: open, Program: []string{testbed.Program(t, "mosquitto", "mosquitto"), "-c", "${CONF}"}})
+	remote := testbed.New(t, testbed.Options{Conf: open + "persistence true\npersistence_location ${DIR}/\n", Program: []string{testbed.Program(t, "mosquitto", "mosquitto"), "-c", "${CONF}"}})
+	remote.Run(t)
+	if err := listen(t, remote, "-t", "t/#", "-i", "keeper", "-c", "-E").cmd.Wait(); err != nil { // else the bridge may be sooner than the one who listens
+		t.Fatal(err)
+	}
+	if err := remote.Stop(); err != nil {
+		t.Fatal(err)
+	}
 	local := picket(t, open+to(t, "x", remote)+"topic t/# out 2\n")
 	publish(t, local, "t/a", 2, false, "1", "2", "3")
 	remote.Run(t)

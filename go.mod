@@ -74,11 +74,7 @@ require (
 replace (
 	github.com/cockroachdb/errors => ./shim/errors
 	github.com/klauspost/compress => ./shim/compress
-	github.com/klauspost/cpuid/v2 => ./shim/cpuid
-	github.com/miekg/dns => ./shim/dns
 	github.com/minio/minlz => ./shim/minlz
 	github.com/prometheus/client_model => ./shim/client_model
-	github.com/xdg-go/stringprep => ./shim/stringprep
-	github.com/zeebo/blake3 => ./shim/blake3
 	google.golang.org/protobuf => ./shim/protobuf
 )

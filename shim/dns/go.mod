@@ -1,3 +1,0 @@
-module github.com/miekg/dns
-
-go 1.26.0

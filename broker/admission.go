@@ -56,7 +56,7 @@ func (b *Broker) takePlace(c *connection, id string) *refusal {
 func (b *Broker) hasPlace(id string, at *Listener) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s := b.sessions[id]
+	s := b.sessions.byID[id]
 	if s == nil {
 		return false
 	}

@@ -42,7 +42,7 @@ type Broker struct {
 	memory   memory
 
 	mu        sync.Mutex // guards the table of sessions, dues and takeovers
-	sessions  map[string]*Session
+	sessions  register
 	dues      dues
 	takeovers takeovers
 	endings   endings // with a mutex of its own
@@ -145,7 +145,7 @@ func Start(c Config, log *logging.Logger) (*Broker, error) {
 func newBroker(c Config, log *logging.Logger) *Broker {
 	b := &Broker{
 		log: log, index: topic.NewIndex[*Session](),
-		sessions:  make(map[string]*Session),
+		sessions:  register{byID: make(map[string]*Session)},
 		passwords: newPasswordQueue(max(1, runtime.GOMAXPROCS(0)-1)), fetching: make(chan struct{}, maxFetches),
 		stopping: make(chan struct{}), time: c.clock,
 	}
@@ -276,7 +276,7 @@ func (b *Broker) Close() {
 	b.end()
 	b.mu.Lock()
 	var all []*connection
-	for _, s := range b.sessions {
+	for _, s := range b.sessions.byID {
 		s.mu.Lock()
 		if s.conn != nil {
 			all = append(all, s.conn)

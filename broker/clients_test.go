@@ -93,15 +93,35 @@ func TestClientsByQueue(t *testing.T) {
 }
 
 func BenchmarkClients(b *testing.B) {
-	x := &Broker{sessions: make(map[string]*Session)}
+	x := &Broker{sessions: register{byID: make(map[string]*Session)}}
 	for i := range 100_000 {
 		s := x.blank(nil)
 		s.id = fmt.Sprintf("device-%06d", i)
-		x.sessions[s.id] = s
+		x.sessions.enter(s)
 	}
 	for b.Loop() {
 		if page := x.Clients(ClientQuery{Limit: 100}); len(page.Clients) != 100 || page.Next != "device-000099" {
 			b.Fatal(page.Next)
 		}
+	}
+}
+
+// The first page of a list of 100,000 sessions.
+func BenchmarkEachClient(b *testing.B) {
+	x := &Broker{sessions: register{byID: make(map[string]*Session)}}
+	for i := range 100_000 {
+		s := x.blank(nil)
+		s.id = fmt.Sprintf("device-%06d", i)
+		x.sessions.enter(s)
+	}
+	for _, limit := range []int{100, 100_000} {
+		b.Run(fmt.Sprint(limit), func(b *testing.B) {
+			for b.Loop() {
+				n := 0
+				if x.EachClient(0, func(*ClientState) bool { n++; return n < limit }); n != limit {
+					b.Fatal(n)
+				}
+			}
+		})
 	}
 }

@@ -156,11 +156,8 @@ func (b *Broker) sweep(now uint32) {
 	}
 }
 
-// due is what is to happen to a session that is offline, and its place in the heap of all of them.
-type due struct {
-	will, expiry moment
-	place        int // in the heap, from 1; 0: not there
-}
+// due is what is to happen to a session that is offline.
+type due struct{ will, expiry moment }
 
 // moment is a time in nanoseconds since 1970, a third of the size of a [time.Time]; 0 stands for never.
 type moment int64
@@ -186,19 +183,19 @@ func (h dues) Len() int           { return len(h) }
 func (h dues) Less(i, j int) bool { return h[i].at < h[j].at }
 func (h dues) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].s.due.place, h[j].s.due.place = i+1, j+1
+	h[i].s.duePlace, h[j].s.duePlace = int32(i+1), int32(j+1)
 }
 func (h *dues) Push(x any) {
 	d := x.(dueSession)
 	*h = append(*h, d)
-	d.s.due.place = len(*h)
+	d.s.duePlace = int32(len(*h))
 }
 func (h *dues) Pop() any {
 	old := *h
 	d := old[len(old)-1]
 	old[len(old)-1].s = nil
 	*h = old[:len(old)-1]
-	d.s.due.place = 0
+	d.s.duePlace = 0
 	return d
 }
 
@@ -210,12 +207,12 @@ func (b *Broker) schedule(s *Session) {
 		at = d.expiry
 	}
 	switch {
-	case at == 0 && d.place > 0:
-		heap.Remove(&b.dues, d.place-1)
+	case at == 0 && s.duePlace > 0:
+		heap.Remove(&b.dues, int(s.duePlace-1))
 	case at == 0:
-	case d.place > 0:
-		b.dues[d.place-1].at = at
-		heap.Fix(&b.dues, d.place-1)
+	case s.duePlace > 0:
+		b.dues[s.duePlace-1].at = at
+		heap.Fix(&b.dues, int(s.duePlace-1))
 	default:
 		heap.Push(&b.dues, dueSession{at, s})
 	}
@@ -223,8 +220,8 @@ func (b *Broker) schedule(s *Session) {
 
 // cancel forgets what was to happen to a session. The broker's mutex and the session's are held.
 func (b *Broker) cancel(s *Session) {
-	if s.due.place > 0 {
-		heap.Remove(&b.dues, s.due.place-1)
+	if s.duePlace > 0 {
+		heap.Remove(&b.dues, int(s.duePlace-1))
 	}
 	s.due = due{}
 }
@@ -247,10 +244,10 @@ func (b *Broker) fallOne(s *Session, now time.Time, f *fallen) {
 	switch {
 	case expired && s.over:
 		b.cancel(s)
-		delete(b.sessions, s.id)
+		b.sessions.leave(s.id)
 		f.ended = append(f.ended, b.ends(s))
 	case expired:
-		delete(b.sessions, s.id)
+		b.sessions.leave(s.id)
 		f.ended = append(f.ended, b.finish(s))
 		b.stats.expired.Add(1)
 		b.report(incident{cause: cause.SessionExpired}, "Expiring client %s due to timeout.", s.id)
@@ -294,8 +291,8 @@ func (b *Broker) fall(now time.Time) {
 // session again, and whether its will is published, is decided by the time at which CONNECT is judged. The broker's mutex is held.
 func (w *worker) overtake(id string, now time.Time) {
 	b := w.b
-	s := b.sessions[id]
-	if s == nil || s.due.place == 0 || !b.dues[s.due.place-1].at.passed(now) {
+	s := b.sessions.byID[id]
+	if s == nil || s.duePlace == 0 || !b.dues[s.duePlace-1].at.passed(now) {
 		return
 	}
 	var f fallen

@@ -69,7 +69,7 @@ func TestDisconnectAndRejudge(t *testing.T) {
 	rules := func(id string) *access.Client {
 		x.b.mu.Lock()
 		defer x.b.mu.Unlock()
-		return x.b.sessions[id].rules.Load()
+		return x.b.sessions.byID[id].rules.Load()
 	}
 	x.connect(t, 0, packet.V5, func(p *packet.Connect) { p.ClientID = "chosen" })
 	chosen, other := rules("chosen"), rules("stays")

@@ -33,7 +33,7 @@ func (l *level) child(name string) *level {
 func (b *Broker) WriteSubscriptions(w io.Writer) error {
 	root := &level{}
 	b.mu.Lock()
-	for _, s := range b.sessions {
+	for _, s := range b.sessions.byID {
 		s.mu.Lock()
 		for filter, o := range s.subs.all() {
 			at := root.child("").child("")

@@ -76,7 +76,7 @@ func (m *most) see(n int64) int64 {
 func (b *Broker) read() *reading {
 	r := &reading{b: b, settings: b.settings.Load(), load: b.Load(), heap: int64(readMetric("/memory/classes/heap/objects:bytes"))}
 	b.mu.Lock()
-	r.sessions = int64(len(b.sessions))
+	r.sessions = int64(len(b.sessions.byID))
 	b.mu.Unlock()
 	b.stats.sessionsMost.see(r.sessions)
 	r.heapMost = b.stats.heapMost.see(r.heap)

@@ -178,7 +178,7 @@ func TestScramDecidesWhoItIs(t *testing.T) {
 	}
 	x.b.mu.Lock()
 	defer x.b.mu.Unlock()
-	if s := x.b.sessions["mallory"]; s == nil || s.rules.Load().Username != "mallory" {
+	if s := x.b.sessions.byID["mallory"]; s == nil || s.rules.Load().Username != "mallory" {
 		t.Error("mallory has no session of its own")
 	}
 }
@@ -307,7 +307,7 @@ func TestExpirationHoldsForAll(t *testing.T) {
 	expiry := func(id string) uint32 {
 		x.b.mu.Lock()
 		defer x.b.mu.Unlock()
-		s := x.b.sessions[id]
+		s := x.b.sessions.byID[id]
 		if s == nil {
 			return 0
 		}

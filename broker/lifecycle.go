@@ -17,7 +17,7 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	w.overtake(id, b.now())
-	old := b.sessions[id]
+	old := b.sessions.byID[id]
 	if old == nil {
 		b.list(c.s, id)
 		b.online.Add(1)
@@ -62,7 +62,7 @@ func (b *Broker) list(s *Session, id string) {
 	s.mu.Lock()
 	s.id = id
 	s.mu.Unlock()
-	b.sessions[id] = s
+	b.sessions.enter(s)
 }
 
 // endReplaced ends a session in whose place a new one comes. The mutexes of the broker and of the session are held.
@@ -84,7 +84,7 @@ func (b *Broker) abandon(c *connection) {
 	if s.conn != c || s.over {
 		return
 	}
-	delete(b.sessions, s.id)
+	b.sessions.leave(s.id)
 	b.online.Add(-1)
 	s.will = nil
 	b.endStored(b.finish(s))
@@ -132,7 +132,7 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 		s.due.will, s.due.expiry = will, will
 		b.schedule(s)
 	case !s.survives():
-		delete(b.sessions, s.id)
+		b.sessions.leave(s.id)
 		ended = b.finish(s)
 	default:
 		s.out.Rewind()
@@ -232,7 +232,7 @@ func (b *Broker) unsubscribeAll(s *Session, subs *subscriptions) {
 func (b *Broker) takeoverDelay(id string) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s := b.sessions[id]
+	s := b.sessions.byID[id]
 	if s == nil {
 		return 0
 	}

@@ -145,7 +145,7 @@ func (b *Broker) Waiting(clientID string) (messages, bytes int) {
 // EndSession ends the session of a client that has no connection, with all that waits in it, and reports whether there was one.
 func (b *Broker) EndSession(clientID string) bool {
 	b.mu.Lock()
-	s := b.sessions[clientID]
+	s := b.sessions.byID[clientID]
 	if s == nil {
 		b.mu.Unlock()
 		return false
@@ -156,7 +156,7 @@ func (b *Broker) EndSession(clientID string) bool {
 		b.mu.Unlock()
 		return false
 	}
-	delete(b.sessions, clientID)
+	b.sessions.leave(clientID)
 	s.will = nil
 	ended := b.finish(s)
 	s.mu.Unlock()

@@ -76,7 +76,7 @@ func TestSubscriptionsAreBounded(t *testing.T) {
 	for i := range 2000 {
 		x.subscribe(t, c, packet.V5, fmt.Sprintf("some/filter/%d", i), 0)
 	}
-	s := x.b.sessions["c"]
+	s := x.b.sessions.byID["c"]
 	n := s.subs.len()
 	held, limit := x.b.memory.of(heldSubscriptions), limitsFor(1 << 20).kinds[heldSubscriptions]
 	if n == 0 || n == 2000 || held > limit || held < limit/2 {

@@ -21,7 +21,7 @@ func TestRetainedAfterSubscribing(t *testing.T) {
 	unsubscribe := (&packet.Unsubscribe{ID: 1, Filters: []string{"a/#"}}).Append(nil, packet.V311)
 	x.feed(t, sender, publish("a/old"))
 
-	s := x.b.sessions["receiver"]
+	s := x.b.sessions.byID["receiver"]
 	settled := func() string {
 		t.Helper()
 		for {

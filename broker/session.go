@@ -39,6 +39,8 @@ type Session struct {
 	mount string // prefix of every topic of the client
 
 	expiry     uint32 // seconds that the session outlives its connection
+	duePlace   int32  // in the heap of those to whom something is to happen while they are offline, from 1; 0: not there
+	place      uint32 // in the register; set before anybody finds the session there
 	over       bool   // ended: nobody may add to it
 	queuesQoS0 bool   // messages of QoS 0 wait for its client, too
 	dropLogged bool   // the log has said that messages are being dropped
@@ -65,20 +67,7 @@ func (b *Broker) blank(c *connection) *Session {
 func (b *Broker) session(clientID string) *Session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.sessions[clientID]
-}
-
-// sessionsOf are the sessions whose clients which chooses; nil for all.
-func (b *Broker) sessionsOf(which func(*access.Client) bool) []*Session {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	all := make([]*Session, 0, len(b.sessions))
-	for _, s := range b.sessions {
-		if which == nil || which(s.rules.Load()) {
-			all = append(all, s)
-		}
-	}
-	return all
+	return b.sessions.byID[clientID]
 }
 
 // longest is the session expiry interval that a session has which asks for one: no more than persistent_client_expiration.

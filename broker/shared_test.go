@@ -145,7 +145,7 @@ func TestSharedAllAway(t *testing.T) {
 			}
 			x.send(t, fmt.Sprintf("away/%d", n), 1, 0, 60)
 			for k := range n {
-				s := x.b.sessions[fmt.Sprint("member ", n, k)]
+				s := x.b.sessions.byID[fmt.Sprint("member ", n, k)]
 				s.mu.Lock()
 				got := s.out.Waiting()
 				s.mu.Unlock()

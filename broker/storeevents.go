@@ -30,7 +30,7 @@ func (e *storeEvents) Session(handle *store.Session, state store.State) {
 		b.mu.Unlock()
 		return
 	}
-	if old := b.sessions[s.id]; old != nil && !e.replaces(s, old) {
+	if old := b.sessions.byID[s.id]; old != nil && !e.replaces(s, old) {
 		b.mu.Unlock()
 		return
 	}
@@ -38,7 +38,7 @@ func (e *storeEvents) Session(handle *store.Session, state store.State) {
 		b.memory.force(heldSubscriptions, subscriptionSize(filter))
 		b.index.Subscribe(filter, s, o)
 	}
-	b.sessions[s.id] = s
+	b.sessions.enter(s)
 	s.mu.Lock()
 	s.awaitClient(state.Record.Will)
 	b.schedule(s)

@@ -41,8 +41,8 @@ func (s Severity) String() string {
 // Stage is the step on a client's way at which a cause shows. The first stage that fails names the suspects.
 type Stage string
 
-// The stages, in the order in which a client goes through them. Five lie beside the way: Server is what keeps the broker
-// itself from working, App what happens inside the phone or the app, Bridge what keeps messages from other brokers, Echo what ends an echo or a probe, and Sentinel what keeps a
+// The stages, in the order in which a client goes through them. Six lie beside the way: Server is what keeps the broker
+// itself from working, App what happens inside the phone or the app, API what a request to the HTTP API is refused for, Bridge what keeps messages from other brokers, Echo what ends an echo or a probe, and Sentinel what keeps a
 // Redis from being failed over.
 const (
 	Name       Stage = "name"        // from a host name to an address
@@ -56,13 +56,14 @@ const (
 	Server     Stage = "server"      // the broker and its machine
 	App        Stage = "app"         // the phone, the app, the page
 	Echo       Stage = "echo"        // the echo service and the doctor's probe
+	API        Stage = "api"         // a request of whoever runs the broker
 	Bridge     Stage = "bridge"      // a bridge to another broker
 	Sentinel   Stage = "sentinel"    // watching over Redis, and failing over
 )
 
 // Stages lists the stages in the order of the catalogue.
 func Stages() []Stage {
-	return []Stage{Server, Name, TCP, FirstBytes, TLS, Upgrade, Connect, Use, Stay, App, Bridge, Echo, Sentinel}
+	return []Stage{Server, Name, TCP, FirstBytes, TLS, Upgrade, Connect, Use, Stay, App, API, Bridge, Echo, Sentinel}
 }
 
 // Title names the stage for people.
@@ -79,6 +80,7 @@ func (s Stage) Title() Text {
 		Stay:       {"Staying connected", "保持连接"},
 		App:        {"The phone and the app", "手机与应用"},
 		Echo:       {"The echo service", "回声服务"},
+		API:        {"The HTTP API", "HTTP 管理接口"},
 		Bridge:     {"Bridges", "桥接"},
 		Sentinel:   {"The sentinel", "哨兵"},
 	}[s]
@@ -239,7 +241,7 @@ var catalogue = func() map[ID]Cause {
 
 func entries() []Cause {
 	return slices.Concat(serverCauses, nameCauses, tcpCauses, firstBytesCauses, tlsCauses, acmeCauses, upgradeCauses, connectCauses, useCauses,
-		stayCauses, appCauses, bridgeCauses, echoCauses, sentinelCauses)
+		stayCauses, appCauses, apiCauses, bridgeCauses, echoCauses, sentinelCauses)
 }
 
 // Lookup finds a cause by its id.

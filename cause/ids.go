@@ -299,3 +299,17 @@ const (
 	ProbeMalformed        ID = "probe-malformed"
 	ProbeUDPBlocked       ID = "probe-udp-blocked"
 )
+
+// The HTTP API.
+const (
+	APIRequestInvalid ID = "api-request-invalid"
+	APINotFound       ID = "api-not-found"
+	APIConflict       ID = "api-conflict"
+	APIFailed         ID = "api-failed"
+	APINotLocal       ID = "api-not-local"
+	APIBusy           ID = "api-busy"
+	TokenMissing      ID = "token-missing"
+	TokenRefused      ID = "token-refused"
+	TokenGuessed      ID = "token-guessed"
+	RoleMissing       ID = "role-missing"
+)

@@ -1,0 +1,125 @@
+package cause
+
+// apiCauses: a request to the HTTP API is not carried out.
+var apiCauses = []Cause{
+	{
+		ID: APIRequestInvalid, Severity: Error, Stage: API,
+		Title: Text{"the request cannot be understood", "无法理解该请求"},
+		Explain: Text{
+			"The method is not one of this resource, a parameter or a member of the body is unknown, missing, given twice or not of its form, or the body is no JSON or too large. Nothing was changed. The detail says what, and where.",
+			"方法不适用于该资源；或者某个参数、请求体的成员不认识、缺失、重复或格式不对；或者请求体不是 JSON、太大。没有做任何更改。detail 说明是哪里、什么问题。",
+		},
+		Remedy: Text{
+			"Compare the request with `GET /api/v1/openapi.json`, which lists every parameter and every member.",
+			"对照 `GET /api/v1/openapi.json` 检查请求，其中列出了全部参数和成员。",
+		},
+	},
+	{
+		ID: APINotFound, Severity: Warning, Stage: API,
+		Title: Text{"there is no such thing", "找不到请求的对象"},
+		Explain: Text{
+			"The API has nothing at this path, or the client, session, retained message, user or ban that was asked for is not there. The detail says which.",
+			"接口没有这个路径，或者请求的客户端、会话、保留消息、用户、封禁不存在。detail 说明是哪一个。",
+		},
+		Remedy: Text{
+			"Compare the path with `GET /api/v1/openapi.json`; client identifiers, topics and names are compared byte by byte.",
+			"对照 `GET /api/v1/openapi.json` 检查路径；客户端标识、主题和名称按字节逐一比较。",
+		},
+	},
+	{
+		ID: APIConflict, Severity: Warning, Stage: API,
+		Title: Text{"the request cannot be carried out as things are", "在当前状态下无法执行"},
+		Explain: Text{
+			"The request was understood, but what it asks for does not fit what is there: a client that is not connected, a user that exists already, a broker without a file for it, a confirm code of another preview, a configuration that is wrong. The detail says what.",
+			"请求本身没有问题，但与当前状态不符：客户端不在线、用户已存在、服务端没有对应的文件、确认码属于另一次预览、配置有错误等。detail 说明具体原因。",
+		},
+		Remedy: Text{
+			"Do what the detail says, or ask for the present state and try again.",
+			"按 detail 的说明处理，或重新查询当前状态后再试。",
+		},
+	},
+	{
+		ID: APIFailed, Severity: Error, Stage: API,
+		Title: Text{"the broker could not carry out the request", "服务端执行请求时失败"},
+		Explain: Text{
+			"Something that the request needs did not work: a file that cannot be written, a store that refuses, a deadline of ten seconds that has passed. The detail says what; whether the change was made may not be known.",
+			"请求所需的某个操作失败了：文件无法写入、存储拒绝、超过 10 秒时限等。detail 说明具体原因；更改是否已经生效可能无法确定。",
+		},
+		Remedy: Text{
+			"Look at the broker's log at this time, and ask for the present state before trying again.",
+			"查看服务端此刻的日志；重试之前先查询当前状态。",
+		},
+	},
+	{
+		ID: TokenMissing, Severity: Error, Stage: API,
+		Title: Text{"the request has no token", "请求没有携带令牌"},
+		Explain: Text{
+			"Over HTTP the API is for those who have a token, which stands in the header `Authorization: Bearer`. There is no password and no default token.",
+			"通过 HTTP 访问接口需要令牌，放在请求头 `Authorization: Bearer` 中。没有密码，也没有默认令牌。",
+		},
+		Remedy: Text{
+			"On the broker's machine, `picket ctl token add` makes one and prints it once.",
+			"在服务端所在的机器上用 `picket ctl token add` 创建，它只显示一次。",
+		},
+	},
+	{
+		ID: TokenRefused, Severity: Error, Stage: API,
+		Title: Text{"the token is not valid", "令牌无效"},
+		Explain: Text{
+			"The broker does not know the token, it has been removed, or its time is over. Which of these it is, is not told.",
+			"服务端不认识该令牌，或者它已被删除、已过期。具体是哪一种不会告知。",
+		},
+		Remedy: Text{
+			"`picket ctl token list` shows the tokens and until when they are valid; `picket ctl token add` makes another.",
+			"`picket ctl token list` 显示现有令牌及其有效期；`picket ctl token add` 创建新的。",
+		},
+	},
+	{
+		ID: TokenGuessed, Severity: Error, Stage: API,
+		Title: Text{"too many wrong tokens came from this address", "该地址发来的错误令牌过多"},
+		Explain: Text{
+			"Ten wrong tokens of one address (IPv6: of one /64) are compared at once, and then one every six seconds. Until the time in the header `Retry-After` no token of that address is looked at. Other addresses, and the admin socket, are served as before.",
+			"同一地址（IPv6 为同一 /64）连续发来十个错误令牌后，每六秒只再核对一个。在 `Retry-After` 指明的时间之前，不再核对该地址的任何令牌。其他地址和管理套接字不受影响。",
+		},
+		Remedy: Text{
+			"Find the program that sends a token that is not valid any more; wait as long as `Retry-After` says.",
+			"找出仍在使用失效令牌的程序；按 `Retry-After` 等待。",
+		},
+	},
+	{
+		ID: RoleMissing, Severity: Error, Stage: API,
+		Title: Text{"the token's role may not do this", "令牌的角色无权执行此操作"},
+		Explain: Text{
+			"A viewer may look at what is there, an operator may also read messages, disconnect, ban, publish and delete, an admin may also change users and rights and make backups; metrics may read /metrics only. The detail says which role is needed.",
+			"viewer 只能查看；operator 还可以读取消息、断开、封禁、发布和删除；admin 还可以更改用户与权限、进行备份；metrics 只能读取 /metrics。detail 说明需要哪种角色。",
+		},
+		Remedy: Text{
+			"Use a token of that role: `picket ctl token add NAME --role operator`.",
+			"使用具有该角色的令牌：`picket ctl token add 〈名称〉 --role operator`。",
+		},
+	},
+	{
+		ID: APINotLocal, Severity: Error, Stage: API,
+		Title: Text{"the API is for callers on the broker's machine", "接口只供服务端本机使用"},
+		Explain: Text{
+			"The listener speaks HTTP without encryption, and a token that comes over the network can be read on the way. So requests from other machines are refused unless the configuration says `api_access everyone`.",
+			"该监听是未加密的 HTTP，令牌经过网络可能被窃取。因此来自其他机器的请求会被拒绝，除非配置中写有 `api_access everyone`。",
+		},
+		Remedy: Text{
+			"Put a proxy with a certificate in front of it, on the same machine, or use an SSH tunnel. Remove a token that has been sent: `picket ctl token remove NAME`.",
+			"在同一台机器上用带证书的反向代理转发，或使用 SSH 隧道。已经发送过的令牌请删除：`picket ctl token remove 〈名称〉`。",
+		},
+	},
+	{
+		ID: APIBusy, Severity: Warning, Stage: API,
+		Title: Text{"the API has as many requests as it serves at once", "接口的并发请求已达上限"},
+		Explain: Text{
+			"32 requests are carried out at once. This one was not begun.",
+			"最多同时执行 32 个请求。该请求没有开始执行。",
+		},
+		Remedy: Text{
+			"Try again in a second; have programs ask one thing after the other.",
+			"过一秒再试；让程序逐个发出请求。",
+		},
+	},
+}

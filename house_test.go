@@ -36,10 +36,11 @@ var mayImport = map[string]string{
 	"acme":            "cause printable",
 	"cloud/detect":    "",
 	"access":          "cause logging topic",
-	"admin":           "access ban bridge broker cause listener printable rights",
+	"admin":           "access ban bridge broker cause listener printable rights token",
 	"bench":           "packet",
 	"bridge":          "bridge/relay broker cause logging packet session",
 	"bridge/relay":    "packet topic",
+	"api":             "access admin ban broker cause logging packet printable session token topic",
 	"backup":          "",
 	"ban":             "access printable",
 	"broker":          "access ban cause listener logging packet process session store topic",
@@ -53,11 +54,12 @@ var mayImport = map[string]string{
 	"echo/probe":      "cause echo/door logging",
 	"listener":        "cause packet",
 	"logging":         "cause printable process",
-	"mosqconf":        "access ban bridge bridge/relay broker cause listener logging packet phrases process rights store/place store/redis topic",
+	"mosqconf":        "access ban bridge bridge/relay broker cause listener logging packet phrases process rights store/place store/redis token topic",
 	"reach":           "access cause listener",
 	"rights":          "topic",
 	"rights/live":     "access broker cause logging rights session",
 	"session":         "cause packet topic",
+	"token":           "access",
 	"web":             "broker listener",
 	"setup":           "access cause cloud cloud/detect reach",
 	"store":           "session topic",
@@ -83,7 +85,7 @@ var mayImport = map[string]string{
 	"doctor/host/gather":   "access broker cause cloud/detect doctor doctor/arp doctor/host doctor/host/firewall echo/probe listener logging mosqconf reach setup",
 
 	// The command ties all of them together; nobody imports it.
-	"cmd/picket": "access acme admin backup ban bench bridge broker cause client client/mosquitto cloud cloud/detect doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page phrases printable process reach rights/live sentinel session setup store store/local store/place store/redis store/transfer topic web",
+	"cmd/picket": "access acme admin api backup ban bench bridge broker cause client client/mosquitto cloud cloud/detect doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page phrases printable process reach rights/live sentinel session setup store store/local store/place store/redis store/transfer token topic web",
 }
 
 // pure packages are state machines, codecs and tables: what goes in decides what comes out. They cannot reach for a socket, a

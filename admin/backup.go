@@ -30,28 +30,39 @@ func (s *stream) Write(p []byte) (int, error) {
 	return s.ResponseWriter.Write(p)
 }
 
-// backup answers with a backup. One that cannot be made whole is cut off, which its end shows.
+// ErrNoBackup: the broker makes no backups.
+var ErrNoBackup = errors.New("this broker makes no backups")
+
+// ServeBackup answers with a backup; keys: with private keys. One that cannot be made whole is cut off, which its end shows. With an error nothing has been answered.
+func (a *About) ServeBackup(w http.ResponseWriter, r *http.Request, keys bool) error {
+	if a.Backup == nil {
+		return ErrNoBackup
+	}
+	out := &stream{ResponseWriter: w, control: http.NewResponseController(w)}
+	if err := out.control.SetReadDeadline(time.Time{}); err != nil { // it would end the request's context
+		return err
+	}
+	w.Header().Set("Content-Type", "application/x-tar")
+	err := a.Backup(r.Context(), out, keys)
+	if err != nil && out.begun {
+		panic(http.ErrAbortHandler)
+	}
+	if err != nil {
+		w.Header().Del("Content-Type")
+	}
+	return err
+}
+
 func (s *Server) backup(w http.ResponseWriter, r *http.Request) {
 	keys, err := strconv.ParseBool(r.URL.Query().Get("keys"))
 	if err != nil || len(r.URL.Query()) != 1 {
 		refuse(w, http.StatusBadRequest, errors.New("keys=true or keys=false is expected, and nothing else"))
 		return
 	}
-	if s.about.Backup == nil {
-		refuse(w, http.StatusConflict, errors.New("this broker makes no backups"))
-		return
-	}
-	out := &stream{ResponseWriter: w, control: http.NewResponseController(w)}
-	w.Header().Set("Content-Type", "application/x-tar")
-	err = out.control.SetReadDeadline(time.Time{}) // it would end the request's context
-	if err == nil {
-		err = s.about.Backup(r.Context(), out, keys)
-	}
-	switch {
-	case err == nil:
-	case out.begun:
-		panic(http.ErrAbortHandler)
-	default:
+	switch err := s.about.ServeBackup(w, r, keys); {
+	case errors.Is(err, ErrNoBackup):
+		refuse(w, http.StatusConflict, err)
+	case err != nil:
 		refuse(w, http.StatusInternalServerError, err)
 	}
 }

@@ -42,7 +42,7 @@ func (s *Server) bans(w http.ResponseWriter, _ *http.Request) {
 }
 
 // errOwnMachine refuses a ban that would keep out what runs beside the broker.
-var errOwnMachine = errors.New("clients on this machine have that address: --force bans it all the same")
+var errOwnMachine = errors.New("clients on this machine have that address: --force (in the API force) bans it all the same")
 
 func (s *Server) ban(w http.ResponseWriter, r *http.Request) {
 	var n NewBan
@@ -52,21 +52,27 @@ func (s *Server) ban(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, fmt.Errorf("the request is no ban in JSON: %w", err))
 		return
 	}
-	b, err := ban.Parse(n.Kind, n.Value)
-	if err == nil && !n.Force && coversLoopback(b) {
-		err = errOwnMachine
-	}
+	b, err := n.Wanted()
 	if err != nil {
 		refuse(w, http.StatusUnprocessableEntity, err)
 		return
 	}
-	b.Until, b.Why = n.Until, n.Why
 	kept, gone, err := s.broker.Ban(b)
 	if err != nil {
 		refuse(w, http.StatusUnprocessableEntity, err)
 		return
 	}
 	answer(w, http.StatusOK, Banned{kept, gone})
+}
+
+// Wanted is the ban as the broker takes it. An error says what is wrong with it.
+func (n *NewBan) Wanted() (ban.Ban, error) {
+	b, err := ban.Parse(n.Kind, n.Value)
+	if err == nil && !n.Force && coversLoopback(b) {
+		err = errOwnMachine
+	}
+	b.Until, b.Why = n.Until, n.Why
+	return b, err
 }
 
 // coversLoopback tells whether a ban is about addresses that clients on this machine have.

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,6 +21,7 @@ import (
 
 // Client asks a broker at its socket.
 type Client struct {
+	Manager
 	Path string
 	http http.Client
 }
@@ -43,6 +45,9 @@ func dial(ctx context.Context, path string) (*Client, error) {
 	c.http.Transport = &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", path)
 	}}
+	c.send = func(ctx context.Context, commands []byte) (*Responses, error) {
+		return ask[Responses](ctx, c, http.MethodPost, "/v1/rights", commands)
+	}
 	return c, nil
 }
 
@@ -138,10 +143,10 @@ func (c *Client) Disconnect(ctx context.Context, id, reason string) (*OneClient,
 // refusal is what an answer says that says no.
 func refusal(d *json.Decoder, status string) error {
 	var p problem
-	if err := d.Decode(&p); err != nil || p.Error == "" {
+	if err := d.Decode(&p); err != nil {
 		p.Error = status
 	}
-	return errors.New(p.Error)
+	return errors.New(cmp.Or(p.Error, p.Detail, status))
 }
 
 // ask makes a request whose answer is a T.
@@ -152,13 +157,16 @@ func ask[T any](ctx context.Context, c *Client, method, path string, body []byte
 	if err != nil {
 		return nil, err
 	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
 	res, err := c.http.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.Path, err)
 	}
 	defer res.Body.Close()
 	d := json.NewDecoder(io.LimitReader(res.Body, 16<<20))
-	if res.StatusCode != http.StatusOK {
+	if res.StatusCode/100 != 2 {
 		return nil, refusal(d, res.Status)
 	}
 	answer := new(T)

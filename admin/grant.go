@@ -53,8 +53,8 @@ type Rule struct {
 }
 
 // Managed returns the users of the file of users and rights, in alphabetical order.
-func (c *Client) Managed(ctx context.Context) ([]User, error) {
-	data, err := c.Do(ctx, Command{"command": "listClients", "verbose": true})
+func (m *Manager) Managed(ctx context.Context) ([]User, error) {
+	data, err := m.Do(ctx, Command{"command": "listClients", "verbose": true})
 	if err != nil {
 		return nil, err
 	}
@@ -64,8 +64,8 @@ func (c *Client) Managed(ctx context.Context) ([]User, error) {
 }
 
 // Rules returns the rules of each role.
-func (c *Client) Rules(ctx context.Context) (map[string][]Rule, error) {
-	data, err := c.Do(ctx, Command{"command": "listRoles", "verbose": true})
+func (m *Manager) Rules(ctx context.Context) (map[string][]Rule, error) {
+	data, err := m.Do(ctx, Command{"command": "listRoles", "verbose": true})
 	if err != nil {
 		return nil, err
 	}
@@ -91,16 +91,16 @@ type NewUser struct {
 }
 
 // AddUser makes a user.
-func (c *Client) AddUser(ctx context.Context, u NewUser) error {
+func (m *Manager) AddUser(ctx context.Context, u NewUser) error {
 	create := Command{"command": "createClient", "username": u.Name, "password": u.Password}
 	if u.ClientID != "" {
 		create["clientid"] = u.ClientID
 	}
 	if u.Limited {
-		_, err := c.Do(ctx, create)
+		_, err := m.Do(ctx, create)
 		return err
 	}
-	roles, err := c.Rules(ctx)
+	roles, err := m.Rules(ctx)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (c *Client) AddUser(ctx context.Context, u NewUser) error {
 		}
 		commands = []Command{{"command": "createRole", "rolename": Everything, "acls": all}, create}
 	}
-	_, err = c.Do(ctx, commands...)
+	_, err = m.Do(ctx, commands...)
 	return err
 }
 
@@ -152,8 +152,8 @@ type NotManagedError struct{ Name string }
 func (e *NotManagedError) Error() string { return fmt.Sprintf("there is no user %q", e.Name) }
 
 // find returns a user and the rules of its own role.
-func (c *Client) find(ctx context.Context, name string) (*User, map[string][]Rule, error) {
-	all, err := c.Managed(ctx)
+func (m *Manager) find(ctx context.Context, name string) (*User, map[string][]Rule, error) {
+	all, err := m.Managed(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -161,13 +161,22 @@ func (c *Client) find(ctx context.Context, name string) (*User, map[string][]Rul
 	if i < 0 {
 		return nil, nil, &NotManagedError{name}
 	}
-	roles, err := c.Rules(ctx)
+	roles, err := m.Rules(ctx)
 	return &all[i], roles, err
 }
 
+// One returns a user, with the rules of its own role; a *[NotManagedError] where there is none of that name.
+func (m *Manager) One(ctx context.Context, name string) (*User, []Rule, error) {
+	u, roles, err := m.find(ctx, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	return u, roles[userRole(name)], nil
+}
+
 // Give puts a grant in force. A rule about the same filter that says otherwise is replaced. changed is false when all of it was in force.
-func (c *Client) Give(ctx context.Context, g Grant) (u *User, changed bool, err error) {
-	u, roles, err := c.find(ctx, g.User)
+func (m *Manager) Give(ctx context.Context, g Grant) (u *User, changed bool, err error) {
+	u, roles, err := m.find(ctx, g.User)
 	if err != nil {
 		return u, false, err
 	}
@@ -197,13 +206,13 @@ func (c *Client) Give(ctx context.Context, g Grant) (u *User, changed bool, err 
 	if len(commands) == 0 {
 		return u, false, nil
 	}
-	_, err = c.Do(ctx, commands...)
+	_, err = m.Do(ctx, commands...)
 	return u, true, err
 }
 
 // Take removes the rules that a grant consists of. changed is false when there was none of them.
-func (c *Client) Take(ctx context.Context, g Grant) (u *User, changed bool, err error) {
-	u, roles, err := c.find(ctx, g.User)
+func (m *Manager) Take(ctx context.Context, g Grant) (u *User, changed bool, err error) {
+	u, roles, err := m.find(ctx, g.User)
 	if err != nil {
 		return u, false, err
 	}
@@ -216,13 +225,13 @@ func (c *Client) Take(ctx context.Context, g Grant) (u *User, changed bool, err 
 	if len(commands) == 0 {
 		return u, false, nil
 	}
-	_, err = c.Do(ctx, commands...)
+	_, err = m.Do(ctx, commands...)
 	return u, true, err
 }
 
 // RemoveUser deletes a user, and the role of its own.
-func (c *Client) RemoveUser(ctx context.Context, name string) error {
-	roles, err := c.Rules(ctx)
+func (m *Manager) RemoveUser(ctx context.Context, name string) error {
+	roles, err := m.Rules(ctx)
 	if err != nil {
 		return err
 	}
@@ -230,24 +239,24 @@ func (c *Client) RemoveUser(ctx context.Context, name string) error {
 	if _, is := roles[userRole(name)]; is {
 		commands = append(commands, Command{"command": "deleteRole", "rolename": userRole(name)})
 	}
-	_, err = c.Do(ctx, commands...)
+	_, err = m.Do(ctx, commands...)
 	return err
 }
 
 // SetPassword gives a user another password. Its connections end.
-func (c *Client) SetPassword(ctx context.Context, name, password string) error {
-	_, err := c.Do(ctx, Command{"command": "setClientPassword", "username": name, "password": password})
+func (m *Manager) SetPassword(ctx context.Context, name, password string) error {
+	_, err := m.Do(ctx, Command{"command": "setClientPassword", "username": name, "password": password})
 	return err
 }
 
 // EnableUser lets a user log in.
-func (c *Client) EnableUser(ctx context.Context, name string) error {
-	_, err := c.Do(ctx, Command{"command": "enableClient", "username": name})
+func (m *Manager) EnableUser(ctx context.Context, name string) error {
+	_, err := m.Do(ctx, Command{"command": "enableClient", "username": name})
 	return err
 }
 
 // DisableUser keeps a user out, and ends its connections.
-func (c *Client) DisableUser(ctx context.Context, name string) error {
-	_, err := c.Do(ctx, Command{"command": "disableClient", "username": name})
+func (m *Manager) DisableUser(ctx context.Context, name string) error {
+	_, err := m.Do(ctx, Command{"command": "disableClient", "username": name})
 	return err
 }

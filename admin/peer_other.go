@@ -4,5 +4,5 @@ package admin
 
 import "net"
 
-// trusted: here the mode of the socket, or of its directory, says who may call.
-func trusted(net.Conn) bool { return true }
+// peerOf tells who calls: here the mode of the socket, or of its directory, says who may.
+func peerOf(net.Conn) peer { return peer{trusted: true, name: "owner"} }

@@ -27,7 +27,7 @@ const (
 	// requestLimit bounds a request: the caller is a program on this machine.
 	requestLimit = 10 * time.Second
 	// maxCallers bounds the connections that are served at once.
-	maxCallers = 16
+	maxCallers = 48
 )
 
 // About is what the server tells of the program around the broker.
@@ -52,6 +52,8 @@ type About struct {
 
 	Bridges func() []bridge.State // nil: there are none, ever
 	Rights  Rights                // nil: users and rights come from files that people edit
+
+	API http.Handler // serves /api/v1/ at the socket; nil: it is not served there
 }
 
 // Server serves the API.
@@ -85,15 +87,18 @@ func Serve(path string, b *broker.Broker, about About) (*Server, error) {
 	mux.HandleFunc("GET /v1/users", s.users)
 	mux.HandleFunc("POST /v1/rights", s.rights)
 	mux.HandleFunc("GET /v1/may", s.may)
+	if about.API != nil {
+		mux.Handle("/api/v1/", about.API)
+	}
 	s.http = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !r.Context().Value(trustedKey{}).(bool) {
+		if !r.Context().Value(peerKey{}).(peer).trusted {
 			refuse(w, http.StatusForbidden, errors.New("the admin socket is for the broker's user and root only"))
 			return
 		}
 		mux.ServeHTTP(w, r)
 	}),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			return context.WithValue(ctx, trustedKey{}, trusted(c.(*caller).Conn))
+			return context.WithValue(ctx, peerKey{}, peerOf(c.(*caller).Conn))
 		},
 		ReadTimeout: requestLimit, WriteTimeout: requestLimit, MaxHeaderBytes: 8 << 10,
 		ErrorLog: log.New(io.Discard, "", 0)} // what it has to say is said to the caller too
@@ -104,8 +109,20 @@ func Serve(path string, b *broker.Broker, about About) (*Server, error) {
 	return s, nil
 }
 
-// trustedKey is the key of whether the caller may be served, in a request's context.
-type trustedKey struct{}
+// peer is who has connected to the socket.
+type peer struct {
+	trusted bool
+	name    string
+}
+
+// peerKey is the key of the peer, in a request's context.
+type peerKey struct{}
+
+// PeerOf says who has made a request at the admin socket, and may: a user's number where the system tells. ok is false for one that came another way.
+func PeerOf(ctx context.Context) (name string, ok bool) {
+	p, ok := ctx.Value(peerKey{}).(peer)
+	return p.name, ok && p.trusted
+}
 
 // listen opens a socket that only the owner may connect to, from its first moment on.
 func listen(path string) (net.Listener, error) {
@@ -157,28 +174,30 @@ func (c *caller) Close() error {
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, s.read()) }
 
-// read asks the broker.
-func (s *Server) read() Status {
-	b := s.broker.Status()
+func (s *Server) read() Status { return s.about.Status(s.broker, s.path) }
+
+// Status asks the broker. socket is the admin socket; empty: there is none.
+func (a *About) Status(of *broker.Broker, socket string) Status {
+	b := of.Status()
 	st := Status{
-		Version: s.about.Version, PID: os.Getpid(), Config: s.about.Config, Data: s.about.Data, Socket: s.path, LogFiles: s.about.LogFiles(), Journal: s.about.Journal, Started: b.Started, Uptime: int64(time.Since(b.Started).Seconds()), Page: s.about.Page,
-		Place: s.about.Place, ACMEName: s.about.ACMEName, ACMEEmail: s.about.ACMEEmail,
+		Version: a.Version, PID: os.Getpid(), Config: a.Config, Data: a.Data, Socket: socket, LogFiles: a.LogFiles(), Journal: a.Journal, Started: b.Started, Uptime: int64(time.Since(b.Started).Seconds()), Page: a.Page,
+		Place: a.Place, ACMEName: a.ACMEName, ACMEEmail: a.ACMEEmail,
 		GlobalMax: b.GlobalMax, Load: Load{Short: append([]string{}, b.Short...)}, Causes: map[cause.ID]uint64{},
 	}
-	if s.about.Bridges != nil {
-		st.Bridges = s.about.Bridges()
+	if a.Bridges != nil {
+		st.Bridges = a.Bridges()
 	}
-	st.fill(s.broker.StatusFigures())
+	st.fill(of.StatusFigures())
 	if st.Store != nil {
 		st.Store.Failing = b.Ailing
 	}
 	for _, l := range b.Listeners {
 		c := l.Config
 		st.Listeners = append(st.Listeners, Listener{Source: c.Source, Addresses: l.Addrs, Path: c.Path, Port: c.Port, Address: c.Address, Interface: c.Interface,
-			Domain: c.Domain, Protocol: protocols[c.Protocol], TLS: c.TLS.CertFile != "", CertFile: c.TLS.CertFile, Page: l.Page && s.about.Page, Anonymous: anonymous[l.Anonymous], Limited: l.Limited, NoUsers: l.NoUsers,
+			Domain: c.Domain, Protocol: protocols[c.Protocol], TLS: c.TLS.CertFile != "", CertFile: c.TLS.CertFile, Page: l.Page && a.Page, Anonymous: anonymous[l.Anonymous], Limited: l.Limited, NoUsers: l.NoUsers,
 			Connections: l.Connections, MaxConnections: c.MaxConnections})
 	}
-	if m, ok := s.broker.Maintenance(); ok {
+	if m, ok := of.Maintenance(); ok {
 		st.Maintenance = &Maintenance{Since: m.Since, Until: m.Until, Message: m.Message, ServerReference: m.ServerReference, Moved: m.Moved,
 			Grace: m.Grace.Seconds(), ExceptLocal: m.ExceptLocal, Allow: m.Allow}
 	}
@@ -229,13 +248,17 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, fmt.Errorf("the request is not a maintenance in JSON: %w", err))
 		return
 	}
-	err := s.broker.BeginMaintenance(broker.Maintenance{Until: m.Until, Message: m.Message, ServerReference: m.ServerReference, Moved: m.Moved,
-		Grace: time.Duration(m.Grace * float64(time.Second)), ExceptLocal: m.ExceptLocal, Allow: m.Allow})
-	if err != nil {
+	if err := s.broker.BeginMaintenance(m.Wanted()); err != nil {
 		refuse(w, http.StatusUnprocessableEntity, err)
 		return
 	}
 	answer(w, http.StatusOK, s.read())
+}
+
+// Wanted is the maintenance as the broker takes it.
+func (m *Maintenance) Wanted() broker.Maintenance {
+	return broker.Maintenance{Until: m.Until, Message: m.Message, ServerReference: m.ServerReference, Moved: m.Moved,
+		Grace: time.Duration(m.Grace * float64(time.Second)), ExceptLocal: m.ExceptLocal, Allow: m.Allow}
 }
 
 func (s *Server) end(w http.ResponseWriter, _ *http.Request) {
@@ -249,9 +272,12 @@ func answer(w http.ResponseWriter, status int, v any) {
 	_ = json.NewEncoder(w).Encode(v) // the caller may be gone
 }
 
-// problem is the body of an answer that says no.
+// problem is the body of an answer that says no: Error of those below /v1, Detail of those below /api/v1.
 type problem struct {
-	Error string `json:"error"`
+	Error  string `json:"error,omitempty"`
+	Detail string `json:"detail,omitempty"`
 }
 
-func refuse(w http.ResponseWriter, status int, err error) { answer(w, status, problem{err.Error()}) }
+func refuse(w http.ResponseWriter, status int, err error) {
+	answer(w, status, problem{Error: err.Error()})
+}

@@ -53,11 +53,7 @@ type May struct {
 }
 
 func (s *Server) users(w http.ResponseWriter, _ *http.Request) {
-	u := Users{Files: s.broker.PasswordFiles()}
-	if s.about.Rights != nil {
-		u.Rights = s.about.Rights.Path()
-	}
-	answer(w, http.StatusOK, u)
+	answer(w, http.StatusOK, s.about.Where(s.broker))
 }
 
 // rights carries out commands.
@@ -79,8 +75,8 @@ func (s *Server) rights(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, json.RawMessage(said))
 }
 
-// questions are the actions that can be asked about.
-var questions = map[string]access.Action{"publish": access.Publish, "subscribe": access.Subscribe, "receive": access.Deliver}
+// Questions are the actions that can be asked about.
+var Questions = map[string]access.Action{"publish": access.Publish, "subscribe": access.Subscribe, "receive": access.Deliver}
 
 func (s *Server) may(w http.ResponseWriter, r *http.Request) {
 	v := r.URL.Query()
@@ -90,7 +86,7 @@ func (s *Server) may(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	q := broker.Question{User: v.Get("user"), ClientID: v.Get("id"), Action: questions[v.Get("action")], Topic: v.Get("topic")}
+	q := broker.Question{User: v.Get("user"), ClientID: v.Get("id"), Action: Questions[v.Get("action")], Topic: v.Get("topic")}
 	var err error
 	if port := v.Get("port"); port != "" {
 		q.Port, err = strconv.Atoi(port)
@@ -98,22 +94,39 @@ func (s *Server) may(w http.ResponseWriter, r *http.Request) {
 	if q.Action == 0 {
 		err = errors.New("action: publish, subscribe or receive is expected")
 	}
-	var d access.Decision
-	m := May{}
+	var m May
 	if err == nil {
-		d, m.Known, err = s.broker.May(q)
+		m, err = s.about.May(s.broker, q)
 	}
 	if err != nil {
 		refuse(w, http.StatusBadRequest, err)
 		return
 	}
+	answer(w, http.StatusOK, m)
+}
+
+// May decides a question. An error says what is wrong with it.
+func (a *About) May(of *broker.Broker, q broker.Question) (m May, err error) {
+	var d access.Decision
+	if d, m.Known, err = of.May(q); err != nil {
+		return m, err
+	}
 	m.Allow, m.Cause, m.Rule = d.Allow, d.Cause, d.Text
-	if m.Allow && s.about.Rights != nil && q.User != "" {
-		if rule := s.about.Rights.Rule(q.User, q.ClientID, q.Action, q.Topic); rule != "" {
+	if m.Allow && a.Rights != nil && q.User != "" {
+		if rule := a.Rights.Rule(q.User, q.ClientID, q.Action, q.Topic); rule != "" {
 			m.Rule = rule
 		}
 	}
-	answer(w, http.StatusOK, m)
+	return m, nil
+}
+
+// Where says where the users are.
+func (a *About) Where(of *broker.Broker) Users {
+	u := Users{Files: of.PasswordFiles()}
+	if a.Rights != nil {
+		u.Rights = a.Rights.Path()
+	}
+	return u
 }
 
 // Users asks where the users are.
@@ -133,25 +146,59 @@ func (c *Client) May(ctx context.Context, user, clientID, action, topic string, 
 // Command is a command of mosquitto's dynamic security.
 type Command map[string]any
 
-// Do has commands carried out, in their order, and returns the data of each answer. The first that was refused is an error; those before it are in force.
-func (c *Client) Do(ctx context.Context, commands ...Command) ([]json.RawMessage, error) {
+// Manager changes users and rights by commands, which it sends to whoever carries them out: [Client] to a broker's admin socket.
+type Manager struct {
+	send func(ctx context.Context, commands []byte) (*Responses, error)
+}
+
+// Responses are the answers to commands, in their order.
+type Responses struct {
+	Responses []Response `json:"responses"`
+}
+
+// Response is the answer to a command.
+type Response struct {
+	Command string          `json:"command,omitempty"`
+	Error   string          `json:"error,omitempty"` // why it was refused; absent: it was carried out
+	Data    json.RawMessage `json:"data,omitempty"`
+}
+
+// NewManager has commands carried out by rights in this program. by is who sends them, for the log.
+func NewManager(r Rights, by string) *Manager {
+	return &Manager{func(ctx context.Context, commands []byte) (*Responses, error) {
+		data, err := r.Do(ctx, by, commands)
+		if err != nil {
+			return nil, err
+		}
+		got := new(Responses)
+		return got, json.Unmarshal(data, got)
+	}}
+}
+
+// RefusedError is a command that was refused.
+type RefusedError struct{ Command, Text string }
+
+func (e *RefusedError) Error() string { return e.Command + ": " + e.Text }
+
+// Raw has commands carried out, in their order, and returns what each is answered with.
+func (m *Manager) Raw(ctx context.Context, commands []Command) (*Responses, error) {
 	body, err := json.Marshal(map[string]any{"commands": commands})
 	if err != nil {
 		return nil, err
 	}
-	got, err := ask[struct {
-		Responses []struct {
-			Command, Error string
-			Data           json.RawMessage
-		}
-	}](ctx, c, http.MethodPost, "/v1/rights", body)
+	return m.send(ctx, body)
+}
+
+// Do has commands carried out, in their order, and returns the data of each answer. The first that was refused is a *[RefusedError]; those before it are in force.
+func (m *Manager) Do(ctx context.Context, commands ...Command) ([]json.RawMessage, error) {
+	got, err := m.Raw(ctx, commands)
 	if err != nil {
 		return nil, err
 	}
 	var data []json.RawMessage
 	for _, r := range got.Responses {
 		if r.Error != "" {
-			return nil, fmt.Errorf("%s: %s", r.Command, r.Error)
+			return nil, &RefusedError{r.Command, r.Error}
 		}
 		data = append(data, r.Data)
 	}

@@ -19,6 +19,7 @@ import (
 //
 //	GET /metrics  the broker's figures, for Prometheus
 //	GET /healthz  200 as long as a restart would help nothing, else 503
+//	    /api/v1/  what [WebOptions].API serves
 //	GET /readyz   200 while clients are taken and served; else 503, and why. ?except=CAUSE leaves a cause out, several are separated by commas
 //
 // It is apart from the ports of clients: whoever floods those does not keep the operator out. It lives from [OpenWeb] to Close.
@@ -28,15 +29,24 @@ type Web struct {
 	done   chan struct{}
 }
 
-// OpenWeb opens the listener. address is HOST:PORT; an empty host stands for all addresses. Who does not call from this machine gets the metrics only if everyone
-// may have them, and is not told why the broker is not ready.
-func OpenWeb(address string, everyone bool, b *broker.Broker, version string) (*Web, error) {
-	ln, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
+// WebOptions say what a [Web] serves.
+type WebOptions struct {
+	Address       string // HOST:PORT; an empty host stands for all addresses
+	Version       string
+	MetricsForAll bool // everyone may have the metrics
+
+	API     http.Handler               // serves /api/v1/; nil: that is not served
+	Metrics func(r *http.Request) bool // whether a request from another machine may have the metrics all the same; nil: none may
+}
+
+// OpenWeb opens the listener. Who does not call from this machine gets the metrics only where the options say so, and is not told why the broker is not ready.
+func OpenWeb(o WebOptions, b *broker.Broker) (*Web, error) {
+	ln, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", o.Address)
 	if err != nil {
 		return nil, err
 	}
 	s := &Web{addr: ln.Addr().(*net.TCPAddr).AddrPort(), done: make(chan struct{})}
-	s.server = &http.Server{Handler: webHandler(everyone, b, version), ReadTimeout: requestLimit, WriteTimeout: requestLimit, MaxHeaderBytes: 8 << 10, ErrorLog: log.New(io.Discard, "", 0)}
+	s.server = &http.Server{Handler: webHandler(o, b), ReadTimeout: requestLimit, WriteTimeout: requestLimit, MaxHeaderBytes: 8 << 10, ErrorLog: log.New(io.Discard, "", 0)}
 	go func() {
 		defer close(s.done)
 		_ = s.server.Serve(&door{Listener: ln, free: make(chan struct{}, maxCallers)}) // it ends by Close only
@@ -45,11 +55,14 @@ func OpenWeb(address string, everyone bool, b *broker.Broker, version string) (*
 }
 
 // webHandler answers the requests.
-func webHandler(everyone bool, b *broker.Broker, version string) http.Handler {
-	metrics := metricsHandler(b, version)
+func webHandler(o WebOptions, b *broker.Broker) http.Handler {
+	metrics := metricsHandler(b, o.Version)
 	mux := http.NewServeMux()
+	if o.API != nil {
+		mux.Handle("/api/v1/", o.API)
+	}
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
-		if !everyone && !local(r) {
+		if !o.MetricsForAll && !Local(r) && (o.Metrics == nil || !o.Metrics(r)) {
 			http.Error(w, "The metrics are for this machine. metrics_access everyone in the configuration opens them to all.", http.StatusForbidden)
 			return
 		}
@@ -64,7 +77,7 @@ func webHandler(everyone bool, b *broker.Broker, version string) http.Handler {
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, b) })
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		http.Error(w, "There is nothing here. GET /metrics, /healthz and /readyz are served; picket ctl knows more.", http.StatusNotFound)
+		http.Error(w, "There is nothing here. GET /metrics, /healthz, /readyz and /api/v1/openapi.json are served.", http.StatusNotFound)
 	})
 	return named(mux)
 }
@@ -94,8 +107,8 @@ func named(h http.Handler) http.Handler {
 	})
 }
 
-// local tells whether a request comes from this machine.
-func local(r *http.Request) bool {
+// Local tells whether a request comes from this machine.
+func Local(r *http.Request) bool {
 	at, err := netip.ParseAddrPort(r.RemoteAddr)
 	return err == nil && at.Addr().Unmap().IsLoopback()
 }
@@ -114,7 +127,7 @@ func ready(w http.ResponseWriter, r *http.Request, b *broker.Broker) {
 	}
 	text := "not ready\n"
 	for _, id := range why {
-		if c, ok := cause.Lookup(id); ok && local(r) {
+		if c, ok := cause.Lookup(id); ok && Local(r) {
 			text += fmt.Sprintf("%s: %s\n", id, c.Title.In(lang))
 		}
 	}

@@ -17,7 +17,7 @@ import (
 
 func TestWeb(t *testing.T) {
 	_, b := serve(t)
-	s, err := OpenWeb("127.0.0.1:0", false, b, "1.2.3")
+	s, err := OpenWeb(WebOptions{Address: "127.0.0.1:0", Version: "1.2.3"}, b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestWeb(t *testing.T) {
 // Who calls from elsewhere gets no metrics unless everyone may, and no reasons.
 func TestWebFromElsewhere(t *testing.T) {
 	for remote, want := range map[string]bool{"127.0.0.1:5": true, "[::1]:5": true, "[::ffff:127.0.0.1]:5": true, "192.0.2.1:5": false, "[2001:db8::1]:5": false, "": false} {
-		if got := local(&http.Request{RemoteAddr: remote}); got != want {
+		if got := Local(&http.Request{RemoteAddr: remote}); got != want {
 			t.Errorf("%q is local: %t", remote, got)
 		}
 	}
@@ -85,7 +85,7 @@ func TestWebFromElsewhere(t *testing.T) {
 		answer := httptest.NewRecorder()
 		r := httptest.NewRequest(http.MethodGet, "http://192.0.2.9/metrics", nil)
 		r.RemoteAddr = "192.0.2.1:5"
-		webHandler(everyone, b, "1.2.3").ServeHTTP(answer, r)
+		webHandler(WebOptions{MetricsForAll: everyone}, b).ServeHTTP(answer, r)
 		if (answer.Code == http.StatusOK) != everyone {
 			t.Errorf("everyone %t: %d", everyone, answer.Code)
 		}
@@ -96,7 +96,7 @@ func TestWebFromElsewhere(t *testing.T) {
 	answer := httptest.NewRecorder()
 	r := httptest.NewRequest(http.MethodGet, "http://192.0.2.9/readyz", nil)
 	r.RemoteAddr = "192.0.2.1:5"
-	webHandler(true, b, "1.2.3").ServeHTTP(answer, r)
+	webHandler(WebOptions{MetricsForAll: true}, b).ServeHTTP(answer, r)
 	if answer.Code != http.StatusServiceUnavailable || answer.Body.String() != "not ready\n" {
 		t.Errorf("%d %q", answer.Code, answer.Body)
 	}

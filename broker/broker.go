@@ -67,6 +67,7 @@ type Broker struct {
 	maintained   atomic.Pointer[maintenance] // nil: the broker is open
 	floodLine    oncePerSecond
 	bannedLine   oncePerSecond
+	callerLine   oncePerSecond
 	retainedLine oncePerSecond
 	sharedLine   oncePerSecond
 

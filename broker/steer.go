@@ -230,3 +230,14 @@ func (b *Broker) Refusals() (all []Refused) {
 	})
 	return all
 }
+
+// SysTree returns what stands below $SYS, by topic.
+func (b *Broker) SysTree() map[string]string {
+	all := make(map[string]string)
+	for _, p := range b.retained.match("$SYS/#") {
+		if m := p.message.Load(); m != nil {
+			all[m.Topic] = string(m.Payload)
+		}
+	}
+	return all
+}

@@ -115,3 +115,8 @@ type oncePerSecond struct{ last uint32 }
 func (o *oncePerSecond) allow(now uint32) bool {
 	return atomic.SwapUint32(&o.last, now+1) != now+1
 }
+
+// ReportCaller counts a request to the API that was refused, and logs at most one such line in a second.
+func (b *Broker) ReportCaller(id cause.ID, format string, args ...any) {
+	b.report(incident{cause: id, limit: &b.callerLine}, format, args...)
+}

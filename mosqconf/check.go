@@ -22,6 +22,7 @@ import (
 	"picket/logging"
 	"picket/process"
 	"picket/rights"
+	"picket/token"
 )
 
 // Check reads a configuration as [Parse] does and also looks at whatever else stops a start: certificates and keys, password and ACL files, the place
@@ -375,6 +376,12 @@ func (p *parser) checkFolders(c *Config) {
 			p.errorf(at("bans_file"), cause.ConfigUnreadable, "It is written by picket ban; move it away to start without bans.", "Error: bans_file cannot be used: %v.", err)
 		}
 		writable(Warning, "bans_file", c.BansFile)
+	}
+	if c.TokensFile != "" {
+		if _, err := token.Open(c.TokensFile); err != nil {
+			p.errorf(at("tokens_file"), cause.ConfigUnreadable, "It is written by picket ctl token; move it away to start without tokens.", "Error: tokens_file cannot be used: %v.", err)
+		}
+		writable(Warning, "tokens_file", c.TokensFile)
 	}
 	if c.AdminSocket != "" {
 		p.checkWritable(Error, at("admin_socket"), filepath.Dir(c.AdminSocket))

@@ -195,6 +195,7 @@ func TestCheck(t *testing.T) {
 		{"listener 9883 127.0.0.1\nprotocol http_api\nmount_point a/", Warning, "Warning: mount_point has no effect on a listener with protocol http_api.", cause.ConfigNoEffect},
 		{"listener 0 @/s\nprotocol http_api", Error, "Error: A listener with protocol http_api needs a port.", cause.ConfigUnsupported},
 		{"listener 1883\nlistener 1883\nprotocol http_api", Error, "Error: Address already in use: the listener is there twice.", cause.PortTaken},
+		{"api_access all", Error, "Error: Invalid api_access value (all).", cause.ConfigInvalidValue},
 		{"metrics_access all", Error, "Error: Invalid metrics_access value (all).", cause.ConfigInvalidValue},
 		{"user nobody-of-this-name", Error, "Error: Unable to drop privileges to 'nobody-of-this-name' because this user does not exist.", cause.ConfigInvalidValue},
 		{"password_file @/pw", Warning, "Warning: File @/pw has world readable permissions.", cause.FilePermissions},

@@ -26,6 +26,10 @@ type Config struct {
 	// API are the listeners for whoever runs the broker (protocol http_api); MetricsForAll lets everyone who reaches them read the metrics (metrics_access).
 	API           []API
 	MetricsForAll bool
+	// APIForAll lets those with a token use the HTTP API from other machines, too (api_access).
+	APIForAll bool
+	// TokensFile keeps the tokens of the HTTP API (picket ctl token); tokens.json in DataDir where nothing is said; empty: there can be none.
+	TokensFile string
 	// DataDir is the folder whose user, password and certificates are made when they are missing; empty: none. Names are what clients call this machine
 	// beside its own name and addresses, for its certificate.
 	DataDir string

@@ -80,6 +80,8 @@ var globalDirectives = directiveTable{
 	"bans_file":                    {path, globalString(func(p *parser) *string { return &p.config.BansFile })},
 	"ban_after":                    {"COUNT/TIME TIME [CAUSE …]", (*parser).banAfter},
 	"metrics_access":               {"local|everyone", (*parser).metricsAccess},
+	"api_access":                   {"local|everyone", (*parser).apiAccess},
+	"tokens_file":                  {path, globalString(func(p *parser) *string { return &p.config.TokensFile })},
 	"admin_socket":                 {"PATH|none", (*parser).adminSocket},
 	"acme_name":                    {"NAME|ADDRESS|auto", (*parser).acmeName},
 	"acme_email":                   {"ADDRESS", globalString(func(p *parser) *string { return &p.config.ACME.Email })},

@@ -9,6 +9,7 @@ import (
 	"picket/ban"
 	"picket/cause"
 	"picket/listener"
+	"picket/token"
 )
 
 // finishCluster looks whether what is stored has one place.
@@ -45,6 +46,9 @@ func (p *parser) finish() *Config {
 	p.finishStore()
 	if p.config.BansFile == "" && p.config.DataDir != "" {
 		p.config.BansFile = filepath.Join(p.config.DataDir, ban.FileName)
+	}
+	if p.config.TokensFile == "" && p.config.DataDir != "" {
+		p.config.TokensFile = filepath.Join(p.config.DataDir, token.FileName)
 	}
 	blocks := p.finishAPI(p.defaultBlock(p.blocks))
 

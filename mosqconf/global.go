@@ -66,6 +66,10 @@ func (p *parser) metricsAccess(_ *fileState, l line) {
 	choose(p, l, &p.config.MetricsForAll, map[string]bool{"local": false, "everyone": true}, "It is local or everyone.")
 }
 
+func (p *parser) apiAccess(_ *fileState, l line) {
+	choose(p, l, &p.config.APIForAll, map[string]bool{"local": false, "everyone": true}, "It is local or everyone.")
+}
+
 func (p *parser) dataDir(_ *fileState, l line) {
 	if s, ok := p.string(l, p.seen); ok {
 		if !filepath.IsAbs(s) {

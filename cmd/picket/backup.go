@@ -18,6 +18,7 @@ import (
 	"picket/printable"
 	"picket/setup"
 	"picket/store/local"
+	"picket/token"
 )
 
 // filesName is where files that are not the data directory's stand in a backup, by their whole paths.
@@ -62,7 +63,7 @@ func (s *server) writeBackup(ctx context.Context, w io.Writer, keys bool) error 
 // ownFiles are those of a data directory.
 func ownFiles(keys bool) []string {
 	kept, secret := setup.Kept()
-	kept = append(kept, ban.FileName)
+	kept = append(kept, ban.FileName, token.FileName)
 	if keys {
 		kept = append(append(kept, secret...), authorityDir)
 	}
@@ -72,7 +73,7 @@ func ownFiles(keys bool) []string {
 // configuredFiles are those that a configuration was read from, and names.
 func configuredFiles(c *mosqconf.Config, keys bool) []string {
 	all := append([]string{}, c.Files...)
-	all = append(all, c.BansFile)
+	all = append(all, c.BansFile, c.TokensFile)
 	for _, s := range c.Security {
 		all = append(all, s.PasswordFile, s.ACLFile, s.RightsFile)
 	}

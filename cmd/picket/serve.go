@@ -19,6 +19,7 @@ import (
 	"picket/access"
 	"picket/acme"
 	"picket/admin"
+	"picket/api"
 	"picket/ban"
 	"picket/bridge"
 	"picket/broker"
@@ -34,6 +35,7 @@ import (
 	"picket/setup"
 	"picket/store"
 	"picket/store/local"
+	"picket/token"
 	"picket/web"
 )
 
@@ -218,6 +220,8 @@ type server struct {
 	kept    store.Store               // nil: persistence is off
 	rights  *live.Rights              // nil: no plugin_opt_config_file
 	bans    *ban.List
+	tokens  *token.List
+	api     *api.API
 	current atomic.Pointer[mosqconf.Config] // what is in force
 	lost    chan error                      // the store is another broker's by now
 	own     *setup.Result                   // nil: no data directory is looked after
@@ -294,6 +298,9 @@ func (s *server) begin(e *env, config *mosqconf.Config, lines []mosqconf.Line) e
 	if err := s.openBans(config); err != nil {
 		return err
 	}
+	if err := s.openTokens(config); err != nil {
+		return err
+	}
 	s.command.releasePorts()
 	config.Shut = true
 	s.current.Store(config)
@@ -305,6 +312,7 @@ func (s *server) begin(e *env, config *mosqconf.Config, lines []mosqconf.Line) e
 	for _, at := range config.Given.Idle() {
 		s.log.Cause(logging.Warning, cause.ConfigNoEffect, "Warning: The socket %s, which systemd opened for this broker, is not used: no listener has that address.", at)
 	}
+	s.openAPI(config, s.own)
 	if err := s.openAdmin(config, s.own); err != nil {
 		return err
 	}
@@ -565,6 +573,24 @@ func (s *server) openAdmin(config *mosqconf.Config, own *setup.Result) (err erro
 	if path == "" {
 		return nil // there is no place for one, and nobody has asked for it
 	}
+	s.api.Config.Socket = path
+	about := s.api.About
+	about.API = s.api.Socket()
+	if s.admin, err = admin.Serve(path, s.broker, about); err == nil {
+		s.unfound = unfound
+		return nil
+	}
+	s.api.Config.Socket = ""
+	unfound()
+	if config.AdminSocket != "" && (own == nil || s.command.AdminSocket != "") {
+		return err
+	}
+	s.log.Printf(logging.Warning, "Warning: picket ctl cannot reach this broker: %v. --admin-socket PATH chooses another place.", err)
+	return nil
+}
+
+// openAPI makes the API, which the admin socket and the listeners with protocol http_api serve.
+func (s *server) openAPI(config *mosqconf.Config, own *setup.Result) {
 	about := admin.About{Backup: s.writeBackup, Bridges: s.bridges.States, Version: buildVersion(), Page: page.Built(), LogFiles: func() []string { return *s.logFiles.Load() }, Reload: s.askReload, Journal: os.Getenv("JOURNAL_STREAM") != ""}
 	if s.command.ConfigFile != "" {
 		about.Config, _ = filepath.Abs(s.command.ConfigFile) // it has been read from there
@@ -576,22 +602,14 @@ func (s *server) openAdmin(config *mosqconf.Config, own *setup.Result) (err erro
 		about.Rights = s.rights
 	}
 	about.Place, about.ACMEName, about.ACMEEmail = shownPlace(config.Persistence), config.ACME.Name, config.ACME.Email
-	if s.admin, err = admin.Serve(path, s.broker, about); err == nil {
-		s.unfound = unfound
-		return nil
-	}
-	unfound()
-	if config.AdminSocket != "" && (own == nil || s.command.AdminSocket != "") {
-		return err
-	}
-	s.log.Printf(logging.Warning, "Warning: picket ctl cannot reach this broker: %v. --admin-socket PATH chooses another place.", err)
-	return nil
+	s.api = api.New(api.Config{Broker: s.broker, About: about, Tokens: s.tokens, Log: s.log})
 }
 
 // webAddress is what tells listeners for whoever runs the broker apart: one that a reload leaves as it was goes on.
 type webAddress struct {
-	address  string
-	everyone bool
+	address string
+	metrics bool // for all
+	api     bool // for all
 }
 
 // openWeb opens the listeners for whoever runs the broker, and closes those that are not wanted any more. A broker that serves its clients does not end because one of
@@ -599,7 +617,7 @@ type webAddress struct {
 func (s *server) openWeb(config *mosqconf.Config) {
 	wanted := make(map[webAddress]string) // and where it stands in the configuration
 	for _, l := range config.API {
-		wanted[webAddress{l.Address, config.MetricsForAll}] = l.Source
+		wanted[webAddress{l.Address, config.MetricsForAll, config.APIForAll}] = l.Source
 	}
 	for at, w := range s.web {
 		if _, stays := wanted[at]; !stays {
@@ -611,11 +629,11 @@ func (s *server) openWeb(config *mosqconf.Config) {
 		if s.web[at] != nil {
 			continue
 		}
-		w, err := admin.OpenWeb(at.address, at.everyone, s.broker, buildVersion())
+		w, err := admin.OpenWeb(admin.WebOptions{Address: at.address, Version: buildVersion(), MetricsForAll: at.metrics, API: s.api.Web(at.api), Metrics: s.api.Metrics(at.api)}, s.broker)
 		switch {
 		case err == nil:
 			s.web[at] = w
-			s.log.Printf(logging.Info, "Figures for Prometheus: http://%s/metrics", w.Addr())
+			s.log.Printf(logging.Info, "Figures for Prometheus: http://%s/metrics; the API: http://%s/api/v1/openapi.json", w.Addr(), w.Addr())
 		case errors.Is(err, syscall.EADDRINUSE):
 			s.log.Cause(logging.Warning, cause.PortTaken, "Warning: The listener of %s is left out: %v.", source, err)
 		default:
@@ -692,6 +710,9 @@ func (s *server) reload() error {
 			return nil, err
 		}
 		if err := s.useBans(config); err != nil {
+			return nil, err
+		}
+		if err := s.useTokens(config); err != nil {
 			return nil, err
 		}
 		if config.Persistence != s.persistence {

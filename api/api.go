@@ -1,0 +1,190 @@
+// Package api is the HTTP API of a broker under /api/v1, for whoever runs it: at the admin socket for those whom the socket lets in, and over HTTP for those who have a
+// token (package token).
+//
+// Everything that can be asked is in one table ([routes]), from which the mux, the checks of parameters and bodies, the roles and the OpenAPI document are made. A
+// handler sees only what has been checked. An answer that says no is a problem of RFC 9457 with a cause of the catalogue.
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"picket/admin"
+	"picket/broker"
+	"picket/logging"
+	"picket/printable"
+	"picket/token"
+)
+
+// Bounds of requests.
+const (
+	atOnce   = 32               // requests that are carried out at once
+	maxBody  = 1 << 20          // of a request, in bytes
+	deadline = 10 * time.Second // of all but backups
+)
+
+// Config is what the API serves.
+type Config struct {
+	Broker *broker.Broker
+	About  admin.About
+	Socket string // the admin socket; empty: there is none
+	Tokens *token.List
+	Log    *logging.Logger
+	Now    func() time.Time // nil: the machine's clock
+}
+
+// API serves requests. Safe for concurrent use.
+type API struct {
+	Config
+	free    chan struct{} // holds a token for each request that is being carried out
+	guesses token.Guesses
+	mux     *http.ServeMux
+	table   []*route
+}
+
+// New makes the API of a broker.
+func New(c Config) *API {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	a := &API{Config: c, free: make(chan struct{}, atOnce), mux: http.NewServeMux()}
+	a.table = a.routes()
+	for path, methods := range a.byPath() {
+		a.mux.HandleFunc(prefix+path, func(w http.ResponseWriter, r *http.Request) { a.dispatch(w, r, methods) })
+	}
+	a.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		a.refuse(w, r, notFound("there is nothing at %s", printable.Text(r.URL.Path)))
+	})
+	return a
+}
+
+// prefix is what every path begins with.
+const prefix = "/api/v1/"
+
+// byPath returns the routes of each path by their methods.
+func (a *API) byPath() map[string]map[string]*route {
+	all := make(map[string]map[string]*route)
+	for _, r := range a.table {
+		if all[r.path] == nil {
+			all[r.path] = make(map[string]*route)
+		}
+		all[r.path][r.method] = r
+	}
+	return all
+}
+
+// Socket serves the API at the admin socket.
+func (a *API) Socket() http.Handler { return a.serve(way{socket: true}) }
+
+// Web serves the API over HTTP; everyone: also to other machines.
+func (a *API) Web(everyone bool) http.Handler { return a.serve(way{everyone: everyone}) }
+
+// Metrics tells whether a request has a token that lets it read the metrics; everyone: also from other machines.
+func (a *API) Metrics(everyone bool) func(r *http.Request) bool {
+	return func(r *http.Request) bool {
+		who, err := a.identify(r, way{everyone: everyone})
+		return err == nil && who.role.Includes(token.Metrics)
+	}
+}
+
+// serve bounds how much is done at once, and for how long.
+func (a *API) serve(by way) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		select {
+		case a.free <- struct{}{}:
+			defer func() { <-a.free }()
+		default:
+			a.refuse(w, r, busy())
+			return
+		}
+		who, err := a.identify(r, by)
+		if err != nil {
+			a.refuse(w, r, err)
+			return
+		}
+		a.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
+	})
+}
+
+// dispatch carries out a request whose path is known and whose caller has been identified.
+func (a *API) dispatch(w http.ResponseWriter, r *http.Request, methods map[string]*route) {
+	of := methods[r.Method]
+	if of == nil && r.Method == http.MethodHead {
+		of = methods[http.MethodGet]
+	}
+	if of == nil {
+		w.Header().Set("Allow", strings.Join(allowed(methods), ", "))
+		a.refuse(w, r, &refusal{status: http.StatusMethodNotAllowed, id: invalidID, detail: "the methods of this resource are " + strings.Join(allowed(methods), ", ")})
+		return
+	}
+	who := r.Context().Value(callerKey{}).(caller)
+	if !who.role.Includes(of.role) {
+		a.refuse(w, r, roleMissing(who, of.role))
+		return
+	}
+	if !of.long {
+		ctx, cancel := context.WithTimeout(r.Context(), deadline)
+		defer cancel()
+		r = r.WithContext(ctx)
+	}
+	c, err := a.read(w, r, of)
+	if err != nil {
+		a.refuse(w, r, err)
+		return
+	}
+	answer, err := of.do(c)
+	a.audit(c, who, err)
+	switch {
+	case err != nil:
+		a.refuse(w, r, err)
+	case answer != nil:
+		a.answer(w, of, answer)
+	}
+}
+
+// answer writes what a handler has returned.
+func (a *API) answer(w http.ResponseWriter, of *route, answer any) {
+	if text, ok := answer.(string); ok {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write([]byte(text)) // the caller may be gone
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if of.status != 0 {
+		w.WriteHeader(of.status)
+	}
+	out := json.NewEncoder(w)
+	out.SetIndent("", "  ")
+	_ = out.Encode(answer) // likewise
+}
+
+// audit writes a line for a request that changes something, or that hands out what only an admin may have, whether it was carried out or not.
+func (a *API) audit(c *call, who caller, err error) {
+	if c.route.method == http.MethodGet && c.route.role != token.Admin {
+		return
+	}
+	what := fmt.Sprintf("%s %s", c.route.method, printable.Text(c.request.URL.Path))
+	for _, name := range c.names() {
+		for _, value := range c.params[name] {
+			what += fmt.Sprintf(" %s=%q", name, value)
+		}
+	}
+	if c.note != "" {
+		what += " " + c.note
+	}
+	result := "done"
+	if err != nil {
+		result = "not done: " + asRefusal(err).detail
+	}
+	a.Log.Printf(logging.Notice, "API: %s: %s: %s.", who, what, strings.TrimSuffix(result, "."))
+}
+
+// errStopped is why a request is ended that has not been carried out in time.
+var errStopped = errors.New("it was not carried out within ten seconds")

@@ -68,6 +68,7 @@ type Broker struct {
 	floodLine    oncePerSecond
 	bannedLine   oncePerSecond
 	callerLine   oncePerSecond
+	guessedLine  oncePerSecond
 	retainedLine oncePerSecond
 	sharedLine   oncePerSecond
 

@@ -116,7 +116,11 @@ func (o *oncePerSecond) allow(now uint32) bool {
 	return atomic.SwapUint32(&o.last, now+1) != now+1
 }
 
-// ReportCaller counts a request to the API that was refused, and logs at most one such line in a second.
+// ReportCaller counts a request to the API that was refused, and logs few such lines in a second.
 func (b *Broker) ReportCaller(id cause.ID, format string, args ...any) {
-	b.report(incident{cause: id, limit: &b.callerLine}, format, args...)
+	limit := &b.callerLine
+	if id == cause.TokenGuessed {
+		limit = &b.guessedLine // it begins in the second of the last wrong token
+	}
+	b.report(incident{cause: id, limit: limit}, format, args...)
 }

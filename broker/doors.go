@@ -65,13 +65,18 @@ func (b *Broker) DisconnectEach(which func(*access.Client) bool, id cause.ID, te
 	return b.disconnect(b.sessionsOf(which), id, text)
 }
 
+// disconnected is what a client is told whose connection is ended for a cause. What somebody has written for the client it is told whatever reason_strings says.
+func disconnected(id cause.ID, text string) refusal {
+	return refusal{code: packet.AdministrativeAction, id: id, text: text, told: id == cause.DisconnectedByAdmin}
+}
+
 func (b *Broker) disconnect(all []*Session, id cause.ID, text string) (n int) {
 	b.do(func(w *worker) {
 		for _, s := range all {
 			s.mu.Lock()
 			if c := s.conn; c != nil && c.stage() < closing {
 				n++
-				c.dismissLocked(w, refusal{code: packet.AdministrativeAction, id: id, text: text}, "Client %s been disconnected by administrative action: %s.", s.id, text)
+				c.dismissLocked(w, disconnected(id, text), "Client %s been disconnected by administrative action: %s.", s.id, text)
 			}
 			s.mu.Unlock()
 		}

@@ -10,7 +10,6 @@ import (
 
 	"picket/access"
 	"picket/cause"
-	"picket/packet"
 	"picket/session"
 	"picket/store"
 	"picket/topic"
@@ -57,7 +56,7 @@ func (b *Broker) DropSession(clientID string, id cause.ID, text string) (found b
 		found = true
 		s.expiry = 0 // it ends with the connection
 		if s.conn.stage() < closing {
-			s.conn.dismissLocked(w, refusal{code: packet.AdministrativeAction, id: id, text: text}, "Client %s been disconnected by administrative action: %s.", s.id, text)
+			s.conn.dismissLocked(w, disconnected(id, text), "Client %s been disconnected by administrative action: %s.", s.id, text)
 		}
 	})
 	return found || b.endAway(s)

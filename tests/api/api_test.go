@@ -79,7 +79,7 @@ func TestRealClients(t *testing.T) {
 	w.said(w.Process, "enough now")
 	five := w.connect("five", false)
 	w.ask(200, "DELETE", "client?id=five&reason=you+too", "", nil)
-	if d, err := testbed.Until[*packet.Disconnect](five); err != nil || d.Code != packet.AdministrativeAction || !strings.Contains(d.Props.ReasonString, "you too") {
+	if d, err := testbed.Until[*packet.Disconnect](five); err != nil || d.Code != packet.AdministrativeAction || d.Props == nil || !strings.Contains(d.Props.ReasonString, "you too") {
 		t.Errorf("got %+v, %v", d, err)
 	}
 	w.said(w.Process, "API: token admin (admin) from 127.0.0.1: DELETE /api/v1/client id=")

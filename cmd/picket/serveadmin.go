@@ -1,0 +1,94 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"picket/admin"
+	"picket/api"
+	"picket/cause"
+	"picket/logging"
+	"picket/mosqconf"
+	"picket/page"
+	"picket/setup"
+)
+
+// openAdmin opens the admin socket. One that nobody has asked for is given up with a warning when it cannot be had.
+func (s *server) openAdmin(config *mosqconf.Config, own *setup.Result) (err error) {
+	if s.command.AdminSocket == "none" {
+		return nil
+	}
+	path, unfound := admin.Register(config.AdminSocket)
+	if path == "" {
+		return nil // there is no place for one, and nobody has asked for it
+	}
+	s.api.Config.Socket = path
+	about := s.api.About
+	about.API = s.api.Socket()
+	if s.admin, err = admin.Serve(path, s.broker, about); err == nil {
+		s.unfound = unfound
+		return nil
+	}
+	s.api.Config.Socket = ""
+	unfound()
+	if config.AdminSocket != "" && (own == nil || s.command.AdminSocket != "") {
+		return err
+	}
+	s.log.Printf(logging.Warning, "Warning: picket ctl cannot reach this broker: %v. --admin-socket PATH chooses another place.", err)
+	return nil
+}
+
+// openAPI makes the API, which the admin socket and the listeners with protocol http_api serve.
+func (s *server) openAPI(config *mosqconf.Config, own *setup.Result) {
+	about := admin.About{Backup: s.writeBackup, Bridges: s.bridges.States, Version: buildVersion(), Page: page.Built(), LogFiles: func() []string { return *s.logFiles.Load() }, Reload: s.askReload, Journal: os.Getenv("JOURNAL_STREAM") != ""}
+	if s.command.ConfigFile != "" {
+		about.Config, _ = filepath.Abs(s.command.ConfigFile) // it has been read from there
+	}
+	if own != nil {
+		about.Data = own.Dir
+	}
+	if s.rights != nil {
+		about.Rights = s.rights
+	}
+	about.Place, about.ACMEName, about.ACMEEmail = shownPlace(config.Persistence), config.ACME.Name, config.ACME.Email
+	s.api = api.New(api.Config{Broker: s.broker, About: about, Tokens: s.tokens, Log: s.log})
+}
+
+// webAddress is what tells listeners for whoever runs the broker apart: one that a reload leaves as it was goes on.
+type webAddress struct {
+	address string
+	metrics bool // for all
+	api     bool // for all
+}
+
+// openWeb opens the listeners for whoever runs the broker, and closes those that are not wanted any more. A broker that serves its clients does not end because one of
+// them cannot be had.
+func (s *server) openWeb(config *mosqconf.Config) {
+	wanted := make(map[webAddress]string) // and where it stands in the configuration
+	for _, l := range config.API {
+		wanted[webAddress{l.Address, config.MetricsForAll, config.APIForAll}] = l.Source
+	}
+	for at, w := range s.web {
+		if _, stays := wanted[at]; !stays {
+			w.Close()
+			delete(s.web, at)
+		}
+	}
+	for at, source := range wanted {
+		if s.web[at] != nil {
+			continue
+		}
+		w, err := admin.OpenWeb(admin.WebOptions{Address: at.address, Version: buildVersion(), MetricsForAll: at.metrics, API: s.api.Web(at.api), Metrics: s.api.Metrics(at.api)}, s.broker)
+		switch {
+		case err == nil:
+			s.web[at] = w
+			s.log.Printf(logging.Info, "Figures for Prometheus: http://%s/metrics; the API: http://%s/api/v1/openapi.json", w.Addr(), w.Addr())
+		case errors.Is(err, syscall.EADDRINUSE):
+			s.log.Cause(logging.Warning, cause.PortTaken, "Warning: The listener of %s is left out: %v.", source, err)
+		default:
+			s.log.Printf(logging.Warning, "Warning: The listener of %s is left out: %v.", source, err)
+		}
+	}
+}

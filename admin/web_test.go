@@ -115,7 +115,7 @@ func TestMetricsFormats(t *testing.T) {
 		r.RemoteAddr = "127.0.0.1:5"
 		r.Header.Set("Accept", accept)
 		answer := httptest.NewRecorder()
-		webHandler(false, b, "1.2.3").ServeHTTP(answer, r)
+		webHandler(WebOptions{Version: "1.2.3"}, b).ServeHTTP(answer, r)
 		if got := answer.Header().Get("Content-Type"); answer.Code != http.StatusOK || !strings.HasPrefix(got, want) ||
 			!strings.Contains(answer.Body.String(), "\n# TYPE picket_clients_connected gauge\npicket_clients_connected 0") {
 			t.Errorf("%q: %d, %s, want %s\n%.300s", accept, answer.Code, got, want, answer.Body)

@@ -142,8 +142,8 @@ var tcpCauses = []Cause{
 			"服务端所在的机器没有默认网关，或者默认网关没有应答。同一网络里的客户端可以连上；其他网络来的数据可能到得了，但应答回不去，那些客户端只能一直等到超时。",
 		},
 		Remedy: Text{
-			"`ip route` shows the routes. Enter the router's address as the gateway where the address of the machine is set (`sudo nmtui`, netplan, `/etc/network/interfaces`), or let the router hand out both (DHCP). At once, until the next restart: `sudo ip route replace default via ADDRESS` with the address of the router.",
-			"用 `ip route` 查看路由。在设置本机地址的地方（`sudo nmtui`、netplan、`/etc/network/interfaces`）把路由器的地址填为网关，或改用 DHCP 由路由器分配。立即生效（重启后失效）：`sudo ip route replace default via 〈地址〉`，其中填路由器的地址。",
+			"`ip route` shows the routes. Enter the router's address as the gateway where the address of the machine is set (`sudo nmtui`, netplan, `/etc/network/interfaces`), or let the router hand out both (DHCP).",
+			"用 `ip route` 查看路由。在设置本机地址的地方（`sudo nmtui`、netplan、`/etc/network/interfaces`）把路由器的地址填为网关，或改用 DHCP 由路由器分配。",
 		},
 	},
 	{

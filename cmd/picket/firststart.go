@@ -21,6 +21,7 @@ import (
 	"picket/process"
 	"picket/reach"
 	"picket/setup"
+	"picket/token"
 )
 
 // unconfigured is the configuration of a start without one. It makes what the data directory lacks.
@@ -38,6 +39,7 @@ func (s *serveCommand) unconfigured(ctx context.Context) (*mosqconf.Config, *set
 	}
 	config := mosqconf.Open(ports, own.PasswordFile, own.RightsFile, own.CertFile, own.KeyFile)
 	config.BansFile = filepath.Join(own.Dir, ban.FileName)
+	config.TokensFile = filepath.Join(own.Dir, token.FileName)
 	config.ReasonStrings = true // nobody counts on mosquitto's bytes here
 	config.Persistence = mosqconf.Persistence{On: true, Store: filepath.Join(own.Dir, storeName)}
 	return config, own, lines

@@ -665,8 +665,12 @@ func (d *diagnosis) unrouted() {
 	routes, at := facts[NoRoute](d.Facts)
 	addresses, _ := facts[Addresses](d.Facts)
 	public := slices.ContainsFunc(addresses, func(a Addresses) bool { return len(a.reaching("internet")) > 0 })
+	outsides, _ := facts[Outside](d.Facts)
+	answered := slices.ContainsFunc(outsides, func(o Outside) bool { return o.Result == "open" })
 	for i, n := range routes {
 		switch {
+		case answered && n.Gateway == "":
+			d.Settle(at[i]) // whoever looked from outside got an answer
 		case n.Gateway != "":
 			d.find(cause.NoDefaultRoute, 86, nil, doctor.Say("The default gateway is %s, and no machine in the network of %s answers to that address: it is switched off, or the address is wrong. Clients of other networks get no answers.", "默认网关是 %s，但 %s 所接的网络中没有机器应答这个地址：它关机了，或者地址填错了。其他网络的客户端得不到应答。", n.Gateway, n.Interface), at[i])
 		case public:

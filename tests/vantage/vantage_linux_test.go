@@ -22,11 +22,12 @@ const (
 	there4, there6 = "203.0.113.20", "2001:db8:1::20"
 )
 
-// neighbours are the broker's machine and one from which it is looked at, next to each other.
+// neighbours are the broker's machine and one from which it is looked at, next to each other. The second is the gateway of the first as well.
 func neighbours(t *testing.T) (here, there machine) {
 	t.Helper()
 	here, there = newMachine(t), newMachine(t)
 	cable(here, "eth0", []string{here4 + "/24", here6 + "/64"}, there, "eth0", []string{there4 + "/24", there6 + "/64"})
+	here.run("ip", "route", "add", "default", "via", there4)
 	there.probe()
 	return here, there
 }

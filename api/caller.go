@@ -49,18 +49,24 @@ func (a *API) identify(r *http.Request, by way) (caller, error) {
 	if err != nil {
 		return caller{}, err
 	}
+	t, ok := a.Tokens.Check(secret, a.Now())
+	if !ok {
+		return caller{}, a.wrongToken(from)
+	}
+	return caller{name: fmt.Sprintf("token %s (%s) from %s", printable.Text(t.Name), t.Role, from), role: t.Role}, nil
+}
+
+// wrongToken refuses a request, and counts it. A right token is let in whatever others at its address send: 256 random bits are not guessed, and nobody
+// may lock out who shares an address with him.
+func (a *API) wrongToken(from netip.Addr) error {
 	now := a.Now()
 	if wait := a.guesses.Wait(from, now); wait > 0 {
 		a.Broker.ReportCaller(cause.TokenGuessed, "Denied a request to the API from %s: too many wrong tokens.", from)
-		return caller{}, &refusal{status: http.StatusTooManyRequests, id: cause.TokenGuessed, wait: wait, detail: "no token from this address is looked at for now"}
+		return &refusal{status: http.StatusTooManyRequests, id: cause.TokenGuessed, wait: wait, detail: "too many wrong tokens came from this address"}
 	}
-	t, ok := a.Tokens.Check(secret, now)
-	if !ok {
-		a.guesses.Wrong(from, now)
-		a.Broker.ReportCaller(cause.TokenRefused, "Denied a request to the API from %s: wrong token.", from)
-		return caller{}, &refusal{status: http.StatusUnauthorized, id: cause.TokenRefused, detail: "the token is not valid"}
-	}
-	return caller{name: fmt.Sprintf("token %s (%s) from %s", printable.Text(t.Name), t.Role, from), role: t.Role}, nil
+	a.guesses.Wrong(from, now)
+	a.Broker.ReportCaller(cause.TokenRefused, "Denied a request to the API from %s: wrong token.", from)
+	return &refusal{status: http.StatusUnauthorized, id: cause.TokenRefused, detail: "the token is not valid"}
 }
 
 // bearer returns the token of a request.

@@ -213,8 +213,8 @@ func (a *API) disconnect(c *call) (any, error) {
 		gone.KeptOut = int(length.Seconds())
 	}
 	if c.text("session") == "delete" {
-		gone.Session = a.Broker.DropSession(one.ID, cause.DisconnectedByAdmin, why)
-		return gone, nil
+		gone.Session, err = a.Broker.DropSession(c.request.Context(), one.ID, cause.DisconnectedByAdmin, why)
+		return gone, err
 	}
 	if !a.Broker.Disconnect(one.ID, cause.DisconnectedByAdmin, why) && !keepOut {
 		return nil, conflict(fmt.Errorf("the client %q is not connected", printable.Text(one.ID)))
@@ -231,7 +231,11 @@ func (a *API) endSession(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !a.Broker.DropSession(one.ID, cause.DisconnectedByAdmin, why) {
+	found, err := a.Broker.DropSession(c.request.Context(), one.ID, cause.DisconnectedByAdmin, why)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
 		return nil, conflict(errors.New("the session has ended meanwhile"))
 	}
 	return Disconnected{OneClient: one, Session: true}, nil

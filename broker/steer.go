@@ -41,11 +41,12 @@ func (b *Broker) Subscriptions(clientID string) (all []Subscription, ok bool) {
 }
 
 // DropSession ends a session with all that waits in it, and first its client's connection, if there is one, for a cause and with a text as [Broker.Disconnect] does. Its
-// will is published. It reports whether there was such a session.
-func (b *Broker) DropSession(clientID string, id cause.ID, text string) (found bool) {
+// will is published. It reports whether there was such a session. When it returns, the session of a client that is away is gone from the store, too; another one's goes when
+// its connection has.
+func (b *Broker) DropSession(ctx context.Context, clientID string, id cause.ID, text string) (found bool, err error) {
 	s := b.session(clientID)
 	if s == nil {
-		return false
+		return false, nil
 	}
 	b.do(func(w *worker) {
 		s.mu.Lock()
@@ -59,7 +60,10 @@ func (b *Broker) DropSession(clientID string, id cause.ID, text string) (found b
 			s.conn.dismissLocked(w, disconnected(id, text), "Client %s been disconnected by administrative action: %s.", s.id, text)
 		}
 	})
-	return found || b.endAway(s)
+	if found || !b.endAway(s) {
+		return found, nil
+	}
+	return true, b.store.Sync(ctx)
 }
 
 // endAway ends the session of a client that is not connected, and reports whether it was one.
@@ -87,7 +91,7 @@ func (b *Broker) endAway(s *Session) bool {
 	return true
 }
 
-// PublishAs publishes a message for somebody as [Local.Publish] does; nil stands for the broker itself, to which only the limit on payloads applies. Topics that
+// PublishAs publishes a message for somebody as [Local.Publish] does, and returns when it is in the store if it is to be retained; nil stands for the broker itself, to which only the limit on payloads applies. Topics that
 // begin with $ are nobody's to publish this way: they are the broker's own, or commands to it.
 func (b *Broker) PublishAs(ctx context.Context, as *access.Login, m *session.Message) error {
 	if strings.HasPrefix(m.Topic, "$") {
@@ -98,7 +102,10 @@ func (b *Broker) PublishAs(ctx context.Context, as *access.Login, m *session.Mes
 	}
 	l := b.Local(as, nil)
 	defer l.Close()
-	return l.Publish(ctx, m)
+	if err := l.Publish(ctx, m); err != nil || !m.Retain {
+		return err
+	}
+	return b.store.Sync(ctx)
 }
 
 // Retained returns the retained message of a topic, or nil.

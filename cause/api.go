@@ -78,8 +78,8 @@ var apiCauses = []Cause{
 		ID: TokenGuessed, Severity: Error, Stage: API,
 		Title: Text{"too many wrong tokens came from this address", "该地址发来的错误令牌过多"},
 		Explain: Text{
-			"Ten wrong tokens of one address (IPv6: of one /64) are compared at once, and then one every six seconds. Until the time in the header `Retry-After` no token of that address is looked at. Other addresses, and the admin socket, are served as before.",
-			"同一地址（IPv6 为同一 /64）连续发来十个错误令牌后，每六秒只再核对一个。在 `Retry-After` 指明的时间之前，不再核对该地址的任何令牌。其他地址和管理套接字不受影响。",
+			"After ten wrong tokens of one address (IPv6: of one /64), and then one every six seconds, the next wrong ones are answered with how long to wait (`Retry-After`). Right tokens are served as before, from that address, too.",
+			"同一地址（IPv6 为同一 /64）最多可连续发来十个错误令牌，此后每六秒一个；超出的错误令牌会得到需要等待的时间（`Retry-After`）。正确的令牌不受影响，即使来自同一地址。",
 		},
 		Remedy: Text{
 			"Find the program that sends a token that is not valid any more; wait as long as `Retry-After` says.",

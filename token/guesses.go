@@ -39,7 +39,7 @@ func networkOf(a netip.Addr) netip.Prefix {
 	return p
 }
 
-// Wait is how long an address has to wait before another token of it is looked at; 0: it need not.
+// Wait is how long an address has to wait before another wrong token of it is taken as a mistake; 0: it need not.
 func (g *Guesses) Wait(a netip.Addr, now time.Time) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()

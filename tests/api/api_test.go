@@ -200,6 +200,9 @@ func TestTokens(t *testing.T) {
 	if last.StatusCode != http.StatusTooManyRequests || last.Header.Get("Retry-After") == "" {
 		t.Errorf("30 wrong tokens: %s %v", last.Status, last.Header)
 	}
+	if s := status(w.tokens["viewer"]); s != http.StatusOK {
+		t.Errorf("a right token from the address of the wrong ones: %d", s)
+	}
 	if said, err := w.picket("ctl", "token", "list"); err != nil {
 		t.Errorf("at the socket: %s", said)
 	}

@@ -38,8 +38,10 @@ var errorTexts = map[string]string{
 	"the admin socket is for the broker's user and root only": "管理套接字只允许运行服务端的用户和 root 使用",
 
 	// Bans.
+	"tokens_file has changed, and that takes a restart":                                          "tokens_file 已改动，需要重启",
+	"%s has passed already":                                                                      "%s 已经过去",
 	"bans_file has changed, and that takes a restart":                                            "bans_file 已改动，需要重启",
-	"clients on this machine have that address: --force bans it all the same":                    "本机的客户端使用该地址；加上 --force 才会封禁",
+	"clients on this machine have that address: --force (in the API force) bans it all the same": "本机的客户端使用该地址；加上 --force（API 中为 force）才会封禁",
 	"the request is no ban in JSON: %w":                                                          "请求不是 JSON 格式的封禁：%s",
 	"the parameters kind and value are expected, and no others":                                  "参数应为 kind 和 value，不能有其他参数",
 	"an empty name is nobody's":                                                                  "名称不能为空",

@@ -18,6 +18,7 @@ var logLines = map[string]string{
 	"There is a new server certificate, because %s. Clients notice nothing.":                                          "已更换服务器证书，因为 %s。客户端察觉不到。",
 	"A phone's browser can test the connection at %s.":                                                                "可用手机浏览器打开 %s 测试连接。",
 	"This build has no page for phones: it was made without node and npm.":                                            "此程序不含手机测试页：构建时没有 node 和 npm。",
+	"Figures for Prometheus: http://%s/metrics; the API: http://%s/api/v1/openapi.json":                               "Prometheus 指标：http://%s/metrics；API：http://%s/api/v1/openapi.json",
 	"Figures for Prometheus: http://%s/metrics":                                                                       "Prometheus 指标：http://%s/metrics",
 	"The listener of %s is left out: %v.":                                                                             "略去 %s 的监听：%s。",
 	"Picket should not be run as root/administrator.":                                                                 "不应以 root 或管理员身份运行 Picket。",

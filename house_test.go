@@ -574,6 +574,23 @@ func TestMakeTargetsInPagesExist(t *testing.T) {
 	}
 }
 
+// Each package of tests from outside is named where they are run.
+func TestOutsideTestsAreRun(t *testing.T) {
+	makefile, err := os.ReadFile("Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := filepath.Glob("tests/*/*_test.go")
+	if err != nil || len(all) == 0 {
+		t.Fatal(all, err)
+	}
+	for _, file := range all {
+		if dir := filepath.ToSlash(filepath.Dir(file)); !regexp.MustCompile(`(?m)^(RACE_OUTSIDE|PLAIN) =.* \./` + dir + `( |$)|go test .* \./` + dir + `$`).Match(makefile) {
+			t.Errorf("the Makefile does not run the tests in %s", dir)
+		}
+	}
+}
+
 // The pages about cloud servers say of each cloud what the program says.
 func TestPagesOfTheClouds(t *testing.T) {
 	for page, lang := range map[string]cause.Lang{"docs/cloud.md": cause.English, "docs/cloud.zh-CN.md": cause.Chinese} {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,46 +16,43 @@ import (
 	"picket/packet"
 )
 
-// The examples of the documentation are carried out by bash and curl as they stand there, in both languages.
+// The examples of the documentation are carried out by bash and curl as they stand there, the same in both languages.
 func TestDocumentation(t *testing.T) {
+	english, examples := documented(t, "api.md")
+	if chinese, same := documented(t, "api.zh-CN.md"); len(examples) < 30 || chinese != english || !slices.Equal(same, examples) {
+		t.Errorf("the pages differ:\n%s%q\n%s%q", english, examples, chinese, same)
+	}
 	w := newWorld(t)
-	prelude := func(text string) string {
-		_, rest, ok := strings.Cut(text, "\n    API=")
-		define, _, end := strings.Cut(rest, "\n\n")
-		if !ok || !end {
-			t.Fatal("the page does not define api")
+	define := strings.NewReplacer("http://127.0.0.1:9883", w.base(), "pkt_...", w.tokens["admin"]).Replace(english)
+	w.connect("lamp", true)
+	w.connect("old-lamp", true)
+	for _, example := range examples {
+		cmd := exec.Command("bash", "-c", define+"\n"+example)
+		cmd.Dir = t.TempDir()
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", example, err, out)
 		}
-		return strings.ReplaceAll("API="+define, "\n    ", "\n")
 	}
-	var before []string
-	for _, page := range []string{"api.md", "api.zh-CN.md"} {
-		data, err := os.ReadFile("../../docs/" + page)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text := string(data)
-		define := strings.NewReplacer("http://127.0.0.1:9883", w.base(), "pkt_...", w.tokens["admin"]).Replace(prelude(text))
-		var all []string
-		for line := range strings.SplitSeq(text, "\n") {
-			if example, ok := strings.CutPrefix(line, "    $ api "); ok {
-				all = append(all, "api "+example)
-			}
-		}
-		if len(all) < 30 || before != nil && strings.Join(all, "\n") != strings.Join(before, "\n") {
-			t.Errorf("%s has the examples\n%s", page, strings.Join(all, "\n"))
-		}
-		before = all
-		w.connect("lamp", true)
-		w.connect("old-lamp", true)
-		for _, example := range all {
-			cmd := exec.Command("bash", "-c", define+"\n"+example)
-			cmd.Dir = t.TempDir()
-			if out, err := cmd.CombinedOutput(); err != nil {
-				t.Errorf("%s: %v\n%s", example, err, out)
-			}
-		}
-		w.ask(200, "DELETE", "ban?kind=client&value=lamp", "", nil)
+}
+
+// documented returns how a page defines api, and the examples that use it.
+func documented(t *testing.T, page string) (define string, examples []string) {
+	t.Helper()
+	data, err := os.ReadFile("../../docs/" + page)
+	if err != nil {
+		t.Fatal(err)
 	}
+	_, rest, ok := strings.Cut(string(data), "\n    API=")
+	define, _, end := strings.Cut(rest, "\n\n")
+	if !ok || !end {
+		t.Fatalf("%s does not define api", page)
+	}
+	for line := range strings.SplitSeq(string(data), "\n") {
+		if example, ok := strings.CutPrefix(line, "    $ api "); ok {
+			examples = append(examples, "api "+example)
+		}
+	}
+	return strings.ReplaceAll("API="+define, "\n    ", "\n"), examples
 }
 
 // A message goes to a real client; its connection is ended with the reason that was given, and a client whose id is HTML is text in JSON.

@@ -165,9 +165,9 @@ func decode(data []byte, into any, needs []string) error {
 	if !utf8.Valid(data) {
 		return wrongMember("", "it is no UTF-8")
 	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(data, &members); err != nil || members == nil {
-		return wrongMember("", "an object in JSON is expected")
+	members, err := membersOf(data, reflect.TypeOf(into).Elem())
+	if err != nil {
+		return err
 	}
 	for _, name := range needs {
 		if value, ok := members[name]; !ok || string(value) == "null" {
@@ -176,7 +176,7 @@ func decode(data []byte, into any, needs []string) error {
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
-	err := d.Decode(into)
+	err = d.Decode(into)
 	var wrong *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &wrong):
@@ -186,6 +186,39 @@ func decode(data []byte, into any, needs []string) error {
 		return wrongMember("", "%s", printable.Text(text))
 	}
 	return nil
+}
+
+// membersOf returns the members of an object that are known to a type, each by its very name and once: encoding/json would take the last of two, and "TOPIC" for "topic".
+func membersOf(data []byte, of reflect.Type) (map[string]json.RawMessage, error) {
+	known, required := make(object), []string{}
+	(&schemas{all: make(object)}).members(of, asked, known, &required)
+	d := json.NewDecoder(bytes.NewReader(data))
+	if begin, err := d.Token(); err != nil || begin != json.Delim('{') {
+		return nil, wrongMember("", "an object in JSON is expected")
+	}
+	all := make(map[string]json.RawMessage)
+	for d.More() {
+		name, err := d.Token()
+		key, _ := name.(string)
+		var value json.RawMessage
+		if err == nil {
+			err = d.Decode(&value)
+		}
+		switch {
+		case err != nil:
+			return nil, wrongMember("", "an object in JSON is expected")
+		case known[key] == nil:
+			return nil, wrongMember(printable.Text(key), "there is no such member")
+		case all[key] != nil:
+			return nil, wrongMember(key, "it is given more than once")
+		}
+		all[key] = value
+	}
+	_, _ = d.Token() // the end of the object, or an error that comes again
+	if _, err := d.Token(); err != io.EOF {
+		return nil, wrongMember("", "an object in JSON is expected, and nothing behind it")
+	}
+	return all, nil
 }
 
 // duration reads a parameter that says how long from now something lasts, at most a year; absent: ok is false.

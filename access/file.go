@@ -145,6 +145,33 @@ func ReplaceOwn(path string, data []byte, known os.FileInfo, largest int) (os.Fi
 	return os.Stat(path)
 }
 
+// errNoFile says that a path leads to something else than a file, such as a directory.
+var errNoFile = errors.New("it is no file")
+
+// ReadBounded reads a file of at most so many bytes. It returns what [ReplaceOwn] takes for known, too.
+func ReadBounded(path string, largest int64) ([]byte, os.FileInfo, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, nil, errNoFile
+	}
+	if info.Size() > largest {
+		return nil, nil, fmt.Errorf("%d bytes are more than the %d that are read", info.Size(), largest)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, largest+1))
+	if err == nil && int64(len(data)) > largest { // it has grown meanwhile
+		err = fmt.Errorf("%d bytes are more than the %d that are read", len(data), largest)
+	}
+	return data, info, err
+}
+
 // readFile reads a file that holds secrets or rules. Like mosquitto it warns when others may read it.
 func readFile(directive, path string) (data []byte, warnings []Warning, err error) {
 	fail := func(err error) *FileError {
@@ -158,27 +185,15 @@ func readFile(directive, path string) (data []byte, warnings []Warning, err erro
 			fe.Hint = "There is no such file."
 		case errors.Is(err, fs.ErrPermission):
 			fe.Hint = "The user who runs picket may not read it."
+		case errors.Is(err, errNoFile):
+			fe.Hint = path + " is not a file."
 		default:
 			fe.Hint = err.Error() + "."
 		}
 		return fe
 	}
-	f, err := os.Open(path)
+	data, info, err := ReadBounded(path, maxFileSize)
 	if err != nil {
-		return nil, nil, fail(err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, nil, fail(err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, nil, fail(fmt.Errorf("%s is not a file", path))
-	}
-	if info.Size() > maxFileSize {
-		return nil, nil, fail(fmt.Errorf("%d bytes are more than the %d that are read", info.Size(), maxFileSize))
-	}
-	if data, err = io.ReadAll(io.LimitReader(f, maxFileSize)); err != nil {
 		return nil, nil, fail(err)
 	}
 	for _, text := range permissionWarnings(path, info) {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -108,25 +107,10 @@ func (l *List) put(all []*entry) {
 
 // read reads a file of bans; one that is not there has none.
 func read(path string) ([]Ban, os.FileInfo, error) {
-	f, err := os.Open(path)
+	data, info, err := access.ReadBounded(path, maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
 	}
-	if err != nil {
-		return nil, nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, nil, errors.New("it is no file")
-	}
-	if info.Size() > maxFile {
-		return nil, nil, fmt.Errorf("%d bytes are more than the %d that are read", info.Size(), maxFile)
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxFile))
 	if err != nil {
 		return nil, nil, err
 	}

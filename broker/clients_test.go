@@ -92,13 +92,19 @@ func TestClientsByQueue(t *testing.T) {
 	}
 }
 
-func BenchmarkClients(b *testing.B) {
+// brokerOf is a broker that has so many sessions, and nothing else.
+func brokerOf(sessions int) *Broker {
 	x := &Broker{sessions: register{byID: make(map[string]*Session)}}
-	for i := range 100_000 {
+	for i := range sessions {
 		s := x.blank(nil)
 		s.id = fmt.Sprintf("device-%06d", i)
 		x.sessions.enter(s)
 	}
+	return x
+}
+
+func BenchmarkClients(b *testing.B) {
+	x := brokerOf(100_000)
 	for b.Loop() {
 		if page := x.Clients(ClientQuery{Limit: 100}); len(page.Clients) != 100 || page.Next != "device-000099" {
 			b.Fatal(page.Next)
@@ -108,12 +114,7 @@ func BenchmarkClients(b *testing.B) {
 
 // The first page of a list of 100,000 sessions.
 func BenchmarkEachClient(b *testing.B) {
-	x := &Broker{sessions: register{byID: make(map[string]*Session)}}
-	for i := range 100_000 {
-		s := x.blank(nil)
-		s.id = fmt.Sprintf("device-%06d", i)
-		x.sessions.enter(s)
-	}
+	x := brokerOf(100_000)
 	for _, limit := range []int{100, 100_000} {
 		b.Run(fmt.Sprint(limit), func(b *testing.B) {
 			for b.Loop() {

@@ -74,21 +74,9 @@ func (l *List) Reload() error {
 
 // read reads a file of tokens; one that is not there has none.
 func read(path string) (map[string]*Token, os.FileInfo, error) {
-	f, err := os.Open(path)
+	data, info, err := access.ReadBounded(path, maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, nil, err
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(data) > maxFile {
-		err = fmt.Errorf("it has more than %d bytes", maxFile)
 	}
 	if err != nil {
 		return nil, nil, err

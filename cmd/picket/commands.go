@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"errors"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -48,7 +50,7 @@ func runCommand(e *env, args []string) error {
 	if lang := languageOption(args); lang != "" {
 		e.language = lang // also for what is wrong with the rest
 	}
-	parser, err := newParser(e)
+	parser, err := parserOf(e, grammar(args))
 	if err != nil {
 		return err
 	}
@@ -80,8 +82,34 @@ func languageOption(args []string) string {
 	return ""
 }
 
-func newParser(e *env) (*kong.Kong, error) {
-	return kong.New(&commands{},
+// newParser makes the parser of all commands.
+func newParser(e *env) (*kong.Kong, error) { return parserOf(e, &commands{}) }
+
+// grammar is that for a command line that begins with the name of a command: that one with the flags that all have. Kong reads every tag of a grammar
+// with regular expressions, which for all of them takes longer than most commands run. Any other command line is for all commands.
+func grammar(args []string) any {
+	all := reflect.TypeFor[commands]()
+	if len(args) == 0 {
+		return &commands{}
+	}
+	var fields []reflect.StructField
+	found := false
+	for field := range all.Fields() {
+		_, command := field.Tag.Lookup("cmd")
+		name := cmp.Or(field.Tag.Get("name"), strings.ToLower(field.Name))
+		if !command || name == args[0] {
+			fields = append(fields, field)
+			found = found || command
+		}
+	}
+	if !found {
+		return &commands{}
+	}
+	return reflect.New(reflect.StructOf(fields)).Interface()
+}
+
+func parserOf(e *env, grammar any) (*kong.Kong, error) {
+	return kong.New(grammar,
 		kong.Name("picket"),
 		localize(e.lang()),
 		kong.Vars(echoDefaults()),

@@ -144,3 +144,41 @@ func TestLanguageOption(t *testing.T) {
 		}
 	}
 }
+
+// A command line that names a command is read by a parser of that one alone, and the help is the same.
+func TestHelpOfOneCommand(t *testing.T) {
+	help := func(grammar any, name string) string {
+		var out strings.Builder
+		e := &env{stdout: &out, stderr: &out, language: "en"}
+		parser, err := parserOf(e, grammar)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed, err := kong.Trace(parser, []string{name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := showHelp(e, parsed.Selected()); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
+	parser, err := newParser(&env{stdout: io.Discard, stderr: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range parser.Model.Children {
+		alone := grammar([]string{command.Name})
+		if _, whole := alone.(*commands); whole {
+			t.Errorf("%s is read by the parser of all commands", command.Name)
+		}
+		if got, want := help(alone, command.Name), help(&commands{}, command.Name); got != want {
+			t.Errorf("%s:\n%s\nwant:\n%s", command.Name, got, want)
+		}
+	}
+	for _, line := range [][]string{nil, {"--help"}, {"nothing"}, {"Serve"}} {
+		if _, whole := grammar(line).(*commands); !whole {
+			t.Errorf("%q is read by the parser of one command", line)
+		}
+	}
+}

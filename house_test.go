@@ -29,6 +29,7 @@ var mayImport = map[string]string{
 	"phrases":   "",
 	"printable": "",
 	"process":   "",
+	"record":    "",
 	"resp":      "",
 	"topic":     "",
 
@@ -62,7 +63,7 @@ var mayImport = map[string]string{
 	"token":           "access",
 	"web":             "broker listener",
 	"setup":           "access cause cloud cloud/detect reach",
-	"store":           "session topic",
+	"store":           "record session topic",
 	"store/local":     "cause logging session store store/groupcommit store/storetest topic",
 	"store/redis":     "cause logging session store store/groupcommit store/storetest topic",
 	"store/storetest": "session store topic",
@@ -72,6 +73,8 @@ var mayImport = map[string]string{
 
 	"client/mosquitto":  "cause client client/format listener packet printable topic",
 	"store/groupcommit": "store",
+
+	"cluster/wire": "record",
 
 	// Only tests import it.
 	"internal/testbed": "packet",
@@ -90,7 +93,7 @@ var mayImport = map[string]string{
 
 // pure packages are state machines, codecs and tables: what goes in decides what comes out. They cannot reach for a socket, a
 // file, a clock or chance.
-var pure = []string{"bridge/relay", "cause", "cloud", "doctor", "doctor/host", "doctor/host/firewall", "packet", "phrases", "printable", "rights", "sentinel/machine", "session", "store", "topic"}
+var pure = []string{"bridge/relay", "cause", "cloud", "cluster/wire", "doctor", "doctor/host", "doctor/host/firewall", "packet", "phrases", "printable", "record", "rights", "sentinel/machine", "session", "store", "topic"}
 
 var impure = []string{"crypto/rand", "net", "net/http", "os", "os/exec", "os/signal", "path/filepath", "syscall", "time"}
 

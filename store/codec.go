@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/bits"
 
+	"picket/record"
 	"picket/session"
 	"picket/topic"
 )
@@ -16,105 +16,29 @@ const Version = 1
 // ErrNewer says that a record has a version that is newer than this program.
 var ErrNewer = errors.New("made by a newer version of Picket")
 
-// RecordError says where a record does not have its form.
-type RecordError struct {
-	Record string // which kind
-	Offset int    // where, in bytes
-	Want   string // what was expected there
-}
+// reader takes a record apart.
+type reader struct{ record.Reader }
 
-func (e *RecordError) Error() string {
-	return fmt.Sprintf("%s record, byte %d: expected %s", e.Record, e.Offset, e.Want)
-}
-
-// reader takes a record apart. The first error stays, and everything read after it is zero.
-type reader struct {
-	record string
-	data   []byte
-	at     int
-	err    error
-}
-
-func (r *reader) fail(at int, want string) {
-	if r.err == nil {
-		r.err = &RecordError{Record: r.record, Offset: at, Want: want}
-	}
-	r.data, r.at = nil, 0
+func newReader(kind string, data []byte) reader {
+	return reader{record.NewReader(kind+" record", data)}
 }
 
 // version reads a record's first byte.
 func (r *reader) version() {
-	if v := r.byte("the record's version"); r.err == nil && v != Version {
-		at := r.at - 1
+	if v := r.Byte("the record's version"); r.Err() == nil && v != Version {
+		at := r.At() - 1
 		if v > Version {
-			r.data, r.err = nil, fmt.Errorf("%s record of version %d, at most %d is known: %w", r.record, v, Version, ErrNewer)
+			r.Give(fmt.Errorf("%s of version %d, at most %d is known: %w", r.Kind(), v, Version, ErrNewer))
 			return
 		}
-		r.fail(at, "a version from 1 on")
+		r.Fail(at, "a version from 1 on")
 	}
-}
-
-func (r *reader) byte(want string) byte {
-	if r.at >= len(r.data) {
-		r.fail(len(r.data), want)
-		return 0
-	}
-	b := r.data[r.at]
-	r.at++
-	return b
-}
-
-// flags reads a byte of which only the bits of mask may be set.
-func (r *reader) flags(mask byte) byte {
-	b := r.byte("flags")
-	if b&^mask != 0 {
-		r.fail(r.at-1, "flags that are known")
-		return 0
-	}
-	return b
-}
-
-// number reads a varint in its shortest form, up to limit.
-func (r *reader) number(limit uint64, want string) uint64 {
-	n, size := binary.Uvarint(r.data[r.at:])
-	if size <= 0 || n > limit || size != varintSize(n) {
-		r.fail(r.at, want)
-		return 0
-	}
-	r.at += size
-	return n
-}
-
-// bytes reads a length of up to limit and as many bytes, which are a part of the record.
-func (r *reader) bytes(limit uint64, want string) []byte {
-	n := r.number(limit, "the length of "+want)
-	if n > uint64(len(r.data)-r.at) {
-		r.fail(r.at, want)
-		return nil
-	}
-	b := r.data[r.at : r.at+int(n)]
-	r.at += int(n)
-	return b
-}
-
-// end checks that nothing is left.
-func (r *reader) end() error {
-	if r.err == nil && r.at != len(r.data) {
-		r.fail(r.at, "the end of the record")
-	}
-	return r.err
 }
 
 const (
 	maxTime   = 1<<63 - 1
 	maxLength = 1<<28 - 1 // no packet is longer, so nothing in one is
 )
-
-func varintSize(n uint64) int { return max(1, (bits.Len64(n)+6)/7) }
-
-func appendBytes[T string | []byte](dst []byte, b T) []byte {
-	return append(binary.AppendUvarint(dst, uint64(len(b))), b...)
-}
 
 // Bits of flags.
 const (
@@ -135,35 +59,28 @@ const (
 	flagWillExpires = 1 << 0
 )
 
-func bit(b bool, flag byte) byte {
-	if b {
-		return flag
-	}
-	return 0
-}
-
 // appendMessage adds a message without its number.
 func appendMessage(dst []byte, m *session.Message) []byte {
-	dst = append(dst, m.QoS|bit(m.Retain, flagRetain)|bit(m.Door != "", flagDoor))
+	dst = append(dst, m.QoS|record.Bit(m.Retain, flagRetain)|record.Bit(m.Door != "", flagDoor))
 	dst = binary.AppendUvarint(dst, uint64(max(m.Expires, 0)))
-	dst = appendBytes(dst, m.Topic)
-	dst = appendBytes(dst, m.From)
-	dst = appendBytes(dst, m.User)
+	dst = record.Append(dst, m.Topic)
+	dst = record.Append(dst, m.From)
+	dst = record.Append(dst, m.User)
 	if m.Door != "" {
-		dst = appendBytes(dst, m.Door)
+		dst = record.Append(dst, m.Door)
 	}
-	dst = appendBytes(dst, m.Props)
-	return appendBytes(dst, m.Payload)
+	dst = record.Append(dst, m.Props)
+	return record.Append(dst, m.Payload)
 }
 
 // MessageSize is how many bytes appendMessage adds.
 func MessageSize(m *session.Message) int {
-	n := 1 + varintSize(uint64(max(m.Expires, 0)))
+	n := 1 + record.Size(uint64(max(m.Expires, 0)))
 	for _, l := range [...]int{len(m.Topic), len(m.From), len(m.User), len(m.Props), len(m.Payload)} {
-		n += varintSize(uint64(l)) + l
+		n += record.Size(uint64(l)) + l
 	}
 	if l := len(m.Door); l > 0 {
-		n += varintSize(uint64(l)) + l
+		n += record.Size(uint64(l)) + l
 	}
 	return n
 }
@@ -191,20 +108,20 @@ func RefTo(seq uint64, m *session.Message) Ref {
 
 // message reads what appendMessage has added. The message owns its memory.
 func (r *reader) message() *session.Message {
-	f := r.flags(flagQoS | flagRetain | flagDoor)
+	f := r.Flags(flagQoS | flagRetain | flagDoor)
 	m := &session.Message{QoS: r.qos(f), Retain: f&flagRetain != 0}
-	m.Expires = int64(r.number(maxTime, "the expiry in Unix seconds"))
-	m.Topic = string(r.bytes(maxLength, "the topic name"))
-	m.From = string(r.bytes(maxLength, "the publisher's client identifier"))
-	m.User = string(r.bytes(maxLength, "the publisher's user name"))
+	m.Expires = int64(r.Number(maxTime, "the expiry in Unix seconds"))
+	m.Topic = string(r.Bytes(maxLength, "the topic name"))
+	m.From = string(r.Bytes(maxLength, "the publisher's client identifier"))
+	m.User = string(r.Bytes(maxLength, "the publisher's user name"))
 	if f&flagDoor != 0 {
-		if m.Door = string(r.bytes(maxLength, "the publisher's listener")); m.Door == "" {
-			r.fail(r.at, "the publisher's listener")
+		if m.Door = string(r.Bytes(maxLength, "the publisher's listener")); m.Door == "" {
+			r.Fail(r.At(), "the publisher's listener")
 		}
 	}
-	props := r.bytes(maxLength, "the properties")
-	payload := r.bytes(maxLength, "the payload")
-	if r.err != nil {
+	props := r.Bytes(maxLength, "the properties")
+	payload := r.Bytes(maxLength, "the payload")
+	if r.Err() != nil {
 		return nil
 	}
 	buf := make([]byte, len(props)+len(payload))
@@ -219,7 +136,7 @@ func (r *reader) message() *session.Message {
 
 func (r *reader) qos(f byte) byte {
 	if f&flagQoS == 3 {
-		r.fail(r.at-1, "a QoS of 0 to 2")
+		r.Fail(r.At()-1, "a QoS of 0 to 2")
 		return 0
 	}
 	return f & flagQoS
@@ -232,10 +149,10 @@ func AppendBody(dst []byte, m *session.Message) []byte {
 
 // DecodeBody reads a record of AppendBody. The message's number is the record's key's.
 func DecodeBody(data []byte, number uint64) (*session.Message, error) {
-	r := &reader{record: "message", data: data}
+	r := newReader("message", data)
 	r.version()
 	m := r.message()
-	if err := r.end(); err != nil {
+	if err := r.End(); err != nil {
 		return nil, err
 	}
 	m.ID = number
@@ -245,7 +162,7 @@ func DecodeBody(data []byte, number uint64) (*session.Message, error) {
 // AppendEntry adds the record of an entry of a queue, or of a retained message: with the message, or where that is shared, with its number only.
 func AppendEntry(dst []byte, e *Entry) []byte {
 	shared := e.Ref.ID != 0
-	dst = append(dst, Version, e.QoS|bit(e.Retain, flagRetain)|bit(e.Released, flagReleased)|bit(shared, flagShared))
+	dst = append(dst, Version, e.QoS|record.Bit(e.Retain, flagRetain)|record.Bit(e.Released, flagReleased)|record.Bit(shared, flagShared))
 	if e.Released {
 		return dst
 	}
@@ -270,33 +187,33 @@ type EntryHead struct {
 
 // DecodeEntryHead reads a record of AppendEntry up to its message, without copying anything. The sequence number is the record's key's.
 func DecodeEntryHead(data []byte, seq uint64) (h EntryHead, err error) {
-	r := reader{record: "queue", data: data}
+	r := newReader("queue", data)
 	r.version()
-	f := r.flags(flagQoS | flagRetain | flagReleased | flagShared)
+	f := r.Flags(flagQoS | flagRetain | flagReleased | flagShared)
 	h.Ref.Seq, h.Seq, h.QoS, h.Retain, h.Released = seq, seq, r.qos(f), f&flagRetain != 0, f&flagReleased != 0
 	h.Ref.Size = Overhead
 	if h.Released {
-		return h, r.end()
+		return h, r.End()
 	}
-	h.Ref.Expires = uint32(r.number(1<<32-1, "the expiry in Unix seconds"))
-	h.Payload = int(r.number(maxLength, "the length of the payload"))
-	n := r.number(uint64(len(r.data)), "the number of subscription identifiers")
+	h.Ref.Expires = uint32(r.Number(1<<32-1, "the expiry in Unix seconds"))
+	h.Payload = int(r.Number(maxLength, "the length of the payload"))
+	n := r.Count(maxLength, 1, "subscription identifiers")
 	for range n {
-		id := uint32(r.number(maxLength, "a subscription identifier"))
-		if r.err != nil {
+		id := uint32(r.Number(maxLength, "a subscription identifier"))
+		if r.Err() != nil {
 			break
 		}
 		h.IDs = append(h.IDs, id)
 	}
 	if f&flagShared != 0 {
-		if h.Ref.ID = r.number(1<<64-1, "the message's number"); h.Ref.ID == 0 {
-			r.fail(len(data), "a message's number")
+		if h.Ref.ID = r.Number(1<<64-1, "the message's number"); h.Ref.ID == 0 {
+			r.Fail(len(data), "a message's number")
 		}
-		return h, r.end()
+		return h, r.End()
 	}
-	h.Ref.Size += uint32(len(r.data) - r.at)
+	h.Ref.Size += uint32(r.Left())
 	h.rest = r
-	return h, r.err
+	return h, r.Err()
 }
 
 // Whole returns the entry with its message, which must not be shared.
@@ -307,7 +224,7 @@ func (h *EntryHead) Whole() (Entry, error) {
 	}
 	r := h.rest
 	m := r.message()
-	if err := r.end(); err != nil {
+	if err := r.End(); err != nil {
 		return Entry{}, err
 	}
 	e.Message = m
@@ -316,18 +233,18 @@ func (h *EntryHead) Whole() (Entry, error) {
 
 // AppendRecord adds a session's record.
 func AppendRecord(dst []byte, clientID string, s *Record) []byte {
-	dst = append(dst, Version, bit(s.Named, flagNamed)|bit(s.Certified, flagCertified)|bit(s.Will != nil, flagWill))
-	dst = appendBytes(dst, clientID)
+	dst = append(dst, Version, record.Bit(s.Named, flagNamed)|record.Bit(s.Certified, flagCertified)|record.Bit(s.Will != nil, flagWill))
+	dst = record.Append(dst, clientID)
 	dst = binary.AppendUvarint(dst, uint64(s.Expiry))
 	dst = binary.AppendUvarint(dst, uint64(max(s.Offline, 0)))
 	dst = binary.AppendUvarint(dst, s.Next)
 	dst = binary.AppendUvarint(dst, s.Sent)
 	dst = binary.AppendUvarint(dst, s.Fence)
-	dst = appendBytes(dst, s.User)
-	dst = appendBytes(dst, s.Listener)
-	dst = appendBytes(dst, s.Mount)
+	dst = record.Append(dst, s.User)
+	dst = record.Append(dst, s.Listener)
+	dst = record.Append(dst, s.Mount)
 	if w := s.Will; w != nil {
-		dst = append(dst, bit(w.Expires, flagWillExpires))
+		dst = append(dst, record.Bit(w.Expires, flagWillExpires))
 		dst = binary.AppendUvarint(dst, uint64(w.Expiry))
 		dst = binary.AppendUvarint(dst, uint64(w.Delay))
 		dst = binary.AppendUvarint(dst, uint64(max(w.Due, 0)))
@@ -338,45 +255,45 @@ func AppendRecord(dst []byte, clientID string, s *Record) []byte {
 
 // DecodeRecord reads a record of AppendRecord.
 func DecodeRecord(data []byte) (clientID string, s Record, err error) {
-	r := &reader{record: "session", data: data}
+	r := newReader("session", data)
 	r.version()
-	f := r.flags(flagNamed | flagCertified | flagWill)
+	f := r.Flags(flagNamed | flagCertified | flagWill)
 	s.Named, s.Certified = f&flagNamed != 0, f&flagCertified != 0
-	clientID = string(r.bytes(maxLength, "the client identifier"))
-	s.Expiry = uint32(r.number(1<<32-1, "the expiry interval in seconds"))
-	s.Offline = int64(r.number(maxTime, "the time of the disconnection in Unix seconds"))
-	s.Next = r.number(1<<64-1, "the next sequence number")
-	s.Sent = r.number(1<<64-1, "the sequence number up to which messages were sent")
-	s.Fence = r.number(1<<64-1, "the fencing number")
-	s.User = string(r.bytes(maxLength, "the user name"))
-	s.Listener = string(r.bytes(maxLength, "the listener"))
-	s.Mount = string(r.bytes(maxLength, "the mount point"))
+	clientID = string(r.Bytes(maxLength, "the client identifier"))
+	s.Expiry = uint32(r.Number(1<<32-1, "the expiry interval in seconds"))
+	s.Offline = int64(r.Number(maxTime, "the time of the disconnection in Unix seconds"))
+	s.Next = r.Number(1<<64-1, "the next sequence number")
+	s.Sent = r.Number(1<<64-1, "the sequence number up to which messages were sent")
+	s.Fence = r.Number(1<<64-1, "the fencing number")
+	s.User = string(r.Bytes(maxLength, "the user name"))
+	s.Listener = string(r.Bytes(maxLength, "the listener"))
+	s.Mount = string(r.Bytes(maxLength, "the mount point"))
 	if f&flagWill != 0 {
-		w := &Will{Expires: r.flags(flagWillExpires) != 0}
-		w.Expiry = uint32(r.number(1<<32-1, "the will's message expiry interval in seconds"))
-		w.Delay = uint32(r.number(1<<32-1, "the will's delay in seconds"))
-		w.Due = int64(r.number(maxTime, "when the will is due in Unix seconds"))
+		w := &Will{Expires: r.Flags(flagWillExpires) != 0}
+		w.Expiry = uint32(r.Number(1<<32-1, "the will's message expiry interval in seconds"))
+		w.Delay = uint32(r.Number(1<<32-1, "the will's delay in seconds"))
+		w.Due = int64(r.Number(maxTime, "when the will is due in Unix seconds"))
 		w.Message = r.message()
 		s.Will = w
 	}
-	return clientID, s, r.end()
+	return clientID, s, r.End()
 }
 
 // AppendSubscription adds the record of a subscription's options.
 func AppendSubscription(dst []byte, o topic.Options) []byte {
-	dst = append(dst, Version, o.QoS|bit(o.NoLocal, flagNoLocal)|bit(o.RetainAsPublished, flagAsPublished)|o.RetainHandling<<flagHandlingFrom)
+	dst = append(dst, Version, o.QoS|record.Bit(o.NoLocal, flagNoLocal)|record.Bit(o.RetainAsPublished, flagAsPublished)|o.RetainHandling<<flagHandlingFrom)
 	return binary.AppendUvarint(dst, uint64(o.Identifier))
 }
 
 // DecodeSubscription reads a record of AppendSubscription.
 func DecodeSubscription(data []byte) (o topic.Options, err error) {
-	r := &reader{record: "subscription", data: data}
+	r := newReader("subscription", data)
 	r.version()
-	f := r.flags(flagQoS | flagNoLocal | flagAsPublished | 0b11<<flagHandlingFrom)
+	f := r.Flags(flagQoS | flagNoLocal | flagAsPublished | 0b11<<flagHandlingFrom)
 	o.QoS, o.NoLocal, o.RetainAsPublished, o.RetainHandling = r.qos(f), f&flagNoLocal != 0, f&flagAsPublished != 0, f>>flagHandlingFrom
 	if o.RetainHandling == 3 {
-		r.fail(1, "a retain handling of 0 to 2")
+		r.Fail(1, "a retain handling of 0 to 2")
 	}
-	o.Identifier = uint32(r.number(maxLength, "the subscription identifier"))
-	return o, r.end()
+	o.Identifier = uint32(r.Number(maxLength, "the subscription identifier"))
+	return o, r.End()
 }

@@ -40,7 +40,8 @@ type Status struct {
 	Journal       bool                `json:"journal,omitempty"` // standard error is systemd's journal
 	Started       time.Time           `json:"started"`
 	Uptime        int64               `json:"uptime_seconds"`
-	Page          bool                `json:"page"` // this build has the phone's page
+	Page          bool                `json:"page"`                 // this build has the phone's page
+	Dashboards    []string            `json:"dashboards,omitempty"` // the URLs of the dashboard for this machine
 	Clients       int64               `json:"clients"`
 	Sessions      int64               `json:"sessions"`
 	Subscriptions int                 `json:"subscriptions"`

@@ -53,6 +53,8 @@ type About struct {
 	Bridges func() []bridge.State // nil: there are none, ever
 	Rights  Rights                // nil: users and rights come from files that people edit
 
+	Dashboards func() []string // the URLs of the dashboard for this machine; nil: it is served nowhere
+
 	API http.Handler // serves /api/v1/ at the socket; nil: it is not served there
 }
 
@@ -186,6 +188,9 @@ func (a *About) Status(of *broker.Broker, socket string) Status {
 	}
 	if a.Bridges != nil {
 		st.Bridges = a.Bridges()
+	}
+	if a.Dashboards != nil {
+		st.Dashboards = a.Dashboards()
 	}
 	st.fill(of.StatusFigures())
 	if st.Store != nil {

@@ -19,6 +19,7 @@ import (
 //
 //	GET /metrics  the broker's figures, for Prometheus
 //	GET /healthz  200 as long as a restart would help nothing, else 503
+//	GET /         the dashboard
 //	    /api/v1/  what [WebOptions].API serves
 //	GET /readyz   200 while clients are taken and served; else 503, and why. ?except=CAUSE leaves a cause out, several are separated by commas
 //
@@ -35,8 +36,9 @@ type WebOptions struct {
 	Version       string
 	MetricsForAll bool // everyone may have the metrics
 
-	API     http.Handler               // serves /api/v1/; nil: that is not served
-	Metrics func(r *http.Request) bool // whether a request from another machine may have the metrics all the same; nil: none may
+	API     http.Handler                                  // serves /api/v1/; nil: that is not served
+	Page    func(http.ResponseWriter, *http.Request) bool // serves the dashboard's files, and reports false for other paths; nil: there are none
+	Metrics func(r *http.Request) bool                    // whether a request from another machine may have the metrics all the same; nil: none may
 }
 
 // OpenWeb opens the listener. Who does not call from this machine gets the metrics only where the options say so, and is not told why the broker is not ready.
@@ -77,6 +79,9 @@ func webHandler(o WebOptions, b *broker.Broker) http.Handler {
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, b) })
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if o.Page != nil && o.Page(w, r) {
+			return
+		}
 		http.Error(w, "There is nothing here. GET /metrics, /healthz, /readyz and /api/v1/openapi.json are served.", http.StatusNotFound)
 	})
 	return named(mux)

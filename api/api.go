@@ -1,5 +1,5 @@
 // Package api is the HTTP API of a broker under /api/v1, for whoever runs it: at the admin socket for those whom the socket lets in, and over HTTP for those who have a
-// token (package token).
+// token (package token) or are logged in at the dashboard (package login).
 //
 // Everything that can be asked is in one table ([routes]), from which the mux, the checks of parameters and bodies, the roles and the OpenAPI document are made. A
 // handler sees only what has been checked. An answer that says no is a problem of RFC 9457 with a cause of the catalogue.
@@ -17,6 +17,7 @@ import (
 	"picket/admin"
 	"picket/broker"
 	"picket/logging"
+	"picket/login"
 	"picket/printable"
 	"picket/token"
 )
@@ -43,6 +44,8 @@ type API struct {
 	Config
 	free    chan struct{} // holds a token for each request that is being carried out
 	guesses token.Guesses
+	logins  login.Book
+	origin  http.CrossOriginProtection
 	mux     *http.ServeMux
 	table   []*route
 }
@@ -58,6 +61,10 @@ func New(c Config) *API {
 		a.mux.HandleFunc(prefix+path, func(w http.ResponseWriter, r *http.Request) { a.dispatch(w, r, methods) })
 	}
 	a.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if _, err := a.admit(w, r, nil); err != nil {
+			a.refuse(w, r, err)
+			return
+		}
 		a.refuse(w, r, notFound("there is nothing at %s", printable.Text(r.URL.Path)))
 	})
 	return a
@@ -87,7 +94,11 @@ func (a *API) Web(everyone bool) http.Handler { return a.serve(way{everyone: eve
 // Metrics tells whether a request has a token that lets it read the metrics; everyone: also from other machines.
 func (a *API) Metrics(everyone bool) func(r *http.Request) bool {
 	return func(r *http.Request) bool {
-		who, err := a.identify(r, way{everyone: everyone})
+		by := way{everyone: everyone}
+		if a.fromHere(r, by) != nil {
+			return false
+		}
+		who, err := a.identify(r, by)
 		return err == nil && who.role.Includes(token.Metrics)
 	}
 }
@@ -104,28 +115,28 @@ func (a *API) serve(by way) http.Handler {
 			a.refuse(w, r, busy())
 			return
 		}
-		who, err := a.identify(r, by)
-		if err != nil {
-			a.refuse(w, r, err)
-			return
-		}
-		a.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
+		a.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), wayKey{}, by)))
 	})
 }
 
-// dispatch carries out a request whose path is known and whose caller has been identified.
+// dispatch carries out a request whose path is known.
 func (a *API) dispatch(w http.ResponseWriter, r *http.Request, methods map[string]*route) {
 	of := methods[r.Method]
 	if of == nil && r.Method == http.MethodHead {
 		of = methods[http.MethodGet]
 	}
+	who, err := a.admit(w, r, of)
+	if err != nil {
+		a.refuse(w, r, err)
+		return
+	}
+	r = r.WithContext(context.WithValue(r.Context(), callerKey{}, who))
 	if of == nil {
 		w.Header().Set("Allow", strings.Join(allowed(methods), ", "))
 		a.refuse(w, r, &refusal{status: http.StatusMethodNotAllowed, id: invalidID, detail: "the methods of this resource are " + strings.Join(allowed(methods), ", ")})
 		return
 	}
-	who := r.Context().Value(callerKey{}).(caller)
-	if !who.role.Includes(of.role) {
+	if !of.open && !who.role.Includes(of.role) {
 		a.refuse(w, r, roleMissing(who, of.role))
 		return
 	}
@@ -167,8 +178,8 @@ func (a *API) answer(w http.ResponseWriter, of *route, answer any) {
 
 // audit writes a line for a request that changes something, or that hands out what only an admin may have, whether it was carried out or not.
 func (a *API) audit(c *call, who caller, err error) {
-	if c.route.method == http.MethodGet && c.route.role != token.Admin {
-		return
+	if c.route.method == http.MethodGet && c.route.role != token.Admin || c.route.open && err != nil {
+		return // a stranger who is refused has been reported, and may not fill the log
 	}
 	what := fmt.Sprintf("%s %s", c.route.method, printable.Text(c.request.URL.Path))
 	for _, name := range c.names() {

@@ -47,6 +47,7 @@ type param struct {
 type route struct {
 	method, path string // below prefix
 	role         token.Role
+	open         bool // to everybody
 	about        string
 	params       []param
 	in           reflect.Type // of the body; nil: there is none
@@ -70,6 +71,7 @@ type call struct {
 
 func (c *call) text(name string) string { return c.params.Get(name) }
 func (c *call) flag(name string) bool   { return c.params.Get(name) == "true" }
+func (c *call) caller() caller          { return c.request.Context().Value(callerKey{}).(caller) }
 func (c *call) lang() cause.Lang        { return language(c.request) }
 
 // number is the value of a number, or what it is when it is not given.

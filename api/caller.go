@@ -1,10 +1,12 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 
 	"picket/admin"
 	"picket/cause"
@@ -21,8 +23,9 @@ type way struct {
 
 // caller is who makes a request.
 type caller struct {
-	name string // for the log
-	role token.Role
+	name  string // for the log
+	role  token.Role
+	until time.Time // the end of a login; zero: there is none
 }
 
 func (c caller) String() string { return c.name }
@@ -30,7 +33,41 @@ func (c caller) String() string { return c.name }
 // callerKey is the key of the caller in a request's context.
 type callerKey struct{}
 
-// identify finds out who makes a request. Whoever the admin socket lets in may do everything; others need a token.
+// wayKey is the key of the way by which a request has come, in its context.
+type wayKey struct{}
+
+// admit finds out who makes a request, for a route or nil. A route that is open to everybody takes a stranger, too.
+func (a *API) admit(w http.ResponseWriter, r *http.Request, of *route) (caller, error) {
+	by := r.Context().Value(wayKey{}).(way)
+	if !by.socket {
+		if err := a.fromHere(r, by); err != nil {
+			return caller{}, err
+		}
+	}
+	if of != nil && of.open {
+		return caller{name: "a browser from " + remote(r).String()}, nil
+	}
+	who, err := a.identify(r, by)
+	if no := (*refusal)(nil); errors.As(err, &no) && no.id == cause.LoginEnded {
+		a.forget(w, r)
+	}
+	return who, err
+}
+
+// fromHere refuses requests from other machines, unless they may come, and those that a page of another site has a browser make.
+func (a *API) fromHere(r *http.Request, by way) error {
+	if from := remote(r); !by.everyone && !from.IsLoopback() {
+		a.Broker.ReportCaller(cause.APINotLocal, "Denied a request to the API from %s: it is for this machine.", from)
+		return &refusal{status: http.StatusForbidden, id: cause.APINotLocal, detail: "requests from other machines are refused here"}
+	}
+	if err := a.origin.Check(r); err != nil {
+		a.Broker.ReportCaller(cause.APICrossOrigin, "Denied a request to the API from %s: a page of another site has made it.", remote(r))
+		return &refusal{status: http.StatusForbidden, id: cause.APICrossOrigin, detail: "a page of another site has made this request"}
+	}
+	return nil
+}
+
+// identify finds out who makes a request. Whoever the admin socket lets in may do everything; others need a token or a login, and not both.
 func (a *API) identify(r *http.Request, by way) (caller, error) {
 	if by.socket {
 		name, ok := admin.PeerOf(r.Context())
@@ -39,11 +76,10 @@ func (a *API) identify(r *http.Request, by way) (caller, error) {
 		}
 		return caller{name: name + " at the admin socket", role: token.Admin}, nil
 	}
-	at, _ := netip.ParseAddrPort(r.RemoteAddr)
-	from := at.Addr().Unmap()
-	if !by.everyone && !from.IsLoopback() {
-		a.Broker.ReportCaller(cause.APINotLocal, "Denied a request to the API from %s: it is for this machine.", from)
-		return caller{}, &refusal{status: http.StatusForbidden, id: cause.APINotLocal, detail: "requests from other machines are refused here"}
+	if secret := a.session(r); secret != "" && r.Header.Values("Authorization") == nil {
+		return a.byCookie(r, secret)
+	} else if secret != "" {
+		return caller{}, &refusal{status: http.StatusBadRequest, id: invalidID, detail: "either a token or a login is expected, not both"}
 	}
 	secret, err := bearer(r)
 	if err != nil {
@@ -51,22 +87,27 @@ func (a *API) identify(r *http.Request, by way) (caller, error) {
 	}
 	t, ok := a.Tokens.Check(secret, a.Now())
 	if !ok {
-		return caller{}, a.wrongToken(from)
+		return caller{}, a.wrong(remote(r), cause.TokenRefused, "the token is not valid")
 	}
-	return caller{name: fmt.Sprintf("token %s (%s) from %s", printable.Text(t.Name), t.Role, from), role: t.Role}, nil
+	return caller{name: fmt.Sprintf("token %s (%s) from %s", printable.Text(t.Name), t.Role, remote(r)), role: t.Role}, nil
 }
 
-// wrongToken refuses a request, and counts it. A right token is let in whatever others at its address send: 256 random bits are not guessed, and nobody
-// may lock out who shares an address with him.
-func (a *API) wrongToken(from netip.Addr) error {
+// wrong refuses a request with a secret that is not valid, and counts it. A right one is let in whatever others at its address send: 128 random bits and more are not
+// guessed, and nobody may lock out who shares an address with him.
+func (a *API) wrong(from netip.Addr, id cause.ID, detail string) error {
 	now := a.Now()
 	if wait := a.guesses.Wait(from, now); wait > 0 {
 		a.Broker.ReportCaller(cause.TokenGuessed, "Denied a request to the API from %s: too many wrong tokens.", from)
-		return &refusal{status: http.StatusTooManyRequests, id: cause.TokenGuessed, wait: wait, detail: "too many wrong tokens came from this address"}
+		return &refusal{status: http.StatusTooManyRequests, id: cause.TokenGuessed, wait: wait, detail: "too many wrong tokens or links came from this address"}
 	}
 	a.guesses.Wrong(from, now)
-	a.Broker.ReportCaller(cause.TokenRefused, "Denied a request to the API from %s: wrong token.", from)
-	return &refusal{status: http.StatusUnauthorized, id: cause.TokenRefused, detail: "the token is not valid"}
+	switch id {
+	case cause.TokenRefused:
+		a.Broker.ReportCaller(id, "Denied a request to the API from %s: wrong token.", from)
+	default:
+		a.Broker.ReportCaller(id, "Denied a request to the API from %s: %s.", from, detail)
+	}
+	return &refusal{status: http.StatusUnauthorized, id: id, detail: detail}
 }
 
 // bearer returns the token of a request.

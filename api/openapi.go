@@ -33,8 +33,9 @@ func (a *API) document() object {
 			"description": "Asking and steering a running broker. At the admin socket whoever may connect may do everything; over HTTP a token is needed, whose role stands at each operation. Names, topics and identifiers stand in the query.",
 			"license":     object{"name": "Apache-2.0", "identifier": "Apache-2.0"}},
 		"servers": []object{{"url": strings.TrimSuffix(prefix, "/")}},
-		"paths":   paths, "security": []object{{"token": []string{}}},
-		"components": object{"schemas": s.all, "securitySchemes": object{"token": object{"type": "http", "scheme": "bearer", "description": "picket ctl token add makes one."}},
+		"paths":   paths, "security": []object{{"token": []string{}}, {"login": []string{}}},
+		"components": object{"schemas": s.all, "securitySchemes": object{"token": object{"type": "http", "scheme": "bearer", "description": "picket ctl token add makes one."},
+			"login": object{"type": "apiKey", "in": "cookie", "name": "picket-9883", "description": "What a browser has after following a link of picket ctl login. The name has the listener's port."}},
 			"responses": object{"Problem": object{"description": "The request was not carried out (RFC 9457).", "content": object{"application/problem+json": object{"schema": ref("Problem")}}}}},
 	}
 }
@@ -48,8 +49,11 @@ func (s *schemas) operation(r *route) object {
 		answer["content"] = object{r.media: object{}}
 	}
 	status := strconv.Itoa(cmp.Or(r.status, http.StatusOK))
-	op := object{"operationId": operationID(r), "summary": r.about, "description": fmt.Sprintf("Role: %s.", r.role), "x-picket-role": r.role,
+	op := object{"operationId": operationID(r), "summary": r.about, "description": fmt.Sprintf("Role: %s.", orNone(r.role)), "x-picket-role": orNone(r.role),
 		"responses": object{status: answer, "default": object{"$ref": "#/components/responses/Problem"}}}
+	if r.open {
+		op["security"] = []object{}
+	}
 	var params []object
 	for i := range r.params {
 		params = append(params, r.params[i].describe())

@@ -98,7 +98,7 @@ func (a *API) manager(c *call) (*admin.Manager, error) {
 	if a.About.Rights == nil {
 		return nil, conflict(errNoRights)
 	}
-	return admin.NewManager(a.About.Rights, c.request.Context().Value(callerKey{}).(caller).name), nil
+	return admin.NewManager(a.About.Rights, c.caller().name), nil
 }
 
 // outcome is the answer to a change.

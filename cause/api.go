@@ -52,14 +52,14 @@ var apiCauses = []Cause{
 	},
 	{
 		ID: TokenMissing, Severity: Error, Stage: API,
-		Title: Text{"the request has no token", "请求没有携带令牌"},
+		Title: Text{"the request has no token, and nobody is logged in", "请求没有携带令牌，也没有登录"},
 		Explain: Text{
-			"Over HTTP the API is for those who have a token, which stands in the header `Authorization: Bearer`. There is no password and no default token.",
-			"通过 HTTP 访问接口需要令牌，放在请求头 `Authorization: Bearer` 中。没有密码，也没有默认令牌。",
+			"Over HTTP the API is for those who have a token, which stands in the header `Authorization: Bearer`. There is no password and no default token. In a browser, a login at the dashboard stands in for it.",
+			"通过 HTTP 访问接口需要令牌，放在请求头 `Authorization: Bearer` 中。没有密码，也没有默认令牌。在浏览器中，登录管理页面后即可代替令牌。",
 		},
 		Remedy: Text{
-			"On the broker's machine, `picket ctl token add` makes one and prints it once.",
-			"在服务端所在的机器上用 `picket ctl token add` 创建，它只显示一次。",
+			"On the broker's machine, `picket ctl token add` makes a token and prints it once; `picket ctl login` prints a link for a browser.",
+			"在服务端所在的机器上，用 `picket ctl token add` 创建令牌（只显示一次）；用 `picket ctl login` 获得浏览器登录链接。",
 		},
 	},
 	{
@@ -76,10 +76,10 @@ var apiCauses = []Cause{
 	},
 	{
 		ID: TokenGuessed, Severity: Error, Stage: API,
-		Title: Text{"too many wrong tokens came from this address", "该地址发来的错误令牌过多"},
+		Title: Text{"too many wrong tokens or links came from this address", "该地址发来的错误令牌或链接过多"},
 		Explain: Text{
-			"After ten wrong tokens of one address (IPv6: of one /64), and then one every six seconds, the next wrong ones are answered with how long to wait (`Retry-After`). Right tokens are served as before, from that address, too.",
-			"同一地址（IPv6 为同一 /64）最多可连续发来十个错误令牌，此后每六秒一个；超出的错误令牌会得到需要等待的时间（`Retry-After`）。正确的令牌不受影响，即使来自同一地址。",
+			"After ten wrong tokens, links or logins of one address (IPv6: of one /64), and then one every six seconds, the next wrong ones are answered with how long to wait (`Retry-After`). Right ones are served as before, from that address, too.",
+			"同一地址（IPv6 为同一 /64）最多可连续发来十个错误的令牌、链接或登录，此后每六秒一个；超出的会得到需要等待的时间（`Retry-After`）。正确的不受影响，即使来自同一地址。",
 		},
 		Remedy: Text{
 			"Find the program that sends a token that is not valid any more; wait as long as `Retry-After` says.",
@@ -88,14 +88,14 @@ var apiCauses = []Cause{
 	},
 	{
 		ID: RoleMissing, Severity: Error, Stage: API,
-		Title: Text{"the token's role may not do this", "令牌的角色无权执行此操作"},
+		Title: Text{"the caller's role may not do this", "调用者的角色无权执行此操作"},
 		Explain: Text{
 			"A viewer may look at what is there, an operator may also read messages, disconnect, ban, publish and delete, an admin may also change users and rights and make backups; metrics may read /metrics only. The detail says which role is needed.",
 			"viewer 只能查看；operator 还可以读取消息、断开、封禁、发布和删除；admin 还可以更改用户与权限、进行备份；metrics 只能读取 /metrics。detail 说明需要哪种角色。",
 		},
 		Remedy: Text{
-			"Use a token of that role: `picket ctl token add NAME --role operator`.",
-			"使用具有该角色的令牌：`picket ctl token add 〈名称〉 --role operator`。",
+			"Use a token or a login of that role: `picket ctl token add NAME --role operator`, `picket ctl login --role operator`.",
+			"使用具有该角色的令牌或登录：`picket ctl token add 〈名称〉 --role operator`、`picket ctl login --role operator`。",
 		},
 	},
 	{
@@ -120,6 +120,54 @@ var apiCauses = []Cause{
 		Remedy: Text{
 			"Try again in a second; have programs ask one thing after the other.",
 			"过一秒再试；让程序逐个发出请求。",
+		},
+	},
+	{
+		ID: APICrossOrigin, Severity: Error, Stage: API,
+		Title: Text{"a page of another site has made this request", "该请求由其他网站的页面发出"},
+		Explain: Text{
+			"A browser says that the page which makes the request is not the dashboard of this broker. So that no other page can act in the name of whoever is logged in here, it is not carried out.",
+			"浏览器表明，发出请求的页面不是本服务端的管理页面。为防止其他页面冒用已登录者的身份，请求不会执行。",
+		},
+		Remedy: Text{
+			"Use the dashboard at its own address; let programs send a token without the header `Origin`. A proxy in front of the broker has to pass `Host` and `Sec-Fetch-Site` on unchanged.",
+			"通过管理页面自己的地址访问；程序请使用令牌，不要带 `Origin` 请求头。前面有代理时，代理须原样转发 `Host` 和 `Sec-Fetch-Site`。",
+		},
+	},
+	{
+		ID: LoginRefused, Severity: Error, Stage: API,
+		Title: Text{"the login link is not valid any more", "登录链接已失效"},
+		Explain: Text{
+			"A link works once, and for a minute; a restart of the broker ends it, too. Which of these it is, or whether there never was such a link, is not told.",
+			"链接只能使用一次，有效期一分钟；服务端重启后也会失效。具体是哪一种原因，或是否有过这个链接，不会告知。",
+		},
+		Remedy: Text{
+			"On the broker's machine, `picket ctl login` prints another link.",
+			"在服务端所在的机器上运行 `picket ctl login`，获得新的链接。",
+		},
+	},
+	{
+		ID: LoginEnded, Severity: Warning, Stage: API,
+		Title: Text{"the login has ended", "登录已结束"},
+		Explain: Text{
+			"A login ends when nobody uses it for half an hour, after twelve hours in all, when somebody logs out, and with a restart of the broker.",
+			"半小时无人操作、满十二小时、退出登录，或服务端重启后，登录都会结束。",
+		},
+		Remedy: Text{
+			"On the broker's machine, `picket ctl login` prints a link that lets in again.",
+			"在服务端所在的机器上运行 `picket ctl login`，用得到的链接重新登录。",
+		},
+	},
+	{
+		ID: LoginNeedsTLS, Severity: Error, Stage: API,
+		Title: Text{"a login from another machine has to be encrypted", "从其他机器登录必须加密"},
+		Explain: Text{
+			"The listener speaks HTTP without encryption. Whoever can read along on the way could use the link or the cookie.",
+			"该监听是未加密的 HTTP，链路上的窃听者可以盗用链接或 Cookie。",
+		},
+		Remedy: Text{
+			"Use an SSH tunnel (`ssh -L 9883:127.0.0.1:9883 HOST`), or a proxy with a certificate on the broker's machine that sets `X-Forwarded-Proto: https`.",
+			"使用 SSH 隧道（`ssh -L 9883:127.0.0.1:9883 〈主机〉`），或在服务端所在的机器上用带证书的代理转发，并设置 `X-Forwarded-Proto: https`。",
 		},
 	},
 }

@@ -312,4 +312,8 @@ const (
 	TokenRefused      ID = "token-refused"
 	TokenGuessed      ID = "token-guessed"
 	RoleMissing       ID = "role-missing"
+	APICrossOrigin    ID = "api-cross-origin"
+	LoginRefused      ID = "login-refused"
+	LoginEnded        ID = "login-ended"
+	LoginNeedsTLS     ID = "login-needs-tls"
 )

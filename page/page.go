@@ -6,58 +6,23 @@
 package page
 
 import (
-	"bytes"
-	"compress/gzip"
-	"crypto/sha256"
 	"embed"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"path"
 	"regexp"
-	"strings"
 	"sync"
 
 	"picket/cause"
+	"picket/packed"
 )
 
 //go:embed all:dist
 var dist embed.FS
 
-// file is one of the page's files as it is sent.
-type file struct {
-	kind   string // Content-Type
-	plain  []byte
-	packed []byte // by gzip
-	tag    string // ETag
-}
-
-var kinds = map[string]string{
-	".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
-	".json": "application/json; charset=utf-8", ".txt": "text/plain; charset=utf-8",
-}
-
-func pack(name string, data []byte) *file {
-	var b bytes.Buffer
-	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
-	if err == nil {
-		_, err = w.Write(data)
-	}
-	if err == nil {
-		err = w.Close()
-	}
-	if err != nil {
-		panic(err) // neither a buffer nor this level can fail
-	}
-	sum := sha256.Sum256(data)
-	return &file{kinds[path.Ext(name)], data, b.Bytes(), `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}
-}
-
 // files are those of the build, by their paths in a URL; empty when there was none.
-var files = sync.OnceValue(func() map[string]*file {
-	all := make(map[string]*file)
+var files = sync.OnceValue(func() map[string]*packed.File {
+	all := make(map[string]*packed.File)
 	if !Built() {
 		return all
 	}
@@ -66,11 +31,11 @@ var files = sync.OnceValue(func() map[string]*file {
 		if err != nil {
 			panic(err) // build.mjs makes all of them
 		}
-		all["/"+name] = pack(name, data)
+		all["/"+name] = packed.New(name, data)
 	}
 	all["/"] = all["/index.html"]
 	for _, l := range []cause.Lang{cause.English, cause.Chinese} {
-		all["/causes.json?"+l.String()] = pack("causes.json", causes(l, expected))
+		all["/causes.json?"+l.String()] = packed.New("causes.json", causes(l, expected))
 	}
 	return all
 })
@@ -85,7 +50,7 @@ func Built() bool {
 func Size() (n int) {
 	for _, name := range []string{"/", "/page.js", "/page.css", "/causes.json?zh"} {
 		if f := files()[name]; f != nil {
-			n += len(f.packed)
+			n += f.Size()
 		}
 	}
 	return n
@@ -142,12 +107,12 @@ type Door struct {
 }
 
 // file is /door.json.
-func (d Door) file() *file {
+func (d Door) file() *packed.File {
 	data, err := json.Marshal(d)
 	if err != nil {
 		panic(err) // a number and truth values only
 	}
-	return pack("door.json", data)
+	return packed.New("door.json", data)
 }
 
 // Serve answers a request for one of the page's paths: /, its files, /door.json, and /causes.json?lang=zh or en, with &id=ID for one cause. It reports
@@ -186,11 +151,11 @@ func Serve(d Door, w http.ResponseWriter, r *http.Request) bool {
 // cheap. There are no more than causes times languages; an id that is in no catalogue is answered like any other such.
 var answers struct {
 	sync.Mutex
-	files map[string]*file
+	files map[string]*packed.File
 }
 
 // answer is /causes.json for one cause.
-func answer(l cause.Lang, id cause.ID) *file {
+func answer(l cause.Lang, id cause.ID) *packed.File {
 	if _, ok := cause.Lookup(id); !ok {
 		id = ""
 	}
@@ -200,9 +165,9 @@ func answer(l cause.Lang, id cause.ID) *file {
 	f := answers.files[key]
 	if f == nil {
 		if answers.files == nil {
-			answers.files = make(map[string]*file)
+			answers.files = make(map[string]*packed.File)
 		}
-		f = pack("causes.json", causes(l, []cause.ID{id}))
+		f = packed.New("causes.json", causes(l, []cause.ID{id}))
 		answers.files[key] = f
 	}
 	return f
@@ -222,31 +187,9 @@ func Missing(w http.ResponseWriter, r *http.Request) bool {
 }
 
 // send sends a file, unless the browser has it already.
-func send(w http.ResponseWriter, r *http.Request, f *file) {
-	h := w.Header()
+func send(w http.ResponseWriter, r *http.Request, f *packed.File) {
 	protect(w, r)
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		h.Set("Allow", "GET, HEAD")
-		http.Error(w, "Only GET and HEAD are served here.", http.StatusMethodNotAllowed)
-		return
-	}
-	h.Set("ETag", f.tag)
-	h.Set("Cache-Control", "no-cache") // it is asked for again each time: a new version of Picket has a new page
-	h.Set("Vary", "Accept-Encoding")
-	if r.Header.Get("If-None-Match") == f.tag {
-		w.WriteHeader(http.StatusNotModified)
-		return
-	}
-	body := f.plain
-	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-		body = f.packed
-		h.Set("Content-Encoding", "gzip")
-	}
-	h.Set("Content-Type", f.kind)
-	h.Set("Content-Length", fmt.Sprint(len(body)))
-	if r.Method == http.MethodGet {
-		_, _ = io.Copy(w, bytes.NewReader(body)) // the browser may be gone
-	}
+	f.Send(w, r)
 }
 
 // hostPattern is what a Host header may be to be repeated in a header.
@@ -258,12 +201,5 @@ func protect(w http.ResponseWriter, r *http.Request) {
 	if hostPattern.MatchString(r.Host) {
 		connect += " ws://" + r.Host + " wss://" + r.Host // for older Safaris 'self' does not cover WebSocket
 	}
-	h := w.Header()
-	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src "+connect+
-		"; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
+	packed.Protect(w, "default-src 'none'; script-src 'self'; style-src 'self'; connect-src "+connect+"; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 }

@@ -192,8 +192,9 @@ func TestAnswersArePackedOnce(t *testing.T) {
 	}
 	before := len(answers.files)
 	for _, id := range []cause.ID{"a", "b", "c"} {
-		if f := answer(cause.English, id); string(f.plain) != "{}" {
-			t.Errorf("%s: %s", id, f.plain)
+		w := httptest.NewRecorder()
+		if answer(cause.English, id).Send(w, httptest.NewRequest(http.MethodGet, "/", nil)); w.Body.String() != "{}" {
+			t.Errorf("%s: %s", id, w.Body)
 		}
 	}
 	if n := len(answers.files); n > before+1 {

@@ -25,6 +25,8 @@ var usages = map[string]string{
 	"Invalid port specified (%d).":                        "端口无效（%s）：应为 1 至 65535。",
 	"--name %s is neither a host name nor an address: write mqtt.example.com or 203.0.113.7, without a port.":                                            "--name %s 既不是域名，也不是地址：请写成 mqtt.example.com 或 203.0.113.7 的形式，不带端口。",
 	"--name is for a start without a configuration file; in a file it is: server_name NAME.":                                                             "--name 用于不带配置文件的启动；在配置文件中写作：server_name 〈名称〉。",
+	"--admin-listen is for a start without a configuration file; in a file it is: listener PORT ADDRESS, and protocol http_api below it.":                "--admin-listen 用于不带配置文件的启动；在配置文件中写作 listener 〈端口〉 〈地址〉，并在其下写 protocol http_api。",
+	"--admin-listen %s is not an address: write 127.0.0.1:9883 or [::1]:9883; none for none.":                                                            "--admin-listen %s 不是地址：请写成 127.0.0.1:9883 或 [::1]:9883；不需要则写 none。",
 	"--acme, --domain and --email are for a start without a configuration file; in a file they are: acme_name auto, acme_name NAME, acme_email ADDRESS.": "--acme、--domain 和 --email 用于不带配置文件的启动；在配置文件中写作：acme_name auto、acme_name 〈域名〉、acme_email 〈邮箱〉。",
 	"--data is for a start without a configuration file; leave it or -c out.":                                                                            "--data 用于不带配置文件的启动；它与 -c 只能写一个。",
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -42,8 +43,14 @@ func (s *serveCommand) unconfigured(ctx context.Context) (*mosqconf.Config, *set
 	config.TokensFile = filepath.Join(own.Dir, token.FileName)
 	config.ReasonStrings = true // nobody counts on mosquitto's bytes here
 	config.Persistence = mosqconf.Persistence{On: true, Store: filepath.Join(own.Dir, storeName)}
+	if s.AdminListen != "none" {
+		config.API = []mosqconf.API{{Source: "--admin-listen", Address: cmp.Or(s.AdminListen, usualAdminListen)}}
+	}
 	return config, own, lines
 }
+
+// usualAdminListen is where a start without a configuration serves the dashboard, the API and the metrics: this machine only.
+const usualAdminListen = "127.0.0.1:9883"
 
 // chooseData settles where the data directory is, once: a broker that root has started and that has become another user goes on with it at a reload.
 func (s *serveCommand) chooseData(getenv func(string) string, euid int) (err error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,6 +45,7 @@ type running struct {
 	Data, User                                string
 	Names, LogFiles                           []string
 	Ports                                     []int
+	Web                                       []string // HOST:PORT of the dashboard
 	ACMEName, ACMEEmail                       string
 	Store                                     string // a directory, or redis://…
 	Secret                                    bool   // the address of Redis has a password, which belongs into the environment
@@ -105,6 +107,11 @@ func (c *initCommand) look(e *env) (*running, error) {
 		for _, l := range s.Listeners {
 			r.Ports = append(r.Ports, l.Port)
 		}
+		for _, url := range s.Dashboards {
+			r.Web = append(r.Web, strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/"))
+		}
+	} else {
+		r.Web = []string{usualAdminListen}
 	}
 	if r.Data == "" {
 		if r.Data, err = setup.DefaultDir(os.Getenv, os.Geteuid()); err != nil {
@@ -276,6 +283,13 @@ func (r *running) file(lang cause.Lang) string {
 	t.end()
 	t.say(`"picket ctl" asks here.`, "picket ctl 通过它与服务端通信。")
 	t.set("admin_socket", r.Socket)
+	for _, at := range r.Web {
+		host, port, _ := net.SplitHostPort(at)
+		t.end()
+		t.say(`The dashboard ("picket ctl login"), the HTTP API and figures for Prometheus, for this machine.`, `管理页面（"picket ctl login"）、HTTP 接口和 Prometheus 指标，只供本机使用。`)
+		t.set("listener", port+" "+host)
+		t.set("protocol", "http_api")
+	}
 	for _, name := range r.LogFiles {
 		t.end()
 		t.set("log_dest", "file "+name)

@@ -69,6 +69,9 @@ func withoutPlaces(c *mosqconf.Config) {
 	for _, l := range c.Listeners {
 		l.Source = ""
 	}
+	for i := range c.API {
+		c.API[i].Source = ""
+	}
 }
 
 func TestInitRefuses(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -57,6 +58,7 @@ type serveCommand struct {
 	Mosquitto   bool     `help:"Do as mosquitto does where that differs from the specification: an ACL file never refuses SUBSCRIBE, a start without a configuration serves this machine only, ... On when called as mosquitto." zh:"在与规范不一致之处按 mosquitto 的方式处理：ACL 文件从不拒绝 SUBSCRIBE，没有配置时只为本机服务，等等。以 mosquitto 之名运行时自动启用。"`
 	User        string   `placeholder:"NAME" help:"User to become when root starts the broker; root to stay." zh:"由 root 启动时切换到的用户；root 表示不切换。"`
 	AdminSocket string   `placeholder:"PATH" help:"The Unix socket that picket ctl speaks to, whatever the configuration says; none: no such socket. (default: admin.sock in the data directory; with a configuration file, what admin_socket says, else one in the runtime directory, such as /run/picket)" zh:"picket ctl 使用的 Unix 套接字，不受配置影响；none：不提供。（默认：数据目录中的 admin.sock；有配置文件时由 admin_socket 决定，没有这一项则在运行时目录中，例如 /run/picket）"`
+	AdminListen string   `placeholder:"ADDRESS" help:"Where a start without a configuration serves the dashboard, the HTTP API and the figures for Prometheus: HOST:PORT, or none. (default: 127.0.0.1:9883)" zh:"没有配置文件时提供管理页面、HTTP 接口和 Prometheus 指标的地址：HOST:PORT，或 none 表示不提供。（默认：127.0.0.1:9883）"`
 	Data        string   `placeholder:"DIR" type:"path" help:"Where a start without a configuration keeps its user, password and certificates (default: /var/lib/picket for root, else ~/.local/state/picket)." zh:"没有配置文件时保存用户、密码和证书的目录（默认：root 为 /var/lib/picket，其他用户为 ~/.local/state/picket）。"`
 	Cluster     string   `placeholder:"URL" env:"PICKET_CLUSTER" help:"Keep sessions and messages in Redis or Valkey instead of on the disk: redis://HOST:PORT for one server, redis://HOST,HOST,HOST/NAME for a master that sentinels watch, rediss:// for TLS (docs/cluster.md). With a password, put it into the environment, as PICKET_CLUSTER." zh:"把会话和消息保存在 Redis 或 Valkey 中，而不是磁盘上：单个服务器写 redis://HOST:PORT，由哨兵监控的主节点写 redis://HOST,HOST,HOST/NAME，使用 TLS 则写 rediss://（见 docs/cluster.zh-CN.md）。含密码的地址请放在环境变量 PICKET_CLUSTER 中。"`
 
@@ -170,8 +172,20 @@ func (s *serveCommand) check(e *env) error {
 		return wrong("--acme, --domain and --email are for a start without a configuration file; in a file they are: acme_name auto, acme_name NAME, acme_email ADDRESS.")
 	case s.Data != "" && s.ConfigFile != "":
 		return wrong("--data is for a start without a configuration file; leave it or -c out.")
+	case s.AdminListen != "" && configured:
+		return wrong("--admin-listen is for a start without a configuration file; in a file it is: listener PORT ADDRESS, and protocol http_api below it.")
+	case s.AdminListen != "" && s.AdminListen != "none":
+		if _, port, err := net.SplitHostPort(s.AdminListen); err != nil || !portNumber(port) {
+			return wrong("--admin-listen %s is not an address: write 127.0.0.1:9883 or [::1]:9883; none for none.", s.AdminListen)
+		}
 	}
 	return nil
+}
+
+// portNumber tells whether a text is the number of a port.
+func portNumber(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0
 }
 
 // serve does what signals, the supervisor and other parts of the program ask for, until ctx ends or the broker can go on no longer.
@@ -209,20 +223,21 @@ func (s *server) serve(ctx context.Context, requests *requests) error {
 
 // server is a broker and what belongs to it.
 type server struct {
-	command *serveCommand
-	stdout  io.Writer
-	broker  *broker.Broker
-	bridges *bridge.Set
-	admin   *admin.Server             // nil: none
-	web     map[webAddress]*admin.Web // listeners with protocol http_api
-	kept    store.Store               // nil: persistence is off
-	rights  *live.Rights              // nil: no plugin_opt_config_file
-	bans    *ban.List
-	tokens  *token.List
-	api     *api.API
-	current atomic.Pointer[mosqconf.Config] // what is in force
-	lost    chan error                      // the store is another broker's by now
-	own     *setup.Result                   // nil: no data directory is looked after
+	command    *serveCommand
+	stdout     io.Writer
+	broker     *broker.Broker
+	bridges    *bridge.Set
+	admin      *admin.Server             // nil: none
+	web        map[webAddress]*admin.Web // listeners with protocol http_api
+	dashboards atomic.Pointer[[]string]  // their URLs for this machine
+	kept       store.Store               // nil: persistence is off
+	rights     *live.Rights              // nil: no plugin_opt_config_file
+	bans       *ban.List
+	tokens     *token.List
+	api        *api.API
+	current    atomic.Pointer[mosqconf.Config] // what is in force
+	lost       chan error                      // the store is another broker's by now
+	own        *setup.Result                   // nil: no data directory is looked after
 
 	authority *acme.Manager // nil: no certificate of a public authority is wanted
 	renewed   chan struct{} // it has brought one

@@ -2,13 +2,16 @@ package main
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"picket/admin"
 	"picket/api"
 	"picket/cause"
+	"picket/dashboard"
 	"picket/logging"
 	"picket/mosqconf"
 	"picket/page"
@@ -42,7 +45,8 @@ func (s *server) openAdmin(config *mosqconf.Config, own *setup.Result) (err erro
 
 // openAPI makes the API, which the admin socket and the listeners with protocol http_api serve.
 func (s *server) openAPI(config *mosqconf.Config, own *setup.Result) {
-	about := admin.About{Backup: s.writeBackup, Bridges: s.bridges.States, Version: buildVersion(), Page: page.Built(), LogFiles: func() []string { return *s.logFiles.Load() }, Reload: s.askReload, Journal: os.Getenv("JOURNAL_STREAM") != ""}
+	s.dashboards.Store(&[]string{}) // none has been opened
+	about := admin.About{Dashboards: func() []string { return *s.dashboards.Load() }, Backup: s.writeBackup, Bridges: s.bridges.States, Version: buildVersion(), Page: page.Built(), LogFiles: func() []string { return *s.logFiles.Load() }, Reload: s.askReload, Journal: os.Getenv("JOURNAL_STREAM") != ""}
 	if s.command.ConfigFile != "" {
 		about.Config, _ = filepath.Abs(s.command.ConfigFile) // it has been read from there
 	}
@@ -80,7 +84,7 @@ func (s *server) openWeb(config *mosqconf.Config) {
 		if s.web[at] != nil {
 			continue
 		}
-		w, err := admin.OpenWeb(admin.WebOptions{Address: at.address, Version: buildVersion(), MetricsForAll: at.metrics, API: s.api.Web(at.api), Metrics: s.api.Metrics(at.api)}, s.broker)
+		w, err := admin.OpenWeb(admin.WebOptions{Address: at.address, Version: buildVersion(), MetricsForAll: at.metrics, API: s.api.Web(at.api), Metrics: s.api.Metrics(at.api), Page: dashboard.Serve}, s.broker)
 		switch {
 		case err == nil:
 			s.web[at] = w
@@ -91,4 +95,19 @@ func (s *server) openWeb(config *mosqconf.Config) {
 			s.log.Printf(logging.Warning, "Warning: The listener of %s is left out: %v.", source, err)
 		}
 	}
+	s.noteDashboards()
+}
+
+// noteDashboards notes where a browser on this machine finds the dashboard: links are made of it.
+func (s *server) noteDashboards() {
+	all := []string{}
+	for _, w := range s.web {
+		at := w.Addr()
+		if at.Addr().IsUnspecified() {
+			at = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port())
+		}
+		all = append(all, "http://"+at.String()+"/")
+	}
+	slices.Sort(all)
+	s.dashboards.Store(&all)
 }

@@ -14,7 +14,7 @@ RACE_OUTSIDE = ./tests/sentinel ./tests/crash ./tests/attack ./tests/bridge ./te
 RACE_LONG = ./store/redis ./listener ./store/local ./doctor/probe ./broker
 
 # What measures memory, what looks at other programs, and the many short commands of cmd/picket are run without it, and so is what counts allocations.
-PLAIN = ./tests/lab ./tests/vantage ./tests/attack ./tests/page ./cmd/picket ./tests/interop ./tests/deploy ./sentinel/simulation
+PLAIN = ./tests/lab ./tests/vantage ./tests/attack ./tests/page ./tests/dashboard ./cmd/picket ./tests/interop ./tests/deploy ./sentinel/simulation
 COUNTS = ./broker ./packet ./topic
 
 .PHONY: run build release test-release page nopage setup test race plain check lint tools simulate lab lab-long crash crash-redis bench bench-storage bench-redis bench-sentinel clean
@@ -40,20 +40,20 @@ test-release:
 	PICKET_DIST=$(CURDIR)/dist PICKET_ROOT=$(ROOT) go test -count=1 -v -timeout 10m ./tests/release
 	go test -count=1 -v -timeout 10m ./tests/vantage -run TestPackageToPhone -debian $(ROOT) -deb $(CURDIR)/dist/picket-1.0.0-linux-amd64.deb
 
-# The page for phones is bundled by npm's esbuild and embedded by the Go compiler. Without node and npm the program has none, and says so.
+# The page for phones and the dashboard are bundled by npm's esbuild and embedded by the Go compiler. Without node and npm the program has none, and says so.
 NPM := $(shell command -v node >/dev/null 2>&1 && command -v npm 2>/dev/null)
-PAGE_SOURCES = $(wildcard page/web/*) page/build.mjs page/package.json page/package-lock.json
+page: $(if $(NPM),page/dist/index.html dashboard/dist/index.html,nopage)
 
-page: $(if $(NPM),page/dist/index.html,nopage)
+page/dist/index.html: $(wildcard page/web/*)
+dashboard/dist/index.html: $(wildcard dashboard/web/*)
+%/dist/index.html: %/build.mjs %/package.json %/package-lock.json %/node_modules/.package-lock.json
+	cd $* && node build.mjs
 
-page/dist/index.html: $(PAGE_SOURCES) page/node_modules/.package-lock.json
-	cd page && node build.mjs
-
-page/node_modules/.package-lock.json: page/package-lock.json
-	cd page && $(NPM) ci --no-audit --no-fund --silent
+%/node_modules/.package-lock.json: %/package-lock.json
+	cd $* && $(NPM) ci --no-audit --no-fund --silent
 
 nopage:
-	@echo "There are no node and npm here: this build has no page for phones."
+	@echo "There are no node and npm here: this build has no page for phones and no dashboard."
 
 # Installs what the tests need, where it may; otherwise it says in one line what is missing.
 setup:
@@ -147,5 +147,5 @@ bench-sentinel:
 	go test -run '^$$' -bench . -benchtime 20x -timeout 60m ./tests/sentinel
 
 clean:
-	rm -rf bin page/node_modules
+	rm -rf bin page/node_modules dashboard/node_modules
 	rm -f page/dist/*

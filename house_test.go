@@ -79,7 +79,8 @@ var mayImport = map[string]string{
 
 	"cluster/wire": "record",
 
-	// Only tests import it.
+	// Only tests import them.
+	"internal/browser": "",
 	"internal/testbed": "packet",
 
 	"sentinel":            "cause process resp sentinel/machine",

@@ -60,16 +60,16 @@ func TestBehindNginx(t *testing.T) {
 			var port int
 			p.URL, port = nginx(t, b)
 			p.AnyCertificate = true
-			tb := chrome.open(t, p.phone)
+			tb := open(t, p.Screen)
 			tb.login(user, password)
 			tb.healthy()
 			for _, want := range []string{"127.0.0.1", strconv.Itoa(port), "WebSocket (wss)", "/mqtt", user, "app-" + tb.token()} {
-				tb.wait("#settings", want)
+				tb.Wait("#settings", want)
 			}
-			topic := tb.text("#talkTopic")
+			topic := tb.Text("#talkTopic")
 			app := b.subscriber(topic)
-			tb.fill("#message", "hello")
-			tb.tap("#send")
+			tb.Fill("#message", "hello")
+			tb.Tap("#send")
 			if got, err := testbed.Until[*packet.Publish](app); err != nil || string(got.Payload) != "hello" {
 				t.Errorf("the app is sent %+v, %v", got, err)
 			}
@@ -79,8 +79,8 @@ func TestBehindNginx(t *testing.T) {
 			if err != nil {
 				t.Errorf("picket pub: %v, %s", err, out)
 			}
-			tb.wait("#messages li:first-child", "23.5")
-			if s := tb.seen(); len(s.Violations) > 0 {
+			tb.Wait("#messages li:first-child", "23.5")
+			if s := tb.Seen(); len(s.Violations) > 0 {
 				t.Errorf("the content security policy is violated: %q", s.Violations)
 			}
 		})

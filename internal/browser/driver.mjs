@@ -1,9 +1,9 @@
-// Drives Chromium for page_test.go: one JSON object a line comes in ({"id": 1, "op": "open", ...}), one goes out ({"id": 1, "result": ...} or
+// Drives Chromium for browser.go: one JSON object a line comes in ({"id": 1, "op": "open", ...}), one goes out ({"id": 1, "result": ...} or
 // {"id": 1, "error": "..."}).
 import { chromium } from 'playwright-core';
 import { createInterface } from 'node:readline';
 
-// patience is how long anything may take, in milliseconds. browser_test.go has a little more.
+// patience is how long anything may take, in milliseconds. browser.go has a little more.
 const patience = 60000;
 
 const browser = await chromium.launch({
@@ -26,8 +26,8 @@ function makeOld() {
 }
 
 const ops = {
-  async open({ page: name, url, width, height, lang, dark, old, anyCertificate }) {
-    const context = await browser.newContext({ viewport: { width, height }, deviceScaleFactor: 2, locale: lang, colorScheme: dark ? 'dark' : 'light', isMobile: true, hasTouch: true, ignoreHTTPSErrors: anyCertificate });
+  async open({ page: name, url, width, height, lang, dark, old, desktop, anyCertificate }) {
+    const context = await browser.newContext({ viewport: { width, height }, deviceScaleFactor: 2, locale: lang, colorScheme: dark ? 'dark' : 'light', isMobile: !desktop, hasTouch: true, ignoreHTTPSErrors: anyCertificate });
     context.setDefaultTimeout(patience);
     const page = await context.newPage();
     const seen = { urls: [], console: [], bytes: 0 };
@@ -48,6 +48,7 @@ const ops = {
   },
   fill: ({ page, selector, text }) => pages[page].page.fill(selector, text),
   tap: ({ page, selector }) => pages[page].page.tap(selector),
+  press: ({ page, key }) => pages[page].page.keyboard.press(key),
   // wait waits until an element is visible and its text contains one.
   async wait({ page, selector, text }) {
     await pages[page].page.locator(selector).filter({ hasText: text }).first().waitFor();

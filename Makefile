@@ -14,10 +14,10 @@ RACE_OUTSIDE = ./tests/sentinel ./tests/crash ./tests/attack ./tests/bridge ./te
 RACE_LONG = ./store/redis ./listener ./store/local ./doctor/probe ./broker
 
 # What measures memory, what looks at other programs, and the many short commands of cmd/picket are run without it, and so is what counts allocations.
-PLAIN = ./tests/lab ./tests/vantage ./tests/attack ./tests/page ./tests/dashboard ./cmd/picket ./tests/interop ./tests/deploy ./sentinel/simulation
+PLAIN = ./tests/lab ./tests/vantage ./tests/attack ./tests/page ./tests/dashboard ./cmd/picket ./tests/interop ./tests/deploy ./sentinel/simulation ./cluster/simulation
 COUNTS = ./broker ./packet ./topic
 
-.PHONY: run build release test-release page nopage setup test race plain check lint tools simulate lab lab-long crash crash-redis bench bench-storage bench-redis bench-sentinel clean
+.PHONY: run build release test-release page nopage setup test race plain check lint tools simulate simulate-cluster lab lab-long crash crash-redis bench bench-storage bench-redis bench-sentinel clean
 
 run: build
 	bin/picket serve
@@ -72,6 +72,7 @@ race:
 	go test -race -p 4 -timeout 20m $(RACE_OUTSIDE) $(RACE_LONG) $$(go list ./... | grep -vE '$(OUTSIDE)|/simulation|/cmd/picket') || status=1; \
 	go test -race -timeout 20m ./cmd/picket -run Certificate & certificate=$$!; \
 	go test -race -timeout 20m ./sentinel/simulation -failovers 300 || status=1; \
+	go test -race -timeout 20m ./cluster/simulation -run TestChaos -faults 300 || status=1; \
 	wait $$certificate || status=1; \
 	exit $$status
 
@@ -102,6 +103,11 @@ $(GOLANGCI_LINT):
 SEEDS = 10000
 simulate:
 	go test -count=1 -timeout 0 ./sentinel/simulation -run TestChaos -v -seeds $(SEEDS) -progress
+
+# The same for the state machine of a cluster's nodes: make simulate-cluster FAULTS=1000000.
+FAULTS = 1000000
+simulate-cluster:
+	go test -count=1 -timeout 0 ./cluster/simulation -run TestChaos -v -faults $(FAULTS) -progress
 
 # A broker that is killed while clients work with it: make crash KILLS=10000; the seed of a world that fails is printed, and rerun with
 # go test ./tests/crash -run TestKills -v -seed N

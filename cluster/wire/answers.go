@@ -144,6 +144,18 @@ func readTaken(r *reader) Body {
 	return &b
 }
 
+// Ask asks for Taken, of whoever has a session of the sender's now.
+//
+//	client  identifier
+type Ask struct{ Client string }
+
+// Kind implements [Body].
+func (*Ask) Kind() Kind { return KindAsk }
+
+func (b *Ask) append(dst []byte) []byte { return record.Append(dst, b.Client) }
+
+func readAsk(r *reader) Body { return &Ask{r.text(MaxText, "the client identifier")} }
+
 // Flush asks for Flushed, behind which nothing comes any more that was sent before the answer.
 //
 //	mark  the sender's

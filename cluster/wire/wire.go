@@ -71,6 +71,7 @@ const (
 	KindFlush    Kind = 23
 	KindFlushed  Kind = 24
 	KindRetain   Kind = 25
+	KindAsk      Kind = 26
 )
 
 // Numbered tells whether frames of this kind have a number.
@@ -119,6 +120,7 @@ func init() {
 	add(KindFlush, "FLUSH", readFlush)
 	add(KindFlushed, "FLUSHED", readFlushed)
 	add(KindRetain, "RETAIN", readRetain)
+	add(KindAsk, "ASK", readAsk)
 }
 
 // reader takes a frame apart.

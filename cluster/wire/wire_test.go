@@ -25,6 +25,7 @@ func examples() []Frame {
 		{Number: 4, Body: &Release{Client: "c", Fence: 6}},
 		{Number: 5, Body: &Released{Client: "c", Fence: 6}},
 		{Number: 6, Body: &Taken{Client: "c", Fence: 7}},
+		{Number: 9, Body: &Ask{Client: "c"}},
 		{Number: 7, Body: &Flush{Mark: 1}},
 		{Number: 8, Body: &Flushed{Mark: 1}},
 		{Number: 1<<64 - 1, Body: &Retain{Shard: 15, Version: 77, Topic: "a/b", Message: []byte("record")}},

@@ -1,0 +1,203 @@
+package machine
+
+import (
+	"slices"
+
+	"picket/cluster/wire"
+)
+
+// topicKey names what is kept in order: what a publisher publishes to a topic.
+type topicKey struct{ from, topic string }
+
+// run is a run of this node's publishers that is not settled.
+type run struct {
+	id      uint64
+	body    *wire.Run
+	waits   map[uint64]bool // nodes that have not answered; this one too
+	again   bool            // one of those that have wants it sent again
+	had     uint64          // at which position it came to the sessions of this node; 0: it has not
+	refused []string
+}
+
+// receipt names a run that has come.
+type receipt struct{ from, id uint64 }
+
+// held is a run that is answered when sessions that have moved are known to be elsewhere.
+type held struct{ waits int }
+
+// Publish takes a run of a publisher of this node and returns its number. [Look] comes when its turn has, and [Done] when it is settled. It is for messages of QoS 1 and 2: those of QoS 0 have no
+// outcome, and go over the links alone.
+func (m *Machine) Publish(body *wire.Run) (id uint64) {
+	m.lastRun++
+	r := &run{id: m.lastRun, body: body, waits: map[uint64]bool{}}
+	body.ID = r.id
+	m.runs[r.id] = r
+	key := topicKey{body.From, body.Topic}
+	m.byTopic[key] = append(m.byTopic[key], r)
+	if len(m.byTopic[key]) == 1 {
+		m.emit(Look{r.id})
+	}
+	return r.id
+}
+
+// Targets answers Look: the peers that want a run, and whether sessions of this node do.
+func (m *Machine) Targets(id uint64, peers []uint64, here bool) {
+	r := m.runs[id]
+	if r == nil {
+		return
+	}
+	r.again = false
+	for _, to := range peers {
+		r.waits[to] = true
+	}
+	if here {
+		r.waits[m.me] = true
+	}
+	body := *r.body
+	body.Oldest = m.oldest
+	for _, to := range peers {
+		if p := m.peers[to]; p != nil {
+			m.send(p, &body)
+		} else if m.buried[to] == nil { // it has been retired just now, and Unroute is on its way
+			delete(r.waits, to)
+			r.again = true
+		}
+	}
+	if here {
+		m.deliver(m.me, &body)
+	}
+	m.finish(r)
+}
+
+// deliver gives a run to the sessions of this node: all, or those that have come since it came before.
+func (m *Machine) deliver(from uint64, body *wire.Run) {
+	since := uint64(0)
+	if p := m.peers[from]; p != nil {
+		for id := range p.had {
+			if id < body.Oldest {
+				delete(p.had, id)
+			}
+		}
+		since = p.had[body.ID]
+		p.had[body.ID] = m.position
+	} else if r := m.runs[body.ID]; r != nil {
+		since, r.had = r.had, m.position
+	}
+	m.emit(Deliver{From: from, Run: body, Since: since})
+}
+
+func (m *Machine) takeRun(p *peer, body *wire.Run) { m.deliver(p.incarnation, body) }
+
+// Delivered answers Deliver. movedTo names the sessions that match and are not this node's any more: stopped, or refused for their fence ([Machine.Lost]).
+func (m *Machine) Delivered(from, id uint64, elsewhere []string) {
+	if from != m.me && m.peers[from] == nil {
+		return
+	}
+	h := &held{}
+	for _, client := range elsewhere {
+		if mv := m.moved[client]; mv != nil {
+			mv.holds = append(mv.holds, receipt{from, id})
+			h.waits++
+		}
+	}
+	switch {
+	case len(elsewhere) == 0:
+		m.answer(from, id, false)
+	case h.waits == 0: // all know where they are
+		m.answer(from, id, true)
+	default:
+		m.received[receipt{from, id}] = h
+	}
+}
+
+// answer tells a run's sender what has become of it here.
+func (m *Machine) answer(from, id uint64, again bool) {
+	if from == m.me {
+		if r := m.runs[id]; r != nil {
+			r.again = r.again || again
+			m.settle(r, from)
+		}
+		return
+	}
+	p := m.peers[from]
+	switch {
+	case p == nil:
+	case again:
+		m.send(p, &wire.Settled{Again: []uint64{id}})
+	default:
+		m.send(p, &wire.Settled{Done: []uint64{id}})
+	}
+}
+
+// let answers runs that were held for a session.
+func (m *Machine) let(holds []receipt) {
+	for _, at := range holds {
+		h := m.received[at]
+		if h == nil {
+			continue
+		}
+		if h.waits--; h.waits == 0 {
+			delete(m.received, at)
+			m.answer(at.from, at.id, true)
+		}
+	}
+}
+
+func (m *Machine) takeSettled(p *peer, b *wire.Settled) {
+	for _, id := range b.Done {
+		if r := m.runs[id]; r != nil {
+			m.settle(r, p.incarnation)
+		}
+	}
+	for _, id := range b.Again {
+		if r := m.runs[id]; r != nil {
+			r.again = true
+			m.settle(r, p.incarnation)
+		}
+	}
+	for _, x := range b.Refused {
+		if r := m.runs[x.ID]; r != nil {
+			r.refused = append(r.refused, x.Cause)
+			m.settle(r, p.incarnation)
+		}
+	}
+}
+
+// settle notes that a node has answered.
+func (m *Machine) settle(r *run, by uint64) {
+	if r.waits[by] {
+		delete(r.waits, by)
+		m.finish(r)
+	}
+}
+
+// finish ends a run that all have answered, or has it sent again.
+func (m *Machine) finish(r *run) {
+	if len(r.waits) > 0 || m.runs[r.id] != r {
+		return
+	}
+	if r.again {
+		m.emit(Look{r.id})
+		return
+	}
+	delete(m.runs, r.id)
+	for m.oldest <= m.lastRun && m.runs[m.oldest] == nil {
+		m.oldest++
+	}
+	m.promise(Done{r.id, r.refused})
+	key := topicKey{r.body.From, r.body.Topic}
+	if rest := m.byTopic[key][1:]; len(rest) > 0 {
+		m.byTopic[key] = rest
+		m.emit(Look{rest[0].id})
+	} else {
+		delete(m.byTopic, key)
+	}
+}
+
+func (m *Machine) runsInOrder() (all []*run) {
+	for _, r := range m.runs {
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b *run) int { return int(a.id) - int(b.id) })
+	return all
+}

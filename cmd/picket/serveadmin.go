@@ -88,7 +88,7 @@ func (s *server) openWeb(config *mosqconf.Config) {
 		switch {
 		case err == nil:
 			s.web[at] = w
-			s.log.Printf(logging.Info, "Figures for Prometheus: http://%s/metrics; the API: http://%s/api/v1/openapi.json", w.Addr(), w.Addr())
+			s.log.Printf(logging.Info, "Dashboard, which picket ctl login lets you into: http://%s/; figures for Prometheus: http://%s/metrics; the API: http://%s/api/v1/openapi.json", w.Addr(), w.Addr(), w.Addr())
 		case errors.Is(err, syscall.EADDRINUSE):
 			s.log.Cause(logging.Warning, cause.PortTaken, "Warning: The listener of %s is left out: %v.", source, err)
 		default:

@@ -33,7 +33,7 @@ export function Bans() {
         { label: t('kind'), cell: b => word[b.kind] || b.kind }, { label: t('name'), cell: b => <Text>{b.value}</Text> },
         { label: t('until'), cell: b => (b.until ? time(b.until) : t('forGood')) }, { label: t('why'), cell: b => <><Text>{b.why}</Text> {b.rule && <Badge kind="off">{t('itself')}</Badge>}</> },
         { label: t('since'), cell: b => ago(b.since) }, { label: t('hits'), num: true, cell: b => number(b.refused) },
-        may('operator') && { label: '', act: true, cell: b => <button type="button" onClick={() => lift(b)}>{t('lift')}</button> },
+        may('operator') && { label: t('actions'), act: true, cell: b => <button type="button" onClick={() => lift(b)}>{t('lift')}</button> },
       ]} /> : <Waiting error={all.error} />}</Card>
     </>
   );

@@ -77,7 +77,7 @@ export function Clients() {
             { label: t('state'), cell: c => <State of={c} /> }, { label: t('user'), cell: c => c.user && <Text>{c.user}</Text> }, { label: t('address'), cell: c => c.address && <Address of={c.address} /> },
             { label: t('mqtt'), cell: c => c.mqtt }, { label: t('subscriptions'), num: true, cell: c => number(c.subscriptions) }, { label: t('waiting'), num: true, cell: c => number(c.queued + c.inflight) },
             { label: t('idleFor'), num: true, cell: c => (c.connected ? span(c.idle_seconds) : '–') },
-            may('operator') && { label: '', act: true, cell: c => c.connected && <button type="button" onClick={() => askDisconnect(c, list.again)}>{t('disconnect')}</button> },
+            may('operator') && { label: t('actions'), act: true, cell: c => c.connected && <button type="button" onClick={() => askDisconnect(c, list.again)}>{t('disconnect')}</button> },
           ]} />
           <p class="foot quiet small">
             {t('shown', { n: number(data.items.length), total: number(data.total) })}{data.next && data.items.length < part && ` · ${t('lookedAt', { n: number(data.examined) })}`}

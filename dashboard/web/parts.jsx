@@ -55,7 +55,7 @@ export function Table({ label, columns, rows, keyOf, empty }) {
   if (rows.length === 0) return <Empty>{empty}</Empty>;
   return (
     <table role="table" aria-label={label}>
-      <thead role="rowgroup"><tr role="row">{shown.map(c => <th key={c.label} role="columnheader" scope="col" class={c.num ? 'num' : ''}>{c.label}</th>)}</tr></thead>
+      <thead role="rowgroup"><tr role="row">{shown.map(c => <th key={c.label} role="columnheader" scope="col" class={c.num ? 'num' : ''}>{c.act ? <span class="ears">{c.label}</span> : c.label}</th>)}</tr></thead>
       <tbody role="rowgroup">
         {rows.map((row, i) => (
           <tr key={keyOf ? keyOf(row) : i} role="row">

@@ -16,7 +16,7 @@ export function Attempts({ most }) {
     !most && { label: t('user'), cell: a => a.user && <Text>{a.user}</Text> },
     !most && { label: t('port'), num: true, cell: a => a.port },
     { label: t('count'), num: true, cell: a => number(a.count) },
-    !most && may('operator') && { label: '', act: true, cell: a => <button type="button" onClick={() => askBan({ kind: 'address', value: a.address })}>{t('banAddress')}</button> },
+    !most && may('operator') && { label: t('actions'), act: true, cell: a => <button type="button" onClick={() => askBan({ kind: 'address', value: a.address })}>{t('banAddress')}</button> },
   ]} />;
 }
 

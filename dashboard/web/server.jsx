@@ -88,7 +88,7 @@ function Tokens() {
     <Card title={t('tokensTitle')} actions={<button type="button" onClick={make}>{t('addToken')}</button>}>
       {all.data ? <Table label={t('tokensTitle')} rows={all.data.items} keyOf={k => k.name} empty={t('noTokens')} columns={[
         { label: t('name'), cell: k => <Text>{k.name}</Text> }, { label: t('role'), cell: k => t(k.role) }, { label: t('made'), cell: k => time(k.made) }, { label: t('validUntil'), cell: k => (k.expires ? time(k.expires) : t('forGood')) },
-        { label: '', act: true, cell: k => <button type="button" onClick={() => remove(k.name)}>{t('remove')}</button> },
+        { label: t('actions'), act: true, cell: k => <button type="button" onClick={() => remove(k.name)}>{t('remove')}</button> },
       ]} /> : <Waiting error={all.error} />}
     </Card>
   );

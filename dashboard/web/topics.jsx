@@ -133,7 +133,7 @@ export function Topics() {
         {first.data ? <Table label={t('topics')} rows={items} keyOf={l => l.topic} empty={under === undefined ? t('noTopics') : t('noneBelow')} columns={[
           { label: t('level'), cell: l => <a href={to('topics', { in: JSON.stringify(l.topic) })}>{l.name ? <Text>{l.name}</Text> : t('emptyLevel')}</a> },
           { label: t('size'), num: true, cell: l => (l.retained ? bytes(l.payload_bytes || 0) : '–') }, { label: t('below'), num: true, cell: l => number(l.below) + (l.below_more ? '+' : '') },
-          may('operator') && { label: '', act: true, cell: l => l.retained && !l.topic.startsWith('$') && <button type="button" onClick={() => askDelete(l.topic, again)}>{t('deleteValue')}</button> },
+          may('operator') && { label: t('actions'), act: true, cell: l => l.retained && !l.topic.startsWith('$') && <button type="button" onClick={() => askDelete(l.topic, again)}>{t('deleteValue')}</button> },
         ]} /> : <Waiting error={first.error} />}
         <ProblemBox error={rest.error} />
         {next && <p class="foot"><button type="button" onClick={further}>{t('more')}</button></p>}

@@ -69,7 +69,7 @@ function rules(u, again) {
   return <Table label={t('rules')} rows={u.rules} keyOf={r => `${r.acltype} ${r.topic} ${r.allow}`} empty={t('noRules')} columns={[
     { label: t('decision'), cell: r => <Badge kind={r.allow ? 'good' : 'bad'}>{r.allow ? t('allow') : t('deny')}</Badge> }, { label: t('action'), cell: r => (kinds[r.acltype] ? t(kinds[r.acltype]) : r.acltype) }, { label: t('ruleKind'), cell: r => <span class="quiet small">{r.acltype}</span> },
     { label: t('filter'), cell: r => <Text>{r.topic}</Text> },
-    may('admin') && { label: '', act: true, cell: r => /^(publishClientSend|subscribe)/.test(r.acltype) && <button type="button" onClick={() => open(<Ask title={t('remove')} text={<Text>{r.topic}</Text>} label={t('remove')} danger done={again} run={() => undo(r)} />)}>{t('remove')}</button> },
+    may('admin') && { label: t('actions'), act: true, cell: r => /^(publishClientSend|subscribe)/.test(r.acltype) && <button type="button" onClick={() => open(<Ask title={t('remove')} text={<Text>{r.topic}</Text>} label={t('remove')} danger done={again} run={() => undo(r)} />)}>{t('remove')}</button> },
   ]} />;
 }
 

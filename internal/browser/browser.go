@@ -261,7 +261,7 @@ const faultsScript = `(() => {
 	for (const a of document.getAnimations()) try { a.finish(); } catch (endless) { a.cancel(); }
 	const faults = [], visible = e => e.offsetParent !== null;
 	const inside = (e, selector) => { for (; e; e = e.parentElement) if (e.matches(selector)) return true; return false; };
-	const aside = e => { const head = e.closest('thead'); return head && getComputedStyle(head).position === 'absolute'; }; // for ears only
+	const aside = e => { for (; e; e = e.parentElement) if (getComputedStyle(e).clipPath === 'inset(50%)') return true; return false; }; // for ears only
 	const name = e => e.tagName + (e.id ? '#' + e.id : '.' + e.className);
 	if (document.documentElement.scrollWidth > innerWidth) faults.push('the page is ' + document.documentElement.scrollWidth + ' wide, the screen ' + innerWidth);
 	for (const e of document.querySelectorAll('main *, header *, nav *, dialog *')) {

@@ -86,6 +86,8 @@ func TestLogin(t *testing.T) {
 	}
 	if res, _ := w.follow(other, "X-Forwarded-Proto", "https"); res.StatusCode != http.StatusOK || len(res.Cookies()) != 1 || !res.Cookies()[0].Secure || !strings.HasPrefix(res.Cookies()[0].Name, "__Host-") {
 		t.Errorf("behind TLS: %s %v", res.Status, res.Cookies())
+	} else if again, data := w.browse("GET", "login", "", res.Cookies(), "X-Forwarded-Proto", "https"); again.StatusCode != http.StatusOK {
+		t.Errorf("behind TLS, once more: %s %s", again.Status, data)
 	}
 	var all struct{ Items []struct{ Role string } }
 	if w.ask(200, "GET", "logins", "", &all); len(all.Items) != 2 {

@@ -37,6 +37,8 @@ type Config struct {
 	// RightsBeside: the file adds users to those of the files and has no say about others, and need not be there before it has a user (rights_file). Otherwise it is
 	// mosquitto's, and what it does not allow is denied to everybody where there is no ACL file.
 	RightsBeside bool
+	// Backends names the back ends that are asked about users and rights ("files, http"), for people; whoever opens them is the Authority. Empty: none.
+	Backends string
 	// Authority is asked before the files are; nil: they alone decide. It is none of a configuration file's.
 	Authority Authority
 	Source    string // "FILE:LINE" of the first directive
@@ -62,6 +64,8 @@ type Decision struct {
 	Text  string   // facts for the log and the client, never a secret
 	Later *Later   // the answer takes time; nil: it is here
 	Grant any      // for [Client.Grant], with a yes to [Authority.Connect]
+	// User is who the client has shown to be, with a yes to [Authority.Connect], where that is another name than it gave: the one in its token. Empty: the name it gave.
+	User string
 }
 
 // Later is an answer that takes time.
@@ -69,7 +73,8 @@ type Later struct {
 	// Computes tells that getting it keeps a processor busy, as hashing a password does, rather than waiting for somebody else. The two are
 	// bounded apart from one another: slow neighbours must not keep passwords from being checked.
 	Computes bool
-	// Get gets it, and may block until ctx ends. What it returns has no Later.
+	// Get gets it, and may block until ctx ends. It may return another Later: who has read a hash somewhere has a password checked against it next. A chain of
+	// these is short.
 	Get func(ctx context.Context) Decision
 }
 

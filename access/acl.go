@@ -109,7 +109,7 @@ func (s *ruleset) denies(filter string) bool {
 		return false
 	}
 	for _, d := range s.deny {
-		if covers(d.filter, filter) {
+		if Covers(d.filter, filter) {
 			return true
 		}
 	}

@@ -54,7 +54,7 @@ func (e *FileError) Unwrap() error { return e.Err }
 
 // Lines returns the lines that mosquitto would log, its closing line last.
 func (e *FileError) Lines() []string {
-	kind := map[string]string{"acl_file": "acl file", dynamicSecurityDirective: "dynamic security file", rightsDirective: "file of users and rights"}[e.Directive]
+	kind := map[string]string{"acl_file": "acl file", "auth_opt_files_acl_path": "acl file", "auth_opt_http_cafile": "certificate file", dynamicSecurityDirective: "dynamic security file", rightsDirective: "file of users and rights"}[e.Directive]
 	return []string{e.line(), fmt.Sprintf("Error opening %s \"%s\".", cmp.Or(kind, "password file"), e.File)}
 }
 
@@ -76,6 +76,9 @@ func rightsDirectiveOf(beside bool) string {
 func ReadRights(path string, beside bool) ([]byte, []Warning, error) {
 	return readFile(rightsDirectiveOf(beside), path)
 }
+
+// ReadRules reads a file of users or rules that another package makes sense of; directive is what names it. Errors are of type [*FileError].
+func ReadRules(directive, path string) ([]byte, []Warning, error) { return readFile(directive, path) }
 
 // RightsError is what is wrong with the contents of the file of [Config.RightsFile].
 func RightsError(path string, beside bool, err error) *FileError {

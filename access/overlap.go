@@ -32,8 +32,8 @@ func Overlap(a, b string) bool {
 	}
 }
 
-// covers reports whether every topic name that filter b matches is matched by filter a.
-func covers(a, b string) bool {
+// Covers reports whether every topic name that filter b matches is matched by filter a.
+func Covers(a, b string) bool {
 	if reserved(b) && wild(a) {
 		return false
 	}

@@ -85,8 +85,8 @@ func TestFilterAlgebra(t *testing.T) {
 			if Overlap(a, b) != overlap {
 				t.Errorf("Overlap(%q, %q) = %v, want %v", a, b, !overlap, overlap)
 			}
-			if covers(a, b) != covered {
-				t.Errorf("covers(%q, %q) = %v, want %v", a, b, !covered, covered)
+			if Covers(a, b) != covered {
+				t.Errorf("Covers(%q, %q) = %v, want %v", a, b, !covered, covered)
 			}
 			if !overlap {
 				continue

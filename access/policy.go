@@ -70,11 +70,14 @@ func (p *Policy) Config() Config { return p.config }
 
 // NoUsers reports whether nobody can show who it is: there is no password file, or nobody stands in it, and nobody else is asked.
 func (p *Policy) NoUsers() bool {
-	return len(p.users) == 0 && p.config.Authority == nil && p.config.RightsFile == ""
+	return len(p.users) == 0 && p.config.Authority == nil && p.config.RightsFile == "" && p.config.Backends == ""
 }
 
 // Users returns the users of the password file, in alphabetical order.
 func (p *Policy) Users() []string { return slices.Sorted(maps.Keys(p.users)) }
+
+// Listed tells whether a user stands in the password file.
+func (p *Policy) Listed(username string) bool { return p.users[username] != nil }
 
 // Knows tells whether a user of that name can log in with a password: the password file or the [Authority] has it. The empty name stands for none, and is known.
 func (p *Policy) Knows(username string) bool {
@@ -109,6 +112,8 @@ func (p *Policy) Connect(l Login) Decision {
 		}
 	case p.config.RightsFile != "": // nobody has opened it
 		return Decision{Cause: cause.AuthBackendDown, Text: "the file of users and rights is not open"}
+	case p.config.Backends != "":
+		return Decision{Cause: cause.AuthBackendDown, Text: "the back ends that know the users are not open"}
 	}
 	if p.users != nil && !l.Certified && l.HasUsername && l.HasPassword {
 		return Decision{Later: &Later{Computes: true, Get: func(context.Context) Decision { return p.Authenticate(l) }}}
@@ -116,10 +121,15 @@ func (p *Policy) Connect(l Login) Decision {
 	return p.Authenticate(l)
 }
 
-// MayStillPublish decides whether the client that once published a message to a topic name may do so under these rules (check_retain_source).
+// MayStillPublish decides whether the client that once published a message to a topic name may do so under these rules (check_retain_source). What would have to be
+// asked elsewhere is not: whoever answered when the message was published has let it in.
 func (p *Policy) MayStillPublish(username, clientID, name string) Decision {
 	c := p.Client(Login{ClientID: clientID, HasUsername: username != "", Username: username}, Decision{})
-	return c.Publish(name)
+	d := c.Publish(name)
+	if d.Later != nil {
+		return Decision{Allow: true}
+	}
+	return d
 }
 
 // ClientID decides by the client identifier alone (clientid_prefixes).

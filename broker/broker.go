@@ -73,7 +73,8 @@ type Broker struct {
 	sharedLine   oncePerSecond
 
 	workers   sync.Pool
-	passwords *passwordQueue
+	passwords *passwordQueue                            // of passwords that are hashed here
+	asked     *passwordQueue                            // of logins that others are asked about
 	links     *Listener                                 // the one that every [Link] has come by
 	self      *Local                                    // what the broker itself says: $SYS and the log's topics
 	locals    map[*Local]bool                           // guarded by mu; nil when the broker has ended
@@ -148,7 +149,7 @@ func newBroker(c Config, log *logging.Logger) *Broker {
 	b := &Broker{
 		log: log, index: topic.NewIndex[*Session](),
 		sessions:  register{byID: make(map[string]*Session)},
-		passwords: newPasswordQueue(max(1, runtime.GOMAXPROCS(0)-1)), fetching: make(chan struct{}, maxFetches),
+		passwords: newPasswordQueue(max(1, runtime.GOMAXPROCS(0)-1), checksEach), asked: newPasswordQueue(maxLogins, asksEach), fetching: make(chan struct{}, maxFetches),
 		stopping: make(chan struct{}), time: c.clock,
 	}
 	b.retained = newRetained(&b.memory)
@@ -168,7 +169,7 @@ func newBroker(c Config, log *logging.Logger) *Broker {
 	}
 	b.context, b.end = context.WithCancel(context.Background())
 	if c.passwordDelay != nil {
-		b.passwords.delay = c.passwordDelay
+		b.passwords.delay, b.asked.delay = c.passwordDelay, c.passwordDelay
 	}
 	if b.time == nil {
 		b.time = machineClock{}

@@ -127,6 +127,9 @@ func (c *connection) decide(w *worker, a *attempt, d access.Decision) {
 		c.refuse(w, refusal{code: packet.NotAuthorized, id: d.Cause, text: d.Text})
 		return
 	}
+	if d.User != "" {
+		a.login.HasUsername, a.login.Username = true, d.User
+	}
 	a.client = a.policy.Client(a.login, d)
 	c.admitted(w, a)
 }

@@ -18,6 +18,9 @@ import (
 // maxFetches bounds how many answers are waited for at once. Each costs a goroutine, and whoever answers has a limit of its own.
 const maxFetches = 256
 
+// maxLogins bounds how many logins are waited for at once that others decide about; with [asksEach] more standing in line.
+const maxLogins = 256
+
 // errAgain says that a packet has to be read again when reading goes on.
 var errAgain = errors.New("the packet is judged when an answer has come")
 
@@ -124,13 +127,31 @@ func (c *connection) fetch(w *worker, all []pending) {
 	})
 }
 
-// get gets an answer that takes time, when there is a slot for it, or when it is the turn of the client's address to have a password hashed. It blocks.
+// maxSteps bounds how many are asked one after the other for one answer.
+const maxSteps = 32
+
+// get gets an answer that takes time, however many have to be asked for it. It blocks.
 func (b *Broker) get(c *connection, l *access.Later) access.Decision {
-	if l.Computes {
-		return b.checkPassword(c, func() access.Decision { return l.Get(b.context) })
+	for range maxSteps {
+		d := b.step(c, l)
+		if d.Later == nil {
+			return d
+		}
+		l = d.Later
 	}
-	ctx, cancel := context.WithTimeout(b.context, b.settings.Load().ConnectTimeout)
+	return b.unanswered()
+}
+
+// step gets an answer, or whom to ask next, when there is a slot for it: for a login, when it is the turn of the client's address. It blocks.
+func (b *Broker) step(c *connection, l *access.Later) access.Decision {
+	if l.Computes {
+		return b.checkPassword(b.context, b.passwords, c, func() access.Decision { return l.Get(b.context) })
+	}
+	ctx, cancel := context.WithTimeout(b.context, b.mayWait(c))
 	defer cancel()
+	if c != nil && c.stage() == checking {
+		return b.checkPassword(ctx, b.asked, c, func() access.Decision { return l.Get(ctx) })
+	}
 	select {
 	case b.fetching <- struct{}{}:
 	case <-ctx.Done():
@@ -141,10 +162,20 @@ func (b *Broker) get(c *connection, l *access.Later) access.Decision {
 		return access.Decision{Cause: cause.ConnectionLost}
 	}
 	d := l.Get(ctx)
-	if d.Later != nil || !d.Allow && ctx.Err() != nil {
+	if d.Later == nil && !d.Allow && ctx.Err() != nil {
 		return b.unanswered()
 	}
 	return d
+}
+
+// mayWait is how long an answer may take: connect_timeout, and for a login what is left of it, so that the client hears who has not answered.
+func (b *Broker) mayWait(c *connection) time.Duration {
+	limit := b.settings.Load().ConnectTimeout
+	if c == nil || c.stage() != checking {
+		return limit
+	}
+	left := time.Duration(c.deadline)*time.Second - b.now().Sub(b.started) - 2*time.Second
+	return max(left, limit/4)
 }
 
 // unanswered is the decision where nobody has answered.

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"net/netip"
 
 	"picket/access"
@@ -8,12 +9,12 @@ import (
 	"picket/listener"
 )
 
-// tooManyPasswords is the answer for an address that has [checksEach] checks under way.
+// tooManyPasswords is the answer for an address that has too many checks under way.
 var tooManyPasswords = access.Decision{Cause: cause.RateLimitOrBan, Text: "too many passwords from this address wait to be checked; wrong ones make the next ones wait"}
 
-// checkPassword has a password checked when the turn of the client's address has come (see [passwordQueue]), and waits for that. It is called by a
-// goroutine of the connection's own. A check whose client has gone is given up. c is nil where no client waits.
-func (b *Broker) checkPassword(c *connection, check func() access.Decision) (d access.Decision) {
+// checkPassword has a password checked when the turn of the client's address in a queue has come (see [passwordQueue]), and waits for that. It is called by a
+// goroutine of the connection's own. A check whose client has gone is given up. c is nil where no client waits. Its answer may be that somebody else has to check it.
+func (b *Broker) checkPassword(ctx context.Context, q *passwordQueue, c *connection, check func() access.Decision) (d access.Decision) {
 	var addr netip.Addr
 	user := ""
 	if c != nil {
@@ -22,19 +23,19 @@ func (b *Broker) checkPassword(c *connection, check func() access.Decision) (d a
 			user = a.login.Username
 		}
 	}
-	p := b.passwords.begin(addr, user, b.now())
+	p := q.begin(addr, user, b.now())
 	if p == nil {
 		return tooManyPasswords
 	}
 	result := notChecked
-	defer func() { b.passwords.end(p, result, b.now()) }()
+	defer func() { q.end(p, result, b.now()) }()
 	if !b.pause(p.delay) {
 		return b.unanswered()
 	}
-	b.passwords.line(p, b.now())
+	q.line(p, b.now())
 	select {
 	case <-p.turn:
-	case <-b.stopping:
+	case <-ctx.Done():
 		return b.unanswered()
 	}
 	if c != nil && c.hasLeft() { // nobody waits for the answer any more
@@ -42,7 +43,8 @@ func (b *Broker) checkPassword(c *connection, check func() access.Decision) (d a
 	}
 	d = check()
 	switch {
-	case d.Later != nil || !d.Allow && b.context.Err() != nil:
+	case d.Later != nil:
+	case !d.Allow && ctx.Err() != nil:
 		return b.unanswered()
 	case d.Allow:
 		result = passwordRight

@@ -22,8 +22,8 @@ type Question struct {
 // ErrRulesDiffer: the question has to name a port.
 var ErrRulesDiffer = errors.New("the listeners have rules of their own (per_listener_settings): name the port of one")
 
-// May decides a question by the rules in force, as it is decided for clients. known is false when neither a password file nor a file of users and rights has the user:
-// then only a certificate could bring that name. Errors say what is wrong with the question.
+// May decides a question by the rules in force, as it is decided for clients. Who has to be asked for it is asked, and waited
+// for. known is false when nothing that can be looked at has the user: then only a certificate, or a back end that tells nobody whom it knows, could bring that name. Errors say what is wrong with the question.
 func (b *Broker) May(q Question) (d access.Decision, known bool, err error) {
 	p, err := b.rulesOf(q.Port)
 	if err != nil {
@@ -48,6 +48,9 @@ func (b *Broker) May(q Question) (d access.Decision, known bool, err error) {
 		}
 	default:
 		return d, false, fmt.Errorf("action %d cannot be asked about", q.Action)
+	}
+	if d.Later != nil {
+		d = b.get(nil, d.Later)
 	}
 	return d, p.Knows(q.User), nil
 }

@@ -8,15 +8,16 @@ import (
 	"time"
 )
 
-// passwordQueue shares out the turns in which passwords are hashed, which takes a processor some 100 ms each. It is pure: it reads no clock and
-// starts nothing; its caller passes the time and waits at a check's turn.
+// passwordQueue shares out the turns in which passwords are checked. There are two: one for those that are hashed here, which takes a processor some 100 ms each, and
+// one for those that others are asked about. It is pure: it reads no clock and starts nothing; its caller passes the time and waits at a check's turn.
 //
 // Turns go round the addresses that wait, one check each, so that an address that sends thousands of wrong passwords waits for its own, and others wait for
-// one of its checks at the most. An address may have [checksEach] checks under way. What was wrong lately makes the next try of that address and user
+// one of its checks at the most. An address may have so many checks under way (each). What was wrong lately makes the next try of that address and user
 // wait before it may even stand in line (delayAfter); others' tries do not wait for it, as the delay holds no turn.
 type passwordQueue struct {
 	took     *Timing                              // from when a check stood in line until it was done
 	delay    func(failures float64) time.Duration // delayAfter, but for tests; not changed later
+	each     int                                  // checks under way of one address; not changed later
 	mu       sync.Mutex
 	free     int // turns that nobody has
 	peers    map[netip.Addr]*passwordPeer
@@ -31,7 +32,8 @@ type passwordQueue struct {
 
 // Bounds of a passwordQueue.
 const (
-	checksEach    = 64               // checks under way of one address
+	checksEach    = 64               // checks under way of one address where they are hashed here
+	asksEach      = 4096             // where others are asked: those who wait cost no processor, and a whole site comes back from behind one address
 	passwordPeers = 4096             // addresses that are remembered
 	usersEach     = 32               // users of one address that are remembered apart; the rest share
 	forgetHalf    = 30 * time.Second // in which half of the failures are forgotten
@@ -80,8 +82,8 @@ type passwordCheck struct {
 	over    bool
 }
 
-func newPasswordQueue(turns int) *passwordQueue {
-	return &passwordQueue{took: new(Timing), delay: delayAfter, free: turns, peers: make(map[netip.Addr]*passwordPeer)}
+func newPasswordQueue(turns, each int) *passwordQueue {
+	return &passwordQueue{took: new(Timing), delay: delayAfter, each: each, free: turns, peers: make(map[netip.Addr]*passwordPeer)}
 }
 
 // begin takes note of a check and says how long it has to wait before it may stand in line. It returns nil if its address has too many under way.
@@ -89,7 +91,7 @@ func (q *passwordQueue) begin(addr netip.Addr, user string, now time.Time) *pass
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	p := q.peerLocked(addr)
-	if p.underway >= checksEach {
+	if p.underway >= q.each {
 		return nil
 	}
 	p.underway++

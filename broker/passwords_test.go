@@ -26,7 +26,7 @@ func hasTurn(c *passwordCheck) bool {
 
 // Turns go round the addresses: one that sends many passwords waits for its own, and another for one of those at the most.
 func TestPasswordsGoRound(t *testing.T) {
-	q := newPasswordQueue(1)
+	q := newPasswordQueue(1, checksEach)
 	var flood []*passwordCheck
 	for {
 		c := q.begin(hostile, "ann", at(0))
@@ -66,7 +66,7 @@ func TestPasswordsGoRound(t *testing.T) {
 
 // A check that nobody waits for any more gives up its place, wherever it stands, and keeps no turn.
 func TestPasswordsGivenUp(t *testing.T) {
-	q := newPasswordQueue(1)
+	q := newPasswordQueue(1, checksEach)
 	running, waiting, last := q.begin(decent, "", at(0)), q.begin(decent, "", at(0)), q.begin(hostile, "", at(0))
 	before := q.begin(hostile, "", at(0)) // never stands in line
 	q.line(running, at(0))
@@ -83,7 +83,7 @@ func TestPasswordsGivenUp(t *testing.T) {
 
 // Failures delay the next try of that user from that address, more and more, and are forgotten; others are not delayed.
 func TestPasswordsDelay(t *testing.T) {
-	q := newPasswordQueue(1)
+	q := newPasswordQueue(1, checksEach)
 	fails := func(user string, seconds float64) time.Duration {
 		c := q.begin(hostile, user, at(seconds))
 		q.line(c, at(seconds))
@@ -122,7 +122,7 @@ func TestPasswordsDelay(t *testing.T) {
 
 // What is remembered is bounded.
 func TestPasswordsRemembered(t *testing.T) {
-	q := newPasswordQueue(1)
+	q := newPasswordQueue(1, checksEach)
 	kept := q.begin(decent, "", at(0))
 	for i := range 2 * passwordPeers {
 		c := q.begin(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), "", at(0))
@@ -135,7 +135,7 @@ func TestPasswordsRemembered(t *testing.T) {
 
 // The reading is the wait of those that stand first for their address.
 func TestPasswordsReading(t *testing.T) {
-	q := newPasswordQueue(1)
+	q := newPasswordQueue(1, checksEach)
 	read := func(seconds, want float64) {
 		t.Helper()
 		if got := q.read(at(seconds)); got != time.Duration(want*1e9) {

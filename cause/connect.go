@@ -131,8 +131,8 @@ var connectCauses = []Cause{
 			"服务端要向外部系统（HTTP、数据库、LDAP、Redis）查询用户，而该系统宕机或很慢。所有人都被拒绝，密码对错都一样，而且往往要等一会儿：返回码 3 或 5，MQTT 5 为 0x88。服务端日志里有后端超时。",
 		},
 		Remedy: Text{
-			"Bring the service back and watch its response time. Let the broker keep answers for a while, so that a short outage lets known clients in and nobody else.",
-			"恢复后端并关注其响应时间。让服务端缓存一段时间的认证结果，这样短暂故障时已知客户端还能进来，其他人仍被拒绝。",
+			"Bring the service back and watch its response time. Let the broker keep answers for a while, so that a short outage lets known clients in and nobody else: in Picket `auth_opt_cache true`, with `auth_opt_when_down last`; its log says which back end fails, and why.",
+			"恢复后端并关注其响应时间。让服务端缓存一段时间的认证结果，这样短暂故障时已知客户端还能进来，其他人仍被拒绝：在 Picket 中写 `auth_opt_cache true` 和 `auth_opt_when_down last`；它的日志写明哪个后端出了什么错。",
 		},
 	},
 	{

@@ -236,9 +236,11 @@ func (p *parser) checkSecurity(s *security) {
 	for _, w := range warnings {
 		p.takeWarning(w)
 	}
-	var fe *access.FileError
+	p.checkBackends(s)
 	switch {
-	case err == nil:
+	case err != nil:
+		p.badFile(err, func(directive string) line { return line{place: s.seen[directive], word: directive} })
+	default:
 		if s.config.PasswordFile != "" && policy.NoUsers() {
 			p.find(Warning, line{place: s.seen["password_file"], word: "password_file"}, cause.NoPasswordFile, "Add one: picket passwd FILE USER",
 				"Warning: Nobody can log in with a password: there are no users in %s.", s.config.PasswordFile)
@@ -247,12 +249,19 @@ func (p *parser) checkSecurity(s *security) {
 			p.find(Notice, line{place: s.seen["acl_file"], word: "acl_file"}, cause.ConfigNoEffect, "Are the names spelled as in the password_file?",
 				"The acl_file has rules for users who are not in the password_file: %s.", listed(names))
 		}
+	}
+}
+
+// badFile reports a file of users or rules that cannot be used. at is where a directive stands.
+func (p *parser) badFile(err error, at func(directive string) line) {
+	var fe *access.FileError
+	switch {
 	case errors.As(err, &fe) && fe.Err != nil:
 		hint := fe.Hint
 		if errors.Is(fe.Err, fs.ErrPermission) {
 			hint = p.whyUnreadable(fe.Err, fe.File)
 		}
-		p.errorf(line{place: s.seen[fe.Directive], word: fe.Directive}, cause.ConfigUnreadable, hint, "%s", fe.Text)
+		p.errorf(at(fe.Directive), cause.ConfigUnreadable, hint, "%s", fe.Text)
 	case errors.As(err, &fe):
 		p.report.add(Finding{Level: Error, File: fe.File, Line: fe.Line, Directive: fe.Directive, Text: fe.Text, Hint: fe.Hint, Cause: cause.ConfigInvalidValue})
 	default:

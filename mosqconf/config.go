@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"picket/backend"
 	"picket/bridge"
 	"picket/broker"
 	"picket/logging"
@@ -38,6 +39,8 @@ type Config struct {
 	ACME        ACME
 	Persistence Persistence
 	Bridges     []*bridge.Config
+	// Backends are asked about users and rights, by the place in Security of the rules that they belong to.
+	Backends map[int]*backend.Config
 }
 
 // API is a listener for whoever runs the broker.

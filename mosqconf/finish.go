@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"picket/access"
+	"picket/backend"
 	"picket/ban"
 	"picket/cause"
 	"picket/listener"
@@ -80,6 +81,16 @@ func (p *parser) finish() *Config {
 		p.config.Listeners = localListeners(1883)
 	}
 	p.checkRightsFiles(p.securities)
+	for i, s := range p.securities {
+		if s.backends == nil {
+			continue
+		}
+		if p.config.Backends == nil {
+			p.config.Backends = make(map[int]*backend.Config)
+		}
+		p.config.Backends[i] = p.finishBackends(s)
+		p.config.Security[i].Backends = s.config.Backends
+	}
 	for i := range p.config.Security {
 		p.config.Security[i].ClientIDPrefixes = p.prefixes
 	}

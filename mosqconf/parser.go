@@ -64,7 +64,8 @@ type security struct {
 	config       access.Config
 	anonymousSet bool
 	seen         map[string]place
-	dynamic      place // of the line of the dynamic security plugin; the zero place: none
+	dynamic      place     // of the line of the dynamic security plugin; the zero place: none
+	backends     *backends // nil: none are asked
 }
 
 func newSecurity() *security {
@@ -109,7 +110,8 @@ type plugin byte
 const (
 	noPlugin plugin = iota
 	refusedPlugin
-	ownPlugin // dynamic security
+	ownPlugin    // dynamic security
+	askingPlugin // go-auth or auth-plug: back ends are asked
 )
 
 func newParser(path string) *parser {

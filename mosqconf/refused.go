@@ -11,10 +11,16 @@ import (
 // dynamicSecurity is the file of mosquitto's dynamic security plugin, wherever it stands. Picket has its own in that place.
 const dynamicSecurity = "mosquitto_dynamic_security"
 
-// pluginFile takes the line of the dynamic security plugin, and refuses all others.
+// pluginName is what a plugin's file is called, without its folder and ending.
+func pluginName(path string) string {
+	return strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+}
+
+// pluginFile takes the line of a plugin that Picket has its own of, and refuses all others.
 func (p *parser) pluginFile(f *fileState, l line) {
 	f.plugin = refusedPlugin
-	if path, ok := p.word(l); ok && strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)) == dynamicSecurity {
+	path, ok := p.word(l)
+	if ok && pluginName(path) == dynamicSecurity {
 		f.plugin = ownPlugin
 		s := p.rules(f, l)
 		if s.dynamic.file != "" {
@@ -23,8 +29,12 @@ func (p *parser) pluginFile(f *fileState, l line) {
 		s.dynamic = l.place
 		return
 	}
+	if ok && askingPlugins[pluginName(path)] {
+		p.backendsPlugin(f, l, pluginName(path))
+		return
+	}
 	p.securityUsed = true
-	p.errorf(l, cause.ConfigUnsupported, "Users and rights can come from password_file and acl_file, from "+dynamicSecurity+".so (Picket has its own in that place), from certificates (use_identity_as_username) or by SCRAM-SHA-256.",
+	p.errorf(l, cause.ConfigUnsupported, "Users and rights can come from password_file and acl_file, from "+dynamicSecurity+".so or go-auth.so (Picket has its own in their places), from certificates (use_identity_as_username) or by SCRAM-SHA-256.",
 		"Error: %s is not possible: plugins are compiled for mosquitto and cannot be loaded.", l.word)
 }
 
@@ -33,6 +43,9 @@ func (p *parser) pluginOption(f *fileState, l line) {
 	_, option, _ := strings.Cut(l.word, "_opt_")
 	switch {
 	case f.plugin == refusedPlugin:
+		return
+	case f.plugin == askingPlugin:
+		p.backendOption(f, l, option)
 		return
 	case f.plugin == ownPlugin && option == "config_file":
 		s := p.rules(f, l)

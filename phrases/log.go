@@ -3,6 +3,10 @@ package phrases
 // logLines are the lines of the log that people at a terminal see. What -v shows besides, packet by packet, is not among them: it is made of the names
 // that MQTT gives to its packets.
 var logLines = map[string]string{
+	// Back ends.
+	"The back end %s (%s) does not answer: %v.": "认证后端 %s（%s）没有应答：%s。",
+	"The back end %s (%s) answers again.":       "认证后端 %s（%s）恢复应答。",
+
 	// The broker begins and ends.
 	"picket version %s starting":    "picket %s 正在启动",
 	"picket version %s running":     "picket %s 已启动",

@@ -77,6 +77,9 @@ func configuredFiles(c *mosqconf.Config, keys bool) []string {
 	for _, s := range c.Security {
 		all = append(all, s.PasswordFile, s.ACLFile, s.RightsFile)
 	}
+	for _, asked := range c.Backends {
+		all = append(all, asked.Files()...)
+	}
 	if !keys {
 		return all
 	}

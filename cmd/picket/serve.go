@@ -227,11 +227,12 @@ type server struct {
 	stdout     io.Writer
 	broker     *broker.Broker
 	bridges    *bridge.Set
-	admin      *admin.Server             // nil: none
-	web        map[webAddress]*admin.Web // listeners with protocol http_api
-	dashboards atomic.Pointer[[]string]  // their URLs for this machine
-	kept       store.Store               // nil: persistence is off
-	rights     *live.Rights              // nil: no plugin_opt_config_file
+	admin      *admin.Server               // nil: none
+	web        map[webAddress]*admin.Web   // listeners with protocol http_api
+	dashboards atomic.Pointer[[]string]    // their URLs for this machine
+	kept       store.Store                 // nil: persistence is off
+	asking     atomic.Pointer[backendSets] // of the configuration in force
+	rights     *live.Rights                // nil: no plugin_opt_config_file
 	bans       *ban.List
 	tokens     *token.List
 	api        *api.API
@@ -308,6 +309,11 @@ func (s *server) begin(e *env, config *mosqconf.Config, lines []mosqconf.Line) e
 	if err := s.openRights(config); err != nil {
 		return err
 	}
+	asked, err := s.openBackends(config)
+	if err != nil {
+		return err
+	}
+	s.asking.Store(&asked)
 	if err := s.openBans(config); err != nil {
 		return err
 	}
@@ -628,6 +634,7 @@ func (s *server) reload() error {
 	s.log.Printf(logging.Info, "Reloading config.")
 	var config *mosqconf.Config
 	var wrong []string
+	var asked backendSets
 	err := s.broker.Reload(func() (*broker.Config, error) {
 		var lines []mosqconf.Line
 		config, _, lines = s.command.configuration(context.Background())
@@ -644,6 +651,10 @@ func (s *server) reload() error {
 		if err := s.useRights(config); err != nil {
 			return nil, err
 		}
+		var err error
+		if asked, err = s.openBackends(config); err != nil {
+			return nil, err
+		}
 		if err := s.useBans(config); err != nil {
 			return nil, err
 		}
@@ -656,10 +667,12 @@ func (s *server) reload() error {
 		return &config.Config, nil
 	})
 	if err != nil {
+		asked.Close()
 		s.log.Cause(logging.Error, cause.ConfigRefused, "Error: %v. The old configuration stays in force.", err)
 		return fmt.Errorf("%w; the old one stays in force\n%s", err, strings.Join(wrong, "\n"))
 	}
 	s.current.Store(config)
+	s.asking.Swap(&asked).Close()
 	s.broker.EnforceBans()
 	process.LimitMemory(config.MemoryLimit)
 	s.bridges.Update(config.Bridges)
@@ -732,6 +745,7 @@ func (s *server) close() {
 	if s.broker != nil {
 		s.broker.Close()
 	}
+	s.asking.Swap(nil).Close()
 	if s.kept != nil {
 		if err := s.kept.Close(); err != nil {
 			s.log.Printf(logging.Error, "Error: %v.", err)

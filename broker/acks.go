@@ -254,7 +254,7 @@ func (r *reply) waits(c *connection) bool {
 	return r.after != nil && r.after.Await(c) || r.also != nil && r.also.Await(c)
 }
 
-// throttle holds publishers back while too much waits for the store.
+// throttle holds publishers back while too much waits for the store: those whose messages it has to keep.
 type throttle struct {
 	mu   sync.Mutex
 	back []*connection

@@ -15,6 +15,7 @@ type outcome struct {
 	matched  int          // sessions and groups that wanted it, whether they could take it or not
 	queued   *store.Batch // what was put into stored sessions' queues, if that has to be waited for
 	retained *store.Batch // the same of the retained message
+	stored   bool         // whether the store has got any of it, waited for or not
 }
 
 // route sends the run to everyone who wants it, and keeps it if it is to be retained.
@@ -45,6 +46,7 @@ func (w *worker) route() (out outcome) {
 			}
 		}
 	}
+	out.stored = w.batch != nil || r.retain
 	out.queued = w.commit()
 	return out
 }

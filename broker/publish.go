@@ -79,7 +79,9 @@ func (w *worker) received(c *connection, p *packet.Publish, d access.Decision) e
 		s.durable.received(out.queued)
 	}
 	w.acknowledge(c, answer)
-	b.holdBack(c)
+	if out.stored {
+		b.holdBack(c)
+	}
 	return nil
 }
 

@@ -262,6 +262,51 @@ func TestAnswersWaitForTheStore(t *testing.T) {
 	g.open()
 }
 
+// crowded is a store for which too much waits.
+type crowded struct{ store.Store }
+
+func (crowded) Full() bool { return true }
+
+// While too much waits for the store, those are held back who have it keep something, and nobody else.
+func TestOnlyWhatIsStoredIsHeldBack(t *testing.T) {
+	x := newStoredWith(t, vfs.NewMem(), func(s store.Store) store.Store { return crowded{s} })
+	away := x.connect(t, packet.V5, persistent("away"))
+	away.expect()
+	away.send(subscribeTo("away/+", 1))
+	away.expect()
+	away.leave()
+	here := x.connect(t, packet.V5, &packet.Connect{ClientID: "here", CleanStart: true})
+	here.expect()
+	here.send(subscribeTo("+/+", 2))
+	here.expect()
+	for _, one := range []struct {
+		topic  string
+		qos    byte
+		retain bool
+		held   bool
+	}{
+		{"live/0", 0, false, false},
+		{"live/1", 1, false, false},
+		{"away/0", 0, false, false},
+		{"away/1", 1, false, true},
+		{"live/retained", 0, true, true},
+		{"away/2", 2, false, true},
+	} {
+		pub := x.connect(t, packet.V5, &packet.Connect{ClientID: "pub", CleanStart: true})
+		pub.expect()
+		p := &packet.Publish{Topic: []byte(one.topic), QoS: one.qos, Retain: one.retain}
+		if one.qos > 0 {
+			p.ID = 1
+		}
+		pub.send(p)
+		if held := pub.c.(*connection).throttled.Load(); held != one.held {
+			t.Errorf("QoS %d to %s, RETAIN %t: held back %t, want %t", one.qos, one.topic, one.retain, held, one.held)
+		}
+		x.b.throttle.release()
+		pub.leave()
+	}
+}
+
 // TestFullDiskIsSaid fills the disk: those who need it are told, the others go on, and it ends by itself.
 func TestFullDiskIsSaid(t *testing.T) {
 	fs := vfs.NewMem()

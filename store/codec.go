@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -47,6 +48,7 @@ const (
 	flagReleased = 1 << 3
 	flagShared   = 1 << 4
 	flagDoor     = 1 << 3 // of a message
+	flagApart    = 1 << 4 // of a message
 
 	flagNoLocal      = 1 << 2
 	flagAsPublished  = 1 << 3
@@ -61,7 +63,11 @@ const (
 
 // appendMessage adds a message without its number.
 func appendMessage(dst []byte, m *session.Message) []byte {
-	dst = append(dst, m.QoS|record.Bit(m.Retain, flagRetain)|record.Bit(m.Door != "", flagDoor))
+	return record.Append(appendBeforePayload(dst, m, 0), m.Payload)
+}
+
+func appendBeforePayload(dst []byte, m *session.Message, flags byte) []byte {
+	dst = append(dst, m.QoS|record.Bit(m.Retain, flagRetain)|record.Bit(m.Door != "", flagDoor)|flags)
 	dst = binary.AppendUvarint(dst, uint64(max(m.Expires, 0)))
 	dst = record.Append(dst, m.Topic)
 	dst = record.Append(dst, m.From)
@@ -69,8 +75,7 @@ func appendMessage(dst []byte, m *session.Message) []byte {
 	if m.Door != "" {
 		dst = record.Append(dst, m.Door)
 	}
-	dst = record.Append(dst, m.Props)
-	return record.Append(dst, m.Payload)
+	return record.Append(dst, m.Props)
 }
 
 // MessageSize is how many bytes appendMessage adds.
@@ -108,8 +113,14 @@ func RefTo(seq uint64, m *session.Message) Ref {
 
 // message reads what appendMessage has added. The message owns its memory.
 func (r *reader) message() *session.Message {
-	f := r.Flags(flagQoS | flagRetain | flagDoor)
-	m := &session.Message{QoS: r.qos(f), Retain: f&flagRetain != 0}
+	m, _, props := r.beforePayload(0)
+	return r.withPayload(m, props)
+}
+
+// beforePayload reads what appendBeforePayload has added, with flags that may be among those of the message. The properties are a part of the record.
+func (r *reader) beforePayload(allowed byte) (m *session.Message, f byte, props []byte) {
+	f = r.Flags(flagQoS | flagRetain | flagDoor | allowed)
+	m = &session.Message{QoS: r.qos(f), Retain: f&flagRetain != 0}
 	m.Expires = int64(r.Number(maxTime, "the expiry in Unix seconds"))
 	m.Topic = string(r.Bytes(maxLength, "the topic name"))
 	m.From = string(r.Bytes(maxLength, "the publisher's client identifier"))
@@ -119,7 +130,10 @@ func (r *reader) message() *session.Message {
 			r.Fail(r.At(), "the publisher's listener")
 		}
 	}
-	props := r.Bytes(maxLength, "the properties")
+	return m, f, r.Bytes(maxLength, "the properties")
+}
+
+func (r *reader) withPayload(m *session.Message, props []byte) *session.Message {
 	payload := r.Bytes(maxLength, "the payload")
 	if r.Err() != nil {
 		return nil
@@ -157,6 +171,33 @@ func DecodeBody(data []byte, number uint64) (*session.Message, error) {
 	}
 	m.ID = number
 	return m, nil
+}
+
+// AppendBodyApart adds the record of a message whose payload, which is not empty, lies apart from it: only its length is added.
+func AppendBodyApart(dst []byte, m *session.Message) []byte {
+	return binary.AppendUvarint(appendBeforePayload(append(dst, Version), m, flagApart), uint64(len(m.Payload)))
+}
+
+// DecodeBodyApart reads a record of AppendBodyApart or of AppendBody; apart is how many bytes of payload lie apart, 0 if it is in the message.
+func DecodeBodyApart(data []byte, number uint64) (m *session.Message, apart int, err error) {
+	r := newReader("message", data)
+	r.version()
+	m, f, props := r.beforePayload(flagApart)
+	if f&flagApart == 0 {
+		m = r.withPayload(m, props)
+	} else {
+		if len(props) > 0 {
+			m.Props = bytes.Clone(props)
+		}
+		if apart = int(r.Number(maxLength, "the length of the payload")); apart == 0 {
+			r.Fail(r.At(), "the length of a payload")
+		}
+	}
+	if err := r.End(); err != nil {
+		return nil, 0, err
+	}
+	m.ID = number
+	return m, apart, nil
 }
 
 // AppendEntry adds the record of an entry of a queue, or of a retained message: with the message, or where that is shared, with its number only.

@@ -15,6 +15,7 @@ func seedRecords() [][]byte {
 	long := &session.Message{ID: 8, Topic: "a/b", Payload: bytes.Repeat([]byte("x"), 500)}
 	return [][]byte{
 		AppendBody(nil, m),
+		AppendBodyApart(nil, long),
 		AppendEntry(nil, &Entry{Ref: RefTo(1, m), Delivery: session.Delivery{Message: m, QoS: 1, Retain: true, IDs: []uint32{1, 300}}}),
 		AppendEntry(nil, &Entry{Ref: RefTo(1, long), Delivery: session.Delivery{Message: long, QoS: 1}}),
 		AppendEntry(nil, &Entry{Delivery: session.Delivery{QoS: 2, Released: true}}),
@@ -39,6 +40,14 @@ func FuzzRecords(f *testing.F) {
 			same("message", AppendBody(nil, m))
 			if MessageSize(m) != len(data)-1 {
 				t.Errorf("a message of %d bytes counts as %d", len(data)-1, MessageSize(m))
+			}
+		}
+		if m, apart, err := DecodeBodyApart(data, 1); err == nil {
+			if apart == 0 {
+				same("message", AppendBody(nil, m))
+			} else if apart <= 1<<20 {
+				m.Payload = make([]byte, apart)
+				same("message", AppendBodyApart(nil, m))
 			}
 		}
 		if h, err := DecodeEntryHead(data, 1); err == nil {

@@ -112,7 +112,7 @@ func (s *Store) write(group []*store.Batch) {
 	}
 	sync = sync && s.options.Sync == Always
 	e := s.engine
-	out, err := c.encode(e.db, group, s.takeStale())
+	out, err := c.encode(e, group, s.takeStale())
 	if err == nil {
 		err = e.apply(out, sync)
 	}

@@ -13,8 +13,9 @@ import (
 
 // body is what is known of a message that lies outside of the queues.
 type body struct {
-	count uint32 // records that refer to it
-	size  uint32
+	count  uint32 // records that refer to it
+	size   uint32
+	pieces uint32 // of its payload, if that lies apart
 }
 
 // ledger is what the committer knows of the records beside what it writes. Messages outside of queues are counted here alone: a count on the disk would
@@ -24,6 +25,7 @@ type ledger struct {
 	synced  uint64 // number of the last group that is known to be on the disk
 	bodies  map[uint64]body
 	alive   *registry
+	piece   int      // length of a piece of a payload, in bytes
 	dead    []uint64 // numbers of ended sessions of which something is left
 	live    int64    // bytes of all records, near enough
 	entries int64
@@ -87,10 +89,11 @@ const (
 // changes is a group of batches on its way to becoming one of Pebble's.
 type changes struct {
 	*ledger
-	db  *pebble.DB
-	out *pebble.Batch
-	key []byte
-	val []byte
+	engine *engine
+	db     *pebble.DB
+	out    *pebble.Batch
+	key    []byte
+	val    []byte
 	// retained is the last word of the group on each topic.
 	retained map[string]*session.Message
 	err      error
@@ -98,9 +101,9 @@ type changes struct {
 
 // encode writes a group, and removes keys of the index that were found to stand for nothing. The ledger changes with it, so the batch has to be written
 // or the ledger made anew.
-func (l *ledger) encode(db *pebble.DB, group []*store.Batch, stale [][]byte) (*pebble.Batch, error) {
+func (l *ledger) encode(e *engine, group []*store.Batch, stale [][]byte) (*pebble.Batch, error) {
 	l.group++
-	c := &changes{ledger: l, db: db, out: db.NewBatch()}
+	c := &changes{ledger: l, engine: e, db: e.db, out: e.db.NewBatch()}
 	c.set(groupKey, appendGroup(nil, l.group, l.synced))
 	for _, key := range stale {
 		c.dropStale(key)
@@ -257,7 +260,14 @@ func (c *changes) addBody(m *session.Message) {
 	if !ok {
 		b.size = uint32(store.MessageSize(m))
 		c.live += int64(b.size) + store.Overhead
-		c.note(c.out.Set(bodyKey(nil, m.ID), store.AppendBody(c.val[:0], m), nil))
+		if len(m.Payload) > c.piece {
+			b.pieces = c.writePieces(m)
+			c.val = store.AppendBodyApart(c.val[:0], m)
+			c.set(formatKey, binary.AppendUvarint(nil, formatApart))
+		} else {
+			c.val = store.AppendBody(c.val[:0], m)
+		}
+		c.set(bodyKey(nil, m.ID), c.val)
 	}
 	b.count++
 	c.bodies[m.ID] = b
@@ -275,7 +285,14 @@ func (c *changes) removeBody(id uint64) {
 	}
 	delete(c.bodies, id)
 	c.live -= int64(b.size) + store.Overhead
-	c.note(c.out.DeleteSized(bodyKey(nil, id), b.size, nil))
+	if b.pieces == 0 {
+		c.note(c.out.DeleteSized(bodyKey(nil, id), b.size, nil))
+		return
+	}
+	c.delete(bodyKey(nil, id))
+	for i := range b.pieces {
+		c.delete(pieceKey(nil, id, i))
+	}
 }
 
 // letGo lets go of the message that an entry refers to, and reports whether the entry is there: one that is removed twice by mistake must not take a

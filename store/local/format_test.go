@@ -16,7 +16,7 @@ import (
 	"picket/topic"
 )
 
-var update = flag.Bool("update", false, "write testdata/format-1 anew: only while no release has that format")
+var update = flag.Bool("update", false, "write testdata/format-2 anew: only while no release has that format")
 
 // oldStore fills a store with a record of every kind.
 func oldStore(t *testing.T, s *Store) {
@@ -56,23 +56,32 @@ func oldStore(t *testing.T, s *Store) {
 
 // TestOldFormats opens stores that earlier versions have written. Their directories stay as they are for good.
 func TestOldFormats(t *testing.T) {
-	const dir = "testdata/format-1"
 	if *update {
-		fs := vfs.NewMem()
-		s, _ := start(t, fs, "/store", Options{})
-		oldStore(t, s)
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-		copyTree(t, fs, "/store", vfs.Default, dir)
-		s, r := start(t, fs, "/store", Options{})
-		if err := os.WriteFile(dir+".txt", []byte(storetest.ImageOf(t, s, r).String()), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
+		writeFormat(t, "testdata/format-2")
 	}
+	for _, dir := range []string{"testdata/format-1", "testdata/format-2"} {
+		t.Run(dir, func(t *testing.T) { readFormat(t, dir) })
+	}
+}
+
+func writeFormat(t *testing.T, dir string) {
+	fs := vfs.NewMem()
+	s, _ := start(t, fs, "/store", Options{})
+	oldStore(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	copyTree(t, fs, "/store", vfs.Default, dir)
+	s, r := start(t, fs, "/store", Options{})
+	if err := os.WriteFile(dir+".txt", []byte(storetest.ImageOf(t, s, r).String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func readFormat(t *testing.T, dir string) {
 	want, err := os.ReadFile(dir + ".txt")
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +143,7 @@ func TestNewerFormat(t *testing.T) {
 	for name, spoil := range map[string]func(t *testing.T, s *Store){
 		"format": func(t *testing.T, s *Store) {
 			b := s.current().db.NewBatch()
-			if err := b.Set(formatKey, []byte{store.Version + 1}, nil); err != nil {
+			if err := b.Set(formatKey, []byte{formatNewest + 1}, nil); err != nil {
 				t.Fatal(err)
 			}
 			if err := s.current().apply(b, true); err != nil {

@@ -68,8 +68,8 @@ func Inspect(dir string, o Options) (_ *Inspector, err error) {
 	}
 	i.e = e
 	version, _, err := getNumber(e.db, formatKey)
-	if err == nil && version > store.Version {
-		return nil, fmt.Errorf("store %s has format %d, and this program knows formats up to %d: %w", dir, version, store.Version, store.ErrNewer)
+	if err == nil && version > formatNewest {
+		return nil, fmt.Errorf("store %s has format %d, and this program knows formats up to %d: %w", dir, version, formatNewest, store.ErrNewer)
 	}
 	return i, nil
 }
@@ -183,7 +183,7 @@ func (i *Inspector) entry(seq uint64, value []byte) (store.Entry, error) {
 	if err != nil {
 		return store.Entry{}, fmt.Errorf("message %d: %w", h.Ref.ID, err)
 	}
-	h.Message, err = store.DecodeBody(record, h.Ref.ID)
+	h.Message, err = decodeBody(i.e.db, record, h.Ref.ID)
 	return h.Entry, errors.Join(err, closer.Close())
 }
 
@@ -268,7 +268,7 @@ func (v *verifier) readReceived() error {
 
 func (v *verifier) readBodies() error {
 	return v.kind(keyBody, func(key, value []byte) error {
-		_, err := store.DecodeBody(value, number(key))
+		_, err := decodeBody(v.e.db, value, number(key))
 		v.bodies[number(key)] = false
 		return v.check(key, err, &v.Messages)
 	})

@@ -11,11 +11,19 @@ const (
 	keyExpiry       = 'e' // Unix seconds (4), what expires: its key → nothing
 	keyGroup        = 'g' // → number of the last group of batches
 	keyReceived     = 'i' // session, packet identifier (2) → nothing
+	keyPiece        = 'p' // message number, number of the piece from 0 on (4) → a piece of the payload
 	keyEntry        = 'q' // session, sequence number → entry of the queue
 	keyRetained     = 'r' // topic name → message, or its number
 	keySession      = 's' // session → its record
 	keySubscription = 'u' // session, topic filter → its options
 	keyFormat       = 'v' // → version of the format
+)
+
+// Formats of the store, as the record v names them: that which a store is made in, and that from its first payload in pieces on.
+const (
+	formatFirst  = 1
+	formatApart  = 2
+	formatNewest = formatApart
 )
 
 var (
@@ -28,6 +36,10 @@ func numberKey(dst []byte, kind byte, number uint64) []byte {
 }
 
 func bodyKey(dst []byte, number uint64) []byte { return numberKey(dst, keyBody, number) }
+
+func pieceKey(dst []byte, message uint64, piece uint32) []byte {
+	return binary.BigEndian.AppendUint32(numberKey(dst, keyPiece, message), piece)
+}
 
 func sessionKey(dst []byte, session uint64) []byte { return numberKey(dst, keySession, session) }
 
@@ -55,6 +67,7 @@ const (
 	sessionKeySize  = 9
 	bodyKeySize     = 9
 	receivedKeySize = 11
+	pieceKeySize    = 13
 	entryKeySize    = 17
 	expiryHead      = 5
 )
@@ -64,6 +77,9 @@ func number(key []byte) uint64 { return binary.BigEndian.Uint64(key[1:]) }
 
 // sequence is the sequence number of an entry's key.
 func sequence(key []byte) uint64 { return binary.BigEndian.Uint64(key[sessionKeySize:]) }
+
+// pieceNumber is the number in the key of a piece.
+func pieceNumber(key []byte) uint32 { return binary.BigEndian.Uint32(key[bodyKeySize:]) }
 
 // wellFormed tells whether a key has the form that its first byte asks for.
 func wellFormed(key []byte) bool {
@@ -75,6 +91,8 @@ func wellFormed(key []byte) bool {
 		return len(key) == sessionKeySize
 	case keyEntry:
 		return len(key) == entryKeySize
+	case keyPiece:
+		return len(key) == pieceKeySize
 	case keyReceived:
 		return len(key) == receivedKeySize
 	case keySubscription:

@@ -23,6 +23,7 @@ type contents struct {
 	lastSession uint64
 	lastMessage uint64
 	bad         [][]byte // keys of records that cannot be understood; they are removed
+	stray       [][]byte // keys of pieces of payloads to which nothing refers; they are removed
 }
 
 type loaded struct {
@@ -49,7 +50,7 @@ type loader struct {
 func (s *Store) read(e *engine) (*contents, error) {
 	l := &loader{contents: &contents{}, db: e.db, log: s.log, dir: s.dir, next: time.Now().Add(progressAfter),
 		byID: make(map[uint64]int), orphans: make(map[uint64]bool)}
-	l.ledger.bodies = make(map[uint64]body)
+	l.ledger.bodies, l.ledger.piece = make(map[uint64]body), s.options.piece
 	l.ledger.alive = &registry{sessions: make(map[uint64]*store.Session)}
 	if err := l.format(e); err != nil {
 		return nil, err
@@ -71,8 +72,10 @@ func (s *Store) read(e *engine) (*contents, error) {
 	}
 	if len(l.bad) > 0 {
 		s.lost(fmt.Sprintf("%d records that cannot be understood, the first under the key %q", len(l.bad), l.bad[0]))
+	}
+	if useless := append(l.bad, l.stray...); len(useless) > 0 {
 		out := e.db.NewBatch()
-		for _, key := range l.bad {
+		for _, key := range useless {
 			if err := out.Delete(key, nil); err != nil {
 				return nil, err
 			}
@@ -90,14 +93,14 @@ func (l *loader) format(e *engine) error {
 	if err != nil {
 		return err
 	}
-	if version > store.Version {
-		return fmt.Errorf("it has format %d, and this program knows formats up to %d: %w", version, store.Version, store.ErrNewer)
+	if version > formatNewest {
+		return fmt.Errorf("it has format %d, and this program knows formats up to %d: %w", version, formatNewest, store.ErrNewer)
 	}
 	if l.ledger.group, err = getGroup(l.db); err != nil || ok {
 		return err
 	}
 	out := e.db.NewBatch()
-	if err := out.Set(formatKey, binary.AppendUvarint(nil, store.Version), nil); err != nil {
+	if err := out.Set(formatKey, binary.AppendUvarint(nil, formatFirst), nil); err != nil {
 		return err
 	}
 	return e.apply(out, true)
@@ -149,6 +152,9 @@ func (l *loader) all() error {
 		return err
 	}
 	if err := l.each(keyRetained, l.retain); err != nil {
+		return err
+	}
+	if err := eachPieced(l.db, l.pieces); err != nil {
 		return err
 	}
 	it, err := l.db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyBody}, UpperBound: []byte{keyBody + 1}})
@@ -273,6 +279,19 @@ func (l *loader) entry(key, value []byte) error {
 	return nil
 }
 
+// pieces notes how many pieces of a message's payload there are.
+func (l *loader) pieces(id uint64, n uint32) {
+	l.lastMessage = max(l.lastMessage, id)
+	if b, ok := l.ledger.bodies[id]; ok {
+		b.pieces = n
+		l.ledger.bodies[id] = b
+		return
+	}
+	for i := range n {
+		l.stray = append(l.stray, pieceKey(nil, id, i))
+	}
+}
+
 // refer counts a reference to a message outside of the queues. How long that is is not looked up: the payload is most of it.
 func (l *loader) refer(id uint64, payload int) {
 	b, ok := l.ledger.bodies[id]
@@ -321,7 +340,7 @@ func retainedOf(r pebble.Reader, value []byte) (*session.Message, store.EntryHea
 	if err != nil {
 		return nil, h, fmt.Errorf("message %d: %w", h.Ref.ID, err)
 	}
-	m, err := store.DecodeBody(record, h.Ref.ID)
+	m, err := decodeBody(r, record, h.Ref.ID)
 	return m, h, errors.Join(err, closer.Close())
 }
 

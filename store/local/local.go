@@ -62,9 +62,10 @@ type Options struct {
 	// FS is the file system. Default: the machine's.
 	FS vfs.FS
 
-	// The committer's times, but for tests.
+	// The committer's times, and the length of a piece of a payload, but for tests.
 	reopen   time.Duration
 	patience int
+	piece    int
 }
 
 // Store is a store in a directory. It implements [store.Store].
@@ -123,7 +124,7 @@ func Open(dir string, o Options) (_ *Store, err error) {
 	if o.Pending <= 0 {
 		o.Pending = pendingDefault
 	}
-	o.reopen, o.patience = cmp.Or(o.reopen, reopenFirst), cmp.Or(o.patience, groupcommit.Patience)
+	o.reopen, o.patience, o.piece = cmp.Or(o.reopen, reopenFirst), cmp.Or(o.patience, groupcommit.Patience), cmp.Or(o.piece, pieceDefault)
 	s := &Store{Loop: groupcommit.New(o.Pending, o.patience), options: o, dir: dir, log: o.Log, flushed: make(chan struct{}, 1)}
 	s.space.init(o.FS, dir, o.Reserve)
 	s.base = vfs.OnDiskFull(o.FS, s.space.release)

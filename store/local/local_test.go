@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"strings"
@@ -18,7 +19,7 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) storetest.Place {
 		fs := cloneable{vfs.NewMem()}
 		return func(t testing.TB) store.Store {
-			s, err := Open("/store", Options{FS: fs, Log: newLog(t)})
+			s, err := Open("/store", Options{FS: fs, Log: newLog(t), piece: shortPiece})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -55,13 +56,16 @@ func (c cloneable) ReuseForWrite(old, name string, category vfs.DiskWriteCategor
 	return c.OpenReadWrite(name, category)
 }
 
+// shortPiece has some of the tests' long messages lie in pieces, and others not.
+const shortPiece = 300
+
 // start opens a store and starts it.
 func start(t testing.TB, fs vfs.FS, dir string, o Options) (*Store, *storetest.Recorder) {
 	t.Helper()
 	if m, ok := fs.(*vfs.MemFS); ok {
 		fs = cloneable{m}
 	}
-	o.FS, o.Log = fs, newLog(t)
+	o.FS, o.Log, o.piece = fs, newLog(t), cmp.Or(o.piece, shortPiece)
 	s, err := Open(dir, o)
 	if err != nil {
 		t.Fatal(err)

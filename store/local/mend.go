@@ -40,7 +40,7 @@ func (f *filler) mend() error {
 	if err := f.out.Set(groupKey, appendGroup(nil, f.group, f.group-1), nil); err != nil {
 		return err
 	}
-	if err := f.out.Set(formatKey, binary.AppendUvarint(nil, store.Version), nil); err != nil {
+	if err := f.out.Set(formatKey, binary.AppendUvarint(nil, formatNewest), nil); err != nil {
 		return err
 	}
 	return f.flush()
@@ -103,7 +103,7 @@ func (m *mender) readSessions() error {
 
 func (m *mender) readBodies() error {
 	return m.each(keyBody, func(key, value []byte) error {
-		if _, err := store.DecodeBody(value, number(key)); err != nil {
+		if _, err := decodeBody(m.to.db, value, number(key)); err != nil {
 			return drop(&m.bad)
 		}
 		m.bodies[number(key)] = false
@@ -171,7 +171,12 @@ func (m *mender) dropRest() error {
 			}
 		}
 	}
-	return nil
+	return m.each(keyPiece, func(key, _ []byte) error {
+		if !m.bodies[number(key)] {
+			return errDrop
+		}
+		return nil
+	})
 }
 
 // describe says in words what a key stands for.
@@ -180,7 +185,7 @@ func describe(key []byte) string {
 		return "the first record"
 	}
 	kinds := map[byte]string{keyBody: "message", keyExpiry: "expiry", keyGroup: "group", keyReceived: "received packet identifier of session",
-		keyEntry: "queue of session", keyRetained: "retained message", keySession: "session", keySubscription: "subscription of session", keyFormat: "format"}
+		keyEntry: "queue of session", keyRetained: "retained message", keyPiece: "payload of message", keySession: "session", keySubscription: "subscription of session", keyFormat: "format"}
 	word, ok := kinds[key[0]]
 	switch {
 	case !ok:

@@ -139,7 +139,7 @@ func (q *queue) body(id uint64) (*session.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	return store.DecodeBody(value, id)
+	return decodeBody(q.snapshot, value, id)
 }
 
 // lastGood returns the lowest key from lower on from which everything up to upper can be read.

@@ -95,7 +95,7 @@ func (c *checker) owed(m message) []string {
 func (c *checker) acknowledged(n *node, s *sent) {
 	c.acks++
 	for _, client := range s.owed {
-		for _, state := range []*state{c.w.redis.master, c.w.redis.replica} {
+		for _, state := range []*State{c.w.redis.master, c.w.redis.replica} {
 			if x := state.sessions[client]; x == nil || !slices.Contains(x.log, s.message) {
 				c.fail("%s (%d) acknowledges %s %d to %s, which is not in the queue of %s", n.name(), n.m.Incarnation(), s.topic, s.n, s.from, client)
 				return

@@ -8,8 +8,11 @@ import (
 	"picket/cluster/wire"
 )
 
-// state is what Redis holds. Its functions are those that machine.Command describes; each is applied whole or not at all.
-type state struct {
+// State is what Redis holds, as a model: its functions are those that machine.Command describes, and package cluster/functions has for Redis; each is applied whole or not at all.
+type State struct {
+	// Pick chooses up to n of the sessions of a buried incarnation to be adopted; nil: the first. Redis takes any.
+	Pick func(clients []string, n int) []string
+
 	last     uint64 // incarnation
 	rows     map[uint64]machine.Row
 	sessions map[string]*stored
@@ -53,13 +56,14 @@ type op struct {
 	message
 }
 
-func newState() *state {
-	return &state{rows: map[uint64]machine.Row{}, sessions: map[string]*stored{}, boxes: map[uint64]*box{}, groups: map[uint64]uint64{},
+// NewState is an empty Redis.
+func NewState() *State {
+	return &State{rows: map[uint64]machine.Row{}, sessions: map[string]*stored{}, boxes: map[uint64]*box{}, groups: map[uint64]uint64{},
 		given: map[uint64]map[string]uint64{}, owed: map[uint64]int{}}
 }
 
-func (s *state) clone() *state {
-	c := &state{last: s.last, rows: maps.Clone(s.rows), sessions: make(map[string]*stored, len(s.sessions)), boxes: map[uint64]*box{}, groups: maps.Clone(s.groups),
+func (s *State) clone() *State {
+	c := &State{last: s.last, rows: maps.Clone(s.rows), sessions: make(map[string]*stored, len(s.sessions)), boxes: map[uint64]*box{}, groups: maps.Clone(s.groups),
 		given: map[uint64]map[string]uint64{}, owed: maps.Clone(s.owed)}
 	for k, v := range s.sessions {
 		x := *v
@@ -76,13 +80,13 @@ func (s *state) clone() *state {
 }
 
 // live tells whether an incarnation has a row and is not buried.
-func (s *state) live(incarnation uint64) bool {
+func (s *State) live(incarnation uint64) bool {
 	r, ok := s.rows[incarnation]
 	return ok && !r.Dead
 }
 
-// apply carries a function out.
-func (s *state) apply(c machine.Command) (any, error) {
+// Apply carries a function out.
+func (s *State) Apply(c machine.Command) (any, error) {
 	switch c := c.(type) {
 	case machine.Join:
 		return s.join(c), nil
@@ -160,7 +164,7 @@ func caller(c machine.Command) uint64 {
 	return 0
 }
 
-func (s *state) join(c machine.Join) uint64 {
+func (s *State) join(c machine.Join) uint64 {
 	for _, i := range slices.Sorted(maps.Keys(s.rows)) {
 		if r := s.rows[i]; r.Name == c.Name && !r.Dead {
 			s.bury(i)
@@ -171,14 +175,14 @@ func (s *state) join(c machine.Join) uint64 {
 	return s.last
 }
 
-func (s *state) allRows() (all []machine.Row) {
+func (s *State) allRows() (all []machine.Row) {
 	for _, i := range slices.Sorted(maps.Keys(s.rows)) {
 		all = append(all, s.rows[i])
 	}
 	return all
 }
 
-func (s *state) bury(incarnation uint64) {
+func (s *State) bury(incarnation uint64) {
 	r := s.rows[incarnation]
 	r.Dead = true
 	s.rows[incarnation] = r
@@ -189,7 +193,7 @@ func (s *state) bury(incarnation uint64) {
 }
 
 // retire removes the row of a buried incarnation that is of no concern any more.
-func (s *state) retire(incarnation uint64) {
+func (s *State) retire(incarnation uint64) {
 	if !s.rows[incarnation].Dead || s.owed[incarnation] > 0 {
 		return
 	}
@@ -203,7 +207,7 @@ func (s *state) retire(incarnation uint64) {
 }
 
 // move changes the owner of a session.
-func (s *state) move(client string, x *stored, to uint64) machine.Session {
+func (s *State) move(client string, x *stored, to uint64) machine.Session {
 	before := x.owner
 	x.owner = to
 	x.fence++
@@ -214,11 +218,11 @@ func (s *state) move(client string, x *stored, to uint64) machine.Session {
 	return s.session(client, x, before)
 }
 
-func (s *state) session(client string, x *stored, before uint64) machine.Session {
+func (s *State) session(client string, x *stored, before uint64) machine.Session {
 	return machine.Session{Client: client, Fence: x.fence, Before: before, Owes: len(x.owes) > 0, State: slices.Clone(x.filters)}
 }
 
-func (s *state) takeOver(c machine.TakeOver) (any, error) {
+func (s *State) takeOver(c machine.TakeOver) (any, error) {
 	x := s.sessions[c.Client]
 	switch {
 	case x == nil && c.Fence == 0:
@@ -234,7 +238,7 @@ func (s *state) takeOver(c machine.TakeOver) (any, error) {
 	return s.move(c.Client, x, c.Me), nil
 }
 
-func (s *state) adopt(c machine.Adopt) (all []machine.Session) {
+func (s *State) adopt(c machine.Adopt) (all []machine.Session) {
 	given := s.given[c.Me]
 	if given == nil {
 		given = map[string]uint64{}
@@ -245,15 +249,20 @@ func (s *state) adopt(c machine.Adopt) (all []machine.Session) {
 			delete(given, g.Client)
 		}
 	}
-	clients := slices.Sorted(maps.Keys(s.sessions))
 	if s.rows[c.Dead].Dead {
-		n := 0
-		for _, client := range clients {
-			if x := s.sessions[client]; x.owner == c.Dead && n < c.N {
-				s.move(client, x, c.Me)
-				given[client] = x.fence
-				n++
+		var clients []string
+		for _, client := range slices.Sorted(maps.Keys(s.sessions)) {
+			if s.sessions[client].owner == c.Dead {
+				clients = append(clients, client)
 			}
+		}
+		if s.Pick != nil {
+			clients = s.Pick(clients, c.N)
+		}
+		for _, client := range clients[:min(c.N, len(clients))] {
+			x := s.sessions[client]
+			s.move(client, x, c.Me)
+			given[client] = x.fence
 		}
 	}
 	for _, client := range slices.Sorted(maps.Keys(given)) {
@@ -264,7 +273,7 @@ func (s *state) adopt(c machine.Adopt) (all []machine.Session) {
 	return all
 }
 
-func (s *state) seen(c machine.Seen) {
+func (s *State) seen(c machine.Seen) {
 	for _, y := range c.Sessions {
 		x := s.sessions[y.Client]
 		if x == nil || x.owner != c.Me || x.fence != y.Fence {
@@ -279,7 +288,7 @@ func (s *state) seen(c machine.Seen) {
 	}
 }
 
-func (s *state) collect(c machine.Collect) (all []machine.Letter) {
+func (s *State) collect(c machine.Collect) (all []machine.Letter) {
 	b := s.boxes[c.Me]
 	if b == nil {
 		return nil
@@ -287,10 +296,13 @@ func (s *state) collect(c machine.Collect) (all []machine.Letter) {
 	for len(b.letters) > 0 && b.letters[0].Place <= c.Upto {
 		b.letters = b.letters[1:]
 	}
-	return slices.Clone(b.letters)
+	return slices.Clone(b.letters[:min(len(b.letters), mostLetters)])
 }
 
-func (s *state) commit(c commit) (refused []string) {
+// mostLetters is how many are read at a time.
+const mostLetters = 64
+
+func (s *State) commit(c commit) (refused []string) {
 	repeated := c.group <= s.groups[c.Me]
 	for _, o := range c.ops {
 		x := s.sessions[o.client]
@@ -314,4 +326,13 @@ func (s *state) commit(c commit) (refused []string) {
 func copyOf(f wire.Frame) (wire.Frame, error) {
 	b := wire.Append(nil, f)
 	return wire.Decode(b[4:])
+}
+
+// Subscribe adds a filter to a session, past all functions.
+func (s *State) Subscribe(client, filter string) (known bool) {
+	x := s.sessions[client]
+	if x != nil && !slices.Contains(x.filters, filter) {
+		x.filters = append(x.filters, filter)
+	}
+	return x != nil
 }

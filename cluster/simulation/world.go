@@ -93,7 +93,7 @@ func (e *events) pop() event {
 func New(cfg Config) *World {
 	w := &World{cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0x9e3779b97f4a7c15)), now: 1000, links: map[[2]int]*link{}, cut: map[[2]int]bool{}}
 	w.check.init(w)
-	w.redis = &redis{w: w, up: true, master: newState(), replica: newState()}
+	w.redis = &redis{w: w, up: true, master: NewState(), replica: NewState()}
 	for i := range cfg.Nodes {
 		n := &node{w: w, id: i, rate: 0.87 + 0.26*w.rng.Float64(), offset: 1 + w.rng.Int64N(1e6)}
 		w.nodes = append(w.nodes, n)
@@ -146,7 +146,7 @@ func (w *World) delay() int64 { return w.rng.Int64N(w.cfg.Delay + 1) }
 type redis struct {
 	w               *World
 	up              bool
-	master, replica *state
+	master, replica *State
 	pending         []pending // applied by the master, not by the replica
 	epoch           int
 }
@@ -196,7 +196,7 @@ func (r *redis) execute(c machine.Command, done func(value any, err error), lost
 		lost()
 		return
 	}
-	value, err := r.master.apply(c)
+	value, err := r.master.Apply(c)
 	r.pending = append(r.pending, pending{c, func() { done(value, err) }, lost})
 	epoch, w := r.epoch, r.w
 	w.after(w.rng.Int64N(w.cfg.Lag+1), func() {
@@ -213,7 +213,7 @@ func (r *redis) replicate() {
 	}
 	p := r.pending[0]
 	r.pending = r.pending[1:]
-	r.replica.apply(p.command) //nolint:errcheck // the master's answer is given
+	r.replica.Apply(p.command) //nolint:errcheck // the master's answer is given
 	p.done()
 }
 

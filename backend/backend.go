@@ -1,4 +1,4 @@
-// Package backend asks others who a client is and what it may do: files in the formats of mosquitto-go-auth, a web service, tokens. It stands behind the
+// Package backend asks others who a client is and what it may do: files in the formats of mosquitto-go-auth, a web service, Redis. It stands behind the
 // names that users of mosquitto's plugins go-auth and auth-plug have in their configuration.
 //
 // A [Set] is the back ends of one set of rules and their [access.Authority]. Each back end is a [source]. What a source answers at once, because it is in memory, is
@@ -47,6 +47,7 @@ type Source struct {
 	Users, Superuser, Rules bool   // what it is asked about
 	Files                   *Files
 	Web                     *Web
+	Redis                   *Redis
 }
 
 // who is a login as sources see it.

@@ -208,6 +208,9 @@ func decide(r right, lists ...[]rule) (yes bool) {
 			}
 			filter := ru.filter
 			if strings.Contains(filter, "%") {
+				if ru.rights != 0 && strings.ContainsAny(r.client+r.user, "+#") { // which would be a wildcard
+					continue
+				}
 				filter = topic.Fill(filter, r.client, r.user)
 			}
 			if filter == "" || !access.Covers(filter, r.topic) {

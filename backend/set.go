@@ -69,6 +69,9 @@ func (one Source) open(alone bool) (source, []access.Warning, error) {
 	if one.Files != nil {
 		return one.Files.open(alone)
 	}
+	if one.Redis != nil {
+		return one.Redis.open(), nil, nil
+	}
 	w, err := one.Web.open()
 	return w, nil, err
 }

@@ -46,6 +46,7 @@ var optionsOf = map[string][]string{
 	"files": {"password_path", "acl_path", "hasher", "hasher_salt_encoding"},
 	"http": {"host", "port", "getuser_uri", "superuser_uri", "aclcheck_uri", "with_tls", "verify_peer", "cafile", "method", "params_mode", "response_mode", "timeout",
 		"user_agent"},
+	"redis": {"host", "port", "db", "password", "mode", "hasher", "hasher_salt_encoding"},
 }
 
 // olderNames are what auth-plug, and go-auth before, have for the same.
@@ -74,6 +75,8 @@ var otherBackends = map[string]string{
 	"psk": "Go's TLS has no pre-shared keys: use certificates.",
 }
 
+const tokens = "Let a web service look at the token, which is the password or the user name (auth_opt_backends http)."
+
 const database = "Let a web service ask the database (auth_opt_backends http), or write its users to a file (auth_opt_backends files)."
 
 // backendOption takes a line auth_opt_NAME of a plugin that asks.
@@ -97,11 +100,13 @@ func (p *parser) backendOption(f *fileState, l line, option string) {
 	switch {
 	case why != "":
 		p.find(Notice, l, cause.ConfigNoEffect, why, "%s has no effect.", l.word)
+	case option == "redis_password": // which no finding may show
+		b.options[option], b.values[option] = l, l.rest
 	case known:
 		if value, ok := p.string(l, p.rules(f, l).seen); ok {
 			b.options[option], b.values[option] = l, value
 		}
-	case otherBackends[name] != "" || name == "pg" || name == "jwt" || name == "redis":
+	case otherBackends[name] != "" || name == "pg" || name == "jwt":
 		return // the line of backends, where it is named, says what to do
 	default:
 		p.errorf(l, cause.ConfigUnsupported, "It may be misspelled; else leave it out. docs/backends.md has the options that there are.", "Error: %s is no option of the back ends that Picket has.", l.word)
@@ -251,12 +256,14 @@ func (r *optionReader) source(name string) {
 		one.Files = r.files()
 	case "http":
 		one.Web = r.web()
+	case "redis":
+		one.Redis = r.redis()
 	default:
 		l := r.b.options["backends"]
-		if around, known := otherBackends[name]; known || name == "jwt" || name == "redis" {
-			r.p.errorf(l, cause.ConfigUnsupported, cmp.Or(around, database), "Error: The back end %s is not there.", name)
+		if around, known := otherBackends[name]; known || name == "jwt" {
+			r.p.errorf(l, cause.ConfigUnsupported, cmp.Or(around, tokens), "Error: The back end %s is not there.", name)
 		} else {
-			r.p.invalid(l, name, "The back ends are files and http.")
+			r.p.invalid(l, name, "The back ends are files, http and redis.")
 		}
 		return
 	}
@@ -297,10 +304,30 @@ func (r *optionReader) files() *backend.Files {
 	if c.PasswordFile == "" && c.ACLFile == "" {
 		r.p.errorf(r.b.line, cause.ConfigConflict, "Write behind it: auth_opt_files_password_path FILE", "Error: The back end files has no auth_opt_files_password_path.")
 	}
-	r.hasher("files_hasher")
-	for _, option := range []string{"hasher_salt_encoding", "files_hasher_salt_encoding"} {
+	c.PlainSalt = r.hashes("files")
+	return c
+}
+
+// hashes reads what is said of the hashes of a back end, and tells whether the salt of PBKDF2 is no base64.
+func (r *optionReader) hashes(name string) (plainSalt bool) {
+	r.hasher(name + "_hasher")
+	for _, option := range []string{"hasher_salt_encoding", name + "_hasher_salt_encoding"} {
 		if said := r.one(option, "It is base64 or utf-8.", "base64", "utf-8"); said != "" {
-			c.PlainSalt = said == "utf-8"
+			plainSalt = said == "utf-8"
+		}
+	}
+	return plainSalt
+}
+
+func (r *optionReader) redis() *backend.Redis {
+	c := &backend.Redis{Host: "localhost", Port: 6379, DB: 2, Password: r.b.values["redis_password"], PlainSalt: r.hashes("redis")}
+	r.word("redis_host", &c.Host)
+	r.number("redis_port", 1, 65535, &c.Port)
+	r.number("redis_db", 0, 1<<20, &c.DB)
+	if l, ok := r.lineOf("redis_mode"); ok {
+		mode := ""
+		if r.word("redis_mode", &mode); mode == "cluster" {
+			r.p.errorf(l, cause.ConfigUnsupported, "Name one server, without cluster mode: auth_opt_redis_host", "Error: A Redis Cluster is not asked.")
 		}
 	}
 	return c

@@ -113,6 +113,12 @@ func TestBackendOptions(t *testing.T) {
 		{head + file, func(c *Config) bool { return source(c).Files.PasswordFile == "/p" }, ""},
 		{head + file + "auth_opt_hasher_salt_encoding utf-8\nauth_opt_hasher pbkdf2\n", func(c *Config) bool { return source(c).Files.PlainSalt }, ""},
 		{head + "auth_opt_backends files\nauth_opt_password_path /p\nauth_opt_acl_path /a\n", func(c *Config) bool { return source(c).Files.PasswordFile == "/p" && source(c).Files.ACLFile == "/a" }, ""},
+		{head + "auth_opt_backends redis\nauth_opt_redis_password a #b\nauth_opt_redis_port 7000\n", func(c *Config) bool {
+			return *source(c).Redis == backend.Redis{Host: "localhost", Port: 7000, DB: 2, Password: "a #b"} && source(c).Superuser
+		}, ""},
+		{head + "auth_opt_backends redis\nauth_opt_redis_disable_superuser true\nauth_opt_redis_db 0\n", func(c *Config) bool { return source(c).Redis.DB == 0 && !source(c).Superuser }, ""},
+		{head + "auth_opt_backends redis\nauth_opt_redis_mode cluster\n", nil, "A Redis Cluster is not asked"},
+		{head + "auth_opt_backends jwt\nauth_opt_jwt_mode remote\n", nil, "The back end jwt is not there"},
 		{head, nil, "has no auth_opt_backends"},
 		{head + "auth_opt_backends postgres\nauth_opt_pg_host x\n", nil, "The back end postgres is not there"},
 		{head + "auth_opt_backends lldap\n", nil, "(lldap)"},

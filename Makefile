@@ -49,6 +49,8 @@ dashboard/dist/index.html: $(wildcard dashboard/web/*)
 %/dist/index.html: %/build.mjs %/package.json %/package-lock.json %/node_modules/.package-lock.json
 	cd $* && node build.mjs
 
+# make would remove it as something that is only needed in between.
+.SECONDARY: page/node_modules/.package-lock.json dashboard/node_modules/.package-lock.json
 %/node_modules/.package-lock.json: %/package-lock.json
 	cd $* && $(NPM) ci --no-audit --no-fund --silent
 

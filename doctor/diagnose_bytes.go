@@ -301,6 +301,9 @@ func (p *patient) unanswered(failed []int) {
 			means("Port %d opens, and nothing of what is said then arrives: not even the other system acknowledges it. Something on the way lets connections open and drops what they carry.", "端口 %d 能连上，但之后发送的数据根本没有到达：连对方系统的 TCP 确认都没有。途中有设备放行连接却丢弃其中的数据。", p.target.Port),
 			not(cause.BrokerSilent, "the system of a broker that hangs acknowledges what comes", "服务端卡住时，其系统仍会确认收到的数据"))
 		p.found(cause.MTUBlackhole, 40, failed)
+	case r.listened > 0 && r.refused == r.listened && p.refusedAtOnce():
+		p.found(cause.BrokerNotRunning, 68, evidence, means("Port %d opened once, and refuses ever since: what listened there has ended upon its first connection. Forwarders that take one connection do so (nc -l, socat without fork), and brokers that crash.", "端口 %d 打开过一次，之后一直拒绝连接：监听的程序在第一个连接之后就退出了。只接受一个连接的转发程序（nc -l、没有 fork 的 socat）和崩溃的服务端都是这样。", p.target.Port))
+		p.found(cause.MaxConnections, 54, evidence)
 	case r.listened > 0 && r.refused == r.listened:
 		p.found(cause.MaxConnections, 62, evidence, means("Port %d opened once, and then not a single further connection came about: what listens there takes no more of them, since all places are taken or since it hangs.", "端口 %d 打开过一次，之后再也连不上：监听的程序不再接受新连接，可能是连接数已满，也可能是卡住了。", p.target.Port),
 			not(cause.BrokerNotRunning, "a port without a program refuses", "没有程序的端口会立即拒绝"))
@@ -321,6 +324,11 @@ func (p *patient) unanswered(failed []int) {
 	default:
 		p.unclear(failed)
 	}
+}
+
+// refusedAtOnce: none of the further connections came about, and that was clear at once, as where nobody listens: a queue that is full keeps silent.
+func (p *patient) refusedAtOnce() bool {
+	return !slices.ContainsFunc(p.openings, func(o seen[Opening]) bool { return o.fact.Heard == HearRefused && o.fact.Ms > 500 })
 }
 
 // ranTLS tells whether the handshake succeeds.

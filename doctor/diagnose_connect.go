@@ -265,6 +265,10 @@ func (p *patient) partly(own, accepted []seen[Connect]) {
 			p.oneOfSeveral(c, accepted[0])
 			continue
 		}
+		if same := where(accepted, func(a Connect) bool { return a.Version == c.fact.Version }); len(same) > 0 {
+			p.diedOut(c, same)
+			continue
+		}
 		p.found(cause.ProtocolVersion, 88, []int{c.at, accepted[0].at},
 			means("MQTT %s is refused and MQTT %s is accepted.", "MQTT %s 被拒绝，MQTT %s 被接受。", c.fact.Version, accepted[0].fact.Version))
 	}
@@ -282,6 +286,14 @@ func (p *patient) partly(own, accepted []seen[Connect]) {
 			p.found(cause.AuthBackendDown, 45, []int{c.at})
 		}
 	}
+}
+
+// diedOut: a login was accepted, and the same one comes to nothing later.
+func (p *patient) diedOut(c seen[Connect], same []seen[Connect]) {
+	evidence := append(places(same), c.at)
+	p.found(cause.ConnectionLost, 66, evidence, means("MQTT %s was accepted, and the same login gets no answer a little later: the way worked for a while, and does not any more. Something on it lets so many bytes, packets or connections pass, or it broke off meanwhile.", "MQTT %s 登录先是成功，稍后同样的登录却没有应答：线路通了一阵就不通了。途中有设备只放行一定数量的字节、数据包或连接，或者线路在此期间中断。", c.fact.Version),
+		not(cause.ProtocolVersion, "the very same version was accepted before", "同一版本先前被接受"))
+	p.found(cause.RateLimitOrBan, 60, evidence)
 }
 
 // counted: the way that was accepted has failed when it was tried once more, so that it is not the version, or none of it at all, that is not liked.

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"slices"
 
 	"picket/cause"
@@ -92,6 +93,27 @@ func (p *patient) lostSome(b seen[Publish]) bool {
 		means("A message of QoS %d was taken and did not come back within %v, and one of QoS %d on the same topic came back after %v.", "QoS %d 的消息被接收，但 %v 内没有回来；同一主题上 QoS %d 的消息用 %v 就回来了。", b.fact.QoS, b.fact.Ms, came[0].fact.QoS, came[0].fact.Ms),
 		not(cause.ACLSilent, "another message on that topic came back", "该主题上有别的消息能回来"))
 	p.found(cause.Overloaded, 54, places(lost))
+	return true
+}
+
+// thrown: whoever logs in ends the connection before it, with whatever identifier.
+func (p *patient) thrown() (ends bool) {
+	thrown := where(of[Across](p.Facts), func(a Across) bool { return a.Thrown })
+	if len(thrown) == 0 {
+		return false
+	}
+	evidence := append(places(thrown), places(where(p.ends, func(e Ended) bool { return e.During == "use" }))...)
+	name := ""
+	for _, c := range p.connects {
+		name = cmp.Or(name, c.fact.User)
+	}
+	if name == "" {
+		p.found(cause.MaxConnections, 64, evidence, means("Each login ends the connection before it, though the client identifiers differ: what stands at the port keeps one connection, of this address or of all.", "每次登录都会断开前一个连接，尽管 clientId 不同：端口后面的程序只保留一个连接（对本地址，或对所有来源）。"))
+		p.found(cause.RateLimitOrBan, 58, evidence)
+		return true
+	}
+	p.found(cause.IDTakeoverLoop, 88, evidence, set("client", name),
+		means("Each login of this user ends the connection before it, though the client identifiers differ: the broker takes the user name for the identifier (mosquitto: use_username_as_clientid true), so that a user can be connected once. Every device needs a user of its own then.", "这个用户每次登录都会断开前一个连接，尽管 clientId 不同：服务端把用户名当作 clientId（mosquitto：use_username_as_clientid true），因此每个用户同时只能有一个连接。此时每台设备需要各自的用户。"))
 	return true
 }
 

@@ -736,6 +736,7 @@ func (p *patient) netUnreachable(first seen[Dial]) {
 	if r := first.fact.Rejected; r != nil {
 		router := means("The router %s knows no way to %s.", "路由器 %s 没有通往 %s 的路由。", r.From, first.fact.Address)
 		p.found(cause.NoPublicIP, 50, evidence, router)
+		p.almostOwn(evidence)
 		if !p.public() {
 			p.found(cause.PrivateIPUsed, 85, evidence, router)
 		}

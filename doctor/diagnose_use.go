@@ -18,6 +18,9 @@ func (p *patient) use() (ends bool) {
 	if p.breach() {
 		return true
 	}
+	if p.thrown() {
+		return true
+	}
 	p.apart()
 	p.alone()
 	ends = p.altered()

@@ -50,6 +50,7 @@ const (
 	EndMark     Mistake = "trailing-mark" // a full stop or a comma behind the address
 	NoBrackets  Mistake = "no-brackets"   // an IPv6 address with a port and without brackets
 	Commas      Mistake = "commas"        // 192,168,1,5
+	Unescaped   Mistake = "unescaped"     // USER:PASS#WORD@HOST
 	Letters     Mistake = "letters"       // 2O3.O.113.1O: letters that look like digits
 )
 
@@ -67,6 +68,7 @@ var mistakeTexts = map[Mistake]cause.Text{
 	EndMark:     {EN: "a punctuation mark at the end", ZH: "末尾多了标点"},
 	NoBrackets:  {EN: "no brackets around an IPv6 address", ZH: "IPv6 地址没有加方括号"},
 	Commas:      {EN: "commas in place of dots", ZH: "把点误写成了逗号"},
+	Unescaped:   {EN: "signs in the user or password that have to be written otherwise in an address (# as %23, / as %2F, ? as %3F)", ZH: "用户名或密码中有需要转义的字符（# 写作 %23，/ 写作 %2F，? 写作 %3F）"},
 	Letters:     {EN: "letters in place of digits (O for 0, l or I for 1)", ZH: "把数字误写成了字母（O 当作 0，l 或 I 当作 1）"},
 }
 

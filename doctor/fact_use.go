@@ -62,23 +62,27 @@ func (s Subscribe) Text() cause.Text {
 // Across is what becomes of messages that further connections to the same address publish on the topic of the test.
 type Across struct {
 	Topic       string `json:"topic"`
-	Connections int    `json:"connections"`     // further ones that were tried
-	Other       string `json:"other,omitempty"` // the address of the last one, if it is another one of the same name
-	Apart       bool   `json:"apart,omitempty"` // the last one's message came back to it, and not to the first
-	Alone       string `json:"alone,omitempty"` // the result of the last one, which was not let in while the first goes on
+	Connections int    `json:"connections"`      // further ones that were tried
+	Other       string `json:"other,omitempty"`  // the address of the last one, if it is another one of the same name
+	Apart       bool   `json:"apart,omitempty"`  // the last one's message came back to it, and not to the first
+	Thrown      bool   `json:"thrown,omitempty"` // each login ends the connection before it, though their identifiers differ
+	Alone       string `json:"alone,omitempty"`  // the result of the last one, which was not let in while the first goes on
 }
 
 func (Across) Kind() string       { return "across" }
 func (Across) Stage() cause.Stage { return cause.Use }
 
 func (a Across) Outcome() Outcome {
-	if a.Apart || a.Alone != "" {
+	if a.Apart || a.Thrown || a.Alone != "" {
 		return Bad
 	}
 	return Good
 }
 
 func (a Across) Text() cause.Text {
+	if a.Thrown {
+		return Say("each login ends the connection before it, though the client identifiers differ", "每次登录都会断开前一个连接，尽管 clientId 不同")
+	}
 	if a.Alone != "" {
 		return Say("a second connection at the same time fails, though connections one after the other were let in", "逐个连接都能成功，而同时建立第二个连接失败")
 	}

@@ -137,6 +137,9 @@ func decodeRune(s string) (rune, int) {
 // credentials takes the user and the password, percent-encoded or as they are.
 func (t *Target) credentials(user string) {
 	name, password, _ := strings.Cut(user, ":")
+	if strings.ContainsAny(user, "#/?") { // these end the host for whoever reads a URL; the last @ is found by all
+		t.mistake(Unescaped)
+	}
 	plain := func(s string) string {
 		if decoded, err := url.PathUnescape(s); err == nil {
 			return decoded

@@ -159,6 +159,8 @@ type Config struct {
 	NotIncluded []string `json:"not_included,omitempty"`
 	// PSK says that a listener has TLS with keys that both sides share, and no certificate.
 	PSK int `json:"psk_port,omitempty"`
+	// PlainBridges are bridges without TLS to ports at which brokers speak it, as "NAME to HOST:PORT".
+	PlainBridges []string `json:"plain_bridges,omitempty"`
 	// Default says that the file is where the program's package puts it, and no process was started with it.
 	Default bool `json:"default"`
 }
@@ -188,9 +190,12 @@ type ConfigListener struct {
 	Loopback  bool   `json:"loopback"`
 	Anonymous bool   `json:"anonymous"` // everybody may come in without a password
 	Passwords bool   `json:"passwords"` // there is a way to log in
-	Local     bool   `json:"local"`     // clients on this machine need no password
-	Users     int    `json:"users"`     // in the password file, if it can be read
-	ACL       bool   `json:"acl"`
+	// Certificates: a client certificate names the user, and needs no line in the password file.
+	Certificates bool `json:"certificates,omitempty"`
+	Local        bool `json:"local"` // clients on this machine need no password
+	Users        int  `json:"users"` // in the password file, if it can be read
+	Empty        bool `json:"empty"` // the password file can be read, and has nobody in it
+	ACL          bool `json:"acl"`
 	// Implied says that no line asks for it: it is the default.
 	Implied bool   `json:"implied"`
 	Source  string `json:"source,omitempty"` // FILE:LINE

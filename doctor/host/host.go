@@ -96,6 +96,7 @@ var whats = map[string]cause.Text{
 	"denials":        {EN: "The audit log", ZH: "审计日志"},
 	"resources":      {EN: "Memory and disk", ZH: "内存与磁盘"},
 	"addresses":      {EN: "The machine's addresses", ZH: "本机地址"},
+	"wrappers":       {EN: "TCP wrappers' files", ZH: "TCP wrappers 的文件"},
 	"certificates":   {EN: "The broker's certificates", ZH: "服务端证书"},
 	"kernel-figures": {EN: "The kernel's figures", ZH: "内核统计"},
 }

@@ -130,6 +130,16 @@ func TestRules(t *testing.T) {
 		{"another machine has the address", []doctor.Fact{mosquitto, listening, config, doctor.Conflict{Address: "203.0.113.10", Machines: []string{"02:00:00:00:00:07"}, Own: true}}, "address-conflict"},
 		{"the gateway is dead", []doctor.Fact{mosquitto, listening, config, NoRoute{Address: "192.168.1.5", Interface: "eth0", Gateway: "192.168.1.254"}}, "no-default-route"},
 		{"no way out of the own network", []doctor.Fact{mosquitto, listening, config, NoRoute{Address: "192.168.1.5", Interface: "eth0"}}, "no-default-route"},
+		{"answers end in a table of their own", []doctor.Fact{mosquitto, listening, config, public, NoRoute{Address: "203.0.113.10", Interface: "eth0", Refused: "Invalid argument"}}, "no-default-route"},
+		{"answers leave by a VPN", []doctor.Fact{mosquitto, listening, config, public, NoRoute{Address: "203.0.113.10", Interface: "eth0", Tunnel: "wg0"}}, "no-default-route"},
+		{"answers leave by a VPN, and arrive", []doctor.Fact{mosquitto, listening, config, public, dialed, accepted, NoRoute{Address: "203.0.113.10", Interface: "eth0", Tunnel: "wg0"}, outside("open"), goodWay}, ""},
+		{"a read-only disk", []doctor.Fact{mosquitto, listening, config, Disk{Path: "/var/lib/mosquitto", What: "data", Total: 1 << 30, Free: 1 << 29, Inodes: 5, ReadOnly: true}}, "store-failed"},
+		{"a small disk that is empty", []doctor.Fact{mosquitto, listening, config, Disk{Path: "/var/lib/mosquitto", What: "data", Total: 1 << 20, Free: 1 << 20, Inodes: 5}}, ""},
+		{"nobody is in the password file", []doctor.Fact{mosquitto, listening, with(config, func(c *Config) { c.Listeners = []ConfigListener{{Port: 1883, Passwords: true, Empty: true}} })}, "no-password-file"},
+		{"another file is in force", []doctor.Fact{mosquitto, listening, config, with(config, func(c *Config) { c.PID, c.File = 0, "/home/me/mosquitto.conf" })}, "config-not-loaded port-taken"},
+		{"a folder in place of the password file", []doctor.Fact{mosquitto, NotListening{1883}, with(config, func(c *Config) {
+			c.Problems = []Problem{{"/etc/mosquitto/mosquitto.conf", 3, "/etc/p is a folder", cause.ConfigUnreadable}}
+		})}, "config-unreadable"},
 		{"IPv6 alone", []doctor.Fact{mosquitto, Listen{Address: "::", Port: 1883, Scope: AllScope, PID: 100, Program: "mosquitto", Broker: true}, config, NoFirewall{},
 			Dial{Address: "192.168.1.5", Port: 1883, Result: "refused"}, Dial{Address: "2001:db8::5", Port: 1883, Result: "open"}}, "ipv6-only-server"},
 		{"a folder is not there", []doctor.Fact{NoBroker{Complete: true}, NotListening{1883}, with(config, func(c *Config) { c.PID, c.Missing = 0, []Missing{{"pid_file", "/run/mosquitto", "mosquitto"}} })}, "config-error-exit"},

@@ -210,6 +210,9 @@ var mosquittoWords = []struct {
 	{"Unable to open config file", cause.ConfigUnreadable, true},
 	{"Address already in use", cause.PortTaken, true},
 	{"Cannot assign requested address", cause.BindBeforeNetwork, true},
+	{"Error creating listener: ", cause.BindBeforeNetwork, true}, // a name that leads nowhere, in the words of the resolver
+	{"does not support IPv4 configuration", cause.BindBeforeNetwork, true},
+	{"does not support IPv6 configuration", cause.BindBeforeNetwork, true},
 	{"Unable to load server key", cause.KeyUnreadable, true},
 	{"Unable to load server certificate", cause.KeyUnreadable, true},
 	{"Unable to load CA certificates", cause.KeyUnreadable, true},

@@ -240,6 +240,8 @@ type Disk struct {
 	Total  uint64 `json:"total"`
 	Free   uint64 `json:"free"` // for ordinary users
 	Inodes uint64 `json:"inodes_free"`
+	// ReadOnly: nothing can be written to it, as the kernel makes it after errors of the medium.
+	ReadOnly bool `json:"read_only,omitempty"`
 }
 
 func (Disk) Kind() string { return "disk" }
@@ -249,12 +251,15 @@ func (Disk) Stage() cause.Stage { return cause.Server }
 // littleDisk is what a broker's log or data may need within a day.
 const littleDisk = 64 << 20
 
-func (d Disk) short() bool { return d.Free < littleDisk || d.Inodes == 0 }
+func (d Disk) short() bool { return d.Free < littleDisk && d.Free < d.Total/2 || d.Inodes == 0 }
 
-func (d Disk) Outcome() doctor.Outcome { return outcome(!d.short()) }
+func (d Disk) Outcome() doctor.Outcome { return outcome(!d.short() && !d.ReadOnly) }
 
 func (d Disk) Text() cause.Text {
 	t := doctor.Say("Disk of %s: %s of %s free", "%s 所在磁盘：共 %[3]s，可用 %[2]s", d.Path, size(d.Free), size(d.Total))
+	if d.ReadOnly {
+		t = join("", "", t, doctor.Say(", and it is mounted read-only", "，且以只读方式挂载"))
+	}
 	if d.Inodes == 0 {
 		t = join("", "", t, doctor.Say(", and no more files can be made", "，且无法再新建文件"))
 	}

@@ -75,6 +75,10 @@ type NoRoute struct {
 	Address   string `json:"address"`
 	Interface string `json:"interface"`
 	Gateway   string `json:"gateway,omitempty"` // the default gateway, which does not answer; empty: there is none
+	// Refused is what the system says of the way from the address to other networks, where its own rules end it; Tunnel is the interface of the VPN
+	// into which they lead.
+	Refused string `json:"refused,omitempty"`
+	Tunnel  string `json:"tunnel,omitempty"`
 }
 
 func (NoRoute) Kind() string            { return "no-route" }
@@ -84,6 +88,12 @@ func (NoRoute) Outcome() doctor.Outcome { return doctor.Bad }
 func (n NoRoute) Text() cause.Text {
 	if n.Gateway != "" {
 		return doctor.Say("The default gateway %s does not answer in the network of %s (ARP)", "默认网关 %s 在 %s 所接的网络中没有应答（ARP）", n.Gateway, n.Interface)
+	}
+	switch {
+	case n.Refused != "":
+		return doctor.Say("The system's own rules lead answers from %s to other networks nowhere: %s", "本机的路由规则让从 %s 发往其他网络的应答无路可走：%s", n.Address, n.Refused)
+	case n.Tunnel != "":
+		return doctor.Say("Answers from %s to other networks leave by %s, a VPN", "从 %s 发往其他网络的应答经 VPN 接口 %s 离开", n.Address, n.Tunnel)
 	}
 	return doctor.Say("There is no default route for IPv4", "没有 IPv4 的默认路由")
 }

@@ -22,6 +22,7 @@ func Diagnose(facts []doctor.Fact) []doctor.Finding {
 // rules are those about the broker's machine. No client's way ends here, so that each is asked.
 var rules = []doctor.Rule[*diagnosis]{
 	always(cause.Server, (*diagnosis).running, "no-broker"),
+	always(cause.TCP, (*diagnosis).wrapped, "wrapped"),
 	always(cause.FirstBytes, (*diagnosis).silent, "broker", "answer-here"),
 	always(cause.Server, (*diagnosis).rivals, "broker", "service", "listen"),
 	always(cause.Server, (*diagnosis).unsteady, "service"),
@@ -37,6 +38,7 @@ var rules = []doctor.Rule[*diagnosis]{
 	always(cause.Server, (*diagnosis).forbidden, "denial"),
 	always(cause.Server, (*diagnosis).damaged, "damaged"),
 	always(cause.Server, (*diagnosis).supplied),
+	always(cause.Server, (*diagnosis).throttled, "throttled"),
 	always(cause.Server, (*diagnosis).logged, "log"),
 }
 
@@ -167,7 +169,7 @@ func (d *diagnosis) silent() {
 			}
 		}
 		switch {
-		case a.Heard == SaidMQTT || d.found(cause.BrokerSilent):
+		case a.Heard == SaidMQTT || d.found(cause.BrokerSilent) || d.found(cause.RateLimitOrBan):
 			if a.Heard != SaidMQTT {
 				d.Settle(answerAt[i])
 			}
@@ -295,6 +297,7 @@ func (d *diagnosis) listening() {
 			inContainer = l.Container
 		}
 		if len(own) == 0 || reaching {
+			d.meantForHere(own)
 			continue
 		}
 		if inContainer {
@@ -315,6 +318,15 @@ func (d *diagnosis) listening() {
 	}
 	d.containers()
 	d.taken()
+}
+
+// meantForHere: of a broker that others reach, ports at which it listens for this machine alone refuse whoever comes by another address, as they should.
+func (d *diagnosis) meantForHere(ports []int) {
+	for _, p := range ports {
+		if d.loopbackPort(p) {
+			d.Settle(d.refusals(p)...)
+		}
+	}
 }
 
 // publishes says whether one of a container's ports is passed on to it.
@@ -487,6 +499,9 @@ func (d *diagnosis) taken() {
 				if owned {
 					continue
 				}
+				if d.another(c, l.PID, configAt[ci]) {
+					continue
+				}
 				fit := doctor.Sure
 				if c.PID == 0 && !c.Default {
 					fit += 2 // nobody runs with what was asked about: whatever the other one does comes second
@@ -496,6 +511,24 @@ func (d *diagnosis) taken() {
 			}
 		}
 	}
+}
+
+// another: a broker of the same kind has the port, and was started with another file than the one that was asked about, so that what is written here
+// is read by nobody.
+func (d *diagnosis) another(c Config, pid, at int) bool {
+	brokers, brokerAt := facts[Broker](d.Facts)
+	i := slices.IndexFunc(brokers, func(b Broker) bool {
+		return b.PID == pid && b.Program == c.Program && b.Config != "" && b.Config != c.File
+	})
+	if i < 0 || c.PID != 0 || c.Default {
+		return false
+	}
+	b := brokers[i]
+	f := d.find(cause.ConfigNotLoaded, doctor.Probable+5, cause.Values{"file": c.File},
+		doctor.Say("%s (process %d) runs with %s, and not with %s: what is written here is read by nobody.", "%s（进程 %d）使用的是 %s，而不是 %s：写在这里的内容没有被任何程序读取。", b.Program, b.PID, b.Config, c.File), at, brokerAt[i])
+	f.Steps = append(f.Steps, doctor.Step{Title: doctor.Say("Put it into the file that is read, and look", "写进实际读取的文件，再检查一次"), Lines: doctor.Say("picket doctor --server -c %s", "picket doctor --server -c %s", printable.ShellWord(b.Config))})
+	d.find(cause.PortTaken, doctor.Probable, port(c.Listeners[0].Port), doctor.Say("If a second broker is meant to run with %s: the ports that it asks for are the first one's.", "如果本来就想用 %s 再运行一个服务端：它要的端口已被第一个占用。", c.File), at, brokerAt[i])
+	return true
 }
 
 // configured: is what was written in force?
@@ -509,6 +542,9 @@ func (d *diagnosis) configured() {
 		if len(c.Problems) > 0 && !(c.Default && len(none) == 0) {
 			p := c.Problems[0] // the one to correct first; picket check shows all
 			fit, effect := doctor.Probable, doctor.Say("The broker would not start again with it.", "服务端若重启将无法使用该配置。")
+			if c.PID != 0 && len(c.missing(listens)) > 0 && !slices.ContainsFunc(listens, func(l Listen) bool { return l.PID == c.PID }) {
+				fit, effect = doctor.Sure+3, doctor.Say("The broker hangs over it at its start, and opens no port.", "服务端启动时卡在这里，没有打开任何端口。")
+			}
 			if len(none) > 0 {
 				fit, effect = doctor.Sure+3, doctor.Say("No broker starts with it.", "服务端无法用它启动。")
 			}
@@ -527,7 +563,7 @@ func (d *diagnosis) configured() {
 			d.find(cause.ConfigNotLoaded, doctor.Sure, values,
 				doctor.Say("%s has a listener on port %s, which the running broker does not have; the file was changed after it started. Restart the broker; a reload adds no listener to mosquitto.",
 					"%s 配置了端口 %s 的监听，而运行中的服务端没有；文件是在它启动之后修改的。请重启服务端；mosquitto 重载不会新增监听。", c.File, portText(missing)), at[i])
-		case c.PID != 0 && len(missing) > 0 && !d.portTaken(missing):
+		case c.PID != 0 && len(missing) > 0 && !d.portTaken(missing) && len(c.Problems) == 0:
 			d.find(cause.ConfigNotLoaded, doctor.Probable, values,
 				doctor.Say("%s has a listener on port %s, which the running broker does not have. Its log says why it could not be opened.", "%s 配置了端口 %s 的监听，而运行中的服务端没有。打不开的原因见日志。", c.File, portText(missing)), at[i])
 		case c.PID != 0 && c.Newer && !c.Reloaded:
@@ -615,6 +651,9 @@ func (d *diagnosis) open(c Config, at int) {
 		case l.Anonymous && !l.ACL:
 			d.find(cause.OpenToEveryone, doctor.Sure, cause.Values{"port": itoa(l.Port), "address": orAll(l.Address)},
 				doctor.Say("The listener on port %d (%s) needs no password.", "端口 %d 的监听（%s）不需要密码。", l.Port, l.Source), at)
+		case !l.Anonymous && l.Empty && !l.Local && !l.Certificates:
+			d.find(cause.NoPasswordFile, doctor.Sure, port(l.Port),
+				doctor.Say("The listener on port %d (%s) wants a password, and the password file has no user in it: nobody can log in.", "端口 %d 的监听（%s）需要密码，而密码文件里没有任何用户：谁也无法登录。", l.Port, l.Source), at)
 		case !l.Anonymous && !l.Passwords:
 			d.find(cause.NoPasswordFile, doctor.Sure, port(l.Port),
 				doctor.Say("The listener on port %d (%s) refuses clients without a password, and there is no way to log in.", "端口 %d 的监听（%s）拒绝无密码的客户端，却没有任何登录方式。", l.Port, l.Source), at)
@@ -669,10 +708,12 @@ func (d *diagnosis) unrouted() {
 	answered := slices.ContainsFunc(outsides, func(o Outside) bool { return o.Result == "open" })
 	for i, n := range routes {
 		switch {
-		case answered && n.Gateway == "":
+		case answered && n.Gateway == "": // whatever the reason
 			d.Settle(at[i]) // whoever looked from outside got an answer
 		case n.Gateway != "":
 			d.find(cause.NoDefaultRoute, 86, nil, doctor.Say("The default gateway is %s, and no machine in the network of %s answers to that address: it is switched off, or the address is wrong. Clients of other networks get no answers.", "默认网关是 %s，但 %s 所接的网络中没有机器应答这个地址：它关机了，或者地址填错了。其他网络的客户端得不到应答。", n.Gateway, n.Interface), at[i])
+		case n.Refused != "" || n.Tunnel != "":
+			d.misrouted(n, public, at[i])
 		case public:
 			d.find(cause.NoDefaultRoute, 90, nil, doctor.Say("%s is an address of the internet, and this machine has no default route: nobody outside of its own network gets an answer.", "%s 是公网地址，而本机没有默认路由：本网络之外的客户端都得不到应答。", n.Address), at[i])
 		default:
@@ -681,76 +722,17 @@ func (d *diagnosis) unrouted() {
 	}
 }
 
-// damaged: what the broker has kept cannot be read. One that runs has left it alone, and writes it anew.
-func (d *diagnosis) damaged() {
-	files, at := facts[Damaged](d.Facts)
-	_, none := facts[NoBroker](d.Facts)
-	if len(none) == 0 {
-		return
+// misrouted: a rule of the system's own routing sends the answers to clients of other networks where they end.
+func (d *diagnosis) misrouted(n NoRoute, public bool, at int) {
+	fit, why := 86, doctor.Say("Connections to %s come in, and a rule of this machine's own routing (ip rule) leads the answers to other networks into a table that ends there (%s).", "到 %s 的连接能进来，但本机的路由规则（ip rule）把发往其他网络的应答引到了一张走不通的路由表（%s）。", n.Address, n.Refused)
+	if n.Tunnel != "" {
+		why = doctor.Say("Connections to %s come in, and the answers to other networks leave by the VPN %s, with an address that its other end throws away: a VPN for all traffic (AllowedIPs = 0.0.0.0/0, redirect-gateway) takes them along.", "到 %s 的连接能进来，但发往其他网络的应答会经 VPN 接口 %s 离开，对端会丢弃这个源地址：接管全部流量的 VPN（AllowedIPs = 0.0.0.0/0、redirect-gateway）把应答也带走了。", n.Address, n.Tunnel)
 	}
-	for i, f := range files {
-		d.find(cause.PersistenceCorrupt, doctor.Sure+2, cause.Values{"file": f.File}, doctor.Say("%s is damaged: it does not begin as mosquitto writes it, and mosquitto does not start with it.", "%s 已损坏：开头不是 mosquitto 写入的格式，mosquitto 无法带着它启动。", f.File), append(none, at[i])...)
+	if !public {
+		fit = 60
 	}
-}
-
-// supplied: does the machine give the broker what it needs?
-func (d *diagnosis) supplied() {
-	files, at := facts[Files](d.Facts)
-	for i, f := range files {
-		if f.low() {
-			fd := d.find(cause.FDLimit, doctor.Sure, cause.Values{"limit": itoa(int(min(f.Limit, 1<<31-1)))},
-				doctor.Say("%s may open %d files and has %d open: there is room for %d more connections.", "%s 最多可打开 %d 个文件，已打开 %d 个：只能再容纳 %d 个连接。", f.Program, f.Limit, f.Open, f.Room()), at[i])
-			if f.Hard > f.Limit {
-				fd.Steps = []doctor.Step{{
-					Title: doctor.Say("At once, until the next restart", "立即生效（重启后失效）"),
-					Lines: doctor.Say("sudo prlimit --pid %d --nofile=%d:%d", "sudo prlimit --pid %d --nofile=%d:%d", f.PID, f.Hard, f.Hard),
-				}}
-			}
-		}
-	}
-	memory, at := facts[Memory](d.Facts)
-	for i, m := range memory {
-		switch {
-		case m.KilledBroker != "":
-			d.find(cause.MemoryLimitOOM, doctor.Sure, nil, doctor.Say("The kernel's log has: %s", "内核日志：%s", m.KilledBroker), at[i])
-		case m.short():
-			d.find(cause.MemoryLimitOOM, doctor.Possible, nil, doctor.Say("%s of memory are free. When there is none, the kernel kills the largest process.", "可用内存仅 %s。耗尽时内核会杀死占用最大的进程。", size(m.Available)), at[i])
-		}
-	}
-	disks, at := facts[Disk](d.Facts)
-	for i, disk := range disks {
-		if disk.short() {
-			d.find(cause.DiskFull, doctor.Sure, cause.Values{"file": disk.Path, "limit": itoa(littleDisk)}, doctor.Say("%s has %s left.", "%s 所在磁盘只剩 %s。", disk.Path, size(disk.Free)), at[i])
-		}
-	}
-	kernel, at := facts[Kernel](d.Facts)
-	for i, k := range kernel {
-		if k.full() {
-			d.find(cause.ConntrackFull, doctor.Sure, nil, doctor.Say("%d of %d places are taken.", "%d / %d 已被占用。", k.Tracked, k.TrackedLimit), at[i])
-		}
-	}
-	listens, at := facts[Listen](d.Facts)
-	for i, l := range listens {
-		if l.Waiting >= 100 && l.Broker {
-			d.find(cause.OverloadOrStorm, doctor.Probable, nil, doctor.Say("%d connections wait for the broker to accept them.", "有 %d 个连接在等服务端接受。", l.Waiting), at[i])
-		}
-	}
-	ways, at := facts[Way](d.Facts)
-	clocks, clockAt := facts[Clock](d.Facts)
-	for i, w := range ways {
-		// Two machines that are a minute apart: the one that no time server keeps is likelier wrong. Certificates are checked by the minute.
-		if w.Ahead > 60 || w.Ahead < -60 {
-			fit, evidence := doctor.Probable, []int{at[i]}
-			for ci, c := range clocks {
-				evidence = append(evidence, clockAt[ci])
-				if c.Synchronized {
-					fit = doctor.Possible
-				}
-			}
-			d.find(cause.ClockSkew, fit, nil, doctor.Say("This machine's clock is %.0f seconds ahead of the probe's.", "本机时钟比探测点快 %.0f 秒。", w.Ahead), evidence...)
-			break
-		}
-	}
+	f := d.find(cause.NoDefaultRoute, fit, nil, why, at)
+	f.Steps = append(f.Steps, doctor.Step{Title: doctor.Say("Which rule it is, and where the answers should go", "查看是哪条规则，以及应答应走哪里"), Lines: doctor.Say("ip rule\nip route show table all | grep -E 'default|unreachable|prohibit|blackhole'", "ip rule\nip route show table all | grep -E 'default|unreachable|prohibit|blackhole'")})
 }
 
 // logged: what does the log tell of refusals?
@@ -768,6 +750,7 @@ func (d *diagnosis) logged() {
 				f := d.find(e.Cause, doctor.Probable, nil, doctor.Say("The password file has a line that is not of mosquitto_passwd's making, such as a password as it is typed: mosquitto takes that user out, and refuses everybody who comes with it. Its log says: %s", "密码文件里有一行不是 mosquitto_passwd 生成的（例如直接写了明文密码）：mosquitto 会丢弃该用户，用它登录的客户端都会被拒绝。日志：%s", e.Last), at[i])
 				f.Steps = append(f.Steps, doctor.Step{Title: doctor.Say("Turn the passwords in the file into hashes, and have it read again", "把文件中的明文密码转换成散列，并重新读取"),
 					Lines: doctor.Say("sudo mosquitto_passwd -U /etc/mosquitto/passwords    # the file that password_file names\nsudo systemctl reload mosquitto", "sudo mosquitto_passwd -U /etc/mosquitto/passwords    # password_file 指定的文件\nsudo systemctl reload mosquitto")})
+			case e.Cause == cause.BridgeUnreachable && d.plainBridge(at[i]):
 			case e.Start || n >= 3 || d.found(e.Cause):
 				// An earlier start failed, and this one did not; or others come more often; or it is known already.
 			default:
@@ -775,6 +758,21 @@ func (d *diagnosis) logged() {
 			}
 		}
 	}
+}
+
+// plainBridge: a bridge that comes to nothing speaks no TLS, and the port that it calls is one of TLS.
+func (d *diagnosis) plainBridge(at int) bool {
+	configs, configAt := facts[Config](d.Facts)
+	for i, c := range configs {
+		if c.PID == 0 || len(c.PlainBridges) == 0 {
+			continue
+		}
+		f := d.find(cause.BridgeTLSFailed, doctor.Probable, cause.Values{"file": c.File},
+			doctor.Say("The bridge %s speaks MQTT without TLS, brokers expect TLS at that port and hang up: it is tried again and again.", "桥接 %s 用的是不带 TLS 的 MQTT，而对方在这个端口要求 TLS，于是直接断开：桥接一直在重试。", list(c.PlainBridges)), at, configAt[i])
+		f.Steps = append(f.Steps, doctor.Step{Title: doctor.Say("In the configuration, below that connection; then restart the broker", "写在配置中该 connection 之下，然后重启服务端"),
+			Lines: doctor.Say("bridge_cafile /etc/ssl/certs/ca-certificates.crt    # or the file of the other broker's own authority", "bridge_cafile /etc/ssl/certs/ca-certificates.crt    # 或对方自有 CA 的文件")})
+	}
+	return d.found(cause.BridgeTLSFailed)
 }
 
 // startValues takes what the texts need from a line about a failed start.

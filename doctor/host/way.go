@@ -623,7 +623,11 @@ func (d *diagnosis) certified() {
 			if c.KeyMismatch {
 				why = doctor.Say("%s is not the key of %s.", "%s 不是 %s 的私钥。", c.KeyFile, c.File)
 			}
-			d.find(cause.KeyUnreadable, doctor.Probable, cause.Values{"file": c.File}, why, at[i])
+			fit, evidence := doctor.Probable, []int{at[i]}
+			if _, none := facts[NoBroker](d.Facts); len(none) > 0 {
+				fit, evidence = doctor.Sure+2, append(none, at[i]) // a broker does not start so
+			}
+			d.find(cause.KeyUnreadable, fit, cause.Values{"file": c.File}, why, evidence...)
 			continue
 		}
 		values["days"] = itoa(max(c.Days, -c.Days))

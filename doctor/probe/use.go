@@ -335,6 +335,9 @@ func (u *user) across(ctx context.Context) {
 			u.p.add(f)
 		}
 		if !known {
+			if f.Thrown = !u.alive() && u.p.throws(ctx); f.Thrown {
+				u.p.add(f)
+			}
 			return
 		}
 		if f.Apart = !met; f.Apart {
@@ -353,6 +356,34 @@ func (u *user) across(ctx context.Context) {
 		u.p.address = first
 	}
 	u.p.add(f)
+}
+
+// throws tells whether a login ends the connection before it, of another client identifier.
+func (p *prober) throws(ctx context.Context) bool {
+	first := p.login(ctx, false)
+	if first == nil {
+		return false
+	}
+	defer first.c.Disconnect(packet.NormalDisconnection, nil)
+	select { // somebody else may throw it out all the same
+	case <-first.c.Done():
+		return true
+	case <-time.After(loginRest / 2):
+	case <-ctx.Done():
+		return false
+	}
+	second := p.login(ctx, false)
+	if second == nil {
+		return false
+	}
+	defer second.c.Disconnect(packet.NormalDisconnection, nil)
+	select {
+	case <-first.c.Done():
+		return second.alive()
+	case <-time.After(loginRest + 3*p.trip):
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // meets tells whether a message of another connection comes here; known is false where that cannot be said. failed is how the other connection failed.

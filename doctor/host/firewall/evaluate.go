@@ -16,6 +16,16 @@ type packet struct {
 	asked      netip.AddrPort // its destination before it was changed
 	over       bool           // there have been more like it than rules allow in a time
 	counted    bool           // a rule counts such packets
+	mark       uint32         // what rules have written on it
+	marked     truth          // whether that is known; where no rule writes, something else may
+}
+
+// markedAs says whether what is written on the packet is a number, as far as the mask goes.
+func (k *packet) markedAs(mark, mask uint32) truth {
+	if k.marked == yes {
+		return fact(k.mark&mask == mark)
+	}
+	return maybe
 }
 
 // v4 tells whether it is one of IPv4.
@@ -87,12 +97,24 @@ func (s *Ruleset) Decide(p Packet, interfaces []Interface) Decision {
 }
 
 func (s *Ruleset) decide(p Packet, interfaces []Interface, over bool) (Decision, bool) {
-	r := &run{rules: s, packet: &packet{Packet: p, local: !p.leaves(), over: over, asked: netip.AddrPortFrom(p.To, p.Port)}}
+	r := &run{rules: s, packet: &packet{Packet: p, local: !p.leaves(), over: over, asked: netip.AddrPortFrom(p.To, p.Port), marked: fact(s.writes())}}
 	if p.leaves() {
 		r.packet.In, r.packet.out = "", p.In
 	}
 	d := r.way(p, interfaces)
 	return r.result(d), r.packet.counted
+}
+
+// writes says whether some rule writes marks on packets.
+func (s *Ruleset) writes() bool {
+	for _, chains := range s.tables {
+		for _, c := range chains {
+			if slices.ContainsFunc(c.rules, func(r rule) bool { return r.act.kind == write }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // way leads the packet through the hooks.
@@ -279,6 +301,10 @@ func (r *run) act(table map[string]*chain, c *chain, rule *rule, a action, sure 
 				r.packet.Port = a.to.Port()
 			}
 			return Decision{Verdict: Accept, Where: c.name, Rule: rule.text}, over
+		}
+	case write:
+		if r.packet.marked = maybe; sure >= mostly {
+			r.packet.marked, r.packet.mark = yes, r.packet.mark&^a.mask^a.mark
 		}
 	case choose:
 		actions, known := a.choose(r.packet)

@@ -159,6 +159,8 @@ type action struct {
 	target  string         // of jump and go
 	to      netip.AddrPort // of translate; a part that is zero stays
 	choose  func(*packet) ([]action, bool)
+	// of write: the bits of the mask are cleared, and those of the mark turned round
+	mark, mask uint32
 }
 
 type actionKind byte
@@ -170,6 +172,7 @@ const (
 	goTo                        // to the target, and not come back
 	giveBack                    // to who jumped here
 	translate                   // the destination
+	write                       // a mark on the packet
 	choose                      // one of several actions, by a value; if that is not known, any of them
 )
 

@@ -212,6 +212,9 @@ func (r *rule) option(word string, p *options, v6 bool) (m match, known bool) {
 	case "--hashlimit-above", "--connlimit-above":
 		p.next()
 		return (*packet).excess, true
+	case "--mark":
+		mark, mask := marking(p.next())
+		return func(k *packet) truth { return k.markedAs(mark, mask) }, true
 	case "--comment", "--limit-burst", "--hashlimit-burst", "--hashlimit-mode", "--hashlimit-name", "--hashlimit-htable-size", "--hashlimit-htable-max",
 		"--hashlimit-htable-expire", "--hashlimit-htable-gcinterval", "--hashlimit-srcmask", "--hashlimit-dstmask", "--connlimit-mask":
 		p.next()
@@ -239,7 +242,7 @@ func (r *rule) option(word string, p *options, v6 bool) (m match, known bool) {
 // module reads which extension the options that follow belong to. Of extensions that are not known here, nothing is.
 func (r *rule) module(name string, p *options) (m match, known bool) {
 	switch name {
-	case "tcp", "multiport", "conntrack", "state", "comment", "limit", "addrtype", "pkttype", "hashlimit", "connlimit":
+	case "tcp", "multiport", "conntrack", "state", "comment", "limit", "addrtype", "pkttype", "hashlimit", "connlimit", "mark":
 		return nil, true
 	case "udp", "icmp", "icmp6", "sctp", "dccp", "rt", "frag", "hbh", "dst", "ah", "esp": // headers that the packet does not have
 		r.skip(p)
@@ -296,7 +299,13 @@ func (r *rule) target(name string, p *options, v6 bool) (match, bool) {
 			p.next()
 			r.act.to = destination(p.next(), v6)
 		}
-	case "LOG", "NFLOG", "ULOG", "MARK", "CONNMARK", "CONNSECMARK", "SECMARK", "TCPMSS", "TOS", "DSCP", "TTL", "CT", "NOTRACK", "TRACE", "SET", "AUDIT", "CLASSIFY",
+	case "MARK":
+		if p.more() && (p.words[0] == "--set-xmark" || p.words[0] == "--set-mark") {
+			p.next()
+			r.act = action{kind: write}
+			r.act.mark, r.act.mask = marking(p.next())
+		}
+	case "LOG", "NFLOG", "ULOG", "CONNMARK", "CONNSECMARK", "SECMARK", "TCPMSS", "TOS", "DSCP", "TTL", "CT", "NOTRACK", "TRACE", "SET", "AUDIT", "CLASSIFY",
 		"MASQUERADE", "SNAT", "NETMAP", "CHECKSUM", "SYNPROXY", "TEE", "RATEEST", "IDLETIMER", "HL", "ECN":
 		// These change or note the packet and go on, or concern what leaves.
 	default:
@@ -304,6 +313,20 @@ func (r *rule) target(name string, p *options, v6 bool) (match, bool) {
 	}
 	p.words = nil
 	return nil, true
+}
+
+// marking reads MARK or MARK/MASK. What cannot be read is a mark that no packet has.
+func marking(s string) (mark, mask uint32) {
+	number, bits, masked := strings.Cut(s, "/")
+	if !masked {
+		bits = "0xffffffff"
+	}
+	n, err := strconv.ParseUint(number, 0, 32)
+	m, maskErr := strconv.ParseUint(bits, 0, 32)
+	if err != nil || maskErr != nil {
+		return 1, 0
+	}
+	return uint32(n), uint32(m)
 }
 
 // destination reads ADDRESS:PORT of a DNAT target, or the port of a REDIRECT; of a range, the first counts.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -126,7 +127,12 @@ func (s *Ruleset) expression(table tableKey, name string, value any) (match, *ac
 			return nil, &action{kind: decide, verdict: Unknown}
 		}
 		return func(*packet) truth { return maybe }, nil
-	case "counter", "log", "limit", "comment", "notrack", "mangle", "ct helper", "ct timeout", "ct expectation", "ct count", "quota", "set", "map", "flow", "meter", "secmark",
+	case "mangle":
+		if n, plain := object(value)["value"].(float64); plain && text(object(object(value)["key"])["meta"], "key") == "mark" {
+			return nil, &action{kind: write, mark: uint32(n), mask: math.MaxUint32}
+		}
+		return nil, nil
+	case "counter", "log", "limit", "comment", "notrack", "ct helper", "ct timeout", "ct expectation", "ct count", "quota", "set", "map", "flow", "meter", "secmark",
 		"masquerade", "snat", "dup", "last", "":
 		switch over := truthy(object(value)["inv"]); {
 		case name == "quota":
@@ -336,6 +342,7 @@ const (
 	composite // several together
 	flags     // of TCP, of which those in words are looked at
 	routed    // whether there is a route back to the sender
+	mark      // what rules have written on it
 )
 
 // synSize is the size of a first packet: an IP and a TCP header with the usual options.
@@ -476,6 +483,10 @@ func meta(key string, k *packet) value {
 		return value{kind: word, words: []string{"ip6", "56710"}}
 	case "pkttype":
 		return value{kind: word, words: []string{"host", "unicast"}}
+	case "mark":
+		if k.marked == yes {
+			return value{kind: mark, low: int(k.mark)}
+		}
 	case "length":
 		return value{kind: number, low: synSize, high: synSize}
 	}
@@ -530,6 +541,12 @@ func equal(v value, right any, v6 bool) truth {
 			}
 		}
 		return maybe
+	case mark:
+		n, ok := right.(float64)
+		if !ok {
+			return maybe
+		}
+		return fact(v.low == int(n))
 	case address:
 		return equalAddress(v, right, v6)
 	case name:

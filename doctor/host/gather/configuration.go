@@ -89,6 +89,10 @@ func (g *gatherer) configuration(program, file, root string, b *process) {
 		}
 		fact.Problems = append(fact.Problems, host.Problem{File: f.File, Line: f.Line, Text: strings.TrimPrefix(f.Text, "Error: "), Cause: f.Cause})
 	}
+	if program == "mosquitto" {
+		fact.Problems = append(fact.Problems, g.peculiar(report.Files, root)...)
+		fact.PlainBridges = plainBridges(config)
+	}
 	if b == nil && program == "mosquitto" {
 		fact.Missing = missing(config, root)
 	}
@@ -194,8 +198,8 @@ func (g *gatherer) listenersOf(c *mosqconf.Config, root string) (all []host.Conf
 			Address: l.Address, Port: l.Port, TLS: l.TLS.CertFile != "", WebSocket: l.Protocol == listener.WebSocket, Auto: l.Protocol == listener.Auto,
 			Loopback:  l.Path != "" || l.Address == "localhost" || l.Interface == "lo" || loopback(l.Address),
 			Anonymous: s.Anonymous == access.AnonymousAlways && !l.TLS.RequireCertificate, Local: s.Anonymous == access.AnonymousLocal, ACL: s.ACLFile != "",
-			Passwords: s.PasswordFile != "" || l.IdentityAsUsername || l.SubjectAsUsername,
-			Implied:   strings.HasSuffix(l.Source, "mode"), Source: strings.TrimPrefix(l.Source, root),
+			Passwords: s.PasswordFile != "" || l.IdentityAsUsername || l.SubjectAsUsername, Certificates: l.IdentityAsUsername || l.SubjectAsUsername,
+			Implied: strings.HasSuffix(l.Source, "mode"), Source: strings.TrimPrefix(l.Source, root),
 		}
 		if s.PasswordFile != "" {
 			passwords, err := access.ReadPasswordFile(inside(root, s.PasswordFile))
@@ -204,6 +208,7 @@ func (g *gatherer) listenersOf(c *mosqconf.Config, root string) (all []host.Conf
 				g.unread("passwords", err)
 			case err == nil: // what is wrong with it, the broker's log says
 				one.Users = len(passwords.Users())
+				one.Empty = one.Users == 0
 			}
 		}
 		all = append(all, one)

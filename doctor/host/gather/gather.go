@@ -60,9 +60,9 @@ func Gather(ctx context.Context, o Options) ([]doctor.Fact, error) {
 		g.Run = run
 	}
 	for _, look := range []func(){
-		g.processes, g.services, g.configurations, g.sockets, g.docker, g.log, g.limits, g.resources, g.clock, g.denials, // the broker and its machine
+		g.processes, g.services, g.configurations, g.sockets, g.docker, g.log, g.limits, g.throttled, g.resources, g.clock, g.denials, // the broker and its machine
 		g.addresses, g.conflicts, g.cloud, g.publicKnown, g.name,
-		g.kernel, g.dials, g.firewall, g.forwarding, g.outside,
+		g.wrappers, g.kernel, g.dials, g.firewall, g.forwarding, g.outside,
 		g.certificates,
 	} {
 		if err := ctx.Err(); err != nil {
@@ -94,9 +94,10 @@ type gatherer struct {
 	configs    []configuration
 	own        host.Addresses
 	interfaces []firewall.Interface
-	outward    []outward // addresses that others use
-	routed     bool      // there is a way to the internet by IPv4
-	public     []string  // addresses outside of the machine that lead to it
+	outward    []outward       // addresses that others use
+	vpns       map[string]bool // interfaces
+	routed     bool            // there is a way to the internet by IPv4
+	public     []string        // addresses outside of the machine that lead to it
 	probes     []*probe.Client
 	ports      []int
 }

@@ -47,6 +47,7 @@ func (g *gatherer) addresses() {
 		return
 	}
 	g.own.Container = this.Container
+	g.vpns = make(map[string]bool)
 	best := make(map[bool]outward) // by whether it is IPv4
 	bestScope := make(map[bool]reach.Scope)
 	for _, i := range this.Interfaces {
@@ -55,6 +56,9 @@ func (g *gatherer) addresses() {
 				continue
 			}
 			scope := reach.ScopeOf(i, a)
+			if scope == reach.VPN {
+				g.vpns[i.Name] = true
+			}
 			outbound := a == this.Outbound4 || a == this.Outbound6
 			g.own.All = append(g.own.All, host.Address{Address: a.String(), Interface: i.Name, Reach: reaches[scope], Outbound: outbound})
 			if outbound {
@@ -96,9 +100,31 @@ func (g *gatherer) conflicts() {
 				g.add(host.NoRoute{Address: o.addr.String(), Interface: o.iface, Gateway: gateway.String()})
 			}
 		}
-		if !g.routed && !gateway.IsValid() && runtime.GOOS == "linux" {
+		switch {
+		case !g.routed && !gateway.IsValid() && runtime.GOOS == "linux":
 			g.add(host.NoRoute{Address: o.addr.String(), Interface: o.iface})
+		default:
+			g.wayBack(o)
 		}
+	}
+}
+
+// farAway is an address of the internet. It is looked up in the routing tables, and nothing is sent to it.
+const farAway = "1.1.1.1"
+
+// wayBack asks the system where answers from an address to clients of other networks go: rules (ip rule) may send them elsewhere than what the machine
+// says by itself.
+func (g *gatherer) wayBack(o outward) {
+	out, err := g.Run(g.ctx, "ip", "-o", "route", "get", farAway, "from", o.addr.String())
+	if err != nil {
+		if _, refused, said := strings.Cut(err.Error(), "RTNETLINK answers: "); said {
+			g.add(host.NoRoute{Address: o.addr.String(), Interface: o.iface, Refused: refused})
+		}
+		return // without the program nothing is known
+	}
+	words := strings.Fields(string(out))
+	if i := slices.Index(words, "dev"); i >= 0 && i+1 < len(words) && words[i+1] != o.iface && g.vpns[words[i+1]] && !g.vpns[o.iface] {
+		g.add(host.NoRoute{Address: o.addr.String(), Interface: o.iface, Tunnel: words[i+1]})
 	}
 }
 

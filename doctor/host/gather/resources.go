@@ -111,10 +111,10 @@ func (g *gatherer) memory() {
 		if cgroups, err := b.proc.Cgroups(); err == nil {
 			for _, c := range cgroups {
 				group = c.Path
-				if n, err := strconv.ParseUint(g.word("/sys/fs/cgroup"+c.Path+"/memory.max"), 10, 64); err == nil { // "max": no limit
-					m.Limit = n
-				}
 			}
+		}
+		if n := g.limit(g.groupOf(b, "memory"), "memory.max", "memory.limit_in_bytes"); n < m.Total { // a number above all memory: no limit
+			m.Limit = n
 		}
 	}
 	if m.Killed > 0 {

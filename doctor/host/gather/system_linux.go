@@ -12,7 +12,7 @@ func diskOf(dir string) (host.Disk, error) {
 	if err := unix.Statfs(dir, &s); err != nil {
 		return host.Disk{}, err
 	}
-	d := host.Disk{Total: s.Blocks * uint64(s.Bsize), Free: s.Bavail * uint64(s.Bsize), Inodes: s.Ffree}
+	d := host.Disk{Total: s.Blocks * uint64(s.Bsize), Free: s.Bavail * uint64(s.Bsize), Inodes: s.Ffree, ReadOnly: s.Flags&unix.ST_RDONLY != 0}
 	if s.Files == 0 { // it makes them as they are needed
 		d.Inodes = 1
 	}

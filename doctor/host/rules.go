@@ -39,6 +39,7 @@ var rules = []doctor.Rule[*diagnosis]{
 	always(cause.Server, (*diagnosis).damaged, "damaged"),
 	always(cause.Server, (*diagnosis).supplied),
 	always(cause.Server, (*diagnosis).throttled, "throttled"),
+	always(cause.Server, (*diagnosis).united, "unit"),
 	always(cause.Server, (*diagnosis).logged, "log"),
 }
 

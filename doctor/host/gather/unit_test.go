@@ -115,3 +115,51 @@ func TestRecordedDenials(t *testing.T) {
 		})
 	}
 }
+
+// What the files of a unit keep from the broker, or the broker from. The recorded machine's broker is one of mosquitto.service.
+func TestUnitFiles(t *testing.T) {
+	const unit, beside = "lib/systemd/system/mosquitto.service", "etc/systemd/system/mosquitto.service.d/"
+	const own = "[Unit]\nDescription=x\n[Service]\nExecStart=/usr/sbin/mosquitto -c /etc/mosquitto/mosquitto.conf\n"
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  cause.ID
+	}{
+		"nothing said":                  {map[string]string{unit: own}, ""},
+		"nobody from outside":           {map[string]string{unit: own, beside + "a.conf": "[Service]\nIPAddressDeny=any\nIPAddressAllow=localhost\n"}, cause.HostFirewallDrop},
+		"nobody, and everybody":         {map[string]string{unit: own, beside + "a.conf": "[Service]\nIPAddressDeny=any\nIPAddressAllow=any\n"}, ""},
+		"nobody, and taken back":        {map[string]string{unit: own + "IPAddressDeny=any\n", beside + "b.conf": "[Service]\nIPAddressDeny=\n"}, ""},
+		"said in another section":       {map[string]string{unit: own + "[Install]\nIPAddressDeny=any\n"}, ""},
+		"no home":                       {map[string]string{unit: own + "ProtectHome=yes\n", "etc/mosquitto/mosquitto.conf": "listener 1883\npassword_file /home/me/passwords\n"}, cause.ConfigUnreadable},
+		"a home to read":                {map[string]string{unit: own + "ProtectHome=read-only\n", "etc/mosquitto/mosquitto.conf": "listener 1883\npassword_file /home/me/passwords\n"}, ""},
+		"a folder out of sight":         {map[string]string{unit: own + "InaccessiblePaths=-/srv/secret /mnt\n", "etc/mosquitto/mosquitto.conf": "listener 1883\npassword_file /srv/secret/p\n"}, cause.ConfigUnreadable},
+		"the administrator's unit wins": {map[string]string{unit: own + "IPAddressDeny=any\n", "etc/systemd/system/mosquitto.service": own}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := machine(t)
+			c.files["run/systemd/system/x"] = ""
+			change(t, root, c.files)
+			facts, err := Gather(t.Context(), Options{Root: root, Metadata: "http://127.0.0.1:1", Run: answers{}.run})
+			if err != nil {
+				t.Fatal(err)
+			}
+			units := all[host.Unit](facts)
+			if len(units) != 1 || units[0].Config != "/etc/mosquitto/mosquitto.conf" || units[0].Outcome() != map[bool]doctor.Outcome{true: doctor.Good, false: doctor.Bad}[c.want == ""] {
+				t.Fatalf("got %+v", units)
+			}
+			found := false
+			for _, f := range host.Diagnose([]doctor.Fact{units[0]}) {
+				if found = found || f.Cause == c.want; strings.Contains(f.Meaning.EN+f.Meaning.ZH, "%!") || f.Meaning.ZH == "" || len(f.Steps) == 0 {
+					t.Errorf("%s: %+v", f.Cause, f)
+				}
+			}
+			if found != (c.want != "") {
+				t.Errorf("want %q, got %+v", c.want, host.Diagnose([]doctor.Fact{units[0]}))
+			}
+		})
+	}
+	asked := host.Config{File: "/home/me/m.conf", Program: "mosquitto", Listeners: []host.ConfigListener{{Port: 1883, Passwords: true}}}
+	found := host.Diagnose([]doctor.Fact{host.NoBroker{Complete: true}, host.NotListening{Port: 1883}, host.Unit{Unit: "mosquitto.service", Config: "/etc/mosquitto/mosquitto.conf"}, asked})
+	if len(found) != 2 || found[1].Cause != cause.ConfigNotLoaded {
+		t.Errorf("another file is asked about than the unit's: got %+v", found)
+	}
+}

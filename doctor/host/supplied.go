@@ -44,10 +44,7 @@ func (d *diagnosis) supplied() {
 	}
 	disks, at := facts[Disk](d.Facts)
 	for i, disk := range disks {
-		if disk.ReadOnly && disk.What == "data" {
-			f := d.find(cause.StoreFailed, doctor.Sure, cause.Values{"file": disk.Path}, doctor.Say("%s is on a file system that is mounted read-only: nothing that the broker wants to keep is written down. The kernel mounts a disk so after errors of the medium, such as a worn SD card; its log says which.", "%s 所在的文件系统是只读挂载：服务端要保存的内容都写不下去。存储介质出错（例如 SD 卡磨损）后，内核会把磁盘改为只读；原因见内核日志。", disk.Path), at[i])
-			f.Steps = append(f.Steps, doctor.Step{Title: doctor.Say("What happened, and whether it can be written to again", "查看原因，以及能否恢复写入"), Lines: doctor.Say("sudo dmesg | grep -iE 'i/o error|read-only|mmc|ext4'\nsudo mount -o remount,rw \"$(findmnt -n -o TARGET --target %[1]s)\"    # it stays so only if the medium is well", "sudo dmesg | grep -iE 'i/o error|read-only|mmc|ext4'\nsudo mount -o remount,rw \"$(findmnt -n -o TARGET --target %[1]s)\"    # 介质完好才能保持", printable.ShellWord(disk.Path))})
-		}
+		d.readOnly(disk, at[i])
 		if disk.short() {
 			d.find(cause.DiskFull, doctor.Sure, cause.Values{"file": disk.Path, "limit": itoa(littleDisk)}, doctor.Say("%s has %s left.", "%s 所在磁盘只剩 %s。", disk.Path, size(disk.Free)), at[i])
 		}
@@ -80,4 +77,13 @@ func (d *diagnosis) supplied() {
 			break
 		}
 	}
+}
+
+// readOnly: the disk on which messages are kept takes nothing.
+func (d *diagnosis) readOnly(disk Disk, at int) {
+	if !disk.ReadOnly || disk.What != "data" {
+		return
+	}
+	f := d.find(cause.StoreFailed, doctor.Sure, cause.Values{"file": disk.Path}, doctor.Say("%s is on a file system that is mounted read-only: nothing that the broker wants to keep is written down. The kernel mounts a disk so after errors of the medium, such as a worn SD card; its log says which.", "%s 所在的文件系统是只读挂载：服务端要保存的内容都写不下去。存储介质出错（例如 SD 卡磨损）后，内核会把磁盘改为只读；原因见内核日志。", disk.Path), at)
+	f.Steps = append(f.Steps, doctor.Step{Title: doctor.Say("What happened, and whether it can be written to again", "查看原因，以及能否恢复写入"), Lines: doctor.Say("sudo dmesg | grep -iE 'i/o error|read-only|mmc|ext4'\nsudo mount -o remount,rw \"$(findmnt -n -o TARGET --target %[1]s)\"    # it stays so only if the medium is well", "sudo dmesg | grep -iE 'i/o error|read-only|mmc|ext4'\nsudo mount -o remount,rw \"$(findmnt -n -o TARGET --target %[1]s)\"    # 介质完好才能保持", printable.ShellWord(disk.Path))})
 }

@@ -542,11 +542,7 @@ func equal(v value, right any, v6 bool) truth {
 		}
 		return maybe
 	case mark:
-		n, ok := right.(float64)
-		if !ok {
-			return maybe
-		}
-		return fact(v.low == int(n))
+		return equalMark(v, right)
 	case address:
 		return equalAddress(v, right, v6)
 	case name:
@@ -571,6 +567,15 @@ func equal(v value, right any, v6 bool) truth {
 		return fact(exists)
 	}
 	return maybe
+}
+
+// equalMark compares what rules have written on a packet.
+func equalMark(v value, right any) truth {
+	n, ok := right.(float64)
+	if !ok {
+		return maybe
+	}
+	return fact(v.low == int(n))
 }
 
 // equalFlags compares the flags of a first packet, SYN alone, as far as they are looked at.

@@ -92,9 +92,7 @@ func (g *gatherer) configuration(program, file, root string, b *process) {
 	if program == "mosquitto" {
 		fact.Problems = append(fact.Problems, g.peculiar(report.Files, root)...)
 		fact.PlainBridges = plainBridges(config)
-	}
-	if b == nil && program == "mosquitto" {
-		fact.Missing = missing(config, root)
+		fact.Missing = missing(config, root, b)
 	}
 	fact.Listeners = g.listenersOf(config, root)
 	fact.PSK = sharedKeys(report.Files)
@@ -125,8 +123,8 @@ func (g *gatherer) configuration(program, file, root string, b *process) {
 }
 
 // missing are the folders for the files that mosquitto makes at its start, without which it ends. It runs on without a log file.
-func missing(config *mosqconf.Config, root string) []host.Missing {
-	if config.PIDFile == "" {
+func missing(config *mosqconf.Config, root string, b *process) []host.Missing {
+	if config.PIDFile == "" || b != nil {
 		return nil
 	}
 	folder := filepath.Dir(config.PIDFile)

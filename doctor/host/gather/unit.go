@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"picket/doctor"
 	"picket/doctor/host"
-	"picket/printable"
 )
 
 // unitDirs are where systemd looks for units, the administrator's first.
@@ -100,7 +100,7 @@ func (s *unitSettings) read(file, text string) {
 			continue
 		}
 		value = strings.TrimSpace(value)
-		p := placed{value, fmt.Sprintf("%s=%s (%s:%d)", strings.TrimSpace(name), printable.Text(value), file, n)}
+		p := placed{value, fmt.Sprintf("%s=%s (%s:%d)", strings.TrimSpace(name), doctor.Printable(value, 200), file, n)}
 		add := func(to *[]placed) {
 			if *to = append(*to, p); value == "" {
 				*to = nil

@@ -223,8 +223,22 @@ func TestFunctionsAgainstModel(t *testing.T) {
 			}
 			s.rows = rows.([]machine.Row)
 		}
+		nothingLeft(rt, c, s.rows)
 	})
 	t.Logf("%d calls, %d of them refused", calls, refused)
+}
+
+// nothingLeft looks whether those that are dead have left a mailbox, or what they had adopted.
+func nothingLeft(t *rapid.T, c rueidis.Client, rows []machine.Row) {
+	all, err := c.Do(context.Background(), c.B().Keys().Pattern("{model}[gx]:*").Build()).AsStrSlice()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range all {
+		if !slices.ContainsFunc(rows, func(r machine.Row) bool { return !r.Dead && key[len("{model}g:"):] == number(r.Incarnation) }) {
+			t.Fatalf("%s is left of an incarnation that does not live", key)
+		}
+	}
 }
 
 // Whatever a server answers, what does not have its form is an error.

@@ -32,7 +32,6 @@ type peer struct {
 	routes    map[string]wire.Change // what it wants
 	gathering map[string]wire.Change // a whole list that has not ended
 	complete  bool                   // its whole list has come
-	met       bool                   // it has seen the whole list of this node's
 	seen      uint64                 // up to which number it has seen this node's routes
 	had       map[uint64]uint64      // its runs that may be sent again, and at which position they came
 }
@@ -173,7 +172,7 @@ func (m *Machine) mail(p *peer) {
 	}
 	var frames []wire.Frame
 	for _, f := range p.kept {
-		if f.Number > p.posted {
+		if f.Number > p.posted && len(frames) < m.opt.Times.List {
 			frames = append(frames, f)
 		}
 	}
@@ -255,7 +254,7 @@ func (m *Machine) frame(p *peer, f wire.Frame) {
 	case *wire.Routes:
 		m.takeRoutes(p, b)
 	case *wire.Seen:
-		p.met, p.seen = true, max(p.seen, b.Routes)
+		p.seen = max(p.seen, b.Routes)
 		m.doDuties()
 	case *wire.Run:
 		m.takeRun(p, b)

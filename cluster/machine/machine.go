@@ -61,11 +61,12 @@ type Times struct {
 	Dial    int64 // between two attempts to make a link
 	Ask     int64 // between two questions where a session is now
 	Slice   int   // sessions that are adopted at a time
+	List    int   // changes of routes in a frame, and frames that are put into a mailbox at a time
 }
 
 // DefaultTimes are those of docs/cluster.md.
 func DefaultTimes() Times {
-	return Times{Beat: 500, Dead: 3000, Lease: 2000, Gap: 1200, Release: 500, Mail: 300, Silent: 1500, Again: 500, Dial: 1000, Ask: 1000, Slice: 200}
+	return Times{Beat: 500, Dead: 3000, Lease: 2000, Gap: 1200, Release: 500, Mail: 300, Silent: 1500, Again: 500, Dial: 1000, Ask: 1000, Slice: 200, List: 1000}
 }
 
 // Options are what a Machine is made from.

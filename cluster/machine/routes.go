@@ -53,8 +53,7 @@ func (m *Machine) await(d duty) {
 }
 
 // eachList cuts a list into frames.
-func eachList(changes []wire.Change, send func(part []wire.Change, first, last bool)) {
-	const most = 1000
+func eachList(changes []wire.Change, most int, send func(part []wire.Change, first, last bool)) {
 	for at := 0; at == 0 || at < len(changes); at += most {
 		end := min(at+most, len(changes))
 		send(changes[at:end], at == 0, end == len(changes))
@@ -69,7 +68,7 @@ func (m *Machine) sendRoutes() {
 	changes := m.changes
 	m.changes = nil
 	for _, p := range m.order {
-		eachList(changes, func(part []wire.Change, _, last bool) {
+		eachList(changes, m.opt.Times.List, func(part []wire.Change, _, last bool) {
 			routes := m.routes
 			if !last {
 				routes = 0 // the number of the last change comes with it
@@ -85,7 +84,7 @@ func (m *Machine) introduce(p *peer) {
 	for _, filter := range slices.Sorted(maps.Keys(m.wanted)) {
 		all = append(all, m.wanted[filter])
 	}
-	eachList(all, func(part []wire.Change, first, last bool) {
+	eachList(all, m.opt.Times.List, func(part []wire.Change, first, last bool) {
 		m.send(p, &wire.Routes{Routes: m.routes, First: first, Last: last, Changes: part})
 	})
 }
@@ -135,9 +134,6 @@ func (m *Machine) doDuties() {
 	all := ^uint64(0)
 	for _, p := range m.order {
 		all = min(all, p.seen)
-		if !p.met {
-			return
-		}
 	}
 	n := 0
 	for n < len(m.duties) && m.duties[n].routes <= all {

@@ -71,7 +71,7 @@ func (n *node) start() {
 
 func times(slice int) machine.Times {
 	t := machine.DefaultTimes()
-	t.Slice = slice
+	t.Slice, t.List = slice, slice
 	return t
 }
 

@@ -24,6 +24,7 @@ import (
 // docs/architecture.md gives the reasons.
 var mayImport = map[string]string{
 	"cause":     "",
+	"feed":      "",
 	"packet":    "",
 	"packed":    "",
 	"page":      "cause packed",
@@ -42,11 +43,11 @@ var mayImport = map[string]string{
 	"bench":           "packet",
 	"bridge":          "bridge/relay broker cause logging packet session",
 	"bridge/relay":    "packet topic",
-	"api":             "access admin ban broker cause logging login packet printable session token topic",
+	"api":             "access admin ban broker cause logging login packet printable session token topic trace",
 	"backend":         "access cause logging topic",
 	"backup":          "",
 	"ban":             "access printable",
-	"broker":          "access ban cause listener logging packet process session store topic",
+	"broker":          "access ban cause feed listener logging packet process session store topic trace",
 	"client":          "packet",
 	"dashboard":       "packed",
 	"client/format":   "client packet printable",
@@ -65,6 +66,7 @@ var mayImport = map[string]string{
 	"rights/live":     "access broker cause logging rights session",
 	"session":         "cause packet topic",
 	"token":           "access",
+	"trace":           "cause packet printable",
 	"web":             "broker listener",
 	"setup":           "access cause cloud cloud/detect reach",
 	"store":           "record session topic",
@@ -101,7 +103,7 @@ var mayImport = map[string]string{
 
 // pure packages are state machines, codecs and tables: what goes in decides what comes out. They cannot reach for a socket, a
 // file, a clock or chance.
-var pure = []string{"bridge/relay", "cause", "cloud", "cluster/functions", "cluster/machine", "cluster/wire", "doctor", "doctor/host", "doctor/host/firewall", "packet", "phrases", "printable", "record", "rights", "sentinel/machine", "session", "store", "topic"}
+var pure = []string{"bridge/relay", "cause", "cloud", "cluster/functions", "cluster/machine", "cluster/wire", "doctor", "doctor/host", "doctor/host/firewall", "feed", "packet", "phrases", "printable", "record", "rights", "sentinel/machine", "session", "store", "topic"}
 
 var impure = []string{"crypto/rand", "net", "net/http", "os", "os/exec", "os/signal", "path/filepath", "syscall", "time"}
 

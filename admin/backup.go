@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"picket/cause"
 )
 
 // patience is how long whoever gets a backup may take none of it.
@@ -69,20 +71,44 @@ func (s *Server) backup(w http.ResponseWriter, r *http.Request) {
 
 // Backup writes a backup of the broker to w; keys: with private keys. Who reads it has to look whether it is whole, as package backup does.
 func (c *Client) Backup(ctx context.Context, w io.Writer, keys bool) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://picket/v1/backup?"+url.Values{"keys": {strconv.FormatBool(keys)}}.Encode(), nil)
+	body, err := c.open(ctx, "/v1/backup?"+url.Values{"keys": {strconv.FormatBool(keys)}}.Encode(), cause.English)
 	if err != nil {
 		return err
 	}
-	res, err := c.http.Do(req)
-	if err != nil {
-		return fmt.Errorf("%s: %w", c.Path, err)
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return refusal(json.NewDecoder(io.LimitReader(res.Body, maxRequest)), res.Status)
-	}
-	if _, err := io.Copy(w, res.Body); err != nil {
+	defer body.Close()
+	if _, err := io.Copy(w, body); err != nil {
 		return fmt.Errorf("the broker could not finish it: %w", err)
 	}
 	return nil
+}
+
+// open asks for an answer of any length, in a language.
+func (c *Client) open(ctx context.Context, path string, lang cause.Lang) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://picket"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept-Language", lang.String())
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Path, err)
+	}
+	if res.StatusCode != http.StatusOK {
+		defer res.Body.Close()
+		return nil, refusal(json.NewDecoder(io.LimitReader(res.Body, maxRequest)), res.Status)
+	}
+	return res.Body, nil
+}
+
+// Trace writes what passes between clients and the broker to w, in a language, until the context or the trace ends. query is that of GET /api/v1/trace.
+func (c *Client) Trace(ctx context.Context, query url.Values, lang cause.Lang, w io.Writer) error {
+	body, err := c.open(ctx, "/api/v1/trace?"+query.Encode(), lang)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if _, err = io.Copy(w, body); ctx.Err() != nil {
+		return nil // whoever reads it has had enough
+	}
+	return err
 }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"picket/admin"
@@ -43,6 +44,7 @@ type Config struct {
 type API struct {
 	Config
 	free    chan struct{} // holds a token for each request that is being carried out
+	streams chan struct{} // and for each stream
 	guesses token.Guesses
 	logins  login.Book
 	origin  http.CrossOriginProtection
@@ -55,7 +57,7 @@ func New(c Config) *API {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	a := &API{Config: c, free: make(chan struct{}, atOnce), mux: http.NewServeMux()}
+	a := &API{Config: c, free: make(chan struct{}, atOnce), streams: make(chan struct{}, streamsAtOnce), mux: http.NewServeMux()}
 	a.table = a.routes()
 	for path, methods := range a.byPath() {
 		a.mux.HandleFunc(prefix+path, func(w http.ResponseWriter, r *http.Request) { a.dispatch(w, r, methods) })
@@ -108,22 +110,24 @@ func (a *API) serve(by way) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
+		leave := sync.OnceFunc(func() { <-a.free })
 		select {
 		case a.free <- struct{}{}:
-			defer func() { <-a.free }()
+			defer leave()
 		default:
 			a.refuse(w, r, busy())
 			return
 		}
-		a.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), wayKey{}, by)))
+		ctx := context.WithValue(context.WithValue(r.Context(), wayKey{}, by), leaveKey{}, leave)
+		a.mux.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
 
 // dispatch carries out a request whose path is known.
 func (a *API) dispatch(w http.ResponseWriter, r *http.Request, methods map[string]*route) {
 	of := methods[r.Method]
-	if of == nil && r.Method == http.MethodHead {
-		of = methods[http.MethodGet]
+	if get := methods[http.MethodGet]; of == nil && r.Method == http.MethodHead && get != nil && !get.stream {
+		of = get
 	}
 	who, err := a.admit(w, r, of)
 	if err != nil {
@@ -140,7 +144,15 @@ func (a *API) dispatch(w http.ResponseWriter, r *http.Request, methods map[strin
 		a.refuse(w, r, roleMissing(who, of.role))
 		return
 	}
-	if !of.long {
+	switch {
+	case of.stream:
+		leave, err := a.place(r.Context())
+		if err != nil {
+			a.refuse(w, r, err)
+			return
+		}
+		defer leave()
+	case !of.long:
 		ctx, cancel := context.WithTimeout(r.Context(), deadline)
 		defer cancel()
 		r = r.WithContext(ctx)
@@ -151,7 +163,7 @@ func (a *API) dispatch(w http.ResponseWriter, r *http.Request, methods map[strin
 		return
 	}
 	answer, err := of.do(c)
-	a.audit(c, who, err)
+	a.audit(c, who, "done", err)
 	switch {
 	case err != nil:
 		a.refuse(w, r, err)
@@ -177,8 +189,8 @@ func (a *API) answer(w http.ResponseWriter, of *route, answer any) {
 }
 
 // audit writes a line for a request that changes something, or that hands out what only an admin may have, whether it was carried out or not.
-func (a *API) audit(c *call, who caller, err error) {
-	if c.route.method == http.MethodGet && c.route.role != token.Admin || c.route.open && err != nil {
+func (a *API) audit(c *call, who caller, result string, err error) {
+	if c.route.method == http.MethodGet && c.route.role != token.Admin && !c.route.audited || c.route.open && err != nil {
 		return // a stranger who is refused has been reported, and may not fill the log
 	}
 	what := fmt.Sprintf("%s %s", c.route.method, printable.Text(c.request.URL.Path))
@@ -190,11 +202,15 @@ func (a *API) audit(c *call, who caller, err error) {
 	if c.note != "" {
 		what += " " + c.note
 	}
-	result := "done"
 	if err != nil {
 		result = "not done: " + asRefusal(err).detail
 	}
 	a.Log.Printf(logging.Notice, "API: %s: %s: %s.", who, what, strings.TrimSuffix(result, "."))
+}
+
+// begun writes the line of a stream that begins; the one of its end follows.
+func (a *API) begun(c *call) {
+	a.audit(c, c.caller(), "begun", nil)
 }
 
 // errStopped is why a request is ended that has not been carried out in time.

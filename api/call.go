@@ -56,6 +56,8 @@ type route struct {
 	media        string       // of an answer that is no JSON
 	status       int          // of the answer; 0: 200
 	long         bool         // it may take as long as it takes
+	stream       bool         // the handler answers by [call.stream]
+	audited      bool         // a line is logged although nothing changes
 	do           func(*call) (any, error)
 }
 
@@ -89,7 +91,7 @@ func (c *call) names() []string { return slices.Sorted(maps.Keys(c.params)) }
 // allowed are the methods of a resource.
 func allowed(methods map[string]*route) []string {
 	all := slices.Collect(maps.Keys(methods))
-	if methods[http.MethodGet] != nil {
+	if get := methods[http.MethodGet]; get != nil && !get.stream {
 		all = append(all, http.MethodHead)
 	}
 	slices.Sort(all)

@@ -46,7 +46,11 @@ func (s *schemas) operation(r *route) object {
 	if r.out != nil {
 		answer["content"] = object{"application/json": object{"schema": s.of(r.out, answered)}}
 	} else {
-		answer["content"] = object{r.media: object{}}
+		content := make(object)
+		for media := range strings.SplitSeq(r.media, ", ") {
+			content[media] = object{}
+		}
+		answer["content"] = content
 	}
 	status := strconv.Itoa(cmp.Or(r.status, http.StatusOK))
 	op := object{"operationId": operationID(r), "summary": r.about, "description": fmt.Sprintf("Role: %s.", orNone(r.role)), "x-picket-role": orNone(r.role),

@@ -247,6 +247,9 @@ func (c *connection) take(w *worker, at stage, in []byte) (taken, need int, err 
 
 // handle routes one whole packet that is not a PUBLISH to its place.
 func (c *connection) handle(w *worker, at stage, first byte, body []byte) error {
+	if c.b.taps.Load() != nil {
+		c.showIn(first, body)
+	}
 	if err := c.forbids(at, first, body); err != nil {
 		return err
 	}
@@ -385,6 +388,7 @@ func (c *connection) dismissLocked(w *worker, r refusal, line string, args ...an
 }
 
 func (c *connection) partLocked(w *worker, r refusal, why string) {
+	c.showDenied(r.id, r.text, true)
 	switch at := c.stage(); {
 	case at < connected && c.s.id != "":
 		// It has been let into its session, and waits for the store: CONNACK says what has become of that (MQTT-3.2.0-1).

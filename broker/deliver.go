@@ -75,6 +75,7 @@ func (w *worker) deliverAllowed(to *receiver, name string, i, j int) (matched in
 		return 0
 	case !to.allowed(name):
 		w.b.report(incident{cause: cause.ACLReadDenied, count: j - i}, "")
+		to.s.showDenied(cause.ACLReadDenied, name)
 		return 1
 	}
 	w.deliver(to, i, j)
@@ -173,6 +174,9 @@ func (w *worker) waitsFor(s *Session, qos byte) bool {
 // emit puts packets i to j of an encoded run into the connection's output, or lends them to be written at once.
 func (w *worker) emit(c *connection, v *variant, i, j int) {
 	b, n := v.buf[v.start[i]:v.start[j]], j-i
+	if w.b.taps.Load() != nil {
+		w.showRun(c, true, v.buf, v.start, i, j)
+	}
 	w.count.packetsOut += uint64(n)
 	w.count.publishOut += uint64(n)
 	w.count.payloadOut += uint64(w.run.bodies(i, j))
@@ -326,6 +330,7 @@ func (w *worker) fits(c *connection, p *packet.Publish) bool {
 		return true
 	}
 	w.count.dropped++
+	c.showDenied(cause.ReceiverPacketLimit, string(p.Topic), false)
 	w.b.report(incident{cause: cause.ReceiverPacketLimit}, "Dropping too large outgoing PUBLISH for %s (%d bytes)", c.s.id, len(p.Payload))
 	return false
 }
@@ -337,11 +342,15 @@ func (w *worker) publishTo(c *connection, p *packet.Publish, kept bool) {
 		return
 	}
 	c.b.logPublish("Sending", c.s.id, p.Dup, p.QoS, p.Retain, p.ID, p.Topic, len(p.Payload))
+	name := p.Topic
 	if c.more != nil && c.more.aliasMax > 0 && c.v5() {
 		w.alias(c, p)
 	}
 	w.unlend(c)
 	w.scratch = p.AppendHead(w.scratch[:0], c.version)
+	if c.b.taps.Load() != nil {
+		c.show(passage{out: true, head: w.scratch, payload: p.Payload, topic: name})
+	}
 	c.out.add(&w.pool, w.scratch)
 	if kept && len(p.Payload) >= writeThrough {
 		c.out.share(p.Payload)
@@ -388,6 +397,7 @@ queue:
 			w.acknowledgeAll(c, packet.PUBREL, packet.Success, "", w.ids)
 		case !s.rules.Load().Deliver(d.Message.Topic):
 			// Allowed when it was queued, and not any more.
+			s.showDenied(cause.ACLReadDenied, d.Message.Topic)
 			w.b.report(incident{cause: cause.ACLReadDenied}, "")
 			s.out.Refuse(d.Seq)
 			w.done(s, d.Seq, 1)

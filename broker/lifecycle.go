@@ -108,6 +108,7 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 	b.mu.Lock()
 	s.mu.Lock()
 	c.advance(closed)
+	b.eachTap(func(t tap) { t.left(c, err) })
 	c.out, c.owed = outgoing{}, nil
 	c.settle()
 	c.forgetAliases()

@@ -126,6 +126,9 @@ func (w *worker) append(c *connection, p packet.Packet) {
 		return
 	}
 	w.scratch = p.Append(w.scratch[:0], c.version)
+	if c.b.taps.Load() != nil {
+		c.showOut(w.scratch)
+	}
 	c.out.add(&w.pool, w.scratch)
 	w.count.packetsOut++
 	w.mark(c)
@@ -313,6 +316,9 @@ func (w *worker) dropped(s *Session, id cause.ID, n int) {
 // reportDropped says that messages for a session were dropped; in the log once, until it has taken all that waits for it. The session's mutex is held.
 func (b *Broker) reportDropped(s *Session, id cause.ID, n int) {
 	c := s.conn
+	if c != nil {
+		c.showDenied(id, "messages for it are dropped: "+itoa(n), false)
+	}
 	if c != nil && c.dropping || c == nil && s.dropLogged {
 		b.report(incident{cause: id, count: n}, "")
 		return

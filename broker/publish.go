@@ -19,11 +19,15 @@ func (w *worker) publish(c *connection, in []byte) (taken int, err error) {
 	defer r.drop()
 	var p packet.Publish
 	if err := w.gather(c, in, &p); err != nil {
+		c.showBroken(in)
 		return 0, err
 	}
 	d, here := c.judge(w)
 	if !here {
 		return 0, nil
+	}
+	if c.b.taps.Load() != nil {
+		w.showRun(c, false, r.raw, r.start, 0, r.n)
 	}
 	w.count.packetsIn += uint64(r.n)
 	w.count.publishIn += uint64(r.n)
@@ -139,6 +143,7 @@ func (c *connection) repeated(w *worker, id uint16) error {
 // refused reports that the run was not taken, and returns the reason string.
 func (w *worker) refused(c *connection, d access.Decision) (why string) {
 	r, debug := &w.run, w.b.log.Enabled(logging.Debug)
+	c.showDenied(d.Cause, d.Text, false)
 	line := "Denied"
 	if d.Cause == cause.PayloadTooLarge {
 		line = "Dropped too large"
@@ -181,6 +186,9 @@ func (w *worker) acknowledgeAll(c *connection, kind packet.Type, code packet.Cod
 			c.out.tail = append(c.out.tail, byte(kind)<<4|flagsOf(kind), 2, byte(id>>8), byte(id))
 		}
 		c.out.size += 4 * len(ids)
+		if c.b.taps.Load() != nil {
+			c.showAcks(true, c.out.tail[len(c.out.tail)-4*len(ids):])
+		}
 		w.count.packetsOut += uint64(len(ids))
 		w.mark(c)
 	} else {
@@ -232,6 +240,9 @@ func (c *connection) acknowledgements(w *worker, in []byte) (taken int, err erro
 	if taken == 0 {
 		w.count.packetsIn++
 		return 0, &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-2.2.1-3", Text: "packet identifier 0"}
+	}
+	if c.b.taps.Load() != nil {
+		c.showAcks(false, in[:taken])
 	}
 	w.count.packetsIn += uint64(len(w.ids))
 	return taken, c.acknowledged(w, packet.Type(in[0]>>4), w.ids, packet.Success)

@@ -47,13 +47,16 @@ func (c *connection) badConnect(w *worker, err error) error {
 	}
 	switch {
 	case e.Code == packet.UnsupportedProtocolVersion && e.Clause == "MQTT-3.1.2-1":
+		c.showDenied(cause.ProtocolVersion, e.Text, true)
 		c.b.report(incident{cause: cause.ProtocolVersion, level: logging.Info, by: c}, "Invalid protocol in CONNECT from %s: %v.", c.host(), e)
 		c.end(w)
 	case e.Code == packet.UnsupportedProtocolVersion:
+		c.showDenied(cause.ProtocolVersion, e.Text, true)
 		// Nobody knows the form of an answer in a version to come; the one of 3.1.1 is what everyone expects.
 		c.b.report(incident{cause: cause.ProtocolVersion, level: logging.Info, by: c}, "Invalid protocol version in CONNECT from %s: %v.", c.host(), e)
 		c.answerNo(w, packet.V311, &packet.Connack{Code: e.Code})
 	case e.Code == packet.ClientIdentifierNotValid:
+		c.showDenied(cause.EmptyClientID, e.Text, true)
 		c.b.report(incident{cause: cause.EmptyClientID, by: c}, "Client from %s refused: %v.", c.address(), e)
 		c.answerNo(w, packet.V311, &packet.Connack{Code: e.Code})
 	default:
@@ -103,6 +106,7 @@ func (c *connection) refuse(w *worker, r refusal) {
 		line = "Client %s from %s disconnected, not authorised (p%d%s): %s."
 	}
 	r.by = c
+	c.showDenied(r.id, r.text, true)
 	why := c.b.report(r.incident(), line, name, c.address(), c.version, user, r.text)
 	c.answerNo(w, c.version, c.no(r, why))
 }

@@ -108,6 +108,7 @@ func (g *grants) grant(f *packet.Subscription, d access.Decision) packet.Code {
 
 // refuse says that a filter is not subscribed to.
 func (g *grants) refuse(f *packet.Subscription, filter string, id cause.ID) packet.Code {
+	g.c.showDenied(id, f.Filter, false)
 	c := g.c
 	g.why = c.b.report(incident{cause: id, seen: f.Filter}, "Denied SUBSCRIBE from %s (q%d, '%s')", c.s.id, f.QoS, filter)
 	return codeOf(id)

@@ -47,6 +47,7 @@ func (b *Broker) refused(r listener.Refusal) {
 	if r.Accepted {
 		return // Closed follows, which knows more of the client
 	}
+	b.eachTap(func(t tap) { t.refused(r) })
 	b.attempts.note(plainAddress(r.Remote), attemptRecord{at: b.now(), cause: r.Cause, port: r.Listener.Port})
 	b.countFailure(plainAddress(r.Remote), r.Cause)
 	from := "local"

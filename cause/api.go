@@ -114,8 +114,8 @@ var apiCauses = []Cause{
 		ID: APIBusy, Severity: Warning, Stage: API,
 		Title: Text{"the API has as many requests as it serves at once", "接口的并发请求已达上限"},
 		Explain: Text{
-			"32 requests are carried out at once. This one was not begun.",
-			"最多同时执行 32 个请求。该请求没有开始执行。",
+			"32 requests are carried out at once, and beside them 16 streams, 8 of which may be traces. This one was not begun.",
+			"最多同时执行 32 个请求；另外可以有 16 个持续的流，其中跟踪最多 8 个。该请求没有开始执行。",
 		},
 		Remedy: Text{
 			"Try again in a second; have programs ask one thing after the other.",

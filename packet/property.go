@@ -274,3 +274,26 @@ func (p *Properties) field(id PropertyID) any {
 	}
 	return nil
 }
+
+// Value is the value of a property that may come once, for showing it: a byte, uint16, uint32, string or []byte; of [SubscriptionIdentifier] the list. It is nil for one that is not there.
+func (p *Properties) Value(id PropertyID) any {
+	if !p.Has(id) {
+		return nil
+	}
+	if id == SubscriptionIdentifier {
+		return p.SubscriptionIDs
+	}
+	switch f := p.field(id).(type) {
+	case *byte:
+		return *f
+	case *uint16:
+		return *f
+	case *uint32:
+		return *f
+	case *string:
+		return *f
+	case *[]byte:
+		return *f
+	}
+	return nil
+}

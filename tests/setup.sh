@@ -28,6 +28,7 @@ need python3 python3
 need haproxy haproxy
 need stunnel4 stunnel4
 need dnsmasq dnsmasq-base
+need tshark tshark # reads the captures of picket ctl trace
 need node nodejs
 need npm npm
 /usr/bin/python3 -c 'import paho.mqtt.client' 2>/dev/null || missing+=(python3-paho-mqtt)

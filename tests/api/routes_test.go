@@ -39,6 +39,7 @@ var examples = []example{
 	{"GET", "rules/check?user=lamp&action=publish&topic=a/b", "", 200}, {"GET", "rules/check?user=lamp&action=publish&topic=b", "", 200}, {"DELETE", "rules?user=lamp&action=all&filter=a/%23&allow=true", "", 200},
 	{"PATCH", "user?name=lamp", `{"password": "secret", "disabled": true}`, 200}, {"DELETE", "user?name=lamp", "", 200}, {"POST", "rights", `{"commands": [{"command": "listRoles"}, {"command": "nonsense"}]}`, 200},
 	{"POST", "logins", `{"role": "viewer"}`, 201}, {"GET", "logins", "", 200}, {"GET", "login", "", 200}, {"DELETE", "logins", "", 200},
+	{"GET", "trace?client=watcher&for=1s", "", 200},
 	{"GET", "tokens", "", 200}, {"POST", "tokens", `{"name": "x", "role": "viewer", "expires_seconds": 60}`, 201}, {"DELETE", "token?name=x", "", 200},
 }
 

@@ -13,7 +13,7 @@ const lengths = () => [['600', t('tenMinutes')], ['3600', t('oneHour')], ['86400
 export function askBan(of = {}, done) {
   open(<Ask title={t('addBan')} label={t('addBan')} danger done={done} fields={[
     { name: 'kind', label: t('kind'), options: kinds(), value: of.kind }, { name: 'value', label: t('name'), value: of.value, required: true },
-    { name: 'length', label: t('until'), options: lengths() }, { name: 'why', label: t('why') }, { name: 'force', label: t('force'), type: 'checkbox' },
+    { name: 'length', label: t('validFor'), options: lengths() }, { name: 'why', label: t('why') }, { name: 'force', label: t('force'), type: 'checkbox' },
   ]} run={async v => {
     const until = v.length ? new Date(Date.now() + v.length * 1000).toISOString() : undefined;
     const made = await ask('bans', { method: 'POST', body: { kind: v.kind, value: v.value, why: v.why || undefined, until, force: v.force || undefined } });

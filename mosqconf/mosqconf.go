@@ -39,6 +39,9 @@ func Read(path string) (*Config, *Report) {
 // addresses, and nobody needs a password.
 func LocalOnly() *Config { return ForPort([]int{1883}) }
 
+// AdminAddress is where a start without a configuration serves the dashboard, the API and the metrics: this machine only.
+const AdminAddress = "127.0.0.1:9883"
+
 // Open returns the configuration of a start without a configuration that is to be reached from elsewhere: ports on all
 // addresses and for every protocol. Clients on the same machine need no password, all others one of passwordFile or of rightsFile, which need not be there yet.
 func Open(ports []int, passwordFile, rightsFile, certFile, keyFile string) *Config {

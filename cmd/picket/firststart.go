@@ -44,13 +44,10 @@ func (s *serveCommand) unconfigured(ctx context.Context) (*mosqconf.Config, *set
 	config.ReasonStrings = true // nobody counts on mosquitto's bytes here
 	config.Persistence = mosqconf.Persistence{On: true, Store: filepath.Join(own.Dir, storeName)}
 	if s.AdminListen != "none" {
-		config.API = []mosqconf.API{{Source: "--admin-listen", Address: cmp.Or(s.AdminListen, usualAdminListen)}}
+		config.API = []mosqconf.API{{Source: "--admin-listen", Address: cmp.Or(s.AdminListen, mosqconf.AdminAddress)}}
 	}
 	return config, own, lines
 }
-
-// usualAdminListen is where a start without a configuration serves the dashboard, the API and the metrics: this machine only.
-const usualAdminListen = "127.0.0.1:9883"
 
 // chooseData settles where the data directory is, once: a broker that root has started and that has become another user goes on with it at a reload.
 func (s *serveCommand) chooseData(getenv func(string) string, euid int) (err error) {

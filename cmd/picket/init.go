@@ -111,7 +111,7 @@ func (c *initCommand) look(e *env) (*running, error) {
 			r.Web = append(r.Web, strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/"))
 		}
 	} else {
-		r.Web = []string{usualAdminListen}
+		r.Web = []string{mosqconf.AdminAddress}
 	}
 	if r.Data == "" {
 		if r.Data, err = setup.DefaultDir(os.Getenv, os.Geteuid()); err != nil {

@@ -1,9 +1,11 @@
 package gather
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -113,6 +115,7 @@ func (g *gatherer) configuration(program, file, root string, b *process) {
 		}
 	}
 	c.fact = fact
+	g.setAside(c.config)
 	g.configs = append(g.configs, c) // told once the log is known, which may have a reload in it
 	for _, l := range fact.Listeners {
 		// What no process uses says nothing about a broker that runs.
@@ -235,6 +238,9 @@ func (g *gatherer) dataDir(b *process) {
 			dir = filepath.Join(cwd, dir)
 		}
 	}
+	if at := cmp.Or(option(b.args, "--admin-listen"), mosqconf.AdminAddress); at != "none" {
+		g.setAside(&mosqconf.Config{API: []mosqconf.API{{Address: at}}})
+	}
 	if _, err := os.Stat(g.path(dir)); err != nil {
 		g.unread("configuration", err)
 		return
@@ -245,6 +251,22 @@ func (g *gatherer) dataDir(b *process) {
 	g.configs = append(g.configs, configuration{fact: fact, config: config, root: g.Root, user: config.User, pid: b.fact.PID, data: dir})
 	for _, l := range config.Listeners {
 		g.look(l.Port)
+	}
+}
+
+// setAside notes the ports of a configuration's listeners that are not for clients: whether a client gets in there is no question. nil: it could not be read.
+func (g *gatherer) setAside(config *mosqconf.Config) {
+	if config == nil {
+		return
+	}
+	for _, l := range config.API {
+		_, port, _ := net.SplitHostPort(l.Address)
+		if n, err := strconv.Atoi(port); err == nil {
+			if g.management == nil {
+				g.management = make(map[int]bool)
+			}
+			g.management[n] = true
+		}
 	}
 }
 

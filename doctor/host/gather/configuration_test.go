@@ -45,3 +45,22 @@ func TestChangedAfterTheStart(t *testing.T) {
 		}
 	}
 }
+
+// A listener for whoever runs the broker is not asked whether it speaks MQTT.
+func TestManagementIsSetAside(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "picket.conf")
+	if err := os.WriteFile(file, []byte("listener 1884 127.0.0.1\nallow_anonymous true\nlistener 9884 127.0.0.1\nprotocol http_api\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g := &gatherer{}
+	g.configuration("picket", file, "", nil)
+	if !g.management[9884] || g.management[1884] || slices.Contains(g.ports, 9884) || !slices.Contains(g.ports, 1884) {
+		t.Errorf("set aside: %v; looked at: %v", g.management, g.ports)
+	}
+	sockets := map[uint64]bool{1: true, 2: true}
+	for _, port := range []int{1884, 9884} {
+		if want := port == 1884; g.forClients(&process{inodes: sockets}, socket{port: port, inode: 1}) != want {
+			t.Errorf("port %d is looked at: %t", port, !want)
+		}
+	}
+}

@@ -91,6 +91,7 @@ type gatherer struct {
 	running    procfs.Procs    // every process
 	brokers    []process
 	listens    []host.Listen
+	management map[int]bool // ports of brokers that take no clients: protocol http_api
 	configs    []configuration
 	own        host.Addresses
 	interfaces []firewall.Interface

@@ -253,7 +253,7 @@ func (g *gatherer) sockets() {
 			continue
 		}
 		for _, s := range sockets {
-			if b.inodes[s.inode] {
+			if g.forClients(b, s) {
 				g.listen(s, host.Listen{PID: b.fact.PID, Program: b.fact.Program, Broker: true})
 				g.look(s.port)
 			}
@@ -271,6 +271,11 @@ func (g *gatherer) sockets() {
 			g.add(host.NotListening{Port: port})
 		}
 	}
+}
+
+// forClients tells whether a socket is a broker's, and one that is looked at: those of a listener for whoever runs the broker only where they are asked for.
+func (g *gatherer) forClients(b *process, s socket) bool {
+	return b.inodes[s.inode] && (!g.management[s.port] || slices.Contains(g.Ports, s.port))
 }
 
 // look adds a port to those that are looked at.

@@ -153,6 +153,10 @@ var errNoFile = errors.New("it is no file")
 
 // ReadBounded reads a file of at most so many bytes. It returns what [ReplaceOwn] takes for known, too.
 func ReadBounded(path string, largest int64) ([]byte, os.FileInfo, error) {
+	// A pipe must not even be opened: that waits for whoever writes to it.
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, nil, errNoFile
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, nil, err
@@ -162,7 +166,7 @@ func ReadBounded(path string, largest int64) ([]byte, os.FileInfo, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if !info.Mode().IsRegular() {
+	if !info.Mode().IsRegular() { // it has been replaced meanwhile
 		return nil, nil, errNoFile
 	}
 	if info.Size() > largest {

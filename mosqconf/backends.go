@@ -122,9 +122,10 @@ func (p *parser) finishBackends(s *security) *backend.Config {
 	r := &optionReader{p, b}
 	c := &b.config
 	r.general(c)
+	// What is missing is unsupported and no conflict: it is said of what Picket has in the plugin's place, and nobody knows whether the plugin would do without.
 	names := strings.FieldsFunc(b.values["backends"], func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
 	if len(names) == 0 {
-		p.errorf(b.line, cause.ConfigConflict, "Write behind it: auth_opt_backends files, http", "Error: The plugin has no auth_opt_backends.")
+		p.errorf(b.line, cause.ConfigUnsupported, "Write behind it: auth_opt_backends files, http", "Error: The plugin has no auth_opt_backends.")
 	}
 	for i, name := range names {
 		if slices.Contains(names[:i], name) {
@@ -302,7 +303,7 @@ func (r *optionReader) files() *backend.Files {
 	v := r.b.values
 	c := &backend.Files{PasswordFile: v["files_password_path"], ACLFile: v["files_acl_path"]}
 	if c.PasswordFile == "" && c.ACLFile == "" {
-		r.p.errorf(r.b.line, cause.ConfigConflict, "Write behind it: auth_opt_files_password_path FILE", "Error: The back end files has no auth_opt_files_password_path.")
+		r.p.errorf(r.b.line, cause.ConfigUnsupported, "Write behind it: auth_opt_files_password_path FILE", "Error: The back end files has no auth_opt_files_password_path.")
 	}
 	c.PlainSalt = r.hashes("files")
 	return c
@@ -339,7 +340,7 @@ func (r *optionReader) web() *backend.Web {
 		Timeout: 5 * time.Second, UserAgent: cmp.Or(v["http_user_agent"], "mosquitto")}
 	for _, needed := range []string{"http_host", "http_port", "http_getuser_uri", "http_aclcheck_uri"} {
 		if v[needed] == "" {
-			r.p.errorf(r.b.line, cause.ConfigConflict, "Write behind it, for example: auth_opt_"+needed+" "+map[string]string{"http_host": "127.0.0.1", "http_port": "80", "http_getuser_uri": "/user", "http_aclcheck_uri": "/acl"}[needed],
+			r.p.errorf(r.b.line, cause.ConfigUnsupported, "Write behind it, for example: auth_opt_"+needed+" "+map[string]string{"http_host": "127.0.0.1", "http_port": "80", "http_getuser_uri": "/user", "http_aclcheck_uri": "/acl"}[needed],
 				"Error: The back end http has no auth_opt_%s.", needed)
 		}
 	}

@@ -76,6 +76,9 @@ func (t *Trace) passed(c *connection, p passage) {
 	if t.query.Topic != "" && (kind != packet.PUBLISH || p.broken || !topic.Match(t.query.Topic, p.topic)) {
 		return
 	}
+	if c.stage() >= connected && !t.chooses(c) {
+		return // before anything of it is kept: most packets are others'
+	}
 	e := trace.Event{Kind: trace.Packet, Out: p.out, Size: p.size(), Payload: -1}
 	var connect *packet.Connect
 	switch {

@@ -31,14 +31,3 @@ func (all *backendSets) Close() {
 		set.Close()
 	}
 }
-
-// Status tells how those answer that take time.
-func (all *backendSets) Status() (of []backend.Status) {
-	if all == nil {
-		return nil
-	}
-	for _, set := range *all {
-		of = append(of, set.Status()...)
-	}
-	return of
-}

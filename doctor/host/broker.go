@@ -292,6 +292,8 @@ type Log struct {
 	Entry  []Entry `json:"causes"` // the most frequent first
 	// Reloaded is when the configuration was last read again, in Unix seconds; 0: not in these lines.
 	Reloaded int64 `json:"reloaded,omitempty"`
+	// Unmade is how often mosquitto says that a bridge's connection did not come about, as where nobody listens.
+	Unmade int `json:"unmade,omitempty"`
 }
 
 // Entry is a cause in a log.

@@ -751,7 +751,7 @@ func (d *diagnosis) logged() {
 				f := d.find(e.Cause, doctor.Probable, nil, doctor.Say("The password file has a line that is not of mosquitto_passwd's making, such as a password as it is typed: mosquitto takes that user out, and refuses everybody who comes with it. Its log says: %s", "密码文件里有一行不是 mosquitto_passwd 生成的（例如直接写了明文密码）：mosquitto 会丢弃该用户，用它登录的客户端都会被拒绝。日志：%s", e.Last), at[i])
 				f.Steps = append(f.Steps, doctor.Step{Title: doctor.Say("Turn the passwords in the file into hashes, and have it read again", "把文件中的明文密码转换成散列，并重新读取"),
 					Lines: doctor.Say("sudo mosquitto_passwd -U /etc/mosquitto/passwords    # the file that password_file names\nsudo systemctl reload mosquitto", "sudo mosquitto_passwd -U /etc/mosquitto/passwords    # password_file 指定的文件\nsudo systemctl reload mosquitto")})
-			case e.Cause == cause.BridgeUnreachable && d.plainBridge(at[i]):
+			case e.Cause == cause.BridgeUnreachable && l.Unmade == 0 && d.plainBridge(at[i]):
 			case e.Start || n >= 3 || d.found(e.Cause):
 				// An earlier start failed, and this one did not; or others come more often; or it is known already.
 			default:

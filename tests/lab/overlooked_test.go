@@ -318,7 +318,20 @@ func overlooked() []fault {
 			w.logged("Connecting bridge (step 1)", 4)
 		}),
 
+		running(cause.BridgeUnreachable, "", "a bridge to a port of TLS at which nobody is", guarded+"connection cloud\naddress 127.0.0.1:8883\ntopic # out 0\nrestart_timeout 1 2\n", func(w *world) { w.logged("Connecting bridge (step 1)", 4) }),
+		running(cause.NoDefaultRoute, "", "a VPN takes the answers along", guarded, func(w *world) {
+			w.batch(serverSide, "tuntap add wg0 mode tun\naddr add 10.8.0.2/24 dev wg0\nlink set wg0 up\nroute add default dev wg0 table 200\nrule add from "+server4+" table 200\n")
+		}),
+		running(cause.HostFirewallDrop, "", "what has no mark is dropped", guarded, func(w *world) {
+			w.tables(serverSide, "iptables", "-t mangle -A PREROUTING -p tcp -m multiport --dports 22,443 -j MARK --set-mark 1", "-A INPUT -i lo -j ACCEPT", "-A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT", "-A INPUT -p tcp -m mark ! --mark 1 -j DROP")
+		}),
+
 		// healthy
+		before("", "a read-only disk, on which nothing is kept", "persistence false\npersistence_location {dir}/sd/\n"+guarded, func(w *world) {
+			if err := syscall.Mount("", w.tmpfs("sd", "size=200m"), "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+				w.t.Fatal(err)
+			}
+		}, nil),
 		{name: "healthy: the client's line takes 1280 bytes", make: func(w *world) []string {
 			w.batch(clientSide, "link set eth0 mtu 1280\n")
 			w.batch(routerSide, "link set lan mtu 1280\n")

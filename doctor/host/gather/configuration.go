@@ -92,7 +92,7 @@ func (g *gatherer) configuration(program, file, root string, b *process) {
 		fact.Problems = append(fact.Problems, host.Problem{File: f.File, Line: f.Line, Text: strings.TrimPrefix(f.Text, "Error: "), Cause: f.Cause})
 	}
 	if program == "mosquitto" {
-		fact.Problems = append(fact.Problems, g.peculiar(report.Files, root)...)
+		fact.Problems = append(g.peculiar(report.Files, root), fact.Problems...)
 		fact.PlainBridges = plainBridges(config)
 		fact.Missing = missing(config, root, b)
 	}

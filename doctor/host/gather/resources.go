@@ -40,7 +40,7 @@ func (g *gatherer) resources() {
 		}
 	}
 	for _, c := range g.configs {
-		if c.data != "" {
+		if c.data != "" && (c.config.Persistence.On || c.fact.Program != "mosquitto") { // mosquitto keeps nothing there otherwise
 			look("data", inside(c.root, c.data))
 			g.stored(c)
 		}

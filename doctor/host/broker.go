@@ -292,7 +292,7 @@ type Log struct {
 	Entry  []Entry `json:"causes"` // the most frequent first
 	// Reloaded is when the configuration was last read again, in Unix seconds; 0: not in these lines.
 	Reloaded int64 `json:"reloaded,omitempty"`
-	// Unmade is how often mosquitto says that a bridge's connection did not come about, as where nobody listens.
+	// Unmade is how often, in a row at the end, mosquitto says that a bridge's connection did not come about, as where nobody listens.
 	Unmade int `json:"unmade,omitempty"`
 }
 

@@ -34,6 +34,8 @@ func ReadLog(source, log string, since int64, unix func(string) (int64, bool)) L
 			maps.DeleteFunc(found, func(_ cause.ID, e *Entry) bool { return e.Start })
 		case strings.HasPrefix(text, "Error creating bridge: "):
 			l.Unmade++
+		case strings.Contains(text, "lient local.") && (strings.Contains(text, "closed its connection") || strings.Contains(text, "disconnecting")):
+			l.Unmade = 0 // somebody took the bridge's connection, and ended it
 		case strings.Contains(text, "There is a certificate of a public authority"):
 			maps.DeleteFunc(found, func(id cause.ID, _ *Entry) bool { return ofAuthority(id) }) // what kept it from giving one is over
 		case strings.Contains(text, "Reloading config"), strings.Contains(text, "The new configuration is in force"):

@@ -32,10 +32,6 @@ func ReadLog(source, log string, since int64, unix func(string) (int64, bool)) L
 		switch {
 		case started.MatchString(text):
 			maps.DeleteFunc(found, func(_ cause.ID, e *Entry) bool { return e.Start })
-		case strings.HasPrefix(text, "Error creating bridge: "):
-			l.Unmade++
-		case strings.Contains(text, "lient local.") && (strings.Contains(text, "closed its connection") || strings.Contains(text, "disconnecting")):
-			l.Unmade = 0 // somebody took the bridge's connection, and ended it
 		case strings.Contains(text, "There is a certificate of a public authority"):
 			maps.DeleteFunc(found, func(id cause.ID, _ *Entry) bool { return ofAuthority(id) }) // what kept it from giving one is over
 		case strings.Contains(text, "Reloading config"), strings.Contains(text, "The new configuration is in force"):
@@ -43,6 +39,7 @@ func ReadLog(source, log string, since int64, unix func(string) (int64, bool)) L
 				l.Reloaded = when
 			}
 		}
+		l.Unmade = unmade(l.Unmade, text)
 		id, start := causeOf(text)
 		if strings.HasPrefix(text, "Error opening ") && before != "" {
 			if reason, known := causeOf(before); known && reason != id {
@@ -74,6 +71,17 @@ func ReadLog(source, log string, since int64, unix func(string) (int64, bool)) L
 	}
 	l.Entry = entries(found)
 	return l
+}
+
+// unmade counts a bridge's connections that did not come about, until somebody takes one, and ends it.
+func unmade(before int, text string) int {
+	switch {
+	case strings.HasPrefix(text, "Error creating bridge: "):
+		return before + 1
+	case strings.Contains(text, "lient local.") && (strings.Contains(text, "closed its connection") || strings.Contains(text, "disconnecting")):
+		return 0
+	}
+	return before
 }
 
 // repeated is the cause of a line of which it matters how often it comes.

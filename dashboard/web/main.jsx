@@ -24,13 +24,13 @@ const inner = { client: [Client, 'clients'], user: [User, 'users'] };
 const shown = () => pages.filter(([, , , role]) => !role || may(role));
 
 // Keyboard: / searches, g and a letter goes to a page, ? shows the keys, Esc leaves a field (a dialog closes by itself).
-let going = 0;
+let going = false;
 function pressed(e) {
   const field = /^(INPUT|TEXTAREA|SELECT)$/.test(e.target.tagName);
   if (e.key === 'Escape' && field && !asked.value) e.target.blur();
   if (!me.value || field || asked.value || e.ctrlKey || e.metaKey || e.altKey) return;
-  const page = going && Date.now() - going < 2000 && shown().find(([, , key]) => key === e.key);
-  going = e.key === 'g' ? Date.now() : 0;
+  const page = going && shown().find(([, , key]) => key === e.key);
+  going = e.key === 'g' && !page;
   if (page) {
     go(page[0]);
   } else if (e.key === '/') {

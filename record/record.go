@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
+	"slices"
 )
 
 // Error says where a record does not have its form.
@@ -128,9 +129,34 @@ func (r *Reader) End() error {
 // Size is how many bytes a number takes up.
 func Size(n uint64) int { return max(1, (bits.Len64(n)+6)/7) }
 
+// atOnce is how many bytes are copied at a time. Go cannot interrupt a copy, and its garbage collector, and with it the whole program, waits for the end of it:
+// of one of 255 MiB for a second, where memory is new and slow.
+const atOnce = 1 << 20
+
 // Append adds a length and as many bytes.
 func Append[T string | []byte](dst []byte, b T) []byte {
-	return append(binary.AppendUvarint(dst, uint64(len(b))), b...)
+	dst = binary.AppendUvarint(dst, uint64(len(b)))
+	if len(b) <= atOnce {
+		return append(dst, b...)
+	}
+	dst = slices.Grow(dst, len(b))
+	at := len(dst)
+	dst = dst[:at+len(b)]
+	for from := 0; from < len(b); from += atOnce {
+		copy(dst[at+from:], b[from:min(from+atOnce, len(b))])
+	}
+	return dst
+}
+
+// Clone returns a copy of head, and one of tail, in one piece of memory.
+func Clone(head, tail []byte) (headCopy, tailCopy []byte) {
+	both := make([]byte, len(head)+len(tail))
+	copy(both, head)
+	headCopy, tailCopy = both[:len(head):len(head)], both[len(head):]
+	for from := 0; from < len(tail); from += atOnce {
+		copy(tailCopy[from:], tail[from:min(from+atOnce, len(tail))])
+	}
+	return headCopy, tailCopy
 }
 
 // Bit is a flag if b is set, and otherwise 0.

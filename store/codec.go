@@ -138,13 +138,10 @@ func (r *reader) withPayload(m *session.Message, props []byte) *session.Message 
 	if r.Err() != nil {
 		return nil
 	}
-	buf := make([]byte, len(props)+len(payload))
-	copy(buf, props)
-	copy(buf[len(props):], payload)
+	props, m.Payload = record.Clone(props, payload)
 	if len(props) > 0 {
-		m.Props = buf[:len(props):len(props)]
+		m.Props = props
 	}
-	m.Payload = buf[len(props):]
 	return m
 }
 

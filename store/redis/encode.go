@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/redis/rueidis"
+
 	"picket/session"
 	"picket/store"
 )
@@ -122,7 +124,7 @@ func (e *encoder) finish() *group {
 	e.flush()
 	for _, id := range e.ids {
 		if r := e.bodies[id]; r.n > 0 {
-			e.op("B", bodyName(id), string(store.AppendBody(nil, r.m)), strconv.Itoa(r.n))
+			e.op("B", bodyName(id), rueidis.BinaryString(store.AppendBody(nil, r.m)), strconv.Itoa(r.n))
 		}
 	}
 	return e.g

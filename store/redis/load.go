@@ -417,9 +417,9 @@ func (s *Store) fillBodies(ctx context.Context, entries []store.Entry, bodies []
 	}
 	for i := range values {
 		e := &entries[at[i]]
-		value, err := values[i].ToString()
+		value, err := values[i].AsBytes()
 		if err == nil {
-			e.Message, err = store.DecodeBody([]byte(value), e.Ref.ID)
+			e.Message, err = store.DecodeBody(value, e.Ref.ID)
 		}
 		if err != nil {
 			e.Damaged = true // unless it has been removed meanwhile, which Merge knows

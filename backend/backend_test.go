@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -530,5 +531,61 @@ func TestPrefixes(t *testing.T) {
 	}
 	if got := strings.Join(two.wasAsked(), ";"); got != "/user ann;/user ann;/user c_ann" {
 		t.Error(got)
+	}
+}
+
+// A source is asked so many questions at once and no more; the others wait for their turn, and not in the time that an answer may take.
+func TestAtOnce(t *testing.T) {
+	s := serve(t)
+	var now, most atomic.Int32
+	full, gate := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	s.says(func(string, url.Values) int {
+		n := now.Add(1)
+		for was := most.Load(); n > was && !most.CompareAndSwap(was, n); was = most.Load() {
+		}
+		if n == atOnce {
+			once.Do(func() { close(full) })
+		}
+		<-gate
+		now.Add(-1)
+		return http.StatusOK
+	})
+	set, _ := open(t, Config{Sources: []Source{{Name: "http", Users: true, Rules: true, Web: s.web()}}})
+	var all sync.WaitGroup
+	var in atomic.Int32
+	for i := range 4 * atOnce {
+		all.Go(func() {
+			ok, err := set.fetch(t.Context(), set.all[0], key{byte(i), byte(i >> 8)}, right{action: access.Publish, user: "u", client: strconv.Itoa(i), topic: "t"})
+			if ok && err == nil {
+				in.Add(1)
+			}
+		})
+	}
+	<-full
+	close(gate)
+	all.Wait()
+	if in.Load() != 4*atOnce || most.Load() != atOnce {
+		t.Errorf("%d of %d were allowed, %d were asked about at once", in.Load(), 4*atOnce, most.Load())
+	}
+}
+
+// Who waits for a place at a source that answers nobody does not wait for its turn.
+func TestNobodyWaitsForADeadSource(t *testing.T) {
+	s := serve(t)
+	set, _ := open(t, Config{Sources: []Source{{Name: "http", Users: true, Rules: true, Web: s.web()}}})
+	a := set.all[0]
+	for range atOnce {
+		a.places <- struct{}{}
+	}
+	a.note(set.log, a, errors.New("nobody is there"), time.Now())
+	if err := a.enter(t.Context()); err == nil || err.Error() != "nobody is there" {
+		t.Errorf("%v", err)
+	}
+	ended, end := context.WithCancel(t.Context())
+	a.note(set.log, a, nil, time.Now())
+	end()
+	if err := a.enter(ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -57,6 +58,16 @@ func (h *health) note(log *logging.Logger, a *asked, err error, start time.Time)
 	case say:
 		log.Printf(logging.Notice, "The back end %s (%s) answers again.", a.Name, a.where())
 	}
+}
+
+// failing is why the source does not answer; nil: it does.
+func (h *health) failing() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.status.Since.IsZero() {
+		return nil
+	}
+	return errors.New(h.status.Error)
 }
 
 // Status tells how the back ends answer that take time.

@@ -34,11 +34,39 @@ type Set struct {
 // maxRefreshing bounds how many answers are asked for anew at once, beside the messages that they are about.
 const maxRefreshing = 64
 
+// atOnce is how many questions a source is asked at once. More of them are not answered sooner, and each would take so much longer that a whole site that comes back at
+// once runs into the time that an answer may take.
+const atOnce = 64
+
 // asked is a source with what is known of how it answers.
 type asked struct {
 	Source
 	source
 	health
+	places chan struct{} // holds one for each question that it is asked
+}
+
+// enter waits for a place. It gives up when ctx ends, and while the source does not answer anybody.
+func (a *asked) enter(ctx context.Context) error {
+	select {
+	case a.places <- struct{}{}:
+		return nil
+	default:
+	}
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
+	for {
+		select {
+		case a.places <- struct{}{}:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-look.C:
+			if err := a.failing(); err != nil {
+				return err
+			}
+		}
+	}
 }
 
 // Open opens the back ends of a set of rules. Files that cannot be used are an [*access.FileError]; a service that is down is none: it may come back.
@@ -59,7 +87,7 @@ func Open(c Config, log *logging.Logger) (*Set, error) {
 			s.Close()
 			return nil, err
 		}
-		s.all = append(s.all, &asked{Source: one, source: opened})
+		s.all = append(s.all, &asked{Source: one, source: opened, places: make(chan struct{}, atOnce)})
 	}
 	return s, nil
 }
@@ -285,6 +313,10 @@ var denied = map[access.Action]cause.ID{access.Publish: cause.ACLPublishDenied, 
 
 // ask asks a source, again if it fails, and notes how it answers.
 func (s *Set) ask(ctx context.Context, a *asked, do func() error) (err error) {
+	if err := a.enter(ctx); err != nil {
+		return err
+	}
+	defer func() { <-a.places }()
 	for range s.conf.Retries + 1 {
 		start := time.Now()
 		if err = do(); err == nil || ctx.Err() != nil {

@@ -46,9 +46,8 @@ const (
 
 // Bounds on what a service can make us read and hold open.
 const (
-	maxAnswer      = 64 << 10
-	maxCAFile      = 4 << 20
-	maxConnections = 256
+	maxAnswer = 64 << 10
+	maxCAFile = 4 << 20
 )
 
 // web is a service with the connections to it.
@@ -92,7 +91,7 @@ func (c *Web) open() (source, error) {
 		client: &http.Client{
 			Timeout: c.Timeout,
 			Transport: &http.Transport{ // and no proxy: the passwords are for the service alone
-				MaxConnsPerHost: maxConnections, MaxIdleConnsPerHost: maxConnections / 4, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: maxAnswer,
+				MaxConnsPerHost: atOnce, MaxIdleConnsPerHost: atOnce, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: maxAnswer,
 				TLSClientConfig: &tls.Config{RootCAs: pool, InsecureSkipVerify: c.Unverified}, //nolint:gosec // only where the configuration says so
 			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -291,7 +291,7 @@ func TestManyAtOnce(t *testing.T) {
 		time.Sleep(20 * time.Millisecond) // that is what is tried here
 		say(w, q.path != "/super")
 	})
-	b := testbed.Start(t, testbed.Options{Conf: strings.Replace(asksWeb(port), "listener", "connect_timeout 120\nlistener", 1)})
+	b := testbed.Start(t, testbed.Options{Conf: strings.Replace(asksWeb(port), "listener", "auth_opt_http_timeout 60\nconnect_timeout 120\nlistener", 1)})
 	var all sync.WaitGroup
 	var in atomic.Int32
 	for i := range 1000 {

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
-	"slices"
 )
 
 // Error says where a record does not have its form.
@@ -139,13 +138,13 @@ func Append[T string | []byte](dst []byte, b T) []byte {
 	if len(b) <= atOnce {
 		return append(dst, b...)
 	}
-	dst = slices.Grow(dst, len(b))
 	at := len(dst)
-	dst = dst[:at+len(b)]
+	both := make([]byte, at+len(b)) // append clears it in one go
+	copy(both, dst)
 	for from := 0; from < len(b); from += atOnce {
-		copy(dst[at+from:], b[from:min(from+atOnce, len(b))])
+		copy(both[at+from:], b[from:min(from+atOnce, len(b))])
 	}
-	return dst
+	return both
 }
 
 // Clone returns a copy of head, and one of tail, in one piece of memory.

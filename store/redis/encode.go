@@ -235,7 +235,7 @@ func (e *encoder) apply(op *store.Op) {
 		m := op.Message
 		ref := store.Ref{Expires: store.Seconds(m.Expires)}
 		rec := store.AppendEntry(nil, &store.Entry{Ref: ref, Delivery: session.Delivery{Message: m, QoS: m.QoS, Retain: true}})
-		e.op("R", m.Topic, string(rec))
+		e.op("R", m.Topic, rueidis.BinaryString(rec))
 	case store.Unretain:
 		e.op("F", op.Old.Topic)
 	case store.Save:

@@ -260,12 +260,17 @@ func (u *user) subscribe(ctx context.Context) doctor.Subscribe {
 		f.Result = doctor.TimedOut
 	default:
 		f.Result = doctor.Lost
-		select { // whoever writes learns of the end before the reader does
-		case <-u.c.Done():
-		case <-ctx.Done():
-		}
+		u.ends(ctx)
 	}
 	return f
+}
+
+// ends waits until a connection that was lost is known to be: whoever writes learns of the end before the reader does, and [user.alive] asks the reader.
+func (u *user) ends(ctx context.Context) {
+	select {
+	case <-u.c.Done():
+	case <-ctx.Done():
+	}
 }
 
 // publish sends a message and waits until it is back. size 0 is a small one.
@@ -306,6 +311,7 @@ func (u *user) publishMarked(ctx context.Context, mark string, qos int, retain b
 		}
 	default:
 		f.Result = doctor.Lost
+		u.ends(ctx)
 	}
 	f.Ms = since(start)
 	if after, ok := socketState(u.conn.Conn); ok && f.Result != doctor.Returned {

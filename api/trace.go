@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"strings"
 	"time"
 
 	"picket/ban"
@@ -140,19 +139,19 @@ func follow(ctx context.Context, t *broker.Trace, out *stream, form func(*trace.
 		if !more {
 			break
 		}
-		var together strings.Builder
+		var together []byte
 		for i := range all {
 			one, err := form(&all[i])
 			if err != nil {
 				return shown, lost, err
 			}
-			together.Write(one)
+			together = append(together, one...)
 			shown++
 			lost += all[i].Lost
 			done := shown == most
-			if done || i == len(all)-1 || together.Len() >= atOnceShown {
-				there = out.send([]byte(together.String())) == nil && !done
-				together.Reset()
+			if done || i == len(all)-1 || len(together) >= atOnceShown {
+				there = out.send(together) == nil && !done
+				together = together[:0]
 			}
 			if !there {
 				break

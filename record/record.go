@@ -128,6 +128,13 @@ func (r *Reader) End() error {
 // Size is how many bytes a number takes up.
 func Size(n uint64) int { return max(1, (bits.Len64(n)+6)/7) }
 
+// copyLong is copy for what may be long: atOnce bytes at a time.
+func copyLong[T string | []byte](dst []byte, src T) {
+	for at := 0; at < len(src); at += atOnce {
+		copy(dst[at:], src[at:min(at+atOnce, len(src))])
+	}
+}
+
 // atOnce is how many bytes are copied at a time. Go cannot interrupt a copy, and its garbage collector, and with it the whole program, waits for the end of it:
 // of one of 255 MiB for a second, where memory is new and slow.
 const atOnce = 1 << 20
@@ -141,9 +148,7 @@ func Append[T string | []byte](dst []byte, b T) []byte {
 	at := len(dst)
 	both := make([]byte, at+len(b)) // append clears it in one go
 	copy(both, dst)
-	for from := 0; from < len(b); from += atOnce {
-		copy(both[at+from:], b[from:min(from+atOnce, len(b))])
-	}
+	copyLong(both[at:], b)
 	return both
 }
 
@@ -152,9 +157,7 @@ func Clone(head, tail []byte) (headCopy, tailCopy []byte) {
 	both := make([]byte, len(head)+len(tail))
 	copy(both, head)
 	headCopy, tailCopy = both[:len(head):len(head)], both[len(head):]
-	for from := 0; from < len(tail); from += atOnce {
-		copy(tailCopy[from:], tail[from:min(from+atOnce, len(tail))])
-	}
+	copyLong(tailCopy, tail)
 	return headCopy, tailCopy
 }
 

@@ -1,7 +1,7 @@
 // Who is kept out.
 import { ask, may, query, usePoll } from './api.js';
-import { ago, number, time } from './format.js';
-import { Ask, Badge, Card, Head, open, Table, Text, Waiting } from './parts.jsx';
+import { number, time } from './format.js';
+import { Ago, Ask, Badge, Card, Head, open, Table, Text, Waiting } from './parts.jsx';
 import { t } from './texts.js';
 
 const kinds = () => [['address', t('kindAddress')], ['client', t('kindClient')], ['prefix', t('kindPrefix')], ['user', t('kindUser')]];
@@ -32,7 +32,7 @@ export function Bans() {
       <Card>{all.data ? <Table label={t('bans')} rows={all.data.items} keyOf={b => `${b.kind} ${b.value}`} empty={t('noBans')} columns={[
         { label: t('kind'), cell: b => word[b.kind] || b.kind }, { label: t('name'), cell: b => <Text>{b.value}</Text> },
         { label: t('until'), cell: b => (b.until ? time(b.until) : t('forGood')) }, { label: t('why'), cell: b => <><Text>{b.why}</Text> {b.rule && <Badge kind="off">{t('itself')}</Badge>}</> },
-        { label: t('since'), cell: b => ago(b.since) }, { label: t('hits'), num: true, cell: b => number(b.refused) },
+        { label: t('since'), cell: b => <Ago at={b.since} /> }, { label: t('hits'), num: true, cell: b => number(b.refused) },
         may('operator') && { label: t('actions'), act: true, cell: b => <button type="button" onClick={() => lift(b)}>{t('lift')}</button> },
       ]} /> : <Waiting error={all.error} />}</Card>
     </>

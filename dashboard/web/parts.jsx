@@ -2,6 +2,7 @@
 import { signal } from '@preact/signals';
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import { may, me } from './api.js';
+import { ago, time } from './format.js';
 import { t } from './texts.js';
 
 // Marked shows a text of the catalogue: what is between backticks is code.
@@ -16,6 +17,9 @@ export const Text = ({ children }) => <bdi class="free">{typeof children === 'st
 
 // Address is one, which wraps only where there is no room at all.
 export const Address = ({ of: at }) => <bdi class="address">{at}</bdi>;
+
+// Ago says how long ago something was; the exact time is its title.
+export const Ago = ({ at }) => <time class="when" title={time(at)}>{ago(at)}</time>;
 
 export function ProblemBox({ error, title }) {
   if (!error || error.aborted) return null;

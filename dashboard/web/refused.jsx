@@ -1,15 +1,15 @@
 // What clients have done wrong lately, and what to do.
 import { may, usePoll } from './api.js';
 import { askBan } from './bans.jsx';
-import { ago, number, time } from './format.js';
-import { Address, Card, Head, Marked, Need, Table, Text, Waiting } from './parts.jsx';
+import { number } from './format.js';
+import { Address, Ago, Card, Head, Marked, Need, Table, Text, Waiting } from './parts.jsx';
 import { t } from './texts.js';
 
 export function Attempts({ most }) {
   const all = usePoll('attempts', 3000);
   if (!all.data) return <Waiting error={all.error} />;
   return <Table label={t('refused')} rows={all.data.items.slice(0, most)} keyOf={a => `${a.address} ${a.at} ${a.cause} ${a.client} ${a.user}`} empty={t('noAttempts')} columns={[
-    { label: t('when'), cell: a => <span title={time(a.at)}>{ago(a.at)}</span> },
+    { label: t('when'), cell: a => <Ago at={a.at} /> },
     { label: t('address'), cell: a => <Address of={a.address} /> },
     { label: t('what'), cell: a => <details><summary>{a.title || a.cause}</summary><p><span class="label">{t('remedy')}</span> <Marked text={a.remedy} /></p><p class="small quiet">{a.cause}</p></details> },
     !most && { label: t('clientID'), cell: a => a.client && <Text>{a.client}</Text> },

@@ -1,8 +1,8 @@
 // Listeners and certificates, bridges, maintenance, and who may look at all this.
 import { useState } from 'preact/hooks';
 import { ask, may, me, query, usePoll } from './api.js';
-import { ago, bytes, number, time } from './format.js';
-import { Ask, Badge, Card, Facts, Form, Head, Need, open, say, Secret, Table, Text, Waiting } from './parts.jsx';
+import { bytes, number, time } from './format.js';
+import { Ago, Ask, Badge, Card, Facts, Form, Head, Need, open, say, Secret, Table, Text, Waiting } from './parts.jsx';
 import { t } from './texts.js';
 
 function Certificate({ of: c }) {
@@ -33,7 +33,7 @@ export function Bridges() {
       <Head title={t('bridges')} />
       <Card>{all.data ? <Table label={t('bridges')} rows={all.data.bridges || []} keyOf={b => b.name} empty={t('noBridges')} columns={[
         { label: t('name'), cell: b => <Text>{b.name}</Text> }, { label: t('remote'), cell: b => <Text>{b.address || b.addresses.join(', ')}</Text> },
-        { label: t('state'), cell: b => <>{b.connected ? <Badge kind="good">{t('online')}</Badge> : <Badge kind="bad">{t('offline')}</Badge>} <span class="quiet small">{ago(b.since)}</span>{b.text && <p class="small"><Text>{b.text}</Text></p>}</> },
+        { label: t('state'), cell: b => <>{b.connected ? <Badge kind="good">{t('online')}</Badge> : <Badge kind="bad">{t('offline')}</Badge>} <span class="quiet small"><Ago at={b.since} /></span>{b.text && <p class="small"><Text>{b.text}</Text></p>}</> },
         { label: t('messagesIn'), num: true, cell: b => number(b.in) }, { label: t('messagesOut'), num: true, cell: b => number(b.out) }, { label: t('waiting'), num: true, cell: b => `${number(b.waiting)} · ${bytes(b.bytes)}` },
       ]} /> : <Waiting error={all.error} />}</Card>
     </>
@@ -100,7 +100,7 @@ function Logins() {
   return (
     <Card title={t('loginsTitle')} actions={<button type="button" onClick={end}>{t('endLogins')}</button>}>
       {all.data ? <Table label={t('loginsTitle')} rows={all.data.items} empty={t('none')} columns={[
-        { label: t('name'), cell: s => <Text>{s.name}</Text> }, { label: t('role'), cell: s => t(s.role) }, { label: t('address'), cell: s => <Text>{s.address}</Text> }, { label: t('since'), cell: s => ago(s.since) }, { label: t('lastUsed'), cell: s => ago(s.used) }, { label: t('until'), cell: s => time(s.until) },
+        { label: t('name'), cell: s => <Text>{s.name}</Text> }, { label: t('role'), cell: s => t(s.role) }, { label: t('address'), cell: s => <Text>{s.address}</Text> }, { label: t('since'), cell: s => <Ago at={s.since} /> }, { label: t('lastUsed'), cell: s => <Ago at={s.used} /> }, { label: t('until'), cell: s => time(s.until) },
       ]} /> : <Waiting error={all.error} />}
     </Card>
   );

@@ -22,6 +22,16 @@ const (
 	AnonymousLocal // only from the same machine: loopback addresses and Unix sockets, no PROXY header
 )
 
+// Tokens says where clients show their tokens.
+type Tokens byte
+
+// The places of tokens.
+const (
+	NoTokens Tokens = iota
+	TokensInPassword
+	TokensInName // the user name is the token, and is shown nowhere
+)
+
 // Config is one set of security rules: the whole broker's, or one listener's with per_listener_settings.
 type Config struct {
 	Anonymous         Anonymous
@@ -39,6 +49,8 @@ type Config struct {
 	RightsBeside bool
 	// Backends names the back ends that are asked about users and rights ("files, http"), for people; whoever opens them is the Authority. Empty: none.
 	Backends string
+	// Tokens says where clients show tokens, which the Authority then checks, also those that come by [TokenMethod].
+	Tokens Tokens
 	// Authority is asked before the files are; nil: they alone decide. It is none of a configuration file's.
 	Authority Authority
 	Source    string // "FILE:LINE" of the first directive
@@ -55,6 +67,8 @@ type Login struct {
 	Local       bool // same machine
 	// Certified: Username was taken from a verified client certificate; the password file is not asked.
 	Certified bool
+	// Bearer: Password is a token that came as the data of [TokenMethod], and nothing else counts.
+	Bearer bool
 }
 
 // Decision is the answer to a question: yes if Allow is true, not yet if Later is not nil, and otherwise no, for Cause.

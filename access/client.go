@@ -2,6 +2,7 @@ package access
 
 import (
 	"strings"
+	"time"
 
 	"picket/cause"
 	"picket/topic"
@@ -79,6 +80,14 @@ func (c *Client) Under(p *Policy) *Client {
 		return c
 	}
 	return p.Client(Login{ClientID: c.ID, HasUsername: c.HasUsername, Username: c.Username, Certified: c.Certified}, Decision{Grant: c.Grant})
+}
+
+// Until is when what the client was let in with ends, and it has to go; the zero time: never.
+func (c *Client) Until() time.Time {
+	if g, ok := c.Grant.(interface{ Until() time.Time }); ok {
+		return g.Until()
+	}
+	return time.Time{}
 }
 
 // Asks tells whether an [Authority] is asked about the client. Otherwise an answer about a topic never changes.

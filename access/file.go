@@ -54,7 +54,7 @@ func (e *FileError) Unwrap() error { return e.Err }
 
 // Lines returns the lines that mosquitto would log, its closing line last.
 func (e *FileError) Lines() []string {
-	kind := map[string]string{"acl_file": "acl file", "auth_opt_files_acl_path": "acl file", "auth_opt_http_cafile": "certificate file", dynamicSecurityDirective: "dynamic security file", rightsDirective: "file of users and rights"}[e.Directive]
+	kind := map[string]string{"acl_file": "acl file", "auth_opt_files_acl_path": "acl file", "auth_opt_http_cafile": "certificate file", "jwt_keys_cafile": "certificate file", "jwt_keys": "key file", "jwt_secret_file": "key file", dynamicSecurityDirective: "dynamic security file", rightsDirective: "file of users and rights"}[e.Directive]
 	return []string{e.line(), fmt.Sprintf("Error opening %s \"%s\".", cmp.Or(kind, "password file"), e.File)}
 }
 

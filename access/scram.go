@@ -6,8 +6,12 @@ import (
 	"github.com/xdg-go/scram"
 )
 
-// ScramSHA256 is the name of the one authentication method of MQTT 5.0, section 4.12, that is served.
-const ScramSHA256 = "SCRAM-SHA-256"
+// The authentication methods of MQTT 5.0, section 4.12, that are served.
+const (
+	ScramSHA256 = "SCRAM-SHA-256"
+	// TokenMethod has a token as its data, in CONNECT and in an AUTH that renews it: a login with [Login.Bearer] and no [Exchange].
+	TokenMethod = "OAUTH2-JWT"
+)
 
 // Exchange is one run of enhanced authentication (MQTT 5.0, section 4.12), made by [Policy.Begin]. Not safe for concurrent use.
 // It computes a few hashes at most, so it may run on an event loop.

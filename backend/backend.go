@@ -1,4 +1,4 @@
-// Package backend asks others who a client is and what it may do: files in the formats of mosquitto-go-auth, a web service, Redis. It stands behind the
+// Package backend asks others who a client is and what it may do: files in the formats of mosquitto-go-auth, a web service, Redis, JSON Web Tokens. It stands behind the
 // names that users of mosquitto's plugins go-auth and auth-plug have in their configuration.
 //
 // A [Set] is the back ends of one set of rules and their [access.Authority]. Each back end is a [source]. What a source answers at once, because it is in memory, is
@@ -48,12 +48,15 @@ type Source struct {
 	Files                   *Files
 	Web                     *Web
 	Redis                   *Redis
+	JWT                     *JWT
 }
 
 // who is a login as sources see it.
 type who struct {
 	user, clientID string
 	password       []byte
+	given          string // the user name as it came
+	bearer         bool   // the password is a token, whatever it looks like
 }
 
 // proof is what a source says about a login.
@@ -63,6 +66,12 @@ type proof struct {
 	check func() bool
 	// credential is what the login was measured against, compared after a reload.
 	credential string
+	// why is what is said about a no; the zero decision: what is said about every wrong password.
+	why access.Decision
+	// of a token: the user's name, when it ends (zero: never), and what it allows (nil: it does not say).
+	user  string
+	until time.Time
+	rules []rule
 }
 
 // right is a question about what a user may do.
@@ -71,12 +80,17 @@ type right struct {
 	user   string
 	client string
 	topic  string // a filter with Subscribe, or with Deliver when it is asked at SUBSCRIBE
+
+	token    *grant // of a client that a token has let in; nil: of others
+	restored bool   // nobody knows any more who has let the client in, before the broker started
 }
 
 // source is one back end. Safe for concurrent use.
 type source interface {
-	// instant tells whether answers are here at once. Otherwise the methods block until ctx ends, and are remembered.
+	// instant tells whether answers about rights are here at once. Otherwise may blocks until ctx ends, and answers are remembered.
 	instant() bool
+	// waits tells whether login blocks.
+	waits(w who) bool
 	login(ctx context.Context, w who) (proof, error)
 	may(ctx context.Context, r right) (bool, error)
 	// where is the place that is asked, for people; never a secret.
@@ -88,8 +102,17 @@ type source interface {
 type grant struct {
 	by         string // the source; empty: a certificate
 	credential string
-	filters    filters // that it was allowed to subscribe to
+	token      bool      // it was let in by a token
+	until      time.Time // when that ends; zero: never
+	rules      []rule    // of the token; nil: it says nothing of topics
+	filters    filters   // that it was allowed to subscribe to
 }
+
+// anew is what is noted about another client that is let in in the same way.
+func (g *grant) anew() *grant { return &grant{by: g.by, credential: g.credential} }
+
+// Until is when what a client was let in with ends, for [access.Client.Until].
+func (g *grant) Until() time.Time { return g.until }
 
 // Files are the paths of the files that the back ends read.
 func (c Config) Files() (paths []string) {
@@ -99,6 +122,9 @@ func (c Config) Files() (paths []string) {
 		}
 		if w := one.Web; w != nil {
 			paths = append(paths, w.CAFile)
+		}
+		if t := one.JWT; t != nil {
+			paths = append(paths, t.KeysFile, t.SecretFile, t.CAFile, t.ACLFile)
 		}
 	}
 	return paths

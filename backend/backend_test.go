@@ -102,6 +102,16 @@ func yes(ok bool) int {
 // open opens back ends with a policy that they judge for.
 func open(t *testing.T, c Config) (*Set, *access.Policy) {
 	t.Helper()
+	s := openSet(t, c)
+	p, _, err := access.Load(access.Config{Backends: "test", Authority: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, p
+}
+
+func openSet(t testing.TB, c Config) *Set {
+	t.Helper()
 	log, err := logging.New(logging.Config{}, t.Output(), t.Output())
 	if err != nil {
 		t.Fatal(err)
@@ -112,11 +122,7 @@ func open(t *testing.T, c Config) (*Set, *access.Policy) {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	p, _, err := access.Load(access.Config{Backends: "test", Authority: s})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s, p
+	return s
 }
 
 // resolve gets an answer, and tells whether it had to be fetched and whether it was computed.
@@ -246,11 +252,11 @@ func TestWebAnswers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := s.login(t.Context(), who{evil, "id&acc=2", []byte("p&w=\x00")})
+		p, err := s.login(t.Context(), who{user: evil, clientID: "id&acc=2", password: []byte("p&w=\x00")})
 		if err != nil || !p.ok || got.Get("username") != evil || got.Get("password") != "p&w=\x00" || got.Get("clientid") != "id&acc=2" || len(got) != 3 {
 			t.Errorf("form %v: %+v, %v; asked %v", form, p, err, got)
 		}
-		if ok, err := s.may(t.Context(), right{access.Subscribe, "u", "c", "a/#?x"}); !ok || err != nil || got.Get("topic") != "a/#?x" || got.Get("acc") != "4" || got.Has("password") {
+		if ok, err := s.may(t.Context(), right{action: access.Subscribe, user: "u", client: "c", topic: "a/#?x"}); !ok || err != nil || got.Get("topic") != "a/#?x" || got.Get("acc") != "4" || got.Has("password") {
 			t.Errorf("form %v: %v, %v; asked %v", form, ok, err, got)
 		}
 		if header.Get("User-Agent") != "test" {

@@ -166,6 +166,8 @@ func cutWord(line string) (word, rest string) {
 
 func (f *files) instant() bool { return true }
 
+func (f *files) waits(who) bool { return false }
+
 func (f *files) where() string { return f.config.PasswordFile }
 
 func (f *files) close() {}

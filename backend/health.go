@@ -73,7 +73,7 @@ func (h *health) failing() error {
 // Status tells how the back ends answer that take time.
 func (s *Set) Status() (all []Status) {
 	for _, a := range s.all {
-		if a.instant() {
+		if t, ok := a.source.(*tokens); a.instant() && !(ok && t.ring != nil) {
 			continue
 		}
 		a.mu.Lock()

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"slices"
 
 	"picket/access"
 	"picket/cause"
@@ -98,8 +99,13 @@ func (q question) get(ctx context.Context) access.Decision {
 // decide answers at once where that can be, and later otherwise.
 func (q question) decide() access.Decision {
 	d := q.known()
-	if d.Later != nil {
+	switch {
+	case d.Later != nil:
 		d.Later.Get = q.get
+	case !d.Allow && q.right.restored && slices.ContainsFunc(q.of, func(a *asked) bool { return a.JWT != nil }):
+		// Its token would say, and is not there: a will is not published, but what was published stays.
+		no := d
+		return later(func(context.Context) access.Decision { return no })
 	}
 	return d
 }

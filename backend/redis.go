@@ -49,6 +49,8 @@ func (c *Redis) open() source {
 
 func (r *redis) instant() bool { return false }
 
+func (r *redis) waits(who) bool { return true }
+
 func (r *redis) where() string {
 	return "redis://" + net.JoinHostPort(r.config.Host, strconv.Itoa(r.config.Port)) + "/" + strconv.Itoa(r.config.DB)
 }

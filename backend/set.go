@@ -87,7 +87,11 @@ func Open(c Config, log *logging.Logger) (*Set, error) {
 			s.Close()
 			return nil, err
 		}
-		s.all = append(s.all, &asked{Source: one, source: opened, places: make(chan struct{}, atOnce)})
+		a := &asked{Source: one, source: opened, places: make(chan struct{}, atOnce)}
+		if t, ok := opened.(*tokens); ok && t.ring != nil {
+			t.ring.noted = func(err error, start time.Time) { a.note(log, a, err, start) }
+		}
+		s.all = append(s.all, a)
 	}
 	return s, nil
 }
@@ -99,6 +103,9 @@ func (one Source) open(alone bool) (source, []access.Warning, error) {
 	}
 	if one.Redis != nil {
 		return one.Redis.open(), nil, nil
+	}
+	if one.JWT != nil {
+		return one.JWT.open(alone)
 	}
 	w, err := one.Web.open()
 	return w, nil, err
@@ -154,20 +161,22 @@ func (s *Set) name(user, clientID string) (name string, of []*asked) {
 
 // Connect decides about clients with a user name that the password file does not have.
 func (s *Set) Connect(p *access.Policy, l access.Login) (access.Decision, bool) {
+	place := p.Config().Tokens
 	switch {
-	case !l.HasUsername || p.Listed(l.Username):
+	case l.Bearer:
+	case !l.HasUsername && !(place == access.TokensInPassword && len(l.Password) > 0), l.HasUsername && p.Listed(l.Username):
 		return access.Decision{}, false
 	case l.Certified:
 		return access.Decision{Allow: true, Grant: new(grant)}, true
-	case len(l.Password) == 0:
+	case len(l.Password) == 0 && place != access.TokensInName:
 		return access.Decision{Cause: cause.BadCredentials, Text: "a user name without a password"}, true
 	}
-	t := &login{set: s, who: who{clientID: l.ClientID, password: l.Password}}
+	t := &login{set: s, who: who{clientID: l.ClientID, password: l.Password, given: l.Username, bearer: l.Bearer}}
 	t.who.user, t.of = s.name(l.Username, l.ClientID)
 	t.key = s.logins.key(l.Username, l.ClientID, string(l.Password))
 	if was, fresh, _ := s.logins.get(t.key); fresh {
 		if was.ok {
-			return t.admit(was.grant.by, was.grant.credential), true
+			return t.admit(was.grant.anew()), true
 		}
 		return noSuchUser, true
 	}
@@ -183,17 +192,19 @@ type login struct {
 	who    who
 	of     []*asked
 	key    key
-	failed error // of a source; nil: all that were asked have answered
+	failed error           // of a source; nil: all that were asked have answered
+	why    access.Decision // what a source says about its no; the zero decision: nothing
+	shown  string          // the user of a token
 }
 
 // next asks the sources from the one with index i on.
 func (t *login) next(i int) access.Decision {
 	for ; i < len(t.of); i++ {
 		a := t.of[i]
-		if !a.Users {
+		if !a.Users || t.who.bearer && a.JWT == nil {
 			continue
 		}
-		if !a.instant() {
+		if a.waits(t.who) {
 			return later(func(ctx context.Context) access.Decision { return t.ask(ctx, i) })
 		}
 		if p, err := a.login(t.set.ctx, t.who); err != nil {
@@ -203,11 +214,13 @@ func (t *login) next(i int) access.Decision {
 		}
 	}
 	switch was, _, known := t.set.logins.get(t.key); {
+	case t.failed == nil && t.why.Cause != "":
+		return t.why
 	case t.failed == nil:
 		t.set.logins.put(t.key, false, nil)
 		return noSuchUser
 	case t.set.conf.KeepLast && known && was.ok:
-		return t.admit(was.grant.by, was.grant.credential)
+		return t.admit(was.grant.anew())
 	}
 	return down
 }
@@ -243,15 +256,23 @@ func (t *login) proved(i int, p proof) access.Decision {
 			return t.proved(i, p)
 		}}}
 	case !p.ok:
+		if p.why.Cause != "" {
+			t.why = p.why
+		}
 		return t.next(i + 1)
 	}
-	t.set.logins.put(t.key, true, &grant{by: t.of[i].Name, credential: p.credential})
-	return t.admit(t.of[i].Name, p.credential)
+	g := &grant{by: t.of[i].Name, credential: p.credential, token: p.user != "", until: p.until, rules: p.rules}
+	if g.token { // it says itself how long it counts
+		t.shown, t.who.user = p.user, p.user
+	} else {
+		t.set.logins.put(t.key, true, g.anew())
+	}
+	return t.admit(g)
 }
 
 // admit lets the client in, once it is known whether it is a superuser: what is delivered to it cannot wait for that.
-func (t *login) admit(by, credential string) access.Decision {
-	yes := access.Decision{Allow: true, Grant: &grant{by: by, credential: credential}}
+func (t *login) admit(g *grant) access.Decision {
+	yes := access.Decision{Allow: true, Grant: g, User: t.shown}
 	q := question{set: t.set, of: t.of, right: right{user: t.who.user}}
 	if q.known().Later == nil {
 		return yes
@@ -273,8 +294,15 @@ func (s *Set) Recheck(p *access.Policy, c *access.Client) (access.Decision, bool
 		if a.Name != g.by || !a.Users {
 			continue
 		}
-		if f, ok := a.source.(*files); ok && !f.still(user, g.credential) {
-			return access.Decision{Cause: cause.NoLongerAllowed, Text: "the user's entry in the password file of the back end was changed"}, true
+		switch by := a.source.(type) {
+		case *files:
+			if !by.still(user, g.credential) {
+				return access.Decision{Cause: cause.NoLongerAllowed, Text: "the user's entry in the password file of the back end was changed"}, true
+			}
+		case *tokens:
+			if !by.still(g.credential) {
+				return access.Decision{Cause: cause.NoLongerAllowed, Text: "the key that its token is signed with does not count any more"}, true
+			}
 		}
 		return access.Decision{Allow: true}, true
 	}
@@ -285,7 +313,7 @@ func (s *Set) Recheck(p *access.Policy, c *access.Client) (access.Decision, bool
 func (s *Set) Authorize(c *access.Client, a access.Action, name string) (access.Decision, bool) {
 	g, _ := c.Grant.(*grant)
 	switch {
-	case (g == nil || g.by == "") && c.Policy().Config().ACLFile != "":
+	case c.Policy().Config().ACLFile != "" && (g == nil || g.by == "" || g.token && g.rules == nil && s.onlyTokens()):
 		return access.Decision{}, false
 	case a == access.Unsubscribe:
 		return access.Decision{Allow: true}, true
@@ -297,7 +325,10 @@ func (s *Set) Authorize(c *access.Client, a access.Action, name string) (access.
 	if a == access.Subscribe {
 		_, name, _ = topic.SplitShare(name)
 	}
-	q := question{set: s, right: right{action: a, client: c.ID, topic: name}}
+	q := question{set: s, right: right{action: a, client: c.ID, topic: name, restored: g == nil && !c.Policy().Listed(c.Username)}}
+	if g != nil && g.token {
+		q.right.token = g
+	}
 	q.right.user, q.of = s.name(c.Username, c.ID)
 	switch a {
 	case access.Deliver:
@@ -306,6 +337,11 @@ func (s *Set) Authorize(c *access.Client, a access.Action, name string) (access.
 		return q.subscribe(g), true
 	}
 	return q.decide(), true
+}
+
+// onlyTokens tells whether nothing but tokens is asked, and no file stands beside them.
+func (s *Set) onlyTokens() bool {
+	return len(s.all) == 1 && s.all[0].JWT != nil && s.all[0].JWT.ACLFile == ""
 }
 
 // denied is what a no is called.
@@ -319,11 +355,13 @@ func (s *Set) ask(ctx context.Context, a *asked, do func() error) (err error) {
 	defer func() { <-a.places }()
 	for range s.conf.Retries + 1 {
 		start := time.Now()
-		if err = do(); err == nil || ctx.Err() != nil {
+		err = do()
+		if a.JWT == nil { // the keyring of tokens says itself how it is answered
 			a.note(s.log, a, err, start)
+		}
+		if err == nil || ctx.Err() != nil || a.JWT != nil {
 			return err
 		}
-		a.note(s.log, a, err, start)
 	}
 	return err
 }

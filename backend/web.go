@@ -57,15 +57,15 @@ type web struct {
 	client *http.Client
 }
 
-// pool reads the certificates that the service is believed by. Errors are of type [*access.FileError].
-func (c *Web) pool() (*x509.CertPool, error) {
-	if c.CAFile == "" {
+// readPool reads the certificates that a service is believed by, nil for the system's; directive is what names them. Errors are of type [*access.FileError].
+func readPool(directive, file string) (*x509.CertPool, error) {
+	if file == "" {
 		return nil, nil
 	}
 	fail := func(hint string, err error) error {
-		return &access.FileError{Directive: "auth_opt_http_cafile", File: c.CAFile, Text: fmt.Sprintf("Error: Unable to load CA certificates from %s.", c.CAFile), Hint: hint, Err: err}
+		return &access.FileError{Directive: directive, File: file, Text: fmt.Sprintf("Error: Unable to load CA certificates from %s.", file), Hint: hint, Err: err}
 	}
-	data, _, err := access.ReadBounded(c.CAFile, maxCAFile)
+	data, _, err := access.ReadBounded(file, maxCAFile)
 	if err != nil {
 		return nil, fail(err.Error()+".", err)
 	}
@@ -77,7 +77,7 @@ func (c *Web) pool() (*x509.CertPool, error) {
 }
 
 func (c *Web) open() (source, error) {
-	pool, err := c.pool()
+	pool, err := readPool("auth_opt_http_cafile", c.CAFile)
 	if err != nil {
 		return nil, err
 	}
@@ -100,6 +100,8 @@ func (c *Web) open() (source, error) {
 }
 
 func (w *web) instant() bool { return false }
+
+func (w *web) waits(who) bool { return true }
 
 func (w *web) where() string { return w.base.String() }
 

@@ -75,6 +75,10 @@ func (c *connection) connect(w *worker, p *packet.Connect) error {
 		if !a.login.Certified {
 			a.login.HasUsername, a.login.Username = false, "" // what CONNECT says counts for nothing: the exchange will show who it is
 		}
+		if p.Props.AuthMethod == access.TokenMethod && a.policy.Config().Tokens != access.NoTokens {
+			c.beginToken(w, a)
+			return nil
+		}
 		return c.beginExchange(w, a)
 	}
 	if c.linked() && !p.HasPassword {
@@ -85,13 +89,19 @@ func (c *connection) connect(w *worker, p *packet.Connect) error {
 		c.refuse(w, *r)
 		return nil
 	}
-	if d := a.policy.Connect(a.login); d.Later != nil {
-		c.advance(checking)
-		c.elsewhere(w, func() { d = b.get(c, d.Later) }, func(w *worker) { c.decide(w, a, d) })
-	} else {
-		c.decide(w, a, d)
-	}
+	c.judgeLogin(w, a)
 	return nil
+}
+
+// judgeLogin asks the policy about what the client has shown, and decides when its answer is there.
+func (c *connection) judgeLogin(w *worker, a *attempt) {
+	d := a.policy.Connect(a.login)
+	if d.Later == nil {
+		c.decide(w, a, d)
+		return
+	}
+	c.advance(checking)
+	c.elsewhere(w, func() { d = c.b.get(c, d.Later) }, func(w *worker) { c.decide(w, a, d) })
 }
 
 // connectAgain judges a CONNECT from the beginning, by the rules that are in force now.
@@ -127,8 +137,16 @@ func (c *connection) decide(w *worker, a *attempt, d access.Decision) {
 		c.refuse(w, refusal{code: packet.NotAuthorized, id: d.Cause, text: d.Text})
 		return
 	}
-	if d.User != "" {
+	if d.User != "" { // the name is in the token
+		if a.login.Certified && d.User != a.login.Username {
+			c.refuse(w, refusal{code: packet.NotAuthorized, id: cause.BadCredentials, text: "the certificate names another user than the authentication"})
+			return
+		}
 		a.login.HasUsername, a.login.Username = true, d.User
+		if r := c.identify(a); r != nil {
+			c.refuse(w, *r)
+			return
+		}
 	}
 	a.client = a.policy.Client(a.login, d)
 	c.admitted(w, a)

@@ -60,16 +60,31 @@ func (b *Broker) expectConnect(c *connection, since time.Time) bool {
 // secondAt is the second of the broker's life that a time falls into.
 func (b *Broker) secondAt(t time.Time) uint32 { return uint32(max(0, t.Sub(b.started)/time.Second)) }
 
-// watch puts a connected client onto the keep alive wheel.
+// watch puts a connected client onto the keep alive wheel, and takes it off whatever list it is on.
 func (b *Broker) watch(c *connection) {
-	if c.keepAlive == 0 {
+	if c.keepAlive == 0 && c.tokenEnds().IsZero() {
 		return
 	}
 	b.listMu.Lock()
 	defer b.listMu.Unlock()
-	if c.stage() < closing {
-		b.placeIn(&b.wheel, c, b.clock.Load()+c.patience())
+	if c.chain != nil {
+		c.chain.remove(c)
 	}
+	if c.stage() < closing {
+		b.lookAgain(c, b.clock.Load()+c.patience())
+	}
+}
+
+// lookAgain puts a connected client onto the wheel where something may be due next: at second silent, when it has kept silent for too long, or when its token ends. listMu
+// is held.
+func (b *Broker) lookAgain(c *connection, silent uint32) {
+	if end := c.tokenEnds(); !end.IsZero() {
+		at := uint32(min(max(0, int64(end.Sub(b.started)/time.Second)), int64(b.clock.Load())+wheelSize)) + 1
+		if c.keepAlive == 0 || at < silent {
+			silent = at
+		}
+	}
+	b.placeIn(&b.wheel, c, silent)
 }
 
 // wheel has a chain for each second of those to come.
@@ -112,7 +127,8 @@ func (b *Broker) keepTime() {
 // sweep closes connections whose time is up at second now.
 func (b *Broker) sweep(now uint32) {
 	patience := uint32(b.settings.Load().ConnectTimeout / time.Second)
-	var late, silent []*connection
+	wall := b.now()
+	var late, silent, ended []*connection
 	b.listMu.Lock()
 	opening := &b.opening[now%wheelSize]
 	for c := opening.first; c != nil; c = opening.first {
@@ -126,13 +142,19 @@ func (b *Broker) sweep(now uint32) {
 	slot := &b.wheel[now%wheelSize]
 	for c := slot.first; c != nil; c = slot.first {
 		slot.remove(c)
-		if due := c.lastRead.Load() + c.patience(); due > now {
-			b.placeIn(&b.wheel, c, due)
-		} else {
+		switch due := c.lastRead.Load() + c.patience(); {
+		case c.tokenEnded(wall):
+			ended = append(ended, c)
+		case due > now || c.keepAlive == 0:
+			b.lookAgain(c, due)
+		default:
 			silent = append(silent, c)
 		}
 	}
 	b.listMu.Unlock()
+	if len(ended) > 0 {
+		b.cutOff(ended, wall)
+	}
 	for _, c := range late {
 		if c.stage() == checking {
 			b.report(incident{cause: cause.Overloaded}, "Client connection from %s closed: its password could not be checked within %d s.", c.address(), patience)

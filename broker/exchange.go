@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"bytes"
+
 	"picket/access"
 	"picket/cause"
 	"picket/listener"
@@ -12,7 +14,7 @@ func (c *connection) beginExchange(w *worker, a *attempt) error {
 	method := a.connect.Props.AuthMethod
 	x, ok := a.policy.Begin(method)
 	if !ok {
-		c.refuse(w, refusal{code: packet.BadAuthenticationMethod, id: cause.AuthMethodUnknown, text: "authentication method '" + method + "' is not known; SCRAM-SHA-256 is, when there is a password_file"})
+		c.refuse(w, refusal{code: packet.BadAuthenticationMethod, id: cause.AuthMethodUnknown, text: "authentication method '" + method + "' is not known; SCRAM-SHA-256 is, when there is a password_file, and OAUTH2-JWT with jwt_keys"})
 		return nil
 	}
 	m := c.opt()
@@ -29,6 +31,8 @@ func (c *connection) auth(w *worker, p *packet.Auth) error {
 		return &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-4.12.0-5", Text: "AUTH with another authentication method than CONNECT's"}
 	}
 	switch {
+	case p.Code == packet.Reauthenticate && c.stage() >= connected && m.authMethod == access.TokenMethod:
+		return c.renew(w, bytes.Clone(p.Props.AuthData))
 	case p.Code == packet.Reauthenticate && c.stage() >= connected && m.exchange == nil:
 		x, ok := c.b.policyOf(c).Begin(m.authMethod)
 		if !ok {

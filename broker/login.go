@@ -48,7 +48,7 @@ func (b *Broker) checkPassword(ctx context.Context, q *passwordQueue, c *connect
 		return b.unanswered()
 	case d.Allow:
 		result = passwordRight
-	case d.Cause == cause.BadCredentials:
+	case d.Cause == cause.BadCredentials, d.Cause == cause.JWTRefused:
 		result = passwordWrong
 	}
 	return d

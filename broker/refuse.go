@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"picket/access"
 	"picket/cause"
 	"picket/logging"
 	"picket/packet"
@@ -97,7 +98,7 @@ func (c *connection) refuse(w *worker, r refusal) {
 		if a.login.ClientID != "" {
 			name = a.login.ClientID
 		}
-		if a.login.Username != "" {
+		if a.login.Username != "" && (a.client != nil || a.policy == nil || a.policy.Config().Tokens != access.TokensInName) { // which would be a secret
 			user = ", u'" + a.login.Username + "'"
 		}
 	}

@@ -115,8 +115,8 @@ var connectCauses = []Cause{
 		ID: AuthMethodUnknown, Severity: Error, Stage: Connect,
 		Title: Text{"the broker does not offer this authentication method", "不支持客户端要求的认证方法"},
 		Explain: Text{
-			"An MQTT 5 client asked for enhanced authentication with a method that the broker does not have, or changed the method halfway: reason code 0x8C. Picket has SCRAM-SHA-256.",
-			"MQTT 5 客户端要求使用服务端没有的增强认证方法，或者中途换了方法：原因码 0x8C。Picket 提供 SCRAM-SHA-256。",
+			"An MQTT 5 client asked for enhanced authentication with a method that the broker does not have, or changed the method halfway: reason code 0x8C. Picket has SCRAM-SHA-256 and, where tokens are taken, OAUTH2-JWT.",
+			"MQTT 5 客户端要求使用服务端没有的增强认证方法，或者中途换了方法：原因码 0x8C。Picket 提供 SCRAM-SHA-256；接受令牌时还有 OAUTH2-JWT。",
 		},
 		Remedy: Text{
 			"Choose SCRAM-SHA-256 in the client and give the user a SCRAM entry in the password file, or leave the method empty and use user name and password.",
@@ -133,6 +133,30 @@ var connectCauses = []Cause{
 		Remedy: Text{
 			"Bring the service back and watch its response time. Let the broker keep answers for a while, so that a short outage lets known clients in and nobody else: in Picket `auth_opt_cache true`, with `auth_opt_when_down last`; its log says which back end fails, and why.",
 			"恢复后端并关注其响应时间。让服务端缓存一段时间的认证结果，这样短暂故障时已知客户端还能进来，其他人仍被拒绝：在 Picket 中写 `auth_opt_cache true` 和 `auth_opt_when_down last`；它的日志写明哪个后端出了什么错。",
+		},
+	},
+	{
+		ID: JWTExpired, Severity: Warning, Stage: Connect,
+		Title: Text{"the client's token has ended", "客户端的令牌已过期"},
+		Explain: Text{
+			"The JSON Web Token that the client has shown is signed as it should be, but the time in its `exp` has passed. A client that comes with it is refused: return code 5, in MQTT 5 0x87. One that is connected is cut off at that time, in MQTT 5 with 0xA0, and its will is published.",
+			"客户端出示的 JWT 签名正确，但 `exp` 中的时间已过。用它来连接会被拒绝：返回码 5，MQTT 5 为 0x87。已连接的客户端到时会被断开，MQTT 5 为 0xA0，并发布其遗嘱。",
+		},
+		Remedy: Text{
+			"Get a new token before the old one ends, and connect with it; an MQTT 5 client that uses the method OAUTH2-JWT can renew it within the connection. If tokens end too early, look at the clocks of the broker and of whoever issues them (`jwt_leeway`).",
+			"在旧令牌过期前取得新令牌再连接；使用 OAUTH2-JWT 方法的 MQTT 5 客户端可以在连接中续期。若令牌过早失效，请核对服务端与签发方的时钟（`jwt_leeway`）。",
+		},
+	},
+	{
+		ID: JWTRefused, Severity: Error, Stage: Connect,
+		Title: Text{"the client's token is not believed", "客户端的令牌不被信任"},
+		Explain: Text{
+			"The client has shown a JSON Web Token that the broker cannot use: return code 5, in MQTT 5 0x87. The reason says why: it is signed with another key or in a way that the key is not for, it is from another issuer (`iss`), for somebody else (`aud`), not valid yet (`nbf`), or lacks a claim that is needed.",
+			"客户端出示的 JWT 无法使用：返回码 5，MQTT 5 为 0x87。原因中写明为什么：签名所用的密钥或算法不对，签发者（`iss`）不对，受众（`aud`）是别人，尚未生效（`nbf`），或缺少必需的声明。",
+		},
+		Remedy: Text{
+			"Compare the token (its first two parts are base64url) with `jwt_keys`, `jwt_issuer`, `jwt_audience` and `jwt_user` in the configuration. After keys were changed in a file, run `picket ctl reload`.",
+			"把令牌（前两段是 base64url）与配置中的 `jwt_keys`、`jwt_issuer`、`jwt_audience` 和 `jwt_user` 对照。文件中的密钥改动后，请执行 `picket ctl reload`。",
 		},
 	},
 	{

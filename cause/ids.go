@@ -162,6 +162,8 @@ const (
 	UserOtherClientID  ID = "user-other-client-id"
 	AuthMethodUnknown  ID = "auth-method-unknown"
 	AuthBackendDown    ID = "auth-backend-down"
+	JWTExpired         ID = "jwt-expired"
+	JWTRefused         ID = "jwt-refused"
 	ProtocolVersion    ID = "protocol-version"
 	EmptyClientID      ID = "empty-client-id"
 	ClientIDPrefix     ID = "client-id-prefix"

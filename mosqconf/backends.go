@@ -47,6 +47,7 @@ var optionsOf = map[string][]string{
 	"http": {"host", "port", "getuser_uri", "superuser_uri", "aclcheck_uri", "with_tls", "verify_peer", "cafile", "method", "params_mode", "response_mode", "timeout",
 		"user_agent"},
 	"redis": {"host", "port", "db", "password", "mode", "hasher", "hasher_salt_encoding"},
+	"jwt":   {"mode", "secret", "userfield", "acl_path", "skip_user_expiration", "skip_acl_expiration"},
 }
 
 // olderNames are what auth-plug, and go-auth before, have for the same.
@@ -75,8 +76,6 @@ var otherBackends = map[string]string{
 	"psk": "Go's TLS has no pre-shared keys: use certificates.",
 }
 
-const tokens = "Let a web service look at the token, which is the password or the user name (auth_opt_backends http)."
-
 const database = "Let a web service ask the database (auth_opt_backends http), or write its users to a file (auth_opt_backends files)."
 
 // backendOption takes a line auth_opt_NAME of a plugin that asks.
@@ -100,13 +99,13 @@ func (p *parser) backendOption(f *fileState, l line, option string) {
 	switch {
 	case why != "":
 		p.find(Notice, l, cause.ConfigNoEffect, why, "%s has no effect.", l.word)
-	case option == "redis_password": // which no finding may show
+	case option == "redis_password" || option == "jwt_secret": // which no finding may show
 		b.options[option], b.values[option] = l, l.rest
 	case known:
 		if value, ok := p.string(l, p.rules(f, l).seen); ok {
 			b.options[option], b.values[option] = l, value
 		}
-	case otherBackends[name] != "" || name == "pg" || name == "jwt":
+	case otherBackends[name] != "" || name == "pg" || name == "jwt": // those of jwt are of the modes that are refused
 		return // the line of backends, where it is named, says what to do
 	default:
 		p.errorf(l, cause.ConfigUnsupported, "It may be misspelled; else leave it out. docs/backends.md has the options that there are.", "Error: %s is no option of the back ends that Picket has.", l.word)
@@ -114,7 +113,7 @@ func (p *parser) backendOption(f *fileState, l line, option string) {
 }
 
 // finishBackends makes sense of the lines about back ends.
-func (p *parser) finishBackends(s *security) *backend.Config {
+func (p *parser) finishBackends(s *security) {
 	b := s.backends
 	if s.config.RightsFile != "" {
 		p.errorf(b.line, cause.ConfigConflict, "Leave one of the two out.", "Error: Back ends and a file of users and rights cannot be used together.")
@@ -136,12 +135,16 @@ func (p *parser) finishBackends(s *security) *backend.Config {
 	}
 	r.prefixes(c, len(names))
 	s.config.Backends = strings.Join(names, ", ")
+	for _, one := range c.Sources {
+		if one.JWT != nil {
+			s.config.Tokens = placeOf(one.JWT)
+		}
+	}
 	for _, option := range slices.Sorted(maps.Keys(b.options)) {
 		if name, _, _ := strings.Cut(option, "_"); optionsOf[name] != nil && !slices.Contains(names, name) {
 			p.find(Notice, b.options[option], cause.ConfigNoEffect, "", "%s has no effect while %s is not in auth_opt_backends.", b.options[option].word, name)
 		}
 	}
-	return c
 }
 
 // optionReader reads the values of options.
@@ -259,12 +262,14 @@ func (r *optionReader) source(name string) {
 		one.Web = r.web()
 	case "redis":
 		one.Redis = r.redis()
+	case "jwt":
+		one.JWT = r.jwt()
 	default:
 		l := r.b.options["backends"]
-		if around, known := otherBackends[name]; known || name == "jwt" {
-			r.p.errorf(l, cause.ConfigUnsupported, cmp.Or(around, tokens), "Error: The back end %s is not there.", name)
+		if around, known := otherBackends[name]; known {
+			r.p.errorf(l, cause.ConfigUnsupported, around, "Error: The back end %s is not there.", name)
 		} else {
-			r.p.invalid(l, name, "The back ends are files, http and redis.")
+			r.p.invalid(l, name, "The back ends are files, http, redis and jwt.")
 		}
 		return
 	}
@@ -296,7 +301,7 @@ func (r *optionReader) register(one *backend.Source) {
 			one.Superuser = false
 		}
 	}
-	one.Superuser = one.Superuser && one.Files == nil && (one.Web == nil || one.Web.SuperPath != "")
+	one.Superuser = one.Superuser && one.Files == nil && one.JWT == nil && (one.Web == nil || one.Web.SuperPath != "")
 }
 
 func (r *optionReader) files() *backend.Files {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"picket/access"
 	"picket/backend"
 )
 
@@ -118,7 +119,30 @@ func TestBackendOptions(t *testing.T) {
 		}, ""},
 		{head + "auth_opt_backends redis\nauth_opt_redis_disable_superuser true\nauth_opt_redis_db 0\n", func(c *Config) bool { return source(c).Redis.DB == 0 && !source(c).Superuser }, ""},
 		{head + "auth_opt_backends redis\nauth_opt_redis_mode cluster\n", nil, "A Redis Cluster is not asked"},
-		{head + "auth_opt_backends jwt\nauth_opt_jwt_mode remote\n", nil, "The back end jwt is not there"},
+		{head + "auth_opt_backends jwt\nauth_opt_jwt_mode remote\nauth_opt_jwt_host h\n", nil, "auth_opt_jwt_mode remote is not possible"},
+		{head + "auth_opt_backends jwt\nauth_opt_jwt_secret s\nauth_opt_jwt_userquery select 1\n", nil, "asks a database"},
+		{head + "auth_opt_backends jwt\nauth_opt_jwt_mode files\n", nil, "no auth_opt_jwt_secret"},
+		{head + "auth_opt_backends jwt\nauth_opt_jwt_mode files\nauth_opt_jwt_secret short\n", func(c *Config) bool { return source(c).JWT.Secret == "short" }, "secret of the tokens is short"},
+		{head + "auth_opt_backends jwt, files\nauth_opt_files_acl_path /f\nauth_opt_jwt_mode files\nauth_opt_jwt_secret 0123456789 #23456789012345678901\nauth_opt_jwt_acl_path /a\nauth_opt_jwt_userfield Username\n", func(c *Config) bool {
+			return *source(c).JWT == backend.JWT{Secret: "0123456789 #23456789012345678901", InName: true, User: "username", NoExpiry: true, ACLFile: "/a"} && c.Security[0].Tokens == access.TokensInName
+		}, ""},
+		{head + "auth_opt_backends jwt\nauth_opt_jwt_mode files\nauth_opt_jwt_secret 01234567890123456789012345678901\nauth_opt_jwt_skip_acl_expiration true\n", nil, "a token ends when it says so"},
+		{"jwt_secret_file /s\n", func(c *Config) bool {
+			return *source(c).JWT == backend.JWT{SecretFile: "/s", User: "sub", Leeway: 5 * time.Second} && c.Security[0].Tokens == access.TokensInPassword && c.Security[0].Backends == "jwt"
+		}, ""},
+		{"jwt_keys /k\njwt_secret_file /s\n", nil, "cannot be used together"},
+		{"jwt_issuer us\n", nil, "without the keys that tokens are signed with"},
+		{"jwt_keys https://h/k\n", func(c *Config) bool { return source(c).JWT.KeysURL == "https://h/k" }, "there is no jwt_audience"},
+		{"jwt_keys http://h/k\njwt_audience a\n", nil, "by plain HTTP"},
+		{"jwt_keys http://127.0.0.1:8080/k\njwt_audience a\n", func(c *Config) bool { return source(c).JWT.KeysURL != "" }, ""},
+		{"jwt_keys ftp://h/k\njwt_audience a\n", nil, "Invalid jwt_keys value"},
+		{"jwt_keys /k\njwt_keys_cafile /c\n", func(c *Config) bool { return source(c).JWT.KeysFile == "/k" }, "has no effect without jwt_keys https"},
+		{"jwt_keys /k\njwt_place header\n", nil, "(header)"},
+		{"jwt_keys /k\nrights_file /r\n", nil, "cannot be used together"},
+		{"jwt_keys /k\n" + head + file, nil, "beside a plugin"},
+		{"per_listener_settings true\nlistener 1\njwt_keys /k\nlistener 2\npassword_file /q\n", func(c *Config) bool {
+			return c.Backends[1].Sources[0].JWT.KeysFile == "/k" && c.Backends[2] == nil && c.Security[2].Tokens == access.NoTokens
+		}, ""},
 		{head, nil, "has no auth_opt_backends"},
 		{head + "auth_opt_backends postgres\nauth_opt_pg_host x\n", nil, "The back end postgres is not there"},
 		{head + "auth_opt_backends lldap\n", nil, "(lldap)"},

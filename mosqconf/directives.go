@@ -194,7 +194,7 @@ var otherDirectives = directiveTable{
 
 func init() {
 	directives = directiveTable{"connection": {"NAME", (*parser).connection}}
-	for _, some := range []directiveTable{securityDirectives, globalDirectives, persistenceDirectives, listenerDirectives, tlsDirectives, bridgeOptions, otherDirectives} {
+	for _, some := range []directiveTable{securityDirectives, tokenDirectives, globalDirectives, persistenceDirectives, listenerDirectives, tlsDirectives, bridgeOptions, otherDirectives} {
 		maps.Copy(directives, some)
 	}
 	families = map[string]func(*parser, *fileState, line){

@@ -54,11 +54,15 @@ var inForce = map[string]string{
 	"acl_subscribe_unchecked": "true", "connect_timeout": "3", "event_loops": "2", "log_format": "json", "max_output_bytes": "100000", "reason_strings": "true",
 	"persistence": "true", "retained_persistence": "1", "persistence_file": "x.db", "persistence_location": "/var/lib/x/", "persistence_store": "/var/lib/x/store", "persistence_sync": "never",
 	"cluster": "redis://10.0.0.1:26379,10.0.0.2/mymaster", "cluster_acknowledge": "replicas 2",
+	"jwt_keys": "https://id.example/keys", "jwt_keys_cafile": "/ca.pem", "jwt_secret_file": "/s", "jwt_issuer": "i", "jwt_audience": "a", "jwt_user": "name", "jwt_leeway": "1", "jwt_expiry": "optional", "jwt_place": "username",
 	"max_total_output_bytes": "10000000", "proxy_from": "10.0.0.0/8 ::1", "sni_certificate": "/c3 /k3",
 }
 
+const tokenHead = "jwt_secret_file /s\n"
+
 // What has to stand before a directive for it to make sense.
 var before = map[string]string{
+	"jwt_keys_cafile": "jwt_keys https://id.example/keys\n", "jwt_issuer": tokenHead, "jwt_audience": tokenHead, "jwt_user": tokenHead, "jwt_leeway": tokenHead, "jwt_expiry": tokenHead, "jwt_place": tokenHead,
 	"crlfile": "cafile /ca\nrequire_certificate true\n", "require_certificate": "cafile /ca\n",
 	"use_identity_as_username": "cafile /ca\nrequire_certificate true\n", "use_subject_as_username": "cafile /ca\nrequire_certificate true\n", "http_dir": "protocol auto\n",
 }

@@ -81,16 +81,7 @@ func (p *parser) finish() *Config {
 		p.config.Listeners = localListeners(1883)
 	}
 	p.checkRightsFiles(p.securities)
-	for i, s := range p.securities {
-		if s.backends == nil {
-			continue
-		}
-		if p.config.Backends == nil {
-			p.config.Backends = make(map[int]*backend.Config)
-		}
-		p.config.Backends[i] = p.finishBackends(s)
-		p.config.Security[i].Backends = s.config.Backends
-	}
+	p.finishAsked()
 	for i := range p.config.Security {
 		p.config.Security[i].ClientIDPrefixes = p.prefixes
 	}
@@ -99,6 +90,25 @@ func (p *parser) finish() *Config {
 	}
 	p.blocks = blocks
 	return &p.config
+}
+
+// finishAsked makes sense of who else is asked about users and rights.
+func (p *parser) finishAsked() {
+	for i, s := range p.securities {
+		switch {
+		case s.tokens != nil:
+			p.finishTokens(s)
+		case s.backends != nil:
+			p.finishBackends(s)
+		default:
+			continue
+		}
+		if p.config.Backends == nil {
+			p.config.Backends = make(map[int]*backend.Config)
+		}
+		p.config.Backends[i] = &s.backends.config
+		p.config.Security[i].Backends, p.config.Security[i].Tokens = s.config.Backends, s.config.Tokens
+	}
 }
 
 // finishAutosave says what has no effect of what is about writing to the disk.

@@ -37,7 +37,7 @@ func (p *parser) adminSocket(_ *fileState, l line) {
 }
 
 // failures are what ban_after may count: what a stranger does wrong before it is a client, or with broken packets.
-var failures = []cause.ID{cause.BadCredentials, cause.ClientIDPrefix, cause.AnonymousRefused, cause.MalformedPacket, cause.ProtocolViolation, cause.ProtocolVersion}
+var failures = []cause.ID{cause.BadCredentials, cause.JWTRefused, cause.ClientIDPrefix, cause.AnonymousRefused, cause.MalformedPacket, cause.ProtocolViolation, cause.ProtocolVersion}
 
 func (p *parser) banAfter(_ *fileState, l line) {
 	text, ok := p.string(l, p.seen)

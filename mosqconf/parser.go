@@ -66,6 +66,7 @@ type security struct {
 	seen         map[string]place
 	dynamic      place     // of the line of the dynamic security plugin; the zero place: none
 	backends     *backends // nil: none are asked
+	tokens       *tokens   // nil: none are taken
 }
 
 func newSecurity() *security {

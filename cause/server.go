@@ -414,6 +414,66 @@ var serverCauses = []Cause{
 		},
 	},
 	{
+		ID: ClusterFenced, Severity: Error, Stage: Server,
+		Title: Text{"the other nodes of the cluster have taken this one for dead", "集群的其他节点已判定本节点失效"},
+		Explain: Text{
+			"A node shows twice a second in Redis that it lives. This one did not for three seconds: it stood still, was suspended, or could not reach Redis. The others go on without it, so nothing that it would acknowledge could be relied on. It disconnects its clients, which may go to any node, and joins again.",
+			"每个节点每秒两次在 Redis 中表明自己存活。本节点三秒没有做到：进程停顿、机器挂起，或连不上 Redis。其他节点已在没有它的情况下继续运行，它的确认不再可靠。因此它断开所有客户端（客户端可以连接任何节点），然后重新加入。",
+		},
+		Remedy: Text{
+			"Look at this machine's processor, memory and clock, and at its way to Redis, at the time of the line.",
+			"查看该时刻本机的处理器、内存、时钟，以及到 Redis 的网络。",
+		},
+	},
+	{
+		ID: ClusterLinkDown, Severity: Warning, Stage: Server,
+		Title: Text{"there is no link to another node of the cluster", "与集群中另一节点之间没有连接"},
+		Explain: Text{
+			"Nodes send messages to each other directly, by the address that each has as cluster_address. Without that link, QoS 1 and 2 go through Redis, more slowly, and QoS 0 is dropped. It is tried again every second.",
+			"节点之间按各自的 cluster_address 直接传送消息。没有这条连接时，QoS 1 和 2 经由 Redis，较慢；QoS 0 被丢弃。每秒重试一次。",
+		},
+		Remedy: Text{
+			"From this machine, try the other one's cluster_address: its port has to be open for the nodes, in both directions.",
+			"在本机上尝试连接对方的 cluster_address：节点之间双向都要能访问该端口。",
+		},
+	},
+	{
+		ID: ClusterLinkFull, Severity: Warning, Stage: Server,
+		Title: Text{"a message of QoS 0 could not go to another node", "一条 QoS 0 消息无法送往另一节点"},
+		Explain: Text{
+			"There is no link to the node, or 8 MiB wait to be written to it already. A message of QoS 0 is dropped then, for the subscribers on that node; others get it.",
+			"与该节点没有连接，或已有 8 MiB 等待写给它。这时 QoS 0 消息对该节点上的订阅者被丢弃；其他订阅者照常收到。",
+		},
+		Remedy: Text{
+			"Look at the network between the nodes and at the other one's load, or publish with QoS 1.",
+			"查看节点之间的网络和对方的负载，或使用 QoS 1 发布。",
+		},
+	},
+	{
+		ID: ClusterPeerUnknown, Severity: Warning, Stage: Server,
+		Title: Text{"whoever is at the other end of a link is not the node that Redis names", "连接另一端不是 Redis 中登记的节点"},
+		Explain: Text{
+			"Each node makes a key when it starts, and its fingerprint stands in Redis. The other end has shown another one: it is of a cluster with another prefix or another Redis, it has been started anew this moment, or something stands in between. Nothing was read from it or sent to it.",
+			"每个节点启动时生成密钥，其指纹登记在 Redis 中。另一端出示的是别的密钥：它属于另一个前缀或另一个 Redis 的集群，或刚刚重新启动，或中间有别的设备。没有读取它的内容，也没有向它发送内容。",
+		},
+		Remedy: Text{
+			"If it does not pass within seconds: see who has the address that stands in the line, and that all nodes have the same `cluster`. Open the port of cluster_address for the nodes only.",
+			"若几秒后仍未消失：查看日志中该地址属于谁，并确认所有节点的 `cluster` 相同。cluster_address 的端口只应对各节点开放。",
+		},
+	},
+	{
+		ID: ClusterVersion, Severity: Error, Stage: Server,
+		Title: Text{"two nodes of the cluster are of versions that do not understand each other", "集群中两个节点的版本互不兼容"},
+		Explain: Text{
+			"What nodes say to one another has a version, and each release understands the one before its own. These two are further apart.",
+			"节点之间的通信有版本，每个发行版都能理解前一版。这两个节点相差更远。",
+		},
+		Remedy: Text{
+			"Bring the older node to a newer release, one release at a time.",
+			"把较旧的节点逐个版本升级。",
+		},
+	},
+	{
 		ID: DiskFull, Severity: Error, Stage: Server,
 		Title: Text{"the disk is full", "磁盘已满"},
 		Explain: Text{

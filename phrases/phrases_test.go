@@ -174,7 +174,7 @@ func TestChinese(t *testing.T) {
 
 // Every line of the log that tells people something is there in Chinese: all but what -v adds, packet by packet.
 func TestLogLines(t *testing.T) {
-	packages := []string{"cmd/picket", "broker", "bridge", "rights/live", "store/place", "store/local", "store/redis"}
+	packages := []string{"cmd/picket", "broker", "bridge", "rights/live", "store/place", "store/local", "store/redis", "cluster"}
 	lines := 0
 	for _, p := range packages {
 		for format, at := range loggedIn(t, p) {

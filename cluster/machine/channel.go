@@ -94,6 +94,21 @@ func (m *Machine) LinkUp(incarnation uint64, hello *wire.Hello) {
 	m.resend(p)
 }
 
+// Alive tells what the link to a peer has done beside whole frames: it has brought a part of one, or taken a part of what there is to send. A long frame takes its time, and the link is no
+// silent one meanwhile.
+func (m *Machine) Alive(incarnation uint64, heard, moved bool) {
+	p := m.peers[incarnation]
+	if p == nil || !p.up {
+		return
+	}
+	if heard {
+		p.heard = m.now
+	}
+	if moved {
+		p.moving = m.now
+	}
+}
+
 // LinkDown tells that the link to a peer is gone.
 func (m *Machine) LinkDown(incarnation uint64) {
 	if p := m.peers[incarnation]; p != nil && p.up {

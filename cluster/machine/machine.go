@@ -142,6 +142,14 @@ func (m *Machine) Incarnation() uint64 { return m.me }
 // Serving tells whether clients may be let in.
 func (m *Machine) Serving() bool { return m.serving }
 
+// Leased is until when acknowledgements may be given, by the clock of SetClock; 0: not at all.
+func (m *Machine) Leased() int64 {
+	if m.me == 0 || m.leased == 0 {
+		return 0
+	}
+	return m.leased + m.opt.Times.Lease
+}
+
 // baseTick is how often Tick wants to be called, in milliseconds.
 const baseTick = 50
 
@@ -178,9 +186,7 @@ func (m *Machine) Take() []Output {
 func (m *Machine) emit(o Output) { m.out = append(m.out, o) }
 
 // isLeased tells whether acknowledgements may be given.
-func (m *Machine) isLeased() bool {
-	return m.me != 0 && m.leased > 0 && m.now-m.leased < m.opt.Times.Lease
-}
+func (m *Machine) isLeased() bool { return m.now < m.Leased() }
 
 // promise gives an acknowledgement as soon as it may be.
 func (m *Machine) promise(o Output) { m.promised = append(m.promised, o) }

@@ -252,3 +252,18 @@ func readRun(r *reader) Body {
 	}
 	return b
 }
+
+// Loose is a run of QoS 0: nobody waits to hear what has become of it, so it has no number in its channel, and both of its own are 0. It has the form of [Run].
+type Loose struct{ Run }
+
+// Kind implements [Body].
+func (*Loose) Kind() Kind { return KindLoose }
+
+func readLoose(r *reader) Body {
+	at := r.At()
+	b := readRun(r).(*Run)
+	if r.Err() == nil && (b.ID != 0 || b.Oldest != 0 || b.QoS != 0) {
+		r.Fail(at, "a run of QoS 0 without numbers")
+	}
+	return &Loose{*b}
+}

@@ -14,8 +14,8 @@
 //
 // From each node to each other there is one channel of numbered frames: 1, 2, 3… for as long as both have the incarnation that they have. It has two
 // carriers: the link between both, and where there is none, the receiver's mailbox in Redis. The receiver takes frames in the order of their numbers, whichever way they
-// come, and drops what it has had; [Hello] and [Beat] tell the sender up to where that is, and it keeps what is above. [Hello], [Beat] and [Gauges] have no number: they belong
-// to a link, or can be lost.
+// come, and drops what it has had; [Hello] and [Beat] tell the sender up to where that is, and it keeps what is above. [Hello], [Beat], [Gauges] and [Loose] have no number: they
+// belong to a link, or can be lost.
 //
 // # Versions
 //
@@ -61,6 +61,7 @@ const (
 	KindHello    Kind = 1
 	KindBeat     Kind = 2
 	KindGauges   Kind = 3
+	KindLoose    Kind = 4
 	KindRoutes   Kind = 16
 	KindSeen     Kind = 17
 	KindRun      Kind = 18
@@ -110,6 +111,7 @@ func init() {
 	add(KindHello, "HELLO", readHello)
 	add(KindBeat, "BEAT", readBeat)
 	add(KindGauges, "GAUGES", readGauges)
+	add(KindLoose, "LOOSE", readLoose)
 	add(KindRoutes, "ROUTES", readRoutes)
 	add(KindSeen, "SEEN", readSeen)
 	add(KindRun, "RUN", readRun)

@@ -1,0 +1,43 @@
+package cluster
+
+import "picket/cluster/wire"
+
+// Host is what delivers messages on this node: the broker. All methods but Loose are called by one goroutine of the node's, which waits for them: they must not block, and must not
+// call the [Node] but to tell it something later. Functions that they are given may be called by any goroutine, once, and are void when the incarnation is over.
+type Host interface {
+	// Ready says that clients may be let in.
+	Ready(incarnation uint64)
+	// Fenced says that this node's incarnation has been buried: its clients have to go, and nothing that it knew of peers holds. It joins again.
+	Fenced(incarnation uint64)
+
+	// Route says that a peer wants what matches a filter, or does not any more.
+	Route(peer uint64, c wire.Change)
+	// Unroute says that a peer wants nothing any more.
+	Unroute(peer uint64)
+	// Look says where a run has to go now: the peers that want it, and whether sessions that have moved here do.
+	Look(r *wire.Run) (peers []uint64, here bool)
+	// Deliver gives a run to the sessions that match and have come after a position. done is called when what that changes is stored, with the sessions that match and are another
+	// node's by now. Runs of one peer have to be put into queues in the order in which they come.
+	Deliver(from uint64, r *wire.Run, since uint64, done func(elsewhere []string))
+	// Loose gives a run of QoS 0 to the sessions that match. It is called by the goroutine of a link and may take its time: the peer is not read meanwhile. The run holds only
+	// until it returns.
+	Loose(r *wire.Run)
+
+	// Own says that a session is this node's from now on; fields are what Redis has of it, by the names in its hash. installed is called when its filters have been announced.
+	Own(s Owned, installed func())
+	// Stop asks for a session to be let go of: stopped is called when all that this node had for it is stored.
+	Stop(client string, stopped func())
+	// Forget says that a session that was stopped is of no concern any more.
+	Forget(client string)
+
+	// Room says that [Node.Full] has become false.
+	Room()
+}
+
+// Owned is a session that has come to this node.
+type Owned struct {
+	Client          string
+	Fence, Position uint64 // see [Host.Deliver] for the position
+	Fields          map[string]string
+	Claimed         bool // a client waits for it
+}

@@ -1,0 +1,122 @@
+package cluster
+
+import (
+	"errors"
+	"maps"
+	"slices"
+
+	"picket/cause"
+	"picket/cluster/machine"
+	"picket/cluster/wire"
+	"picket/logging"
+)
+
+// announceAll tells the machine, which has just joined, what is wanted here.
+func (n *Node) announceAll() {
+	for _, filter := range slices.Sorted(maps.Keys(n.wanted)) {
+		n.m.Want(wire.Change{Filter: filter})
+	}
+}
+
+// carryOut does what the machine wants, and writes what goes to peers.
+func (n *Node) carryOut() {
+	for outputs := n.m.Take(); len(outputs) > 0; outputs = n.m.Take() {
+		for _, o := range outputs {
+			n.perform(o)
+		}
+	}
+	for l := range n.dirty {
+		l.flush()
+		delete(n.dirty, l)
+	}
+}
+
+func (n *Node) perform(o machine.Output) {
+	switch o := o.(type) {
+	case machine.Call:
+		n.calls.put(o)
+	case machine.Dial:
+		n.dial(o)
+	case machine.HangUp:
+		n.hangUp(o.Peer)
+	case machine.Send:
+		if l := n.links.of(o.Peer); l != nil {
+			l.send(o.Frame)
+			n.dirty[l] = true
+		}
+	case machine.Done:
+		if p := n.runs[o.ID]; p != nil {
+			delete(n.runs, o.ID)
+			n.settled(p, o.Refused, nil)
+		}
+	case machine.Confirmed:
+		if done := n.confirms[o.Token]; done != nil {
+			delete(n.confirms, o.Token)
+			done(nil)
+		}
+	case machine.Fenced:
+		n.log.Cause(logging.Error, cause.ClusterFenced, "The other nodes have taken this one for dead, since it has not shown for some seconds in Redis %s that it lives: its clients are disconnected, and it joins again.", n.o.Redis)
+		n.joined.Store(0)
+		n.leased.Store(0)
+		n.links.closeAll()
+		n.host.Fenced(o.Incarnation)
+		n.forgetAll()
+	default:
+		n.tell(o)
+	}
+}
+
+// tell passes on what concerns the host.
+func (n *Node) tell(o machine.Output) {
+	me := n.m.Incarnation()
+	// back has the host's answer reach the machine, unless this incarnation is over by then.
+	back := func(f func()) {
+		n.inbox.put(func() {
+			if n.m.Incarnation() == me {
+				f()
+			}
+		})
+	}
+	switch o := o.(type) {
+	case machine.Ready:
+		n.host.Ready(me)
+	case machine.Route:
+		n.host.Route(o.Peer, o.Change)
+	case machine.Unroute:
+		n.log.Printf(logging.Notice, "Node %s (number %d) is no member any more.", n.names[o.Peer].Name, o.Peer)
+		delete(n.names, o.Peer)
+		n.host.Unroute(o.Peer)
+	case machine.Look:
+		if p := n.runs[o.ID]; p != nil {
+			peers, here := n.host.Look(p.run)
+			n.m.Targets(o.ID, peers, here)
+		}
+	case machine.Deliver:
+		n.host.Deliver(o.From, o.Run, o.Since, func(elsewhere []string) { back(func() { n.m.Delivered(o.From, o.Run.ID, elsewhere) }) })
+	case machine.Own:
+		fields, _ := o.State.(map[string]string)
+		n.host.Own(Owned{Client: o.Client, Fence: o.Fence, Position: o.Position, Fields: fields, Claimed: o.Claimed}, func() {
+			back(func() {
+				n.m.Installed(o.Client)
+				n.claimed(o.Client, nil)
+			})
+		})
+	case machine.Refused:
+		n.claimed(o.Client, errContended)
+	case machine.Stop:
+		n.host.Stop(o.Client, func() { back(func() { n.m.Stopped(o.Client) }) })
+	case machine.Forget:
+		n.host.Forget(o.Client)
+	}
+}
+
+// claimed answers those who have claimed a session.
+func (n *Node) claimed(client string, err error) {
+	for _, done := range n.claims[client] {
+		done(err)
+	}
+	delete(n.claims, client)
+}
+
+// errContended says that a session is taken over again and again.
+var errContended = errors.New("other nodes take the session over, again and again")

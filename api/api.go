@@ -47,6 +47,7 @@ type API struct {
 	streams chan struct{} // and for each stream
 	guesses token.Guesses
 	logins  login.Book
+	figures figures
 	origin  http.CrossOriginProtection
 	mux     *http.ServeMux
 	table   []*route
@@ -152,6 +153,9 @@ func (a *API) dispatch(w http.ResponseWriter, r *http.Request, methods map[strin
 			return
 		}
 		defer leave()
+		ctx, end := a.bounded(r.Context(), who)
+		defer end()
+		r = r.WithContext(ctx)
 	case !of.long:
 		ctx, cancel := context.WithTimeout(r.Context(), deadline)
 		defer cancel()
@@ -163,7 +167,7 @@ func (a *API) dispatch(w http.ResponseWriter, r *http.Request, methods map[strin
 		return
 	}
 	answer, err := of.do(c)
-	a.audit(c, who, "done", err)
+	a.audit(c, who, ended(r.Context()), err)
 	switch {
 	case err != nil:
 		a.refuse(w, r, err)

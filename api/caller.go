@@ -25,7 +25,8 @@ type way struct {
 type caller struct {
 	name  string // for the log
 	role  token.Role
-	until time.Time // the end of a login; zero: there is none
+	until time.Time    // the end of a login; zero: there is none
+	still func() error // says why the caller is not let in any more; nil: whoever is let in stays so
 }
 
 func (c caller) String() string { return c.name }
@@ -89,7 +90,17 @@ func (a *API) identify(r *http.Request, by way) (caller, error) {
 	if !ok {
 		return caller{}, a.wrong(remote(r), cause.TokenRefused, "the token is not valid")
 	}
-	return caller{name: fmt.Sprintf("token %s (%s) from %s", printable.Text(t.Name), t.Role, remote(r)), role: t.Role}, nil
+	return caller{name: fmt.Sprintf("token %s (%s) from %s", printable.Text(t.Name), t.Role, remote(r)), role: t.Role, still: a.stillHas(secret, t.Role)}, nil
+}
+
+// stillHas says why a token that has let somebody in would not any more, with its role.
+func (a *API) stillHas(secret string, role token.Role) func() error {
+	return func() error {
+		if now, ok := a.Tokens.Check(secret, a.Now()); !ok || now.Role != role {
+			return &refusal{status: http.StatusUnauthorized, id: cause.TokenRefused, detail: "the token is not valid any more"}
+		}
+		return nil
+	}
 }
 
 // wrong refuses a request with a secret that is not valid, and counts it. A right one is let in whatever others at its address send: 128 random bits and more are not

@@ -118,7 +118,17 @@ func (a *API) byCookie(r *http.Request, secret string) (caller, error) {
 	if !ok {
 		return caller{}, a.wrong(remote(r), cause.LoginEnded, "the login has ended")
 	}
-	return caller{name: "login of " + s.Name + " (" + string(s.Role) + ") from " + remote(r).String(), role: s.Role, until: s.Until}, nil
+	return caller{name: "login of " + s.Name + " (" + string(s.Role) + ") from " + remote(r).String(), role: s.Role, until: s.Until, still: a.stillIn(secret)}, nil
+}
+
+// stillIn says why whoever was logged in is not any more.
+func (a *API) stillIn(secret string) func() error {
+	return func() error {
+		if _, ok := a.logins.Check(secret, false, a.Now()); !ok {
+			return &refusal{status: http.StatusUnauthorized, id: cause.LoginEnded, detail: "the login has ended"}
+		}
+		return nil
+	}
 }
 
 // secure tells whether a browser has sent a request by TLS. The listener speaks plain HTTP, so that is what a proxy in front of it says; whoever says so falsely

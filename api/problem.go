@@ -94,18 +94,22 @@ func asRefusal(err error) *refusal {
 	return &refusal{status: http.StatusInternalServerError, id: cause.APIFailed, detail: err.Error()}
 }
 
+// problem says it in a language.
+func (r *refusal) problem(lang cause.Lang) Problem {
+	about, _ := cause.Lookup(r.id)
+	p := Problem{Type: "urn:picket:cause:" + string(r.id), Title: about.Title.In(lang), Status: r.status, Detail: r.detail, Cause: r.id}
+	p.Explain, _ = about.Explain.Render(lang, nil)
+	p.Remedy, _ = about.Remedy.Render(lang, nil)
+	if r.at != nil {
+		p.Errors = []Place{*r.at}
+	}
+	return p
+}
+
 // refuse answers with a problem.
 func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	no := asRefusal(err)
 	a.report(no)
-	about, _ := cause.Lookup(no.id)
-	lang := language(r)
-	p := Problem{Type: "urn:picket:cause:" + string(no.id), Title: about.Title.In(lang), Status: no.status, Detail: no.detail, Cause: no.id}
-	p.Explain, _ = about.Explain.Render(lang, nil)
-	p.Remedy, _ = about.Remedy.Render(lang, nil)
-	if no.at != nil {
-		p.Errors = []Place{*no.at}
-	}
 	if no.wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(no.wait.Seconds()))))
 	}
@@ -113,9 +117,9 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="picket"`)
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("Content-Language", lang.String())
+	w.Header().Set("Content-Language", language(r).String())
 	w.WriteHeader(no.status)
-	_ = json.NewEncoder(w).Encode(p) // the caller may be gone
+	_ = json.NewEncoder(w).Encode(no.problem(language(r))) // the caller may be gone
 }
 
 // language is the one that a caller reads: the first of Accept-Language that there are texts in.

@@ -33,6 +33,21 @@ func (a *API) place(ctx context.Context) (leave func(), err error) {
 	}
 }
 
+// forParam says how long a stream goes on.
+func forParam() param {
+	return param{name: "for", kind: text, about: "How long it goes on, such as 10m; absent: until the reader leaves."}
+}
+
+// lasting is the context of a stream that goes on for as long as [forParam] says.
+func (c *call) lasting() (context.Context, context.CancelFunc, error) {
+	length, limited, err := c.duration("for")
+	if err != nil || !limited {
+		return c.request.Context(), func() {}, err
+	}
+	ctx, cancel := context.WithTimeout(c.request.Context(), length)
+	return ctx, cancel, nil
+}
+
 // stream begins an answer of that kind.
 func (c *call) stream(media string) (*stream, error) {
 	s := &stream{c.writer, http.NewResponseController(c.writer)}

@@ -36,7 +36,7 @@ func (a *API) traceRoutes() []*route {
 			{name: "topic", kind: text, about: "A topic filter: only the PUBLISH packets whose topics it matches."},
 			{name: "format", kind: text, words: []string{formText, formLines, formCapture}, about: "text for people, jsonl for programs, pcapng for Wireshark; absent: text."},
 			{name: "payload", kind: number, about: "At most so many bytes of a payload.", max: maxBody, absent: 256},
-			{name: "for", kind: text, about: "How long it goes on, such as 10m; absent: until the reader leaves."},
+			forParam(),
 			{name: "count", kind: number, about: "End after so many events.", min: 1, max: 1 << 30},
 		}}}
 }
@@ -69,16 +69,11 @@ func (a *API) trace(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx := c.request.Context()
-	length, limited, err := c.duration("for")
+	ctx, cancel, err := c.lasting()
 	if err != nil {
 		return nil, err
 	}
-	if limited {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, length)
-		defer cancel()
-	}
+	defer cancel()
 	t, err := a.Broker.Trace(q)
 	if errors.Is(err, broker.ErrTooManyTaps) {
 		return nil, &refusal{status: http.StatusServiceUnavailable, id: cause.APIBusy, wait: time.Second, detail: err.Error()}

@@ -203,6 +203,7 @@ func (c *connection) welcome(w *worker, a *attempt, in entrance) {
 	}
 	c.attempt = nil
 	b.logConnected(c, a.terms.will)
+	c.tellCame()
 	b.debugf("Sending CONNACK to %s (%d, 0)", s.id, bit(in.ack.SessionPresent))
 	w.append(c, in.ack)
 	w.mark(c)

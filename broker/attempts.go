@@ -83,24 +83,24 @@ const pageClients = "picket-page-"
 
 var doctorClient = regexp.MustCompile(`^doctor[0-9a-f]{12}$`)
 
-// note keeps an attempt of an app. Connections that say nothing are not worth it: browsers open them in advance.
-func (a *attempts[W]) note(addr netip.Addr, r attemptRecord) {
+// note keeps an attempt of an app, and reports whether it is one. Connections that say nothing are not worth it: browsers open them in advance.
+func (a *attempts[W]) note(addr netip.Addr, r attemptRecord) (kept bool) {
 	if !addr.IsValid() || r.cause == cause.ConnectTimeout || r.cause == "" || strings.HasPrefix(r.client, pageClients) || doctorClient.MatchString(r.client) {
-		return
+		return false
 	}
 	r.user, r.client = cut(r.user), cut(r.client)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	of := a.of(addr)
 	if r.version == 0 && r.at.Sub(of.examined) < examination {
-		return
+		return false
 	}
 	if n := len(of.recent); n > 0 {
 		if last := &of.recent[n-1]; last.cause == r.cause && last.port == r.port && last.version == r.version && last.user == r.user && last.named == r.named && last.client == r.client {
 			last.at = r.at
 			last.count++
 			a.mark(of)
-			return
+			return true
 		}
 	}
 	if len(of.recent) == attemptsEach {
@@ -109,6 +109,7 @@ func (a *attempts[W]) note(addr netip.Addr, r attemptRecord) {
 	r.count = 1
 	of.recent = append(of.recent, r)
 	a.mark(of)
+	return true
 }
 
 // greet looks at the client identifier of a CONNECT: if it is a doctor's, what came from its address lately and did not come to CONNECT was the doctor's too.

@@ -81,8 +81,9 @@ type Broker struct {
 	controls  atomic.Pointer[map[string]ControlHandler] // replaced with mu held
 	fetching  chan struct{}                             // bounds how many answers of others are waited for at once
 	listeners *listener.Set
-	taps      atomic.Pointer[[]tap] // who looks on; nil: nobody. Every packet passes by it
-	tapMu     sync.Mutex            // guards changes of taps
+	taps      atomic.Pointer[[]tap]    // who looks on; nil: nobody. Every packet passes by it
+	watches   atomic.Pointer[[]*Watch] // likewise, at what happens to clients
+	tapMu     sync.Mutex               // guards changes of taps and of watches
 	reloading sync.Mutex
 	epoch     atomic.Uint64                 // counts the changes of what CONNECT is judged by; see [connection.outdated]
 	gate      atomic.Pointer[chan struct{}] // not nil while a reload is due or under way: CONNECT waits until it is closed

@@ -389,6 +389,7 @@ func (c *connection) dismissLocked(w *worker, r refusal, line string, args ...an
 
 func (c *connection) partLocked(w *worker, r refusal, why string) {
 	c.showDenied(r.id, r.text, true)
+	c.tellParting(r.id)
 	switch at := c.stage(); {
 	case at < connected && c.s.id != "":
 		// It has been let into its session, and waits for the store: CONNACK says what has become of that (MQTT-3.2.0-1).

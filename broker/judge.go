@@ -83,7 +83,7 @@ func (c *connection) judgeFilters(w *worker, a access.Action, filters iter.Seq2[
 	for _, f := range filters {
 		var d access.Decision
 		if f != AttemptsTopic {
-			asked := question{a, c.mounted(f)}
+			asked := question{a, c.s.mounted(f)}
 			if d = ask(asked.name); d.Later != nil {
 				later, known := d.Later, false
 				if d, known = c.answer(asked); !known {

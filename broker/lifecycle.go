@@ -109,6 +109,7 @@ func (b *Broker) departed(w *worker, c *connection, err error) {
 	s.mu.Lock()
 	c.advance(closed)
 	b.eachTap(func(t tap) { t.left(c, err) })
+	c.tellLeft(c.attempt == nil && s.id != "", err)
 	c.out, c.owed = outgoing{}, nil
 	c.settle()
 	c.forgetAliases()

@@ -88,7 +88,7 @@ func (g *grants) grant(f *packet.Subscription, d access.Decision) packet.Code {
 	if c.bridge && !c.v5() {
 		o.NoLocal, o.RetainAsPublished = true, true // what mosquitto does for peers that announce themselves as bridges
 	}
-	filter := c.mounted(f.Filter)
+	filter := s.mounted(f.Filter)
 	b.debugf("\t%s (QoS %d)", filter, o.QoS)
 	if !d.Allow {
 		return g.refuse(f, filter, d.Cause)
@@ -137,15 +137,15 @@ func filterError(err error) error {
 	return &violation{packet: &packet.Error{Code: packet.MalformedPacket, Text: err.Error()}, cause: id}
 }
 
-// mounted puts the client's mount point before a filter: behind the group's name where it is a shared one.
-func (c *connection) mounted(filter string) string {
-	if c.s.mount == "" {
+// mounted puts the session's mount point before a filter: behind the group's name where it is a shared one.
+func (s *Session) mounted(filter string) string {
+	if s.mount == "" {
 		return filter
 	}
 	if group, rest, ok := topic.SplitShare(filter); ok {
-		return "$share/" + group + "/" + c.s.mount + rest
+		return "$share/" + group + "/" + s.mount + rest
 	}
-	return c.s.mount + filter
+	return s.mount + filter
 }
 
 // addSubscription makes a subscription, in the store too. It reports false when there is no room for another. The session's mutex is held.
@@ -197,7 +197,7 @@ func (c *connection) unsubscribe(w *worker, p *packet.Unsubscribe) error {
 		if f == AttemptsTopic && c.unwatch() {
 			continue
 		}
-		filter := c.mounted(f)
+		filter := s.mounted(f)
 		b.debugf("\t%s", filter)
 		if d := decisions[i]; !d.Allow {
 			ack.Codes[i] = codeOf(d.Cause) // MQTT 3 has no way to say it

@@ -48,8 +48,7 @@ func (b *Broker) refused(r listener.Refusal) {
 		return // Closed follows, which knows more of the client
 	}
 	b.eachTap(func(t tap) { t.refused(r) })
-	b.attempts.note(plainAddress(r.Remote), attemptRecord{at: b.now(), cause: r.Cause, port: r.Listener.Port})
-	b.countFailure(plainAddress(r.Remote), r.Cause)
+	b.noteRefused(r.Remote, attemptRecord{at: b.now(), cause: r.Cause, port: r.Listener.Port})
 	from := "local"
 	if r.Remote.IsValid() {
 		from = r.Remote.Addr().Unmap().String()
@@ -70,8 +69,7 @@ func (c *connection) noteAttempt(id cause.ID) {
 		is := c.s.rules.Load()
 		r.named, r.user, r.client = is.HasUsername, is.Username, is.ID
 	}
-	c.b.attempts.note(plainAddress(c.remote()), r)
-	c.b.countFailure(plainAddress(c.remote()), id)
+	c.b.noteRefused(c.remote(), r)
 }
 
 // reasonString is the text of an MQTT 5 reason string: the cause's id and what was seen.

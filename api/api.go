@@ -48,6 +48,8 @@ type API struct {
 	guesses token.Guesses
 	logins  login.Book
 	figures figures
+	going   context.Context // ends with [API.Stop]
+	stop    context.CancelFunc
 	origin  http.CrossOriginProtection
 	mux     *http.ServeMux
 	table   []*route
@@ -59,6 +61,7 @@ func New(c Config) *API {
 		c.Now = time.Now
 	}
 	a := &API{Config: c, free: make(chan struct{}, atOnce), streams: make(chan struct{}, streamsAtOnce), mux: http.NewServeMux()}
+	a.going, a.stop = context.WithCancel(context.Background())
 	a.table = a.routes()
 	for path, methods := range a.byPath() {
 		a.mux.HandleFunc(prefix+path, func(w http.ResponseWriter, r *http.Request) { a.dispatch(w, r, methods) })

@@ -192,10 +192,10 @@ func (f *figures) read(a *API) []byte {
 // errStopping is why streams end when the broker does.
 var errStopping = &refusal{status: http.StatusServiceUnavailable, id: cause.ServerShuttingDown, detail: "the broker stops"}
 
-// bounded ends a stream when its caller is not let in any more, because its token has been removed or its login has ended, and when the broker stops. [context.Cause] says why.
+// bounded ends a stream when its caller is not let in any more, because its token has been removed or its login has ended, and by [API.Stop]. [context.Cause] says why.
 func (a *API) bounded(outer context.Context, who caller) (ctx context.Context, leave func()) {
 	ctx, cancel := context.WithCancelCause(outer)
-	stop := a.Broker.AfterStop(func() { cancel(errStopping) })
+	stop := context.AfterFunc(a.going, func() { cancel(errStopping) })
 	if who.still != nil {
 		go func() {
 			look := time.NewTicker(beat)
@@ -212,6 +212,22 @@ func (a *API) bounded(outer context.Context, who caller) (ctx context.Context, l
 		}()
 	}
 	return ctx, func() { stop(); cancel(nil) }
+}
+
+// farewellTime is how long the readers of streams may take for what they are told at the end.
+const farewellTime = time.Second
+
+// Stop ends all streams, tells their readers why, and lets none begin any more.
+func (a *API) Stop() {
+	a.stop()
+	late := time.After(farewellTime)
+	for range streamsAtOnce {
+		select {
+		case a.streams <- struct{}{}:
+		case <-late: // of a reader who takes nothing; the server's end is his
+			return
+		}
+	}
 }
 
 // ended says in the log how a stream has ended.

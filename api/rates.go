@@ -9,30 +9,11 @@ import (
 	"slices"
 	"time"
 
+	"picket/admin"
 	"picket/broker"
 	"picket/cause"
 	"picket/token"
 )
-
-// Rates are what passes between clients and the broker in a second, over some seconds.
-type Rates struct {
-	At      time.Time    `json:"at"`
-	Seconds float64      `json:"seconds"` // over which they are
-	Active  int          `json:"active"`  // clients with which something has passed
-	Items   []ClientRate `json:"items"`
-}
-
-// ClientRate is one client, with what passes in a second.
-type ClientRate struct {
-	broker.ClientState
-	MessagesIn  float64 `json:"messages_in"` // PUBLISH packets from it
-	MessagesOut float64 `json:"messages_out"`
-	BytesIn     float64 `json:"bytes_in"` // of packets of all types
-	BytesOut    float64 `json:"bytes_out"`
-}
-
-// rateOrders are what rates are sorted by, the largest first.
-var rateOrders = []string{"messages", "messages_in", "messages_out", "bytes", "bytes_in", "bytes_out", "queued"}
 
 // ordered is what a traffic counts for in an order.
 func ordered(by string, t broker.Traffic) uint64 {
@@ -57,7 +38,7 @@ func (a *API) rateRoutes() []*route {
 		about: "Who is busy, again and again until the reader leaves: a line of JSON (Rates) every few seconds. What passes is counted by client as long as somebody reads this.",
 		params: []param{
 			{name: "id", kind: text, about: "Only this client, also while nothing passes; absent: those with which something passes."},
-			{name: "sort", kind: text, words: rateOrders, about: "The largest first; absent: messages, in both directions. queued has those first for whom most waits, also if nothing passes."},
+			{name: "sort", kind: text, words: admin.RateOrders, about: "The largest first; absent: messages, in both directions. queued has those first for whom most waits, also if nothing passes."},
 			{name: "limit", kind: number, about: "At most so many items.", min: 1, max: mostItems, absent: 20},
 			{name: "every", kind: number, about: "Seconds between two lines.", min: 1, max: 10, absent: 1},
 			{name: "count", kind: number, about: "End after so many lines.", min: 1, max: 1 << 30},
@@ -101,9 +82,9 @@ func (a *API) rates(c *call) (any, error) {
 }
 
 // busy reads a meter once.
-func (a *API) busy(ctx context.Context, c *call, meter *broker.Meter) Rates {
+func (a *API) busy(ctx context.Context, c *call, meter *broker.Meter) admin.Rates {
 	by, over := meter.Read()
-	r := Rates{At: a.Now().UTC(), Seconds: over.Seconds(), Active: len(by), Items: []ClientRate{}}
+	r := admin.Rates{At: a.Now().UTC(), Seconds: over.Seconds(), Active: len(by), Items: []admin.ClientRate{}}
 	for _, id := range a.chosen(ctx, c, by) {
 		state, _, ok := a.Broker.Client(id)
 		if !ok {
@@ -111,7 +92,7 @@ func (a *API) busy(ctx context.Context, c *call, meter *broker.Meter) Rates {
 		}
 		t := by[id]
 		second := func(n uint64) float64 { return float64(n) / max(r.Seconds, 0.001) }
-		r.Items = append(r.Items, ClientRate{state, second(t.MessagesIn), second(t.MessagesOut), second(t.BytesIn), second(t.BytesOut)})
+		r.Items = append(r.Items, admin.ClientRate{ClientState: state, MessagesIn: second(t.MessagesIn), MessagesOut: second(t.MessagesOut), BytesIn: second(t.BytesIn), BytesOut: second(t.BytesOut)})
 	}
 	return r
 }

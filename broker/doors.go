@@ -2,7 +2,6 @@ package broker
 
 import (
 	"bytes"
-	"context"
 	"maps"
 
 	"picket/access"
@@ -92,9 +91,6 @@ func (b *Broker) Rejudge(which func(*access.Client) bool) {
 	defer b.reloading.Unlock()
 	b.recheck(b.settings.Load(), nil, which)
 }
-
-// AfterStop has f run in a goroutine of its own when the broker stops, unless stop is called before.
-func (b *Broker) AfterStop(f func()) (stop func() bool) { return context.AfterFunc(b.context, f) }
 
 // Report counts and logs what another part of the program has refused, dropped or given up, under its cause.
 func (b *Broker) Report(level logging.Type, id cause.ID, format string, args ...any) {

@@ -22,6 +22,7 @@ type ctlCommand struct {
 	Reload      ctlReload      `cmd:"" help:"Have a running broker read its configuration, passwords, rules and certificates again." zh:"让正在运行的服务端重新读取配置、密码、规则和证书。"`
 	Status      ctlStatus      `cmd:"" help:"Show what a running broker does: clients, limits, maintenance, causes." zh:"显示正在运行的服务端的状态：客户端、限制、维护和各种原因的次数。"`
 	Login       ctlLogin       `cmd:"" help:"Print a link that lets a browser into the dashboard, once." zh:"显示管理页面的一次性登录链接。"`
+	Top         ctlTop         `cmd:"" help:"Show which clients of a running broker are busy." zh:"显示正在运行的服务端中哪些客户端繁忙。"`
 	Trace       ctlTrace       `cmd:"" help:"Show what a client sends and gets, as it happens." zh:"实时显示某个客户端收发的报文。"`
 	Token       ctlToken       `cmd:"" help:"Make, list and remove the tokens of a running broker's HTTP API." zh:"创建、列出和删除正在运行的服务端的 HTTP 接口令牌。"`
 	Sentinel    ctlSentinel    `cmd:"" help:"Show what a running sentinel watches, and what would hold a failover back." zh:"显示正在运行的哨兵在监控什么，以及有什么会妨碍故障切换。"`

@@ -729,6 +729,9 @@ func (s *server) close() {
 	if s.authority != nil {
 		s.authority.Close()
 	}
+	if s.api != nil {
+		s.api.Stop()
+	}
 	if s.admin != nil {
 		s.admin.Close()
 	}

@@ -1,0 +1,81 @@
+//go:build unix
+
+package api
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+
+	"picket/internal/testbed"
+)
+
+// top starts "picket ctl top", at a terminal of so many columns and lines where columns is not empty (script makes one).
+func (w *world) top(columns string, args ...string) *testbed.Process {
+	w.t.Helper()
+	command := append([]string{testbed.Picket(w.t), "ctl", "top"}, args...)
+	if columns != "" {
+		command = []string{testbed.Program(w.t, "script", "bsdutils"), "-qec", "stty cols " + columns + " rows 8; " + strings.Join(command, " "), "/dev/null"}
+	}
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Env = append(os.Environ(), "PICKET_SOCKET="+w.Path("admin.sock"), "LC_ALL=C.UTF-8", "TERM=xterm")
+	p, err := testbed.Launch(cmd, w.Path("top"+columns+strings.Join(args, "")))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = p.Kill() })
+	return p
+}
+
+// publishes has somebody publish now and then until the test is over.
+func (w *world) publishes(id string) {
+	w.t.Helper()
+	p, err := testbed.Launch(exec.Command("bash", "-c", "while :; do echo x; sleep 0.05; done | "+testbed.Program(w.t, "mosquitto_pub", "mosquitto-clients")+" -h 127.0.0.1 -p "+strconv.Itoa(w.Port(w.t, "PORT"))+" -i "+id+" -t a -l"), w.Path("pub"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = p.Kill() })
+}
+
+// The busiest are shown: once, as lines of JSON, one reading after the other, in both languages, and on a terminal in its width.
+func TestTop(t *testing.T) {
+	w := newWorld(t)
+	w.publishes("busy-meter-with-a-name-that-is-longer-than-narrow-terminals-are")
+	testbed.Eventually(t, func() error {
+		said, err := w.picket("ctl", "top", "--once", "--limit", "3")
+		if err != nil || !strings.Contains(said, "busy-meter") || !strings.Contains(said, "MSG/s IN") {
+			return errMissing("busy-meter in " + said)
+		}
+		return nil
+	})
+	if said, err := w.picket("--lang", "zh", "ctl", "top", "--once"); err != nil || !strings.Contains(said, "消息/秒 入") {
+		t.Errorf("in Chinese: %v, %s", err, said)
+	}
+	if said, err := w.picket("ctl", "top", "--once", "--json", "--sort", "bytes_in"); err != nil || !json.Valid([]byte(said)) || strings.Count(said, "\n") != 1 {
+		t.Errorf("as JSON: %v, %s", err, said)
+	}
+	if said, err := w.picket("ctl", "top", "--every", "11"); err == nil {
+		t.Errorf("every 11 s: %s", said)
+	}
+	lines := w.top("", "--sort", "messages_in")
+	testbed.Eventually(t, func() error {
+		if strings.Count(lines.Said(), "MSG/s IN") < 2 {
+			return errMissing("a second reading")
+		}
+		return nil
+	})
+	if strings.Contains(lines.Said(), "\x1b") {
+		t.Error("it is drawn where there is no terminal")
+	}
+	drawn := w.top("60")
+	w.said(drawn, "busy-met")
+	w.said(drawn, "q quit")
+	for line := range strings.SplitSeq(drawn.Said(), "\r\n") {
+		if text := strings.NewReplacer("\x1b[K", "", "\x1b[H", "", "\x1b[J", "", "\x1b[?1049h", "", "\x1b[?25l", "").Replace(line); len([]rune(text)) > 60 && !strings.Contains(text, "\x1b") {
+			t.Errorf("%q is longer than the terminal is wide", text)
+		}
+	}
+}

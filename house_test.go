@@ -43,7 +43,7 @@ var mayImport = map[string]string{
 	"bench":           "packet",
 	"bridge":          "bridge/relay broker cause logging packet session",
 	"bridge/relay":    "packet topic",
-	"api":             "access admin ban broker cause logging login packet printable session token topic trace",
+	"api":             "access admin ban broker cause feed logging login packet printable session token topic trace",
 	"backend":         "access cause logging topic",
 	"backup":          "",
 	"ban":             "access printable",

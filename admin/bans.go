@@ -105,11 +105,7 @@ func (c *Client) Bans(ctx context.Context) ([]ban.State, error) {
 
 // Ban keeps somebody out. When it returns the ban is on the disk, if the broker keeps bans, and nobody whom it is about is connected.
 func (c *Client) Ban(ctx context.Context, n NewBan) (*Banned, error) {
-	body, err := json.Marshal(n)
-	if err != nil {
-		return nil, err
-	}
-	return ask[Banned](ctx, c, http.MethodPost, "/v1/bans", body)
+	return ask[Banned](ctx, c, http.MethodPost, "/v1/bans", n)
 }
 
 // Unban lifts a ban, and reports whether there was one.

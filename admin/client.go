@@ -46,7 +46,7 @@ func dial(ctx context.Context, path string) (*Client, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", path)
 	}}
 	c.send = func(ctx context.Context, commands []byte) (*Responses, error) {
-		return ask[Responses](ctx, c, http.MethodPost, "/v1/rights", commands)
+		return ask[Responses](ctx, c, http.MethodPost, "/v1/rights", json.RawMessage(commands))
 	}
 	return c, nil
 }
@@ -109,11 +109,7 @@ func (c *Client) Reload(ctx context.Context) (*Status, error) {
 
 // BeginMaintenance closes the broker to clients, and returns its state then.
 func (c *Client) BeginMaintenance(ctx context.Context, m Maintenance) (*Status, error) {
-	body, err := json.Marshal(m)
-	if err != nil {
-		return nil, err
-	}
-	return ask[Status](ctx, c, http.MethodPut, "/v1/maintenance", body)
+	return ask[Status](ctx, c, http.MethodPut, "/v1/maintenance", m)
 }
 
 // EndMaintenance opens the broker, and returns its state then.
@@ -149,8 +145,15 @@ func refusal(d *json.Decoder, status string) error {
 	return errors.New(cmp.Or(p.Error, p.Detail, status))
 }
 
-// ask makes a request whose answer is a T.
-func ask[T any](ctx context.Context, c *Client, method, path string, body []byte) (*T, error) {
+// ask makes a request whose answer is a T; in is its body in JSON, nil for none.
+func ask[T any](ctx context.Context, c *Client, method, path string, in any) (*T, error) {
+	var body []byte
+	if in != nil {
+		var err error
+		if body, err = json.Marshal(in); err != nil {
+			return nil, err
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, requestLimit)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, "http://picket"+path, bytes.NewReader(body))

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -25,11 +24,7 @@ type MadeLogin struct {
 
 // Login makes a link to the dashboard, which lets in once.
 func (c *Client) Login(ctx context.Context, role token.Role) (*MadeLogin, error) {
-	body, err := json.Marshal(NewLogin{role})
-	if err != nil {
-		return nil, err
-	}
-	return ask[MadeLogin](ctx, c, http.MethodPost, "/api/v1/logins", body)
+	return ask[MadeLogin](ctx, c, http.MethodPost, "/api/v1/logins", NewLogin{role})
 }
 
 var loginText = cause.Text{

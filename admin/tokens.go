@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -33,11 +32,7 @@ type Tokens struct {
 
 // AddToken makes a token.
 func (c *Client) AddToken(ctx context.Context, n NewToken) (*MadeToken, error) {
-	body, err := json.Marshal(n)
-	if err != nil {
-		return nil, err
-	}
-	return ask[MadeToken](ctx, c, http.MethodPost, "/api/v1/tokens", body)
+	return ask[MadeToken](ctx, c, http.MethodPost, "/api/v1/tokens", n)
 }
 
 // Tokens asks for the tokens.

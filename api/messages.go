@@ -203,11 +203,16 @@ func (a *API) retained(c *call) (any, error) {
 	if m == nil {
 		return nil, notFound("the topic %q has no retained message", printable.Text(c.text("topic")))
 	}
+	return a.shown(m, c.number("payload")), nil
+}
+
+// shown is a message as it is told, with at most so many bytes of its payload.
+func (a *API) shown(m *session.Message, payload int) Retained {
 	r := Retained{Topic: m.Topic, Bytes: len(m.Payload), QoS: m.QoS, From: m.From, User: m.User}
 	if m.Expires != 0 {
 		r.ExpiresIn = max(1, m.Expires-a.Now().Unix())
 	}
-	shown := m.Payload[:min(len(m.Payload), c.number("payload"))]
+	shown := m.Payload[:min(len(m.Payload), payload)]
 	r.Cut = len(shown) < len(m.Payload)
 	if utf8.Valid(m.Payload) {
 		for !utf8.Valid(shown) {
@@ -225,7 +230,7 @@ func (a *API) retained(c *call) (any, error) {
 			r.UserProps = append(r.UserProps, UserProperty{u.Key, u.Value})
 		}
 	}
-	return r, nil
+	return r
 }
 
 // removeRetained deletes one, or tells what a filter would delete, or deletes that.

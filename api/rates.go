@@ -3,7 +3,6 @@ package api
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -70,11 +69,7 @@ func (a *API) rates(c *call) (any, error) {
 			return nil, nil
 		case <-turn.C:
 		}
-		line, err := json.Marshal(a.busy(ctx, c, meter))
-		if err != nil {
-			return nil, err
-		}
-		if out.send(append(line, '\n')) != nil {
+		if out.send(line(a.busy(ctx, c, meter))) != nil {
 			break // the reader has left
 		}
 	}

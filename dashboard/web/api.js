@@ -1,6 +1,7 @@
 // Asks the API of the broker that serves this page. Who is logged in is a signal, and so is whether the broker answers.
 import { signal } from '@preact/signals';
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { live, watch } from './live.js';
 import { lang } from './texts.js';
 
 // me is who is logged in: undefined while that is being asked, null for nobody.
@@ -71,22 +72,23 @@ export async function ask(path, { method = 'GET', body, signal: signalOf } = {})
   throw problem;
 }
 
-// metrics reads the figures for Prometheus: an object of sums by name, and of the counts by cause.
-export async function metrics(signalOf) {
-  const answer = await request('/metrics', 'GET', undefined, signalOf);
-  if (!answer.ok) throw new Problem({ status: answer.status, title: await answer.text() });
-  const sums = {};
-  const causes = {};
-  for (const line of (await answer.text()).split('\n')) {
-    if (!line || line[0] === '#') continue;
-    const end = line.lastIndexOf(' ');
-    const value = Number(line.slice(end + 1));
-    const [name] = line.slice(0, end).split('{', 1);
-    sums[name] = (sums[name] || 0) + value;
-    const cause = name === 'picket_causes_total' && /cause="([^"]*)"/.exec(line);
-    if (cause) causes[cause[1]] = (causes[cause[1]] || 0) + value;
+// lines reads an answer that goes on line by line, and has each called with those that have come together. It ends with the answer, or throws a problem.
+export async function lines(path, signalOf, each) {
+  const answer = await request(`/api/v1/${path}`, 'GET', undefined, signalOf);
+  if (!answer.ok) throw new Problem(await answer.json());
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = '';
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      const all = (rest + value).split('\n');
+      rest = all.pop();
+      if (all.length > 0) each(all);
+    }
+  } catch (e) {
+    throw new Problem({ status: 0, aborted: signalOf.aborted });
   }
-  return { sums, causes };
 }
 
 // enter follows the link of the address, or finds out who is logged in already.
@@ -110,11 +112,9 @@ export async function leave() {
 }
 
 // usePoll has something asked for again and again while the page can be seen: {data, error, again}. What is asked for is told apart by
-// key; null asks for nothing. With 0 it is asked for once, and when the page is looked at again: what leaves a line in the broker's log is not asked for every second.
-export function usePoll(key, every, get = s => ask(key, { signal: s })) {
+// key; null asks for nothing. on are the kinds of events after which it is asked for at once: while those come it is asked for less often. With 0 it is asked for once, and when the page is looked at again: what leaves a line in the broker's log is not asked for every second.
+export function usePoll(key, every, on = '') {
   const [state, set] = useState({ key, data: undefined, error: null });
-  const latest = useRef(get);
-  latest.current = get;
   const now = useRef(() => {});
   useEffect(() => {
     if (key === null) return undefined;
@@ -127,9 +127,9 @@ export function usePoll(key, every, get = s => ask(key, { signal: s })) {
       stop.abort();
       stop = new AbortController();
       const { signal: own } = stop;
-      let wait = every;
+      let wait = on && live.value ? every * 5 : every;
       try {
-        const data = await latest.current(own);
+        const data = await ask(key, { signal: own });
         if (!over && !own.aborted) set({ key, data, error: null });
       } catch (error) {
         if (error.status === 404) wait = 0; // it is gone
@@ -140,14 +140,16 @@ export function usePoll(key, every, get = s => ask(key, { signal: s })) {
     now.current = turn;
     const seen = () => { if (!document.hidden) turn(); };
     document.addEventListener('visibilitychange', seen);
+    const unwatch = on ? watch(on, turn) : () => {};
     turn();
     return () => {
       over = true;
+      unwatch();
       clearTimeout(timer);
       stop.abort();
       document.removeEventListener('visibilitychange', seen);
     };
-  }, [key, every, lang.value]);
+  }, [key, every, on, lang.value]);
   const fits = state.key === key;
   return { data: fits ? state.data : undefined, error: fits ? state.error : null, again: () => now.current() };
 }

@@ -4,6 +4,7 @@ import { ask, may, query, usePoll } from './api.js';
 import { askBan } from './bans.jsx';
 import { bytes, number, span } from './format.js';
 import { Address, Ask, Badge, Card, Facts, Head, open, ProblemBox, Table, Text, Waiting } from './parts.jsx';
+import { Queue, Trace, useRates } from './streams.jsx';
 import { go, replace, route, takeFocus, to } from './route.js';
 import { lang, t } from './texts.js';
 
@@ -31,7 +32,7 @@ function useParts(view, by, text) {
   const of = view === 'connected' ? 'clients' : 'sessions';
   const first = query(of, { limit: part, where, sort: views[view].sort });
   const [more, set] = useState(null);
-  const poll = usePoll(first, more ? 0 : every);
+  const poll = usePoll(first, more ? 0 : every, more ? '' : 'connected disconnected lost');
   const fits = more && more.first === first ? more : null;
   useEffect(() => { if (more && more.first !== first) set(null); }, [first]);
   const data = fits || poll.data;
@@ -89,7 +90,7 @@ export function Clients() {
   );
 }
 
-function facts(c) {
+function facts(c, rates) {
   const kept = c.session_expiry_seconds;
   return [
     [t('state'), <State of={c} />], c.user && [t('user'), <Text>{c.user}</Text>], c.address && [t('address'), <Text>{c.address}</Text>], c.listener && [t('listener'), <Text>{c.listener}</Text>],
@@ -97,6 +98,8 @@ function facts(c) {
     c.connected && [t('idleFor'), span(c.idle_seconds)], c.connected && [t('keepAlive'), c.keep_alive_seconds ? span(c.keep_alive_seconds) : t('offNow')],
     [t('expiry'), kept === 0 ? t('withConnection') : kept >= 0xffffffff ? t('forEver') : span(kept)], [t('will'), c.will ? t('yes') : t('no')],
     [t('inflight'), number(c.inflight)], [t('waiting'), `${number(c.queued)} · ${bytes(c.queued_bytes)}`], c.connected && [t('output'), bytes(c.output_bytes)],
+    c.connected && [t('ratesIn'), rates ? t('rates', { n: number(Math.round(rates.messages_in)), bytes: bytes(Math.round(rates.bytes_in)) }) : '–'],
+    c.connected && [t('ratesOut'), rates ? t('rates', { n: number(Math.round(rates.messages_out)), bytes: bytes(Math.round(rates.bytes_out)) }) : '–'],
   ];
 }
 
@@ -105,6 +108,7 @@ const options = s => [s.no_local && 'No Local', s.retain_as_published && 'Retain
 export function Client() {
   const { id = '' } = route.value.params;
   const one = usePoll(`client?id=${encodeURIComponent(id)}`, 2000);
+  const rates = useRates(id);
   const subs = usePoll(`client/subscriptions?id=${encodeURIComponent(id)}`, 5000);
   const c = one.data;
   const gone = one.error && one.error.status === 404;
@@ -122,12 +126,13 @@ export function Client() {
       <p><a href={to('clients')}>← {t('backToClients')}</a></p>
       {gone ? <ProblemBox error={one.error} title={t('clientGone')} /> : !c ? <Waiting error={one.error} /> : (
         <>
-          <Card><Facts of={facts(c)} /></Card>
+          <Card><Facts of={facts(c, rates)} /></Card>
           <Card title={t('subscriptions')}>
             {subs.data ? <Table label={t('subscriptions')} rows={subs.data.items} keyOf={s => s.filter} empty={t('noSubs')} columns={[
               { label: t('filter'), cell: s => <Text>{s.filter}</Text> }, { label: t('qos'), num: true, cell: s => s.qos }, { label: t('options'), cell: options },
             ]} /> : <Waiting error={subs.error} />}
           </Card>
+          {may('operator') && <><Queue id={id} /><Trace id={id} /></>}
         </>
       )}
     </>

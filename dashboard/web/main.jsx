@@ -2,11 +2,12 @@
 import { render } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import '@preact/signals';
-import { enter, leave, may, me, reachable, why } from './api.js';
+import { ask, enter, leave, may, me, Problem, reachable, why } from './api.js';
 import { Bans } from './bans.jsx';
 import { Client, Clients } from './clients.jsx';
 import { theme, turnTheme } from './look.js';
-import { Overview, useFigures } from './overview.jsx';
+import { follow } from './live.js';
+import { Overview } from './overview.jsx';
 import { asked, Card, Dialogs, open, ProblemBox, said, shut } from './parts.jsx';
 import { Refused } from './refused.jsx';
 import { go, route, search, to } from './route.js';
@@ -84,7 +85,11 @@ function Frame() {
   const [unfolded, unfold] = useState(false);
   const at = pages.find(([name]) => name === page);
   const [Shown, under] = at ? [at[1], page] : inner[page] || [Overview, 'overview'];
-  useFigures();
+  useEffect(() => follow(() => { ask('login').catch(() => {}); }, problem => {
+    if (problem.status !== 401) return; // the broker stops, and is asked again
+    why.value = new Problem(problem);
+    me.value = null;
+  }), []);
   useEffect(() => {
     unfold(false);
     document.title = `${t(at ? page : under)} – Picket`;

@@ -1,33 +1,41 @@
 // The overview: is all well, and what is going on.
-import { signal } from '@preact/signals';
+import { effect, signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
-import { ask, may, metrics, usePoll } from './api.js';
+import { may, usePoll } from './api.js';
 import { Chart } from './chart.jsx';
 import { bytes, number, span } from './format.js';
+import { live, moment } from './live.js';
 import { Card, Empty, Facts, Head, Marked, Table, Text, Waiting } from './parts.jsx';
 import { Attempts } from './refused.jsx';
 import { to } from './route.js';
 import { lang, t } from './texts.js';
 
-const every = 2000;
-const kept = 61; // two minutes
+const kept = 121; // two minutes
 
 // readings are those of the last two minutes, also while another page is open.
 const readings = signal([]);
 
+// Each moment that the broker tells of becomes a reading.
+effect(() => {
+  const m = moment.value;
+  if (m) note(m);
+});
+
 function note(m) {
-  const at = Date.now() / 1000;
-  const before = readings.value[readings.value.length - 1];
-  const sum = name => m.sums[name] || 0;
-  const counters = { in: sum('picket_publish_received_total'), out: sum('picket_publish_sent_total'), bytesIn: sum('picket_received_bytes_total'), bytesOut: sum('picket_sent_bytes_total'), refused: sum('picket_causes_total') };
-  const now = { at, counters, causes: m.causes, connected: sum('picket_clients_connected'), rising: [] };
+  const at = Date.parse(m.at) / 1000;
+  const all = readings.peek();
+  const before = all[all.length - 1];
+  if (before && at <= before.at) return;
+  const of = name => m.figures[name] || 0;
+  const { causes } = m.status;
+  const counters = { in: of('publish_received_total'), out: of('publish_sent_total'), bytesIn: of('received_bytes_total'), bytesOut: of('sent_bytes_total'), refused: Object.values(causes).reduce((sum, n) => sum + n, 0) };
+  const now = { at, counters, causes, connected: m.status.clients, rising: [] };
   if (before && at - before.at < 30) {
     for (const [name, value] of Object.entries(counters)) now[name] = value < before.counters[name] ? null : (value - before.counters[name]) / (at - before.at);
-    now.rising = Object.keys(m.causes).filter(id => m.causes[id] > (before.causes[id] || 0));
+    now.rising = Object.keys(causes).filter(id => causes[id] > (before.causes[id] || 0));
     if (now.refused !== undefined && now.refused !== null) now.refused *= 60;
   }
-  readings.value = [...readings.value, now].slice(-kept);
-  return m;
+  readings.value = [...all, now].slice(-kept);
 }
 
 // series are the data of a chart.
@@ -66,12 +74,8 @@ function Judgement({ status, listeners }) {
   return <div class={`notice ${all.some(one => one.bad) ? 'bad' : 'warn'}`} role="status"><b>▲ {t('notWell')}</b><ul>{all.map((one, i) => <Trouble key={(one.text || one.cause) + i} of={one} />)}</ul></div>;
 }
 
-export function useFigures() {
-  usePoll('metrics', every, async s => note(await metrics(s)));
-}
-
 function Causes() {
-  const all = usePoll('causes?counted=true', 5000);
+  const all = usePoll('causes?counted=true', 5000, 'refused lost');
   if (!all.data) return <Waiting error={all.error} />;
   const rising = (readings.value[readings.value.length - 1] || { rising: [] }).rising;
   const rows = all.data.items.sort((a, b) => b.count - a.count).slice(0, 12);
@@ -82,7 +86,9 @@ function Causes() {
 }
 
 export function Overview() {
-  const { data: s, error } = usePoll('status', every);
+  const asked = usePoll(live.value ? null : 'status', 2000);
+  const s = (live.value && moment.value.status) || asked.data;
+  const { error } = asked;
   const listeners = usePoll('listeners', 60000);
   useEffect(() => { document.title = 'Picket'; }, [lang.value]);
   if (!s) return <><Head title={t('overview')} /><Waiting error={error} /></>;

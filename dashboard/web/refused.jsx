@@ -6,7 +6,7 @@ import { Address, Ago, Card, Head, Marked, Need, Table, Text, Waiting } from './
 import { t } from './texts.js';
 
 export function Attempts({ most }) {
-  const all = usePoll('attempts', 3000);
+  const all = usePoll('attempts', 3000, 'refused lost');
   if (!all.data) return <Waiting error={all.error} />;
   return <Table label={t('refused')} rows={all.data.items.slice(0, most)} keyOf={a => `${a.address} ${a.at} ${a.cause} ${a.client} ${a.user}`} empty={t('noAttempts')} columns={[
     { label: t('when'), cell: a => <Ago at={a.at} /> },

@@ -4,6 +4,7 @@ import { ask, may, query, usePoll } from './api.js';
 import { bytes, number, span } from './format.js';
 import { Ask, Card, Facts, Form, Head, Need, open, ProblemBox, say, shut, Table, Text, Waiting } from './parts.jsx';
 import { route, to } from './route.js';
+import { Listen } from './streams.jsx';
 import { t } from './texts.js';
 
 const shownBytes = 16384;
@@ -155,6 +156,7 @@ export function Publish() {
             done={r => say(t('published', { topic: r.topic, bytes: bytes(r.payload_bytes) }))} />
         </Card>
         <p class="quiet small">{t('publishNote')}</p>
+        <Listen />
       </Need>
     </>
   );

@@ -40,7 +40,7 @@ var examples = []example{
 	{"GET", "rules/check?user=lamp&action=publish&topic=a/b", "", 200}, {"GET", "rules/check?user=lamp&action=publish&topic=b", "", 200}, {"DELETE", "rules?user=lamp&action=all&filter=a/%23&allow=true", "", 200},
 	{"PATCH", "user?name=lamp", `{"password": "secret", "disabled": true}`, 200}, {"DELETE", "user?name=lamp", "", 200}, {"POST", "rights", `{"commands": [{"command": "listRoles"}, {"command": "nonsense"}]}`, 200},
 	{"POST", "logins", `{"role": "viewer"}`, 201}, {"GET", "logins", "", 200}, {"GET", "login", "", 200}, {"DELETE", "logins", "", 200},
-	{"GET", "trace?client=watcher&for=1s", "", 200}, {"GET", "events?for=1s", "", 200},
+	{"GET", "trace?client=watcher&for=1s", "", 200}, {"GET", "events?for=1s", "", 200}, {"GET", "messages?filter=a/%23&count=1&for=1s", "", 200},
 	{"GET", "tokens", "", 200}, {"POST", "tokens", `{"name": "x", "role": "viewer", "expires_seconds": 60}`, 201}, {"DELETE", "token?name=x", "", 200},
 }
 
@@ -158,7 +158,7 @@ var refused = []example{
 	{"GET", "clients?where=queued~1", "", 400}, {"GET", "clients?cursor=%2B", "", 400}, {"GET", "clients?cursor=1&sort=queued", "", 400}, {"GET", "clients?sort=id", "", 400}, {"GET", "clients?where=%ff", "", 400}, {"GET", "clients?%zz", "", 400},
 	{"GET", "client", "", 400}, {"GET", "client?id=nobody", "", 404}, {"DELETE", "client?id=nobody", "", 404}, {"DELETE", "client?id=kept&keep_out=1", "", 400}, {"GET", "client/subscriptions?id=nobody", "", 404},
 	{"PUT", "client/subscriptions?id=nobody", `{"filter": "a", "qos": 0}`, 404}, {"PUT", "client/subscriptions?id=nobody", `{"filter": "a#", "qos": 0}`, 422}, {"PUT", "client/subscriptions?id=kept", `{"filter": "a", "qos": 3}`, 400},
-	{"PUT", "client/subscriptions?id=kept", `{"filter": "a"}`, 400}, {"DELETE", "client/subscriptions?id=nobody&filter=a", "", 404}, {"GET", "client/queue?id=nobody", "", 404}, {"GET", "client/queue?id=kept&after=-1", "", 400}, {"GET", "rates?sort=id", "", 400}, {"GET", "events?about=x", "", 400},
+	{"PUT", "client/subscriptions?id=kept", `{"filter": "a"}`, 400}, {"DELETE", "client/subscriptions?id=nobody&filter=a", "", 404}, {"GET", "client/queue?id=nobody", "", 404}, {"GET", "client/queue?id=kept&after=-1", "", 400}, {"GET", "rates?sort=id", "", 400}, {"GET", "events?about=x", "", 400}, {"GET", "messages?filter=a%23", "", 400}, {"GET", "messages?filter=$share/g/a", "", 400}, {"GET", "messages?filter=$CONTROL/%23", "", 400},
 	{"GET", "status", "{}", 400}, {"POST", "publish", `{`, 400}, {"POST", "publish", `[]`, 400}, {"POST", "publish", `{"topic": "a"} {}`, 400}, {"POST", "publish", `{"topic": "a", "Topics": 1}`, 400}, {"POST", "publish", `{"topic": 1}`, 400},
 	{"POST", "publish", `{"payload": "1"}`, 400}, {"POST", "publish", `{"topic": "a/#"}`, 422}, {"POST", "publish", `{"topic": "a", "qos": 3}`, 400}, {"POST", "publish", `{"topic": "$SYS/x"}`, 403}, {"POST", "publish", `{"topic": "$CONTROL/dynamic-security/v1"}`, 403},
 	{"POST", "publish", `{"topic": "a", "payload": "1", "payload_base64": "MQ=="}`, 400}, {"POST", "publish", `{"topic": "a", "as_client_id": "x"}`, 400}, {"POST", "publish", `{"topic": "` + strings.Repeat("a", 1<<20) + `"}`, 413},

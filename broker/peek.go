@@ -1,7 +1,9 @@
 package broker
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,10 +64,15 @@ func (b *Broker) Queue(ctx context.Context, clientID string, q QueueQuery) (part
 	})
 	away := s.stored() && s.out.Away() > 0
 	var handle *store.Session
-	if away {
+	if s.stored() {
 		handle = s.durable.handle
 	}
 	s.mu.Unlock()
+	if handle != nil {
+		if err := b.fillIn(ctx, s, handle, q, part.Items); err != nil {
+			return part, true, err
+		}
+	}
 	if !away || part.Next != 0 {
 		return part, true, nil
 	}
@@ -76,10 +83,31 @@ func (b *Broker) Queue(ctx context.Context, clientID string, q QueueQuery) (part
 	return b.queueStored(ctx, s, handle, q, max(q.After, upTo), part)
 }
 
+// fillIn completes messages in flight of a stored session: what has been sent is in the store alone.
+func (b *Broker) fillIn(ctx context.Context, s *Session, handle *store.Session, q QueueQuery, items []QueueEntry) error {
+	lacks := func(e QueueEntry) bool { return e.Topic == "" && e.State == session.InFlight }
+	first := slices.IndexFunc(items, lacks)
+	if first < 0 {
+		return nil
+	}
+	entries, _, err := b.store.Read(ctx, handle, items[first].Number, store.Limit{Entries: len(items) - first, Bytes: maxPeek}, nil)
+	for i := range entries {
+		at, found := slices.BinarySearchFunc(items, entries[i].Seq, func(e QueueEntry, seq uint64) int { return cmp.Compare(e.Number, seq) })
+		if found && lacks(items[at]) && entries[i].Message != nil {
+			items[at] = q.entry(s, &entries[i].Delivery, session.InFlight)
+			items[at].Stored = true
+		}
+	}
+	return err
+}
+
+// maxPeek bounds the payloads that are read of the store at once.
+const maxPeek = 4 << 20
+
 // queueStored adds what is in the store alone, behind a number.
 func (b *Broker) queueStored(ctx context.Context, s *Session, handle *store.Session, q QueueQuery, after uint64, part QueuePart) (QueuePart, bool, error) {
 	room := q.Limit - len(part.Items)
-	entries, more, err := b.store.Read(ctx, handle, after+1, store.Limit{Entries: room, Bytes: readAtOnce.Bytes}, nil)
+	entries, more, err := b.store.Read(ctx, handle, after+1, store.Limit{Entries: room, Bytes: maxPeek}, nil)
 	if err != nil {
 		return part, true, err
 	}

@@ -218,6 +218,7 @@ func TestStreamsEnd(t *testing.T) {
 	if one := w.over(last); one.kind != "end" || one.data["cause"] != "server-shutting-down" {
 		t.Errorf("at the broker's end the last event is %v", one)
 	}
+	w.Run(t)
 }
 
 // traced begins a trace by token; the channel is closed when it has ended.

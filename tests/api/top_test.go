@@ -18,7 +18,8 @@ func (w *world) top(columns string, args ...string) *testbed.Process {
 	w.t.Helper()
 	command := append([]string{testbed.Picket(w.t), "ctl", "top"}, args...)
 	if columns != "" {
-		command = []string{testbed.Program(w.t, "script", "bsdutils"), "-qec", "stty cols " + columns + " rows 8; " + strings.Join(command, " "), "/dev/null"}
+		// Somebody sits at it, who types nothing.
+		command = []string{"bash", "-c", "tail -f /dev/null | " + testbed.Program(w.t, "script", "bsdutils") + " -qec 'stty cols " + columns + " rows 8; exec " + strings.Join(command, " ") + "' /dev/null"}
 	}
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Env = append(os.Environ(), "PICKET_SOCKET="+w.Path("admin.sock"), "LC_ALL=C.UTF-8", "TERM=xterm")

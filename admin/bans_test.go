@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -56,12 +57,12 @@ func TestBansRefused(t *testing.T) {
 		{http.MethodPost, "/v1/bans", `{"kind":"address","value":"here"}`, "neither an address nor a network"},
 		{http.MethodPost, "/v1/bans", `{"kind":"user","value":"x","until":"2001-01-01T00:00:00Z"}`, "over already"},
 		{http.MethodPost, "/v1/bans", `{"kind":"user","value":"x","for":1}`, "no ban in JSON"},
-		{http.MethodPost, "/v1/bans", `{`, "no ban in JSON"},
-		{http.MethodDelete, "/v1/ban?kind=user", "", "kind and value"},
-		{http.MethodDelete, "/v1/ban?kind=user&value=x&more=y", "", "kind and value"},
-		{http.MethodDelete, "/v1/ban?kind=person&value=x", "", "no kind of ban"},
+		{http.MethodPost, "/v1/bans", `[]`, "no ban in JSON"},
+		{http.MethodDelete, "/v1/ban?kind=user", "null", "kind and value"},
+		{http.MethodDelete, "/v1/ban?kind=user&value=x&more=y", "null", "kind and value"},
+		{http.MethodDelete, "/v1/ban?kind=person&value=x", "null", "no kind of ban"},
 	} {
-		if _, err := ask[Lifted](t.Context(), c, q.method, q.path, []byte(q.body)); err == nil || !strings.Contains(err.Error(), q.want) {
+		if _, err := ask[Lifted](t.Context(), c, q.method, q.path, json.RawMessage(q.body)); err == nil || !strings.Contains(err.Error(), q.want) {
 			t.Errorf("%s %s %s: %v, want %s", q.method, q.path, q.body, err, q.want)
 		}
 	}

@@ -30,7 +30,7 @@ func (b *Broker) SubscribeFor(ctx context.Context, clientID string, sub Subscrip
 	}
 	o := topic.Options{QoS: sub.QoS, NoLocal: sub.NoLocal, RetainAsPublished: sub.RetainAsPublished, RetainHandling: sub.RetainHandling, Identifier: sub.Identifier}
 	filter := s.mounted(sub.Filter)
-	line := "Denied SUBSCRIBE for %s (q%d, '%s')"
+	line := "Denied SUBSCRIBE from %s (q%d, '%s')"
 	if err := b.judgedFor(ctx, s.rules.Load().Subscribe(filter), sub.Filter, line, s.id, o.QoS, filter); err != nil {
 		return false, err
 	}
@@ -56,7 +56,7 @@ func (b *Broker) subscribeFor(s *Session, filter string, o topic.Options, replay
 		stored := s.changes()
 		var ok bool
 		if existed, ok = b.addSubscription(s, filter, o, &stored); !ok {
-			b.report(incident{cause: cause.SubscriptionsFull, seen: filter}, "Denied SUBSCRIBE for %s (q%d, '%s')", s.id, o.QoS, filter)
+			b.report(incident{cause: cause.SubscriptionsFull, seen: filter}, "Denied SUBSCRIBE from %s (q%d, '%s')", s.id, o.QoS, filter)
 			err = &Denied{cause.SubscriptionsFull, filter}
 			return
 		}
@@ -79,7 +79,7 @@ func (b *Broker) UnsubscribeFor(ctx context.Context, clientID, filter string) (f
 		return false, ErrNoSession
 	}
 	name := s.mounted(filter)
-	if err := b.judgedFor(ctx, s.rules.Load().Unsubscribe(name), filter, "Denied UNSUBSCRIBE for %s ('%s')", s.id, name); err != nil {
+	if err := b.judgedFor(ctx, s.rules.Load().Unsubscribe(name), filter, "Denied UNSUBSCRIBE from %s ('%s')", s.id, name); err != nil {
 		return false, err
 	}
 	s.mu.Lock()

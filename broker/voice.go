@@ -2,6 +2,7 @@ package broker
 
 import (
 	"maps"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -70,6 +71,19 @@ func (c *connection) noteAttempt(id cause.ID) {
 		r.named, r.user, r.client = is.HasUsername, is.Username, is.ID
 	}
 	c.b.noteRefused(c.remote(), r)
+}
+
+// noteRefused keeps what somebody did wrong, counts it against his address, and tells those who look on.
+func (b *Broker) noteRefused(remote netip.AddrPort, r attemptRecord) {
+	addr := plainAddress(remote)
+	if b.attempts.note(addr, r) {
+		b.eachWatch(func(w *Watch) {
+			if w.refused {
+				w.add(Happening{Kind: Denial, Client: cut(r.client), User: cut(r.user), Address: netip.AddrPortFrom(addr, remote.Port()), Version: versionName(r.version), Cause: r.cause})
+			}
+		})
+	}
+	b.countFailure(addr, r.cause)
 }
 
 // reasonString is the text of an MQTT 5 reason string: the cause's id and what was seen.

@@ -157,16 +157,3 @@ func (c *connection) happening(kind HappeningKind) Happening {
 	c.tell(&state)
 	return Happening{Kind: kind, Client: c.s.id, User: c.s.rules.Load().Username, Address: state.Address, Listener: state.Listener, Transport: state.Transport, TLS: state.TLS, Version: state.Version}
 }
-
-// noteRefused keeps what somebody did wrong, counts it against his address, and tells those who look on.
-func (b *Broker) noteRefused(remote netip.AddrPort, r attemptRecord) {
-	addr := plainAddress(remote)
-	if b.attempts.note(addr, r) {
-		b.eachWatch(func(w *Watch) {
-			if w.refused {
-				w.add(Happening{Kind: Denial, Client: cut(r.client), User: cut(r.user), Address: netip.AddrPortFrom(addr, remote.Port()), Version: versionName(r.version), Cause: r.cause})
-			}
-		})
-	}
-	b.countFailure(addr, r.cause)
-}

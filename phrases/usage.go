@@ -53,6 +53,7 @@ var usages = map[string]string{
 	"--broker %q: expected NAME=COMMAND":                                                                      "--broker %s：应写成 NAME=COMMAND",
 	"--config %q: expected NAME=LINES with the NAME of a --broker":                                            "--config %s：应写成 NAME=LINES，NAME 是某个 --broker 的名称",
 	"--limit: a number from 1 to %d is expected":                                                              "--limit：应为 1 至 %s",
+	"--every: a number from 1 to 10 is expected":                                                              "--every：应为 1 至 10",
 	"--only %q names no load; they are called %s":                                                             "--only %s：没有这样的负载，可用的有 %s",
 	"%s has to be more than 0; for no limit, use a large value":                                               "%s 必须大于 0；不想限制时请写一个很大的数",
 	"there is no stage %q":                                                                                    "没有阶段 %s",

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"picket/admin"
+	"picket/broker"
 	"picket/cause"
 )
 
@@ -45,29 +45,24 @@ var topTexts = struct{ keys cause.Text }{
 // topKeys are the orders behind keys.
 var topKeys = map[byte]string{'m': "messages", 'i': "messages_in", 'o': "messages_out", 'b': "bytes", 'w': "queued"}
 
-// errEnough ends a reading after which nothing is wanted.
-var errEnough = errors.New("enough")
-
 // Run asks and shows until it is told to end.
 func (c *ctlTop) Run(e *env) error {
-	if c.Every < 1 || c.Every > 10 || c.Limit < 1 || c.Limit > 1000 {
-		return &usageError{text: "--every: 1 to 10; --limit: 1 to 1000"}
+	if c.Every < 1 || c.Every > 10 {
+		return &usageError{text: "--every: a number from 1 to 10 is expected"}
+	}
+	if c.Limit < 1 || c.Limit > broker.MaxClients {
+		return &usageError{text: fmt.Sprintf("--limit: a number from 1 to %d is expected", broker.MaxClients)}
 	}
 	found, err := c.dial(e)
 	if err != nil {
 		return err
 	}
 	if c.JSON || c.Once || !isTerminal(e.stdout) || !isTerminal(e.stdin) {
-		err := found.Rates(e.ctx, c.query(c.Sort), e.lang(), func(r *admin.Rates) error {
-			if err := c.show(e, r); err != nil || c.Once {
-				return errors.Join(err, errEnough)
-			}
-			return nil
-		})
-		if errors.Is(err, errEnough) {
-			return nil
+		query := c.query(c.Sort)
+		if c.Once {
+			query.Set("count", "1")
 		}
-		return err
+		return found.Rates(e.ctx, query, e.lang(), func(r *admin.Rates) error { return c.show(e, r) })
 	}
 	return c.draw(e, found)
 }

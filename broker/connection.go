@@ -247,7 +247,7 @@ func (c *connection) take(w *worker, at stage, in []byte) (taken, need int, err 
 
 // handle routes one whole packet that is not a PUBLISH to its place.
 func (c *connection) handle(w *worker, at stage, first byte, body []byte) error {
-	if c.b.taps.Load() != nil {
+	if c.shown() {
 		c.showIn(first, body)
 	}
 	if err := c.forbids(at, first, body); err != nil {

@@ -174,7 +174,7 @@ func (w *worker) waitsFor(s *Session, qos byte) bool {
 // emit puts packets i to j of an encoded run into the connection's output, or lends them to be written at once.
 func (w *worker) emit(c *connection, v *variant, i, j int) {
 	b, n := v.buf[v.start[i]:v.start[j]], j-i
-	if w.b.taps.Load() != nil {
+	if c.shown() {
 		w.showRun(c, true, v.buf, v.start, i, j)
 	}
 	w.count.packetsOut += uint64(n)
@@ -348,7 +348,7 @@ func (w *worker) publishTo(c *connection, p *packet.Publish, kept bool) {
 	}
 	w.unlend(c)
 	w.scratch = p.AppendHead(w.scratch[:0], c.version)
-	if c.b.taps.Load() != nil {
+	if c.shown() {
 		c.show(passage{out: true, head: w.scratch, payload: p.Payload, topic: name})
 	}
 	c.out.add(&w.pool, w.scratch)

@@ -73,8 +73,12 @@ func (m *Meter) Read() (by map[string]Traffic, over time.Duration) {
 	return by, over
 }
 
+func (m *Meter) wants(c *connection) bool {
+	return c.stage() >= connected && (m.client == "" || c.s.id == m.client)
+}
+
 func (m *Meter) passed(c *connection, p passage) {
-	if c.stage() < connected || m.client != "" && c.s.id != m.client {
+	if !m.wants(c) {
 		return
 	}
 	of, ok := m.by.Load(c)

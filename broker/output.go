@@ -126,7 +126,7 @@ func (w *worker) append(c *connection, p packet.Packet) {
 		return
 	}
 	w.scratch = p.Append(w.scratch[:0], c.version)
-	if c.b.taps.Load() != nil {
+	if c.shown() {
 		c.showOut(w.scratch)
 	}
 	c.out.add(&w.pool, w.scratch)

@@ -26,7 +26,7 @@ func (w *worker) publish(c *connection, in []byte) (taken int, err error) {
 	if !here {
 		return 0, nil
 	}
-	if c.b.taps.Load() != nil {
+	if c.shown() {
 		w.showRun(c, false, r.raw, r.start, 0, r.n)
 	}
 	w.count.packetsIn += uint64(r.n)
@@ -186,7 +186,7 @@ func (w *worker) acknowledgeAll(c *connection, kind packet.Type, code packet.Cod
 			c.out.tail = append(c.out.tail, byte(kind)<<4|flagsOf(kind), 2, byte(id>>8), byte(id))
 		}
 		c.out.size += 4 * len(ids)
-		if c.b.taps.Load() != nil {
+		if c.shown() {
 			c.showAcks(true, c.out.tail[len(c.out.tail)-4*len(ids):])
 		}
 		w.count.packetsOut += uint64(len(ids))
@@ -241,7 +241,7 @@ func (c *connection) acknowledgements(w *worker, in []byte) (taken int, err erro
 		w.count.packetsIn++
 		return 0, &packet.Error{Code: packet.ProtocolError, Clause: "MQTT-2.2.1-3", Text: "packet identifier 0"}
 	}
-	if c.b.taps.Load() != nil {
+	if c.shown() {
 		c.showAcks(false, in[:taken])
 	}
 	w.count.packetsIn += uint64(len(w.ids))

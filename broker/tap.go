@@ -12,6 +12,8 @@ import (
 // tap looks at what passes, and at what is refused and dropped, while somebody is looking ([Broker.Trace], [Broker.Meter]). Its methods are called on event loops: those about
 // what goes to a client with its session's mutex held, those about what comes from it by whoever reads for the connection. They must neither block nor take a mutex of the broker.
 type tap interface {
+	// wants tells whether anything that passes at a connection is to be shown. It is asked once for a run of packets; what it says may be too much.
+	wants(c *connection) bool
 	// passed is a packet that has come from the client, or has been put into what is to be written to it.
 	passed(c *connection, p passage)
 	// denied is something that was refused or dropped: with next, the packet that says so comes next.
@@ -81,6 +83,16 @@ func (b *Broker) eachTap(f func(tap)) {
 	}
 }
 
+// shown tells whether anybody looks at what passes at a connection: what nobody wants is not even put together.
+func (c *connection) shown() bool {
+	all := c.b.taps.Load()
+	return all != nil && c.wanted(*all)
+}
+
+func (c *connection) wanted(by []tap) bool {
+	return slices.ContainsFunc(by, func(t tap) bool { return t.wants(c) })
+}
+
 func (c *connection) show(p passage) { c.b.eachTap(func(t tap) { t.passed(c, p) }) }
 
 // showDenied shows what was refused or dropped, if anybody looks.
@@ -121,7 +133,7 @@ func (s *Session) showDenied(id cause.ID, text string) {
 
 // showBroken shows the fixed header of a PUBLISH that cannot be decoded.
 func (c *connection) showBroken(in []byte) {
-	if c.b.taps.Load() != nil {
+	if c.shown() {
 		head, _, _ := packet.Header(in)
 		c.show(passage{head: in[:head], broken: true})
 	}

@@ -71,13 +71,16 @@ func (t *Trace) Close() {
 	t.feed.Close()
 }
 
+// wants tells of a client whether it is one of those that are traced; who is no client yet may become one.
+func (t *Trace) wants(c *connection) bool { return c.stage() < connected || t.chooses(c) }
+
 func (t *Trace) passed(c *connection, p passage) {
 	kind := p.kind()
 	if t.query.Topic != "" && (kind != packet.PUBLISH || p.broken || !topic.Match(t.query.Topic, p.topic)) {
 		return
 	}
-	if c.stage() >= connected && !t.chooses(c) {
-		return // before anything of it is kept: most packets are others'
+	if !t.wants(c) {
+		return // before anything of it is kept; another tap wants it
 	}
 	e := trace.Event{Kind: trace.Packet, Out: p.out, Size: p.size(), Payload: -1}
 	var connect *packet.Connect

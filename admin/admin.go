@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"time"
 
+	"picket/backend"
 	"picket/bridge"
 	"picket/cause"
 )
@@ -53,6 +54,7 @@ type Status struct {
 	Store         *Store              `json:"store,omitempty"`       // absent: persistence is off
 	Maintenance   *Maintenance        `json:"maintenance,omitempty"` // absent: the broker is open
 	Bridges       []bridge.State      `json:"bridges,omitempty"`
+	Backends      []backend.Status    `json:"backends,omitempty"` // services that are asked about users and rights
 	Causes        map[cause.ID]uint64 `json:"causes"`
 }
 

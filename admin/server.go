@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"picket/access"
+	"picket/backend"
 	"picket/bridge"
 	"picket/broker"
 	"picket/cause"
@@ -51,7 +52,9 @@ type About struct {
 	Backup func(ctx context.Context, w io.Writer, keys bool) error
 
 	Bridges func() []bridge.State // nil: there are none, ever
-	Rights  Rights                // nil: users and rights come from files that people edit
+	// Backends tell how the services answer that are asked about users and rights; nil: there are none, ever.
+	Backends func() []backend.Status
+	Rights   Rights // nil: users and rights come from files that people edit
 
 	Dashboards func() []string // the URLs of the dashboard for this machine; nil: it is served nowhere
 
@@ -188,6 +191,9 @@ func (a *About) Status(of *broker.Broker, socket string) Status {
 	}
 	if a.Bridges != nil {
 		st.Bridges = a.Bridges()
+	}
+	if a.Backends != nil {
+		st.Backends = a.Backends()
 	}
 	if a.Dashboards != nil {
 		st.Dashboards = a.Dashboards()

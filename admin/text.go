@@ -18,6 +18,7 @@ type words struct {
 	overloaded, calm, open, closed, until, byHand, since, grac string
 	reference, moved, excepts, local, message, socket, unlim   string
 	listeners, causes, none, page, nopage                      string
+	answers, fails                                             string
 }
 
 var texts = map[cause.Lang]words{
@@ -38,6 +39,8 @@ var texts = map[cause.Lang]words{
 		reference: "clients are sent to %s", moved: "clients are told that the server has moved to %s", excepts: "let in: %s", local: "this machine", message: "%q", socket: "socket %s", unlim: "no limit",
 		listeners: "\nlisteners\n", causes: "\nrefused, dropped or closed since the start\n", none: "  nothing\n",
 		page: "page for phones", nopage: "page           none in this build: it needs node and npm (make build)  [page-not-built]\n",
+		answers: "back end       %s (%s): answers; asked %d times, %d without an answer, the last took %d ms\n",
+		fails:   "back end       %s (%s): does not answer since %s: %s  [auth-backend-down]\n",
 	},
 	cause.Chinese: {
 		head:    "Picket %s，进程 %d，已运行 %s\n",
@@ -56,6 +59,8 @@ var texts = map[cause.Lang]words{
 		reference: "让客户端改用 %s", moved: "告知客户端服务已迁到 %s", excepts: "仍允许：%s", local: "本机", message: "“%s”", socket: "套接字 %s", unlim: "不限",
 		listeners: "\n监听\n", causes: "\n启动以来拒绝、丢弃或断开的次数\n", none: "  没有\n",
 		page: "手机测试页", nopage: "测试页      此版本不含（编译时需要 node 和 npm：make build）  [page-not-built]\n",
+		answers: "认证后端    %s（%s）：应答正常；询问 %d 次，%d 次没有应答，最近一次用时 %d 毫秒\n",
+		fails:   "认证后端    %s（%s）：从 %s 起没有应答：%s  [auth-backend-down]\n",
 	},
 }
 
@@ -78,6 +83,13 @@ func (s *Status) Text(lang cause.Lang) string {
 			fmt.Fprintf(&b, w.failing, k.Failing)
 		}
 		fmt.Fprintf(&b, w.stored, k.Messages, size(k.Disk), k.Syncs)
+	}
+	for _, one := range s.Backends {
+		if one.Since.IsZero() {
+			fmt.Fprintf(&b, w.answers, one.Name, one.Where, one.Asked, one.Failed, one.Last)
+		} else {
+			fmt.Fprintf(&b, w.fails, one.Name, one.Where, one.Since.Format(time.DateTime), one.Error)
+		}
 	}
 	s.loadText(&b, w, lang)
 	if s.Maintenance == nil {

@@ -38,6 +38,7 @@ type WebOptions struct {
 
 	API     http.Handler                                  // serves /api/v1/; nil: that is not served
 	Page    func(http.ResponseWriter, *http.Request) bool // serves the dashboard's files, and reports false for other paths; nil: there are none
+	Unready func() []cause.ID                             // what else keeps clients from being taken; nil: nothing
 	Metrics func(r *http.Request) bool                    // whether a request from another machine may have the metrics all the same; nil: none may
 }
 
@@ -77,7 +78,13 @@ func webHandler(o WebOptions, b *broker.Broker) http.Handler {
 		}
 		_, _ = io.WriteString(w, "ok\n") // the caller may be gone
 	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, b) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		why := b.Unready()
+		if o.Unready != nil {
+			why = append(why, o.Unready()...)
+		}
+		ready(w, r, why)
+	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if o.Page != nil && o.Page(w, r) {
 			return
@@ -118,10 +125,10 @@ func Local(r *http.Request) bool {
 	return err == nil && at.Addr().Unmap().IsLoopback()
 }
 
-// ready answers whether clients are taken and served.
-func ready(w http.ResponseWriter, r *http.Request, b *broker.Broker) {
+// ready answers whether clients are taken and served; why is what keeps them from that.
+func ready(w http.ResponseWriter, r *http.Request, why []cause.ID) {
 	except := strings.Split(r.URL.Query().Get("except"), ",")
-	why := slices.DeleteFunc(b.Unready(), func(id cause.ID) bool { return slices.Contains(except, string(id)) })
+	why = slices.DeleteFunc(why, func(id cause.ID) bool { return slices.Contains(except, string(id)) })
 	if len(why) == 0 {
 		_, _ = io.WriteString(w, "ready\n") // the caller may be gone
 		return

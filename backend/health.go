@@ -21,13 +21,13 @@ type health struct {
 
 // Status is how a back end answers.
 type Status struct {
-	Name   string        `json:"name"`
-	Where  string        `json:"where"`
-	Asked  uint64        `json:"asked"`                // since it was opened
-	Failed uint64        `json:"failed"`               // of those
-	Last   time.Duration `json:"last"`                 // how long the last answer took
-	Since  time.Time     `json:"down_since,omitzero"`  // when it began to fail; zero: it answers
-	Error  string        `json:"last_error,omitempty"` // why it fails
+	Name   string    `json:"name"`
+	Where  string    `json:"where"`
+	Asked  uint64    `json:"asked"`                // since it was opened
+	Failed uint64    `json:"failed"`               // of those
+	Last   int64     `json:"last_milliseconds"`    // how long the last answer took
+	Since  time.Time `json:"down_since,omitzero"`  // when it began to fail; zero: it answers
+	Error  string    `json:"last_error,omitempty"` // why it fails
 }
 
 // note takes note of an answer, and says so when a source begins or ceases to fail.
@@ -35,7 +35,7 @@ func (h *health) note(log *logging.Logger, a *asked, err error, start time.Time)
 	now := time.Now()
 	h.mu.Lock()
 	h.status.Asked++
-	h.status.Last = now.Sub(start)
+	h.status.Last = now.Sub(start).Milliseconds()
 	was := h.status.Since
 	say := false
 	if err != nil {

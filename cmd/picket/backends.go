@@ -1,7 +1,10 @@
 package main
 
 import (
+	"slices"
+
 	"picket/backend"
+	"picket/cause"
 	"picket/mosqconf"
 )
 
@@ -30,4 +33,22 @@ func (all *backendSets) Close() {
 	for _, set := range *all {
 		set.Close()
 	}
+}
+
+// askedNow tells how the services answer that the configuration in force asks about users and rights.
+func (s *server) askedNow() (states []backend.Status) {
+	if all := s.asking.Load(); all != nil {
+		for _, set := range *all {
+			states = append(states, set.Status()...)
+		}
+	}
+	return states
+}
+
+// unanswered is why nobody may be let in because of them.
+func (s *server) unanswered() []cause.ID {
+	if slices.ContainsFunc(s.askedNow(), func(one backend.Status) bool { return !one.Since.IsZero() }) {
+		return []cause.ID{cause.AuthBackendDown}
+	}
+	return nil
 }

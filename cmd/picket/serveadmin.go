@@ -46,7 +46,7 @@ func (s *server) openAdmin(config *mosqconf.Config, own *setup.Result) (err erro
 // openAPI makes the API, which the admin socket and the listeners with protocol http_api serve.
 func (s *server) openAPI(config *mosqconf.Config, own *setup.Result) {
 	s.dashboards.Store(&[]string{}) // none has been opened
-	about := admin.About{Dashboards: func() []string { return *s.dashboards.Load() }, Backup: s.writeBackup, Bridges: s.bridges.States, Version: buildVersion(), Page: page.Built(), LogFiles: func() []string { return *s.logFiles.Load() }, Reload: s.askReload, Journal: os.Getenv("JOURNAL_STREAM") != ""}
+	about := admin.About{Dashboards: func() []string { return *s.dashboards.Load() }, Backup: s.writeBackup, Bridges: s.bridges.States, Backends: s.askedNow, Version: buildVersion(), Page: page.Built(), LogFiles: func() []string { return *s.logFiles.Load() }, Reload: s.askReload, Journal: os.Getenv("JOURNAL_STREAM") != ""}
 	if s.command.ConfigFile != "" {
 		about.Config, _ = filepath.Abs(s.command.ConfigFile) // it has been read from there
 	}
@@ -84,7 +84,7 @@ func (s *server) openWeb(config *mosqconf.Config) {
 		if s.web[at] != nil {
 			continue
 		}
-		w, err := admin.OpenWeb(admin.WebOptions{Address: at.address, Version: buildVersion(), MetricsForAll: at.metrics, API: s.api.Web(at.api), Metrics: s.api.Metrics(at.api), Page: dashboard.Serve}, s.broker)
+		w, err := admin.OpenWeb(admin.WebOptions{Address: at.address, Version: buildVersion(), MetricsForAll: at.metrics, API: s.api.Web(at.api), Metrics: s.api.Metrics(at.api), Page: dashboard.Serve, Unready: s.unanswered}, s.broker)
 		switch {
 		case err == nil:
 			s.web[at] = w

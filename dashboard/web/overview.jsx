@@ -50,6 +50,7 @@ function troubles(status, listeners) {
   if (status.store && status.store.failing) all.push({ cause: status.store.failing, bad: true });
   if (status.maintenance) all.push({ text: t('inMaintenance'), remedy: t('openAgain') });
   for (const b of status.bridges || []) if (!b.connected) all.push({ text: t('bridgeDown', { name: b.name }), cause: b.cause, bad: true });
+  for (const b of status.backends || []) if (b.down_since) all.push({ text: t('backendDown', { name: b.name, error: b.last_error }), cause: 'auth-backend-down', bad: true });
   for (const l of listeners || []) {
     const c = l.certificate;
     if (c && c.error) all.push({ text: t('certBad', { listener: place(l), error: c.error }), remedy: t('certRemedy'), bad: true });

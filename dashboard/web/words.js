@@ -26,6 +26,7 @@ export const texts = {
   shortOf: ['The broker is short of {what}.', '服务端的{what}不足。'], cpu: ['processor time', '处理器时间'], descriptors: ['file descriptors', '文件描述符'], store: ['room in the store', '存储空间'],
   inMaintenance: ['The broker is closed for maintenance.', '服务端正在维护，不接受客户端。'], openAgain: ['Open it again under Maintenance.', '可在“维护”页面重新开放。'],
   certEnds: ['The certificate of {listener} ends in {n} days.', '{listener} 的证书将在 {n} 天后到期。'], certToday: ['The certificate of {listener} ends within a day.', '{listener} 的证书将在一天内到期。'], certEnded: ['The time of the certificate of {listener} is over.', '{listener} 的证书已过期。'], certBad: ['The certificate of {listener} cannot be read: {error}', '无法读取 {listener} 的证书：{error}'], certRemedy: ['Put a new certificate in its place and reload.', '更换证书文件，然后重新加载配置。'],
+  backendDown: ['The back end {name} does not answer: {error}', '认证后端 {name} 没有应答：{error}'],
   bridgeDown: ['The bridge {name} is not connected.', '桥接 {name} 未连接。'], nobodyIn: ['Nobody can log in at {listener}: there is no user.', '{listener} 上没有任何用户可以登录。'], nobodyRemedy: ['Make a user under Users and rights.', '请在“用户与权限”页面创建用户。'],
   openToAll: ['{listener} lets everybody in, without a user.', '{listener} 允许任何人匿名连接。'], openRemedy: ['If that is not meant: allow_anonymous false, and users.', '若非有意，请设置 allow_anonymous false 并创建用户。'],
   justNow: ['happening now', '正在发生'],

@@ -5,6 +5,7 @@ package rights
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -312,5 +313,55 @@ func TestManyAtOnce(t *testing.T) {
 	all.Wait()
 	if in.Load() != 1000 {
 		t.Errorf("%d of 1000 are in", in.Load())
+	}
+}
+
+// How a back end answers is shown by picket ctl status in both languages, the API and /readyz, while it is down and when it is back.
+func TestBackendIsShown(t *testing.T) {
+	t.Parallel()
+	var down atomic.Bool
+	port := webService(t, func(w http.ResponseWriter, _ *http.Request, _ question) {
+		if down.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
+	b := testbed.Start(t, testbed.Options{Conf: asksWeb(port) + "admin_socket ${DIR}/admin.sock\nlistener ${PORT_API} 127.0.0.1\nprotocol http_api\n"})
+	try := func() {
+		_, _ = testbed.Dial(t, b.Addr(t, "PORT"), packet.V5).Connect(user{"ada", "p", "id"}.packet())
+	}
+	shown := func(words ...string) string {
+		out, err := exec.Command(testbed.Picket(t), append([]string{"ctl", "status", "--socket", b.Path("admin.sock")}, words...)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return string(out)
+	}
+	ready := func() (int, string) {
+		r, err := http.Get("http://" + b.Addr(t, "PORT_API") + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		body, _ := io.ReadAll(r.Body)
+		return r.StatusCode, string(body)
+	}
+	try()
+	says(t, shown(), "http (http://127.0.0.1:"+port+"): answers; asked ", ", 0 without an answer")
+	if status, body := ready(); status != http.StatusOK {
+		t.Errorf("%d %s", status, body)
+	}
+	down.Store(true)
+	try()
+	says(t, shown(), "does not answer since ", "/user: status 503  [auth-backend-down]")
+	says(t, shown("--lang", "zh"), "认证后端    http（http://127.0.0.1:"+port+"）：从 ")
+	says(t, shown("--json"), `"down_since":`, `"last_error": "/user: status 503"`)
+	if status, body := ready(); status != http.StatusServiceUnavailable || !strings.Contains(body, "auth-backend-down") {
+		t.Errorf("%d %s", status, body)
+	}
+	down.Store(false)
+	try()
+	says(t, shown(), "): answers; asked ")
+	if status, body := ready(); status != http.StatusOK {
+		t.Errorf("%d %s", status, body)
 	}
 }

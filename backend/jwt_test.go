@@ -186,7 +186,7 @@ func TestTokensRefused(t *testing.T) {
 		"the same with kid":     {sign(t, "HS256", "r", []byte(public), lasting(jwt.MapClaims{"iss": "us", "aud": "broker"})), "none of the keys", cause.JWTRefused},
 		"another key":           {sign(t, "ES256", "a", other, lasting(jwt.MapClaims{"iss": "us", "aud": "broker"})), "signature is wrong", cause.JWTRefused},
 		"another kid":           {sign(t, "ES256", "b", ec, lasting(jwt.MapClaims{"iss": "us", "aud": "broker"})), "none of the keys", cause.JWTRefused},
-		"cut":                   {right[:len(right)-4], "signature is wrong", cause.JWTRefused},
+		"cut":                   {right[:len(right)-4], "", cause.JWTRefused},
 		"altered":               {right[:60] + string(right[60]^1) + right[61:], "", cause.JWTRefused},
 		"crit":                  {withCrit, "crit", cause.JWTRefused},
 		"expired":               {claims(jwt.MapClaims{"exp": ago(time.Minute)}), "has ended", cause.JWTExpired},

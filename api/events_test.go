@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"path/filepath"
 	"sync/atomic"
@@ -44,6 +46,24 @@ func TestStreamsEndInTime(t *testing.T) {
 			t.Errorf("%s: %v", c.name, context.Cause(ctx))
 		}
 		leave()
+	}
+}
+
+// The stream of events, which a page opens again by itself, does not keep a login alive; what a person asks for does.
+func TestEventsKeepNobodyLoggedIn(t *testing.T) {
+	for path, want := range map[string]bool{"events": false, "status": true} {
+		a := started(t)
+		var ahead time.Duration
+		begun := time.Now()
+		a.Now = func() time.Time { return begun.Add(ahead) }
+		secret, _, _ := a.logins.Enter(a.logins.Link("root", token.Viewer, a.Now()), netip.IPv6Loopback(), a.Now())
+		for ahead < login.IdleFor+time.Minute {
+			ahead += login.IdleFor / 3
+			_, err := a.byCookie(httptest.NewRequest(http.MethodGet, prefix+path, nil), secret)
+			if ended := err != nil; ended != (!want && ahead >= login.IdleFor) {
+				t.Errorf("%s, %s after the login: %v", path, ahead, err)
+			}
+		}
 	}
 }
 

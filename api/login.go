@@ -114,7 +114,8 @@ func (a *API) leave(c *call) (any, error) {
 
 // byCookie finds out who is logged in.
 func (a *API) byCookie(r *http.Request, secret string) (caller, error) {
-	s, ok := a.logins.Check(secret, r.Header.Get(background) == "", a.Now())
+	byItself := r.Header.Get(background) != "" || r.URL.Path == prefix+"events" // which a browser opens again when it has broken, and sends no header of ours
+	s, ok := a.logins.Check(secret, !byItself, a.Now())
 	if !ok {
 		return caller{}, a.wrong(remote(r), cause.LoginEnded, "the login has ended")
 	}

@@ -22,7 +22,7 @@ func (b *Broker) SubscribeFor(ctx context.Context, clientID string, sub Subscrip
 	}
 	_, _, shared := topic.SplitShare(sub.Filter)
 	if shared && sub.NoLocal {
-		return false, errors.New("No Local on a shared subscription (MQTT-3.8.3-4)")
+		return false, errors.New("a shared subscription cannot have No Local (MQTT-3.8.3-4)")
 	}
 	s := b.session(clientID)
 	if s == nil || s.inside != nil {

@@ -104,6 +104,9 @@ func (r *Rates) Text(order string, lang cause.Lang, columns, rows int) string {
 	if rows > 0 && len(lines) > rows {
 		lines = lines[:rows]
 	}
+	for i := range lines {
+		lines[i] = cut(lines[i], columns)
+	}
 	return strings.Join(lines, "\n") + "\n"
 }
 
@@ -111,9 +114,7 @@ func (r *Rates) Text(order string, lang cause.Lang, columns, rows int) string {
 func aligned(row []string, widths []int) string {
 	var b strings.Builder
 	for i, text := range row {
-		for cut := []rune(text); printable.Columns(text) > widths[i] && len(cut) > 0; cut = cut[:len(cut)-1] {
-			text = string(cut[:len(cut)-1]) + "…"
-		}
+		text = cut(text, widths[i])
 		room := strings.Repeat(" ", max(0, widths[i]-printable.Columns(text)))
 		switch {
 		case i == 0:
@@ -125,6 +126,15 @@ func aligned(row []string, widths []int) string {
 		}
 	}
 	return strings.TrimRight(b.String(), " ")
+}
+
+// cut is a text that has no more than so many columns: a … stands for the rest.
+func cut(text string, columns int) string {
+	for kept := []rune(text); printable.Columns(text) > columns && len(kept) > 0; {
+		kept = kept[:len(kept)-1]
+		text = string(kept) + "…"
+	}
+	return text
 }
 
 // rate is a figure per second.

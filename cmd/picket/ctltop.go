@@ -16,6 +16,7 @@ import (
 	"picket/admin"
 	"picket/broker"
 	"picket/cause"
+	"picket/printable"
 )
 
 // ctlTop is "picket ctl top".
@@ -167,7 +168,10 @@ func (s *screen) paint(r *admin.Rates, order string) error {
 		columns, rows = 80, 24
 	}
 	text := r.Text(order, s.lang, columns, rows-1)
-	lines := append(strings.Split(strings.TrimSuffix(text, "\n"), "\n"), topTexts.keys.In(s.lang))
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if keys := topTexts.keys.In(s.lang); printable.Columns(keys) <= columns && rows > 1 {
+		lines = append(lines, keys)
+	}
 	_, err = fmt.Fprintf(s.file, "\x1b[H%s\x1b[K\x1b[J", strings.Join(lines, "\x1b[K\r\n"))
 	return err
 }

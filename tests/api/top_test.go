@@ -72,7 +72,7 @@ func TestTop(t *testing.T) {
 		t.Error("it is drawn where there is no terminal")
 	}
 	drawn := w.top("60")
-	w.said(drawn, "busy-met")
+	w.said(drawn, "busy-m")
 	w.said(drawn, "q quit")
 	for line := range strings.SplitSeq(drawn.Said(), "\r\n") {
 		if text := strings.NewReplacer("\x1b[K", "", "\x1b[H", "", "\x1b[J", "", "\x1b[?1049h", "", "\x1b[?25l", "").Replace(line); len([]rune(text)) > 60 && !strings.Contains(text, "\x1b") {

@@ -3,6 +3,7 @@ package store
 import (
 	"iter"
 	"math"
+	"slices"
 	"sync/atomic"
 
 	"picket/session"
@@ -90,6 +91,8 @@ type Batch struct {
 	awaited  atomic.Int32 // those of them that somebody waits for
 	pipeline atomic.Pointer[Pipeline]
 	refusal  atomic.Pointer[error]
+	fenced   map[*Session]bool // sessions whose operations have been refused; nil: none
+	only     bool              // it is the batch of these operations
 
 	// Of the pipeline, under its mutex.
 	open    bool     // it has been committed, somebody waits for it, and it is not settled
@@ -126,6 +129,35 @@ func (b *Batch) Await(w Waiter) bool {
 // Refuse notes why a batch has not been kept. It is for implementations of [Store], before they call [Handler.Failed].
 func (b *Batch) Refuse(err error) { b.refusal.Store(&err) }
 
+// Fence notes that what the batch has for some sessions has been refused, since another node has them, and returns a batch that yields just that, for [Handler.Failed], or
+// nil if there is nothing. It is for implementations of [Shared], before the batch counts as settled.
+func (b *Batch) Fence(fenced map[*Session]bool) *Batch {
+	lost := &Batch{slabs: b.slabs, adds: b.adds, fenced: fenced, only: true}
+	something := false
+	for range lost.Ops() {
+		something = true
+	}
+	if !something {
+		return nil
+	}
+	b.fenced = fenced
+	b.Refuse(ErrFenced)
+	lost.Refuse(ErrFenced)
+	return lost
+}
+
+// Fenced lists the client identifiers of the sessions, in the order of their operations, that did not get a message of the batch since another node has them: [ErrFenced] is its Err then, and what
+// it has for others has been kept.
+func (b *Batch) Fenced() (all []string) {
+	lost := &Batch{slabs: b.slabs, fenced: b.fenced, only: true}
+	for op := range lost.Ops() {
+		if op.Kind == Enqueue && !slices.Contains(all, op.Session.ClientID) {
+			all = append(all, op.Session.ClientID)
+		}
+	}
+	return all
+}
+
 // Err is why the batch has not been kept, once [Handler.Failed] has been called for it.
 func (b *Batch) Err() error {
 	if err := b.refusal.Load(); err != nil {
@@ -139,7 +171,11 @@ func (b *Batch) Ops() iter.Seq[*Op] {
 	return func(yield func(*Op) bool) {
 		for _, slab := range b.slabs {
 			for i := range slab {
-				if op := &slab[i]; (op.Kind != Enqueue || op.wanted()) && !yield(op) {
+				op := &slab[i]
+				if op.Kind == Enqueue && !op.wanted() || b.fenced[op.Session] != b.only {
+					continue
+				}
+				if !yield(op) {
 					return
 				}
 			}

@@ -11,6 +11,7 @@ import (
 type Session struct {
 	Number   uint64 // never given to another session while anything of this one is left
 	ClientID string
+	Fence    uint64 // of the node that has it, in a [Shared] store; else 0
 
 	mu    sync.Mutex
 	saved bool           // its record has been given to a batch
@@ -34,6 +35,13 @@ func (s *Session) Over() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.over
+}
+
+// Leave has what comes later be ignored, as if the session were over, though it is not: another node has it. It is for implementations of [Shared].
+func (s *Session) Leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
 }
 
 // Under tells whether the session has ended, or an entry of its queue is about to be released or removed.

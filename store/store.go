@@ -53,10 +53,9 @@
 //
 // A store that many nodes share implements the same interface. Nothing here assumes that a read is cheap: the broker reads at the
 // start and by Read and Expired, all of which take a context, and everything that removes something brings along what has to be
-// known for that. Message numbers are given out by the store, so a node's can be told from another's, and a session has a fencing number in its
-// [Record], so that a store can refuse a batch of a node that does not own the session any more: it reports that one batch to
-// Failed, with an error of its own, and goes on with the others. [Pipeline] and [Batch] hold everything that such a store would
-// have to write again.
+// known for that. Message numbers are given out by the store, so a node's can be told from another's. [Shared] is what such a store has beside that: every session that
+// a node has taken has a fence, a number that rises with each change of the owner, and what a node changes of sessions that are another's by now is refused with
+// [ErrFenced], operation by operation: Failed gets a batch that yields just these, and the others are kept.
 package store
 
 import (
@@ -73,6 +72,8 @@ var (
 	ErrFull = errors.New("the store has no space left")
 	// ErrFailed says that writing failed for another reason; the store tries to open itself again. 0x83 to a client of MQTT 5.0.
 	ErrFailed = errors.New("the store cannot write")
+	// ErrFenced says that another node has the session: nothing is written for it by this one any more. 0x8E to its client.
+	ErrFenced = errors.New("another node has the session")
 	// ErrClosed says that [Store.Close] has been called.
 	ErrClosed = errors.New("the store is closed")
 )
@@ -115,6 +116,23 @@ type Store interface {
 	Close() error
 }
 
+// Shared is a store that several nodes use at once. Who has which session is decided outside of it: the store is told. Its methods do not block, and each calls then once, on
+// the store's goroutine, unless it returns an error because the store is being closed.
+type Shared interface {
+	Store
+
+	// Serve has everything be committed as an incarnation of this node from now on; commits before the first call wait for it. What has been committed and is not settled
+	// is written as the new incarnation's, which is to say that what belongs to sessions that the node has not taken again is refused.
+	Serve(incarnation uint64)
+
+	// Own makes a session known that is this node's from now on, with its fence: if it is stored, it is read and handed to [Handler.Session] before then is called; if it is
+	// not, or another node owns it already, then follows at once. [Store.NewSession] makes handles for client identifiers that are this node's, and no others can be written.
+	Own(clientID string, fence uint64, then func(error)) error
+
+	// Let lets a session go: then is called when all that was committed for it is settled. Afterwards its handle is over, and what is added for it is ignored.
+	Let(clientID string, then func(error)) error
+}
+
 // Handler is the broker as a store sees it. Session and Retained are called by [Store.Start] on its caller's goroutine. All methods may be called later, by one
 // goroutine of the store's at a time, which does nothing else meanwhile: they must not block, and must not call Sync or Close. A store that several nodes
 // share hands over then what has come to this one.
@@ -124,7 +142,8 @@ type Handler interface {
 	// Retained hands over the retained message of a topic; nil: it has none any more.
 	Retained(topic string, m *session.Message)
 
-	// Failed hands a batch back that has not been kept, before it counts as settled.
+	// Failed hands a batch back that has not been kept, before it counts as settled. With [ErrFenced] it yields the operations that were refused only, which may remove
+	// things, too.
 	Failed(b *Batch, err error)
 	// Room says that Full has become false.
 	Room()

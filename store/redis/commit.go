@@ -35,6 +35,7 @@ const (
 type committer struct {
 	link       *link // nil: there is none
 	name       string
+	node       uint64   // the incarnation that it writes as, where several nodes share the store
 	number     uint64   // of the last group that was made
 	sent       []*sent  // not settled, by number: first those that have been applied, then those that have not, last those that have not been sent yet
 	open       *encoder // the group that is being made; nil: none. Only while others are under way
@@ -82,6 +83,9 @@ func (s medium) Turn() (pause time.Duration, ticking bool) {
 	c := &s.committer
 	for range mostSteps {
 		s.Settle()
+		if !s.serves() {
+			return time.Minute, false
+		}
 		now := time.Now()
 		if c.link == nil {
 			if pause := s.withoutLink(now); pause > 0 {
@@ -148,6 +152,9 @@ func (s *Store) withoutLink(now time.Time) time.Duration {
 // WriteAll implements [groupcommit.Medium]. It fails when Redis cannot be reached.
 func (s medium) WriteAll() error {
 	c := &s.committer
+	if !s.serves() {
+		return s.unavailable()
+	}
 	for c.link != nil {
 		if len(c.sent) > 0 {
 			s.advance()
@@ -213,10 +220,29 @@ func (s *Store) closeGroup() {
 }
 
 func (s *Store) newEncoder() *encoder {
-	return newEncoder(s.prefix, func() string {
+	e := newEncoder(s.prefix, s.fixed(), func() string {
 		s.committer.aside++
 		return s.key(keyAside) + strconv.FormatUint(s.fence, 36) + "-" + strconv.FormatUint(s.committer.aside, 36)
 	})
+	e.node = s.options.Shared
+	return e
+}
+
+// fixed are the keys that every call names first: the first is that of who calls.
+func (s *Store) fixed() []string {
+	keys := fixedKeys(s.prefix)
+	if s.options.Shared {
+		keys[0] = s.row()
+	}
+	return keys
+}
+
+// caller is how functions that work for both are told who calls: a broker alone by its fence.
+func (s *Store) caller() string {
+	if s.options.Shared {
+		return "0"
+	}
+	return strconv.FormatUint(s.fence, 10)
 }
 
 func (s *Store) encodeInto(e *encoder, b *store.Batch) {
@@ -300,6 +326,7 @@ func (s *Store) apply(due []*sent) bool {
 	s.closeGroup()
 	for i, a := range answers {
 		if a.err == nil {
+			s.refuseFenced(due[i], a.fenced)
 			s.noteApplied(due[i], a.entries, a.bodies, a.ended)
 			continue
 		}
@@ -488,7 +515,7 @@ func (s *Store) showLife(now time.Time) {
 	c.beats++
 	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 	defer cancel()
-	err := c.link.call(ctx, "picket1_mark", []string{s.key(keyMeta)}, []string{strconv.FormatUint(s.fence, 10), strconv.FormatUint(c.number, 10), strconv.FormatUint(c.beats, 10)}).Error()
+	err := c.link.call(ctx, "picket1_mark", s.fixed()[:1], []string{s.caller(), strconv.FormatUint(c.number, 10), strconv.FormatUint(c.beats, 10)}).Error()
 	if err == nil && c.alone {
 		var f facts
 		if f, err = c.link.info(ctx); err == nil && f.replicas() > 0 {
@@ -511,7 +538,7 @@ func (s *Store) purge() {
 	defer cancel()
 	all, err := c.link.Do(ctx, c.link.B().Srandmember().Key(s.key(keyEnded)).Count(1).Build()).AsStrSlice()
 	if c.leftovers = len(all) > 0; err == nil && c.leftovers {
-		err = c.link.call(ctx, "picket1_purge", append(fixedKeys(s.prefix), all[0]), []string{strconv.FormatUint(s.fence, 10)}).Error()
+		err = c.link.call(ctx, "picket1_purge", append(s.fixed(), all[0]), []string{s.caller()}).Error()
 	}
 	if err != nil {
 		c.leftovers = true

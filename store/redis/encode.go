@@ -24,11 +24,19 @@ const (
 	keySession  = "s:"
 	keyQueue    = "q:"
 	keyAside    = "d:" // the queue of a session that has ended
+	keyNodes    = "n"
+	keyNode     = "n:" // and the incarnation
+
+	// Versions of what lies under the prefix: a broker alone, and several nodes.
+	layoutAlone  = "1"
+	layoutShared = "2"
 
 	fieldRecord       = "r"
 	fieldNumber       = "n"
 	fieldSubscription = "u"
 	fieldReceived     = "i"
+	fieldOwner        = "o"
+	fieldFence        = "f"
 )
 
 // longest is up to how many bytes a client identifier stands in a key as it is; longer ones stand there as their SHA-256.
@@ -56,14 +64,16 @@ type group struct {
 	entries int64 // by how many more entries there are afterwards, if nothing is removed twice
 	ops     uint64
 	bytes   int
+	fences  []string         // of a node: places of sessions and fences, two for each
+	owned   []*store.Session // they
 }
 
 // encoder makes a group's call out of batches, one after the other.
 type encoder struct {
 	prefix  string
 	g       *group
-	aside   func() string  // gives out keys for queues of ended sessions
-	place   map[string]int // of keys in the call
+	aside   func() string // gives out keys for queues of ended sessions
+	node    bool          // several nodes share the store
 	targets map[*store.Session]*target
 	changed []*target // with entries that come or go, in the order in which they were first named
 	bodies  map[uint64]*bodyRefs
@@ -91,8 +101,9 @@ type put struct {
 }
 
 type bodyRefs struct {
-	m *session.Message
-	n int
+	m  *session.Message
+	n  int
+	by map[*target]int // whose they are, where several nodes share the store
 }
 
 // fixedKeys are the keys that every call names first.
@@ -104,9 +115,9 @@ func fixedKeys(prefix string) []string {
 	return all
 }
 
-func newEncoder(prefix string, aside func() string) *encoder {
-	return &encoder{prefix: prefix, g: &group{keys: fixedKeys(prefix)}, aside: aside,
-		place: make(map[string]int), targets: make(map[*store.Session]*target), bodies: make(map[uint64]*bodyRefs)}
+func newEncoder(prefix string, fixed []string, aside func() string) *encoder {
+	return &encoder{prefix: prefix, g: &group{keys: fixed}, aside: aside,
+		targets: make(map[*store.Session]*target), bodies: make(map[uint64]*bodyRefs)}
 }
 
 // add adds a batch.
@@ -124,10 +135,25 @@ func (e *encoder) finish() *group {
 	e.flush()
 	for _, id := range e.ids {
 		if r := e.bodies[id]; r.n > 0 {
-			e.op("B", bodyName(id), rueidis.BinaryString(store.AppendBody(nil, r.m)), strconv.Itoa(r.n))
+			e.body(bodyName(id), rueidis.BinaryString(store.AppendBody(nil, r.m)), r)
 		}
 	}
 	return e.g
+}
+
+// body puts a message beside the queues that refer to it.
+func (e *encoder) body(name, record string, r *bodyRefs) {
+	if !e.node {
+		e.op("B", name, record, strconv.Itoa(r.n))
+		return
+	}
+	e.begin("C", 2+2*len(r.by))
+	e.arg(name)
+	e.arg(record)
+	for t, n := range r.by {
+		e.arg(t.queueAt)
+		e.arg(strconv.Itoa(n))
+	}
 }
 
 func (e *encoder) op(name string, args ...string) {
@@ -147,22 +173,22 @@ func (e *encoder) arg(a string) {
 
 // key is the place of a key in the call, as text.
 func (e *encoder) key(name string) string {
-	at, ok := e.place[name]
-	if !ok {
-		e.g.keys = append(e.g.keys, name)
-		at = len(e.g.keys)
-		e.place[name] = at
-	}
-	return strconv.Itoa(at)
+	e.g.keys = append(e.g.keys, name)
+	return strconv.Itoa(len(e.g.keys))
 }
 
-// target is what is known of a session in this group.
+// target is what is known of a session in this group. Of a node, it names both keys, and the fence.
 func (e *encoder) target(s *store.Session) *target {
 	t := e.targets[s]
 	if t == nil {
 		name := nameOf(s.ClientID)
 		t = &target{session: e.prefix + keySession + name, queue: e.prefix + keyQueue + name}
 		e.targets[s] = t
+		if e.node {
+			t.sessionAt, t.queueAt = e.key(t.session), e.key(t.queue)
+			e.g.fences = append(e.g.fences, t.sessionAt, strconv.FormatUint(s.Fence, 10))
+			e.g.owned = append(e.g.owned, s)
+		}
 	}
 	return t
 }
@@ -262,6 +288,7 @@ func (e *encoder) wholeSession(name string, s *store.Session) {
 func (e *encoder) enqueue(op *store.Op) {
 	entry := store.Entry{Ref: op.Ref, Delivery: op.Delivery}
 	p := put{seq: op.Ref.Seq}
+	t := e.target(op.Session)
 	if id := op.Ref.ID; id != 0 && !entry.Released {
 		p.body = id
 		r := e.bodies[id]
@@ -271,9 +298,14 @@ func (e *encoder) enqueue(op *store.Op) {
 			e.ids = append(e.ids, id)
 		}
 		r.n++
+		if e.node {
+			if r.by == nil {
+				r.by = make(map[*target]int)
+			}
+			r.by[t]++
+		}
 	}
 	p.record = e.entry(&entry)
-	t := e.target(op.Session)
 	e.change(t)
 	t.puts = append(t.puts, p)
 	e.g.entries++
@@ -302,9 +334,13 @@ func (t *target) gathered(seq uint64) *put {
 }
 
 // withoutBody takes a reference back that an entry of this group has to its body.
-func (e *encoder) withoutBody(p *put) {
+func (e *encoder) withoutBody(t *target, p *put) {
 	if p.body != 0 {
-		e.bodies[p.body].n--
+		r := e.bodies[p.body]
+		r.n--
+		if e.node {
+			r.by[t]--
+		}
 		p.body = 0
 	}
 }
@@ -314,7 +350,7 @@ func (e *encoder) release(op *store.Op) {
 	rec := string(store.AppendEntry(nil, &entry))
 	t := e.target(op.Session)
 	if p := t.gathered(op.Ref.Seq); p != nil {
-		e.withoutBody(p)
+		e.withoutBody(t, p)
 		p.record = rec
 		return
 	}
@@ -326,7 +362,7 @@ func (e *encoder) remove(op *store.Op) {
 	e.g.entries--
 	t := e.target(op.Session)
 	if p := t.gathered(op.Ref.Seq); p != nil {
-		e.withoutBody(p)
+		e.withoutBody(t, p)
 		p.record = ""
 		return
 	}

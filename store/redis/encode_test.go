@@ -22,7 +22,7 @@ func TestNeverWrittenNeverRemoved(t *testing.T) {
 	come.Enqueue(s, session.Delivery{Seq: 4, Message: message(3, 1), QoS: 1}, false)
 	p.Commit(&come)
 	p.Take(1 << 20)
-	e := newEncoder("{p}", func() string { return "{p}d:1" })
+	e := newEncoder("{p}", fixedKeys("{p}"), func() string { return "{p}d:1" })
 	e.add(&come)
 	go1.Remove(s, small)
 	go1.Remove(s, large)

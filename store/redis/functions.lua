@@ -16,6 +16,20 @@ local function owner(meta, fence)
   return tonumber(held[2])
 end
 
+-- node returns the last group's number of a node if its row says that it lives, and otherwise an error. Where several nodes share the data, KEYS[1] is the row of the one that
+-- calls, "n:" and its incarnation; package cluster/functions keeps it, but for "g", the number of the node's last group.
+local function node(row)
+  local held = redis.call('HMGET', row, 'name', 'dead', 'g')
+  if not held[1] or held[2] then return nil, refuse('PICKETFENCED', 'this node has been taken for dead') end
+  return tonumber(held[3] or 0)
+end
+
+-- caller is what of both applies: a broker alone names its fence, and a node 0.
+local function caller(keys, fence)
+  if fence == '0' then return node(keys[1]) end
+  return owner(keys[1], fence)
+end
+
 -- picket1_open makes a broker the owner. ARGV: name, data set's name if there is none, version, and the fence to take again after a loss, or 0.
 local function open(keys, args)
   local meta = keys[1]
@@ -28,6 +42,15 @@ local function open(keys, args)
   local set = held[2] or args[2]
   redis.call('HSET', meta, 'f', again, 'g', 0, 'h', args[1], 'c', 0, 'd', set, 'v', args[3])
   return {tostring(again), set}
+end
+
+-- picket1_share has nodes use the data from now on. ARGV: data set's name if there is none, version. The answer is a number that rises, and the data set's name.
+local function share(keys, args)
+  local held = redis.call('HMGET', keys[1], 'd', 'v')
+  if tonumber(held[2] or 0) > tonumber(args[2]) then return refuse('PICKETNEWER', 'records of version ' .. held[2]) end
+  local set = held[1] or args[1]
+  redis.call('HSET', keys[1], 'g', 0, 'h', 'nodes', 'c', 1, 'd', set, 'v', args[2])
+  return {string.format('%d', redis.call('HINCRBY', keys[1], 'f', 1)), set}
 end
 
 -- refer and unrefer count the entries that refer to a body.
@@ -58,8 +81,19 @@ local function ends(k, s, q, name, aside)
   return -n
 end
 
--- The operations of a group, each a name, how many arguments, and they. KEYS: meta, sessions, bodies, counts, retained, ended, then those that the operations
--- name by their place.
+-- empty removes a session as ends does, but leaves what says which node has it.
+local function empty(k, s, q, name, aside)
+  local held = redis.call('HMGET', s, 'o', 'f', 'c', 'w')
+  local n = ends(k, s, q, name, aside)
+  for i, field in ipairs({'o', 'f', 'c', 'w'}) do
+    if held[i] then redis.call('HSET', s, field, held[i]) end
+  end
+  return n
+end
+
+-- The operations of a group, each a name, how many arguments, and they. KEYS: meta or row, sessions, bodies, counts, retained, ended, then those that the operations
+-- name by their place. Beside that there is
+-- "fenced": the places, as text, of what another node has, and under "ends" what removes a session.
 local apply = {
   -- entries: queue, then sequence number and record of each
   Q = function(k, a, i, n)
@@ -67,6 +101,15 @@ local apply = {
   end,
   -- a body and how many entries have been added that refer to it
   B = function(k, a, i) refer(k[3], k[4], a[i], a[i + 1], tonumber(a[i + 2])) return 0 end,
+  -- the same of a node: a body, then each queue and how many entries have been added to it
+  C = function(k, a, i, n, fenced)
+    local all = 0
+    for at = i + 2, i + n - 1, 2 do
+      if not fenced[a[at]] then all = all + tonumber(a[at + 1]) end
+    end
+    if all > 0 then refer(k[3], k[4], a[i], a[i + 1], all) end
+    return 0
+  end,
   -- removal of entries without a body: queue, sequence numbers
   X = function(k, a, i, n)
     return -redis.call('HDEL', k[tonumber(a[i])], unpack(a, i + 1, i + n - 1))
@@ -89,10 +132,10 @@ local apply = {
   -- fields of a session: key, then name and value of each
   S = function(k, a, i, n) redis.call('HSET', k[tonumber(a[i])], unpack(a, i + 1, i + n - 1)) return 0 end,
   -- a session that is new: key, queue, name, its number, the key to put the queue of one before under whose end has not come yet
-  N = function(k, a, i)
+  N = function(k, a, i, _, fenced)
     local s = k[tonumber(a[i])]
     local was, n = redis.call('HGET', s, 'n'), 0
-    if was and was ~= a[i + 3] then n = ends(k, s, k[tonumber(a[i + 1])], a[i + 2], k[tonumber(a[i + 4])]) end
+    if was and was ~= a[i + 3] then n = fenced.ends(k, s, k[tonumber(a[i + 1])], a[i + 2], k[tonumber(a[i + 4])]) end
     redis.call('SADD', k[2], a[i + 2])
     redis.call('HSET', s, 'n', a[i + 3])
     return n
@@ -100,16 +143,30 @@ local apply = {
   -- fields of a session that go: key, names
   D = function(k, a, i, n) redis.call('HDEL', k[tonumber(a[i])], unpack(a, i + 1, i + n - 1)) return 0 end,
   -- end of a session, unless another has its name by now: the same
-  Z = function(k, a, i)
+  Z = function(k, a, i, _, fenced)
     local s = k[tonumber(a[i])]
     if redis.call('HGET', s, 'n') ~= a[i + 3] then return 0 end
-    return ends(k, s, k[tonumber(a[i + 1])], a[i + 2], k[tonumber(a[i + 4])])
+    return fenced.ends(k, s, k[tonumber(a[i + 1])], a[i + 2], k[tonumber(a[i + 4])])
   end,
   -- retained message: topic, record
   R = function(k, a, i) redis.call('HSET', k[5], a[i], a[i + 1]) return 0 end,
   -- no retained message: topic
   F = function(k, a, i) redis.call('HDEL', k[5], a[i]) return 0 end,
 }
+
+-- The operations whose first argument is the place of a session's key or of its queue's.
+local owned = {Q = true, X = true, Y = true, L = true, S = true, N = true, D = true, Z = true}
+
+-- run applies the operations from ARGV[i] on, and returns by how much the number of entries has changed.
+local function run(keys, args, i, fenced)
+  local entries = 0
+  while i <= #args do
+    local name, n = args[i], tonumber(args[i + 1])
+    if not (fenced[args[i + 2]] and owned[name]) then entries = entries + apply[name](keys, args, i + 2, n, fenced) end
+    i = i + 2 + n
+  end
+  return entries
+end
 
 -- picket1_commit applies a group of changes. ARGV: fence, number of the group, operations. The answer is by how much the number of entries has changed, how many bodies
 -- there are, and how many queues of ended sessions. A group that has been applied before changes nothing.
@@ -119,14 +176,34 @@ local function commit(keys, args)
   local group = tonumber(args[2])
   if group <= last then return {0, redis.call('HLEN', keys[4]), redis.call('SCARD', keys[6])} end
   if group > last + 1 then return refuse('PICKETGAP', 'group ' .. group .. ' came, ' .. last .. ' was the last') end
-  local i, entries = 3, 0
-  while i <= #args do
-    local n = tonumber(args[i + 1])
-    entries = entries + apply[args[i]](keys, args, i + 2, n)
-    i = i + 2 + n
-  end
+  local entries = run(keys, args, 3, {ends = ends})
   redis.call('HSET', keys[1], 'g', group)
   return {entries, redis.call('HLEN', keys[4]), redis.call('SCARD', keys[6])}
+end
+
+-- picket1_node_commit applies a group of changes of a node. ARGV: incarnation, number of the group, how many sessions, then of each the place of its key, behind which its queue's
+-- comes, and the fence that the node has of it, then the operations. What belongs to a session that another node has, or whose fence is another, is left out, and the answer
+-- has its number behind what picket1_commit answers. A group that has been applied before changes nothing.
+local function nodeCommit(keys, args)
+  local last, err = node(keys[1])
+  if err then return err end
+  local group = tonumber(args[2])
+  if group > last + 1 then return refuse('PICKETGAP', 'group ' .. group .. ' came, ' .. last .. ' was the last') end
+  local sessions, fenced, answer = tonumber(args[3]), {ends = empty}, {0, 0, 0}
+  for at = 1, sessions do
+    local place, fence = args[2 + 2 * at], args[3 + 2 * at]
+    local held = redis.call('HMGET', keys[tonumber(place)], 'o', 'f')
+    if held[1] ~= args[1] or held[2] ~= fence then
+      fenced[place], fenced[tostring(tonumber(place) + 1)] = true, true
+      answer[#answer + 1] = at
+    end
+  end
+  if group > last then
+    answer[1] = run(keys, args, 4 + 2 * sessions, fenced)
+    redis.call('HSET', keys[1], 'g', group)
+  end
+  answer[2], answer[3] = redis.call('HLEN', keys[4]), redis.call('SCARD', keys[6])
+  return answer
 end
 
 -- skip returns where the next number of a record begins.
@@ -155,10 +232,10 @@ local function body(record)
   return string.sub(record, at)
 end
 
--- picket1_purge removes some entries of the queues of ended sessions. KEYS: meta, sessions, bodies, counts, retained, ended, a queue. ARGV: fence. The answer is
+-- picket1_purge removes some entries of the queues of ended sessions. KEYS: meta or row, sessions, bodies, counts, retained, ended, a queue. ARGV: fence, or 0. The answer is
 -- how many are left of that queue.
 local function purge(keys, args)
-  local _, err = owner(keys[1], args[1])
+  local _, err = caller(keys, args[1])
   if err then return err end
   local found = redis.call('HRANDFIELD', keys[7], 500, 'WITHVALUES')
   for i = 1, #found, 2 do
@@ -170,9 +247,9 @@ local function purge(keys, args)
   return left
 end
 
--- picket1_mark is the write that a connection waits for with WAIT: it fails unless the group is there. ARGV: fence, number of the group, beat.
+-- picket1_mark is the write that a connection waits for with WAIT: it fails unless the group is there. ARGV: fence, or 0, number of the group, beat.
 local function mark(keys, args)
-  local last, err = owner(keys[1], args[1])
+  local last, err = caller(keys, args[1])
   if err then return err end
   if last < tonumber(args[2]) then return refuse('PICKETGAP', 'group ' .. args[2] .. ' is missing, ' .. last .. ' was the last') end
   redis.call('HSET', keys[1], 'b', args[3])
@@ -188,7 +265,10 @@ local function close(keys, args)
 end
 
 redis.register_function('picket1_open', open)
+redis.register_function('picket1_share', share)
 redis.register_function('picket1_commit', commit)
+redis.register_function('picket1_node_commit', nodeCommit)
+redis.register_function{function_name='picket1_node_remove', callback=nodeCommit, flags={'allow-oom'}}
 redis.register_function{function_name='picket1_remove', callback=commit, flags={'allow-oom'}}
 redis.register_function{function_name='picket1_purge', callback=purge, flags={'allow-oom'}}
 redis.register_function{function_name='picket1_mark', callback=mark, flags={'allow-oom'}}

@@ -46,19 +46,38 @@ func (l *link) call(ctx context.Context, name string, keys, args []string) rueid
 // answer is what became of a group.
 type answer struct {
 	entries, bodies, ended int64
+	fenced                 []int64 // the numbers of the group's sessions that another node has
 	err                    error
+}
+
+// answerOf reads what became of a group.
+func answerOf(r rueidis.RedisResult) (a answer) {
+	n, err := r.AsIntSlice()
+	if err != nil {
+		return answer{err: err}
+	}
+	return answer{entries: n[0], bodies: n[1], ended: n[2], fenced: n[3:]}
+}
+
+// call is the call that applies a group; without adds it is the one that Redis runs without memory, too.
+func (g *group) call(s *Store, adds bool) (name string, args []string) {
+	what := "remove"
+	if adds {
+		what = "commit"
+	}
+	number := strconv.FormatUint(g.number, 10)
+	if !s.options.Shared {
+		return "picket1_" + what, append([]string{strconv.FormatUint(s.fence, 10), number}, g.args...)
+	}
+	args = append([]string{strconv.FormatUint(s.committer.node, 10), number, strconv.Itoa(len(g.owned))}, g.fences...)
+	return "picket1_node_" + what, append(args, g.args...)
 }
 
 // commit sends groups, and asks how many replicas have them. There are answers up to the first group that failed. While it waits, the store prepares the next groups.
 func (l *link) commit(ctx context.Context, s *Store, due []*sent) (answers []answer, replicas int, err error) {
 	var cmds rueidis.Commands
-	fence := strconv.FormatUint(s.fence, 10)
 	for _, g := range due {
-		name := "picket1_remove"
-		if g.adds {
-			name = "picket1_commit"
-		}
-		args := append([]string{fence, strconv.FormatUint(g.number, 10)}, g.args...)
+		name, args := g.call(s, g.adds)
 		cmds = append(cmds, l.B().Fcall().Function(name).Numkeys(int64(len(g.keys))).Key(g.keys...).Arg(args...).Build())
 	}
 	want := s.wanted()
@@ -68,11 +87,7 @@ func (l *link) commit(ctx context.Context, s *Store, due []*sent) (answers []ans
 	}
 	replies := l.doMeanwhile(ctx, cmds, s)
 	for i := range due {
-		var a answer
-		var n []int64
-		if n, a.err = replies[i].AsIntSlice(); a.err == nil {
-			a.entries, a.bodies, a.ended = n[0], n[1], n[2]
-		}
+		a := answerOf(replies[i])
 		if answers = append(answers, a); a.err != nil {
 			return answers, 0, nil //nolint:nilerr // the error is that of the answer, and travels in it
 		}
@@ -173,25 +188,15 @@ func (s *Store) recover() error {
 
 // lastGroup asks for the number of the last group of this broker's that the master has. What the master must not have lost is checked.
 func (s *Store) lastGroup(ctx context.Context, l *link) (uint64, error) {
-	meta := s.key(keyMeta)
-	ask := func() ([]string, error) {
-		all, err := l.Do(ctx, l.B().Hmget().Key(meta).Field("f", "g", "d").Build()).ToArray()
-		if err != nil {
-			return nil, err
-		}
-		var held []string
-		for i := range all {
-			text, _ := all[i].ToString() // nil: nothing
-			held = append(held, text)
-		}
-		return held, nil
-	}
 	if err := l.Do(ctx, l.B().FunctionLoad().Replace().FunctionCode(library).Build()).Error(); err != nil {
 		return 0, err
 	}
-	held, err := ask()
+	held, err := s.fields(ctx, l, s.key(keyMeta), "f", "g", "d")
 	if err != nil {
 		return 0, err
+	}
+	if s.options.Shared {
+		return s.lastOfNode(ctx, l, held[2])
 	}
 	fence, _ := strconv.ParseUint(held[0], 10, 64)
 	last, _ := strconv.ParseUint(held[1], 10, 64)
@@ -230,19 +235,21 @@ func (s *Store) replay(last uint64) error {
 		if g.number <= last {
 			continue
 		}
-		if err := s.again(g); err != nil {
-			return err
+		a := s.again(g)
+		if a.err != nil {
+			return a.err
 		}
+		s.tailFenced(g, a.fenced)
 	}
 	for _, g := range c.sent {
 		switch {
 		case g.number <= last || g.applied && len(g.refused) > 0:
-			if !g.applied {
-				s.noteApplied(g, g.entries, s.bodies.Load(), 1)
-			} else if g.number > last {
-				if err := s.again(g); err != nil {
-					return err
-				}
+			a := s.again(g) // what has been applied already changes nothing
+			if a.err != nil {
+				return a.err
+			}
+			if s.refuseFenced(g, a.fenced); !g.applied {
+				s.noteApplied(g, g.entries, a.bodies, a.ended)
 			}
 			c.undone = append(c.undone, g.refused...)
 			c.kept = append(c.kept, g.batches...)
@@ -250,22 +257,23 @@ func (s *Store) replay(last uint64) error {
 			c.kept = append(c.kept, g.batches...)
 			g.group = s.encode(g.number, g.batches)
 		case g.applied:
-			if err := s.again(g); err != nil {
-				return err
+			a := s.again(g)
+			if a.err != nil {
+				return a.err
 			}
+			s.refuseFenced(g, a.fenced)
 		}
 		g.refused = nil
 	}
 	return nil
 }
 
-// again sends a group that had been applied to a master that lacks it.
-func (s *Store) again(g *sent) error {
+// again sends a group that had been applied to a master that may lack it.
+func (s *Store) again(g *sent) answer {
 	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 	defer cancel()
-	name := "picket1_remove" // memory or not: it was promised
-	args := append([]string{strconv.FormatUint(s.fence, 10), strconv.FormatUint(g.number, 10)}, g.args...)
-	return s.committer.link.call(ctx, name, g.keys, args).Error()
+	name, args := g.call(s, false) // memory or not: it was promised
+	return answerOf(s.committer.link.call(ctx, name, g.keys, args))
 }
 
 // recovered goes on after the link is there again.

@@ -30,14 +30,20 @@ type loaded struct {
 	state   store.State
 	entries []expiring
 	err     error
-	missing bool
+	missing bool   // nothing is stored of it
+	owner   uint64 // the incarnation that has it, where several nodes share the store
+	fence   uint64
 }
 
 // load reads everything and hands it to h.
 func (s *Store) load(ctx context.Context, h store.Handler) error {
 	told := time.Now()
 	n := 0
-	err := s.eachSession(ctx, func(l *loaded) error {
+	each := s.eachSession
+	if s.options.Shared {
+		each = func(context.Context, func(*loaded) error) error { return nil } // those that are this node's come one by one
+	}
+	err := each(ctx, func(l *loaded) error {
 		switch {
 		case l.missing:
 			return nil
@@ -137,7 +143,12 @@ func (s *Store) readSessions(ctx context.Context, names []string) (all []*loaded
 }
 
 func (s *Store) session(name string, fields, queue map[string]string) *loaded {
-	l := &loaded{name: name, missing: len(fields) == 0}
+	l := &loaded{name: name, missing: fields[fieldNumber] == "" && fields[fieldRecord] == ""}
+	l.owner, _ = strconv.ParseUint(fields[fieldOwner], 10, 64)
+	l.fence, _ = strconv.ParseUint(fields[fieldFence], 10, 64)
+	if l.missing {
+		return l
+	}
 	var id string
 	if id, l.state.Record, l.err = store.DecodeRecord([]byte(fields[fieldRecord])); l.err != nil {
 		return l
@@ -296,13 +307,17 @@ type reading struct {
 // ask asks the master something, together with how far it has got: one that has just been promoted may lack what the committer is about to send again.
 func (s *Store) ask(ctx context.Context, cmd rueidis.Completed) reading {
 	settled := s.settled.Load()
-	replies := s.client.DoMulti(ctx, s.client.B().Hmget().Key(s.key(keyMeta)).Field("f", "g").Build(), cmd)
+	key, field, want := s.key(keyMeta), "f", strconv.FormatUint(s.fence, 10)
+	if s.options.Shared {
+		key, field, want = s.row(), "dead", ""
+	}
+	replies := s.client.DoMulti(ctx, s.client.B().Hmget().Key(key).Field(field, "g").Build(), cmd)
 	held, err := replies[0].AsStrSlice()
 	if err != nil {
 		return reading{err: err}
 	}
 	last, _ := strconv.ParseUint(held[1], 10, 64)
-	if held[0] != strconv.FormatUint(s.fence, 10) || last < settled {
+	if held[0] != want || last < settled {
 		return reading{err: fmt.Errorf("%w: Redis %s has not got everything yet", store.ErrFailed, s.address)}
 	}
 	return reading{RedisResult: replies[1]}

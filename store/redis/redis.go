@@ -62,11 +62,14 @@ type Options struct {
 	Hold time.Duration
 	// Pending bounds the bytes that wait to be written before publishers are held back. Default 64 MiB.
 	Pending int64
-	// Lost is called once, on the store's goroutine, when another broker has taken the data over. It must not block.
+	// Lost is called once, on the store's goroutine, when another broker has taken the data over. It must not block. Where Shared is set it is called whenever the incarnation
+	// that is served has been taken for dead.
 	Lost func(error)
+	// Shared has several nodes use the data: see [store.Shared].
+	Shared bool
 }
 
-// Store is a store in Redis. It implements [store.Store].
+// Store is a store in Redis. It implements [store.Store], and [store.Shared] if it is opened so.
 type Store struct {
 	*groupcommit.Loop
 	options Options
@@ -86,6 +89,7 @@ type Store struct {
 	queuesMu                  sync.Mutex
 	queues                    map[uint64]*queue // by the session's number
 	committer                 committer
+	shared                    shared
 }
 
 // queue is what is known of a session's queue.
@@ -93,7 +97,7 @@ type queue struct {
 	last atomic.Uint64 // no sequence number above has been written
 }
 
-var _ store.Store = (*Store)(nil)
+var _ store.Shared = (*Store)(nil)
 
 // Open connects to Redis and takes the data over, if Redis has what is needed and no other broker is using them. A Redis that cannot be reached, or is just
 // reading its data, is tried again for Options.Hold, since it may fail over or be started at the same time. What is missing is returned in an [UnfitError], all
@@ -134,7 +138,7 @@ func unreachable(a Address, err error) *UnfitError {
 // attempt is one attempt to open a store.
 func attempt(ctx context.Context, a Address, o Options) (_ *Store, err error) {
 	s := &Store{Loop: groupcommit.New(o.Pending, groupcommit.Patience), options: o, address: a, prefix: a.Prefix, log: o.Log,
-		queues: make(map[uint64]*queue)}
+		queues: make(map[uint64]*queue), shared: shared{names: make(map[string]*name), todo: make(chan struct{}, 1)}}
 	if s.client, err = rueidis.NewClient(a.options()); err != nil {
 		return nil, unreachable(a, err)
 	}
@@ -165,7 +169,11 @@ func attempt(ctx context.Context, a Address, o Options) (_ *Store, err error) {
 		return nil, &UnfitError{a, missing, false}
 	}
 	unfit := (*UnfitError)(nil)
-	if err := s.take(ctx, l); err != nil && !errors.Is(err, store.ErrNewer) && !errors.As(err, &unfit) {
+	take := s.take
+	if o.Shared {
+		take = s.share
+	}
+	if err := take(ctx, l); err != nil && !errors.Is(err, store.ErrNewer) && !errors.As(err, &unfit) {
 		return nil, unreachable(a, err)
 	} else if err != nil {
 		return nil, err
@@ -190,50 +198,112 @@ func (e *UnfitError) Error() string {
 	return fmt.Sprintf("Redis %s cannot be used: %s", e.Address, strings.Join(lines, "; "))
 }
 
-// watching is how long a start looks whether the broker that had the data lives, where that has not said that it ends; it beats twice a second.
+// watching is how long a start looks whether the broker that had the data lives, where that has not said that it ends; it beats twice a second, as nodes do.
 const watching = 1600 * time.Millisecond
 
 // take makes this broker the owner.
 func (s *Store) take(ctx context.Context, l *link) error {
-	read := func() (held []string, err error) {
-		all, err := l.Do(ctx, l.B().Hmget().Key(s.key(keyMeta)).Field("f", "b", "c", "h").Build()).ToArray()
-		for i := range all {
-			text, _ := all[i].ToString() // nil: nothing
-			held = append(held, text)
-		}
-		return held, err
-	}
-	before, err := read()
+	before, err := s.readOwner(ctx, l)
 	if err != nil {
 		return err
 	}
-	if s.founded = before[0] == ""; s.founded {
-		// Whatever else lies under the prefix is not Picket's.
-		kind, err := l.Do(ctx, l.B().Exists().Key(fixedKeys(s.prefix)...).Build()).AsInt64()
-		if err != nil || kind > 0 {
-			return cmp.Or(err, error(&UnfitError{s.address, []Missing{{cause.ClusterTaken, "there are keys that begin with " + s.prefix + ", and none of them is Picket's own " + s.key(keyMeta), true}}, false}))
-		}
-	} else if before[2] != "1" {
-		s.log.Printf(logging.Info, "Looking whether broker %s, which has used Redis %s last, still does.", before[3], s.address)
-		select {
-		case <-time.After(watching):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if after, err := read(); err != nil || after[1] != before[1] || after[0] != before[0] {
-			return cmp.Or(err, error(&UnfitError{s.address, []Missing{{cause.ClusterTaken, "broker " + before[3] + " is using what is stored there", true}}, false}))
-		}
+	if s.founded = before.fence == ""; s.founded {
+		err = s.nothingElse(ctx, l)
+	} else if !before.closed || len(before.nodes) > 0 {
+		err = s.nobodyElse(ctx, l, before)
+	}
+	if err != nil {
+		return err
 	}
 	host, _ := os.Hostname()
 	name := fmt.Sprintf("%s/%d", cmp.Or(host, "?"), os.Getpid())
 	return s.open(ctx, l, name, 0)
 }
 
+// user is who uses the data, or has used them last.
+type user struct {
+	fence, beat, name string // of a broker alone
+	closed            bool
+	nodes             map[string]string // beats of the nodes that are not dead, by name
+}
+
+func (s *Store) readOwner(ctx context.Context, l *link) (o user, err error) {
+	held, err := s.fields(ctx, l, s.key(keyMeta), "f", "b", "c", "h")
+	if err != nil {
+		return o, err
+	}
+	o = user{fence: held[0], beat: held[1], name: held[3], closed: held[2] == "1", nodes: map[string]string{}}
+	nodes, err := l.Do(ctx, l.B().Hkeys().Key(s.key(keyNodes)).Build()).AsStrSlice()
+	if err != nil {
+		return o, err
+	}
+	for _, incarnation := range nodes {
+		row, err := s.fields(ctx, l, s.key(keyNode+incarnation), "name", "beat", "dead")
+		if err != nil {
+			return o, err
+		}
+		if row[0] != "" && row[2] == "" {
+			o.nodes[row[0]] = row[1]
+		}
+	}
+	return o, nil
+}
+
+// fields reads fields of a hash; those that there are not are empty.
+func (s *Store) fields(ctx context.Context, l *link, key string, names ...string) (held []string, err error) {
+	all, err := l.Do(ctx, l.B().Hmget().Key(key).Field(names...).Build()).ToArray()
+	for i := range all {
+		text, _ := all[i].ToString() // nil: nothing
+		held = append(held, text)
+	}
+	return held, err
+}
+
+// nothingElse looks whether there are keys under the prefix that are not Picket's, where none of Picket's are.
+func (s *Store) nothingElse(ctx context.Context, l *link) error {
+	kind, err := l.Do(ctx, l.B().Exists().Key(fixedKeys(s.prefix)...).Build()).AsInt64()
+	if err != nil || kind > 0 {
+		return cmp.Or(err, error(&UnfitError{s.address, []Missing{{cause.ClusterTaken, "there are keys that begin with " + s.prefix + ", and none of them is Picket's own " + s.key(keyMeta), true}}, false}))
+	}
+	return nil
+}
+
+// nobodyElse looks for a moment whether who has used the data still does.
+func (s *Store) nobodyElse(ctx context.Context, l *link, before user) error {
+	name := before.name
+	for name = range before.nodes {
+		break
+	}
+	s.log.Printf(logging.Info, "Looking whether broker %s, which has used Redis %s last, still does.", name, s.address)
+	select {
+	case <-time.After(watching):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	after, err := s.readOwner(ctx, l)
+	if err != nil {
+		return err
+	}
+	for name, beat := range after.nodes {
+		if before.nodes[name] != beat {
+			return s.taken("node " + name)
+		}
+	}
+	if after.beat != before.beat || after.fence != before.fence {
+		return s.taken("broker " + before.name)
+	}
+	return nil
+}
+
+func (s *Store) taken(by string) error {
+	return &UnfitError{s.address, []Missing{{cause.ClusterTaken, by + " is using what is stored there", true}}, false}
+}
+
 // open calls picket1_open. again is the fence to have once more, or 0.
 func (s *Store) open(ctx context.Context, l *link, name string, again uint64) error {
 	s.committer.name = name
 	set := strconv.FormatInt(time.Now().UnixNano(), 36)
-	reply, err := l.call(ctx, "picket1_open", []string{s.key(keyMeta)}, []string{name, set, strconv.Itoa(store.Version), strconv.FormatUint(again, 10)}).AsStrSlice()
+	reply, err := l.call(ctx, "picket1_open", []string{s.key(keyMeta)}, []string{name, set, layoutAlone, strconv.FormatUint(again, 10)}).AsStrSlice()
 	switch {
 	case says(err, wordNewer):
 		return fmt.Errorf("server %s: %w: %w", s.address, store.ErrNewer, err)
@@ -245,10 +315,15 @@ func (s *Store) open(ctx context.Context, l *link, name string, again uint64) er
 	}
 	s.dataset = reply[1]
 	if again == 0 {
-		s.LastSession.Store(s.fence << 40)
-		s.LastMessage.Store(s.fence << 40)
+		s.numberFrom()
 	}
 	return nil
+}
+
+// numberFrom has numbers of sessions and messages be other ones than those of all who have used the data before.
+func (s *Store) numberFrom() {
+	s.LastSession.Store(s.fence << 40)
+	s.LastMessage.Store(s.fence << 40)
 }
 
 func (s *Store) key(kind string) string { return s.prefix + kind }
@@ -258,6 +333,9 @@ func (s *Store) Start(ctx context.Context, h store.Handler) error {
 		return errors.New("the store has been started already")
 	}
 	s.Handler = h
+	if s.options.Shared {
+		s.Go(s.serveShared)
+	}
 	if err := s.load(ctx, h); errors.Is(err, store.ErrNewer) {
 		return fmt.Errorf("server %s: %w", s.address, err)
 	} else if err != nil {
@@ -295,7 +373,7 @@ func (s *Store) Stats() store.Stats {
 func (s *Store) Close() error {
 	return s.Stop(func(unwritten error) error {
 		c := &s.committer
-		if unwritten == nil && c.link != nil {
+		if unwritten == nil && c.link != nil && !s.options.Shared {
 			ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 			defer cancel()
 			unwritten = c.link.call(ctx, "picket1_close", []string{s.key(keyMeta)}, []string{strconv.FormatUint(s.fence, 10)}).Error()

@@ -95,10 +95,23 @@ local function peek(keys, args)
   return {held[1] or '0', held[2] or '0'}
 end
 
+-- named returns the client identifier of a session. A broker alone, which may have stored it, has it in the record only: behind two bytes, a number of 7 bits in each byte for its
+-- length, and as many bytes.
+local function named(key)
+  local held = redis.call('HMGET', key, 'c', 'r')
+  if held[1] or not held[2] then return held[1] or '' end
+  local length, factor, at = 0, 1, 3
+  while string.byte(held[2], at) >= 128 do
+    length, factor, at = length + (string.byte(held[2], at) - 128) * factor, factor * 128, at + 1
+  end
+  length = length + string.byte(held[2], at) * factor
+  return string.sub(held[2], at + 1, at + length)
+end
+
 -- session is what is answered of one: client identifier, fence, owner before, 1 if seen is to be said, how many texts follow, and its fields.
 local function session(key, before)
-  local held = redis.call('HMGET', key, 'c', 'f', 'w')
-  local all = {held[1], held[2], before, held[3] and '1' or '', ''}
+  local held = redis.call('HMGET', key, 'f', 'w')
+  local all = {named(key), held[1], before, held[2] and '1' or '', ''}
   for i, text in ipairs(redis.call('HGETALL', key)) do all[5 + i] = text end
   all[5] = string.format('%d', #all - 5)
   return all
@@ -112,7 +125,7 @@ local function move(p, key, name, to)
   redis.call('HSET', key, 'o', to)
   if before then
     redis.call('SREM', p .. 'o:' .. before, name)
-    if before ~= to and not string.find(',' .. owes, ',' .. before .. ',', 1, true) then
+    if before ~= to and redis.call('HEXISTS', p .. 'n:' .. before, 'name') == 1 and not string.find(',' .. owes, ',' .. before .. ',', 1, true) then
       redis.call('HSET', key, 'w', owes .. before .. ',')
       redis.call('HINCRBY', p .. 'n:' .. before, 'owed', 1)
     end
@@ -134,6 +147,13 @@ local function takeover(keys, args)
   return session(keys[2], before)
 end
 
+-- adoptable tells whether what a buried incarnation has left is still its own. A broker alone names no owner, and one that it has found is nobody any more.
+local function adoptable(p, key, dead)
+  if redis.call('EXISTS', key) == 0 then return false end
+  local owner = redis.call('HGET', key, 'o')
+  return not owner or owner == dead or redis.call('HEXISTS', p .. 'n:' .. owner, 'name') == 0
+end
+
 -- picket2_adopt: ARGV: caller, a buried incarnation, how many, then name and fence of what has been had. The answer is one list for each session.
 local function adopt(keys, args)
   local p, err = caller(keys, args)
@@ -145,9 +165,13 @@ local function adopt(keys, args)
   if redis.call('HEXISTS', p .. 'n:' .. args[2], 'dead') == 1 then
     for _, name in ipairs(redis.call('SRANDMEMBER', p .. 'o:' .. args[2], args[3])) do
       local key = p .. 's:' .. name
-      move(p, key, name, args[1])
-      redis.call('HSET', given, name, redis.call('HGET', key, 'f'))
+      redis.call('SREM', p .. 'o:' .. args[2], name)
+      if adoptable(p, key, args[2]) then
+        move(p, key, name, args[1])
+        redis.call('HSET', given, name, redis.call('HGET', key, 'f'))
+      end
     end
+    retire(p, args[2])
   end
   local had = redis.call('HGETALL', given)
   for i = 1, #had, 2 do
@@ -166,7 +190,7 @@ local function seen(keys, args)
     if held[1] == args[1] and held[2] == args[i] and held[3] then
       redis.call('HDEL', keys[i], 'w')
       for inc in string.gmatch(held[3], '%d+') do
-        redis.call('HINCRBY', p .. 'n:' .. inc, 'owed', -1)
+        if redis.call('HINCRBY', p .. 'n:' .. inc, 'owed', -1) < 0 then redis.call('DEL', p .. 'n:' .. inc) end -- a broker alone has removed its row
         retire(p, inc)
       end
     end

@@ -91,7 +91,7 @@ func (s *Store) rights(ctx context.Context, l *link) (all []string) {
 	var denied []string
 	for _, args := range [][]string{{"HSET", k, "a", "1"}, {"HGET", k, "a"}, {"HMGET", k, "a"}, {"HGETALL", k}, {"HLEN", k}, {"HKEYS", k}, {"HEXISTS", k, "a"}, {"HINCRBY", k, "a", "1"},
 		{"HRANDFIELD", k, "1", "WITHVALUES"}, {"HSCAN", k, "0"}, {"HDEL", k, "b"}, {"RENAME", k, other}, {"DEL", other}, {"SADD", k, "a"}, {"SREM", k, "b"},
-		{"SCARD", k}, {"SSCAN", k, "0"}, {"SRANDMEMBER", k, "1"}, {"EXISTS", k}, {"DEL", k}, {"WAIT", "0", "1"}, {"FUNCTION", "LOAD", "REPLACE", library}, {"FCALL", "picket1_mark", "1", k, "0", "0", "0"}} {
+		{"SCARD", k}, {"SUNIONSTORE", k, k}, {"SSCAN", k, "0"}, {"SRANDMEMBER", k, "1"}, {"EXISTS", k}, {"DEL", k}, {"WAIT", "0", "1"}, {"FUNCTION", "LOAD", "REPLACE", library}, {"FCALL", "picket1_mark", "1", k, "0", "0", "0"}} {
 		err := l.Do(ctx, l.B().Arbitrary(args...).Build()).Error()
 		refused, ok := rueidis.IsRedisErr(err)
 		switch {

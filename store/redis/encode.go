@@ -26,6 +26,7 @@ const (
 	keyAside    = "d:" // the queue of a session that has ended
 	keyNodes    = "n"
 	keyNode     = "n:" // and the incarnation
+	keyOwned    = "o:" // the same
 
 	// Versions of what lies under the prefix: a broker alone, and several nodes.
 	layoutAlone  = "1"

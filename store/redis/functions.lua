@@ -30,24 +30,47 @@ local function caller(keys, fence)
   return owner(keys[1], fence)
 end
 
--- picket1_open makes a broker the owner. ARGV: name, data set's name if there is none, version, and the fence to take again after a loss, or 0.
+-- The newest version of what lies under the prefix that is known here: 2 where nodes share it.
+local newest = 2
+
+-- known returns an error if what is there is of a newer version.
+local function known(version)
+  if tonumber(version or 0) > newest then return refuse('PICKETNEWER', 'records of version ' .. version) end
+end
+
+-- picket1_open makes a broker the owner, and has nodes be forgotten. KEYS: meta, nodes. ARGV: name, data set's name if there is none, version, and the fence to take again after a loss, or 0.
 local function open(keys, args)
-  local meta = keys[1]
+  local meta, nodes = keys[1], keys[2]
   local held = redis.call('HMGET', meta, 'f', 'd', 'v')
-  local version = tonumber(held[3] or args[3])
-  if version > tonumber(args[3]) then return refuse('PICKETNEWER', 'records of version ' .. version) end
+  local err = known(held[3])
+  if err then return err end
   local fence, again = tonumber(held[1] or 0), tonumber(args[4])
   if again == 0 then again = fence + 1 end
   if again <= fence then return refuse('PICKETFENCED', 'owner ' .. fence .. ' is there') end
+  for _, incarnation in ipairs(redis.call('HKEYS', nodes)) do
+    if tonumber(incarnation) then
+      redis.call('HDEL', nodes, incarnation)
+      local prefix = string.sub(nodes, 1, -2)
+      for _, kind in ipairs({'n:', 'o:', 'g:', 'x:'}) do redis.call('DEL', prefix .. kind .. incarnation) end
+    end
+  end
   local set = held[2] or args[2]
   redis.call('HSET', meta, 'f', again, 'g', 0, 'h', args[1], 'c', 0, 'd', set, 'v', args[3])
   return {tostring(again), set}
 end
 
--- picket1_share has nodes use the data from now on. ARGV: data set's name if there is none, version. The answer is a number that rises, and the data set's name.
+-- picket1_share has nodes use the data from now on. What a broker alone has left becomes that of a node which is dead, to be adopted. KEYS: meta, sessions, nodes, the prefix of a row,
+-- that of the set of what a node owns. ARGV: data set's name if there is none, version. The answer is a number that rises, and the data set's name.
 local function share(keys, args)
-  local held = redis.call('HMGET', keys[1], 'd', 'v')
-  if tonumber(held[2] or 0) > tonumber(args[2]) then return refuse('PICKETNEWER', 'records of version ' .. held[2]) end
+  local held = redis.call('HMGET', keys[1], 'd', 'v', 'h')
+  local err = known(held[2])
+  if err then return err end
+  if held[3] ~= 'nodes' and redis.call('EXISTS', keys[2]) == 1 then
+    local incarnation = string.format('%d', redis.call('HINCRBY', keys[3], 'last', 1))
+    redis.call('HSET', keys[3], incarnation, '')
+    redis.call('HSET', keys[4] .. incarnation, 'name', held[3] or '', 'address', '', 'fingerprint', '', 'beat', 0, 'dead', 1)
+    redis.call('SUNIONSTORE', keys[5] .. incarnation, keys[2])
+  end
   local set = held[1] or args[1]
   redis.call('HSET', keys[1], 'g', 0, 'h', 'nodes', 'c', 1, 'd', set, 'v', args[2])
   return {string.format('%d', redis.call('HINCRBY', keys[1], 'f', 1)), set}

@@ -191,7 +191,7 @@ func TestFunctionsAgainstModel(t *testing.T) {
 		s := &script{Rand: rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 0))}
 		m := model{}
 		meta := fixedKeys("{model}")[:1]
-		if err := call("picket1_open", meta, "test", "set", "1", "0").Error(); err != nil {
+		if err := call("picket1_open", append(meta, "{model}n"), "test", "set", "1", "0").Error(); err != nil {
 			rt.Fatal(err)
 		}
 		groups := rapid.IntRange(90, 110).Draw(rt, "groups")
@@ -269,4 +269,121 @@ func compare(t *rapid.T, c rueidis.Client, want model) {
 			t.Fatalf("%s: %q, want nothing", key, got[key])
 		}
 	}
+}
+
+// fencedModel says which places of a group's keys a node does not own, and answers their numbers among the sessions.
+func fencedModel(m model, keys []string, me string, fences []string) (fenced map[string]bool, numbers []int64) {
+	fenced = map[string]bool{}
+	for i := 0; i < len(fences); i += 2 {
+		place, _ := strconv.Atoi(fences[i])
+		if s := m[keys[place-1]]; s["o"] != me || s["f"] != fences[i+1] {
+			fenced[fences[i]], fenced[strconv.Itoa(place+1)] = true, true
+			numbers = append(numbers, int64(i/2+1))
+		}
+	}
+	return fenced, numbers
+}
+
+// applyOfNode does one operation of a node's group.
+func (m model) applyOfNode(k []string, name string, a []string, fenced map[string]bool) int {
+	switch name {
+	case "B": // as C, whose queues are behind the body
+		n := 0
+		for i := 2; i < len(a); i += 2 {
+			if by, _ := strconv.Atoi(a[i+1]); !fenced[a[i]] {
+				n += by
+			}
+		}
+		if n == 0 {
+			return 0
+		}
+		return m.apply(k, "B", []string{a[0], a[1], strconv.Itoa(n)})
+	case "R", "F":
+		return m.apply(k, name, a)
+	case "N", "Z":
+		if fenced[a[0]] {
+			return 0
+		}
+		place, _ := strconv.Atoi(a[0])
+		s := k[place-1]
+		owner := maps.Clone(m[s])
+		maps.DeleteFunc(owner, func(field, _ string) bool { return field != "o" && field != "f" && field != "c" && field != "w" })
+		n := m.apply(k, name, a)
+		for field, value := range owner {
+			m.set(s, field, value)
+		}
+		return n
+	}
+	if fenced[a[0]] {
+		return 0
+	}
+	return m.apply(k, name, a)
+}
+
+// TestNodeFunctionsAgainstModel applies groups of two nodes between which sessions move to Redis and to a model of it: what belongs to sessions that another node has, or that
+// have another fence by now, is left out and answered, and the rest is applied; a group that comes twice changes nothing and answers the same.
+func TestNodeFunctionsAgainstModel(t *testing.T) {
+	r := newServer(t, "--appendonly", "no")
+	c, err := r.client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx := context.Background()
+	if err := c.Do(ctx, c.B().FunctionLoad().FunctionCode(library).Build()).Error(); err != nil {
+		t.Fatal(err)
+	}
+	operations, refused := 0, 0
+	rapid.Check(t, func(rt *rapid.T) {
+		r.do("FLUSHALL")
+		s := &script{Rand: rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 0))}
+		m := model{}
+		var groups [3]int
+		for me := 1; me <= 2; me++ {
+			r.do("HSET", fmt.Sprintf("{model}n:%d", me), "name", "x")
+		}
+		for range rapid.IntRange(60, 80).Draw(rt, "groups") {
+			if s.IntN(3) == 0 { // a session moves
+				key := s.keys()[6+2*s.IntN(modelClients)]
+				m.set(key, "o", strconv.Itoa(1+s.IntN(2)))
+				m.count(key, "f", 1)
+				r.do("HSET", key, "o", m[key]["o"], "f", m[key]["f"])
+			}
+			me := 1 + s.IntN(2)
+			groups[me]++
+			keys := s.keys()
+			keys[0] = fmt.Sprintf("{model}n:%d", me)
+			args := []string{strconv.Itoa(me), strconv.Itoa(groups[me]), strconv.Itoa(modelClients)}
+			for i := range modelClients {
+				fence := m[keys[6+2*i]]["f"]
+				if s.IntN(8) == 0 {
+					fence = strconv.Itoa(s.IntN(5))
+				}
+				args = append(args, strconv.Itoa(7+2*i), fence)
+			}
+			fenced, numbers := fencedModel(m, keys, strconv.Itoa(me), args[3:])
+			entries := 0
+			for range 5 + s.IntN(12) {
+				name, a := s.op()
+				form := name
+				if name == "B" {
+					form, a = "C", []string{a[0], a[1], strconv.Itoa(8 + 2*s.IntN(modelClients)), "1", strconv.Itoa(8 + 2*s.IntN(modelClients)), "2"}
+				}
+				args = append(append(args, form, strconv.Itoa(len(a))), a...)
+				entries += m.applyOfNode(keys, name, a, fenced)
+				operations++
+			}
+			refused += len(numbers)
+			for range 1 + s.IntN(2) {
+				got, err := c.Do(ctx, c.B().Fcall().Function("picket1_node_commit").Numkeys(int64(len(keys))).Key(keys...).Arg(args...).Build()).AsIntSlice()
+				if want := append([]int64{int64(entries), int64(len(m[keys[3]])), int64(len(m[keys[5]]))}, numbers...); err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
+					rt.Fatalf("group %d of %d: %v, %v; want %v", groups[me], me, got, err, want)
+				}
+				entries = 0
+			}
+		}
+		r.do("DEL", "{model}n:1", "{model}n:2")
+		compare(rt, c, m)
+	})
+	t.Logf("%d operations, %d sessions refused", operations, refused)
 }

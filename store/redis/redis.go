@@ -303,7 +303,7 @@ func (s *Store) taken(by string) error {
 func (s *Store) open(ctx context.Context, l *link, name string, again uint64) error {
 	s.committer.name = name
 	set := strconv.FormatInt(time.Now().UnixNano(), 36)
-	reply, err := l.call(ctx, "picket1_open", []string{s.key(keyMeta)}, []string{name, set, layoutAlone, strconv.FormatUint(again, 10)}).AsStrSlice()
+	reply, err := l.call(ctx, "picket1_open", []string{s.key(keyMeta), s.key(keyNodes)}, []string{name, set, layoutAlone, strconv.FormatUint(again, 10)}).AsStrSlice()
 	switch {
 	case says(err, wordNewer):
 		return fmt.Errorf("server %s: %w: %w", s.address, store.ErrNewer, err)

@@ -284,3 +284,17 @@ func TestTwoBrokers(t *testing.T) {
 }
 
 var sigStop, sigCont = syscall.SIGSTOP, syscall.SIGCONT
+
+// count sends a command that is answered with a number; -1 if it is not.
+func (s *server) count(args ...string) int64 {
+	c, err := s.client()
+	if err != nil {
+		return -1
+	}
+	defer c.Close()
+	n, err := c.Do(context.Background(), c.B().Arbitrary(args...).Build()).AsInt64()
+	if err != nil {
+		return -1
+	}
+	return n
+}

@@ -57,7 +57,7 @@ func (s *Store) share(ctx context.Context, l *link) error {
 	if err != nil {
 		return err
 	}
-	reply, err := l.call(ctx, "picket1_share", []string{s.key(keyMeta)}, []string{strconv.FormatInt(time.Now().UnixNano(), 36), layoutShared}).AsStrSlice()
+	reply, err := l.call(ctx, "picket1_share", []string{s.key(keyMeta), s.key(keySessions), s.key(keyNodes), s.key(keyNode), s.key(keyOwned)}, []string{strconv.FormatInt(time.Now().UnixNano(), 36), layoutShared}).AsStrSlice()
 	switch {
 	case says(err, wordNewer):
 		return fmt.Errorf("server %s: %w: %w", s.address, store.ErrNewer, err)

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"slices"
 	"sync"
 
 	"picket/session"
@@ -55,6 +56,20 @@ func (r *Recorder) Health(err error) {
 	defer r.mu.Unlock()
 	r.health = append(r.health, err)
 	r.changed.Broadcast()
+}
+
+// State is what the store has handed over of a session.
+func (r *Recorder) State(clientID string) store.State {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.states[clientID]
+}
+
+// Refused are the batches that were handed back.
+func (r *Recorder) Refused() []*store.Batch {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.failed)
 }
 
 // Handle is the handle of a session that the store has handed over.

@@ -34,7 +34,12 @@ func (c *connection) accept(w *worker, a *attempt) {
 	b.unlist(c)
 	defer w.publishWills() // of sessions and connections that end by this
 	c.s.mount = c.from.MountPoint
-	in := entrance{present: b.claim(w, c, id, a.connect.CleanStart)}
+	var in entrance
+	var owned bool
+	if in.present, owned = b.claim(w, c, id, a.connect.CleanStart); !owned {
+		c.refuse(w, refusal{code: packet.ServerUnavailable, id: cause.SessionTakenOver, text: "another node has just taken the session; the client may try again"})
+		return
+	}
 	in.before = b.endings.under(id)
 	s := c.s
 	s.mu.Lock()

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -67,22 +66,18 @@ func hasCause(p *packet.Properties, id cause.ID) bool {
 	return len(reason) > len(id) && reason[:len(id)+1] == string(id)+":"
 }
 
-// meanwhile is an ownership during whose Claim something happens.
-type meanwhile func()
-
-func (m meanwhile) Claim(context.Context, string, bool) error { m(); return nil }
-
 // What CONNECT is judged by may change until the client is in its session: it is judged again then, and whoever the change excepts is let in.
 func TestRulesThatChangeMeanwhile(t *testing.T) {
 	for _, excepts := range []bool{false, true} {
 		var x *bench
 		var did bool
 		x = newBench(t, func(c *Config) {
-			c.Ownership = meanwhile(func() {
+			c.Ownership = claims(func(clientID string) error {
 				if !did {
 					did = true
 					begin(t, x, Maintenance{ExceptLocal: excepts})
 				}
+				return own(x.b, clientID)
 			})
 		})
 		ack, ok := x.connect(t, packet.V5, &packet.Connect{ClientID: "one", CleanStart: true}).expect().(*packet.Connack)

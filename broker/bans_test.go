@@ -66,13 +66,14 @@ func TestBanMeanwhile(t *testing.T) {
 		var x *bench
 		var did bool
 		x = newBench(t, oneListener(func(c *Config) {
-			c.Ownership = meanwhile(func() {
+			c.Ownership = claims(func(clientID string) error {
 				if !did {
 					did = true
 					if _, _, err := x.b.Ban(by); err != nil {
 						t.Error(err)
 					}
 				}
+				return own(x.b, clientID)
 			})
 		}))
 		ack := x.call(t, "127.0.0.1:1000").connect(t, packet.Connect{Version: packet.V5, ClientID: "ann", HasUsername: true, Username: "ann"})

@@ -94,6 +94,7 @@ type Broker struct {
 	end       context.CancelFunc
 
 	ownership Ownership   // nil: every session is this node's
+	owners    possessions // guarded by mu
 	store     store.Store // [store.None] where nothing is kept beyond the broker's life
 	stores    bool        // it is not that
 	acks      pendingAcks
@@ -161,7 +162,9 @@ func newBroker(c Config, log *logging.Logger) *Broker {
 	b.timings.init()
 	b.passwords.took = &b.timings.login
 	b.acks.init()
-	b.ownership = c.Ownership
+	if b.ownership = c.Ownership; b.ownership != nil {
+		b.owners = possessions{mine: make(map[string]bool), moved: make(map[string]*Session)}
+	}
 	if b.bans = c.Bans; b.bans == nil {
 		b.bans = new(ban.List)
 	}

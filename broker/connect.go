@@ -19,7 +19,6 @@ type attempt struct {
 	epoch   uint64 // of the broker's rules, when the judging began; see [connection.outdated]
 	policy  *access.Policy
 	login   access.Login
-	owned   bool               // the session is this node's
 	client  *access.Client     // whom the policy has let in; nil until then
 	props   *packet.Properties // of CONNACK; nil: none so far
 	terms   terms

@@ -12,16 +12,20 @@ import (
 )
 
 // claim makes the connection the owner of the session known under the client identifier, ends the connection that had it
-// (MQTT-3.1.4-3), and reports whether a session was there to go on with (MQTT-3.1.2-4, -5). It is the one place that decides who owns a session.
-func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present bool) {
+// (MQTT-3.1.4-3), and reports whether a session was there to go on with (MQTT-3.1.2-4, -5). It is the one place that decides who owns a session on this node; owned is false if
+// another node has taken it meanwhile.
+func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present, owned bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if !b.owners.has(id) {
+		return false, false
+	}
 	w.overtake(id, b.now())
 	old := b.sessions.byID[id]
 	if old == nil {
 		b.list(c.s, id)
 		b.online.Add(1)
-		return false
+		return false, true
 	}
 	old.mu.Lock()
 	previous := old.conn
@@ -40,7 +44,7 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 		w.endReplaced(old)
 		old.mu.Unlock()
 		b.list(c.s, id)
-		return false
+		return false, true
 	}
 	if previous != nil && old.will != nil && old.will.delay == 0 && !b.settings.Load().Compat.TakeoverCancelsWill {
 		w.wills = append(w.wills, old.takeWill()) // MQTT-3.1.4-3, MQTT-3.1.2-8: the connection before has ended without DISCONNECT; mosquitto publishes none
@@ -54,7 +58,7 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 	c.s = old
 	blank.conn = nil
 	old.mu.Unlock()
-	return true
+	return true, true
 }
 
 // list puts a new session into the table. The broker's mutex is held.
@@ -201,17 +205,22 @@ func (b *Broker) connectionLine(line string) string {
 func (b *Broker) finish(s *Session) ending {
 	s.over = true
 	e := b.ends(s)
+	b.withdraw(s)
+	s.out.Clear()
+	s.durable.forgetRefs()
+	b.forgetReplays(s)
+	b.cancel(s)
+	return e
+}
+
+// withdraw takes the subscriptions of a session that is over back. Its mutex is held.
+func (b *Broker) withdraw(s *Session) {
 	if subs := s.subs; subs.len() > manySubscriptions {
 		b.wait.Go(func() { b.unsubscribeAll(s, &subs) })
 	} else {
 		b.unsubscribeAll(s, &subs)
 	}
 	s.subs = subscriptions{}
-	s.out.Clear()
-	s.durable.forgetRefs()
-	b.forgetReplays(s)
-	b.cancel(s)
-	return e
 }
 
 // manySubscriptions is from how many subscriptions on their removal would hold up everybody else. A session that is over gets nothing any

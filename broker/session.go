@@ -41,7 +41,8 @@ type Session struct {
 	expiry     uint32 // seconds that the session outlives its connection
 	duePlace   int32  // in the heap of those to whom something is to happen while they are offline, from 1; 0: not there
 	place      uint32 // in the register; set before anybody finds the session there
-	over       bool   // ended: nobody may add to it
+	over       bool   // ended, or another node's: nobody may add to it
+	moved      bool   // it is over since another node has it
 	queuesQoS0 bool   // messages of QoS 0 wait for its client, too
 	dropLogged bool   // the log has said that messages are being dropped
 

@@ -590,52 +590,6 @@ func TestAStoreHandsOverLater(t *testing.T) {
 	}
 }
 
-// owners is what a test says of who owns a session.
-type owners func(ctx context.Context, clientID string, clean bool) error
-
-func (o owners) Claim(ctx context.Context, clientID string, clean bool) error {
-	return o(ctx, clientID, clean)
-}
-
-// TestSessionsAreClaimed has a session come from another node, which takes its time: others go on meanwhile, and one that cannot be had is refused.
-func TestSessionsAreClaimed(t *testing.T) {
-	var h handing
-	asked, answer := make(chan bool), make(chan error)
-	x := newStoredWith(t, vfs.NewMem(), func(s store.Store) store.Store { h.Store = s; return &h }, func(c *Config) {
-		c.Ownership = owners(func(_ context.Context, clientID string, clean bool) error {
-			if clientID != "moves" {
-				return nil
-			}
-			asked <- clean
-			return <-answer
-		})
-	})
-	connect := func() *peer {
-		p := persistent("moves")
-		p.CleanStart = false
-		moves := x.connect(t, packet.V5, p)
-		if clean := <-asked; clean {
-			t.Error("Clean Start was not asked for")
-		}
-		return moves
-	}
-	refused := connect()
-	other := x.connect(t, packet.V5, persistent("other"))
-	if ack, ok := other.expect().(*packet.Connack); !ok || ack.Code != packet.Success {
-		t.Fatalf("%+v", ack)
-	}
-	answer <- store.ErrFailed
-	if ack, ok := refused.expect().(*packet.Connack); !ok || ack.Code != packet.ServerUnavailable {
-		t.Fatalf("%+v", ack)
-	}
-	moves := connect()
-	h.to.Session(h.NewSession("moves"), store.State{Record: store.Record{Expiry: neverExpires, Offline: 1}, Subscriptions: map[string]topic.Options{"t": {QoS: 1}}})
-	answer <- nil
-	if ack, ok := moves.expect().(*packet.Connack); !ok || !ack.SessionPresent {
-		t.Fatalf("%+v", ack)
-	}
-}
-
 // TestExpiryPurgesTheStore lets messages, retained messages and sessions expire: nothing of them stays in the store.
 func TestExpiryPurgesTheStore(t *testing.T) {
 	x := newStored(t, vfs.NewMem())

@@ -155,6 +155,10 @@ func (e *storeEvents) Health(err error) {
 func (e *storeEvents) Failed(batch *store.Batch, err error) {
 	b := e.b
 	b.failures.Add(1) // before anything is taken out: those who read queues look at it after they have read
+	if errors.Is(err, store.ErrFenced) {
+		b.lost(batch)
+		return
+	}
 	n := 0
 	for op := range batch.Ops() {
 		switch op.Kind {

@@ -117,10 +117,9 @@ local function session(key, before)
   return all
 end
 
--- move changes the owner of a session, and returns the one before.
-local function move(p, key, name, to)
-  local held = redis.call('HMGET', key, 'o', 'w')
-  local before, owes = held[1], held[2] or ''
+-- move changes the owner of a session, which was before, or nil, and returns that.
+local function move(p, key, name, to, before)
+  local owes = redis.call('HGET', key, 'w') or ''
   redis.call('HINCRBY', key, 'f', 1)
   redis.call('HSET', key, 'o', to)
   if before then
@@ -143,7 +142,7 @@ local function takeover(keys, args)
   if held[1] == args[1] and fence == tonumber(args[4]) + 1 then return session(keys[2], '0') end
   if fence ~= tonumber(args[4]) then return refuse('PICKETCHANGED', 'its fence is ' .. fence) end
   if fence == 0 then redis.call('HSET', keys[2], 'c', args[3]) end
-  local before = move(p, keys[2], args[2], args[1])
+  local before = move(p, keys[2], args[2], args[1], held[1])
   return session(keys[2], before)
 end
 
@@ -167,7 +166,7 @@ local function adopt(keys, args)
       local key = p .. 's:' .. name
       redis.call('SREM', p .. 'o:' .. args[2], name)
       if adoptable(p, key, args[2]) then
-        move(p, key, name, args[1])
+        move(p, key, name, args[1], args[2])
         redis.call('HSET', given, name, redis.call('HGET', key, 'f'))
       end
     end

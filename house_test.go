@@ -80,7 +80,7 @@ var mayImport = map[string]string{
 	"client/mosquitto":  "cause client client/format listener packet printable topic",
 	"store/groupcommit": "store",
 
-	"cluster":            "cause cluster/functions cluster/machine cluster/wire logging store/redis",
+	"cluster":            "cause cluster/functions cluster/machine cluster/wire logging session store store/redis store/storetest topic",
 	"cluster/functions":  "cluster/machine cluster/wire",
 	"cluster/machine":    "cluster/wire",
 	"cluster/simulation": "cluster/machine cluster/wire",

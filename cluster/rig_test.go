@@ -67,6 +67,12 @@ type member struct {
 // start starts a node and waits until it serves. change may be nil.
 func (r *rig) start(name string, change func(*Options)) *member {
 	r.t.Helper()
+	return r.startWith(name, change, func(h *host, _ *Options) Host { return h })
+}
+
+// startWith does that with what around makes of the host.
+func (r *rig) startWith(name string, change func(*Options), around func(*host, *Options) Host) *member {
+	r.t.Helper()
 	m := &member{log: new(testbed.Log), host: &host{index: map[string]map[uint64]bool{}, sessions: map[string]*local{}}}
 	log, err := logging.New(logging.Config{Types: logging.Error | logging.Warning | logging.Notice | logging.Info, Dest: []logging.Dest{{Kind: logging.Stdout}}}, m.log, io.Discard)
 	if err != nil {
@@ -81,7 +87,7 @@ func (r *rig) start(name string, change func(*Options)) *member {
 		r.t.Fatal(err)
 	}
 	m.host.node = m.Node
-	if err := m.Start(context.Background(), m.host); err != nil {
+	if err := m.Start(context.Background(), around(m.host, &o)); err != nil {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() {

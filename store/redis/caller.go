@@ -77,7 +77,7 @@ func (c *Caller) check(ctx context.Context) error {
 		return unreachable(c.s.address, err)
 	}
 	missing := c.s.check(ctx, c.link, f)
-	if alone, err := c.link.Do(ctx, c.link.B().Hexists().Key(c.s.key(keyMeta)).Field("f").Build()).AsBool(); err == nil && alone {
+	if held, err := c.s.fields(ctx, c.link, c.s.key(keyMeta), "f", "h"); err == nil && held[0] != "" && held[1] != sharedName {
 		missing = append(missing, Missing{cause.ClusterTaken, "what is stored there is that of one broker, and no cluster's: give the nodes another prefix (?prefix=NAME)", true})
 	}
 	var fatal []Missing

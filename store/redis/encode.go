@@ -32,6 +32,8 @@ const (
 	layoutAlone  = "1"
 	layoutShared = "2"
 
+	sharedName = "nodes" // what the meta hash names as owner where several nodes share the data
+
 	fieldRecord       = "r"
 	fieldNumber       = "n"
 	fieldSubscription = "u"

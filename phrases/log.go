@@ -172,7 +172,7 @@ var logLines = map[string]string{
 	"The other nodes have taken this one for dead, since it has not shown for some seconds in Redis %s that it lives: its clients are disconnected, and it joins again.": "本节点有几秒没有在 Redis %s 中表明自己存活，其他节点已判定它失效：断开其客户端，并重新加入。",
 	"Redis %s can be used again.":                                        "Redis %s 又可以使用了。",
 	"Redis %s: %v. Nothing is stored until the broker is started again.": "Redis %s：%s。服务端重新启动之前不再保存。",
-	"Redis %s: of %d sessions that other nodes have taken by now, what was stored last is missing after a failover.": "Redis %s：有 %d 个会话已被其他节点取得，故障转移后缺少它们最后保存的内容。",
+	"Redis %s: of %d sessions that other nodes have taken by now, what was stored last is missing after a failover.": "Redis %s：有 %s 个会话已被其他节点取得，故障转移后缺少它们最后保存的内容。",
 	"Client %s: another node has its session.":                             "客户端 %s：会话已在另一个节点。",
 	"Redis %s cannot be reached yet (%s); trying again for %v.":            "还连不上 Redis %s（%s），在 %s 内继续尝试。",
 	"Looking whether broker %s, which has used Redis %s last, still does.": "正在确认上次使用 Redis %[2]s 的服务端 %[1]s 是否还在使用。",

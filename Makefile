@@ -17,7 +17,7 @@ RACE_LONG = ./store/redis ./listener ./store/local ./doctor/probe ./broker
 PLAIN = ./tests/lab ./tests/vantage ./tests/attack ./tests/page ./tests/dashboard ./cmd/picket ./tests/interop ./tests/deploy ./sentinel/simulation ./cluster/simulation
 COUNTS = ./broker ./packet ./topic
 
-.PHONY: run build release test-release page nopage setup test race plain check lint tools simulate simulate-cluster lab lab-long crash crash-redis bench bench-storage bench-redis bench-sentinel clean
+.PHONY: run build release test-release page nopage setup test race plain check lint tools simulate simulate-cluster lab lab-long crash crash-redis bench bench-storage bench-growth bench-redis bench-sentinel clean
 
 run: build
 	bin/picket serve
@@ -144,6 +144,13 @@ bench-storage: build
 		--broker 'mosquitto, default=mosquitto -c {conf}' --config 'mosquitto, default=user root; persistence true; persistence_location {dir}/' \
 		--broker 'mosquitto, strict=mosquitto -c {conf}' --config 'mosquitto, strict=user root; persistence true; persistence_location {dir}/; autosave_on_changes true; autosave_interval 1'
 	go test -count=1 -timeout 60m ./tests/crash -run 'TestPeer|TestBacklog' -v -peer mosquitto -queued 1000000 -bench Syncs -benchtime 1x
+
+# How cost grows with topics, subscriptions, sessions and payloads, and what connections of each transport take, side by side with Debian's mosquitto and
+# any other broker: make bench-growth GROWTH="--broker 'flashmq=./flashmq.sh {port} {dir}' --only retained". An hour without --only.
+bench-growth: build
+	bin/picket bench compare --growth --rounds $(ROUNDS) \
+		--broker 'picket=bin/picket serve -c {conf}' --config 'picket=user root; persistence true; persistence_location {dir}/' \
+		--broker 'mosquitto=mosquitto -c {conf}' --config 'mosquitto=user root; persistence true; persistence_location {dir}/' $(GROWTH)
 
 # What Redis takes as a store, side by side with this disk: throughput, a start, memory.
 bench-redis:

@@ -40,7 +40,7 @@ var mayImport = map[string]string{
 	"cloud/detect":    "",
 	"access":          "cause logging topic",
 	"admin":           "access backend ban bridge broker cause listener printable rights token",
-	"bench":           "packet",
+	"bench":           "client packet",
 	"bridge":          "bridge/relay broker cause logging packet session",
 	"bridge/relay":    "packet topic",
 	"api":             "access admin ban broker cause feed logging login packet printable session token topic trace",

@@ -7,6 +7,8 @@
 package bench
 
 import (
+	"cmp"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -24,14 +26,15 @@ const (
 	Pair     Scenario = "pair"     // publisher i sends to subscriber i
 	FanIn    Scenario = "fan-in"   // many publishers, each on topics of its own, and every subscriber gets them all
 	FanOut   Scenario = "fan-out"  // few publishers, every one of many subscribers gets every message
+	Retained Scenario = "retained" // publishers replace the retained messages of their topics in turn, and nobody subscribes
 	Idle     Scenario = "idle"     // connections that do nothing
 	Connects Scenario = "connects" // connections made, accepted and ended as fast as they can be
 )
 
 // Scenarios lists them all.
-var Scenarios = []Scenario{Pair, FanIn, FanOut, Idle, Connects}
+var Scenarios = []Scenario{Pair, FanIn, FanOut, Retained, Idle, Connects}
 
-// Sessions is what becomes of the subscribers' sessions.
+// Sessions is what becomes of the subscribers' sessions, and with Idle and Connects of everybody's.
 type Sessions string
 
 // The sessions.
@@ -51,6 +54,9 @@ type Config struct {
 	Version  packet.Version // default packet.V311
 	Username string
 	Password string
+	// Transport is what everything goes over; default TCP. Authorities are trusted with TLS; nil: those of the system.
+	Transport   Transport
+	Authorities *x509.CertPool
 
 	Publishers  int           // default 1, FanIn 50
 	Subscribers int           // default 1, FanOut 50; Pair: as many as publishers
@@ -68,9 +74,16 @@ type Config struct {
 	// (default 50).
 	Connections int
 
+	// Filters is how many filters are subscribed to that match no message: with Idle by its connections, with messages by others. Default none.
+	Filters int
+
 	// Sessions is what becomes of the subscribers' sessions; default Clean. With Offline, what is measured is publishing until it is
-	// acknowledged; the messages are fetched and counted in the end, and all sessions are removed.
+	// acknowledged; the messages are fetched and counted in the end, and all sessions are removed. With Idle, Offline has the clients go away
+	// when they have subscribed; with Connects, Persistent has sessions that outlive their connections, one after the other.
 	Sessions Sessions
+
+	// Leave has sessions and retained messages stay in the end, for a broker that is thrown away.
+	Leave bool
 
 	// PID is the broker's process on this machine, whose processor time and memory are to be read. 0: looked for by its
 	// listening port when Address is one of this machine.
@@ -83,7 +96,7 @@ type Config struct {
 // Progress is the state of a run that is under way.
 type Progress struct {
 	Elapsed  time.Duration
-	Phase    string // "connecting", "warm-up", "measuring", "draining", "holding"
+	Phase    string // "connecting", "subscribing", "filling", "warm-up", "measuring", "draining", "holding"
 	Sent     float64
 	Received float64 // messages per second since the last call; connections with Idle and Connects
 	Open     int     // connections
@@ -131,6 +144,8 @@ func (c Config) withDefaults() (Config, error) {
 	case FanOut:
 		set(&c.Publishers, 1)
 		set(&c.Subscribers, 50)
+	case Retained:
+		set(&c.Publishers, 1)
 	case Idle:
 		set(&c.Connections, 1000)
 	case Connects:
@@ -138,9 +153,7 @@ func (c Config) withDefaults() (Config, error) {
 	default:
 		return c, fmt.Errorf("%w: scenario %q: expected one of %s", ErrConfig, c.Scenario, scenarioNames())
 	}
-	if c.Sessions == "" {
-		c.Sessions = Clean
-	}
+	c.Sessions, c.Transport = cmp.Or(c.Sessions, Clean), cmp.Or(c.Transport, TCP)
 	set(&c.Topics, 1)
 	set(&c.Size, 64)
 	set(&c.Window, 1000)
@@ -161,6 +174,13 @@ func (c *Config) check() error {
 		return fmt.Errorf("%w: protocol version %d: expected 3 (MQTT 3.1), 4 (3.1.1) or 5", ErrConfig, c.Version)
 	case c.Sessions != Clean && c.Sessions != Persistent && c.Sessions != Offline:
 		return fmt.Errorf("%w: sessions %q: expected %s, %s or %s", ErrConfig, c.Sessions, Clean, Persistent, Offline)
+	case schemes[c.Transport] == "":
+		return fmt.Errorf("%w: transport %q: expected %s, %s, %s or %s", ErrConfig, c.Transport, TCP, TLS, WebSocket, SecureWebSocket)
+	case c.Scenario == Retained && (c.Subscribers > 0 || c.Backlog > 0 || c.Sessions != Clean):
+		return fmt.Errorf("%w: nobody subscribes with %s: it has no subscribers, sessions or backlog", ErrConfig, Retained)
+	case c.Scenario == Connects && (c.Filters > 0 || c.Sessions == Offline):
+		return fmt.Errorf("%w: %s subscribes to nothing and leaves nobody away", ErrConfig, Connects)
+	case c.Scenario == Idle:
 	case c.Sessions == Offline && c.QoS == 0:
 		return fmt.Errorf("%w: brokers keep nothing of QoS 0 for clients that are away: use QoS 1 or 2", ErrConfig)
 	case c.Sessions == Offline && c.Backlog > 0:
@@ -181,7 +201,7 @@ func (c *Config) check() error {
 		v, max int
 	}{
 		{"publishers", c.Publishers, maxClients}, {"subscribers", c.Subscribers, maxClients},
-		{"connections", c.Connections, maxClients}, {"topics", c.Topics, maxTopics}, {"size", c.Size, packet.MaxRemaining / 2},
+		{"connections", c.Connections, maxClients}, {"topics", c.Topics, maxTopics}, {"filters", c.Filters, maxTopics}, {"size", c.Size, packet.MaxRemaining / 2},
 	} {
 		if n.v < 0 || n.v > n.max {
 			return fmt.Errorf("%w: %s %d: expected 1 to %d", ErrConfig, n.name, n.v, n.max)
@@ -203,5 +223,5 @@ func (c *Config) deliveries() int {
 	if c.Scenario == Pair {
 		return 1
 	}
-	return c.Subscribers
+	return c.Subscribers // none with Retained
 }

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime"
@@ -25,6 +26,7 @@ type Row struct {
 	Name    string
 	Config  Config
 	Metrics []Metric
+	Restart bool // the broker is ended in the end, and started again with what it has kept
 }
 
 // Metric is a figure of a result.
@@ -197,15 +199,16 @@ func Compare(ctx context.Context, c CompareConfig) (*Comparison, error) {
 
 // runOne starts a broker, runs a row against it and ends it.
 func (c *CompareConfig) runOne(ctx context.Context, row Row, who Contender) (*Result, error) {
-	b, err := startBroker(ctx, who, c.Dir)
+	config := row.Config
+	config.Transport = cmp.Or(config.Transport, TCP)
+	b, err := startBroker(ctx, who, c.Dir, config.Transport)
 	if err != nil {
 		return nil, err
 	}
 	defer b.stop()
-	config := row.Config
-	config.Address, config.PID = b.address, b.pid()
+	config.Address, config.PID, config.Authorities, config.Leave = b.address, b.pid(), b.authorities, true
 	config.Warmup, config.Duration, config.Version = c.Warmup, c.Duration, c.Version
-	if config.Backlog == 0 && config.Sessions != Offline {
+	if config.Backlog == 0 && config.Sessions != Offline && config.Scenario != Retained {
 		config.Backlog = compareBacklog
 	}
 	if config.Size == 0 {
@@ -214,6 +217,13 @@ func (c *CompareConfig) runOne(ctx context.Context, row Row, who Contender) (*Re
 	res, err := Run(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("%w%s", err, b.lastWords())
+	}
+	if row.Restart {
+		took, err := b.restart(ctx, config)
+		if err != nil {
+			return nil, err
+		}
+		res.Restart = took.Seconds()
 	}
 	return res, nil
 }

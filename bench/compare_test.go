@@ -26,7 +26,7 @@ func TestCompare(t *testing.T) {
 			Contenders: []Contender{{Name: "one", Command: "mosquitto -c {conf}"}, {Name: "two", Command: "mosquitto -p {port}"}, {Name: "none", Command: "echo no broker here; exit 3"}},
 			Rows: []Row{
 				{Name: "pair", Config: Config{QoS: 1}, Metrics: []Metric{throughput, processor}},
-				{Name: "idle", Config: Config{Scenario: Idle, Connections: 100}, Metrics: []Metric{memory}},
+				{Name: "idle", Config: Config{Scenario: Idle, Connections: 100, Filters: 100, QoS: 1, Sessions: Offline}, Metrics: []Metric{memory, restarted}, Restart: true},
 			},
 			Rounds: 2, Warmup: 50 * time.Millisecond, Duration: d, Dir: dir,
 			Step: func(_, _ int, row, who string) { steps = append(steps, row+" "+who) },

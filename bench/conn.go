@@ -32,6 +32,7 @@ type client struct {
 // address has no more than the kernel's range of ports (28,232 by default) to offer.
 type dialer struct {
 	config *Config
+	host   string // as it was given, for certificates
 	addr   *net.TCPAddr
 	next   atomic.Uint32
 }
@@ -56,7 +57,7 @@ func newDialer(ctx context.Context, c *Config) (*dialer, error) {
 	// One address for the whole run, and the first that answers: localhost is two, and a broker may listen on one.
 	var errs []error
 	for _, ip := range ips {
-		d := &dialer{config: c, addr: &net.TCPAddr{IP: ip.IP, Port: p, Zone: ip.Zone}}
+		d := &dialer{config: c, host: host, addr: &net.TCPAddr{IP: ip.IP, Port: p, Zone: ip.Zone}}
 		conn, err := d.dial(ctx)
 		if err == nil {
 			return d, conn.Close()
@@ -66,18 +67,15 @@ func newDialer(ctx context.Context, c *Config) (*dialer, error) {
 	return nil, fmt.Errorf("bench: is a broker listening on %s? %w", c.Address, errors.Join(errs...))
 }
 
-func (d *dialer) dial(ctx context.Context) (*net.TCPConn, error) {
+// tcp connects to the broker. It is the Dial of a transport that has more to do.
+func (d *dialer) tcp(ctx context.Context, network, address string) (net.Conn, error) {
 	nd := net.Dialer{Timeout: handshakeTimeout, KeepAlive: -1}
 	if d.addr.IP.To4() != nil && d.addr.IP.IsLoopback() && manySources {
 		n := d.next.Add(1) / portsPerSource
 		nd.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, byte(n/250), byte(1+n%250))}
 		nd.ControlContext = bindNoPort
 	}
-	conn, err := nd.DialContext(ctx, "tcp", d.addr.String())
-	if err != nil {
-		return nil, err
-	}
-	return conn.(*net.TCPConn), nil
+	return nd.DialContext(ctx, network, address)
 }
 
 // connect makes a connection and sends CONNECT; a CONNACK that is a refusal is an error. The session ends with the connection.
@@ -130,9 +128,13 @@ func (cl *client) connect(c *Config, hello *packet.Connect) error {
 	return nil
 }
 
-// subscribe subscribes to one filter; anything but the QoS that was asked for is an error.
-func (cl *client) subscribe(filter string, qos byte) error {
-	p, err := cl.ask((&packet.Subscribe{ID: 1, Filters: []packet.Subscription{{Filter: filter, QoS: qos}}}).Append(nil, cl.version))
+// subscribe subscribes to filters with one packet; anything but the QoS that was asked for is an error.
+func (cl *client) subscribe(qos byte, filters ...string) error {
+	ask := &packet.Subscribe{ID: 1}
+	for _, f := range filters {
+		ask.Filters = append(ask.Filters, packet.Subscription{Filter: f, QoS: qos})
+	}
+	p, err := cl.ask(ask.Append(nil, cl.version))
 	if err != nil {
 		return err
 	}
@@ -140,8 +142,13 @@ func (cl *client) subscribe(filter string, qos byte) error {
 	if !ok {
 		return fmt.Errorf("bench: %s: the broker answered SUBSCRIBE with packet type %d", cl.id, p.Type())
 	}
-	if len(ack.Codes) != 1 || ack.Codes[0] != packet.Code(qos) {
-		return fmt.Errorf("bench: %s: the broker answered the subscription to %s at QoS %d with %v", cl.id, filter, qos, ack.Codes)
+	if len(ack.Codes) != len(filters) {
+		return fmt.Errorf("bench: %s: the broker answered %d subscriptions with %d codes", cl.id, len(filters), len(ack.Codes))
+	}
+	for i, code := range ack.Codes {
+		if code != packet.Code(qos) {
+			return fmt.Errorf("bench: %s: the broker answered the subscription to %s at QoS %d with %v", cl.id, filters[i], qos, code)
+		}
 	}
 	return nil
 }

@@ -53,7 +53,7 @@ func newBatch(c *Config, run string, publisher int) (*batch, error) {
 		payload[i] = fill(i)
 	}
 	encode := func(dst []byte, n int) []byte {
-		p := packet.Publish{QoS: c.QoS, Topic: []byte(topicName(c, run, publisher, n)), ID: 1, Payload: payload}
+		p := packet.Publish{QoS: c.QoS, Retain: c.Scenario == Retained, Topic: []byte(topicName(c, run, publisher, n)), ID: 1, Payload: payload}
 		return p.Append(dst, c.Version)
 	}
 	size := len(encode(nil, 0))

@@ -24,14 +24,19 @@ type Result struct {
 	Backlog     int            `json:"backlog,omitempty"`
 	Connections int            `json:"connections,omitempty"`
 	Sessions    Sessions       `json:"sessions,omitempty"`
+	Transport   Transport      `json:"transport,omitempty"`
+	Filters     int            `json:"filters,omitempty"`
 	Measured    float64        `json:"measured_seconds"`
 
 	// Of the time that was measured.
-	SentPerSecond     float64  `json:"sent_per_second,omitempty"`
-	ReceivedPerSecond float64  `json:"received_per_second,omitempty"`
-	ConnectsPerSecond float64  `json:"connects_per_second,omitempty"`
-	Latency           *Latency `json:"latency,omitempty"`
-	Acknowledged      *Latency `json:"acknowledged,omitempty"` // a sample of the times until PUBACK or PUBCOMP
+	SentPerSecond       float64  `json:"sent_per_second,omitempty"`
+	ReceivedPerSecond   float64  `json:"received_per_second,omitempty"`
+	ConnectsPerSecond   float64  `json:"connects_per_second,omitempty"`
+	SubscribesPerSecond float64  `json:"subscribes_per_second,omitempty"` // Idle: filters
+	FirstPerSecond      float64  `json:"first_per_second,omitempty"`      // Retained: messages on topics that had none
+	Restart             float64  `json:"restart_seconds,omitempty"`       // of a comparison: from the broker's start with what it has kept to the first CONNACK
+	Latency             *Latency `json:"latency,omitempty"`
+	Acknowledged        *Latency `json:"acknowledged,omitempty"` // a sample of the times until PUBACK or PUBCOMP
 
 	// Of the whole run, warm-up and end included.
 	Sent      uint64 `json:"sent,omitempty"`
@@ -45,15 +50,23 @@ type Result struct {
 	Broker *Usage `json:"broker,omitempty"`
 	// Processor seconds of this program per second measured: how much of the machine the load itself has taken.
 	GeneratorCPU float64 `json:"generator_cpu,omitempty"`
+
+	firstCPU float64 // of the broker for a million first messages of topics
 }
 
 // Usage is what the broker has taken of its machine.
 type Usage struct {
 	PID           int     `json:"pid"`
-	CPUSeconds    float64 `json:"cpu_seconds"`               // while measured
-	CPUPerMillion float64 `json:"cpu_per_million,omitempty"` // seconds for a million deliveries, connections, or with Offline messages sent
-	RSS           int64   `json:"rss_bytes"`                 // in the end, with everything connected
-	PerConnection float64 `json:"bytes_per_connection"`      // Idle: how much RSS has grown, by connection
+	CPUSeconds    float64 `json:"cpu_seconds"`                // while measured
+	CPUPerMillion float64 `json:"cpu_per_million,omitempty"`  // seconds for a million deliveries, connections, or with Offline messages sent
+	RSS           int64   `json:"rss_bytes"`                  // in the end, with everything connected
+	PerConnection float64 `json:"bytes_per_connection"`       // Idle: how much RSS has grown, by connection
+	PerFilter     float64 `json:"bytes_per_filter,omitempty"` // Idle with Filters: how much RSS has grown while they were subscribed to, by filter
+	PerTopic      float64 `json:"bytes_per_topic,omitempty"`  // Retained: how much RSS has grown, by topic
+	// Seconds for a million, while they were made.
+	CPUPerMillionConnects float64 `json:"cpu_per_million_connects,omitempty"` // Idle
+	CPUPerMillionFilters  float64 `json:"cpu_per_million_filters,omitempty"`  // Idle with Filters
+	CPUPerMillionFirst    float64 `json:"cpu_per_million_first,omitempty"`    // Retained
 }
 
 // WriteText writes the result for people.
@@ -64,10 +77,18 @@ func (res *Result) WriteText(w io.Writer) error {
 	}
 	switch res.Scenario {
 	case Idle:
-		line("scenario", "%s: %d connections to %s", res.Scenario, res.Connections, res.Address)
+		line("scenario", "%s: %d connections over %s with %d filters to %s, %s sessions", res.Scenario, res.Connections, res.Transport, res.Filters, res.Address, res.Sessions)
+		line("connects", "%s/s", si(res.ConnectsPerSecond))
+		if res.Filters > 0 {
+			line("subscribes", "%s filters/s", si(res.SubscribesPerSecond))
+		}
 	case Connects:
-		line("scenario", "%s: %d at a time to %s", res.Scenario, res.Connections, res.Address)
+		line("scenario", "%s: %d at a time over %s to %s, %s sessions", res.Scenario, res.Connections, res.Transport, res.Address, res.Sessions)
 		line("connects", "%s/s in %.1f s", si(res.ConnectsPerSecond), res.Measured)
+	case Retained:
+		line("scenario", "%s: %d publishers, %d topics each, QoS %d, %d bytes, to %s", res.Scenario, res.Publishers, res.Topics, res.QoS, res.Size, res.Address)
+		line("first", "%s/s on topics that had none", si(res.FirstPerSecond))
+		line("replaced", "%s/s in %.1f s", si(res.SentPerSecond), res.Measured)
 	default:
 		line("scenario", "%s: %d publishers, %d subscribers, %d topics each, QoS %d, %d bytes, %s sessions, to %s", res.Scenario, res.Publishers, res.Subscribers, res.Topics, res.QoS, res.Size, res.Sessions, res.Address)
 		line("sent", "%s/s in %.1f s", si(res.SentPerSecond), res.Measured)
@@ -92,7 +113,14 @@ func (res *Result) WriteText(w io.Writer) error {
 		switch res.Scenario {
 		case Idle:
 			line("memory", "%.0f bytes per connection (%.1f MiB in all)", u.PerConnection, float64(u.RSS)/(1<<20))
+			line("making", "%.1f s of processor per million connections", u.CPUPerMillionConnects)
+			if res.Filters > 0 {
+				line("filters", "%.0f bytes and %.2f µs of processor each", u.PerFilter, u.CPUPerMillionFilters)
+			}
 			line("processor", "%.2f s while idle for %.1f s", u.CPUSeconds, res.Measured)
+		case Retained:
+			line("memory", "%.0f bytes per topic (%.1f MiB in all)", u.PerTopic, float64(u.RSS)/(1<<20))
+			line("processor", "%.2f µs for the first of a topic, %.2f µs to replace it", u.CPUPerMillionFirst, u.CPUPerMillion)
 		default:
 			line("processor", "%.2f s: %.3f s per million; memory %.1f MiB", u.CPUSeconds, u.CPUPerMillion, float64(u.RSS)/(1<<20))
 		}

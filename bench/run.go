@@ -90,6 +90,7 @@ func (r *run) result() *Result {
 	return &Result{
 		Scenario: c.Scenario, Address: c.Address, Version: c.Version, Publishers: c.Publishers, Subscribers: c.Subscribers,
 		Topics: c.Topics, QoS: c.QoS, Size: c.Size, Rate: c.Rate, Window: c.Window, Backlog: c.Backlog, Connections: c.Connections, Sessions: c.Sessions,
+		Transport: c.Transport, Filters: c.Filters,
 	}
 }
 
@@ -117,7 +118,7 @@ func (r *run) connectLoad(ctx context.Context) error {
 			return err
 		}
 		r.subscribers[i] = newSubscriber(r, cl)
-		return cl.subscribe(r.filter(i), c.QoS)
+		return cl.subscribe(c.QoS, r.filter(i))
 	}); err != nil {
 		return err
 	}
@@ -241,9 +242,22 @@ func (r *run) messages(ctx context.Context) (*Result, error) {
 	if err := r.connectLoad(ctx); err != nil {
 		return nil, err
 	}
+	others, err := r.crowd(ctx)
+	defer func() { closeAll(others, polite) }()
+	if err != nil {
+		return nil, err
+	}
+	empty := r.moment()
 	l := r.startLoad(ctx)
 	defer func() { l.end(polite) }()
 
+	res := r.result()
+	if r.config.Scenario == Retained {
+		progress.phase("filling")
+		if err := r.fill(ctx, l, res); err != nil {
+			return nil, err
+		}
+	}
 	progress.phase("warm-up")
 	if err := l.wait(ctx, r.config.Warmup); err != nil {
 		return nil, err
@@ -256,8 +270,10 @@ func (r *run) messages(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	last := r.moment()
-	res := r.result()
 	res.measure(first, last, r.pid)
+	if r.config.Scenario == Retained {
+		res.perItem(empty, last, r.config.Publishers*r.config.Topics)
+	}
 	res.Latency, res.Acknowledged = r.latency.summary(), r.acks.summary()
 
 	progress.phase("draining")
@@ -272,8 +288,13 @@ func (r *run) messages(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	r.account(res)
+	if r.config.Scenario == Retained && !r.config.Leave {
+		if err := r.unretain(); err != nil {
+			return nil, err
+		}
+	}
 	polite = true
-	if r.config.Sessions != Clean {
+	if r.config.Sessions != Clean && !r.config.Leave {
 		r.closeLoad(polite)
 		return res, r.forget(ctx)
 	}
@@ -425,7 +446,7 @@ func (res *Result) measure(first, last moment, pid int) {
 	}
 	cpu := (last.broker.cpu - first.broker.cpu).Seconds()
 	res.Broker = &Usage{PID: pid, CPUSeconds: round(cpu, 2), RSS: last.broker.rss}
-	if res.Sessions == Offline {
+	if res.Sessions == Offline || res.Scenario == Retained {
 		received = float64(last.sent - first.sent)
 	}
 	if received > 0 {

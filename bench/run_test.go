@@ -22,6 +22,12 @@ func TestMain(m *testing.M) { testbed.Main(m) }
 // mosquitto starts Debian's mosquitto with further lines of configuration and returns its address.
 func mosquitto(t *testing.T, lines string) *brokerProcess {
 	t.Helper()
+	return mosquittoOver(t, TCP, lines)
+}
+
+// mosquittoOver starts it with a listener for a transport.
+func mosquittoOver(t *testing.T, transport Transport, lines string) *brokerProcess {
+	t.Helper()
 	if _, err := exec.LookPath("mosquitto"); err != nil {
 		t.Fatal("mosquitto is missing: apt-get install mosquitto")
 	}
@@ -32,7 +38,7 @@ func mosquitto(t *testing.T, lines string) *brokerProcess {
 			t.Fatal(err)
 		}
 	}
-	b, err := startBroker(t.Context(), Contender{Name: "mosquitto", Command: "mosquitto -c {conf}", Config: lines}, dir)
+	b, err := startBroker(t.Context(), Contender{Name: "mosquitto", Command: "mosquitto -c {conf}", Config: lines}, dir, transport)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,6 +159,119 @@ func TestRunConnections(t *testing.T) {
 	}
 	if connects.ConnectsPerSecond <= 0 || connects.Latency == nil {
 		t.Errorf("connects: %v/s, latency %+v", connects.ConnectsPerSecond, connects.Latency)
+	}
+}
+
+// Whatever the transport, messages come through, and nothing is left behind.
+func TestRunOverEveryTransport(t *testing.T) {
+	if _, err := exec.LookPath("mosquitto"); err != nil {
+		t.Fatal("mosquitto is missing: apt-get install mosquitto")
+	}
+	for _, transport := range []Transport{TLS, WebSocket, SecureWebSocket} {
+		t.Run(string(transport), func(t *testing.T) {
+			b := mosquittoOver(t, transport, "")
+			c := brief(Config{QoS: 1, Transport: transport, Authorities: b.authorities, Filters: 150, Publishers: 2}, b)
+			res, err := runUntil(t, c, func(res *Result) bool { return res.ReceivedPerSecond > 0 })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if res.Lost != 0 || res.Received == 0 {
+				t.Errorf("%d lost, %d received", res.Lost, res.Received)
+			}
+			c.Scenario, c.Connections, c.Filters = Idle, 20, 0
+			if idle, err := Run(t.Context(), c); err != nil || idle.ConnectsPerSecond <= 0 {
+				t.Errorf("idle: %+v, %v", idle, err)
+			}
+		})
+	}
+}
+
+func TestRunRefusesACertificateThatNobodyVouchesFor(t *testing.T) {
+	b := mosquittoOver(t, TLS, "")
+	if _, err := Run(t.Context(), brief(Config{Transport: TLS}, b)); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("error %v, want one about the certificate", err)
+	}
+}
+
+// Every topic has its retained message before any is replaced, and none in the end.
+func TestRunRetained(t *testing.T) {
+	b := mosquitto(t, "")
+	c := brief(Config{Scenario: Retained, QoS: 1, Topics: 300, Publishers: 2, Leave: true}, b)
+	left := func() int {
+		t.Helper()
+		c.Version, c.Transport = packet.V311, TCP
+		d, err := newDialer(t.Context(), &c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cl, err := d.connect(t.Context(), "looks", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cl.goodbye()
+		if err := cl.subscribe(0, "#"); err != nil {
+			t.Fatal(err)
+		}
+		// What is retained comes before the answer to a ping that follows.
+		if _, err := cl.Write((&packet.Pingreq{}).Append(nil, packet.V311)); err != nil {
+			t.Fatal(err)
+		}
+		n, in := 0, cl.early
+		cl.SetReadDeadline(time.Now().Add(time.Minute))
+		for {
+			head, remaining, err := packet.Header(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if head == 0 || len(in) < head+remaining {
+				more := make([]byte, 4096)
+				got, err := cl.Read(more)
+				if err != nil {
+					t.Fatal(err)
+				}
+				in = append(in, more[:got]...)
+				continue
+			}
+			if packet.Type(in[0]>>4) == packet.PINGRESP {
+				return n
+			}
+			n, in = n+1, in[head+remaining:]
+		}
+	}
+	res, err := runUntil(t, c, func(res *Result) bool { return res.SentPerSecond > 0 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.FirstPerSecond <= 0 || res.Sent < 600 || res.Expected != 0 || res.Unsettled != 0 || res.Broker == nil {
+		t.Errorf("%+v", res)
+	}
+	if n := left(); n == 0 || n%600 != 0 {
+		t.Errorf("%d retained messages after a run that leaves them, want 600", n)
+	}
+	c.Leave = false
+	before := left()
+	if _, err := Run(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if n := left(); n != before {
+		t.Errorf("%d retained messages after a run that removes its own, %d before it", n, before)
+	}
+}
+
+func TestRunIdleSubscribesAndGoesAway(t *testing.T) {
+	b := mosquitto(t, "")
+	for _, sessions := range []Sessions{Clean, Persistent, Offline} {
+		res, err := Run(t.Context(), brief(Config{Scenario: Idle, Connections: 50, Filters: 120, QoS: 1, Sessions: sessions}, b))
+		if err != nil {
+			t.Fatalf("%s: %v", sessions, err)
+		}
+		if (res.SubscribesPerSecond > 0) == (sessions == Offline) || res.ConnectsPerSecond <= 0 {
+			t.Errorf("%s: %+v", sessions, res)
+		}
+	}
+	if _, err := runUntil(t, brief(Config{Scenario: Connects, Connections: 5, Sessions: Persistent}, b),
+		func(res *Result) bool { return res.ConnectsPerSecond > 0 }); err != nil {
+		t.Fatal(err)
 	}
 }
 

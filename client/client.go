@@ -119,7 +119,7 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	if o.Auth != nil && o.Connect.Version != packet.V5 {
 		return nil, errors.New("enhanced authentication needs MQTT 5")
 	}
-	conn, err := o.Transport.dial(ctx, o.Connect.Version)
+	conn, err := o.Transport.Connect(ctx, o.Connect.Version)
 	if err != nil {
 		return nil, err
 	}

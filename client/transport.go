@@ -33,8 +33,8 @@ type Transport struct {
 
 var defaultPorts = map[string]string{"mqtt": "1883", "mqtts": "8883", "ws": "80", "wss": "443"}
 
-// dial makes the connection that MQTT is spoken over.
-func (t *Transport) dial(ctx context.Context, v packet.Version) (net.Conn, error) {
+// Connect makes the connection that MQTT is spoken over: over WebSocket, each write is one frame. v chooses the name of the subprotocol. ctx bounds the handshakes alone.
+func (t *Transport) Connect(ctx context.Context, v packet.Version) (net.Conn, error) {
 	u, err := url.Parse(t.URL)
 	if err != nil {
 		return nil, fmt.Errorf("server address: %w", err)

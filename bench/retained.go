@@ -42,7 +42,7 @@ func perMillion(first, last moment, n uint64) float64 {
 // unretain removes the retained messages of all topics.
 func (r *run) unretain() error {
 	for i, p := range r.publishers {
-		if err := p.SetDeadline(time.Now().Add(r.config.Drain)); err != nil {
+		if err := p.SetWriteDeadline(time.Now().Add(r.config.Drain)); err != nil {
 			return err
 		}
 		var out []byte
@@ -54,6 +54,10 @@ func (r *run) unretain() error {
 				}
 				out = out[:0]
 			}
+		}
+		// The answer to a ping comes when everything before it is done.
+		if _, err := p.ask((&packet.Pingreq{}).Append(nil, r.config.Version)); err != nil {
+			return fmt.Errorf("removing retained messages: %w", err)
 		}
 	}
 	return nil

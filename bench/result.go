@@ -79,7 +79,7 @@ func (res *Result) WriteText(w io.Writer) error {
 	case Idle:
 		line("scenario", "%s: %d connections over %s with %d filters to %s, %s sessions", res.Scenario, res.Connections, res.Transport, res.Filters, res.Address, res.Sessions)
 		line("connects", "%s/s", si(res.ConnectsPerSecond))
-		if res.Filters > 0 {
+		if res.SubscribesPerSecond > 0 {
 			line("subscribes", "%s filters/s", si(res.SubscribesPerSecond))
 		}
 	case Connects:
@@ -109,27 +109,33 @@ func (res *Result) WriteText(w io.Writer) error {
 			line(l.name, "p50 %s  p90 %s  p99 %s  p99.9 %s  max %s", short3(l.P50), short3(l.P90), short3(l.P99), short3(l.P999), short3(l.Max))
 		}
 	}
-	if u := res.Broker; u != nil {
-		switch res.Scenario {
-		case Idle:
-			line("memory", "%.0f bytes per connection (%.1f MiB in all)", u.PerConnection, float64(u.RSS)/(1<<20))
-			line("making", "%.1f s of processor per million connections", u.CPUPerMillionConnects)
-			if res.Filters > 0 {
-				line("filters", "%.0f bytes and %.2f µs of processor each", u.PerFilter, u.CPUPerMillionFilters)
-			}
-			line("processor", "%.2f s while idle for %.1f s", u.CPUSeconds, res.Measured)
-		case Retained:
-			line("memory", "%.0f bytes per topic (%.1f MiB in all)", u.PerTopic, float64(u.RSS)/(1<<20))
-			line("processor", "%.2f µs for the first of a topic, %.2f µs to replace it", u.CPUPerMillionFirst, u.CPUPerMillion)
-		default:
-			line("processor", "%.2f s: %.3f s per million; memory %.1f MiB", u.CPUSeconds, u.CPUPerMillion, float64(u.RSS)/(1<<20))
-		}
+	if res.Broker != nil {
+		res.writeUsage(line)
 	}
 	if res.GeneratorCPU > 0 {
 		line("generator", "%.2f of a core", res.GeneratorCPU)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// writeUsage writes what the broker has taken.
+func (res *Result) writeUsage(line func(name, format string, args ...any)) {
+	u := res.Broker
+	switch res.Scenario {
+	case Idle:
+		line("memory", "%.0f bytes per connection (%.1f MiB in all)", u.PerConnection, float64(u.RSS)/(1<<20))
+		line("making", "%.1f s of processor per million connections", u.CPUPerMillionConnects)
+		if res.SubscribesPerSecond > 0 {
+			line("filters", "%.0f bytes and %.2f µs of processor each", u.PerFilter, u.CPUPerMillionFilters)
+		}
+		line("processor", "%.2f s while idle for %.1f s", u.CPUSeconds, res.Measured)
+	case Retained:
+		line("memory", "%.0f bytes per topic (%.1f MiB in all)", u.PerTopic, float64(u.RSS)/(1<<20))
+		line("processor", "%.2f µs for the first of a topic, %.2f µs to replace it", u.CPUPerMillionFirst, u.CPUPerMillion)
+	default:
+		line("processor", "%.2f s: %.3f s per million; memory %.1f MiB", u.CPUSeconds, u.CPUPerMillion, float64(u.RSS)/(1<<20))
+	}
 }
 
 // si writes a number with a unit of thousands.

@@ -277,21 +277,8 @@ func (r *run) messages(ctx context.Context) (*Result, error) {
 	res.Latency, res.Acknowledged = r.latency.summary(), r.acks.summary()
 
 	progress.phase("draining")
-	r.stopPublishing()
-	if r.config.Sessions == Offline {
-		res.Latency = nil
-		if err := l.fetch(ctx); err != nil {
-			return nil, err
-		}
-	}
-	if err := r.drain(ctx, l.published, l.failed); err != nil {
+	if err := r.finish(ctx, l, res); err != nil {
 		return nil, err
-	}
-	r.account(res)
-	if r.config.Scenario == Retained && !r.config.Leave {
-		if err := r.unretain(); err != nil {
-			return nil, err
-		}
 	}
 	polite = true
 	if r.config.Sessions != Clean && !r.config.Leave {
@@ -299,6 +286,25 @@ func (r *run) messages(ctx context.Context) (*Result, error) {
 		return res, r.forget(ctx)
 	}
 	return res, nil
+}
+
+// finish ends publishing, waits for what is on its way, and counts it.
+func (r *run) finish(ctx context.Context, l *load, res *Result) error {
+	r.stopPublishing()
+	if r.config.Sessions == Offline {
+		res.Latency = nil
+		if err := l.fetch(ctx); err != nil {
+			return err
+		}
+	}
+	if err := r.drain(ctx, l.published, l.failed); err != nil {
+		return err
+	}
+	r.account(res)
+	if r.config.Scenario == Retained && !r.config.Leave {
+		return r.unretain()
+	}
+	return nil
 }
 
 // account adds to the result what became of the messages.

@@ -51,6 +51,8 @@ var usages = map[string]string{
 	"%s is %d; a port is a number from 1 to 65535":                                                            "%s 是 %s；端口应为 1 至 65535",
 	"%s:// is no scheme of a broker: want mqtt, mqtts, ws, wss, http or https":                                "%s:// 不是服务端的协议：应为 mqtt、mqtts、ws、wss、http 或 https",
 	"--broker %q: expected NAME=COMMAND":                                                                      "--broker %s：应写成 NAME=COMMAND",
+	"--cafile %s: no certificate in PEM form is in there":                                                     "--cafile %s：文件中没有 PEM 格式的证书",
+	"--storage and --growth: give one of them":                                                                "--storage 和 --growth 只能给出一个",
 	"--config %q: expected NAME=LINES with the NAME of a --broker":                                            "--config %s：应写成 NAME=LINES，NAME 是某个 --broker 的名称",
 	"--limit: a number from 1 to %d is expected":                                                              "--limit：应为 1 至 %s",
 	"--every: a number from 1 to 10 is expected":                                                              "--every：应为 1 至 10",

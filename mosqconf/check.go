@@ -68,9 +68,13 @@ func (p *parser) checkFiles(c *Config) {
 	}
 	used := make(map[int]bool)
 	for _, l := range c.Listeners {
-		if !used[l.Security] {
-			used[l.Security] = true
-			p.checkSecurity(p.securities[l.Security])
+		i := l.Security
+		if p.securities[i].twin { // the files are those of the broker's own rules
+			i = 0
+		}
+		if !used[i] {
+			used[i] = true
+			p.checkSecurity(p.securities[i])
 		}
 	}
 	p.checkBridges()

@@ -33,19 +33,20 @@ var formerly = map[string]string{
 	"store_clean_interval": "mosquitto 1.5 removed it: leave it out.",
 	"max_queued":           "Did you mean max_queued_messages?",
 
-	"listener_allow_anonymous":        "It is of mosquitto 2.1. Write per_listener_settings true at the top of the file, and allow_anonymous after the listener line.",
-	"listener_auto_id_prefix":         "It is of mosquitto 2.1. Write per_listener_settings true at the top of the file, and auto_id_prefix after the listener line.",
 	"global_max_clients":              "It is of mosquitto 2.1. global_max_connections bounds the connections of all listeners.",
 	"accept_protocol_versions":        "It is of mosquitto 2.1. Every listener takes MQTT 3.1, 3.1.1 and 5.0: leave it out.",
-	"enable_control_api":              "It is of mosquitto 2.1. picket ctl shows what the broker does: leave it out.",
 	"plugin_load":                     "It is of mosquitto 2.1. Plugins are compiled for mosquitto and cannot be loaded.",
 	"plugin_use":                      "It is of mosquitto 2.1. Plugins are compiled for mosquitto and cannot be loaded.",
-	"global_plugin":                   "It is of mosquitto 2.1. Plugins are compiled for mosquitto and cannot be loaded.",
 	"disable_client_cert_date_checks": "It is of mosquitto 2.1. Certificates that have expired are refused: renew them, and leave it out.",
 	"enable_proxy_protocol":           "It is of mosquitto 2.1. Write proxy_from ADDRESS, with the address of the proxy: only its headers are believed.",
 	"proxy_protocol_v2_require_tls":   "It is of mosquitto 2.1. Write proxy_from ADDRESS, with the address of the proxy.",
 	"websockets_origin":               "It is of mosquitto 2.1. Browsers of every origin are let in: leave it out, and let the clients log in.",
-	"packet_buffer_size":              "It is of mosquitto 2.1. Buffers grow and shrink by themselves: leave it out.",
+	"bridge_ciphers":                  "It is of mosquitto 2.1. The ciphers of bridges are those that Go's TLS holds to be secure: leave it out.",
+	"bridge_ciphers_tls1.3":           "It is of mosquitto 2.1. The ciphers of bridges are those that Go's TLS holds to be secure: leave it out.",
+	"bridge_session_expiry_interval":  "It is of mosquitto 2.1. The session of a bridge stays at the other broker for as long as that keeps it, unless cleansession true: leave it out.",
+	"bridge_tcp_user_timeout":         "It is of mosquitto 2.1. A dead connection of a bridge is noticed by keepalive_interval and bridge_tcp_keepalive: leave it out.",
+	"bridge_tls_use_os_certs":         "It is of mosquitto 2.1. Name the system's authorities: bridge_capath /etc/ssl/certs",
+	"max_topic_alias_broker":          "It is of mosquitto 2.1. Picket sends whole topic names to clients: leave it out.",
 	"retain_expiry_interval":          "It is of mosquitto 2.1. Publish with the Message Expiry Interval of MQTT 5, or leave it out.",
 }
 
@@ -139,6 +140,8 @@ var persistenceDirectives = directiveTable{
 
 // listenerDirectives are about listeners (listeners.go).
 var listenerDirectives = directiveTable{
+	"listener_allow_anonymous": {"true|false|local", (*parser).listenerAllowAnonymous},
+	"listener_auto_id_prefix":  {text, (*parser).listenerAutoIDPrefix},
 	"listener":                 {"PORT [ADDRESS], or: listener 0 PATH", (*parser).listener},
 	"port":                     {"PORT", (*parser).port},
 	"bind_address":             {"ADDRESS", (*parser).bindAddress},
@@ -177,7 +180,11 @@ var tlsDirectives = directiveTable{
 var otherDirectives = directiveTable{
 	"include_dir": {folder, (*parser).includeDir},
 
+	"enable_control_api": {boolean, ineffective("It is of mosquitto 2.1. picket ctl shows what the broker does: leave it out.")},
+	"packet_buffer_size": {number, ineffective("It is of mosquitto 2.1. Buffers grow and shrink by themselves: leave it out.")},
+
 	"plugin":                         {path, (*parser).pluginFile},
+	"global_plugin":                  {path, (*parser).globalPlugin},
 	"auth_plugin":                    {path, (*parser).pluginFile},
 	"auth_plugin_deny_special_chars": {boolean, (*parser).pluginOption},
 
@@ -233,6 +240,13 @@ func listenerString(to func(*block) *string) func(*parser, *fileState, line) {
 func refused(why, instead string) func(*parser, *fileState, line) {
 	return func(p *parser, _ *fileState, l line) {
 		p.errorf(l, cause.ConfigUnsupported, instead, "Error: %s is not possible: %s", l.word, why)
+	}
+}
+
+// ineffective is a directive that changes nothing here, for a reason.
+func ineffective(why string) func(*parser, *fileState, line) {
+	return func(p *parser, _ *fileState, l line) {
+		p.find(Notice, l, cause.ConfigNoEffect, why, "%s has no effect.", l.word)
 	}
 }
 

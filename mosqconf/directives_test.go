@@ -54,6 +54,7 @@ var inForce = map[string]string{
 	"acl_subscribe_unchecked": "true", "connect_timeout": "3", "event_loops": "2", "log_format": "json", "max_output_bytes": "100000", "reason_strings": "true",
 	"persistence": "true", "retained_persistence": "1", "persistence_file": "x.db", "persistence_location": "/var/lib/x/", "persistence_store": "/var/lib/x/store", "persistence_sync": "never",
 	"cluster": "redis://10.0.0.1:26379,10.0.0.2/mymaster", "cluster_acknowledge": "replicas 2",
+	"listener_allow_anonymous": "true", "listener_auto_id_prefix": "x", // of mosquitto 2.1
 	"jwt_keys": "https://id.example/keys", "jwt_keys_cafile": "/ca.pem", "jwt_secret_file": "/s", "jwt_issuer": "i", "jwt_audience": "a", "jwt_user": "name", "jwt_leeway": "1", "jwt_expiry": "optional", "jwt_place": "username",
 	"max_total_output_bytes": "10000000", "proxy_from": "10.0.0.0/8 ::1", "sni_certificate": "/c3 /k3",
 }
@@ -205,6 +206,7 @@ func TestNotInForce(t *testing.T) {
 
 // The rest say by a notice or a warning that they change nothing, each for a reason of its own.
 var withoutEffect = map[string]string{
+	"enable_control_api": "true", "packet_buffer_size": "4096",
 	"autosave_interval": "10", "autosave_on_changes": "true",
 	"retry_interval": "20", "dhparamfile": "/dh", "websockets_log_level": "255",
 }
@@ -219,7 +221,7 @@ func TestWithoutEffect(t *testing.T) {
 }
 
 // beside are directives with tests of their own.
-var beside = []string{"include_dir", "connection", "address", "addresses", "local_password", "bridge_cafile", "bridge_certfile", "bridge_keyfile"}
+var beside = []string{"include_dir", "global_plugin", "connection", "address", "addresses", "local_password", "bridge_cafile", "bridge_certfile", "bridge_keyfile"}
 
 func TestTableIsComplete(t *testing.T) {
 	for name := range directives {

@@ -66,14 +66,7 @@ func (p *parser) finish() *Config {
 	p.config.Security = []access.Config{p.security.config}
 	p.securities = []*security{p.security}
 	for _, b := range blocks {
-		if p.perListener {
-			b.config.Security = len(p.config.Security)
-			if b.security.config.Source == "" {
-				b.security.config.Source = b.place.String()
-			}
-			p.config.Security = append(p.config.Security, b.security.config)
-			p.securities = append(p.securities, b.security)
-		}
+		p.finishRules(b)
 		p.config.Listeners = append(p.config.Listeners, b.config)
 		p.checkListener(b)
 	}
@@ -92,10 +85,40 @@ func (p *parser) finish() *Config {
 	return &p.config
 }
 
+// finishRules gives a listener the rules for its clients: its own with per_listener_settings, and otherwise the broker's, with what the listener has for itself.
+func (p *parser) finishRules(b *block) {
+	s := b.security
+	if !p.perListener {
+		if b.anonymous == nil && b.autoID == nil {
+			return
+		}
+		twin := *p.security
+		s = &twin
+		s.twin = true
+	}
+	if s.config.Source == "" {
+		s.config.Source = b.place.String()
+	}
+	if b.anonymous != nil {
+		s.config.Anonymous, s.anonymousSet = *b.anonymous, true
+	}
+	if b.autoID != nil {
+		s.config.AutoIDPrefix = *b.autoID
+	}
+	b.config.Security = len(p.config.Security)
+	p.config.Security = append(p.config.Security, s.config)
+	p.securities = append(p.securities, s)
+}
+
 // finishAsked makes sense of who else is asked about users and rights.
 func (p *parser) finishAsked() {
 	for i, s := range p.securities {
 		switch {
+		case s.twin:
+			s.backends, s.config.Backends, s.config.Tokens = p.security.backends, p.security.config.Backends, p.security.config.Tokens
+			if s.backends == nil {
+				continue
+			}
 		case s.tokens != nil:
 			p.finishTokens(s)
 		case s.backends != nil:

@@ -57,6 +57,9 @@ type block struct {
 	options  []line           // all of them
 	api      bool             // protocol http_api: it is for whoever runs the broker
 	pageLine line             // phone_page
+
+	anonymous *access.Anonymous // listener_allow_anonymous; nil: the rules say
+	autoID    *string           // listener_auto_id_prefix; nil: the rules say
 }
 
 // security is a set of security rules while its lines are read.
@@ -67,6 +70,7 @@ type security struct {
 	dynamic      place     // of the line of the dynamic security plugin; the zero place: none
 	backends     *backends // nil: none are asked
 	tokens       *tokens   // nil: none are taken
+	twin         bool      // they are the broker's own but for what a listener has for itself
 }
 
 func newSecurity() *security {

@@ -38,6 +38,17 @@ func (p *parser) pluginFile(f *fileState, l line) {
 		"Error: %s is not possible: plugins are compiled for mosquitto and cannot be loaded.", l.word)
 }
 
+// globalPlugin is mosquitto 2.1's way to have a plugin for all listeners.
+func (p *parser) globalPlugin(f *fileState, l line) {
+	if p.perListener {
+		f.plugin = refusedPlugin
+		p.errorf(l, cause.ConfigUnsupported, "Write a plugin line behind each listener, or leave per_listener_settings out and write listener_allow_anonymous behind the listeners.",
+			"Error: global_plugin is not possible with per_listener_settings.")
+		return
+	}
+	p.pluginFile(f, l)
+}
+
 // pluginOption takes a line that belongs to a plugin: config_file for dynamic security. What belongs to a refused plugin is passed over.
 func (p *parser) pluginOption(f *fileState, l line) {
 	_, option, _ := strings.Cut(l.word, "_opt_")
@@ -70,6 +81,9 @@ func (p *parser) checkRightsFiles(all []*security) {
 	used, dynamic := "", false
 	var beside line // of a rights_file
 	for _, s := range all {
+		if s.twin {
+			continue
+		}
 		plugin, own := line{place: s.dynamic, word: "plugin"}, line{place: s.seen["rights_file"], word: "rights_file"}
 		other := used != "" && used != s.config.RightsFile
 		switch {

@@ -27,23 +27,47 @@ func (p *parser) perListenerSettings(_ *fileState, l line) {
 
 func (p *parser) allowAnonymous(f *fileState, l line) {
 	s := p.rules(f, l)
-	value, ok := p.word(l)
+	who, ok := p.anonymousOf(l)
 	if !ok {
 		return
 	}
+	if who == access.AnonymousLocal {
+		s.seen[l.word] = l.place
+	}
+	s.config.Anonymous, s.anonymousSet = who, true
+}
+
+// anonymousOf reads who may connect without a user name.
+func (p *parser) anonymousOf(l line) (who access.Anonymous, ok bool) {
+	value, ok := p.word(l)
+	if !ok {
+		return who, false
+	}
 	switch value {
 	case "true", "1":
-		s.config.Anonymous = access.AnonymousAlways
+		return access.AnonymousAlways, true
 	case "false", "0":
-		s.config.Anonymous = access.AnonymousNever
+		return access.AnonymousNever, true
 	case "local":
-		s.config.Anonymous = access.AnonymousLocal
-		s.seen[l.word] = l.place
-	default:
-		p.invalid(l, value, "It is true, false, or local for clients on the same machine only.")
-		return
+		return access.AnonymousLocal, true
 	}
-	s.anonymousSet = true
+	p.invalid(l, value, "It is true, false, or local for clients on the same machine only.")
+	return who, false
+}
+
+// listenerAllowAnonymous and listenerAutoIDPrefix are of mosquitto 2.1: what one listener has for itself, whatever the rules say.
+func (p *parser) listenerAllowAnonymous(f *fileState, l line) {
+	b := f.option(l)
+	if who, ok := p.anonymousOf(l); ok {
+		b.anonymous = &who
+	}
+}
+
+func (p *parser) listenerAutoIDPrefix(f *fileState, l line) {
+	b := f.option(l)
+	if prefix, ok := p.string(l, b.seen); ok {
+		b.autoID = &prefix
+	}
 }
 
 func (p *parser) passwordFile(f *fileState, l line) {

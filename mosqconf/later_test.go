@@ -1,0 +1,71 @@
+package mosqconf
+
+import (
+	"strings"
+	"testing"
+
+	"picket/access"
+)
+
+// laterDirectives are the words that mosquitto 2.1 has and 2.0.20 has not.
+const laterDirectives = `
+accept_protocol_versions bridge_ciphers bridge_ciphers_tls1.3 bridge_max_topic_alias bridge_receive_maximum bridge_reload_type bridge_session_expiry_interval
+bridge_tcp_keepalive bridge_tcp_user_timeout bridge_tls_use_os_certs disable_client_cert_date_checks enable_control_api enable_proxy_protocol global_max_clients
+global_max_connections global_plugin listener_allow_anonymous listener_auto_id_prefix max_topic_alias_broker packet_buffer_size plugin_load plugin_use
+proxy_protocol_v2_require_tls retain_expiry_interval websockets_origin `
+
+// Each of them is in force or has no effect, with a reason, or is refused as of mosquitto 2.1 and says what to do instead.
+func TestLaterDirectives(t *testing.T) {
+	refused := 0
+	for name := range strings.FieldsSeq(laterDirectives) {
+		_, known := directives[name]
+		why := formerly[name]
+		if known == (why != "") {
+			t.Errorf("%s is in force: %v, and refused: %q", name, known, why)
+		}
+		if known {
+			continue
+		}
+		refused++
+		config, r := Parse(write(t, "listener 1883\n"+name+" 1\n"))
+		if config != nil || len(r.Findings) != 1 || !strings.HasPrefix(r.Findings[0].Hint, "It is of mosquitto 2.1. ") || r.Findings[0].Line != 2 {
+			t.Errorf("%s: %v", name, r.Findings)
+		}
+	}
+	for name, why := range formerly {
+		if strings.HasPrefix(why, "It is of mosquitto 2.1.") && !strings.Contains(laterDirectives, name+" ") && !strings.Contains(laterDirectives, name+"\n") {
+			t.Errorf("%s is in no test", name)
+		}
+	}
+	if refused == 0 {
+		t.Error("none was refused")
+	}
+}
+
+// What a listener has for itself counts at that listener, with and without per_listener_settings; the other rules stay the broker's.
+func TestListenerHasForItself(t *testing.T) {
+	c, r := Parse(write(t, "password_file /p\nallow_anonymous false\nlistener 1\nlistener 2\nlistener_allow_anonymous true\nlistener 3\nlistener_auto_id_prefix x-\n"))
+	if c == nil {
+		t.Fatal(r.Findings)
+	}
+	for i, want := range []access.Config{{Anonymous: access.AnonymousNever, AutoIDPrefix: "auto-"}, {Anonymous: access.AnonymousAlways, AutoIDPrefix: "auto-"}, {Anonymous: access.AnonymousNever, AutoIDPrefix: "x-"}} {
+		if is := c.Security[c.Listeners[i].Security]; is.Anonymous != want.Anonymous || is.AutoIDPrefix != want.AutoIDPrefix || is.PasswordFile != "/p" {
+			t.Errorf("listener %d: %+v", i+1, is)
+		}
+	}
+	c, r = Parse(write(t, "per_listener_settings true\nlistener 1\nallow_anonymous true\nlistener_allow_anonymous false\nlistener 2\nallow_anonymous true\n"))
+	if c == nil || c.Security[1].Anonymous != access.AnonymousNever || c.Security[2].Anonymous != access.AnonymousAlways {
+		t.Errorf("%+v %v", c, r.Findings)
+	}
+	c, r = Parse(write(t, "jwt_keys /k\nlistener 1\nlistener 2\nlistener_allow_anonymous true\n"))
+	if c == nil || c.Backends[0] == nil || c.Backends[1] == nil || c.Security[1].Tokens != access.TokensInPassword || c.Security[1].Backends != "jwt" {
+		t.Errorf("%+v %v", c, r.Findings)
+	}
+	c, r = Parse(write(t, "global_plugin /x/go-auth.so\nplugin_opt_backends files\nplugin_opt_files_password_path /p\nlistener 1\nlistener 2\nlistener_allow_anonymous true\n"))
+	if c == nil || len(r.Findings) != 0 || len(c.Backends) != 2 || len(c.Backends[1].Sources) != 1 {
+		t.Errorf("%+v %v", c, r.Findings)
+	}
+	if c, r = Parse(write(t, "per_listener_settings true\nglobal_plugin /x/go-auth.so\nlistener 1\n")); c != nil || len(r.Findings) != 1 {
+		t.Errorf("%v", r.Findings)
+	}
+}

@@ -6,39 +6,49 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"picket/internal/testbed"
+	"picket/packet"
 )
 
-// top starts "picket ctl top", at a terminal of so many columns and lines where columns is not empty (script makes one).
+// top starts "picket ctl top", at a terminal of so many columns where columns is not empty (script makes one), at which nobody types anything.
 func (w *world) top(columns string, args ...string) *testbed.Process {
 	w.t.Helper()
 	command := append([]string{testbed.Picket(w.t), "ctl", "top"}, args...)
 	if columns != "" {
-		// Somebody sits at it, who types nothing.
-		command = []string{"bash", "-c", "tail -f /dev/null | " + testbed.Program(w.t, "script", "bsdutils") + " -qec 'stty cols " + columns + " rows 8; exec " + strings.Join(command, " ") + "' /dev/null"}
+		command = []string{testbed.Program(w.t, "script", "bsdutils"), "-qec", "stty cols " + columns + " rows 8; exec " + strings.Join(command, " "), "/dev/null"}
 	}
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Env = append(os.Environ(), "PICKET_SOCKET="+w.Path("admin.sock"), "LC_ALL=C.UTF-8", "TERM=xterm")
-	p, err := testbed.Launch(cmd, w.Path("top"+columns+strings.Join(args, "")))
+	typed, keyboard, err := os.Pipe()
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.t.Cleanup(func() { _ = p.Kill() })
+	cmd.Stdin = typed
+	p, err := testbed.Launch(cmd, w.Path("top"+columns+strings.Join(args, "")))
+	_ = typed.Close()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() {
+		_ = keyboard.Close()
+		_ = p.Kill()
+	})
 	return p
 }
 
 // publishes has somebody publish now and then until the test is over.
 func (w *world) publishes(id string) {
 	w.t.Helper()
-	p, err := testbed.Launch(exec.Command("bash", "-c", "while :; do echo x; sleep 0.05; done | "+testbed.Program(w.t, "mosquitto_pub", "mosquitto-clients")+" -h 127.0.0.1 -p "+strconv.Itoa(w.Port(w.t, "PORT"))+" -i "+id+" -t a -l"), w.Path("pub"))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(func() { _ = p.Kill() })
+	c := w.connect(id, false)
+	go func() {
+		for w.t.Context().Err() == nil && c.Send(&packet.Publish{Topic: []byte("a"), Payload: []byte("x")}) == nil {
+			time.Sleep(50 * time.Millisecond)
+		}
+	}()
 }
 
 // The busiest are shown: once, as lines of JSON, one reading after the other, in both languages, and on a terminal in its width.
@@ -75,7 +85,9 @@ func TestTop(t *testing.T) {
 	w.said(drawn, "busy-m")
 	w.said(drawn, "q quit")
 	plain := strings.NewReplacer("\x1b[K", "", "\x1b[J", "", "\x1b[?1049h", "", "\x1b[?25l", "", "\x1b[H", "\r\n")
-	for line := range strings.SplitSeq(plain.Replace(drawn.Said()), "\r\n") {
+	said := drawn.Said()
+	said = said[:strings.LastIndex(said, "\x1b[J")] // what follows may be half a line
+	for line := range strings.SplitSeq(plain.Replace(said), "\r\n") {
 		if len([]rune(line)) > 60 || strings.Contains(line, "\x1b") {
 			t.Errorf("%q is longer than the terminal is wide", line)
 		}

@@ -20,6 +20,7 @@ type Message struct {
 	QoS     byte   // as published
 	Retain  bool   // as published
 	Single  bool   // one session alone wants it, and it is not retained: a hint for the store
+	Kept    byte   // the store's own note on a retained message: which life of its it was written in. Nobody else looks at it
 
 	held atomic.Int32 // queues that refer to it
 }

@@ -30,6 +30,7 @@ type ledger struct {
 	live    int64    // bytes of all records, near enough
 	entries int64
 	broken  error // a record that had to be read could not be
+	life    byte  // which engine of this store it belongs to, from 1 on; those beyond 254 are 255
 }
 
 // registry finds sessions that have not ended by their numbers. Any goroutine may ask it.
@@ -94,8 +95,8 @@ type changes struct {
 	out    *pebble.Batch
 	key    []byte
 	val    []byte
-	// retained is the last word of the group on each topic.
-	retained map[string]*session.Message
+	// retained is what the group does with retained messages, by topic.
+	retained map[string]replacement
 	err      error
 }
 
@@ -113,8 +114,8 @@ func (l *ledger) encode(e *engine, group []*store.Batch, stale [][]byte) (*pebbl
 			c.apply(op)
 		}
 	}
-	for topic, m := range c.retained {
-		c.retain(topic, m)
+	for topic, r := range c.retained {
+		c.retain(topic, r)
 	}
 	if c.err != nil {
 		return nil, errors.Join(c.err, c.out.Close())
@@ -177,9 +178,9 @@ func (c *changes) apply(op *store.Op) {
 		c.delete(receivedKey(c.key[:0], s.Number, op.PacketID))
 		c.live -= receivedSize
 	case store.Retain:
-		c.noteRetained(op.Message.Topic, op.Message)
+		c.noteRetained(op.Message.Topic, op.Old, op.Message)
 	case store.Unretain:
-		c.noteRetained(op.Old.Topic, nil)
+		c.noteRetained(op.Old.Topic, op.Old, nil)
 	case store.Save:
 		c.val = store.AppendRecord(c.val[:0], s.ClientID, op.Record)
 		c.set(sessionKey(c.key[:0], s.Number), c.val)
@@ -311,48 +312,6 @@ func (c *changes) letGo(session uint64, r store.Ref) bool {
 	}
 	c.note(closer.Close())
 	return true
-}
-
-func (c *changes) noteRetained(topic string, m *session.Message) {
-	if c.retained == nil {
-		c.retained = make(map[string]*session.Message)
-	}
-	c.retained[topic] = m
-}
-
-// retain writes what a topic's retained message is at the end of the group; nil: none. What was there before is looked up: the broker may have taken
-// back what it thought was there.
-func (c *changes) retain(topic string, m *session.Message) {
-	key := retainedKey(nil, topic)
-	var add store.Ref
-	if m != nil {
-		add = store.RefTo(0, m)
-		if add.ID != 0 {
-			c.addBody(m)
-		}
-	}
-	value, closer, err := c.db.Get(key)
-	switch {
-	case err == nil:
-		if h, err := store.DecodeEntryHead(value, 0); err == nil {
-			if h.Ref.ID != 0 {
-				c.removeBody(h.Ref.ID)
-			}
-			c.unindex(key, h.Ref.Expires)
-			c.live -= int64(h.Ref.Size) + int64(len(topic))
-		}
-		c.note(closer.Close())
-	case !errors.Is(err, pebble.ErrNotFound):
-		c.broken = err
-	}
-	if m == nil {
-		c.delete(key)
-		return
-	}
-	c.val = store.AppendEntry(c.val[:0], &store.Entry{Ref: add, Delivery: session.Delivery{Message: m, QoS: m.QoS, Retain: true}})
-	c.set(key, c.val)
-	c.index(key, add.Expires)
-	c.live += int64(add.Size) + int64(len(topic))
 }
 
 // purge makes a batch that removes up to n records of an ended session, and tells whether those were all.

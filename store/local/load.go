@@ -51,6 +51,7 @@ func (s *Store) read(e *engine) (*contents, error) {
 	l := &loader{contents: &contents{}, db: e.db, log: s.log, dir: s.dir, next: time.Now().Add(progressAfter),
 		byID: make(map[uint64]int), orphans: make(map[uint64]bool)}
 	l.ledger.bodies, l.ledger.piece = make(map[uint64]body), s.options.piece
+	l.ledger.life = s.committer.life + min(1, maxLife-s.committer.life)
 	l.ledger.alive = &registry{sessions: make(map[uint64]*store.Session)}
 	if err := l.format(e); err != nil {
 		return nil, err
@@ -314,6 +315,9 @@ func (l *loader) retain(key, value []byte) error {
 	}
 	if m.Topic != string(key[1:]) {
 		return errDamage
+	}
+	if store.RefTo(0, m) == h.Ref {
+		m.Kept = l.ledger.life
 	}
 	l.retained = append(l.retained, m)
 	l.ledger.live += int64(h.Ref.Size) + int64(len(m.Topic))

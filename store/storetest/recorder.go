@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"maps"
 	"slices"
 	"sync"
 
@@ -31,6 +32,13 @@ func (r *Recorder) Session(s *store.Session, st store.State) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sessions[s.ClientID], r.states[s.ClientID] = s, st
+}
+
+// Messages are the retained messages that it has been told of, by topic.
+func (r *Recorder) Messages() map[string]*session.Message {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.retained)
 }
 
 func (r *Recorder) Retained(name string, m *session.Message) {

@@ -340,14 +340,14 @@ func testNumbers(t *testing.T, open Place) {
 	var last uint64
 	for range 3 {
 		s := open(t)
-		Start(t, s)
+		before := Start(t, s).Messages()
 		m := message(s, "t", 1000)
 		if m.ID <= last {
 			t.Fatalf("message %d came after %d", m.ID, last)
 		}
 		last = m.ID
 		b := new(store.Batch)
-		b.Retain(m, nil)
+		b.Retain(m, before["t"])
 		s.Commit(b)
 		flush(t, s)
 		shut(t, s)

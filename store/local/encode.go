@@ -3,6 +3,8 @@ package local
 import (
 	"encoding/binary"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -114,8 +116,8 @@ func (l *ledger) encode(e *engine, group []*store.Batch, stale [][]byte) (*pebbl
 			c.apply(op)
 		}
 	}
-	for topic, r := range c.retained {
-		c.retain(topic, r)
+	for _, topic := range slices.Sorted(maps.Keys(c.retained)) { // Pebble finds the place of a key sooner near that of the one before
+		c.retain(topic, c.retained[topic])
 	}
 	if c.err != nil {
 		return nil, errors.Join(c.err, c.out.Close())

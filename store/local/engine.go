@@ -181,7 +181,7 @@ func (e *engine) options(readOnly bool) *pebble.Options {
 		CacheSize:                   cacheSize,
 		MemTableSize:                memTableSize,
 		MemTableStopWritesThreshold: memTables + 1,
-		L0CompactionThreshold:       2,
+		L0CompactionThreshold:       4,
 		L0StopWritesThreshold:       24,
 		LBaseMaxBytes:               16 << 20,
 		MaxOpenFiles:                maxOpenTables,

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -250,6 +251,9 @@ type Firewall struct {
 	Panel   string `json:"panel,omitempty"` // a hosting panel that manages the rules
 	// Leaving: it is about the machine's answers and not about what comes in.
 	Leaving bool `json:"leaving,omitempty"`
+	// Later: it is about what clients send on a connection that is open already, and Contents that it meets some of that only, by its contents or its length.
+	Later    bool `json:"later,omitempty"`
+	Contents bool `json:"some_contents,omitempty"`
 	// From is the sender whom it is about; empty: anybody.
 	From string `json:"from,omitempty"`
 	// Most: a few senders, which the rule names, are not meant.
@@ -257,6 +261,9 @@ type Firewall struct {
 	// Rate is the rule that counts connections, and RateVerdict what becomes of those that are too many.
 	Rate        string `json:"rate,omitempty"`
 	RateVerdict string `json:"rate_verdict,omitempty"`
+	// Times is a rule that holds at certain times, and TimesVerdict what becomes of connections then.
+	Times        string `json:"times,omitempty"`
+	TimesVerdict string `json:"times_verdict,omitempty"`
 }
 
 // NewFirewall makes the fact from a decision.
@@ -266,11 +273,13 @@ func NewFirewall(address netip.Addr, port int, manager string, d firewall.Decisi
 		f.To = d.To.String()
 	}
 	for _, e := range d.Exceptions {
-		if e.Verdict == firewall.Accept && f.Accepts == "" {
-			f.Accepts = e.Rule
-		}
-		if e.Verdict != firewall.Accept && f.Rejects == "" {
-			f.Rejects = e.Rule
+		switch {
+		case e.On == firewall.OnTime:
+			f.Times, f.TimesVerdict = cmp.Or(f.Times, e.Rule), cmp.Or(f.TimesVerdict, e.Verdict.String())
+		case e.Verdict == firewall.Accept:
+			f.Accepts = cmp.Or(f.Accepts, e.Rule)
+		default:
+			f.Rejects = cmp.Or(f.Rejects, e.Rule)
 		}
 	}
 	f.Most = d.Most
@@ -308,6 +317,10 @@ func (f Firewall) Text() cause.Text {
 	switch {
 	case f.Leaving:
 		what = doctor.Say(" the answers from %s", "从 %s 发出的应答", target)
+	case f.Contents:
+		what = doctor.Say(" some of what clients send to %s, by its contents or length,", "发往 %s 的部分数据（按内容或长度）", target)
+	case f.Later:
+		what = doctor.Say(" what clients send to %s once they are connected", "连接建立后客户端发往 %s 的数据", target)
 	case f.From != "":
 		what = doctor.Say(" connections from %s to %s", "从 %s 到 %s 的连接", f.From, target)
 	case f.Most:
@@ -328,6 +341,9 @@ func (f Firewall) Text() cause.Text {
 	}
 	if f.Rate != "" {
 		t = join("", "", t, doctor.Say("; more than so many in a time meet «%s»", "；单位时间内超出数量的由 «%s» 处理", f.Rate))
+	}
+	if f.Times != "" {
+		t = join("", "", t, doctor.Say("; at certain times it has «%s»", "；在特定时间由 «%s» 处理", f.Times))
 	}
 	if f.Rejects != "" {
 		t = join("", "", t, doctor.Say("; for some senders it has «%s»", "；对部分来源有 «%s»", f.Rejects))

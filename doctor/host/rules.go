@@ -174,6 +174,8 @@ func (d *diagnosis) silent() {
 			if a.Heard != SaidMQTT {
 				d.Settle(answerAt[i])
 			}
+		case a.Heard == Silence && d.keepsLater(a.Port):
+			// The filter keeps the CONNECT: laterKept says so.
 		case a.Heard == Silence:
 			d.find(cause.BrokerSilent, doctor.Sure, port(a.Port), doctor.Say("Port %d opens on this very machine, and a CONNECT gets no answer: the broker hangs, or waits for something such as a service that checks passwords.", "端口 %d 在本机就能连上，但发送 CONNECT 没有应答：服务端卡住了，或在等待别的东西（例如校验密码的系统）。", a.Port), evidence...)
 		case a.Heard == HungUp:

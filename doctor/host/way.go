@@ -39,6 +39,8 @@ type view struct {
 	firewallAt int
 	leaving    *Firewall // of the answers, if they are kept
 	leavingAt  int
+	later      *Firewall // of what clients send once they are connected, if it is kept
+	laterAt    int
 	probe      *Firewall // of connections from the probe, if they meet something else than others
 	probeAt    int
 	dial       *Dial // nil: not tried
@@ -65,6 +67,8 @@ func (d *diagnosis) views() (all []*view) {
 		switch f := &firewalls[i]; {
 		case f.Leaving:
 			v.leaving, v.leavingAt = f, at[i]
+		case f.Later:
+			v.later, v.laterAt = f, at[i]
 		case f.From != "":
 			v.probe, v.probeAt = f, at[i]
 		default:
@@ -145,6 +149,8 @@ func (d *diagnosis) reachable() {
 		}
 		d.filtered(v)
 		d.answersKept(v)
+		d.laterKept(v)
+		d.timed(v)
 		if v.outside != nil && v.outside.Result != "open" {
 			d.closedOutside(v)
 		}
@@ -236,15 +242,91 @@ func (d *diagnosis) answersKept(v *view) {
 		return
 	}
 	id := map[string]cause.ID{"drop": cause.HostFirewallDrop, "reject": cause.HostFirewallReject}[f.Verdict]
-	by := doctor.Say("the policy of %s", "%s 的默认策略", f.Where)
-	if f.Rule != "" {
-		by = doctor.Say("the rule «%s» in %s", "规则 «%s»（位于 %s）", f.Rule, f.Where)
-	}
 	found := d.find(id, doctor.Sure, cause.Values{"port": itoa(v.port), "address": v.address},
-		join("", "", doctor.Say("Connections to %s come in, and the answers do not go out: ", "到 %s 的连接能进来，但应答出不去：", doctor.HostPort(v.address, v.port)), by, doctor.Say(" keeps them.", " 拦住了它们。")),
+		join("", "", doctor.Say("Connections to %s come in, and the answers do not go out: ", "到 %s 的连接能进来，但应答出不去：", doctor.HostPort(v.address, v.port)), f.by(), doctor.Say(" keeps them.", " 拦住了它们。")),
 		append(v.evidence(), v.leavingAt)...)
 	found.Recipes = []string{}
 	found.Steps = append(found.Steps, doctor.Step{Title: doctor.Say("Let the answers out", "放行应答"), Lines: leavingLines(f, v.port)})
+}
+
+// laterKept: connections open, and what clients send on them does not come in.
+func (d *diagnosis) laterKept(v *view) {
+	f := v.later
+	if f == nil {
+		return
+	}
+	id := map[string]cause.ID{"drop": cause.HostFirewallDrop, "reject": cause.HostFirewallReject}[f.Verdict]
+	fit, what := doctor.Sure, doctor.Say("Connections to %s open, and what clients send on them does not come in: ", "到 %s 的连接能建立，但客户端随后发来的数据进不来：", doctor.HostPort(v.address, v.port))
+	step := doctor.Step{Title: doctor.Say("Let in what belongs to connections that are open", "放行已建立连接的数据")}
+	if strings.HasPrefix(f.Where, "iptables") {
+		words := strings.Fields(f.Where) // iptables, table, chain
+		chain := words[len(words)-1]
+		if table := words[len(words)-2]; table != "filter" {
+			chain += " -t " + table
+		}
+		step.Lines = doctor.Say("sudo iptables -I %s -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT", "sudo iptables -I %s -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT", chain)
+	} else {
+		step.Lines = doctor.Say("sudo nft insert rule %s ct state established,related accept", "sudo nft insert rule %s ct state established,related accept", f.Where)
+	}
+	evidence := append(v.evidence(), v.laterAt)
+	answers, at := facts[Answer](d.Facts)
+	silent := false
+	for i, a := range answers {
+		if a.Port == v.port && a.Heard == Silence {
+			silent, evidence = true, append(evidence, at[i])
+		}
+	}
+	if f.Contents {
+		if !silent {
+			fit = doctor.Probable
+		}
+		what = doctor.Say("Connections to %s open, and some of what clients send on them does not come in, by its contents or its length: ", "到 %s 的连接能建立，但客户端发来的部分数据会因内容或长度被拦截：", doctor.HostPort(v.address, v.port))
+	}
+	found := d.find(id, fit, cause.Values{"port": itoa(v.port), "address": v.address},
+		join("", "", what, f.by(), doctor.Say(" keeps it.", " 拦住了它。")), evidence...)
+	found.Recipes = []string{}
+	found.Steps = append(found.Steps, step)
+}
+
+// keepsLater tells whether the filter keeps something of what clients send to a port once they are connected.
+func (d *diagnosis) keepsLater(port int) bool {
+	firewalls, _ := facts[Firewall](d.Facts)
+	return slices.ContainsFunc(firewalls, func(f Firewall) bool { return f.Later && f.Port == port })
+}
+
+// timed: the firewall lets connections in at some times only.
+func (d *diagnosis) timed(v *view) {
+	f := v.firewall
+	if f == nil || f.Times == "" || f.Verdict != "accept" {
+		return
+	}
+	id, fit := cause.HostFirewallDrop, doctor.Possible
+	if f.TimesVerdict == "reject" {
+		id = cause.HostFirewallReject
+	}
+	evidence := v.evidence()
+	dials, at := facts[Dial](d.Facts)
+	for i, one := range dials {
+		if one.Port == v.port && (one.Result == "timeout" || one.Result == "unreachable") {
+			evidence, fit = append(evidence, at[i]), doctor.Sure // now is such a time
+		}
+	}
+	if fit != doctor.Sure && v.outside != nil && v.outside.Result != "open" {
+		fit = doctor.Probable + 3 // what else is in the way has no rule that could be seen
+	}
+	found := d.find(id, fit, cause.Values{"port": itoa(v.port), "address": v.address},
+		doctor.Say("At certain times connections to %s do not come in, by the firewall's rule «%s». It goes by UTC (`date -u`), unless it says --kerneltz.",
+			"在特定时间，到 %s 的连接会被防火墙规则 «%s» 拦截。规则按 UTC 计时（`date -u`），除非写了 --kerneltz。", doctor.HostPort(v.address, v.port), f.Times),
+		evidence...)
+	found.Recipes = []string{}
+}
+
+// by names what decides.
+func (f *Firewall) by() cause.Text {
+	if f.Rule != "" {
+		return doctor.Say("the rule «%s» in %s", "规则 «%s»（位于 %s）", f.Rule, f.Where)
+	}
+	return doctor.Say("the policy of %s", "%s 的默认策略", f.Where)
 }
 
 // leavingLines are commands that let a port's answers out.
@@ -260,7 +342,7 @@ func (d *diagnosis) forwards() {
 	_, at := facts[NoForwarding](d.Facts)
 	firewalls, firewallAt := facts[Firewall](d.Facts)
 	for i, f := range firewalls {
-		if len(at) == 0 || f.To == "" || f.Leaving || f.From != "" {
+		if len(at) == 0 || f.To == "" || f.Leaving || f.Later || f.From != "" {
 			continue
 		}
 		found := d.find(cause.DockerPortNotPublished, doctor.Sure, port(f.Port),
@@ -309,6 +391,10 @@ func (d *diagnosis) filtered(v *view) {
 	}
 	if f.Accepts != "" {
 		seen = join("", "", seen, doctor.Say(" Some senders are let in by «%s»: is it the right address, and the right rule?", "部分来源由 «%s» 放行：地址和规则写对了吗？", f.Accepts))
+	}
+	if f.Times != "" {
+		fit = doctor.Probable
+		seen = join("", "", seen, doctor.Say(" At certain times they are let in by «%s».", "在特定时间由 «%s» 放行。", f.Times))
 	}
 	by := doctor.Say("the policy of %s", "%s 的默认策略", f.Where)
 	if f.Rule != "" {
@@ -391,7 +477,7 @@ func (d *diagnosis) banned(v *view) {
 func (d *diagnosis) alike(f *Firewall) (ports []int) {
 	all, _ := facts[Firewall](d.Facts)
 	for _, one := range all {
-		if one.Verdict == f.Verdict && one.Where == f.Where && !one.Leaving && one.From == "" {
+		if one.Verdict == f.Verdict && one.Where == f.Where && !one.Leaving && !one.Later && one.From == "" {
 			ports = append(ports, one.Port)
 		}
 	}
@@ -419,7 +505,7 @@ func recipesOf(manager string) []string {
 // closedOutside: the port is served here, and does not open from outside.
 func (d *diagnosis) closedOutside(v *view) {
 	values := cause.Values{"port": itoa(v.port), "address": v.address, "host": v.outside.Address}
-	open := v.firewall != nil && v.firewall.Verdict == "accept"
+	open := v.firewall != nil && v.firewall.Verdict == "accept" && v.firewall.Times == ""
 	if v.firewall != nil && v.firewall.Verdict != "accept" && v.firewall.Verdict != "unknown" || v.leaving != nil || d.found(cause.RateLimitOrBan) {
 		return // the machine's own firewall has been named
 	}

@@ -18,6 +18,30 @@ type packet struct {
 	counted    bool           // a rule counts such packets
 	mark       uint32         // what rules have written on it
 	marked     truth          // whether that is known; where no rule writes, something else may
+	on         Dependence     // what the rule that is looked at depends on
+}
+
+// timed is a condition on the time: it may hold.
+func (k *packet) timed() truth {
+	k.on = OnTime
+	return maybe
+}
+
+// contains is a condition on what the packet brings. The first packets of a connection bring nothing.
+func (k *packet) contains() truth {
+	if !k.Data {
+		return no
+	}
+	k.on = OnContent
+	return maybe
+}
+
+// measures notes that what is known of a condition depends on the packet's length.
+func (k *packet) measures(holds truth) truth {
+	if holds == maybe {
+		k.on = OnContent
+	}
+	return holds
 }
 
 // markedAs says whether what is written on the packet is a number, as far as the mask goes.
@@ -57,7 +81,7 @@ func (k *packet) few(network netip.Prefix) truth {
 // ports are the ranges of its source and its destination.
 func (k *packet) ports() (source, target [2]uint16) {
 	own := [2]uint16{k.Port, k.Port}
-	if k.established() {
+	if k.Reply || k.Answer {
 		return own, ephemeral
 	}
 	return ephemeral, own
@@ -71,7 +95,9 @@ func (k *packet) excess() truth { k.counted = true; return fact(k.over) }
 type run struct {
 	rules      *Ruleset
 	packet     *packet
+	first      *packet // that opened the connection: what was done to its destination is done to all that follow; nil: it is the first
 	exceptions []Decision
+	on         Dependence // of the rules that have led to the chain that is looked at
 	steps      int
 }
 
@@ -97,12 +123,24 @@ func (s *Ruleset) Decide(p Packet, interfaces []Interface) Decision {
 }
 
 func (s *Ruleset) decide(p Packet, interfaces []Interface, over bool) (Decision, bool) {
+	r := s.evaluation(p, over)
+	if p.Data {
+		opening := p
+		opening.Data = false
+		first := s.evaluation(opening, over)
+		first.way(opening, interfaces)
+		r.first = first.packet
+	}
+	d := r.way(p, interfaces)
+	return r.result(d), r.packet.counted
+}
+
+func (s *Ruleset) evaluation(p Packet, over bool) *run {
 	r := &run{rules: s, packet: &packet{Packet: p, local: !p.leaves(), over: over, asked: netip.AddrPortFrom(p.To, p.Port), marked: fact(s.writes())}}
 	if p.leaves() {
 		r.packet.In, r.packet.out = "", p.In
 	}
-	d := r.way(p, interfaces)
-	return r.result(d), r.packet.counted
+	return r
 }
 
 // writes says whether some rule writes marks on packets.
@@ -128,6 +166,9 @@ func (r *run) way(p Packet, interfaces []Interface) Decision {
 		if d, stopped := r.hook(hook, &last); stopped {
 			return d
 		}
+	}
+	if r.first != nil && r.first.translated {
+		r.packet.To, r.packet.Port, r.packet.translated = r.first.To, r.first.Port, true
 	}
 	next := "input"
 	if r.packet.translated {
@@ -240,6 +281,7 @@ func (r *run) chain(table map[string]*chain, c *chain, sure truth, depth int) (d
 			return Decision{Verdict: Unknown, Where: c.name, Rule: rule.text}, true
 		}
 		holds := sure
+		r.packet.on = OnSender
 		for _, m := range rule.matches {
 			if holds = min(holds, m(r.packet)); holds == no {
 				break
@@ -248,7 +290,10 @@ func (r *run) chain(table map[string]*chain, c *chain, sure truth, depth int) (d
 		if holds == no {
 			continue
 		}
+		before := r.on
+		r.on = cmp.Or(r.packet.on, before)
 		d, end := r.act(table, c, rule, rule.act, holds, depth)
+		r.on = before
 		if end == over || end == returned {
 			return d, end == over
 		}
@@ -269,7 +314,7 @@ const (
 func (r *run) act(table map[string]*chain, c *chain, rule *rule, a action, sure truth, depth int) (Decision, ending) {
 	switch a.kind {
 	case decide:
-		d := Decision{Verdict: a.verdict, Reset: a.reset, Where: c.name, Rule: rule.text, Most: sure == mostly}
+		d := Decision{Verdict: a.verdict, Reset: a.reset, Where: c.name, Rule: rule.text, Most: sure == mostly, On: r.on}
 		if sure >= mostly {
 			return d, over
 		}

@@ -28,6 +28,9 @@ func (v Verdict) String() string {
 	return [...]string{"", "accept", "drop", "reject", "unknown"}[v]
 }
 
+// Keeps says whether the packet goes no further.
+func (v Verdict) Keeps() bool { return v == Drop || v == Reject }
+
 // Program is one that shows a packet filter, or a part of it.
 type Program struct {
 	Name  string
@@ -61,10 +64,31 @@ type Packet struct {
 	Opening bool
 	// Answer: it comes in and answers such a first packet: From is the one who was called, and Port that of his.
 	Answer bool
+	// Data: it comes in on a connection that there is already, with something of what From sends: how long it is, and what is in it, is not known.
+	Data bool
 }
 
 // established says whether it belongs to a connection that there is already.
-func (p *Packet) established() bool { return p.Reply || p.Answer }
+func (p *Packet) established() bool { return p.Reply || p.Answer || p.Data }
+
+// flags are those of its TCP header.
+func (p *Packet) flags() []string {
+	switch {
+	case p.Data:
+		return []string{"psh", "ack"}
+	case p.Reply, p.Answer:
+		return []string{"syn", "ack"}
+	}
+	return []string{"syn"}
+}
+
+// length is the range of its size in bytes, with the IP header: those that open a connection have headers and the usual options alone.
+func (p *Packet) length() [2]uint16 {
+	if p.Data {
+		return [2]uint16{40, 65535}
+	}
+	return [2]uint16{synSize, synSize}
+}
 
 // leaves says whether it comes from this machine.
 func (p *Packet) leaves() bool { return p.Reply || p.Opening }
@@ -89,12 +113,24 @@ type Decision struct {
 	// Exceptions are other verdicts that rules have for some packets to the port: from some senders, or under conditions that are not known
 	// here.
 	Exceptions []Decision
+	// On is what an exception depends on.
+	On Dependence
 
 	// Most says that a few senders, which the rule names, are not meant by it.
 	Most bool
 	// Rate is what becomes of connections that are more than a rule allows in a time, where that is something else; nil: none counts them.
 	Rate *Decision
 }
+
+// Dependence is what decides whether a rule concerns a packet, where that is not known here.
+type Dependence byte
+
+// What a rule may depend on.
+const (
+	OnSender  Dependence = iota // or on something else that this package does not know
+	OnTime                      // of the day, the week, the year
+	OnContent                   // of the packet, or its length
+)
 
 // Ruleset is a packet filter, or a part of one.
 type Ruleset struct {

@@ -46,7 +46,7 @@ func show(d Decision) string {
 		}
 	}
 	for _, e := range d.Exceptions {
-		s += fmt.Sprintf(" | but %s: %s", e.Verdict, e.Rule)
+		s += fmt.Sprintf(" | but %s%s: %s", e.Verdict, map[Dependence]string{OnTime: " by the time", OnContent: " by its content"}[e.On], e.Rule)
 	}
 	if d.Most {
 		s += " | for most"
@@ -283,6 +283,16 @@ func TestBothWaysAndAllSenders(t *testing.T) {
 		{"a mark that nobody writes here", save("-A INPUT -m mark --mark 0x9 -j DROP"), Packet{To: v4, Port: 1883, In: "eth0"}, "accept | iptables filter INPUT |  | but drop: -A INPUT -m mark --mark 0x9 -j DROP"},
 		{"nftables' mark", marks, Packet{To: v4, Port: 1883, In: "eth0"}, "drop | inet guard in | meta mark 9 drop"},
 		{"nftables' mark, another port", marks, Packet{To: v4, Port: 8883, In: "eth0"}, "accept | inet guard in | "},
+		{"new ones alone", save("-A INPUT -p tcp -m tcp --dport 1883 -m conntrack --ctstate NEW -j ACCEPT", "-A INPUT -j DROP"), Packet{To: v4, Port: 1883, In: "eth0"}, "accept | iptables filter INPUT | -A INPUT -p tcp -m tcp --dport 1883 -m conntrack --ctstate NEW -j ACCEPT"},
+		{"new ones alone, what follows", save("-A INPUT -p tcp -m tcp --dport 1883 -m conntrack --ctstate NEW -j ACCEPT", "-A INPUT -j DROP"), Packet{To: v4, Port: 1883, In: "eth0", Data: true}, "drop | iptables filter INPUT | -A INPUT -j DROP"},
+		{"established ones first, what follows", save("-A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT", "-A INPUT -j DROP"), Packet{To: v4, Port: 1883, In: "eth0", Data: true}, "accept | iptables filter INPUT | -A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT"},
+		{"what is long", save("-A INPUT -m length --length 300:65535 -j DROP"), Packet{To: v4, Port: 1883, In: "eth0"}, "accept | iptables filter INPUT | "},
+		{"what is long, what follows", save("-A INPUT -m length --length 300:65535 -j DROP"), Packet{To: v4, Port: 1883, In: "eth0", Data: true}, "accept | iptables filter INPUT |  | but drop by its content: -A INPUT -m length --length 300:65535 -j DROP"},
+		{"a text", save("-A INPUT -m string --string \"MQTT\" --algo bm --to 65535 -j DROP"), Packet{To: v4, Port: 1883, In: "eth0"}, "accept | iptables filter INPUT | "},
+		{"a text, what follows", save("-A INPUT -m string --string \"MQTT\" --algo bm --to 65535 -j DROP"), Packet{To: v4, Port: 1883, In: "eth0", Data: true}, "accept | iptables filter INPUT |  | but drop by its content: -A INPUT -m string --string \"MQTT\" --algo bm --to 65535 -j DROP"},
+		{"a chain for a text, what follows", save(":MQTT - [0:0]", "-A INPUT -m string --string \"MQTT\" --algo bm --to 65535 -j MQTT", "-A MQTT -j DROP"), Packet{To: v4, Port: 1883, In: "eth0", Data: true}, "accept | iptables filter INPUT |  | but drop by its content: -A MQTT -j DROP"},
+		{"all but a text, what follows", save("-A INPUT -m string ! --string \"MQTT\" --algo bm --to 65535 -j ACCEPT", "-A INPUT -j DROP"), Packet{To: v4, Port: 1883, In: "eth0"}, "accept | iptables filter INPUT | -A INPUT -m string ! --string \"MQTT\" --algo bm --to 65535 -j ACCEPT"},
+		{"a time", save("-A INPUT -m time --timestart 22:00:00 --timestop 06:00:00 --weekdays Mon,Tue -j DROP"), Packet{To: v4, Port: 1883, In: "eth0"}, "accept | iptables filter INPUT |  | but drop by the time: -A INPUT -m time --timestart 22:00:00 --timestop 06:00:00 --weekdays Mon,Tue -j DROP"},
 		{"nftables' own", Join(native, save()), Packet{To: v4, Port: 1883, In: "eth0"}, "drop | ip filter input | tcp dport 1883 drop"},
 	} {
 		if got := show(c.rules.Decide(c.p, nil)); got != c.want {

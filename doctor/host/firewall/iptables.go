@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -153,74 +154,18 @@ func (p *options) rest() (values []string) {
 // ephemeral is the client's own port, which is from this range on every system of today.
 var ephemeral = [2]uint16{1024, 65535}
 
-// option reads one option with its values. A nil match is one that says nothing about the packet.
+// option reads an option with its values: a condition, or what the rule does. Without a condition m is nil.
 func (r *rule) option(word string, p *options, v6 bool) (m match, known bool) {
+	if read := conditions[word]; read != nil {
+		return read(p), true
+	}
+	if values, ok := details[word]; ok {
+		for range values {
+			p.next()
+		}
+		return nil, true
+	}
 	switch word {
-	case "-p", "--protocol":
-		proto := p.next()
-		return func(*packet) truth { return fact(proto == "tcp" || proto == "6" || proto == "all" || proto == "0") }, true
-	case "-s", "--source":
-		return addressMatch(p.next(), (*packet).source), true
-	case "-d", "--destination":
-		return addressMatch(p.next(), (*packet).target), true
-	case "-i", "--in-interface":
-		name := p.next()
-		return func(k *packet) truth { return interfaceMatch(name, "+", k.In) }, true
-	case "-o", "--out-interface":
-		name := p.next()
-		return func(k *packet) truth { return interfaceMatch(name, "+", k.out) }, true
-	case "--dport", "--dports", "--destination-port", "--destination-ports":
-		ports := p.next()
-		return func(k *packet) truth { _, to := k.ports(); return portMatch(ports, to) }, true
-	case "--sport", "--sports", "--source-port", "--source-ports":
-		ports := p.next()
-		return func(k *packet) truth { from, _ := k.ports(); return portMatch(ports, from) }, true
-	case "--ctorigdstport":
-		ports := p.next()
-		return func(k *packet) truth { return portMatch(ports, [2]uint16{k.asked.Port(), k.asked.Port()}) }, true
-	case "--ctorigdst":
-		return addressMatch(p.next(), func(k *packet) netip.Addr { return k.asked.Addr() }), true
-	case "--port", "--ports":
-		ports := p.next()
-		return func(k *packet) truth {
-			from, to := k.ports()
-			return max(portMatch(ports, from), portMatch(ports, to))
-		}, true
-	case "--syn":
-		return func(k *packet) truth { return fact(!k.established()) }, true
-	case "--tcp-flags":
-		mask, set := p.next(), p.next()
-		return func(k *packet) truth { return fact(flagsMatch(mask, set, k.established())) }, true
-	case "--state", "--ctstate":
-		states := p.next()
-		return func(k *packet) truth { return stateMatch(strings.Split(states, ","), k) }, true
-	case "--dst-type":
-		kind := p.next()
-		return func(k *packet) truth { return fact(kind == "LOCAL" && k.local || kind == "UNICAST" && !k.local) }, true
-	case "--src-type":
-		kind := p.next()
-		return func(*packet) truth { return fact(kind == "UNICAST") }, true
-	case "--pkt-type":
-		kind := p.next()
-		return func(*packet) truth { return fact(kind == "unicast" || kind == "host") }, true
-	case "--icmp-type", "--icmpv6-type":
-		p.next()
-		return func(*packet) truth { return no }, true
-	case "--limit", "--hashlimit-upto", "--hashlimit", "--connlimit-upto":
-		p.next()
-		return (*packet).limit, true
-	case "--hashlimit-above", "--connlimit-above":
-		p.next()
-		return (*packet).excess, true
-	case "--mark":
-		mark, mask := marking(p.next())
-		return func(k *packet) truth { return k.markedAs(mark, mask) }, true
-	case "--comment", "--limit-burst", "--hashlimit-burst", "--hashlimit-mode", "--hashlimit-name", "--hashlimit-htable-size", "--hashlimit-htable-max",
-		"--hashlimit-htable-expire", "--hashlimit-htable-gcinterval", "--hashlimit-srcmask", "--hashlimit-dstmask", "--connlimit-mask":
-		p.next()
-		return nil, true
-	case "--connlimit-saddr", "--connlimit-daddr", "--hashlimit-rate-match":
-		return nil, true
 	case "-m", "--match":
 		return r.module(p.next(), p)
 	case "-j", "--jump":
@@ -228,21 +173,123 @@ func (r *rule) option(word string, p *options, v6 bool) (m match, known bool) {
 	case "-g", "--goto":
 		r.act = action{kind: goTo, target: p.next()}
 		return nil, true
-	case "-f", "--fragment":
-		return func(*packet) truth { return no }, true
-	case "-c": // counters of the rule
-		p.next()
-		p.next()
-		return nil, true
 	}
 	p.rest()
 	return nil, false
 }
 
+// details are options that change nothing in what is known of a rule, with the number of their values. -c has the counters of the rule.
+var details = map[string]int{
+	"-c": 2, "--comment": 1, "--limit-burst": 1,
+	"--hashlimit-burst": 1, "--hashlimit-mode": 1, "--hashlimit-name": 1, "--hashlimit-htable-size": 1, "--hashlimit-htable-max": 1,
+	"--hashlimit-htable-expire": 1, "--hashlimit-htable-gcinterval": 1, "--hashlimit-srcmask": 1, "--hashlimit-dstmask": 1, "--hashlimit-rate-match": 0,
+	"--connlimit-mask": 1, "--connlimit-saddr": 0, "--connlimit-daddr": 0,
+	"--algo": 1, "--from": 1, "--to": 1, "--icase": 0, // of --string
+	"--kerneltz": 0, "--utc": 0, "--contiguous": 0, // of the times
+}
+
+// conditions are the options that are a condition.
+var conditions = aliases(map[string]func(p *options) match{
+	"-p --protocol": func(p *options) match {
+		proto := p.next()
+		return func(*packet) truth { return fact(proto == "tcp" || proto == "6" || proto == "all" || proto == "0") }
+	},
+	"-s --source":      func(p *options) match { return addressMatch(p.next(), (*packet).source) },
+	"-d --destination": func(p *options) match { return addressMatch(p.next(), (*packet).target) },
+	"--ctorigdst": func(p *options) match {
+		return addressMatch(p.next(), func(k *packet) netip.Addr { return k.asked.Addr() })
+	},
+	"-i --in-interface":  onInterface(func(k *packet) string { return k.In }),
+	"-o --out-interface": onInterface(func(k *packet) string { return k.out }),
+	"--dport --dports --destination-port --destination-ports": onPorts(func(k *packet, ports string) truth {
+		_, to := k.ports()
+		return portMatch(ports, to)
+	}),
+	"--sport --sports --source-port --source-ports": onPorts(func(k *packet, ports string) truth {
+		from, _ := k.ports()
+		return portMatch(ports, from)
+	}),
+	"--port --ports": onPorts(func(k *packet, ports string) truth {
+		from, to := k.ports()
+		return max(portMatch(ports, from), portMatch(ports, to))
+	}),
+	"--ctorigdstport": onPorts(func(k *packet, ports string) truth {
+		return portMatch(ports, [2]uint16{k.asked.Port(), k.asked.Port()})
+	}),
+	"--length": onPorts(func(k *packet, lengths string) truth { return k.measures(portMatch(lengths, k.length())) }),
+	"--syn":    func(*options) match { return func(k *packet) truth { return fact(!k.established()) } },
+	"--tcp-flags": func(p *options) match {
+		mask, set := p.next(), p.next()
+		return func(k *packet) truth { return fact(flagsMatch(mask, set, k.flags())) }
+	},
+	"--state --ctstate": func(p *options) match {
+		states := p.next()
+		return func(k *packet) truth { return stateMatch(strings.Split(states, ","), k) }
+	},
+	"--dst-type": func(p *options) match {
+		kind := p.next()
+		return func(k *packet) truth { return fact(kind == "LOCAL" && k.local || kind == "UNICAST" && !k.local) }
+	},
+	"--src-type": func(p *options) match {
+		kind := p.next()
+		return func(*packet) truth { return fact(kind == "UNICAST") }
+	},
+	"--pkt-type": func(p *options) match {
+		kind := p.next()
+		return func(*packet) truth { return fact(kind == "unicast" || kind == "host") }
+	},
+	"--icmp-type --icmpv6-type":                             holding(func(*packet) truth { return no }),
+	"--limit --hashlimit-upto --hashlimit --connlimit-upto": holding((*packet).limit),
+	"--hashlimit-above --connlimit-above":                   holding((*packet).excess),
+	"--string --hex-string":                                 holding((*packet).contains),
+	"--timestart --timestop --weekdays --monthdays":         holding((*packet).timed),
+	"--datestart --datestop":                                holding((*packet).timed),
+	"-f --fragment":                                         func(*options) match { return func(*packet) truth { return no } },
+	"--mark": func(p *options) match {
+		mark, mask := marking(p.next())
+		return func(k *packet) truth { return k.markedAs(mark, mask) }
+	},
+})
+
+// aliases gives each of the names that stand before a reader an entry of its own.
+func aliases(table map[string]func(p *options) match) map[string]func(p *options) match {
+	all := map[string]func(p *options) match{}
+	for names, read := range table {
+		for name := range strings.FieldsSeq(names) {
+			all[name] = read
+		}
+	}
+	return all
+}
+
+// holding reads an option with one value, which does not matter for the condition.
+func holding(m match) func(p *options) match {
+	return func(p *options) match {
+		p.next()
+		return m
+	}
+}
+
+// onPorts reads an option whose value is a list of numbers and ranges.
+func onPorts(holds func(k *packet, list string) truth) func(p *options) match {
+	return func(p *options) match {
+		list := p.next()
+		return func(k *packet) truth { return holds(k, list) }
+	}
+}
+
+// onInterface reads an option whose value is the name of an interface.
+func onInterface(of func(k *packet) string) func(p *options) match {
+	return func(p *options) match {
+		name := p.next()
+		return func(k *packet) truth { return interfaceMatch(name, "+", of(k)) }
+	}
+}
+
 // module reads which extension the options that follow belong to. Of extensions that are not known here, nothing is.
 func (r *rule) module(name string, p *options) (m match, known bool) {
 	switch name {
-	case "tcp", "multiport", "conntrack", "state", "comment", "limit", "addrtype", "pkttype", "hashlimit", "connlimit", "mark":
+	case "tcp", "multiport", "conntrack", "state", "comment", "limit", "addrtype", "pkttype", "hashlimit", "connlimit", "mark", "string", "length", "time":
 		return nil, true
 	case "udp", "icmp", "icmp6", "sctp", "dccp", "rt", "frag", "hbh", "dst", "ah", "esp": // headers that the packet does not have
 		r.skip(p)
@@ -431,8 +478,8 @@ func overlap(within [2]uint16, from, to uint16) truth {
 	return maybe
 }
 
-// flagsMatch says whether of the flags in mask a packet has those in set: the first one of a connection has SYN and no other, the answer has ACK too.
-func flagsMatch(mask, set string, reply bool) bool {
+// flagsMatch says whether a packet with some flags has of those in mask the ones in set, and no others.
+func flagsMatch(mask, set string, flags []string) bool {
 	has := func(list, flag string) bool {
 		for f := range strings.SplitSeq(list, ",") {
 			if strings.EqualFold(f, flag) || f == "ALL" {
@@ -442,7 +489,7 @@ func flagsMatch(mask, set string, reply bool) bool {
 		return false
 	}
 	for _, flag := range []string{"FIN", "SYN", "RST", "PSH", "ACK", "URG"} {
-		if has(mask, flag) && has(set, flag) != (flag == "SYN" || reply && flag == "ACK") {
+		if has(mask, flag) && has(set, flag) != slices.Contains(flags, strings.ToLower(flag)) {
 			return false
 		}
 	}

@@ -304,20 +304,40 @@ func (s *Ruleset) nftMatch(table tableKey, value any) match {
 
 func compare(v value, op string, right any) truth {
 	n, ok := right.(float64)
-	if !ok || v.kind != number || v.low != v.high {
+	switch {
+	case v.kind == timed:
+		return v.of.timed()
+	case v.kind == contents:
+		return v.of.contains()
+	case !ok:
 		return maybe
-	}
-	switch op {
-	case "<":
-		return fact(v.low < int(n))
-	case ">":
-		return fact(v.low > int(n))
-	case "<=":
-		return fact(v.low <= int(n))
-	case ">=":
-		return fact(v.low >= int(n))
+	case v.kind == length:
+		return v.of.measures(compareRange(v, op, int(n)))
+	case v.kind == number:
+		return compareRange(v, op, int(n))
 	}
 	return maybe
+}
+
+// compareRange compares a number, of which a range is known, with another one.
+func compareRange(v value, op string, n int) truth {
+	var low, high bool
+	switch op {
+	case "<":
+		low, high = v.low < n, v.high < n
+	case ">":
+		low, high = v.low > n, v.high > n
+	case "<=":
+		low, high = v.low <= n, v.high <= n
+	case ">=":
+		low, high = v.low >= n, v.high >= n
+	default:
+		return maybe
+	}
+	if low != high {
+		return maybe
+	}
+	return fact(low)
 }
 
 // value is what a packet has in one place.
@@ -343,6 +363,9 @@ const (
 	flags     // of TCP, of which those in words are looked at
 	routed    // whether there is a route back to the sender
 	mark      // what rules have written on it
+	length    // of the packet, a number
+	timed     // the time, by a clock that is not known here
+	contents  // what the packet brings
 )
 
 // synSize is the size of a first packet: an IP and a TCP header with the usual options.
@@ -354,6 +377,9 @@ func valueOf(expr any, k *packet) value {
 		o := object(raw)
 		switch kind {
 		case "payload":
+			if base := text(raw, "base"); base != "" {
+				return rawPayload(base, o, k)
+			}
 			return payload(text(raw, "protocol"), text(raw, "field"), k)
 		case "meta":
 			return meta(text(raw, "key"), k)
@@ -377,7 +403,7 @@ func valueOf(expr any, k *packet) value {
 					return value{kind: number, low: int(k.asked.Port()), high: int(k.asked.Port())}
 				}
 			case "direction":
-				if k.established() {
+				if k.established() && !k.Data {
 					return value{kind: word, words: []string{"reply"}}
 				}
 				return value{kind: word, words: []string{"original"}}
@@ -423,6 +449,21 @@ func strs(v any) (all []string) {
 // allFlags are those of a TCP header.
 var allFlags = []string{"fin", "syn", "rst", "psh", "ack", "urg", "ecn", "cwr"}
 
+// minTCP is the size of a TCP header without options, in bits: what lies beyond it may be what the packet brings.
+const minTCP = 160
+
+// rawPayload is a place in the packet that is named by its offset in bits, from the transport header (th) or what follows it (ih).
+func rawPayload(base string, o map[string]any, k *packet) value {
+	offset, _ := o["offset"].(float64)
+	switch {
+	case base != "ih" && (base != "th" || offset < minTCP):
+		return value{}
+	case !k.Data:
+		return value{kind: absent}
+	}
+	return value{kind: contents, of: k}
+}
+
 func payload(protocol, field string, k *packet) value {
 	port := func() value {
 		from, to := k.ports()
@@ -454,7 +495,7 @@ func payload(protocol, field string, k *packet) value {
 		case "protocol", "nexthdr":
 			return value{kind: word, words: []string{"tcp", "6"}}
 		case "length":
-			return value{kind: number, low: synSize, high: synSize}
+			return value{kind: length, low: int(k.length()[0]), high: int(k.length()[1]), of: k}
 		}
 		return value{}
 	case "udp", "udplite", "icmp", "icmpv6", "sctp", "dccp", "esp", "ah", "comp", "igmp", "arp":
@@ -488,7 +529,9 @@ func meta(key string, k *packet) value {
 			return value{kind: mark, low: int(k.mark)}
 		}
 	case "length":
-		return value{kind: number, low: synSize, high: synSize}
+		return value{kind: length, low: int(k.length()[0]), high: int(k.length()[1]), of: k}
+	case "hour", "day", "time":
+		return value{kind: timed, of: k}
 	}
 	return value{}
 }
@@ -517,6 +560,13 @@ func equal(v value, right any, v6 bool) truth {
 		return maybe
 	case absent:
 		return no
+	case timed:
+		return v.of.timed()
+	case contents:
+		return v.of.contains()
+	case length:
+		v.kind = number
+		return v.of.measures(equal(v, right, v6))
 	case composite:
 		parts, ok := object(right)["concat"].([]any)
 		if !ok || len(parts) != len(v.parts) {
@@ -578,18 +628,21 @@ func equalMark(v value, right any) truth {
 	return fact(v.low == int(n))
 }
 
-// equalFlags compares the flags of a first packet, SYN alone, as far as they are looked at.
+// equalFlags compares the flags of a packet, as far as they are looked at.
 func equalFlags(v value, op string, right any) truth {
 	n, isNumber := right.(float64)
+	among := func(list []string) bool {
+		return slices.ContainsFunc(v.of.flags(), func(flag string) bool { return slices.Contains(list, flag) })
+	}
 	switch {
 	case op == "in", op == "!": // one of them
-		return fact(slices.Contains(strs(right), "syn") || v.of.established() && slices.Contains(strs(right), "ack"))
+		return fact(among(strs(right)))
 	case isNumber && n == 0:
-		return fact(!slices.Contains(v.words, "syn") && !(v.of.established() && slices.Contains(v.words, "ack")))
+		return fact(!among(v.words))
 	case isNumber:
 		return maybe
 	}
-	return fact(flagsMatch(strings.Join(v.words, ","), strings.Join(strs(right), ","), v.of.established()))
+	return fact(flagsMatch(strings.Join(v.words, ","), strings.Join(strs(right), ","), v.of.flags()))
 }
 
 func equalAddress(v value, right any, v6 bool) truth {

@@ -390,6 +390,9 @@ func (g *gatherer) decisions(rules *firewall.Ruleset, o outward, port int, manag
 		}
 	}
 	d := rules.Decide(packet, g.interfaces)
+	if f, kept := laterKept(packet, manager, rules, g.interfaces); kept && d.Verdict == firewall.Accept {
+		all = append(all, f)
+	}
 	if d.Forwarded {
 		return all // its answers come from a container or another machine, and are forwarded as what came in was
 	}
@@ -402,6 +405,19 @@ func (g *gatherer) decisions(rules *firewall.Ruleset, o outward, port int, manag
 		all = append(all, f)
 	}
 	return all
+}
+
+// laterKept is what the filter does with what clients send once they are connected, and whether it keeps any of that.
+func laterKept(packet firewall.Packet, manager string, rules *firewall.Ruleset, interfaces []firewall.Interface) (f host.Firewall, kept bool) {
+	packet.Data = true
+	d := rules.Decide(packet, interfaces)
+	contents := false
+	if i := slices.IndexFunc(d.Exceptions, func(e firewall.Decision) bool { return e.On == firewall.OnContent && e.Verdict.Keeps() }); i >= 0 && !d.Verdict.Keeps() {
+		d, contents = d.Exceptions[i], true
+	}
+	f = host.NewFirewall(packet.To, int(packet.Port), manager, d)
+	f.Later, f.Contents = true, contents
+	return f, d.Verdict.Keeps()
 }
 
 // forwarding tells whether the system passes on what is not for itself, where a port leads on to a container.

@@ -152,77 +152,30 @@ func (w *World) disturb(rng *rand.Rand, forcing bool) {
 	sentinel := w.sentinels[rng.IntN(len(w.sentinels))]
 	server := w.servers[rng.IntN(len(w.servers))]
 	set := rng.IntN(w.cfg.Masters)
-	switch rng.IntN(38) {
-	case 0, 1, 2, 3, 4, 5, 26, 27: // what all this is about: the master fails
-		if m := w.master(set); m != nil {
-			if rng.IntN(3) == 0 {
-				m.hung = true
-			} else {
-				m.kill()
-			}
-			w.note("master %s fails", m.name())
-		}
-	case 6, 7, 8, 9, 10, 28, 29, 30, 31: // a server comes back
-		for _, s := range w.servers {
-			if !s.alive {
-				s.restart()
-				w.note("%s starts", s.name())
-				break
-			} else if s.hung {
-				s.resume()
-				w.note("%s goes on", s.name())
-				break
-			}
-		}
+	switch kind := rng.IntN(38); kind {
+	case 0, 1, 2, 3, 4, 5, 26, 27: // what all this is about
+		w.failMaster(rng, set)
+	case 6, 7, 8, 9, 10, 28, 29, 30, 31:
+		w.bringServerBack()
 	case 11:
 		server.kill()
 		w.note("%s is killed", server.name())
-	case 12:
-		sentinel.crash()
-		w.note("sentinel %s crashes", sentinel.name())
 	case 13, 14, 32:
-		for _, s := range w.sentinels {
-			if s.m == nil {
-				s.start()
-				w.note("sentinel %s starts", s.name())
-				break
-			}
-		}
+		w.bringSentinelBack()
 	case 15, 16:
-		group := map[string]bool{}
-		for _, n := range w.Names() {
-			group[n] = rng.IntN(2) == 0
-		}
-		w.Split(group)
-		w.note("partition of %s", strings.Join(chosen(group), " "))
+		w.splitAnyhow(rng)
 	case 17, 18, 19, 33:
 		w.HealNetwork()
 		w.note("the network heals")
 	case 20:
 		w.slow = rng.Int64N(200)
 		w.note("messages take %d ms longer", w.slow)
-	case 21:
-		sentinel.jump += rng.Int64N(20000) - 10000
-		w.note("the clock of %s jumps", sentinel.name())
-	case 22:
-		sentinel.setRate(0.5 + rng.Float64()*1.5)
-		w.note("the clock of %s runs at %.2f", sentinel.name(), sentinel.rate)
-	case 23:
-		sentinel.noDisk = !sentinel.noDisk
-		w.note("the disk of %s is full: %v", sentinel.name(), sentinel.noDisk)
-	case 24: // all connections of a sentinel break
-		if sentinel.m != nil {
-			for _, l := range sentinel.ordered() {
-				l.lost(sentinel, "connection reset")
-			}
-			w.note("%s loses its connections", sentinel.name())
-		}
 	case 25:
 		if forcing {
-			sentinel.do(func(m *machine.Machine) {
-				w.note("failover by hand on %s: %v", sentinel.name(), m.Failover(masterName(set), false))
-			})
+			w.forceFailover(sentinel, set, false)
 		}
+	case 34:
+		w.forceFailover(sentinel, set, true)
 	case 35, 36: // an address changes hands
 		if !w.cfg.Adopt {
 			w.stranger(server)
@@ -232,11 +185,95 @@ func (w *World) disturb(rng *rand.Rand, forcing bool) {
 			w.note("%s and %s start again at each other's addresses", server.name(), other.name())
 			w.swap(server, other)
 		}
-	case 34:
-		sentinel.do(func(m *machine.Machine) {
-			w.note("coordinated failover on %s: %v", sentinel.name(), m.Failover(masterName(set), true))
-		})
+	default: // 12, 21 to 24
+		w.harm(sentinel, kind, rng)
 	}
+}
+
+// harm does something to one sentinel.
+func (w *World) harm(sentinel *sentinel, kind int, rng *rand.Rand) {
+	switch kind {
+	case 12:
+		sentinel.crash()
+		w.note("sentinel %s crashes", sentinel.name())
+	case 21:
+		sentinel.jump += rng.Int64N(20000) - 10000
+		w.note("the clock of %s jumps", sentinel.name())
+	case 22:
+		sentinel.setRate(0.5 + rng.Float64()*1.5)
+		w.note("the clock of %s runs at %.2f", sentinel.name(), sentinel.rate)
+	case 23:
+		sentinel.noDisk = !sentinel.noDisk
+		w.note("the disk of %s is full: %v", sentinel.name(), sentinel.noDisk)
+	case 24: // all its connections break
+		if sentinel.m != nil {
+			for _, l := range sentinel.ordered() {
+				l.lost(sentinel, "connection reset")
+			}
+			w.note("%s loses its connections", sentinel.name())
+		}
+	}
+}
+
+// failMaster kills the master of a set, or makes it hang.
+func (w *World) failMaster(rng *rand.Rand, set int) {
+	m := w.master(set)
+	if m == nil {
+		return
+	}
+	if rng.IntN(3) == 0 {
+		m.hung = true
+	} else {
+		m.kill()
+	}
+	w.note("master %s fails", m.name())
+}
+
+// bringServerBack starts the first server that is down, or lets one go on that hangs.
+func (w *World) bringServerBack() {
+	for _, s := range w.servers {
+		if !s.alive {
+			s.restart()
+			w.note("%s starts", s.name())
+			return
+		} else if s.hung {
+			s.resume()
+			w.note("%s goes on", s.name())
+			return
+		}
+	}
+}
+
+// bringSentinelBack starts the first sentinel that is down.
+func (w *World) bringSentinelBack() {
+	for _, s := range w.sentinels {
+		if s.m == nil {
+			s.start()
+			w.note("sentinel %s starts", s.name())
+			return
+		}
+	}
+}
+
+// splitAnyhow parts the network in two.
+func (w *World) splitAnyhow(rng *rand.Rand) {
+	group := map[string]bool{}
+	for _, n := range w.Names() {
+		group[n] = rng.IntN(2) == 0
+	}
+	w.Split(group)
+	w.note("partition of %s", strings.Join(chosen(group), " "))
+}
+
+// forceFailover asks a sentinel for a failover, as SENTINEL FAILOVER does.
+func (w *World) forceFailover(sentinel *sentinel, set int, coordinated bool) {
+	sentinel.do(func(m *machine.Machine) {
+		how := "by hand"
+		if coordinated {
+			how = "coordinated"
+		}
+		w.note("failover %s on %s: %v", how, sentinel.name(), m.Failover(masterName(set), coordinated))
+	})
 }
 
 func chosen(group map[string]bool) []string {

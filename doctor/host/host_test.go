@@ -147,8 +147,6 @@ func TestRules(t *testing.T) {
 		{"IPv6 alone", []doctor.Fact{mosquitto, Listen{Address: "::", Port: 1883, Scope: AllScope, PID: 100, Program: "mosquitto", Broker: true}, config, NoFirewall{},
 			Dial{Address: "192.168.1.5", Port: 1883, Result: "refused"}, Dial{Address: "2001:db8::5", Port: 1883, Result: "open"}}, "ipv6-only-server"},
 		{"a folder is not there", []doctor.Fact{NoBroker{Complete: true}, NotListening{1883}, with(config, func(c *Config) { c.PID, c.Missing = 0, []Missing{{"pid_file", "/run/mosquitto", "mosquitto"}} })}, "config-error-exit"},
-		{"a folder is not there, and the unit makes it", []doctor.Fact{NoBroker{Complete: true}, NotListening{1883}, Service{Unit: "mosquitto.service", Active: "inactive", Sub: "dead"},
-			with(config, func(c *Config) { c.PID, c.Missing = 0, []Missing{{"pid_file", "/run/mosquitto", "mosquitto"}} })}, "broker-not-running"},
 		{"a wrong value may be what is missing", []doctor.Fact{NoBroker{Complete: true}, NotListening{1883}, with(config, func(c *Config) {
 			c.PID, c.Listeners = 0, []ConfigListener{{Port: 1883}}
 			c.Problems = []Problem{{"/etc/mosquitto/mosquitto.conf", 2, "Invalid allow_anonymous value (yes)", cause.ConfigInvalidValue}}

@@ -586,20 +586,13 @@ func (d *diagnosis) configured() {
 	}
 }
 
-// unitsFolders are those that the packages' units of mosquitto make at each start.
-var unitsFolders = []string{"/run/mosquitto", "/var/run/mosquitto", "/var/log/mosquitto"}
-
 // lacks: a folder is not there in which mosquitto makes a file before it runs.
 func (d *diagnosis) lacks(c Config, at int) {
 	_, none := facts[NoBroker](d.Facts)
 	if len(none) == 0 {
 		return
 	}
-	services, _ := facts[Service](d.Facts)
 	for _, m := range c.Missing {
-		if len(services) > 0 && slices.Contains(unitsFolders, m.Folder) {
-			continue
-		}
 		f := d.find(cause.ConfigErrorExit, doctor.Sure+2, cause.Values{"file": c.File},
 			doctor.Say("%s names a file in %s, and that folder is not there: mosquitto ends before it opens a port.", "%s 指定的文件在目录 %s 中，而该目录不存在：mosquitto 还没有打开端口就退出。", m.Directive, m.Folder), at, none[0])
 		f.Steps = append(f.Steps, doctor.Step{Title: doctor.Say("Make the folder, for the broker's user", "建立目录，并交给服务端的用户"),

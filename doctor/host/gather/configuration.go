@@ -94,7 +94,7 @@ func (g *gatherer) configuration(program, file, root string, b *process) {
 	if program == "mosquitto" {
 		fact.Problems = append(g.peculiar(report.Files, root), fact.Problems...)
 		fact.PlainBridges = plainBridges(config)
-		fact.Missing = missing(config, root, b)
+		fact.Missing = g.missing(config, root, b)
 	}
 	fact.Listeners = g.listenersOf(config, root)
 	fact.PSK = sharedKeys(report.Files)
@@ -126,15 +126,27 @@ func (g *gatherer) configuration(program, file, root string, b *process) {
 }
 
 // missing are the folders for the files that mosquitto makes at its start, without which it ends. It runs on without a log file.
-func missing(config *mosqconf.Config, root string, b *process) []host.Missing {
+func (g *gatherer) missing(config *mosqconf.Config, root string, b *process) []host.Missing {
 	if config.PIDFile == "" || b != nil {
 		return nil
 	}
 	folder := filepath.Dir(config.PIDFile)
-	if _, err := os.Stat(inside(root, folder)); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(inside(root, folder)); !errors.Is(err, fs.ErrNotExist) || root == "" && g.madeAtStart(folder) {
 		return nil
 	}
 	return []host.Missing{{Directive: "pid_file", Folder: folder, User: config.User}}
+}
+
+// madeAtStart tells whether mosquitto's unit or its script for init makes a folder at each start, as those of its packages do.
+func (g *gatherer) madeAtStart(folder string) bool {
+	files := []string{"/etc/init.d/mosquitto"}
+	for _, dir := range unitDirs {
+		files = append(files, dir+"mosquitto.service")
+	}
+	return slices.ContainsFunc(files, func(file string) bool {
+		text, err := g.read(file)
+		return err == nil && slices.Contains(strings.Fields(text), folder)
+	})
 }
 
 // firstStart is how long, in seconds, Picket's first start may take to make the users of its data directory.

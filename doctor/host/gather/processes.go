@@ -137,6 +137,11 @@ func (g *gatherer) place(pid int) (ours, container bool) {
 		mine, mineErr := os.Readlink(g.path("/proc/self/ns/pid"))
 		return ownErr != nil || net == own, theirsErr == nil && mineErr == nil && theirs != mine
 	}
+	if own := g.path("/proc/self/ns/net"); errors.Is(err, fs.ErrNotExist) {
+		if _, ownErr := os.Readlink(own); ownErr == nil {
+			return false, false // it is about to end, and has left its namespaces
+		}
+	}
 	// Other users' namespaces may not be read. But each network has files of its own below /proc, and NSpid has a number for each nested namespace.
 	own, ownErr := os.Stat(g.path("/proc/self/net/tcp"))
 	its, itsErr := os.Stat(g.path(dir + "/net/tcp"))

@@ -163,3 +163,26 @@ func TestUnitFiles(t *testing.T) {
 		t.Errorf("another file is asked about than the unit's: got %+v", found)
 	}
 }
+
+// A folder that the packages' unit or script makes at each start is not missing; another one is.
+func TestFoldersMadeAtStart(t *testing.T) {
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  bool
+	}{
+		"nothing makes it":    {nil, false},
+		"Debian's unit":       {map[string]string{"lib/systemd/system/mosquitto.service": "[Service]\nExecStartPre=/bin/mkdir -m 740 -p /run/mosquitto\n"}, true},
+		"the administrator's": {map[string]string{"etc/systemd/system/mosquitto.service": "[Service]\nExecStartPre=/bin/mkdir -p /run/mosquitto\n"}, true},
+		"a script for init":   {map[string]string{"etc/init.d/mosquitto": "mkdir -p /run/mosquitto\n"}, true},
+		"another folder":      {map[string]string{"lib/systemd/system/mosquitto.service": "[Service]\nExecStartPre=/bin/mkdir -p /run/mosquitto2\n"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := machine(t)
+			change(t, root, c.files)
+			g := &gatherer{Options: Options{Root: root}}
+			if got := g.madeAtStart("/run/mosquitto"); got != c.want {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}

@@ -565,8 +565,7 @@ func equal(v value, right any, v6 bool) truth {
 	case contents:
 		return v.of.contains()
 	case length:
-		v.kind = number
-		return v.of.measures(equal(v, right, v6))
+		return v.of.measures(equalNumber(v, right))
 	case composite:
 		parts, ok := object(right)["concat"].([]any)
 		if !ok || len(parts) != len(v.parts) {
@@ -578,19 +577,7 @@ func equal(v value, right any, v6 bool) truth {
 		}
 		return all
 	case number:
-		switch right := right.(type) {
-		case float64:
-			return overlap([2]uint16{uint16(v.low), uint16(v.high)}, uint16(right), uint16(right))
-		case map[string]any:
-			if pair, ok := right["range"].([]any); ok && len(pair) == 2 {
-				low, okLow := pair[0].(float64)
-				high, okHigh := pair[1].(float64)
-				if okLow && okHigh {
-					return overlap([2]uint16{uint16(v.low), uint16(v.high)}, uint16(low), uint16(high))
-				}
-			}
-		}
-		return maybe
+		return equalNumber(v, right)
 	case mark:
 		return equalMark(v, right)
 	case address:
@@ -615,6 +602,24 @@ func equal(v value, right any, v6 bool) truth {
 			return maybe
 		}
 		return fact(exists)
+	}
+	return maybe
+}
+
+// equalNumber compares a number, of which a range is known, with another one or with a range.
+func equalNumber(v value, right any) truth {
+	known := [2]uint16{uint16(v.low), uint16(v.high)}
+	switch right := right.(type) {
+	case float64:
+		return overlap(known, uint16(right), uint16(right))
+	case map[string]any:
+		if pair, ok := right["range"].([]any); ok && len(pair) == 2 {
+			low, okLow := pair[0].(float64)
+			high, okHigh := pair[1].(float64)
+			if okLow && okHigh {
+				return overlap(known, uint16(low), uint16(high))
+			}
+		}
 	}
 	return maybe
 }

@@ -47,7 +47,7 @@ var mayImport = map[string]string{
 	"backend":         "access cause logging topic",
 	"backup":          "",
 	"ban":             "access printable",
-	"broker":          "access ban cause feed listener logging packet process session store topic trace",
+	"broker":          "access ban cause cluster/wire feed listener logging packet process session store topic trace",
 	"client":          "packet",
 	"dashboard":       "packed",
 	"client/format":   "client packet printable",
@@ -99,7 +99,7 @@ var mayImport = map[string]string{
 	"doctor/host/gather":   "access broker cause cloud/detect doctor doctor/arp doctor/host doctor/host/firewall echo/probe listener logging mosqconf reach setup",
 
 	// The command ties all of them together; nobody imports it.
-	"cmd/picket": "access acme admin api backend backup ban bench bridge broker cause client client/mosquitto cloud cloud/detect dashboard doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page phrases printable process reach rights/live sentinel session setup store store/local store/place store/redis store/transfer token topic web",
+	"cmd/picket": "access acme admin api backend backup ban bench bridge broker cause cluster client client/mosquitto cloud cloud/detect dashboard doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page phrases printable process reach rights/live sentinel session setup store store/local store/place store/redis store/transfer token topic web",
 }
 
 // pure packages are state machines, codecs and tables: what goes in decides what comes out. They cannot reach for a socket, a

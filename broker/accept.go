@@ -108,6 +108,9 @@ func (c *connection) agree(a *attempt) *refusal {
 	case p.Props.Has(packet.SessionExpiryInterval):
 		asked = p.Props.SessionExpiry
 	}
+	if asked > 0 && c.b.neighbours != nil && !c.v5() { // others are told in CONNACK
+		return &refusal{code: packet.ServerUnavailable, id: cause.ClusterNotYet, text: "it asks for a session that outlives its connection (clean session 0), which nodes of a cluster do not have yet"}
+	}
 	a.terms = terms{expiry: t.longest(asked), window: t.window}
 	if a.terms.expiry != asked && c.v5() {
 		a.set(packet.SessionExpiryInterval).SessionExpiry = a.terms.expiry
@@ -166,6 +169,9 @@ func (c *connection) connackLocked(a *attempt, present bool) *packet.Connack {
 	}
 	if !t.RetainAvailable {
 		a.set(packet.RetainAvailable).RetainAvailable = 0
+	}
+	if c.b.neighbours != nil {
+		a.set(packet.SharedSubscriptionAvailable).SharedAvailable = 0
 	}
 	if t.MaxPacketSize > 0 {
 		a.set(packet.MaximumPacketSize).MaximumPacketSize = t.MaxPacketSize

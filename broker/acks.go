@@ -12,6 +12,7 @@ import (
 type reply struct {
 	after *store.Batch // nil: nothing
 	also  *store.Batch // another one to wait for; nil: none
+	far   *promise     // what other nodes have to do; nil: nothing
 	kind  packet.Type  // PUBACK, PUBREC, PUBREL or PUBCOMP
 	code  packet.Code
 	why   string // reason string of a code that is a failure
@@ -29,7 +30,7 @@ func (w *worker) owe(c *connection, a reply) {
 	if c.stage() >= closing {
 		return
 	}
-	if c.owed == nil && settled(a.after) && settled(a.also) {
+	if c.owed == nil && settled(a.after) && settled(a.also) && a.far.settled() {
 		w.give(c, &a)
 		return
 	}
@@ -47,6 +48,9 @@ func (w *worker) give(c *connection, a *reply) {
 	err := refusalOf(a.after)
 	if err == nil {
 		err = refusalOf(a.also)
+	}
+	if err == nil {
+		err = a.far.refusal()
 	}
 	if a.whole != nil {
 		if ack, ok := a.whole.(*packet.Suback); ok && err != nil {
@@ -251,18 +255,23 @@ func (w *worker) giveSettled(c *connection) {
 
 // waits has the connection told when the next thing is settled that an answer waits for, and reports whether there is any.
 func (r *reply) waits(c *connection) bool {
-	return r.after != nil && r.after.Await(c) || r.also != nil && r.also.Await(c)
+	return r.after != nil && r.after.Await(c) || r.also != nil && r.also.Await(c) || r.far.await(c)
 }
 
-// throttle holds publishers back while too much waits for the store: those whose messages it has to keep.
+// throttle holds publishers back while too much waits for the store or for other nodes: those whose messages these have to get.
 type throttle struct {
 	mu   sync.Mutex
 	back []*connection
 }
 
+// behind tells whether too much waits for the store, or for other nodes.
+func (b *Broker) behind() bool {
+	return b.store.Full() || b.neighbours != nil && b.neighbours.peers.Full()
+}
+
 // holdBack stops reading from a connection until there is room, if the store is full.
 func (b *Broker) holdBack(c *connection) {
-	if !b.store.Full() {
+	if !b.behind() {
 		return
 	}
 	t := &b.throttle
@@ -273,7 +282,7 @@ func (b *Broker) holdBack(c *connection) {
 	}
 	c.conn.Pause()
 	t.back = append(t.back, c)
-	if !b.store.Full() { // there was room in between, and nobody will say so again
+	if !b.behind() { // there was room in between, and nobody will say so again
 		t.releaseLocked()
 	}
 }

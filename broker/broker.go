@@ -70,6 +70,7 @@ type Broker struct {
 	callerLine   oncePerSecond
 	guessedLine  oncePerSecond
 	retainedLine oncePerSecond
+	nodeLine     oncePerSecond
 	sharedLine   oncePerSecond
 
 	workers   sync.Pool
@@ -93,15 +94,16 @@ type Broker struct {
 	context   context.Context // ends with the broker
 	end       context.CancelFunc
 
-	ownership Ownership   // nil: every session is this node's
-	owners    possessions // guarded by mu
-	store     store.Store // [store.None] where nothing is kept beyond the broker's life
-	stores    bool        // it is not that
-	acks      pendingAcks
-	throttle  throttle
-	readers   chan struct{}            // bounds how many queues are read at once
-	failures  atomic.Uint64            // batches that the store has refused
-	ailing    atomic.Pointer[cause.ID] // why the store cannot be written; nil: it can
+	ownership  Ownership   // nil: every session is this node's
+	neighbours *Neighbours // nil: there are no other nodes
+	owners     possessions // guarded by mu
+	store      store.Store // [store.None] where nothing is kept beyond the broker's life
+	stores     bool        // it is not that
+	acks       pendingAcks
+	throttle   throttle
+	readers    chan struct{}            // bounds how many queues are read at once
+	failures   atomic.Uint64            // batches that the store has refused
+	ailing     atomic.Pointer[cause.ID] // why the store cannot be written; nil: it can
 
 	wait sync.WaitGroup
 }
@@ -142,6 +144,9 @@ func Start(c Config, log *logging.Logger) (*Broker, error) {
 		return nil, err
 	}
 	b.listeners = set
+	if n := b.neighbours; n != nil {
+		b.wait.Go(n.run)
+	}
 	for _, loop := range []func(){b.keepTime, b.sendAcks, b.purge, b.publishSys, b.measure, b.tellAttempts} {
 		b.wait.Go(loop)
 	}
@@ -162,6 +167,9 @@ func newBroker(c Config, log *logging.Logger) *Broker {
 	b.timings.init()
 	b.passwords.took = &b.timings.login
 	b.acks.init()
+	if c.Peers != nil {
+		b.neighbours = b.newNeighbours(c.Peers)
+	}
 	if b.ownership = c.Ownership; b.ownership != nil {
 		b.owners = possessions{mine: make(map[string]bool), moved: make(map[string]*Session)}
 	}
@@ -204,6 +212,9 @@ func (b *Broker) prepare(c Config) (*settings, error) {
 	}
 	if c.Compat.ReceiveMaximumAsWindow {
 		t.receiveMaximum = t.window // as mosquitto tells it
+	}
+	if b.neighbours != nil {
+		t.Peers, t.RetainAvailable = b.neighbours.peers, false
 	}
 	if t.ConnectTimeout <= 0 {
 		t.ConnectTimeout = 10 * time.Second

@@ -75,6 +75,10 @@ type Config struct {
 	// Ownership decides which of several nodes has a session. nil: this broker has them all. A reload does not change it.
 	Ownership Ownership
 
+	// Peers are the other nodes of a cluster; nil: there are none. With them there are no sessions that outlive their connection, no retained messages and no shared
+	// subscriptions. A reload does not change it.
+	Peers Peers
+
 	// Loops is the number of event loops for plain connections; 0: chosen by the machine.
 	Loops int
 	// ConnectTimeout ends connections that have not sent a whole CONNECT. Default 10 s.

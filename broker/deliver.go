@@ -15,6 +15,7 @@ type outcome struct {
 	matched  int          // sessions and groups that wanted it, whether they could take it or not
 	queued   *store.Batch // what was put into stored sessions' queues, if that has to be waited for
 	retained *store.Batch // the same of the retained message
+	far      *promise     // what other nodes have to do
 	stored   bool         // whether the store has got any of it, waited for or not
 }
 
@@ -47,7 +48,7 @@ func (w *worker) route() (out outcome) {
 		}
 	}
 	out.stored = w.batch != nil || r.retain
-	out.queued = w.commit()
+	out.queued, out.far = w.commit(), w.forward()
 	return out
 }
 
@@ -110,6 +111,12 @@ func (w *worker) deliver(to *receiver, i, j int) {
 	r, s := &w.run, to.s
 	qos := w.qosFor(to)
 	retain := to.rap && r.retain
+	if s.inside != nil && s.inside.peer != 0 {
+		if r.origin == nil { // else it has come from there, or from another node that has told all
+			w.far = append(w.far, s.inside.peer)
+		}
+		return
+	}
 	if s.inside != nil {
 		w.deliverInside(s.inside, i, j, qos, retain, to.ids)
 		return

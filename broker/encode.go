@@ -41,7 +41,7 @@ func (r *run) as(key variantKey) *variant {
 	v := &e.variants[e.made]
 	e.made++
 	v.key, v.id = key, v.id[:0]
-	if r.raw == nil || !r.plain || key.v5 != (r.version == packet.V5) || key.prefix != r.prefix || r.first != byte(packet.PUBLISH)<<4|key.qos<<1|bit(key.retain) {
+	if r.raw == nil || r.origin != nil || !r.plain || key.v5 != (r.version == packet.V5) || key.prefix != r.prefix || r.first != byte(packet.PUBLISH)<<4|key.qos<<1|bit(key.retain) {
 		r.encode(v)
 		return v
 	}

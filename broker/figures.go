@@ -82,6 +82,9 @@ func (b *Broker) read() *reading {
 	r.heapMost = b.stats.heapMost.see(r.heap)
 	r.online = min(b.online.Load(), r.sessions)
 	r.subscriptions, r.shared = b.index.Len()
+	if b.neighbours != nil {
+		r.subscriptions -= int(b.neighbours.routes.Load())
+	}
 	r.load.Connections = b.room.connections()
 	if b.stores {
 		st := b.store.Stats()

@@ -233,7 +233,7 @@ func (b *Broker) unsubscribeAll(s *Session, subs *subscriptions) {
 		case <-b.stopping:
 			return
 		default:
-			b.index.Unsubscribe(filter, s)
+			b.leaves(filter, s)
 			b.memory.give(heldSubscriptions, subscriptionSize(filter))
 		}
 	}

@@ -24,6 +24,7 @@ type Local struct {
 	receive func(session.Delivery)
 	wake    chan struct{} // something has come; holds one
 	ended   chan struct{} // closed by Close
+	peer    uint64        // it only stands for this node in the index of subscriptions; 0: it is a client
 	done    sync.WaitGroup
 
 	// Guarded by the session's mutex.
@@ -160,7 +161,7 @@ func (l *Local) Close() {
 		s.over = true
 		close(l.ended)
 		for filter := range s.subs.all() {
-			b.index.Unsubscribe(filter, s)
+			b.leaves(filter, s)
 			b.memory.give(heldSubscriptions, subscriptionSize(filter))
 		}
 		s.subs = subscriptions{}

@@ -67,7 +67,7 @@ func (w *worker) received(c *connection, p *packet.Publish, d access.Decision) e
 		w.command(c, h)
 		return nil
 	}
-	if r.qos == 2 && !b.stores {
+	if r.qos == 2 && !b.stores && b.neighbours == nil {
 		// The acknowledgement does not say whether anybody subscribes, so it need not wait for what routing finds out; clients that
 		// subscribe to their own topics see PUBREC before the message.
 		w.acknowledge(c, reply{})
@@ -75,7 +75,7 @@ func (w *worker) received(c *connection, p *packet.Publish, d access.Decision) e
 		return nil
 	}
 	out := w.route()
-	answer := reply{after: out.queued, also: out.retained}
+	answer := reply{after: out.queued, also: out.retained, far: out.far}
 	if out.matched == 0 && r.qos == 1 && c.v5() {
 		answer.code = packet.NoMatchingSubscribers
 	}
@@ -83,7 +83,7 @@ func (w *worker) received(c *connection, p *packet.Publish, d access.Decision) e
 		s.durable.received(out.queued)
 	}
 	w.acknowledge(c, answer)
-	if out.stored {
+	if out.stored || out.far != nil {
 		b.holdBack(c)
 	}
 	return nil

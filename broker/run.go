@@ -3,6 +3,7 @@ package broker
 import (
 	"bytes"
 
+	"picket/cluster/wire"
 	"picket/listener"
 	"picket/packet"
 	"picket/session"
@@ -49,7 +50,8 @@ type run struct {
 	forwarded []byte // the properties that messages have, when one has been made
 	kept      []byte // payload keptAt, copied
 	keptAt    int
-	own       bool // raw is ours: a large packet that came alone
+	origin    *wire.Run // it comes from another node, and raw holds payloads without packets around them; nil: it was published here
+	own       bool      // raw is ours: a large packet that came alone
 }
 
 func (r *run) body(i int) []byte {
@@ -129,7 +131,12 @@ func (r *run) message(b *Broker, i int) *session.Message {
 
 // build makes the message of packet i.
 func (r *run) build(b *Broker, i int) *session.Message {
-	m := &session.Message{Payload: r.keep(i), QoS: r.qos, Retain: r.retain, From: r.s.id, User: r.s.rules.Load().Username}
+	m := &session.Message{Payload: r.keep(i), QoS: r.qos, Retain: r.retain}
+	if r.origin != nil {
+		m.From, m.User, m.Door = r.origin.From, r.origin.User, r.origin.Door
+	} else {
+		m.From, m.User = r.s.id, r.s.rules.Load().Username
+	}
 	if r.retain && b.settings.Load().CheckRetainSource {
 		m.Door = listenerKey(r.from.from)
 	}
@@ -170,7 +177,7 @@ func (r *run) drop() {
 		clear(r.messages)
 		r.messages = r.messages[:0]
 	}
-	r.kept, r.forwarded, r.own, r.single = nil, nil, false, false
+	r.kept, r.forwarded, r.origin, r.own, r.single = nil, nil, nil, false, false
 }
 
 func (r *run) add(start, payload, end int, id uint16) {

@@ -49,7 +49,7 @@ type Session struct {
 	will    *will
 	replays *replays // retained messages on their way to new subscriptions
 
-	inside *Local // the client inside the program whose session it is; nil: it is one that comes by a connection
+	inside *Local // the client inside the program whose session it is, or the node that it stands for in the index; nil: its client comes by a connection
 
 	durable    *durable       // the session in the store; nil: it is not kept there
 	willHandle *store.Session // its will in the store, where the session itself is not kept there; nil: there is none
@@ -71,8 +71,11 @@ func (b *Broker) session(clientID string) *Session {
 	return b.sessions.byID[clientID]
 }
 
-// longest is the session expiry interval that a session has which asks for one: no more than persistent_client_expiration.
+// longest is the session expiry interval that a session has which asks for one: no more than persistent_client_expiration, and none on a node of a cluster.
 func (t *settings) longest(expiry uint32) uint32 {
+	if t.Peers != nil {
+		return 0
+	}
 	if limit := t.PersistentExpiration / time.Second; limit > 0 {
 		return min(expiry, uint32(min(limit, neverExpires)))
 	}

@@ -36,7 +36,7 @@ func (e *storeEvents) Session(handle *store.Session, state store.State) {
 	}
 	for filter, o := range s.subs.all() {
 		b.memory.force(heldSubscriptions, subscriptionSize(filter))
-		b.index.Subscribe(filter, s, o)
+		b.enters(filter, s, o)
 	}
 	b.sessions.enter(s)
 	s.mu.Lock()
@@ -216,13 +216,13 @@ func (b *Broker) unsubscribed(s *Session, op *store.Op) {
 	}
 	if op.OldSub != nil {
 		s.subs.set(filter, *op.OldSub)
-		b.index.Subscribe(filter, s, *op.OldSub)
+		b.enters(filter, s, *op.OldSub)
 		return
 	}
 	b.removeSubscription(s, filter)
 }
 
-// storeCode is the reason code for what the store has refused.
+// storeCode is the reason code for what the store, or another node, has refused.
 func storeCode(err error) packet.Code {
 	if errors.Is(err, store.ErrFull) {
 		return packet.QuotaExceeded
@@ -234,6 +234,9 @@ func storeCode(err error) packet.Code {
 func storeCause(err error) cause.ID {
 	if errors.Is(err, store.ErrFull) {
 		return cause.DiskFull
+	}
+	if far := (*NodeError)(nil); errors.As(err, &far) {
+		return far.Cause
 	}
 	return cause.StoreFailed
 }

@@ -60,7 +60,7 @@ func (c *connection) subscribe(w *worker, p *packet.Subscribe) error {
 		}
 	}
 	b.debugf("Sending SUBACK to %s", s.id)
-	w.owe(c, reply{after: b.commit(g.stored.batch), whole: ack, then: g.replays})
+	w.owe(c, reply{after: b.commit(g.stored.batch), far: b.neighbours.announced(), whole: ack, then: g.replays})
 	return nil
 }
 
@@ -89,6 +89,9 @@ func (g *grants) grant(f *packet.Subscription, d access.Decision) packet.Code {
 		o.NoLocal, o.RetainAsPublished = true, true // what mosquitto does for peers that announce themselves as bridges
 	}
 	filter := s.mounted(f.Filter)
+	if _, _, shared := topic.SplitShare(f.Filter); shared && b.neighbours != nil {
+		return g.refuse(f, filter, cause.ClusterNotYet)
+	}
 	b.debugf("\t%s (QoS %d)", filter, o.QoS)
 	if !d.Allow {
 		return g.refuse(f, filter, d.Cause)
@@ -163,13 +166,13 @@ func (b *Broker) addSubscription(s *Session, filter string, o topic.Options, sto
 	if _, _, shared := topic.SplitShare(filter); shared {
 		s.out.Shared = true
 	}
-	return b.index.Subscribe(filter, s, o), true
+	return b.enters(filter, s, o), true
 }
 
 // removeSubscription ends a subscription that there is. The session's mutex is held.
 func (b *Broker) removeSubscription(s *Session, filter string) {
 	s.subs.remove(filter)
-	b.index.Unsubscribe(filter, s)
+	b.leaves(filter, s)
 	b.memory.give(heldSubscriptions, subscriptionSize(filter))
 }
 

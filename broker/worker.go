@@ -3,6 +3,7 @@ package broker
 import (
 	"time"
 
+	"picket/cluster/wire"
 	"picket/listener"
 	"picket/store"
 	"picket/topic"
@@ -33,7 +34,11 @@ type worker struct {
 	effort     int          // what the packets of this Read have cost so far
 	batch      *store.Batch // what the run changes in the store
 	removals   *store.Batch // what can go from the store, which nobody waits for
-	held       *held        // messages of QoS 2 of this run that wait for batch
+	far        []uint64     // peers that want the run
+	frame      []byte       // it, at QoS 0, as it goes to them
+	loose      wire.Loose
+	bodies     []byte // payloads of a run of another node's
+	held       *held  // messages of QoS 2 of this run that wait for batch
 	ids        []uint16
 	wills      []*will  // to be published when no mutex is held
 	later      []func() // to be started when the batch is over

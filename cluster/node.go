@@ -66,7 +66,8 @@ type Node struct {
 	links    links
 	leased   atomic.Int64  // until when acknowledgements may be given
 	joined   atomic.Uint64 // this incarnation; 0: none
-	unsettle atomic.Int64  // bytes of runs that are not settled
+	running  atomic.Int64  // runs that are not settled
+	unsettle atomic.Int64  // their bytes
 	full     atomic.Bool   // … are too many
 	dropped  atomic.Uint64 // runs of QoS 0 that a link had no room for
 
@@ -137,8 +138,14 @@ func (n *Node) Start(ctx context.Context, h Host) error {
 	return nil
 }
 
-// Close ends the node. Others bury it after some seconds.
+// farewell is how long Close waits for what has been published last.
+const farewell = 2 * time.Second
+
+// Close ends the node, once what has been published is settled, or some time is over. Others bury it after some seconds.
 func (n *Node) Close() {
+	for until := time.Now().Add(farewell); n.running.Load() > 0 && time.Now().Before(until) && n.context.Err() == nil; {
+		time.Sleep(10 * time.Millisecond)
+	}
 	n.end()
 	if n.door != nil {
 		n.door.socket.Close()
@@ -221,6 +228,7 @@ func (n *Node) forgetAll() {
 
 // settled tells a publisher what has become of its run.
 func (n *Node) settled(p *published, refused []string, err error) {
+	n.running.Add(-1)
 	if n.unsettle.Add(-p.size) <= mostUnsettled/2 && n.full.CompareAndSwap(true, false) {
 		n.host.Room()
 	}
@@ -263,6 +271,7 @@ func (n *Node) Publish(r *wire.Run, done func(refused []string, err error)) {
 	for _, p := range r.Payloads {
 		size += int64(len(p))
 	}
+	n.running.Add(1)
 	if n.unsettle.Add(size) > mostUnsettled {
 		n.full.Store(true)
 	}

@@ -59,6 +59,7 @@ type Persistence struct {
 
 	Cluster     string // where Redis is, as redis://…; not empty: everything is stored there, and On is false
 	Acknowledge string // what cluster_acknowledge says. Default auto
+	Address     string // where other nodes reach this one, HOST:PORT (cluster_address); empty: it is none of several
 }
 
 // ACME is how a certificate of a public authority is got.

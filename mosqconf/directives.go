@@ -135,6 +135,7 @@ var persistenceDirectives = directiveTable{
 	"persistence_store":    {folder, (*parser).persistenceStore},
 	"persistence_sync":     {"always|interval|never", (*parser).persistenceSync},
 	"cluster":              {"redis://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT] ...][/MASTER]", (*parser).cluster},
+	"cluster_address":      {"HOST:PORT", (*parser).clusterAddress},
 	"cluster_acknowledge":  {"auto|master|replicas NUMBER", (*parser).clusterAcknowledge},
 }
 

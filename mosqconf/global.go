@@ -1,7 +1,9 @@
 package mosqconf
 
 import (
+	"fmt"
 	"math"
+	"net"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -411,6 +413,32 @@ func (p *parser) cluster(_ *fileState, l line) {
 	}
 	p.config.Persistence.Cluster = value
 	p.clusterLine = l
+}
+
+// clusterAddress takes where other nodes reach this one.
+func (p *parser) clusterAddress(_ *fileState, l line) {
+	value, ok := p.string(l, p.seen)
+	if !ok {
+		return
+	}
+	if err := CheckClusterAddress(value); err != nil {
+		p.invalid(l, value, "It is HOST:PORT, by which the other nodes reach this one.")
+		return
+	}
+	p.config.Persistence.Address = value
+	p.whenClustered = append(p.whenClustered, l)
+}
+
+// CheckClusterAddress tells what is wrong with an address by which other nodes are to reach this one.
+func CheckClusterAddress(value string) error {
+	host, port, err := net.SplitHostPort(value)
+	if n, bad := strconv.ParseUint(port, 10, 16); err != nil || host == "" || bad != nil || n == 0 || len(value) > 64 {
+		return fmt.Errorf("%s is not HOST:PORT", value)
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		return fmt.Errorf("%s is no address that other machines can reach", value)
+	}
+	return nil
 }
 
 func (p *parser) clusterAcknowledge(_ *fileState, l line) {

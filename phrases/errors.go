@@ -4,6 +4,8 @@ package phrases
 var errorTexts = map[string]string{
 	// Of commands.
 	"--cluster: a password in the command line can be read by everybody on this machine. Put the address into the environment (PICKET_CLUSTER) or into a configuration file (cluster)": "--cluster：命令行里的密码，本机的任何用户都能看到。请把地址放在环境变量 PICKET_CLUSTER 或配置文件（cluster）中",
+	"--cluster-address is for a node of a cluster, and nothing says where that has its Redis (--cluster)":                                                                              "--cluster-address 用于集群节点，但没有说明集群的 Redis 在哪里（--cluster）",
+	"this node was ended before it had joined its cluster":                                                                                                                             "本节点在加入集群之前被结束",
 	"--cluster and persistence exclude each other: sessions and messages are stored either in Redis or on this disk":                                                                   "--cluster 与 persistence 不能同用：会话和消息要么存在 Redis 中，要么存在本机磁盘上",
 	"interrupted: no conclusion is drawn from a part of the facts":                                                                                                                     "已中断：信息不完整，不作结论",
 	"reading the password: %w": "读取密码：%s",

@@ -248,6 +248,8 @@ var findings = map[string]string{
 	"Invalid cluster value: %v.":                                                    "cluster 的值无效：%s。",
 	"%s has no effect without cluster.":                                             "没有 cluster 时，%s 无效。",
 	"Take one of the two away.":                                                     "请删去其中一个。",
+	"%s is not HOST:PORT":                                                           "%s 不是“主机:端口”",
+	"%s is no address that other machines can reach":                                "%s 不是其他机器能够访问的地址",
 	"cluster and persistence exclude each other: sessions and messages are stored either in Redis or on this disk, so that there is one truth.": "cluster 与 persistence 不能同用：会话和消息要么存在 Redis 中，要么存在本机磁盘上，只能有一处为准。",
 	"Leave one of the two out.": "请删去其中一个。",
 	"%s has no effect beside persistence_store, which names the store's folder.": "已用 persistence_store 指定存储目录，%s 无效。",

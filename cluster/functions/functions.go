@@ -1,4 +1,4 @@
-// Package functions turns what a cluster's machine asks of Redis into calls of the library picket2, and their answers into what the machine takes. The broker does not use it yet.
+// Package functions turns what a cluster's machine asks of Redis into calls of the library picket2, and their answers into what the machine takes.
 package functions
 
 import (

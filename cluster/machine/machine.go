@@ -1,6 +1,6 @@
 // Package machine decides what a node of a cluster does: a state machine without sockets, clocks, files and goroutines. What happens (time, answers of Redis, links
 // made and lost, frames, what clients and publishers of this node ask for) is told to a [Machine] by its methods; what is to be done about it (calls to Redis, links
-// to make, frames to send, sessions to take over or to let go of, runs to deliver, acknowledgements) is taken from it with Take. The broker does not use it yet.
+// to make, frames to send, sessions to take over or to let go of, runs to deliver, acknowledgements) is taken from it with Take.
 //
 // A Machine is driven so: SetClock, then the input, then Tick when Due has come, then Take and carry out the outputs in their order. It is deterministic.
 //

@@ -1,4 +1,4 @@
-// Package wire is what the nodes of a cluster say to one another: frames and their bytes. The broker does not use it yet.
+// Package wire is what the nodes of a cluster say to one another: frames and their bytes.
 //
 // # A frame
 //

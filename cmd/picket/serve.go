@@ -23,6 +23,7 @@ import (
 	"picket/bridge"
 	"picket/broker"
 	"picket/cause"
+	"picket/cluster"
 	"picket/listener"
 	"picket/logging"
 	"picket/mosqconf"
@@ -46,21 +47,22 @@ const (
 
 // serveCommand runs the broker. Its options are mosquitto's and some of picket's own.
 type serveCommand struct {
-	ConfigFile  string   `short:"c" placeholder:"FILE" help:"Configuration in the form of mosquitto.conf." zh:"mosquitto.conf 格式的配置文件。"`
-	Port        []int    `short:"p" placeholder:"PORT" sep:"none" help:"Listen on this port for this machine only, without passwords; up to 10 times. Without effect when the configuration defines listeners. With --data: on this port in place of 1883. 0: on a free one, which the log names." zh:"在此端口上只为本机服务，不需要密码；最多 10 次。配置文件中定义了 listener 时无效。与 --data 同用：以此端口代替 1883。0：使用空闲端口，端口号见日志。"`
-	Verbose     bool     `short:"v" help:"Log everything, whatever the configuration says." zh:"记录全部日志，不受配置影响。"`
-	Daemon      bool     `short:"d" help:"Go to the background once the broker is running." zh:"启动成功后转入后台运行。"`
-	Name        []string `placeholder:"NAME|ADDRESS" sep:"none" help:"What clients call this machine, such as its public address; kept for later starts, shown to people, and in the certificate. May be repeated." zh:"客户端连接本机所用的域名或地址，例如公网地址；会显示给用户、写入证书，并保留到以后的启动。可重复。"`
-	ACME        bool     `name:"acme" help:"Get a certificate that clients trust by themselves for this machine's public address, from Let's Encrypt. Port 80 or 443 has to be open to the internet." zh:"为本机的公网地址向 Let's Encrypt 申请客户端直接信任的证书。80 或 443 端口必须能从互联网访问。"`
-	Domain      string   `placeholder:"NAME" help:"The same for a host name that leads to this machine." zh:"同上，但为指向本机的域名申请证书。"`
-	Email       string   `placeholder:"ADDRESS" help:"Address in the account with Let's Encrypt." zh:"Let's Encrypt 账户的电子邮件地址。"`
-	LogFormat   string   `enum:",mosquitto,text,json" default:"" placeholder:"FORM" help:"Form of the log: mosquitto, text or json, whatever the configuration says." zh:"日志格式：mosquitto、text 或 json，不受配置影响。"`
-	Mosquitto   bool     `help:"Do as mosquitto does where that differs from the specification: an ACL file never refuses SUBSCRIBE, a start without a configuration serves this machine only, ... On when called as mosquitto." zh:"在与规范不一致之处按 mosquitto 的方式处理：ACL 文件从不拒绝 SUBSCRIBE，没有配置时只为本机服务，等等。以 mosquitto 之名运行时自动启用。"`
-	User        string   `placeholder:"NAME" help:"User to become when root starts the broker; root to stay." zh:"由 root 启动时切换到的用户；root 表示不切换。"`
-	AdminSocket string   `placeholder:"PATH" help:"The Unix socket that picket ctl speaks to, whatever the configuration says; none: no such socket. (default: admin.sock in the data directory; with a configuration file, what admin_socket says, else one in the runtime directory, such as /run/picket)" zh:"picket ctl 使用的 Unix 套接字，不受配置影响；none：不提供。（默认：数据目录中的 admin.sock；有配置文件时由 admin_socket 决定，没有这一项则在运行时目录中，例如 /run/picket）"`
-	AdminListen string   `placeholder:"ADDRESS" help:"Where a start without a configuration serves the dashboard, the HTTP API and the figures for Prometheus: HOST:PORT, or none. (default: 127.0.0.1:9883)" zh:"没有配置文件时提供管理页面、HTTP 接口和 Prometheus 指标的地址：HOST:PORT，或 none 表示不提供。（默认：127.0.0.1:9883）"`
-	Data        string   `placeholder:"DIR" type:"path" help:"Where a start without a configuration keeps its user, password and certificates (default: /var/lib/picket for root, else ~/.local/state/picket)." zh:"没有配置文件时保存用户、密码和证书的目录（默认：root 为 /var/lib/picket，其他用户为 ~/.local/state/picket）。"`
-	Cluster     string   `placeholder:"URL" env:"PICKET_CLUSTER" help:"Keep sessions and messages in Redis or Valkey instead of on the disk: redis://HOST:PORT for one server, redis://HOST,HOST,HOST/NAME for a master that sentinels watch, rediss:// for TLS (docs/cluster.md). With a password, put it into the environment, as PICKET_CLUSTER." zh:"把会话和消息保存在 Redis 或 Valkey 中，而不是磁盘上：单个服务器写 redis://HOST:PORT，由哨兵监控的主节点写 redis://HOST,HOST,HOST/NAME，使用 TLS 则写 rediss://（见 docs/cluster.zh-CN.md）。含密码的地址请放在环境变量 PICKET_CLUSTER 中。"`
+	ConfigFile     string   `short:"c" placeholder:"FILE" help:"Configuration in the form of mosquitto.conf." zh:"mosquitto.conf 格式的配置文件。"`
+	Port           []int    `short:"p" placeholder:"PORT" sep:"none" help:"Listen on this port for this machine only, without passwords; up to 10 times. Without effect when the configuration defines listeners. With --data: on this port in place of 1883. 0: on a free one, which the log names." zh:"在此端口上只为本机服务，不需要密码；最多 10 次。配置文件中定义了 listener 时无效。与 --data 同用：以此端口代替 1883。0：使用空闲端口，端口号见日志。"`
+	Verbose        bool     `short:"v" help:"Log everything, whatever the configuration says." zh:"记录全部日志，不受配置影响。"`
+	Daemon         bool     `short:"d" help:"Go to the background once the broker is running." zh:"启动成功后转入后台运行。"`
+	Name           []string `placeholder:"NAME|ADDRESS" sep:"none" help:"What clients call this machine, such as its public address; kept for later starts, shown to people, and in the certificate. May be repeated." zh:"客户端连接本机所用的域名或地址，例如公网地址；会显示给用户、写入证书，并保留到以后的启动。可重复。"`
+	ACME           bool     `name:"acme" help:"Get a certificate that clients trust by themselves for this machine's public address, from Let's Encrypt. Port 80 or 443 has to be open to the internet." zh:"为本机的公网地址向 Let's Encrypt 申请客户端直接信任的证书。80 或 443 端口必须能从互联网访问。"`
+	Domain         string   `placeholder:"NAME" help:"The same for a host name that leads to this machine." zh:"同上，但为指向本机的域名申请证书。"`
+	Email          string   `placeholder:"ADDRESS" help:"Address in the account with Let's Encrypt." zh:"Let's Encrypt 账户的电子邮件地址。"`
+	LogFormat      string   `enum:",mosquitto,text,json" default:"" placeholder:"FORM" help:"Form of the log: mosquitto, text or json, whatever the configuration says." zh:"日志格式：mosquitto、text 或 json，不受配置影响。"`
+	Mosquitto      bool     `help:"Do as mosquitto does where that differs from the specification: an ACL file never refuses SUBSCRIBE, a start without a configuration serves this machine only, ... On when called as mosquitto." zh:"在与规范不一致之处按 mosquitto 的方式处理：ACL 文件从不拒绝 SUBSCRIBE，没有配置时只为本机服务，等等。以 mosquitto 之名运行时自动启用。"`
+	User           string   `placeholder:"NAME" help:"User to become when root starts the broker; root to stay." zh:"由 root 启动时切换到的用户；root 表示不切换。"`
+	AdminSocket    string   `placeholder:"PATH" help:"The Unix socket that picket ctl speaks to, whatever the configuration says; none: no such socket. (default: admin.sock in the data directory; with a configuration file, what admin_socket says, else one in the runtime directory, such as /run/picket)" zh:"picket ctl 使用的 Unix 套接字，不受配置影响；none：不提供。（默认：数据目录中的 admin.sock；有配置文件时由 admin_socket 决定，没有这一项则在运行时目录中，例如 /run/picket）"`
+	AdminListen    string   `placeholder:"ADDRESS" help:"Where a start without a configuration serves the dashboard, the HTTP API and the figures for Prometheus: HOST:PORT, or none. (default: 127.0.0.1:9883)" zh:"没有配置文件时提供管理页面、HTTP 接口和 Prometheus 指标的地址：HOST:PORT，或 none 表示不提供。（默认：127.0.0.1:9883）"`
+	Data           string   `placeholder:"DIR" type:"path" help:"Where a start without a configuration keeps its user, password and certificates (default: /var/lib/picket for root, else ~/.local/state/picket)." zh:"没有配置文件时保存用户、密码和证书的目录（默认：root 为 /var/lib/picket，其他用户为 ~/.local/state/picket）。"`
+	ClusterAddress string   `name:"cluster-address" placeholder:"HOST:PORT" env:"PICKET_CLUSTER_ADDRESS" help:"With --cluster, be one of several nodes that share it, which reach this one here; what nodes do and do not yet do is in docs/cluster.md." zh:"与 --cluster 同用：作为共享同一 Redis 的多个节点之一，其他节点通过此地址连接本节点；目前支持什么见 docs/cluster.zh-CN.md。"`
+	Cluster        string   `placeholder:"URL" env:"PICKET_CLUSTER" help:"Keep sessions and messages in Redis or Valkey instead of on the disk: redis://HOST:PORT for one server, redis://HOST,HOST,HOST/NAME for a master that sentinels watch, rediss:// for TLS (docs/cluster.md). With a password, put it into the environment, as PICKET_CLUSTER." zh:"把会话和消息保存在 Redis 或 Valkey 中，而不是磁盘上：单个服务器写 redis://HOST:PORT，由哨兵监控的主节点写 redis://HOST,HOST,HOST/NAME，使用 TLS 则写 rediss://（见 docs/cluster.zh-CN.md）。含密码的地址请放在环境变量 PICKET_CLUSTER 中。"`
 
 	held     []net.Listener           // on the ports of -p 0, until the broker opens them
 	terminal bool                     // the log is read by a person, not by programs
@@ -86,6 +88,7 @@ Exit status: 0 after a signal, 1 when the broker cannot start, 3 when its config
 
 退出状态：收到信号而结束为 0，无法启动为 1，配置有误为 3。`},
 		examples: `picket serve
+picket serve --cluster redis://10.0.0.21:6379 --cluster-address 10.0.0.11:7883
 picket serve --name 203.0.113.7
 picket serve --acme
 picket serve --domain mqtt.example.com --email ada@example.com
@@ -231,6 +234,7 @@ type server struct {
 	web        map[webAddress]*admin.Web   // listeners with protocol http_api
 	dashboards atomic.Pointer[[]string]    // their URLs for this machine
 	kept       store.Store                 // nil: persistence is off
+	node       *cluster.Node               // nil: it is none of several
 	asking     atomic.Pointer[backendSets] // of the configuration in force
 	rights     *live.Rights                // nil: no plugin_opt_config_file
 	bans       *ban.List
@@ -324,6 +328,9 @@ func (s *server) begin(e *env, config *mosqconf.Config, lines []mosqconf.Line) e
 	config.Shut = true
 	s.current.Store(config)
 	if s.broker, err = broker.Start(config.Config, s.log); err != nil {
+		return err
+	}
+	if err := s.join(e.ctx); err != nil {
 		return err
 	}
 	s.bridges = bridge.Start(s.broker, s.log, config.Bridges, s.command.Mosquitto)
@@ -688,6 +695,9 @@ func (s *server) reload() error {
 // openStore opens the store that the configuration asks for, if it asks for any.
 func (s *server) openStore(ctx context.Context, config *mosqconf.Config) error {
 	p := config.Persistence
+	if p.Cluster != "" && p.Address != "" {
+		return s.makeNode(config)
+	}
 	if p.Cluster != "" {
 		s.lost = make(chan error, 1)
 		r, err := openCluster(ctx, p, s.log, func(err error) { s.lost <- err })
@@ -747,6 +757,9 @@ func (s *server) close() {
 	}
 	if s.broker != nil {
 		s.broker.Close()
+	}
+	if s.node != nil {
+		s.node.Close()
 	}
 	s.asking.Swap(nil).Close()
 	if s.kept != nil {

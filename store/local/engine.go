@@ -181,7 +181,7 @@ func (e *engine) options(readOnly bool) *pebble.Options {
 		CacheSize:                   cacheSize,
 		MemTableSize:                memTableSize,
 		MemTableStopWritesThreshold: memTables + 1,
-		L0CompactionThreshold:       4,
+		L0CompactionThreshold:       4, // at 2, replacing 100,000 retained messages over and over takes a quarter more of processor
 		L0StopWritesThreshold:       24,
 		LBaseMaxBytes:               16 << 20,
 		MaxOpenFiles:                maxOpenTables,

@@ -115,8 +115,7 @@ local function empty(k, s, q, name, aside)
 end
 
 -- The operations of a group, each a name, how many arguments, and they. KEYS: meta or row, sessions, bodies, counts, retained, ended, then those that the operations
--- name by their place. Beside that there is
--- "fenced": the places, as text, of what another node has, and under "ends" what removes a session.
+-- name by their place. In the same table stand "ends", what removes a session, and in a node's group "fenced": the places, as text, of what another node has.
 local apply = {
   -- entries: queue, then sequence number and record of each
   Q = function(k, a, i, n)
@@ -125,10 +124,10 @@ local apply = {
   -- a body and how many entries have been added that refer to it
   B = function(k, a, i) refer(k[3], k[4], a[i], a[i + 1], tonumber(a[i + 2])) return 0 end,
   -- the same of a node: a body, then each queue and how many entries have been added to it
-  C = function(k, a, i, n, fenced)
+  C = function(k, a, i, n)
     local all = 0
     for at = i + 2, i + n - 1, 2 do
-      if not fenced[a[at]] then all = all + tonumber(a[at + 1]) end
+      if not k.fenced[a[at]] then all = all + tonumber(a[at + 1]) end
     end
     if all > 0 then refer(k[3], k[4], a[i], a[i + 1], all) end
     return 0
@@ -155,10 +154,10 @@ local apply = {
   -- fields of a session: key, then name and value of each
   S = function(k, a, i, n) redis.call('HSET', k[tonumber(a[i])], unpack(a, i + 1, i + n - 1)) return 0 end,
   -- a session that is new: key, queue, name, its number, the key to put the queue of one before under whose end has not come yet
-  N = function(k, a, i, _, fenced)
+  N = function(k, a, i)
     local s = k[tonumber(a[i])]
     local was, n = redis.call('HGET', s, 'n'), 0
-    if was and was ~= a[i + 3] then n = fenced.ends(k, s, k[tonumber(a[i + 1])], a[i + 2], k[tonumber(a[i + 4])]) end
+    if was and was ~= a[i + 3] then n = k.ends(k, s, k[tonumber(a[i + 1])], a[i + 2], k[tonumber(a[i + 4])]) end
     redis.call('SADD', k[2], a[i + 2])
     redis.call('HSET', s, 'n', a[i + 3])
     return n
@@ -166,10 +165,10 @@ local apply = {
   -- fields of a session that go: key, names
   D = function(k, a, i, n) redis.call('HDEL', k[tonumber(a[i])], unpack(a, i + 1, i + n - 1)) return 0 end,
   -- end of a session, unless another has its name by now: the same
-  Z = function(k, a, i, _, fenced)
+  Z = function(k, a, i)
     local s = k[tonumber(a[i])]
     if redis.call('HGET', s, 'n') ~= a[i + 3] then return 0 end
-    return fenced.ends(k, s, k[tonumber(a[i + 1])], a[i + 2], k[tonumber(a[i + 4])])
+    return k.ends(k, s, k[tonumber(a[i + 1])], a[i + 2], k[tonumber(a[i + 4])])
   end,
   -- retained message: topic, record
   R = function(k, a, i) redis.call('HSET', k[5], a[i], a[i + 1]) return 0 end,
@@ -180,17 +179,6 @@ local apply = {
 -- The operations whose first argument is the place of a session's key or of its queue's.
 local owned = {Q = true, X = true, Y = true, L = true, S = true, N = true, D = true, Z = true}
 
--- run applies the operations from ARGV[i] on, and returns by how much the number of entries has changed.
-local function run(keys, args, i, fenced)
-  local entries = 0
-  while i <= #args do
-    local name, n = args[i], tonumber(args[i + 1])
-    if not (fenced[args[i + 2]] and owned[name]) then entries = entries + apply[name](keys, args, i + 2, n, fenced) end
-    i = i + 2 + n
-  end
-  return entries
-end
-
 -- picket1_commit applies a group of changes. ARGV: fence, number of the group, operations. The answer is by how much the number of entries has changed, how many bodies
 -- there are, and how many queues of ended sessions. A group that has been applied before changes nothing.
 local function commit(keys, args)
@@ -199,7 +187,13 @@ local function commit(keys, args)
   local group = tonumber(args[2])
   if group <= last then return {0, redis.call('HLEN', keys[4]), redis.call('SCARD', keys[6])} end
   if group > last + 1 then return refuse('PICKETGAP', 'group ' .. group .. ' came, ' .. last .. ' was the last') end
-  local entries = run(keys, args, 3, {ends = ends})
+  keys.ends = ends
+  local i, entries = 3, 0
+  while i <= #args do
+    local n = tonumber(args[i + 1])
+    entries = entries + apply[args[i]](keys, args, i + 2, n)
+    i = i + 2 + n
+  end
   redis.call('HSET', keys[1], 'g', group)
   return {entries, redis.call('HLEN', keys[4]), redis.call('SCARD', keys[6])}
 end
@@ -212,7 +206,7 @@ local function nodeCommit(keys, args)
   if err then return err end
   local group = tonumber(args[2])
   if group > last + 1 then return refuse('PICKETGAP', 'group ' .. group .. ' came, ' .. last .. ' was the last') end
-  local sessions, fenced, answer = tonumber(args[3]), {ends = empty}, {0, 0, 0}
+  local sessions, fenced, answer = tonumber(args[3]), {}, {0, 0, 0}
   for at = 1, sessions do
     local place, fence = args[2 + 2 * at], args[3 + 2 * at]
     local held = redis.call('HMGET', keys[tonumber(place)], 'o', 'f')
@@ -222,7 +216,13 @@ local function nodeCommit(keys, args)
     end
   end
   if group > last then
-    answer[1] = run(keys, args, 4 + 2 * sessions, fenced)
+    keys.ends, keys.fenced = empty, fenced
+    local i = 4 + 2 * sessions
+    while i <= #args do
+      local name, n = args[i], tonumber(args[i + 1])
+      if not (fenced[args[i + 2]] and owned[name]) then answer[1] = answer[1] + apply[name](keys, args, i + 2, n) end
+      i = i + 2 + n
+    end
     redis.call('HSET', keys[1], 'g', group)
   end
   answer[2], answer[3] = redis.call('HLEN', keys[4]), redis.call('SCARD', keys[6])

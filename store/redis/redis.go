@@ -5,6 +5,8 @@
 // of a function (functions.lua) that applies it whole or not at all, and all of them are followed by one WAIT for the replicas (commit.go). Groups are numbered. After a
 // failure the committer asks which group was the last, and sends again what is missing: groups without an answer, and those of the last seconds that a new
 // master may not have had (recover.go). A number of its own, the fence, tells a broker that another one has taken the data over.
+//
+// Where several nodes share the data (shared.go), each session has a fence of its own: what a node changes of a session that another one has by now is left out of its group, and handed back.
 package redis
 
 import (

@@ -24,7 +24,7 @@ func (t Traffic) since(before Traffic) Traffic {
 }
 
 // Meter counts what passes between each client and the broker, while somebody looks on. It begins with [Broker.Meter] and ends with [Meter.Close]; without one nothing is counted by
-// client.
+// client. While it counts, a message takes about twice the processor time (docs/performance.md).
 type Meter struct {
 	b      *Broker
 	client string   // only this client; empty: all

@@ -159,7 +159,7 @@ func (t *tokens) shown(w who) string {
 // waits: checking a signature takes too long for an event loop, and its key may have to be asked for.
 func (t *tokens) waits(w who) bool { return t.shown(w) != "" }
 
-// errNoSigner and errCritical are why a token cannot be believed.
+// Why a token cannot be believed.
 var (
 	errNoSigner = errors.New("none of the keys goes with its alg and kid")
 	errCritical = errors.New("its header has crit")

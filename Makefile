@@ -10,7 +10,7 @@ GOLANGCI_LINT = bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 OUTSIDE = /conformance|/tests/
 
 # The program that these start is built with the race detector in the race stage, as they are. Those that take longest come first, here and below.
-RACE_OUTSIDE = ./tests/sentinel ./tests/crash ./tests/attack ./tests/bridge ./tests/rights ./tests/api ./tests/reload ./conformance
+RACE_OUTSIDE = ./tests/sentinel ./tests/crash ./tests/cluster ./tests/attack ./tests/bridge ./tests/rights ./tests/api ./tests/reload ./conformance
 RACE_LONG = ./store/redis ./listener ./store/local ./doctor/probe ./broker
 
 # What measures memory, what looks at other programs, and the many short commands of cmd/picket are run without it, and so is what counts allocations.

@@ -76,7 +76,7 @@ func lines(t *testing.T, c *Contents) (all []string) {
 			i.Entry = &e
 		}
 		if i.Retained != nil {
-			i.Retained.ID = 0
+			i.Retained.ID, i.Retained.Kept = 0, 0
 		}
 		if i.Record != nil && i.Record.Will != nil {
 			i.Record.Will.Message.ID = 0

@@ -305,7 +305,18 @@ func (s *Store) taken(by string) error {
 func (s *Store) open(ctx context.Context, l *link, name string, again uint64) error {
 	s.committer.name = name
 	set := strconv.FormatInt(time.Now().UnixNano(), 36)
-	reply, err := l.call(ctx, "picket1_open", []string{s.key(keyMeta), s.key(keyNodes)}, []string{name, set, layoutAlone, strconv.FormatUint(again, 10)}).AsStrSlice()
+	if err := s.enter(ctx, l, "picket1_open", []string{s.key(keyMeta), s.key(keyNodes)}, name, set, layoutAlone, strconv.FormatUint(again, 10)); err != nil {
+		return err
+	}
+	if again == 0 {
+		s.numberFrom()
+	}
+	return nil
+}
+
+// enter calls a function that gives this process a fence and says which data set it is.
+func (s *Store) enter(ctx context.Context, l *link, function string, keys []string, args ...string) error {
+	reply, err := l.call(ctx, function, keys, args).AsStrSlice()
 	switch {
 	case says(err, wordNewer):
 		return fmt.Errorf("server %s: %w: %w", s.address, store.ErrNewer, err)
@@ -316,9 +327,6 @@ func (s *Store) open(ctx context.Context, l *link, name string, again uint64) er
 		return err
 	}
 	s.dataset = reply[1]
-	if again == 0 {
-		s.numberFrom()
-	}
 	return nil
 }
 

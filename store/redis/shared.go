@@ -57,17 +57,10 @@ func (s *Store) share(ctx context.Context, l *link) error {
 	if err != nil {
 		return err
 	}
-	reply, err := l.call(ctx, "picket1_share", []string{s.key(keyMeta), s.key(keySessions), s.key(keyNodes), s.key(keyNode), s.key(keyOwned)}, []string{strconv.FormatInt(time.Now().UnixNano(), 36), layoutShared}).AsStrSlice()
-	switch {
-	case says(err, wordNewer):
-		return fmt.Errorf("server %s: %w: %w", s.address, store.ErrNewer, err)
-	case err != nil:
-		return fmt.Errorf("server %s: %w", s.address, err)
-	}
-	if s.fence, err = strconv.ParseUint(reply[0], 10, 64); err != nil {
+	keys := []string{s.key(keyMeta), s.key(keySessions), s.key(keyNodes), s.key(keyNode), s.key(keyOwned)}
+	if err := s.enter(ctx, l, "picket1_share", keys, strconv.FormatInt(time.Now().UnixNano(), 36), layoutShared); err != nil {
 		return err
 	}
-	s.dataset = reply[1]
 	s.numberFrom()
 	return nil
 }

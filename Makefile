@@ -14,7 +14,7 @@ RACE_OUTSIDE = ./tests/sentinel ./tests/crash ./tests/cluster ./tests/attack ./t
 RACE_LONG = ./store/redis ./listener ./store/local ./doctor/probe ./broker
 
 # What measures memory, what looks at other programs, and the many short commands of cmd/picket are run without it, and so is what counts allocations.
-PLAIN = ./tests/lab ./tests/vantage ./tests/attack ./tests/page ./tests/dashboard ./cmd/picket ./tests/interop ./tests/deploy ./sentinel/simulation ./cluster/simulation
+PLAIN = ./tests/lab ./tests/vantage ./tests/attack ./tests/page ./tests/dashboard ./cmd/picket ./tests/interop ./tests/deploy ./tests/corpus ./sentinel/simulation ./cluster/simulation
 COUNTS = ./broker ./packet ./topic
 
 .PHONY: run build release test-release page nopage setup test race plain check lint tools simulate simulate-cluster lab lab-long crash crash-redis bench bench-storage bench-growth bench-redis bench-sentinel clean

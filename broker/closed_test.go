@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -189,6 +190,30 @@ func TestMaintenanceRefusesWhatCannotBe(t *testing.T) {
 	} {
 		if err := x.b.BeginMaintenance(m); err == nil {
 			t.Errorf("%s is taken", name)
+		}
+	}
+}
+
+// Who speaks a version that the listener does not take is told so in that version, before anything else of it is looked at.
+func TestAcceptedVersions(t *testing.T) {
+	all := []packet.Version{packet.V31, packet.V311, packet.V5}
+	for _, taken := range [][]packet.Version{nil, {packet.V31}, {packet.V311}, {packet.V5}, {packet.V31, packet.V5}} {
+		x := newBench(t, oneListener(func(c *Config) {
+			c.Listeners[0].Versions, c.ReasonStrings = taken, true
+			c.Security[0].Anonymous = access.AnonymousNever
+		}))
+		for _, v := range all {
+			ack := x.call(t, afar).connect(t, packet.Connect{Version: v, ClientID: "a"})
+			refused := len(taken) > 0 && !slices.Contains(taken, v)
+			if v != packet.V5 {
+				if byVersion := ack.Code == packet.UnsupportedProtocolVersion; byVersion != refused || ack.Code == packet.Success {
+					t.Errorf("%v taken, %v: %s", taken, v, ack.Code)
+				}
+				continue
+			}
+			if byVersion := ack.Code == packet.UnsupportedProtocolVersion && strings.HasPrefix(ack.Props.ReasonString, "protocol-version: "); byVersion != refused || ack.Code == packet.Success {
+				t.Errorf("%v taken, %v: %s %+v", taken, v, ack.Code, ack.Props)
+			}
 		}
 	}
 }

@@ -35,6 +35,7 @@ func (a *attempt) set(id packet.PropertyID) *packet.Properties {
 // connectSteps are what can be said about a CONNECT before it is known who sent it, in this order.
 var connectSteps = []func(*connection, *attempt) *refusal{
 	(*connection).isNotBanned,
+	(*connection).speaksWhatIsTaken,
 	(*connection).comesInTime,
 	(*connection).judgeWill,
 	(*connection).nameItself,
@@ -163,6 +164,14 @@ func (c *connection) admitted(w *worker, a *attempt) {
 		return
 	}
 	c.accept(w, a)
+}
+
+// speaksWhatIsTaken looks whether the listener takes the client's version of MQTT (MQTT-3.1.2-2 lets a server choose).
+func (c *connection) speaksWhatIsTaken(*attempt) *refusal {
+	if taken := c.from.Versions; len(taken) == 0 || slices.Contains(taken, c.version) {
+		return nil
+	}
+	return &refusal{code: packet.UnsupportedProtocolVersion, id: cause.ProtocolVersion, text: "accept_protocol_versions of this listener does not name the client's version of MQTT"}
 }
 
 // comesInTime looks whether any client is taken now: the broker may be in maintenance or overloaded.

@@ -1,6 +1,9 @@
 package broker
 
-import "picket/listener"
+import (
+	"picket/listener"
+	"picket/packet"
+)
 
 // Listener is one listener of the broker's configuration: the transport, and what the clients that come in by it may do. It does not change
 // once the broker has it; a reload brings another one for the same socket.
@@ -14,6 +17,8 @@ type Listener struct {
 
 	HTTPDir string // files served over HTTP on a listener that speaks WebSocket (http_dir); empty: none
 	NoPage  bool   // no phone's page is served (phone_page false)
+
+	Versions []packet.Version // the versions of MQTT that clients may speak (accept_protocol_versions); empty: all of them
 
 	UseUsernameAsClientID bool // the client identifier is the user name
 	IdentityAsUsername    bool // use_identity_as_username: the user name is the client certificate's CN

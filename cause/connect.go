@@ -167,8 +167,8 @@ var connectCauses = []Cause{
 			"CONNECT 里的协议版本不存在，或该监听端口不接受：返回码 1，MQTT 5 为 0x84，也可能直接断开。级别 3 必须配名称 MQIsdp，级别 4、5 配 MQTT，混用也会被拒绝。",
 		},
 		Remedy: Text{
-			"Choose MQTT 3.1.1 (in many programs: version 4, or mqttv311) in the client. mosquitto since 2.1 may be told to take some versions only (`accept_protocol_versions`).",
-			"客户端选 MQTT 3.1.1（有的软件写作版本 4 或 mqttv311）。mosquitto 2.1 起可限制接受的版本（`accept_protocol_versions`）。",
+			"Choose MQTT 3.1.1 (in many programs: version 4, or mqttv311) in the client. On the broker, `accept_protocol_versions` says which versions a listener takes (Picket, and mosquitto since 2.1).",
+			"客户端选 MQTT 3.1.1（有的软件写作版本 4 或 mqttv311）。服务端的 `accept_protocol_versions` 决定监听端口接受哪些版本（Picket，以及 mosquitto 2.1 起）。",
 		},
 	},
 	{

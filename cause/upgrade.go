@@ -30,8 +30,8 @@ var upgradeCauses = []Cause{
 		ID: WSOrigin, Severity: Error, Stage: Upgrade,
 		Title: Text{"the page's origin is not allowed", "网页来源（Origin）不被允许"},
 		Explain: Text{
-			"Browsers say which site a page came from, and the listener takes certain ones only: answer 403. mosquitto since 2.1 has `websockets_origin` for it, a proxy a rule about the Origin header. Programs that are not browsers send no origin and are not affected.",
-			"浏览器会带上网页的来源，而该监听端口只接受指定来源：返回 403。mosquitto 2.1 起由 `websockets_origin` 设置，反向代理则是针对 Origin 头的规则。非浏览器程序不带来源，不受影响。",
+			"Browsers say which site a page came from, and the listener takes certain ones only: answer 403. Picket, and mosquitto since 2.1, have `websockets_origin` for it, a proxy a rule about the Origin header. Programs that are not browsers send no origin and are not affected.",
+			"浏览器会带上网页的来源，而该监听端口只接受指定来源：返回 403。Picket 以及 mosquitto 2.1 起由 `websockets_origin` 设置，反向代理则是针对 Origin 头的规则。非浏览器程序不带来源，不受影响。",
 		},
 		Remedy: Text{
 			"Add the page's origin, such as https://www.example.com, to the list, and reload.",

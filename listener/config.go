@@ -23,6 +23,10 @@ type Config struct {
 
 	HeadersSize int // bytes of HTTP headers a WebSocket client may send (websockets_headers_size); 0: the listener's own limit
 
+	// Origins are those whose pages may open a WebSocket connection (websockets_origin), in small letters, as browsers send them: https://www.example.com,
+	// http://192.0.2.10:8080, null. Empty: all. Who sends no Origin is no browser, and is not kept out.
+	Origins []string
+
 	TLS TLS
 
 	// ProxyFrom lists the networks (CIDR or addresses) whose PROXY protocol v1/v2 header is believed and required.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -32,7 +33,7 @@ const (
 type streamKey struct{}
 
 // newHTTP makes the HTTP side of a listener: the upgrade to WebSocket, and what [Options.HTTP] answers all other requests with. Any path can be
-// upgraded, from any origin, as with mosquitto: who a client is, MQTT finds out.
+// upgraded, from any origin unless the configuration names some, as with mosquitto: who a client is, MQTT finds out.
 func newHTTP(c *Config, opt *Options) (*http.Server, error) {
 	rest := http.HandlerFunc(explainPort)
 	pages := http.Handler(rest)
@@ -98,6 +99,12 @@ var subprotocols = []string{"mqtt", "mqttv3.1", "mqttv3.1.1"}
 // upgrade makes the connection a WebSocket one. A client that names no subprotocol is let in, though MQTT-6.0.0-3 has it name
 // one: some phones' WebSocket interfaces cannot.
 func (c *stream) upgrade(w http.ResponseWriter, r *http.Request) {
+	if origin, ok := c.at.cfg.fromAllowedPage(r); !ok {
+		c.refuse(cause.WSOrigin, fmt.Sprintf("pages of the origin %q are not let in; add it to websockets_origin", origin))
+		w.Header().Set("Connection", "close")
+		http.Error(w, "Pages of this origin are not let in.", http.StatusForbidden)
+		return
+	}
 	offered := strings.Join(r.Header.Values("Sec-WebSocket-Protocol"), ", ")
 	if strings.TrimSpace(offered) != "" && !offersMQTT(offered) {
 		c.refuse(cause.WSSubprotocol, fmt.Sprintf("WebSocket subprotocol %q is not MQTT; offer \"mqtt\"", offered))
@@ -121,6 +128,20 @@ func (c *stream) upgrade(w http.ResponseWriter, r *http.Request) {
 	c.early = bytes.Clone(early)
 	c.info.Protocol = WebSocket
 	c.info.Forwarded, c.info.Foreign = Forwarded(r), foreign(r)
+}
+
+// fromAllowedPage tells whether the page that a request comes from may open a connection, and which origin may not. The whole origin counts, and every one where a
+// request names several. mosquitto 2.1 is content with the beginning of an allowed one.
+func (c *Config) fromAllowedPage(r *http.Request) (refused string, ok bool) {
+	if len(c.Origins) == 0 {
+		return "", true
+	}
+	for _, origin := range r.Header.Values("Origin") {
+		if !slices.Contains(c.Origins, strings.ToLower(origin)) {
+			return origin[:min(len(origin), 200)], false
+		}
+	}
+	return "", true
 }
 
 // Forwarded tells whether a request came through a proxy that leaves a trace.

@@ -39,3 +39,32 @@ func TestForwarded(t *testing.T) {
 		t.Error("a proxy's trace is not seen")
 	}
 }
+
+func TestFromAllowedPage(t *testing.T) {
+	some := []string{"https://a.example", "http://192.0.2.10:8080", "null"}
+	for _, c := range []struct {
+		allowed, origins []string
+		refused          string
+	}{
+		{nil, []string{"https://evil.example"}, ""},
+		{some, nil, ""}, // not a browser
+		{some, []string{"https://a.example"}, ""},
+		{some, []string{"HTTPS://A.Example"}, ""},
+		{some, []string{"http://192.0.2.10:8080"}, ""},
+		{some, []string{"null"}, ""},
+		{some, []string{"https://a.exampl"}, "https://a.exampl"}, // the beginning of one
+		{some, []string{"https://a.example.evil.example"}, "https://a.example.evil.example"},
+		{some, []string{"http://a.example"}, "http://a.example"},
+		{some, []string{"https://a.example:8443"}, "https://a.example:8443"},
+		{some, []string{"https://a.example", "https://evil.example"}, "https://evil.example"},
+	} {
+		r := &http.Request{Header: http.Header{"Origin": c.origins}}
+		refused, ok := (&Config{Origins: c.allowed}).fromAllowedPage(r)
+		if refused != c.refused || ok != (c.refused == "") {
+			t.Errorf("%v, %v: %q, %v", c.allowed, c.origins, refused, ok)
+		}
+	}
+	if _, ok := (&Config{Origins: some}).fromAllowedPage(&http.Request{Header: http.Header{"Origin": {""}}}); ok {
+		t.Error("an Origin that is empty is let in")
+	}
+}

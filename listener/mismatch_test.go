@@ -42,6 +42,9 @@ func hello(t testing.TB) []byte {
 func TestMismatch(t *testing.T) {
 	a := newAuthority(t, "Test CA")
 	autoPlain := configured(func(c *Config, _ func() TLS) { c.Protocol = Auto })
+	from := func(origin string) func(testing.TB, *authority) *Config {
+		return configured(func(c *Config, _ func() TLS) { c.Protocol, c.Origins = WebSocket, []string{origin} })
+	}
 	get := "GET /mqtt HTTP/1.1\r\nHost: x\r\n\r\n"
 	tests := []struct {
 		name   string
@@ -83,6 +86,9 @@ func TestMismatch(t *testing.T) {
 		{"wrong subprotocol", webs, false, "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: chat\r\n\r\n",
 			cause.WSSubprotocol, "Offer \"mqtt\""},
+		{"foreign page", from("https://a.example"), false, "GET / HTTP/1.1\r\nHost: x\r\nOrigin: https://a.exampl\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n",
+			cause.WSOrigin, "403 Forbidden"},
 		{"bad upgrade", webs, false, "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\r\n",
 			cause.WSUpgradeInvalid, "400 Bad Request"},
 	}

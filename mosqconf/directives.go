@@ -34,20 +34,18 @@ var formerly = map[string]string{
 	"max_queued":           "Did you mean max_queued_messages?",
 
 	"global_max_clients":              "It is of mosquitto 2.1. global_max_connections bounds the connections of all listeners.",
-	"accept_protocol_versions":        "It is of mosquitto 2.1. Every listener takes MQTT 3.1, 3.1.1 and 5.0: leave it out.",
 	"plugin_load":                     "It is of mosquitto 2.1. Plugins are compiled for mosquitto and cannot be loaded.",
 	"plugin_use":                      "It is of mosquitto 2.1. Plugins are compiled for mosquitto and cannot be loaded.",
 	"disable_client_cert_date_checks": "It is of mosquitto 2.1. Certificates that have expired are refused: renew them, and leave it out.",
 	"enable_proxy_protocol":           "It is of mosquitto 2.1. Write proxy_from ADDRESS, with the address of the proxy: only its headers are believed.",
 	"proxy_protocol_v2_require_tls":   "It is of mosquitto 2.1. Write proxy_from ADDRESS, with the address of the proxy.",
-	"websockets_origin":               "It is of mosquitto 2.1. Browsers of every origin are let in: leave it out, and let the clients log in.",
 	"bridge_ciphers":                  "It is of mosquitto 2.1. The ciphers of bridges are those that Go's TLS holds to be secure: leave it out.",
 	"bridge_ciphers_tls1.3":           "It is of mosquitto 2.1. The ciphers of bridges are those that Go's TLS holds to be secure: leave it out.",
 	"bridge_session_expiry_interval":  "It is of mosquitto 2.1. The session of a bridge stays at the other broker for as long as that keeps it, unless cleansession true: leave it out.",
 	"bridge_tcp_user_timeout":         "It is of mosquitto 2.1. A dead connection of a bridge is noticed by keepalive_interval and bridge_tcp_keepalive: leave it out.",
 	"bridge_tls_use_os_certs":         "It is of mosquitto 2.1. Name the system's authorities: bridge_capath /etc/ssl/certs",
-	"max_topic_alias_broker":          "It is of mosquitto 2.1. Picket sends whole topic names to clients: leave it out.",
 	"retain_expiry_interval":          "It is of mosquitto 2.1. Publish with the Message Expiry Interval of MQTT 5, or leave it out.",
+	"max_topic_alias_broker":          "It is of mosquitto 2.1. Picket sends whole topic names to clients: leave it out.",
 }
 
 const (
@@ -157,6 +155,8 @@ var listenerDirectives = directiveTable{
 	"protocol":                 {"mqtt|websockets|auto|http_api", (*parser).protocol},
 	"proxy_from":               {"ADDRESS|NETWORK ...", (*parser).proxyFrom},
 	"socket_domain":            {"ipv4|ipv6", (*parser).socketDomain},
+	"accept_protocol_versions": {"3|4|5, ...", (*parser).acceptVersions},
+	"websockets_origin":        {"ORIGIN", (*parser).websocketsOrigin},
 	"use_username_as_clientid": {boolean, listenerBool(func(b *block) *bool { return &b.config.UseUsernameAsClientID })},
 }
 

@@ -226,6 +226,9 @@ func (p *parser) checkListener(b *block) {
 			p.find(Warning, b.pageLine, cause.ConfigNoEffect, "Leave one of the two out.", "Warning: phone_page has no effect beside http_dir, whose files are served instead.")
 		}
 	}
+	if b.originLine.word != "" && c.Protocol == listener.MQTT {
+		p.find(Warning, b.originLine, cause.ConfigNoEffect, "Add protocol websockets or protocol auto.", "Warning: websockets_origin has no effect on a listener that speaks MQTT only.")
+	}
 	if c.Path != "" && (c.Interface != "" || c.Domain != "") {
 		p.find(Warning, at, cause.ConfigNoEffect, "", "Warning: bind_interface and socket_domain have no effect on a Unix socket.")
 	}

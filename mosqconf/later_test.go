@@ -1,10 +1,12 @@
 package mosqconf
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
 	"picket/access"
+	"picket/packet"
 )
 
 // laterDirectives are the words that mosquitto 2.1 has and 2.0.20 has not.
@@ -66,6 +68,40 @@ func TestListenerHasForItself(t *testing.T) {
 		t.Errorf("%+v %v", c, r.Findings)
 	}
 	if c, r = Parse(write(t, "per_listener_settings true\nglobal_plugin /x/go-auth.so\nlistener 1\n")); c != nil || len(r.Findings) != 1 {
+		t.Errorf("%v", r.Findings)
+	}
+}
+
+func TestAcceptVersions(t *testing.T) {
+	for value, want := range map[string][]packet.Version{
+		"5": {packet.V5}, "3, 4": {packet.V31, packet.V311}, "5 4,3": {packet.V5, packet.V311, packet.V31}, "4\naccept_protocol_versions 5": {packet.V5},
+		"": nil, ",": nil, "6": nil, "4,mqttv5": nil, "0": nil,
+	} {
+		c, r := Parse(write(t, "listener 1883\nlistener 1884\naccept_protocol_versions "+value+"\n"))
+		if want == nil {
+			if c != nil || len(r.Findings) != 1 || r.Findings[0].Line != 3 {
+				t.Errorf("%q: %v", value, r.Findings)
+			}
+			continue
+		}
+		if c == nil || len(r.Findings) != 0 || c.Listeners[0].Versions != nil || !slices.Equal(c.Listeners[1].Versions, want) {
+			t.Errorf("%q: %v", value, r.Findings)
+		}
+	}
+}
+
+func TestWebsocketsOrigin(t *testing.T) {
+	c, r := Parse(write(t, "listener 1883\nprotocol websockets\nwebsockets_origin HTTPS://A.example:8443\nwebsockets_origin null\nwebsockets_origin capacitor://localhost\nwebsockets_origin null\nlistener 1884\nprotocol auto\n"))
+	if c == nil || len(r.Findings) != 0 || !slices.Equal(c.Listeners[0].Origins, []string{"https://a.example:8443", "null", "capacitor://localhost"}) || c.Listeners[1].Origins != nil {
+		t.Errorf("%+v %v", c, r.Findings)
+	}
+	for _, value := range []string{"", "*", "a.example", "https://a.example/", "https://a.example/path", "https://u@a.example", "https://", "https://a.example?x", "https://a.example https://b.example"} {
+		if c, r := Parse(write(t, "listener 1883\nprotocol websockets\nwebsockets_origin "+value+"\n")); c != nil && len(r.Findings) == 0 {
+			t.Errorf("%q is taken: %v", value, c.Listeners[0].Origins)
+		}
+	}
+	c, r = Parse(write(t, "listener 1883\nwebsockets_origin null\n"))
+	if c == nil || len(r.Findings) != 1 || r.Findings[0].Line != 2 || r.Findings[0].Level != Warning {
 		t.Errorf("%v", r.Findings)
 	}
 }

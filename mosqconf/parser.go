@@ -48,15 +48,16 @@ func (l line) words() []string {
 // block is a listener while its lines are read.
 type block struct {
 	place
-	config   *broker.Listener
-	security *security
-	seen     map[string]place // the string options that it has
-	named    bool             // by a listener line; false for the default listener
-	broken   bool             // its listener line had an error
-	first    line             // the first option
-	options  []line           // all of them
-	api      bool             // protocol http_api: it is for whoever runs the broker
-	pageLine line             // phone_page
+	config     *broker.Listener
+	security   *security
+	seen       map[string]place // the string options that it has
+	named      bool             // by a listener line; false for the default listener
+	broken     bool             // its listener line had an error
+	first      line             // the first option
+	options    []line           // all of them
+	api        bool             // protocol http_api: it is for whoever runs the broker
+	pageLine   line             // phone_page
+	originLine line             // the last websockets_origin
 
 	anonymous *access.Anonymous // listener_allow_anonymous; nil: the rules say
 	autoID    *string           // listener_auto_id_prefix; nil: the rules say

@@ -229,6 +229,7 @@ var logLines = map[string]string{
 	"the client speaks MQTT over TCP, but this port speaks %s; connect with ws:// or use another port":                    "客户端使用 TCP 上的 MQTT，但这个端口是 %s；请用 ws:// 连接，或换一个端口",
 	"a PROXY header from an address that is not a trusted proxy of this listener":                                         "收到 PROXY 头，但来源地址不是这个监听信任的代理",
 	"a trusted proxy sent no PROXY header; turn it on there (send-proxy-v2), or take the address out of the trusted ones": "受信任的代理没有发送 PROXY 头；请在代理上启用（send-proxy-v2），或从受信任的地址中去掉它",
+	"pages of the origin %q are not let in; add it to websockets_origin":                                                  "不接受来自 %s 的网页；请加入 websockets_origin",
 	"the client speaks SSH":                                                                                               "客户端使用的是 SSH",
 	"the first bytes are neither MQTT nor anything else that is known; this port speaks %s":                               "收到的首批字节不是 MQTT，也不是其他已知协议；这个端口是 %s",
 	"MQTT with TLS":                           "TLS 上的 MQTT",

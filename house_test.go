@@ -39,7 +39,7 @@ var mayImport = map[string]string{
 	"acme":            "cause printable",
 	"cloud/detect":    "",
 	"access":          "cause logging topic",
-	"admin":           "access backend ban bridge broker cause listener printable rights token",
+	"admin":           "access backend ban bridge broker cause cluster listener printable rights token",
 	"bench":           "client packet",
 	"bridge":          "bridge/relay broker cause logging packet session",
 	"bridge/relay":    "packet topic",

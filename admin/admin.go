@@ -19,6 +19,7 @@ import (
 	"picket/backend"
 	"picket/bridge"
 	"picket/cause"
+	"picket/cluster"
 )
 
 // SocketName is the name of the socket in a data directory, and in /run/picket.
@@ -54,6 +55,7 @@ type Status struct {
 	Store         *Store              `json:"store,omitempty"`       // absent: persistence is off
 	Maintenance   *Maintenance        `json:"maintenance,omitempty"` // absent: the broker is open
 	Bridges       []bridge.State      `json:"bridges,omitempty"`
+	Cluster       *cluster.State      `json:"cluster,omitempty"`  // absent: the broker is no node of several
 	Backends      []backend.Status    `json:"backends,omitempty"` // services that are asked about users and rights
 	Causes        map[cause.ID]uint64 `json:"causes"`
 }

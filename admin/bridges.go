@@ -46,15 +46,7 @@ func bridgeText(b *strings.Builder, s *bridge.State, w bridgeWords, l cause.Lang
 		fmt.Fprintf(b, w.up, s.Name, s.Address, s.ClientID, since)
 	} else {
 		fmt.Fprintf(b, w.down, s.Name, strings.Join(s.Addresses, ", "), since)
-		if s.Cause != "" {
-			fmt.Fprintf(b, "  %s  [%s]\n", s.Text, s.Cause)
-		}
-		if c, ok := cause.Lookup(s.Cause); ok {
-			text, err := c.Remedy.Render(l, nil)
-			if err == nil {
-				fmt.Fprintf(b, "  %s\n", text)
-			}
-		}
+		whyText(b, s.Cause, s.Text, l)
 		if s.Next.IsZero() {
 			b.WriteString(w.waitsForMessages)
 		} else {

@@ -20,6 +20,7 @@ import (
 	"picket/bridge"
 	"picket/broker"
 	"picket/cause"
+	"picket/cluster"
 	"picket/listener"
 )
 
@@ -52,6 +53,7 @@ type About struct {
 	Backup func(ctx context.Context, w io.Writer, keys bool) error
 
 	Bridges func() []bridge.State // nil: there are none, ever
+	Cluster func() *cluster.State // nil: the broker is no node of several
 	// Backends tell how the services answer that are asked about users and rights; nil: there are none, ever.
 	Backends func() []backend.Status
 	Rights   Rights // nil: users and rights come from files that people edit
@@ -191,6 +193,9 @@ func (a *About) Status(of *broker.Broker, socket string) Status {
 	}
 	if a.Bridges != nil {
 		st.Bridges = a.Bridges()
+	}
+	if a.Cluster != nil {
+		st.Cluster = a.Cluster()
 	}
 	if a.Backends != nil {
 		st.Backends = a.Backends()

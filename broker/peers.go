@@ -22,8 +22,8 @@ type Peers interface {
 	Confirm(done func(error))
 	// Publish sends a run of QoS 1 or 2 to the peers that want it, and has done called when all of them have it. The run is theirs from then on.
 	Publish(r *wire.Run, done func(refused []string, err error))
-	// Loose sends a run of QoS 0 to a peer, as a frame with a [wire.Loose], and reports whether there was room.
-	Loose(peer uint64, frame []byte) bool
+	// Loose sends a run of QoS 0 to a peer, as a frame with a [wire.Loose] of so many messages, and reports whether there was room.
+	Loose(peer uint64, frame []byte, messages int) bool
 	// IsLeased tells whether what has to do with no other node may be acknowledged. While it may not, Publish says when it may.
 	IsLeased() bool
 	// Full tells whether publishers have to be held back; [Neighbours.Room] is called when they have not any more.
@@ -175,7 +175,7 @@ func (w *worker) forwardLoose(i, j int) {
 	w.fillRun(&w.loose.Run, i, j)
 	w.frame = wire.Append(w.frame[:0], wire.Frame{Body: &w.loose})
 	for _, peer := range w.far {
-		if !w.b.neighbours.peers.Loose(peer, w.frame) {
+		if !w.b.neighbours.peers.Loose(peer, w.frame, j-i) {
 			w.count.dropped += uint64(j - i)
 			w.b.report(incident{cause: cause.ClusterLinkFull, count: j - i, limit: &w.b.nodeLine}, "A message of QoS 0 for '%s' does not reach another node.", w.run.topic(i))
 		}

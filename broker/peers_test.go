@@ -54,7 +54,7 @@ func (e end) Publish(r *wire.Run, done func([]string, error)) {
 	}
 }
 
-func (e end) Loose(_ uint64, frame []byte) bool {
+func (e end) Loose(_ uint64, frame []byte, _ int) bool {
 	frame = slices.Clone(frame)
 	e.todo <- func() {
 		f, err := wire.Decode(frame[4:])

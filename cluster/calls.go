@@ -21,6 +21,7 @@ type caller struct {
 
 	mu      sync.Mutex
 	pending []machine.Call
+	state   RedisState
 }
 
 // mostCalls is how many calls go out at once.
@@ -60,6 +61,7 @@ func (c *caller) run() {
 		if c.n.context.Err() != nil {
 			return
 		}
+		c.note(err)
 		switch {
 		case err != nil && !away:
 			c.n.log.Cause(logging.Error, cause.ClusterUnreachable, "Redis %s cannot be used: %v. Nothing of QoS 1 and 2 is acknowledged until it can.", c.n.o.Redis, err)
@@ -74,6 +76,21 @@ func (c *caller) run() {
 			}
 		}
 	}
+}
+
+// note keeps how Redis answers for whoever asks.
+func (c *caller) note(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := &c.state
+	if s.Answers != (err == nil) || s.Since.IsZero() {
+		s.Answers, s.Since = err == nil, time.Now().Round(0)
+	}
+	if s.Text = ""; err != nil {
+		s.Cause, s.Text = cause.ClusterUnreachable, err.Error()
+		return
+	}
+	s.Cause, s.Servers = "", c.redis.Servers()
 }
 
 // pauseOfCalls is between calls while Redis is away.
@@ -112,6 +129,7 @@ func (n *Node) answer(call machine.Call, value any, err error) {
 		n.known.set(rows)
 		for _, r := range rows {
 			n.names[r.Incarnation] = r
+			n.links.know(r.Incarnation)
 		}
 	}
 	before := n.m.Incarnation()

@@ -185,22 +185,22 @@ func readHello(r io.Reader) (*wire.Hello, error) {
 // accepted makes a link of a connection that a peer has made.
 func (n *Node) accepted(c *tls.Conn, hello *wire.Hello) {
 	mine := n.m.Hello(hello.Incarnation)
-	if mine == nil || n.speaks(mine, hello) != nil || n.context.Err() != nil {
+	if mine == nil || !n.speaks(mine, hello) || n.context.Err() != nil {
 		c.NetConn().Close()
 		return
 	}
-	l := n.newLink(c, hello.Incarnation)
+	l := n.newLink(c, mine, hello)
 	l.send(wire.Frame{Body: mine})
 	n.linked(l, hello)
 }
 
 // speaks tells whether both sides have a version of frames in common.
-func (n *Node) speaks(mine, hello *wire.Hello) error {
-	if _, ok := wire.Common(mine, hello); !ok {
+func (n *Node) speaks(mine, hello *wire.Hello) bool {
+	_, ok := wire.Common(mine, hello)
+	if !ok {
 		n.log.Cause(logging.Error, cause.ClusterVersion, "No link to node %s: it speaks versions %d to %d of what nodes say to one another, and this one %d to %d.", hello.Node, hello.Lowest, hello.Highest, mine.Lowest, mine.Highest)
-		return errStranger
 	}
-	return nil
+	return ok
 }
 
 // dial makes a link to a peer, on a goroutine of its own.
@@ -218,11 +218,11 @@ func (n *Node) dial(o machine.Dial) {
 				n.unreachable(o, err)
 				return
 			}
-			if n.context.Err() != nil || n.speaks(mine, hello) != nil {
+			if n.context.Err() != nil || !n.speaks(mine, hello) {
 				c.NetConn().Close()
 				return
 			}
-			n.linked(n.newLink(c, o.Peer), hello)
+			n.linked(n.newLink(c, mine, hello), hello)
 		})
 	})
 }
@@ -265,20 +265,23 @@ var errOtherKey = errors.New("whoever answers there does not have the key that s
 
 // unreachable says once why there is no link to a peer.
 func (n *Node) unreachable(o machine.Dial, err error) {
-	if n.context.Err() != nil || n.links.of(o.Peer) != nil || n.m.Hello(o.Peer) == nil || n.troubles[o.Peer] == err.Error() {
+	if n.context.Err() != nil || n.links.of(o.Peer) != nil || n.m.Hello(o.Peer) == nil || n.troubles[o.Peer].text == err.Error() {
 		return
 	}
-	n.troubles[o.Peer] = err.Error()
 	id := cause.ClusterLinkDown
 	if errors.Is(err, errOtherKey) {
 		id = cause.ClusterPeerUnknown
 	}
+	n.troubles[o.Peer] = trouble{id, err.Error()}
 	n.log.Cause(logging.Warning, id, "No link to node %s at %s: %v. What is meant for it goes through Redis.", n.names[o.Peer].Name, o.Address, err)
 }
 
-func (n *Node) newLink(c *tls.Conn, peer uint64) *link {
+// newLink makes a link of a connection on which both have said who they are.
+func (n *Node) newLink(c *tls.Conn, mine, hello *wire.Hello) *link {
 	_ = c.SetDeadline(time.Time{})
-	return &link{n: n, peer: peer, conn: c, wake: make(chan struct{}, 1), over: make(chan struct{})}
+	_, t := n.links.to(hello.Incarnation)
+	version, _ := wire.Common(mine, hello)
+	return &link{n: n, peer: hello.Incarnation, traffic: t, version: version, conn: c, wake: make(chan struct{}, 1), over: make(chan struct{})}
 }
 
 // linked puts a link in force.
@@ -298,6 +301,7 @@ func (n *Node) linked(l *link, hello *wire.Hello) {
 func (n *Node) lost(l *link) {
 	if n.links.remove(l) && n.context.Err() == nil {
 		n.log.Cause(logging.Warning, cause.ClusterLinkDown, "The link to node %s is lost. What is meant for it goes through Redis.", n.names[l.peer].Name)
+		n.troubles[l.peer] = trouble{cause.ClusterLinkDown, "the connection was lost"}
 		n.m.LinkDown(l.peer)
 	}
 }
@@ -310,6 +314,7 @@ func (n *Node) hangUp(peer uint64) {
 	}
 	l.close()
 	if n.context.Err() == nil {
+		n.troubles[peer] = trouble{cause.ClusterLinkDown, "the link brought nothing any more"}
 		n.log.Cause(logging.Warning, cause.ClusterLinkDown, "The link to node %s brings nothing any more, and is given up. What is meant for it goes through Redis.", n.names[peer].Name)
 	}
 }

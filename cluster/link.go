@@ -5,8 +5,6 @@ import (
 	"bytes"
 	"crypto/tls"
 	"io"
-	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -32,12 +30,14 @@ const mostTogether = 1024
 
 // link is a connection to a peer that has said who it is.
 type link struct {
-	n    *Node
-	peer uint64
-	conn *tls.Conn
-	wake chan struct{}
-	over chan struct{}
-	once sync.Once
+	n       *Node
+	peer    uint64
+	traffic *traffic
+	version uint64 // of frames, that both speak
+	conn    *tls.Conn
+	wake    chan struct{}
+	over    chan struct{}
+	once    sync.Once
 
 	heard, moved atomic.Bool // see [machine.Machine.Alive]
 
@@ -221,6 +221,7 @@ func (l *link) readLong(r io.Reader, n int) ([]byte, error) {
 func (l *link) decode(data []byte) (wire.Frame, error) {
 	f, err := wire.Decode(data)
 	if loose, ok := f.Body.(*wire.Loose); ok && err == nil {
+		l.traffic.in.Add(uint64(len(loose.Payloads)))
 		l.n.host.Loose(&loose.Run)
 		return wire.Frame{}, nil
 	}
@@ -231,57 +232,4 @@ func (l *link) decode(data []byte) (wire.Frame, error) {
 func (l *link) down() {
 	l.close()
 	l.n.inbox.put(func() { l.n.lost(l) })
-}
-
-// links are those that there are, by peer.
-type links struct {
-	mu  sync.RWMutex
-	all map[uint64]*link
-}
-
-func (s *links) of(peer uint64) *link {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.all[peer]
-}
-
-// put makes l the link to its peer, and returns the one before.
-func (s *links) put(l *link) (before *link) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.all == nil {
-		s.all = make(map[uint64]*link)
-	}
-	before = s.all[l.peer]
-	s.all[l.peer] = l
-	return before
-}
-
-// remove takes a link out if it is still the one to its peer.
-func (s *links) remove(l *link) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.all[l.peer] != l {
-		return false
-	}
-	delete(s.all, l.peer)
-	return true
-}
-
-func (s *links) each(do func(l *link)) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	for _, l := range s.all {
-		do(l)
-	}
-}
-
-func (s *links) closeAll() {
-	s.mu.Lock()
-	all := slices.Collect(maps.Values(s.all))
-	clear(s.all)
-	s.mu.Unlock()
-	for _, l := range all {
-		l.close()
-	}
 }

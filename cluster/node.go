@@ -57,6 +57,7 @@ type Node struct {
 	host  Host
 	m     *machine.Machine
 	clock clock
+	began time.Time // when clock was at 0
 	key   tls.Certificate
 	known known
 	door  *door
@@ -69,7 +70,8 @@ type Node struct {
 	running  atomic.Int64  // runs that are not settled
 	unsettle atomic.Int64  // their bytes
 	full     atomic.Bool   // … are too many
-	dropped  atomic.Uint64 // runs of QoS 0 that a link had no room for
+	dropped  atomic.Uint64 // messages of QoS 0 for which there was no link, or no room in it
+	shown    atomic.Pointer[shown]
 
 	// Of the actor alone.
 	dirty    map[*link]bool
@@ -80,7 +82,9 @@ type Node struct {
 	claims   map[string][]func(error)
 	names    map[uint64]machine.Row
 	dialing  map[uint64]bool
-	troubles map[uint64]string // why there is no link to a peer, as it was said last
+	troubles map[uint64]trouble // why there is no link to a peer, as it was said last
+	fencedAt int64              // when this node was buried last, in milliseconds of its clock; 0: never
+	shownAt  int64
 
 	context context.Context
 	end     context.CancelFunc
@@ -111,8 +115,9 @@ func New(o Options) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{o: o, log: o.Log, key: key, clock: newClock(), dirty: make(map[*link]bool), wanted: make(map[string]bool), confirms: make(map[uint64]func(error)),
-		runs: make(map[uint64]*published), claims: make(map[string][]func(error)), names: make(map[uint64]machine.Row), dialing: make(map[uint64]bool), troubles: make(map[uint64]string)}
+		runs: make(map[uint64]*published), claims: make(map[string][]func(error)), names: make(map[uint64]machine.Row), dialing: make(map[uint64]bool), troubles: make(map[uint64]trouble)}
 	n.context, n.end = context.WithCancel(context.Background())
+	n.began = time.Now().Round(0).Add(-time.Duration(n.clock.now()) * time.Millisecond)
 	n.inbox.init()
 	n.known.init()
 	n.m = machine.New(machine.Options{Name: o.Name, Address: o.Address, Fingerprint: fingerprint, Times: o.Times}, n.clock.now())
@@ -204,6 +209,7 @@ func (n *Node) act() {
 			n.m.Tick()
 		}
 		n.carryOut()
+		n.show()
 		timer.Reset(time.Duration(max(1, n.m.Due()-n.clock.now())) * time.Millisecond)
 	}
 }
@@ -224,6 +230,8 @@ func (n *Node) forgetAll() {
 		}
 	}
 	clear(n.names)
+	clear(n.troubles)
+	n.links.forgetAll()
 }
 
 // settled tells a publisher what has become of its run.
@@ -285,14 +293,16 @@ func (n *Node) Publish(r *wire.Run, done func(refused []string, err error)) {
 	})
 }
 
-// Loose sends a run of QoS 0, as [wire.Append] makes it of a [wire.Loose], to a peer, if there is a link and room in it.
-func (n *Node) Loose(peer uint64, frame []byte) bool {
-	l := n.links.of(peer)
+// Loose sends a run of QoS 0, as [wire.Append] makes it of a [wire.Loose] with so many messages, to a peer, if there is a link and room in it.
+func (n *Node) Loose(peer uint64, frame []byte, messages int) bool {
+	l, t := n.links.to(peer)
 	if l != nil && l.add(frame, mostLoose) {
+		t.out.Add(uint64(messages))
 		l.flush()
 		return true
 	}
-	n.dropped.Add(1)
+	t.dropped.Add(uint64(messages))
+	n.dropped.Add(uint64(messages))
 	return false
 }
 

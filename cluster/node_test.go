@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"picket/cause"
 	"picket/cluster/functions"
 	"picket/cluster/machine"
 	"picket/cluster/wire"
@@ -52,7 +53,7 @@ func TestRunsReachTheNodesThatWantThem(t *testing.T) {
 	}
 	eventually(t, "a and b are linked", true, a.linkedTo(b))
 	frame := wire.Append(nil, wire.Frame{Body: &wire.Loose{Run: wire.Run{Plain: true, Topic: "t", Payloads: [][]byte{[]byte("x"), []byte("y")}}}})
-	if !a.Node.Loose(b.joined.Load(), frame) {
+	if !a.Node.Loose(b.joined.Load(), frame, 2) {
 		t.Error("there is a link, and no room for a run of QoS 0")
 	}
 	eventually(t, "QoS 0", "x y", b.hasLoose)
@@ -271,7 +272,7 @@ func TestMailboxStandsInForALinkThatIsCut(t *testing.T) {
 		g.set(true)
 	}
 	eventually(t, "the link", true, func() bool { return a.links.of(b.joined.Load()) == nil && b.links.of(a.joined.Load()) == nil })
-	if a.Node.Loose(b.joined.Load(), nil) || a.dropped.Load() != 1 {
+	if a.Node.Loose(b.joined.Load(), nil, 1) || a.dropped.Load() != 1 {
 		t.Error("a run of QoS 0 was taken although there is no link")
 	}
 	send(5)
@@ -371,6 +372,12 @@ func TestFencedNodeJoinsAgain(t *testing.T) {
 	if !slices.Contains(b.fenced, was) || !b.log.Has("cluster-fenced") {
 		t.Errorf("b has been told that %v are over, want %d", b.fenced, was)
 	}
+	eventually(t, "the number that b tells", b.joined.Load(), func() uint64 {
+		if s := b.State(); s.Serving && !s.Fenced.IsZero() {
+			return s.Incarnation
+		}
+		return 0
+	})
 	eventually(t, "who wants t", b.joined.Load(), func() uint64 {
 		if w := a.wants("t"); len(w) == 1 {
 			return w[0]
@@ -395,6 +402,10 @@ func TestNothingIsAcknowledgedWithoutRedis(t *testing.T) {
 	eventually(t, "the lease", true, a.IsLeased)
 	gate.set(true)
 	eventually(t, "the lease without Redis", false, a.IsLeased)
+	eventually(t, "what a tells without Redis", true, func() bool {
+		s := a.State()
+		return !s.Leased && !s.Redis.Answers && s.Redis.Cause == cause.ClusterUnreachable && s.Redis.Text != "" && s.Redis.Address == address.String()
+	})
 	done := a.publish("t", "x")
 	if err := a.confirmed(); err == nil {
 		t.Error("a subscription is confirmed by a node that may have been buried")
@@ -409,6 +420,10 @@ func TestNothingIsAcknowledgedWithoutRedis(t *testing.T) {
 		t.Error(err)
 	}
 	a.log.Await(t, "can be used again")
+	eventually(t, "what a tells with Redis", true, func() bool {
+		s := a.State()
+		return s.Leased && s.Redis.Answers && s.Redis.Text == "" && s.Redis.Servers == 1
+	})
 }
 
 // confirmed asks for a confirmation, and returns an error unless it is there when the machine has had a turn.

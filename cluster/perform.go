@@ -57,6 +57,7 @@ func (n *Node) perform(o machine.Output) {
 	case machine.Fenced:
 		n.log.Cause(logging.Error, cause.ClusterFenced, "The other nodes have taken this one for dead, since it has not shown for some seconds in Redis %s that it lives: its clients are disconnected, and it joins again.", n.o.Redis)
 		n.joined.Store(0)
+		n.fencedAt = n.clock.now()
 		n.leased.Store(0)
 		n.links.closeAll()
 		n.host.Fenced(o.Incarnation)
@@ -85,6 +86,8 @@ func (n *Node) tell(o machine.Output) {
 	case machine.Unroute:
 		n.log.Printf(logging.Notice, "Node %s (number %d) is no member any more.", n.names[o.Peer].Name, o.Peer)
 		delete(n.names, o.Peer)
+		delete(n.troubles, o.Peer)
+		n.links.forget(o.Peer)
 		n.host.Unroute(o.Peer)
 	case machine.Look:
 		if p := n.runs[o.ID]; p != nil {

@@ -34,6 +34,9 @@ type peer struct {
 	complete  bool                   // its whole list has come
 	seen      uint64                 // up to which number it has seen this node's routes
 	had       map[uint64]uint64      // its runs that may be sent again, and at which position they came
+
+	unsettled int    // runs that have been sent to it, and wait for its answer
+	out, in   uint64 // messages in runs to it and from it; those that were sent again count again
 }
 
 // mailbox is this node's own.

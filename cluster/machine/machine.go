@@ -206,25 +206,3 @@ func (m *Machine) over() {
 	m.out = append(m.out, Fenced{Incarnation: m.me})
 	m.reset()
 }
-
-// Status is what a node waits for.
-type Status struct {
-	Serving                                       bool
-	Peers, Linked, Buried                         int
-	Runs, Held, Claims, Moved, Unseen, Unaccepted int
-	Unacknowledged                                int // frames
-	Promised                                      int // acknowledgements that wait for a beat
-}
-
-// Status says what this node waits for.
-func (m *Machine) Status() Status {
-	s := Status{Serving: m.serving, Peers: len(m.order), Buried: len(m.buried), Runs: len(m.runs), Held: len(m.received), Claims: len(m.claims), Moved: len(m.moved),
-		Unseen: len(m.duties) + len(m.arrivals), Unaccepted: len(m.seen), Promised: len(m.promised)}
-	for _, p := range m.order {
-		s.Unacknowledged += len(p.kept)
-		if p.up {
-			s.Linked++
-		}
-	}
-	return s
-}

@@ -57,6 +57,8 @@ func (m *Machine) Targets(id uint64, peers []uint64, here bool) {
 	body.Oldest = m.oldest
 	for _, to := range peers {
 		if p := m.peers[to]; p != nil {
+			p.unsettled++
+			p.out += uint64(len(body.Payloads))
 			m.send(p, &body)
 		} else if m.buried[to] == nil { // it has been retired just now, and Unroute is on its way
 			delete(r.waits, to)
@@ -86,7 +88,10 @@ func (m *Machine) deliver(from uint64, body *wire.Run) {
 	m.emit(Deliver{From: from, Run: body, Since: since})
 }
 
-func (m *Machine) takeRun(p *peer, body *wire.Run) { m.deliver(p.incarnation, body) }
+func (m *Machine) takeRun(p *peer, body *wire.Run) {
+	p.in += uint64(len(body.Payloads))
+	m.deliver(p.incarnation, body)
+}
 
 // Delivered answers Deliver. movedTo names the sessions that match and are not this node's any more: stopped, or refused for their fence ([Machine.Lost]).
 func (m *Machine) Delivered(from, id uint64, elsewhere []string) {
@@ -167,6 +172,9 @@ func (m *Machine) takeSettled(p *peer, b *wire.Settled) {
 func (m *Machine) settle(r *run, by uint64) {
 	if r.waits[by] {
 		delete(r.waits, by)
+		if p := m.peers[by]; p != nil {
+			p.unsettled--
+		}
 		m.finish(r)
 	}
 }

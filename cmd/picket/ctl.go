@@ -15,6 +15,7 @@ type ctlCommand struct {
 	Bridges     ctlBridges     `cmd:"" help:"Show the bridges of a running broker, and why one is not connected." zh:"显示正在运行的服务端的桥接，以及某个桥接连不上的原因。"`
 	Client      ctlClient      `cmd:"" help:"Show one client of a running broker, and what it has subscribed to." zh:"显示正在运行的服务端的某个客户端及其订阅。"`
 	Clients     ctlClients     `cmd:"" help:"List the clients of a running broker." zh:"列出正在运行的服务端的客户端。"`
+	Cluster     ctlCluster     `cmd:"" help:"Show how it is between a running broker and the other nodes of its cluster." zh:"显示正在运行的服务端与集群中其他节点之间的情况。"`
 	Disconnect  ctlDisconnect  `cmd:"" help:"End the connection of a client." zh:"断开某个客户端的连接。"`
 	Health      ctlHealth      `cmd:"" help:"Say by the exit status whether the broker answers." zh:"用退出状态表示服务端是否有应答。"`
 	Logs        ctlLogs        `cmd:"" help:"Show the end of a running broker's log." zh:"显示正在运行的服务端的最近日志。"`

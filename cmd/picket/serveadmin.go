@@ -56,6 +56,9 @@ func (s *server) openAPI(config *mosqconf.Config, own *setup.Result) {
 	if s.rights != nil {
 		about.Rights = s.rights
 	}
+	if s.node != nil {
+		about.Cluster = s.node.State
+	}
 	about.Place, about.ACMEName, about.ACMEEmail = shownPlace(config.Persistence), config.ACME.Name, config.ACME.Email
 	s.api = api.New(api.Config{Broker: s.broker, About: about, Tokens: s.tokens, Log: s.log})
 }

@@ -97,6 +97,9 @@ func (c *Caller) check(ctx context.Context) error {
 // Prefix is what all keys begin with.
 func (c *Caller) Prefix() string { return c.s.prefix }
 
+// Servers is how many servers had what the last [Caller.Call] wrote before it was answered. It must not be called beside Call.
+func (c *Caller) Servers() int { return 1 + c.s.wanted() }
+
 // NameOf is what stands for a client identifier in keys.
 func NameOf(clientID string) string { return nameOf(clientID) }
 

@@ -30,7 +30,7 @@ func TestClusterIsTold(t *testing.T) {
 	joining.Serving = false
 	alone.Incarnation, alone.Nodes, alone.Redis.Servers = 0, nil, 1
 	for _, c := range []struct {
-		state           *cluster.State
+		state            *cluster.State
 		english, chinese []string
 	}{
 		{whole, []string{

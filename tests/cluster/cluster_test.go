@@ -44,7 +44,7 @@ func newRig(t *testing.T) *rig {
 // node starts a broker that is a node, and waits until it lets clients in.
 func (r *rig) node() *testbed.Broker {
 	r.t.Helper()
-	return testbed.Start(r.t, testbed.Options{Conf: fmt.Sprintf("listener ${PORT} 127.0.0.1\nallow_anonymous true\nlog_type all\nreason_strings true\ncluster redis://127.0.0.1:%d\ncluster_address 127.0.0.1:${PORT_NODE}\n", r.port)})
+	return testbed.Start(r.t, testbed.Options{Conf: fmt.Sprintf("user root\nadmin_socket ${DIR}/admin.sock\nlistener ${PORT} 127.0.0.1\nallow_anonymous true\nlog_type all\nreason_strings true\ncluster redis://127.0.0.1:%d\ncluster_address 127.0.0.1:${PORT_NODE}\n", r.port)})
 }
 
 // client connects to a node with a clean session.

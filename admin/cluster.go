@@ -7,6 +7,7 @@ import (
 
 	"picket/cause"
 	"picket/cluster"
+	"picket/printable"
 )
 
 // clusterWords are the texts about a cluster in one language.
@@ -109,6 +110,7 @@ func nodeText(b *strings.Builder, s *cluster.NodeState, w clusterWords, l cause.
 	if s.Address != s.Name {
 		name += " (" + s.Address + ")"
 	}
+	name = printable.Text(name) // it stands in Redis, and this is a terminal
 	since := at.Sub(s.Since).Round(time.Second)
 	waiting := w.waiting
 	switch {
@@ -135,7 +137,7 @@ func nodeText(b *strings.Builder, s *cluster.NodeState, w clusterWords, l cause.
 // whyText is a cause that stands now, and what to do about it.
 func whyText(b *strings.Builder, id cause.ID, text string, l cause.Lang) {
 	if id != "" {
-		fmt.Fprintf(b, "  %s  [%s]\n", text, id)
+		fmt.Fprintf(b, "  %s  [%s]\n", printable.Text(text), id)
 	}
 	if c, ok := cause.Lookup(id); ok {
 		if remedy, err := c.Remedy.Render(l, nil); err == nil {

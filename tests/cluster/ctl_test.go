@@ -51,7 +51,7 @@ func toldByAPI(t *testing.T, b *testbed.Broker) *nodes.State {
 	return s.Cluster
 }
 
-// TestPicketCtlCluster shows links and what has passed them, a node that has been killed, and that there is no cluster where there is none.
+// TestPicketCtlCluster shows links and what has passed them, a node that has been killed and comes again, and that there is no cluster where there is none.
 func TestPicketCtlCluster(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -112,6 +112,8 @@ func TestPicketCtlCluster(t *testing.T) {
 	if text, ok := a.Command(t, "", "ctl", "cluster", "--socket", a.Path("admin.sock")); !ok || !strings.Contains(text, "there are no other nodes") {
 		t.Errorf("without the other node: %s", text)
 	}
+	b.Run(t)
+	only(a, func(_ *nodes.State, o nodes.NodeState) bool { return o.Linked && o.Incarnation > gone && o.Out == 0 })
 	alone := testbed.Start(t, testbed.Options{Conf: "user root\nlistener ${PORT} 127.0.0.1\nallow_anonymous true\nadmin_socket ${DIR}/admin.sock\n"})
 	if text, ok := alone.Command(t, "", "ctl", "cluster", "--socket", alone.Path("admin.sock")); !ok || !strings.Contains(text, "no cluster_address") {
 		t.Errorf("a broker that is no node: %s", text)

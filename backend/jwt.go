@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -49,24 +50,15 @@ type tokens struct {
 	keys   signers  // nil with ring
 	ring   *keyring // nil with keys
 	acl    *files   // nil: none
-	parser *jwt.Parser
 	now    func() time.Time
 }
 
+// decoder takes tokens apart. What they say is checked by [tokens.signed] and [tokens.current], not by the library: its validator calls a method Validate by an
+// interface, for which the linker keeps the one of the command line's parser, with that reflect.MethodByName, and with that every exported method of the program.
+var decoder = jwt.NewParser(jwt.WithStrictDecoding())
+
 func (c *JWT) open(alone bool) (source, []access.Warning, error) {
 	t := &tokens{config: c, alone: alone, now: time.Now}
-	options := []jwt.ParserOption{jwt.WithLeeway(c.Leeway), jwt.WithTimeFunc(func() time.Time { return t.now() }), jwt.WithStrictDecoding(),
-		jwt.WithValidMethods([]string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512"})}
-	if !c.NoExpiry {
-		options = append(options, jwt.WithExpirationRequired())
-	}
-	if c.Issuer != "" {
-		options = append(options, jwt.WithIssuer(c.Issuer))
-	}
-	if c.Audience != "" {
-		options = append(options, jwt.WithAudience(c.Audience))
-	}
-	t.parser = jwt.NewParser(options...)
 	var warnings []access.Warning
 	if c.ACLFile != "" {
 		opened, w, err := (&Files{ACLFile: c.ACLFile}).open(true)
@@ -165,7 +157,7 @@ var (
 	errCritical = errors.New("its header has crit")
 	errUser     = errors.New("it has no user name")
 	errRights   = errors.New("its lists of topics are none")
-	errTime     = errors.New("its exp is no time")
+	errTime     = errors.New("its exp or nbf is no time")
 )
 
 // login checks a token.
@@ -174,37 +166,22 @@ func (t *tokens) login(ctx context.Context, w who) (proof, error) {
 	if shown == "" {
 		return proof{}, nil
 	}
-	var unknown error // nobody knows the key
-	var by signer
 	claims := make(jwt.MapClaims)
-	parsed, err := t.parser.ParseWithClaims(shown, claims, func(token *jwt.Token) (any, error) {
-		id, _ := token.Header["kid"].(string)
-		if _, critical := token.Header["crit"]; critical {
-			return nil, errCritical
-		}
-		all := t.keys.find(token.Method.Alg(), id)
-		if t.ring != nil {
-			if all, unknown = t.ring.find(ctx, token.Method.Alg(), id); unknown != nil {
-				return nil, unknown
-			}
-		}
-		text := shown[:strings.LastIndexByte(shown, '.')]
-		for _, by = range all {
-			if token.Method.Verify(text, token.Signature, by.key) == nil {
-				return by.key, nil
-			}
-		}
-		if len(all) > 0 {
-			return nil, jwt.ErrTokenSignatureInvalid
-		}
-		return nil, errNoSigner
-	})
-	switch {
-	case unknown != nil:
+	parsed, _, err := decoder.ParseUnverified(shown, claims)
+	if err != nil {
+		return refusedToken(err), nil
+	}
+	by, unknown, err := t.signed(ctx, parsed)
+	if unknown != nil {
 		return proof{}, unknown
+	}
+	if err == nil {
+		err = t.current(claims)
+	}
+	switch {
 	case errors.Is(err, jwt.ErrTokenExpired):
 		return proof{why: access.Decision{Cause: cause.JWTExpired, Text: "the token has ended"}}, nil
-	case err != nil || !parsed.Valid:
+	case err != nil:
 		return refusedToken(err), nil
 	}
 	p, err := t.read(claims)
@@ -215,6 +192,65 @@ func (t *tokens) login(ctx context.Context, w who) (proof, error) {
 	return p, nil
 }
 
+// signed finds the key that a token is signed with. unknown is why the keys cannot be had, err why the token is not believed.
+func (t *tokens) signed(ctx context.Context, token *jwt.Token) (by signer, unknown, err error) {
+	id, _ := token.Header["kid"].(string)
+	if _, critical := token.Header["crit"]; critical {
+		return signer{}, nil, errCritical
+	}
+	if token.Method == jwt.SigningMethodNone {
+		return signer{}, nil, jwt.ErrTokenSignatureInvalid
+	}
+	all := t.keys.find(token.Method.Alg(), id)
+	if t.ring != nil {
+		if all, unknown = t.ring.find(ctx, token.Method.Alg(), id); unknown != nil {
+			return signer{}, unknown, nil
+		}
+	}
+	text := token.Raw[:strings.LastIndexByte(token.Raw, '.')]
+	for _, by := range all {
+		if token.Method.Verify(text, token.Signature, by.key) == nil {
+			return by, nil, nil
+		}
+	}
+	if len(all) > 0 {
+		return signer{}, nil, jwt.ErrTokenSignatureInvalid
+	}
+	return signer{}, nil, errNoSigner
+}
+
+// current says why a token with a right signature does not count here and now (RFC 7519, 4.1); nil: it does. A claim of the wrong type is none that fits.
+func (t *tokens) current(claims jwt.MapClaims) error {
+	c := t.config
+	if c.Issuer != "" {
+		if is, err := claims.GetIssuer(); err != nil || is == "" {
+			return jwt.ErrTokenRequiredClaimMissing
+		} else if is != c.Issuer {
+			return jwt.ErrTokenInvalidIssuer
+		}
+	}
+	if c.Audience != "" {
+		if is, err := claims.GetAudience(); err != nil || len(is) == 0 {
+			return jwt.ErrTokenRequiredClaimMissing
+		} else if !slices.Contains(is, c.Audience) {
+			return jwt.ErrTokenInvalidAudience
+		}
+	}
+	begin, err := claims.GetNotBefore()
+	end, endErr := claims.GetExpirationTime()
+	switch now := t.now(); {
+	case err != nil || endErr != nil:
+		return errTime
+	case end == nil && !c.NoExpiry:
+		return jwt.ErrTokenRequiredClaimMissing
+	case end != nil && !now.Before(end.Add(c.Leeway)):
+		return jwt.ErrTokenExpired
+	case begin != nil && now.Before(begin.Add(-c.Leeway)):
+		return jwt.ErrTokenNotValidYet
+	}
+	return nil
+}
+
 // reasons are what is said of tokens that are refused, in the order in which it is looked for.
 var reasons = []struct {
 	err  error
@@ -222,7 +258,7 @@ var reasons = []struct {
 }{
 	{errNoSigner, "none of the keys goes with the token's alg and kid"}, {errCritical, "the token's header has crit, which asks for something unknown"},
 	{errUser, "the token has no user name that can be one in the claim that it is taken from"}, {errRights, "a list of topics in the token is no list of topic filters"},
-	{errTime, "the token's exp is no time"}, {jwt.ErrTokenMalformed, "the password is no JSON Web Token"},
+	{errTime, "the token's exp or nbf is no time"}, {jwt.ErrTokenMalformed, "the password is no JSON Web Token"},
 	{jwt.ErrTokenSignatureInvalid, "the token's signature is wrong, or its algorithm is none that counts"}, {jwt.ErrTokenRequiredClaimMissing, "the token lacks exp, iss or aud"},
 	{jwt.ErrTokenNotValidYet, "the token is not valid yet (nbf); are the clocks right?"}, {jwt.ErrTokenInvalidAudience, "the token is for somebody else (aud)"},
 	{jwt.ErrTokenInvalidIssuer, "the token is from somebody else (iss)"},

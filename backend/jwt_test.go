@@ -193,7 +193,7 @@ func TestTokensRefused(t *testing.T) {
 		"expired within leeway": {claims(jwt.MapClaims{"exp": ago(0)}), "", ""},
 		"no exp":                {claims(jwt.MapClaims{"exp": nil}), "lacks exp", cause.JWTRefused},
 		"exp of no time":        {claims(jwt.MapClaims{"exp": "tomorrow"}), "", cause.JWTRefused},
-		"exp far away":          {claims(jwt.MapClaims{"exp": 1e18}), "exp is no time", cause.JWTRefused},
+		"exp far away":          {claims(jwt.MapClaims{"exp": 1e18}), "exp or nbf is no time", cause.JWTRefused},
 		"not yet":               {claims(jwt.MapClaims{"nbf": ago(-time.Hour)}), "nbf", cause.JWTRefused},
 		"no issuer":             {claims(jwt.MapClaims{"iss": nil}), "lacks exp, iss or aud", cause.JWTRefused},
 		"other issuer":          {claims(jwt.MapClaims{"iss": "them"}), "iss", cause.JWTRefused},
@@ -485,7 +485,7 @@ func FuzzToken(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	t.keys, t.parser = keys, jwt.NewParser(jwt.WithStrictDecoding())
+	t.keys = keys
 	f.Fuzz(func(test *testing.T, token string) {
 		p, err := t.login(context.Background(), who{password: []byte(token)})
 		if err != nil || p.ok && token != good {

@@ -198,7 +198,7 @@ var logLines = map[string]string{
 	"the token's header has crit, which asks for something unknown":                 "令牌头含有 crit，要求未知的功能",
 	"the token has no user name that can be one in the claim that it is taken from": "用作用户名的声明中没有可用的名字",
 	"a list of topics in the token is no list of topic filters":                     "令牌中的主题列表不是主题过滤器的列表",
-	"the token's exp is no time":                                                    "令牌的 exp 不是时间",
+	"the token's exp or nbf is no time":                                             "令牌的 exp 或 nbf 不是时间",
 	"the password is no JSON Web Token":                                             "密码不是 JWT",
 	"the token's signature is wrong, or its algorithm is none that counts":          "令牌的签名不对，或其算法不被接受",
 	"the token lacks exp, iss or aud":                                               "令牌缺少 exp、iss 或 aud",

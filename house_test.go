@@ -39,11 +39,12 @@ var mayImport = map[string]string{
 	"acme":            "cause printable",
 	"cloud/detect":    "",
 	"access":          "cause logging topic",
-	"admin":           "access backend ban bridge broker cause cluster listener printable rights token",
+	"admin":           "access audit backend ban bridge broker cause cluster listener printable rights token",
 	"bench":           "client packet",
 	"bridge":          "bridge/relay broker cause logging packet session",
 	"bridge/relay":    "packet topic",
-	"api":             "access admin ban broker cause feed logging login packet printable session token topic trace",
+	"api":             "access admin audit ban broker cause feed logging login packet printable session token topic trace",
+	"audit":           "logging printable",
 	"backend":         "access cause logging topic",
 	"backup":          "",
 	"ban":             "access printable",
@@ -60,7 +61,7 @@ var mayImport = map[string]string{
 	"listener":        "cause packet",
 	"login":           "token",
 	"logging":         "cause printable process",
-	"mosqconf":        "access backend ban bridge bridge/relay broker cause listener logging packet phrases process rights store/place store/redis token topic",
+	"mosqconf":        "access audit backend ban bridge bridge/relay broker cause listener logging packet phrases process rights store/place store/redis token topic",
 	"reach":           "access cause listener",
 	"rights":          "topic",
 	"rights/live":     "access broker cause logging rights session",
@@ -99,7 +100,7 @@ var mayImport = map[string]string{
 	"doctor/host/gather":   "access broker cause cloud/detect doctor doctor/arp doctor/host doctor/host/firewall echo/probe listener logging mosqconf reach setup",
 
 	// The command ties all of them together; nobody imports it.
-	"cmd/picket": "access acme admin api backend backup ban bench bridge broker cause cluster client client/mosquitto cloud cloud/detect dashboard doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page phrases printable process reach rights/live sentinel session setup store store/local store/place store/redis store/transfer token topic web",
+	"cmd/picket": "access acme admin api audit backend backup ban bench bridge broker cause cluster client client/mosquitto cloud cloud/detect dashboard doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page phrases printable process reach rights/live sentinel session setup store store/local store/place store/redis store/transfer token topic web",
 }
 
 // pure packages are state machines, codecs and tables: what goes in decides what comes out. They cannot reach for a socket, a

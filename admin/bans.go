@@ -52,6 +52,7 @@ func (s *Server) ban(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, fmt.Errorf("the request is no ban in JSON: %w", err))
 		return
 	}
+	w.(*told).What = fmt.Sprintf("kind=%q value=%q", n.Kind, n.Value)
 	b, err := n.Wanted()
 	if err != nil {
 		refuse(w, http.StatusUnprocessableEntity, err)

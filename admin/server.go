@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"picket/access"
+	"picket/audit"
 	"picket/backend"
 	"picket/bridge"
 	"picket/broker"
@@ -60,6 +61,8 @@ type About struct {
 
 	Dashboards func() []string // the URLs of the dashboard for this machine; nil: it is served nowhere
 
+	Audit *audit.Journal // takes every change; nil: none does
+
 	API http.Handler // serves /api/v1/ at the socket; nil: it is not served there
 }
 
@@ -81,18 +84,18 @@ func Serve(path string, b *broker.Broker, about About) (*Server, error) {
 	s := &Server{about: about, broker: b, path: path, done: make(chan struct{})}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", s.status)
-	mux.HandleFunc("PUT /v1/maintenance", s.begin)
-	mux.HandleFunc("DELETE /v1/maintenance", s.end)
-	mux.HandleFunc("POST /v1/reload", s.reload)
+	mux.HandleFunc("PUT /v1/maintenance", s.audited(s.begin))
+	mux.HandleFunc("DELETE /v1/maintenance", s.audited(s.end))
+	mux.HandleFunc("POST /v1/reload", s.audited(s.reload))
 	mux.HandleFunc("GET /v1/clients", s.clients)
 	mux.HandleFunc("GET /v1/client", s.client)
-	mux.HandleFunc("DELETE /v1/client", s.disconnect)
-	mux.HandleFunc("GET /v1/backup", s.backup)
+	mux.HandleFunc("DELETE /v1/client", s.audited(s.disconnect))
+	mux.HandleFunc("GET /v1/backup", s.audited(s.backup))
 	mux.HandleFunc("GET /v1/bans", s.bans)
-	mux.HandleFunc("POST /v1/bans", s.ban)
-	mux.HandleFunc("DELETE /v1/ban", s.unban)
+	mux.HandleFunc("POST /v1/bans", s.audited(s.ban))
+	mux.HandleFunc("DELETE /v1/ban", s.audited(s.unban))
 	mux.HandleFunc("GET /v1/users", s.users)
-	mux.HandleFunc("POST /v1/rights", s.rights)
+	mux.HandleFunc("POST /v1/rights", s.audited(s.rights))
 	mux.HandleFunc("GET /v1/may", s.may)
 	if about.API != nil {
 		mux.Handle("/api/v1/", about.API)
@@ -295,5 +298,8 @@ type problem struct {
 }
 
 func refuse(w http.ResponseWriter, status int, err error) {
+	if t, ok := w.(*told); ok {
+		t.Result, t.Why = "not done", err.Error()
+	}
 	answer(w, status, problem{Error: err.Error()})
 }

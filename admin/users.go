@@ -67,10 +67,21 @@ func (s *Server) rights(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusRequestEntityTooLarge, err)
 		return
 	}
-	said, err := s.about.Rights.Do(r.Context(), "admin socket", commands)
+	var asked struct{ Commands []Command }
+	told := w.(*told)
+	if json.Unmarshal(commands, &asked) == nil { // what cannot be read is refused below
+		what, changes := Told(asked.Commands)
+		told.What, told.quiet = what, !changes
+	}
+	by, _ := PeerOf(r.Context())
+	said, err := s.about.Rights.Do(r.Context(), by+" at the admin socket", commands)
 	if err != nil {
 		refuse(w, http.StatusServiceUnavailable, err)
 		return
+	}
+	var answers Responses
+	if json.Unmarshal(said, &answers) == nil {
+		told.Result, told.Why = answers.Result()
 	}
 	answer(w, http.StatusOK, json.RawMessage(said))
 }

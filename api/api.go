@@ -9,15 +9,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
 
 	"picket/admin"
+	"picket/audit"
 	"picket/broker"
-	"picket/logging"
 	"picket/login"
 	"picket/printable"
 	"picket/token"
@@ -36,7 +35,6 @@ type Config struct {
 	About  admin.About
 	Socket string // the admin socket; empty: there is none
 	Tokens *token.List
-	Log    *logging.Logger
 	Now    func() time.Time // nil: the machine's clock
 }
 
@@ -195,24 +193,21 @@ func (a *API) answer(w http.ResponseWriter, of *route, answer any) {
 	_ = out.Encode(answer) // likewise
 }
 
-// audit writes a line for a request that changes something, or that hands out what only an admin may have, whether it was carried out or not.
+// audit records a request that changes something, or that hands out what only an admin may have, whether it was carried out or not.
 func (a *API) audit(c *call, who caller, result string, err error) {
 	if c.route.method == http.MethodGet && c.route.role != token.Admin && !c.route.audited || c.route.open && err != nil {
 		return // a stranger who is refused has been reported, and may not fill the log
 	}
-	what := fmt.Sprintf("%s %s", c.route.method, printable.Text(c.request.URL.Path))
-	for _, name := range c.names() {
-		for _, value := range c.params[name] {
-			what += fmt.Sprintf(" %s=%q", name, value)
-		}
-	}
-	if c.note != "" {
-		what += " " + c.note
+	e := who.entry()
+	e.Time, e.Request, e.Result, e.Why = a.Now(), c.route.method+" "+printable.Text(c.request.URL.Path), result, c.failed
+	e.What = strings.TrimSpace(audit.Params(c.params) + " " + c.note)
+	if c.result != "" {
+		e.Result = c.result
 	}
 	if err != nil {
-		result = "not done: " + asRefusal(err).detail
+		e.Result, e.Why = "not done", asRefusal(err).detail
 	}
-	a.Log.Printf(logging.Notice, "API: %s: %s: %s.", who, what, strings.TrimSuffix(result, "."))
+	a.About.Audit.Record(e)
 }
 
 // begun writes the line of a stream that begins; the one of its end follows.

@@ -67,8 +67,10 @@ type call struct {
 	request *http.Request
 	writer  http.ResponseWriter // for a handler that answers itself, and then returns nil
 	params  url.Values
-	in      any // a pointer to route.in
-	note    string
+	in      any    // a pointer to route.in
+	note    string // what it is about, beside its parameters, for the audit journal; without secrets
+	result  string // for the journal, where a part was not done
+	failed  string // … and why
 }
 
 func (c *call) text(name string) string { return c.params.Get(name) }
@@ -84,9 +86,6 @@ func (c *call) number(name string) int {
 	i := slices.IndexFunc(c.route.params, func(p param) bool { return p.name == name })
 	return c.route.params[i].absent
 }
-
-// names are those of the parameters that were given, in alphabetical order.
-func (c *call) names() []string { return slices.Sorted(maps.Keys(c.params)) }
 
 // allowed are the methods of a resource.
 func allowed(methods map[string]*route) []string {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"picket/admin"
+	"picket/audit"
 	"picket/cause"
 	"picket/logging"
 	"picket/printable"
@@ -23,13 +24,22 @@ type way struct {
 
 // caller is who makes a request.
 type caller struct {
-	name  string // for the log
+	name  string // for the log: a token, a login, or a user at the socket
+	from  string // the address; empty: the socket
 	role  token.Role
 	until time.Time    // the end of a login; zero: there is none
 	still func() error // says why the caller is not let in any more; nil: whoever is let in stays so
 }
 
-func (c caller) String() string { return c.name }
+func (c caller) String() string { e := c.entry(); return e.Who() }
+
+// entry begins an entry of the audit journal.
+func (c caller) entry() audit.Entry {
+	if c.from == "" {
+		return audit.Entry{By: c.name} // the socket has no roles
+	}
+	return audit.Entry{By: c.name, Role: string(c.role), From: c.from}
+}
 
 // callerKey is the key of the caller in a request's context.
 type callerKey struct{}
@@ -46,7 +56,7 @@ func (a *API) admit(w http.ResponseWriter, r *http.Request, of *route) (caller, 
 		}
 	}
 	if of != nil && of.open {
-		return caller{name: "a browser from " + remote(r).String()}, nil
+		return caller{name: "a browser", from: remote(r).String()}, nil
 	}
 	who, err := a.identify(r, by)
 	if no := (*refusal)(nil); errors.As(err, &no) && no.id == cause.LoginEnded {
@@ -90,7 +100,7 @@ func (a *API) identify(r *http.Request, by way) (caller, error) {
 	if !ok {
 		return caller{}, a.wrong(remote(r), cause.TokenRefused, "the token is not valid")
 	}
-	return caller{name: fmt.Sprintf("token %s (%s) from %s", printable.Text(t.Name), t.Role, remote(r)), role: t.Role, still: a.stillHas(secret, t.Role)}, nil
+	return caller{name: "token " + printable.Text(t.Name), from: remote(r).String(), role: t.Role, still: a.stillHas(secret, t.Role)}, nil
 }
 
 // stillHas says why a token that has let somebody in would not any more, with its role.
@@ -137,7 +147,7 @@ func bearer(r *http.Request) (string, error) {
 
 // roleMissing refuses what a caller may not do.
 func roleMissing(who caller, needed token.Role) *refusal {
-	return &refusal{status: http.StatusForbidden, id: cause.RoleMissing, who: who.name,
+	return &refusal{status: http.StatusForbidden, id: cause.RoleMissing, who: who.String(),
 		detail: fmt.Sprintf("the role %s is needed, and the caller has %s", needed, orNone(who.role))}
 }
 

@@ -74,7 +74,7 @@ func (a *API) makeLogin(c *call) (any, error) {
 		return nil, conflict(errors.New("there is no listener for the dashboard: one with protocol http_api in the configuration, or --admin-listen without one"))
 	}
 	made := admin.MadeLogin{Role: role, Expires: int64(login.LinkFor.Seconds())}
-	code := a.logins.Link(c.caller().name, role, a.Now())
+	code := a.logins.Link(c.caller().String(), role, a.Now())
 	for _, base := range at {
 		made.Links = append(made.Links, base+"#login="+code) // what is behind # is in no request, and so in no log
 	}
@@ -99,7 +99,7 @@ func (a *API) enter(c *call) (any, error) {
 
 func (a *API) whoAsks(c *call) (any, error) {
 	who := c.caller()
-	return Who{Name: who.name, Role: who.role, Until: who.until}, nil
+	return Who{Name: who.String(), Role: who.role, Until: who.until}, nil
 }
 
 func (a *API) leave(c *call) (any, error) {
@@ -119,7 +119,7 @@ func (a *API) byCookie(r *http.Request, secret string) (caller, error) {
 	if !ok {
 		return caller{}, a.wrong(remote(r), cause.LoginEnded, "the login has ended")
 	}
-	return caller{name: "login of " + s.Name + " (" + string(s.Role) + ") from " + remote(r).String(), role: s.Role, until: s.Until, still: a.stillIn(secret)}, nil
+	return caller{name: "login of " + s.Name, from: remote(r).String(), role: s.Role, until: s.Until, still: a.stillIn(secret)}, nil
 }
 
 // stillIn says why whoever was logged in is not any more.

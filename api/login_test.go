@@ -32,7 +32,7 @@ func started(t *testing.T) *API {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(Config{Broker: b, Tokens: tokens, Log: log, About: admin.About{Dashboards: func() []string { return nil }}})
+	return New(Config{Broker: b, Tokens: tokens, About: admin.About{Dashboards: func() []string { return nil }}})
 }
 
 // From another machine a login has to be encrypted, also where everybody may come; and where only this machine may, it is refused altogether.

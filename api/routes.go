@@ -9,7 +9,7 @@ import (
 
 // routes is the table of everything that can be asked.
 func (a *API) routes() []*route {
-	all := slices.Concat(a.serverRoutes(), a.clientRoutes(), a.messageRoutes(), a.userRoutes(), a.tokenRoutes(), a.loginRoutes(), a.traceRoutes(), a.eventRoutes(), a.steerRoutes(), a.rateRoutes(), a.listenRoutes())
+	all := slices.Concat(a.serverRoutes(), a.clientRoutes(), a.messageRoutes(), a.userRoutes(), a.tokenRoutes(), a.loginRoutes(), a.traceRoutes(), a.eventRoutes(), a.steerRoutes(), a.rateRoutes(), a.listenRoutes(), a.auditRoutes())
 	return append(all, &route{method: "GET", path: "openapi.json", role: token.Viewer, about: "This description, as OpenAPI 3.1.", out: reflect.TypeFor[map[string]any](),
 		do: func(*call) (any, error) { return a.document(), nil }})
 }

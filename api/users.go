@@ -98,7 +98,7 @@ func (a *API) manager(c *call) (*admin.Manager, error) {
 	if a.About.Rights == nil {
 		return nil, conflict(errNoRights)
 	}
-	return admin.NewManager(a.About.Rights, c.caller().name), nil
+	return admin.NewManager(a.About.Rights, c.caller().String()), nil
 }
 
 // outcome is the answer to a change.
@@ -247,10 +247,10 @@ func (a *API) commands(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, one := range c.in.(*Commands).Commands {
-		if name, ok := one["command"].(string); ok {
-			c.note += " " + printable.Text(name)
-		}
+	c.note, _ = admin.Told(c.in.(*Commands).Commands)
+	answers, err := m.Raw(c.request.Context(), c.in.(*Commands).Commands)
+	if err == nil {
+		c.result, c.failed = answers.Result()
 	}
-	return m.Raw(c.request.Context(), c.in.(*Commands).Commands)
+	return answers, err
 }

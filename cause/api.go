@@ -51,6 +51,18 @@ var apiCauses = []Cause{
 		},
 	},
 	{
+		ID: AuditNotWritten, Severity: Warning, Stage: API,
+		Title: Text{"changes are missing from the audit file", "审计文件缺少记录"},
+		Explain: Text{
+			"The audit file, which takes a line for each change that somebody makes, could not be opened or written. The changes are made all the same, and are in the broker's log if it has lines of the type notice.",
+			"审计文件为每次更改记录一行，但无法打开或写入。更改仍会执行；日志记录 notice 类型时，日志中也有这些更改。",
+		},
+		Remedy: Text{
+			"Make room on the disk, let the broker's user write to the file (`audit_file`), and reload: `picket ctl reload`. Each change tries the file again, too.",
+			"清理磁盘，确认服务端的用户可以写该文件（`audit_file`），然后执行 `picket ctl reload`。此后每次更改也会重新尝试写入。",
+		},
+	},
+	{
 		ID: TokenMissing, Severity: Error, Stage: API,
 		Title: Text{"the request has no token, and nobody is logged in", "请求没有携带令牌，也没有登录"},
 		Explain: Text{

@@ -324,4 +324,5 @@ const (
 	LoginRefused      ID = "login-refused"
 	LoginEnded        ID = "login-ended"
 	LoginNeedsTLS     ID = "login-needs-tls"
+	AuditNotWritten   ID = "audit-not-written"
 )

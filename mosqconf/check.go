@@ -396,6 +396,9 @@ func (p *parser) checkFolders(c *Config) {
 		}
 		writable(Warning, "tokens_file", c.TokensFile)
 	}
+	if c.AuditFile != "" {
+		writable(Warning, "audit_file", c.AuditFile)
+	}
 	if c.AdminSocket != "" {
 		p.checkWritable(Error, at("admin_socket"), filepath.Dir(c.AdminSocket))
 	}

@@ -31,6 +31,8 @@ type Config struct {
 	APIForAll bool
 	// TokensFile keeps the tokens of the HTTP API (picket ctl token); tokens.json in DataDir where nothing is said; empty: there can be none.
 	TokensFile string
+	// AuditFile takes a line for every change that somebody makes (package audit); audit.jsonl in DataDir where nothing is said; empty: there is none.
+	AuditFile string
 	// DataDir is the folder whose user, password and certificates are made when they are missing; empty: none. Names are what clients call this machine
 	// beside its own name and addresses, for its certificate.
 	DataDir string

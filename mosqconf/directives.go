@@ -81,6 +81,7 @@ var globalDirectives = directiveTable{
 	"metrics_access":               {"local|everyone", (*parser).metricsAccess},
 	"api_access":                   {"local|everyone", (*parser).apiAccess},
 	"tokens_file":                  {path, globalString(func(p *parser) *string { return &p.config.TokensFile })},
+	"audit_file":                   {"PATH|none", (*parser).auditFile},
 	"admin_socket":                 {"PATH|none", (*parser).adminSocket},
 	"acme_name":                    {"NAME|ADDRESS|auto", (*parser).acmeName},
 	"acme_email":                   {"ADDRESS", globalString(func(p *parser) *string { return &p.config.ACME.Email })},

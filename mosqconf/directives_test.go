@@ -49,7 +49,7 @@ var inForce = map[string]string{
 	"certfile": "/c2", "keyfile": "/k2", "ciphers": "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-GCM-SHA256", "crlfile": "/crl",
 	"require_certificate": "true", "tls_version": "tlsv1.3", "use_identity_as_username": "true", "use_subject_as_username": "true",
 	// Picket's own.
-	"admin_socket": "/run/picket/admin.sock", "bans_file": "/var/lib/x/bans.json", "ban_after": "20/10m 15m bad-credentials malformed-packet", "metrics_access": "everyone", "api_access": "everyone", "tokens_file": "/var/lib/x/tokens.json", "data_dir": "/var/lib/picket", "acme_name": "auto", "acme_email": "ada@example.com", "acme_ca": "https://ca.example/dir", "acme_ca_roots": "/ca.pem",
+	"admin_socket": "/run/picket/admin.sock", "bans_file": "/var/lib/x/bans.json", "ban_after": "20/10m 15m bad-credentials malformed-packet", "metrics_access": "everyone", "api_access": "everyone", "tokens_file": "/var/lib/x/tokens.json", "audit_file": "/var/lib/x/audit.jsonl", "data_dir": "/var/lib/picket", "acme_name": "auto", "acme_email": "ada@example.com", "acme_ca": "https://ca.example/dir", "acme_ca_roots": "/ca.pem",
 	"acme_http_port": "8080", "acme_tls_port": "8443", "server_name": "mqtt.example 192.0.2.1", "global_max_connections": "9", "phone_page": "false",
 	"acl_subscribe_unchecked": "true", "connect_timeout": "3", "event_loops": "2", "log_format": "json", "max_output_bytes": "100000", "reason_strings": "true",
 	"persistence": "true", "retained_persistence": "1", "persistence_file": "x.db", "persistence_location": "/var/lib/x/", "persistence_store": "/var/lib/x/store", "persistence_sync": "never",

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"picket/access"
+	"picket/audit"
 	"picket/backend"
 	"picket/ban"
 	"picket/cause"
@@ -50,6 +51,9 @@ func (p *parser) finish() *Config {
 	}
 	if p.config.TokensFile == "" && p.config.DataDir != "" {
 		p.config.TokensFile = filepath.Join(p.config.DataDir, token.FileName)
+	}
+	if p.config.AuditFile == "" && p.config.DataDir != "" && !p.unaudited {
+		p.config.AuditFile = filepath.Join(p.config.DataDir, audit.FileName)
 	}
 	blocks := p.finishAPI(p.defaultBlock(p.blocks))
 

@@ -38,6 +38,15 @@ func (p *parser) adminSocket(_ *fileState, l line) {
 	}
 }
 
+func (p *parser) auditFile(_ *fileState, l line) {
+	if s, ok := p.string(l, p.seen); ok {
+		p.config.AuditFile, p.unaudited = s, s == "none"
+		if p.unaudited {
+			p.config.AuditFile = ""
+		}
+	}
+}
+
 // failures are what ban_after may count: what a stranger does wrong before it is a client, or with broken packets.
 var failures = []cause.ID{cause.BadCredentials, cause.JWTRefused, cause.ClientIDPrefix, cause.AnonymousRefused, cause.MalformedPacket, cause.ProtocolViolation, cause.ProtocolVersion}
 

@@ -86,6 +86,7 @@ type parser struct {
 	seen     map[string]place
 
 	perListener   bool
+	unaudited     bool     // audit_file none
 	securityUsed  bool     // a security option was met: too late for per_listener_settings
 	prefixes      string   // clientid_prefixes
 	headersSize   int      // websockets_headers_size

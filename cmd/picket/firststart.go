@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/term"
 
+	"picket/audit"
 	"picket/ban"
 	"picket/broker"
 	"picket/cause"
@@ -41,6 +42,7 @@ func (s *serveCommand) unconfigured(ctx context.Context) (*mosqconf.Config, *set
 	config := mosqconf.Open(ports, own.PasswordFile, own.RightsFile, own.CertFile, own.KeyFile)
 	config.BansFile = filepath.Join(own.Dir, ban.FileName)
 	config.TokensFile = filepath.Join(own.Dir, token.FileName)
+	config.AuditFile = filepath.Join(own.Dir, audit.FileName)
 	config.ReasonStrings = true // nobody counts on mosquitto's bytes here
 	config.Persistence = mosqconf.Persistence{On: true, Store: filepath.Join(own.Dir, storeName)}
 	if s.AdminListen != "none" {

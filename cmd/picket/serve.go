@@ -19,6 +19,7 @@ import (
 	"picket/acme"
 	"picket/admin"
 	"picket/api"
+	"picket/audit"
 	"picket/ban"
 	"picket/bridge"
 	"picket/broker"
@@ -240,6 +241,7 @@ type server struct {
 	bans       *ban.List
 	tokens     *token.List
 	api        *api.API
+	audit      *audit.Journal
 	current    atomic.Pointer[mosqconf.Config] // what is in force
 	lost       chan error                      // the store is another broker's by now
 	own        *setup.Result                   // nil: no data directory is looked after
@@ -684,6 +686,7 @@ func (s *server) reload() error {
 	process.LimitMemory(config.MemoryLimit)
 	s.bridges.Update(config.Bridges)
 	s.openWeb(config)
+	s.audit.Reopen(config.AuditFile)
 	if err := s.log.Reload(config.Log); err != nil {
 		s.log.Cause(logging.Error, cause.ConfigRefused, "Error: %v. The log goes where it went.", err)
 	}
@@ -749,6 +752,7 @@ func (s *server) close() {
 	for _, w := range s.web {
 		w.Close()
 	}
+	s.audit.Close()
 	if s.rights != nil {
 		s.rights.Close()
 	}

@@ -10,6 +10,7 @@ import (
 
 	"picket/admin"
 	"picket/api"
+	"picket/audit"
 	"picket/cause"
 	"picket/dashboard"
 	"picket/logging"
@@ -46,7 +47,10 @@ func (s *server) openAdmin(config *mosqconf.Config, own *setup.Result) (err erro
 // openAPI makes the API, which the admin socket and the listeners with protocol http_api serve.
 func (s *server) openAPI(config *mosqconf.Config, own *setup.Result) {
 	s.dashboards.Store(&[]string{}) // none has been opened
-	about := admin.About{Dashboards: func() []string { return *s.dashboards.Load() }, Backup: s.writeBackup, Bridges: s.bridges.States, Backends: s.askedNow, Version: buildVersion(), Page: page.Built(), LogFiles: func() []string { return *s.logFiles.Load() }, Reload: s.askReload, Journal: os.Getenv("JOURNAL_STREAM") != ""}
+	s.audit = audit.Open(config.AuditFile, s.log, func(err error) {
+		s.broker.Report(logging.Warning, cause.AuditNotWritten, "Warning: The audit file cannot be written: %v.", err)
+	})
+	about := admin.About{Audit: s.audit, Dashboards: func() []string { return *s.dashboards.Load() }, Backup: s.writeBackup, Bridges: s.bridges.States, Backends: s.askedNow, Version: buildVersion(), Page: page.Built(), LogFiles: func() []string { return *s.logFiles.Load() }, Reload: s.askReload, Journal: os.Getenv("JOURNAL_STREAM") != ""}
 	if s.command.ConfigFile != "" {
 		about.Config, _ = filepath.Abs(s.command.ConfigFile) // it has been read from there
 	}
@@ -60,7 +64,7 @@ func (s *server) openAPI(config *mosqconf.Config, own *setup.Result) {
 		about.Cluster = s.node.State
 	}
 	about.Place, about.ACMEName, about.ACMEEmail = shownPlace(config.Persistence), config.ACME.Name, config.ACME.Email
-	s.api = api.New(api.Config{Broker: s.broker, About: about, Tokens: s.tokens, Log: s.log})
+	s.api = api.New(api.Config{Broker: s.broker, About: about, Tokens: s.tokens})
 }
 
 // webAddress is what tells listeners for whoever runs the broker apart: one that a reload leaves as it was goes on.

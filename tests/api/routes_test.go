@@ -41,7 +41,7 @@ var examples = []example{
 	{"PATCH", "user?name=lamp", `{"password": "secret", "disabled": true}`, 200}, {"DELETE", "user?name=lamp", "", 200}, {"POST", "rights", `{"commands": [{"command": "listRoles"}, {"command": "nonsense"}]}`, 200},
 	{"POST", "logins", `{"role": "viewer"}`, 201}, {"GET", "logins", "", 200}, {"GET", "login", "", 200}, {"DELETE", "logins", "", 200},
 	{"GET", "trace?client=watcher&for=1s", "", 200}, {"GET", "events?for=1s", "", 200}, {"GET", "messages?filter=a/%23&count=1&for=1s", "", 200},
-	{"GET", "tokens", "", 200}, {"POST", "tokens", `{"name": "x", "role": "viewer", "expires_seconds": 60}`, 201}, {"DELETE", "token?name=x", "", 200},
+	{"GET", "audit", "", 200}, {"GET", "audit?limit=1", "", 200}, {"GET", "tokens", "", 200}, {"POST", "tokens", `{"name": "x", "role": "viewer", "expires_seconds": 60}`, 201}, {"DELETE", "token?name=x", "", 200},
 }
 
 // described reads the document, and makes a validator of it.
@@ -171,7 +171,7 @@ var refused = []example{
 	{"POST", "rules", `{"user": "nobody", "action": "all", "filter": "#", "allow": true}`, 404}, {"POST", "rules", `{"user": "nobody", "action": "read", "filter": "#", "allow": true}`, 400}, {"POST", "rules", `{"user": "nobody", "action": "all", "filter": "#"}`, 400},
 	{"GET", "rules/check?action=publish&topic=a/%23", "", 422}, {"GET", "rules/check?action=publish&topic=a&port=7", "", 422},
 	{"POST", "logins", `{"role": "metrics"}`, 422}, {"POST", "login", `{"code": "guessed"}`, 401}, {"POST", "login", `{}`, 400}, {"DELETE", "login", "", 409},
-	{"POST", "tokens", `{"name": "y", "role": "god"}`, 422}, {"POST", "tokens", `{"name": "admin", "role": "viewer"}`, 409}, {"DELETE", "token?name=none", "", 404},
+	{"GET", "audit?limit=0", "", 400}, {"GET", "audit?cursor=x", "", 400}, {"GET", "audit?cursor=9-1", "", 409}, {"POST", "tokens", `{"name": "y", "role": "god"}`, 422}, {"POST", "tokens", `{"name": "admin", "role": "viewer"}`, 409}, {"DELETE", "token?name=none", "", 404},
 }
 
 // A role may do what it is for, and nothing else; nobody may do anything without a token. What is refused is refused before anything is looked at.

@@ -146,6 +146,7 @@ func TestRules(t *testing.T) {
 		})}, "config-unreadable"},
 		{"IPv6 alone", []doctor.Fact{mosquitto, Listen{Address: "::", Port: 1883, Scope: AllScope, PID: 100, Program: "mosquitto", Broker: true}, config, NoFirewall{},
 			Dial{Address: "192.168.1.5", Port: 1883, Result: "refused"}, Dial{Address: "2001:db8::5", Port: 1883, Result: "open"}}, "ipv6-only-server"},
+		{"a broker in a network of its own is stopped", []doctor.Fact{mosquitto, listening, config, Broker{PID: 7, Program: "picket", Container: true, Stopped: true}}, ""},
 		{"a folder is not there", []doctor.Fact{NoBroker{Complete: true}, NotListening{1883}, with(config, func(c *Config) { c.PID, c.Missing = 0, []Missing{{"pid_file", "/run/mosquitto", "mosquitto"}} })}, "config-error-exit"},
 		{"a wrong value may be what is missing", []doctor.Fact{NoBroker{Complete: true}, NotListening{1883}, with(config, func(c *Config) {
 			c.PID, c.Listeners = 0, []ConfigListener{{Port: 1883}}

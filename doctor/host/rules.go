@@ -148,8 +148,12 @@ func (d *diagnosis) silent() {
 	brokers, at := facts[Broker](d.Facts)
 	listens, listenAt := facts[Listen](d.Facts)
 	for i, b := range brokers {
-		if !b.Stopped || b.Container && !d.serves(b.PID) {
-			continue // in a network of its own that nobody is led to from here
+		if !b.Stopped {
+			continue
+		}
+		if b.Container && !d.serves(b.PID) {
+			d.Settle(at[i]) // in a network of its own that nobody is led to from here
+			continue
 		}
 		evidence := []int{at[i]}
 		p := 0

@@ -4,13 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"net/http"
 	"slices"
 	"time"
 
 	"picket/admin"
 	"picket/broker"
-	"picket/cause"
 	"picket/token"
 )
 
@@ -54,7 +52,7 @@ func (a *API) rates(c *call) (any, error) {
 	defer cancel()
 	meter, err := a.Broker.Meter(c.text("id"))
 	if errors.Is(err, broker.ErrTooManyTaps) {
-		return nil, &refusal{status: http.StatusServiceUnavailable, id: cause.APIBusy, wait: time.Second, detail: err.Error()}
+		return nil, noTap(err)
 	}
 	defer meter.Close()
 	out, err := c.stream("application/jsonl")

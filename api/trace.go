@@ -63,6 +63,11 @@ func traceQuery(c *call) (q broker.TraceQuery, err error) {
 	return q, nil
 }
 
+// noTap is the refusal of somebody more who would look on.
+func noTap(err error) error {
+	return &refusal{status: http.StatusServiceUnavailable, id: cause.APIBusy, wait: time.Second, detail: err.Error()}
+}
+
 // trace streams a trace.
 func (a *API) trace(c *call) (any, error) {
 	q, err := traceQuery(c)
@@ -76,7 +81,7 @@ func (a *API) trace(c *call) (any, error) {
 	defer cancel()
 	t, err := a.Broker.Trace(q)
 	if errors.Is(err, broker.ErrTooManyTaps) {
-		return nil, &refusal{status: http.StatusServiceUnavailable, id: cause.APIBusy, wait: time.Second, detail: err.Error()}
+		return nil, noTap(err)
 	}
 	defer t.Close()
 	a.begun(c)

@@ -241,8 +241,7 @@ func (d *diagnosis) answersKept(v *view) {
 		}
 		return
 	}
-	id := map[string]cause.ID{"drop": cause.HostFirewallDrop, "reject": cause.HostFirewallReject}[f.Verdict]
-	found := d.find(id, doctor.Sure, cause.Values{"port": itoa(v.port), "address": v.address},
+	found := d.find(f.cause(), doctor.Sure, cause.Values{"port": itoa(v.port), "address": v.address},
 		join("", "", doctor.Say("Connections to %s come in, and the answers do not go out: ", "到 %s 的连接能进来，但应答出不去：", doctor.HostPort(v.address, v.port)), f.by(), doctor.Say(" keeps them.", " 拦住了它们。")),
 		append(v.evidence(), v.leavingAt)...)
 	found.Recipes = []string{}
@@ -255,19 +254,7 @@ func (d *diagnosis) laterKept(v *view) {
 	if f == nil {
 		return
 	}
-	id := map[string]cause.ID{"drop": cause.HostFirewallDrop, "reject": cause.HostFirewallReject}[f.Verdict]
 	fit, what := doctor.Sure, doctor.Say("Connections to %s open, and what clients send on them does not come in: ", "到 %s 的连接能建立，但客户端随后发来的数据进不来：", doctor.HostPort(v.address, v.port))
-	step := doctor.Step{Title: doctor.Say("Let in what belongs to connections that are open", "放行已建立连接的数据")}
-	if strings.HasPrefix(f.Where, "iptables") {
-		words := strings.Fields(f.Where) // iptables, table, chain
-		chain := words[len(words)-1]
-		if table := words[len(words)-2]; table != "filter" {
-			chain += " -t " + table
-		}
-		step.Lines = doctor.Say("sudo iptables -I %s -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT", "sudo iptables -I %s -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT", chain)
-	} else {
-		step.Lines = doctor.Say("sudo nft insert rule %s ct state established,related accept", "sudo nft insert rule %s ct state established,related accept", f.Where)
-	}
 	evidence := append(v.evidence(), v.laterAt)
 	answers, at := facts[Answer](d.Facts)
 	silent := false
@@ -282,10 +269,10 @@ func (d *diagnosis) laterKept(v *view) {
 		}
 		what = doctor.Say("Connections to %s open, and some of what clients send on them does not come in, by its contents or its length: ", "到 %s 的连接能建立，但客户端发来的部分数据会因内容或长度被拦截：", doctor.HostPort(v.address, v.port))
 	}
-	found := d.find(id, fit, cause.Values{"port": itoa(v.port), "address": v.address},
+	found := d.find(f.cause(), fit, cause.Values{"port": itoa(v.port), "address": v.address},
 		join("", "", what, f.by(), doctor.Say(" keeps it.", " 拦住了它。")), evidence...)
 	found.Recipes = []string{}
-	found.Steps = append(found.Steps, step)
+	found.Steps = append(found.Steps, doctor.Step{Title: doctor.Say("Let in what belongs to connections that are open", "放行已建立连接的数据"), Lines: f.establishedLines()})
 }
 
 // keepsLater tells whether the filter keeps something of what clients send to a port once they are connected.
@@ -319,6 +306,24 @@ func (d *diagnosis) timed(v *view) {
 			"在特定时间，到 %s 的连接会被防火墙规则 «%s» 拦截。规则按 UTC 计时（`date -u`），除非写了 --kerneltz。", doctor.HostPort(v.address, v.port), f.Times),
 		evidence...)
 	found.Recipes = []string{}
+}
+
+// cause is that of what the filter keeps.
+func (f *Firewall) cause() cause.ID {
+	return map[string]cause.ID{"drop": cause.HostFirewallDrop, "reject": cause.HostFirewallReject}[f.Verdict]
+}
+
+// establishedLines are commands that let in what belongs to connections that are open, in the chain that decides.
+func (f *Firewall) establishedLines() cause.Text {
+	if !strings.HasPrefix(f.Where, "iptables") {
+		return doctor.Say("sudo nft insert rule %s ct state established,related accept", "sudo nft insert rule %s ct state established,related accept", f.Where)
+	}
+	words := strings.Fields(f.Where) // iptables, table, chain
+	chain := words[len(words)-1]
+	if table := words[len(words)-2]; table != "filter" {
+		chain += " -t " + table
+	}
+	return doctor.Say("sudo iptables -I %s -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT", "sudo iptables -I %s -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT", chain)
 }
 
 // by names what decides.

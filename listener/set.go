@@ -107,7 +107,6 @@ func (s *Set) Close() {
 	}
 	s.front.close()
 	s.streams.close()
-	s.running.Wait()
 }
 
 // SetNewcomers sets how many connections there may be that are no clients, and what they may cost together in bytes, from the next one on.

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"picket/cause"
@@ -22,6 +23,8 @@ type streams struct {
 	mu     sync.Mutex
 	closed bool
 	all    map[net.Conn]*stream // by the socket; the value is nil until the transport is ready
+
+	lot atomic.Pointer[parking] // nil until the first stream parks; made under mu
 
 	benches chan *bench // idle ones
 	made    chan struct{}
@@ -104,24 +107,21 @@ func (s *streams) start(at *endpoint, remote netip.AddrPort, p prelude, open fun
 	c.opening.Store(o)
 	s.set.newcomers.enter(o, remote)
 	go func() {
-		defer s.set.running.Done()
-		defer func() { s.set.newcomers.leave(o) }()
 		nc, err := open()
-		if err != nil {
+		switch {
+		case err != nil:
 			s.set.refuse(&Refusal{remote, at.cfg, cause.FDLimit, err.Error(), false})
-			return
-		}
-		if !s.enter(c, o, nc) {
+		case !s.enter(c, o, nc):
 			nc.Close()
+		case c.open(p):
+			c.run()
+			return
+		default:
+			c.gone()
 			return
 		}
-		defer s.leave(nc)
-		if c.open(p) {
-			c.run()
-		}
-		c.readNoMore()
-		c.linger()
-		c.wire.shut()
+		s.set.newcomers.leave(o)
+		s.set.running.Done()
 	}()
 }
 
@@ -138,10 +138,31 @@ func (s *streams) enter(c *stream, o *newcomer, nc net.Conn) bool {
 	return true
 }
 
-func (s *streams) leave(nc net.Conn) {
+// leave is the end of a connection that has entered.
+func (s *streams) leave(c *stream) {
+	if lot := s.lot.Load(); lot != nil {
+		lot.forget(c)
+	}
+	s.mu.Lock()
+	delete(s.all, c.wire.nc)
+	s.mu.Unlock()
+	if o := c.opening.Load(); o != nil {
+		s.set.newcomers.leave(o)
+	}
+	s.set.running.Done()
+}
+
+// parking returns where streams park; nil when they cannot, or shall not any more.
+func (s *streams) parking() *parking {
+	if lot := s.lot.Load(); lot != nil {
+		return lot
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.all, nc)
+	if s.lot.Load() == nil && !s.closed {
+		s.lot.Store(newParking(s))
+	}
+	return s.lot.Load()
 }
 
 // announce marks a connection as ready: from here on it is closed in an orderly way.
@@ -168,8 +189,16 @@ func (s *streams) catchUp() {
 	done.Wait()
 }
 
-// close ends all connections; their goroutines end soon after.
+// close ends all connections, and returns when they have.
 func (s *streams) close() {
+	s.closeAll()
+	s.set.running.Wait()
+	if lot := s.lot.Load(); lot != nil {
+		lot.close()
+	}
+}
+
+func (s *streams) closeAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true

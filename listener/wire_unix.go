@@ -45,7 +45,6 @@ func (t *tryWriter) write(p []byte) (int, error) {
 // readWaiter waits until a socket can be read, without reading: the buffer comes afterwards.
 type readWaiter struct {
 	rc    syscall.RawConn
-	poll  [1]unix.PollFd
 	woken bool
 	call  func(fd uintptr) bool
 }
@@ -58,18 +57,19 @@ func (r *readWaiter) init(rc syscall.RawConn) {
 			return true
 		}
 		r.woken = true
-		return r.pollNow(fd)
+		return pollNow(fd)
 	}
 }
 
-func (r *readWaiter) pollNow(fd uintptr) bool {
-	r.poll[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
-	n, err := unix.Poll(r.poll[:], 0)
+func pollNow(fd uintptr) bool {
+	poll := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(poll[:], 0)
 	return n > 0 || err != nil && err != unix.EINTR
 }
 
+// readable may be called by any goroutine.
 func (r *readWaiter) readable() (now bool) {
-	err := r.rc.Control(func(fd uintptr) { now = r.pollNow(fd) })
+	err := r.rc.Control(func(fd uintptr) { now = pollNow(fd) })
 	return now && err == nil
 }
 

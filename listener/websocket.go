@@ -25,8 +25,7 @@ type frames struct {
 	left    int64                  // bytes of its payload that have not arrived
 	inside  bool                   // a frame is under way
 	message bool                   // a fragmented message is under way
-	control [ws.MaxControlFramePayloadSize]byte
-	got     int // bytes in control
+	control []byte // payload of a control frame, at most ws.MaxControlFramePayloadSize; nil when none is under way
 }
 
 // frameError is a violation that ends the connection.
@@ -60,9 +59,11 @@ func (f *frames) decode(b []byte, control func(op ws.OpCode, payload []byte) err
 			out += copy(b[out:], part)
 			continue
 		}
-		f.got += copy(f.control[f.got:], part)
+		f.control = append(f.control, part...)
 		if !f.inside {
-			if err := control(f.frame.OpCode, f.control[:f.got]); err != nil {
+			whole := f.control
+			f.control = nil
+			if err := control(f.frame.OpCode, whole); err != nil {
 				return b[:out], err
 			}
 		}
@@ -112,7 +113,7 @@ func (f *frames) header(b []byte) (n int, err error) {
 	if h.OpCode.IsData() || h.OpCode == ws.OpContinuation {
 		f.message = !h.Fin
 	}
-	f.frame, f.left, f.inside, f.got = h, h.Length, true, 0
+	f.frame, f.left, f.inside = h, h.Length, true
 	return n, nil
 }
 

@@ -68,7 +68,9 @@ func newWire(set *Set, nc net.Conn) *wire {
 func (w *wire) Read(p []byte) (int, error) {
 	if len(w.fed) > 0 {
 		n := copy(p, w.fed)
-		w.fed = w.fed[n:]
+		if w.fed = w.fed[n:]; len(w.fed) == 0 {
+			w.fed = nil // its memory is not kept
+		}
 		w.last.saw(p[:n])
 		return n, nil
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"time"
 
 	"picket/cause"
 )
@@ -16,6 +17,10 @@ type Options struct {
 
 	// Goroutines serves plain connections with a goroutine each, as on systems without epoll.
 	Goroutines bool
+
+	// Idle is how long a client's connection with a goroutine has to be silent before it gives the goroutine up, on Linux; 0: five seconds. One
+	// that sends seldom gives it up at once when what has arrived is handled.
+	Idle time.Duration
 
 	// Nagle leaves Nagle's algorithm on. By default TCP_NODELAY is set: each connection is written to once per batch, so
 	// there are no small segments to gather, and holding the last one back until the peer's delayed acknowledgement

@@ -1,24 +1,25 @@
 package listener
 
 import (
-	"encoding/binary"
+	"errors"
+	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // parking watches the sockets of streams that have nothing to do, so that those need no goroutine, and so no stack: most connections are idle most of the
-// time. It is one epoll with one goroutine for a set, both made when the first stream parks. A stream that is parked belongs to whoever takes
-// [stream.parked] away from it: the parking's goroutine when something has arrived or a ping is due, or who wakes the stream ([stream.wake]). That one
-// starts a goroutine for it.
+// time. It is one epoll with one goroutine for a set, both made when the first stream parks; Go's poller watches that epoll. A stream that is parked
+// belongs to whoever takes [stream.parked] away from it: the parking's goroutine when something has arrived or a ping is due, or who wakes the stream
+// ([stream.wake]). That one starts a goroutine for it.
 //
 // A stream is known to epoll from its first parking on, and watched for one event at a time.
 type parking struct {
-	streams *streams
-	epoll   int
-	bell    int           // eventfd: the parking is over
-	ended   chan struct{} // closed when its goroutine has ended
+	epoll *os.File
+	raw   syscall.RawConn // of epoll
+	ended chan struct{}   // closed when the goroutine has ended
 
 	mu    sync.Mutex
 	slots []*stream // by the Fd of an event
@@ -37,23 +38,21 @@ const (
 	parkingBatch = 256 // events taken by one epoll_wait
 	// pingLook is how often those are looked for to whom a WebSocket ping is due.
 	pingLook = 5 * time.Second
-	bellMark = -1
 )
 
 // newParking returns nil where the system has no descriptor left; then streams keep their goroutines.
-func newParking(s *streams) *parking {
-	p := &parking{streams: s, ended: make(chan struct{})}
-	var err error
-	if p.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+func newParking() *parking {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
 		return nil
 	}
-	if p.bell, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
-		unix.Close(p.epoll)
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
 		return nil
 	}
-	if unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, p.bell, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: bellMark}) != nil {
-		unix.Close(p.epoll)
-		unix.Close(p.bell)
+	p := &parking{epoll: os.NewFile(uintptr(fd), "epoll"), ended: make(chan struct{})} // non-blocking, so Go's poller takes it
+	if p.raw, err = p.epoll.SyscallConn(); err != nil || p.epoll.SetReadDeadline(time.Now().Add(pingLook)) != nil {
+		p.epoll.Close()
 		return nil
 	}
 	go p.run()
@@ -72,8 +71,9 @@ func (p *parking) watch(c *stream) (ok bool) {
 		how = unix.EPOLL_CTL_ADD
 		p.enter(c)
 	}
-	err := c.wire.rc.Control(func(fd uintptr) {
-		ok = unix.EpollCtl(p.epoll, how, int(fd), &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLONESHOT, Fd: c.place.slot, Pad: c.place.gen}) == nil
+	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLONESHOT, Fd: c.place.slot, Pad: c.place.gen}
+	err := p.raw.Control(func(epoll uintptr) {
+		_ = c.wire.rc.Control(func(fd uintptr) { ok = unix.EpollCtl(int(epoll), how, int(fd), &event) == nil })
 	})
 	if ok = ok && err == nil; !ok && how == unix.EPOLL_CTL_ADD {
 		p.leave(c)
@@ -114,49 +114,55 @@ func (p *parking) forget(c *stream) {
 func (p *parking) run() {
 	defer close(p.ended)
 	var events [parkingBatch]unix.EpollEvent
-	for looked := clock(); ; {
-		n, err := unix.EpollWait(p.epoll, events[:], int(pingLook.Milliseconds()))
-		if err != nil && err != unix.EINTR {
+	n := 0
+	take := func(fd uintptr) bool {
+		var err error
+		if n, err = unix.EpollWait(int(fd), events[:], 0); err != nil && err != unix.EINTR {
 			panic("listener: epoll_wait: " + err.Error()) // EBADF, EFAULT, EINVAL: a defect of this file
 		}
-		p.mu.Lock()
-		over := p.over
-		for i := range max(n, 0) {
-			if e := &events[i]; e.Fd >= 0 {
-				if c := p.slots[e.Fd]; c != nil && c.place.gen == e.Pad {
-					c.unpark()
-				}
-			}
-		}
-		if now := clock(); now-looked >= pingLook {
-			looked = now
-			p.wakeDue(now)
-		}
-		p.mu.Unlock()
-		if over {
+		return n > 0
+	}
+	for {
+		err := p.raw.Read(take)
+		switch {
+		case err == nil:
+			p.wake(events[:n])
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			p.wakeDue(clock())
+			_ = p.epoll.SetReadDeadline(time.Now().Add(pingLook)) // it fails once closed, and so does Read
+		default:
 			return
 		}
 	}
 }
 
-// wakeDue wakes those who are due for a WebSocket ping. The lock is held.
-func (p *parking) wakeDue(now time.Duration) {
-	for _, c := range p.slots {
-		if c != nil && c.frames != nil && c.parked.Load() && now >= time.Duration(c.pingAt.Load()) {
-			c.unpark()
+// wake wakes the streams of events.
+func (p *parking) wake(events []unix.EpollEvent) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, e := range events {
+		if c := p.slots[e.Fd]; c != nil && c.place.gen == e.Pad {
+			c.unpark(true)
 		}
 	}
 }
 
-// close ends the parking. Streams that are parked still have to be woken by their owners.
+// wakeDue wakes those who are due for a WebSocket ping.
+func (p *parking) wakeDue(now time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.slots {
+		if c != nil && c.frames != nil && c.parked.Load() && now >= time.Duration(c.pingAt.Load()) {
+			c.unpark(false)
+		}
+	}
+}
+
+// close ends the parking. Nobody is parked any more.
 func (p *parking) close() {
 	p.mu.Lock()
 	p.over = true
 	p.mu.Unlock()
-	var one [8]byte
-	binary.NativeEndian.PutUint64(one[:], 1)
-	unix.Write(p.bell, one[:]) // cannot fail: nothing else is written
+	p.epoll.Close()
 	<-p.ended
-	unix.Close(p.epoll)
-	unix.Close(p.bell)
 }

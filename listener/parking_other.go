@@ -7,7 +7,7 @@ type parking struct{}
 
 type place struct{}
 
-func newParking(*streams) *parking { return nil }
+func newParking() *parking { return nil }
 
 func (*parking) watch(*stream) bool { return false }
 func (*parking) forget(*stream)     {}

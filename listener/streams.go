@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"os"
@@ -24,7 +25,8 @@ type streams struct {
 	closed bool
 	all    map[net.Conn]*stream // by the socket; the value is nil until the transport is ready
 
-	lot atomic.Pointer[parking] // nil until the first stream parks; made under mu
+	idleAfter time.Duration
+	lot       atomic.Pointer[parking] // nil until the first stream parks; made under mu
 
 	benches chan *bench // idle ones
 	made    chan struct{}
@@ -57,6 +59,7 @@ type prelude struct {
 
 func (s *streams) init(set *Set) {
 	s.set = set
+	s.idleAfter = cmp.Or(set.opt.Idle, idleAfter)
 	s.all = make(map[net.Conn]*stream)
 	s.benches = make(chan *bench, maxBenches)
 	s.made = make(chan struct{}, maxBenches)
@@ -160,7 +163,7 @@ func (s *streams) parking() *parking {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.lot.Load() == nil && !s.closed {
-		s.lot.Store(newParking(s))
+		s.lot.Store(newParking())
 	}
 	return s.lot.Load()
 }

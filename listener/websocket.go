@@ -25,7 +25,7 @@ type frames struct {
 	left    int64                  // bytes of its payload that have not arrived
 	inside  bool                   // a frame is under way
 	message bool                   // a fragmented message is under way
-	control []byte // payload of a control frame, at most ws.MaxControlFramePayloadSize; nil when none is under way
+	control []byte                 // payload of a control frame, at most ws.MaxControlFramePayloadSize; nil when none is under way
 }
 
 // frameError is a violation that ends the connection.

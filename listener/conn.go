@@ -1,7 +1,7 @@
 // Package listener is where bytes come from: TCP, TLS, WebSocket and Unix sockets, and one port that tells them apart by the first bytes.
 //
 // It feeds an I/O-free core ([Handler], [Worker], [Client]) in two ways: level-triggered epoll loops for plain TCP and Unix
-// sockets on Linux, and a goroutine per connection on Go's network poller for TLS, WebSocket and other systems. Both follow
+// sockets on Linux, and a goroutine per connection on Go's network poller for TLS, WebSocket and other systems, which on Linux an idle one gives up. Both follow
 // one contract: read all that has arrived, hand it over, and at the end of the batch call [Worker.Flush] once.
 package listener
 

@@ -25,6 +25,7 @@ func clock() time.Duration { return time.Since(started) }
 func (c *stream) run() {
 	c.pingAt.Store(int64(clock() + pingEvery))
 	c.idle = true
+	c.last = clock() - c.streams.idleAfter // so that it parks when its CONNECT is answered, as most then stay silent
 	var err error
 	if len(c.early) > 0 || c.tls != nil {
 		err = c.batch(c.readEarly)

@@ -255,6 +255,7 @@ type server struct {
 
 	persistence mosqconf.Persistence // as it was at the start
 	log         *logging.Logger
+	calm        func() // ends [process.GiveBack]; nil: not begun
 	poll        func() // see [broker.Config]
 	removePID   func() error
 }
@@ -312,6 +313,7 @@ func (s *server) begin(e *env, config *mosqconf.Config, lines []mosqconf.Line) e
 	}
 	config.Store = s.kept
 	process.LimitMemory(config.MemoryLimit)
+	s.calm = process.GiveBack()
 	if err := s.openRights(config); err != nil {
 		return err
 	}
@@ -739,6 +741,9 @@ func (s *server) stop() {
 
 // close ends whatever has been started, the last first, and the log.
 func (s *server) close() {
+	if s.calm != nil {
+		s.calm()
+	}
 	if s.authority != nil {
 		s.authority.Close()
 	}

@@ -70,8 +70,8 @@ const (
 	calmShare = 0.1 // of one processor: the process counts as calm below it
 	calmLooks = 2   // so often in a row
 	// leastWaste is what is worth a collection, if it is wasteShare of what is in use besides.
-	leastWaste = 4 << 20
-	wasteShare = 0.2
+	leastWaste = 1 << 20
+	wasteShare = 0.1
 	// giveBackRest times what returning memory took is how long nothing is returned after it: with a large heap it takes seconds of processor time.
 	giveBackRest = 50
 )

@@ -27,7 +27,7 @@ func TestWhenMemoryIsReturned(t *testing.T) {
 		{10 * time.Millisecond, much, false}, // calm for one look
 		{10 * time.Millisecond, much, true},
 		{10 * time.Millisecond, little, false},
-		{10 * time.Millisecond, heap{objects: mib, live: mib, free: 3 * mib}, false}, // not worth it
+		{10 * time.Millisecond, heap{objects: mib, live: mib, free: mib / 2}, false}, // not worth it
 		{200 * time.Millisecond, much, false},                                        // busy again
 		{10 * time.Millisecond, much, false},
 		{10 * time.Millisecond, much, true},

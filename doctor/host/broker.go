@@ -146,6 +146,7 @@ type Config struct {
 	Problems []Problem `json:"problems,omitempty"`
 	// Missing are folders that are not there, in which the broker has to make a file before it runs.
 	Missing   []Missing        `json:"missing,omitempty"`
+	Barred    []Barred         `json:"barred,omitempty"`
 	Listeners []ConfigListener `json:"listeners"`
 	Changed   int64            `json:"changed"`
 	// Stale are files that it names (passwords, rights) and that were changed after the process started and after its last reload, StaleAt when.
@@ -206,7 +207,7 @@ func (Config) Kind() string { return "configuration" }
 func (Config) Stage() cause.Stage { return cause.Server }
 
 func (c Config) Outcome() doctor.Outcome {
-	if len(c.Problems)+len(c.Missing) > 0 || c.Default || c.Newer && !c.Reloaded || len(c.NotIncluded)+len(c.Stale) > 0 {
+	if len(c.Problems)+len(c.Missing)+len(c.Barred) > 0 || c.Default || c.Newer && !c.Reloaded || len(c.NotIncluded)+len(c.Stale) > 0 {
 		return doctor.Bad
 	}
 	return doctor.Good
@@ -230,6 +231,9 @@ func (c Config) Text() cause.Text {
 	}
 	for _, m := range c.Missing {
 		parts = append(parts, doctor.Say("the folder %s of %s is not there", "%[2]s 的目录 %[1]s 不存在", m.Folder, m.Directive))
+	}
+	for _, b := range c.Barred {
+		parts = append(parts, b.text())
 	}
 	switch {
 	case c.Default:

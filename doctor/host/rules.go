@@ -558,6 +558,7 @@ func (d *diagnosis) configured() {
 			d.find(p.Cause, fit, cause.Values{"file": p.File, "line": itoa(p.Line)}, join(" ", "", doctor.Say("%s:%d: %s", "%s:%d：%s", p.File, p.Line, p.Text), effect), at[i])
 		}
 		d.lacks(c, at[i])
+		d.barred(c, at[i])
 		switch missing := c.missing(listens); {
 		case c.Default && len(brokers) > 0 && !c.implied():
 			for bi, b := range brokers {
@@ -742,6 +743,10 @@ func (d *diagnosis) logged() {
 	for i, l := range logs {
 		for n, e := range l.Entry {
 			switch {
+			case e.Cause == cause.PortTaken && len(none) > 0 && d.found(cause.ConfigConflict):
+				// It is the broker itself that has asked for it twice.
+			case e.Cause == cause.PortTaken && len(none) > 0 && d.vacant(startValues(e)["port"]):
+				d.find(e.Cause, doctor.Sure+3, startValues(e), doctor.Say("Another program had the port when the broker was started last, and nobody has it now: it may have been the broker's own predecessor. Start it again. The last line of the log: %s", "上次启动服务端时端口被别的程序占用，而现在没有程序占用它：可能是服务端的上一个进程。请再启动一次。日志最后一条：%s", e.Last), at[i])
 			case e.Start && len(none) > 0: // found before or not: this is why there is no broker
 				d.find(e.Cause, doctor.Sure+3, startValues(e), doctor.Say("The last line of it: %s", "日志最后一条：%s", e.Last), at[i])
 			case ofAuthority(e.Cause): // it is tried again and again, and has not succeeded since
@@ -758,6 +763,16 @@ func (d *diagnosis) logged() {
 			}
 		}
 	}
+}
+
+// vacant says that nothing listens at a port or, where the log names none, at any that was looked at.
+func (d *diagnosis) vacant(port string) bool {
+	none, _ := facts[NotListening](d.Facts)
+	listens, _ := facts[Listen](d.Facts)
+	if port == "" {
+		return len(none) > 0 && len(listens) == 0
+	}
+	return slices.ContainsFunc(none, func(n NotListening) bool { return itoa(n.Port) == port })
 }
 
 // plainBridge: a bridge that comes to nothing speaks no TLS, and the port that it calls is one of TLS.

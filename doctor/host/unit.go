@@ -14,6 +14,8 @@ type Unit struct {
 	Files []string `json:"files"`
 	// Config is the file that the broker is started with; empty: none is named.
 	Config string `json:"config,omitempty"`
+	// User is whom the unit starts it as (User=); empty: root, and the broker becomes another by itself.
+	User string `json:"user,omitempty"`
 	// Denied is a line by which systemd itself drops what comes from everybody but those in Allowed; it is in no list of the firewall's.
 	Denied  string   `json:"denied,omitempty"`
 	Allowed []string `json:"allowed,omitempty"`

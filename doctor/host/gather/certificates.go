@@ -1,6 +1,7 @@
 package gather
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -76,14 +77,14 @@ type reader struct {
 	gids []int
 }
 
-// readerOf is the process that was started with a configuration, or the user whom it names.
+// readerOf is the process that was started with a configuration, or the user whom the unit of systemd or the configuration names.
 func (g *gatherer) readerOf(c *configuration) (r reader, known bool) {
 	for _, b := range g.brokers {
 		if b.fact.PID == c.pid && b.uid >= 0 {
 			return reader{b.fact.User, b.uid, b.gids}, true
 		}
 	}
-	u, err := user.Lookup(c.user)
+	u, err := user.Lookup(cmp.Or(g.unitUser(c.fact.Program), c.user))
 	if err != nil {
 		return reader{}, false
 	}
@@ -102,6 +103,16 @@ func (g *gatherer) readerOf(c *configuration) (r reader, known bool) {
 		}
 	}
 	return r, true
+}
+
+// unitUser is the user whom a program's unit of systemd starts it as; empty: it is root, or there is no unit.
+func (g *gatherer) unitUser(program string) string {
+	for _, f := range g.facts {
+		if u, is := f.(host.Unit); is && u.Unit == program+".service" {
+			return u.User
+		}
+	}
+	return ""
 }
 
 func (g *gatherer) certificate(c *configuration, l *broker.Listener) {
@@ -232,22 +243,32 @@ func (r reader) denied(path string) string {
 	if r.uid == 0 || path == "" {
 		return ""
 	}
-	var steps []string
-	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
-		steps = append([]string{dir}, steps...)
-		if dir == filepath.Dir(dir) || dir == "." {
-			break
-		}
+	ways := []string{path}
+	if real, err := filepath.EvalSymlinks(path); err == nil && real != path && !strings.HasPrefix(path, "/proc/") { // links of a container lead elsewhere from here
+		ways = append(ways, real)
 	}
-	for _, dir := range steps {
-		if info, err := os.Stat(dir); err == nil && !r.may(info, 0o1) {
-			return dir
+	for _, way := range ways {
+		for _, dir := range folders(way) {
+			if info, err := os.Stat(dir); err == nil && !r.may(info, 0o1) {
+				return dir
+			}
 		}
 	}
 	if info, err := os.Stat(path); err == nil && !r.may(info, 0o4) {
 		return path
 	}
 	return ""
+}
+
+// folders are those on the way to a file, the outermost first.
+func folders(path string) (all []string) {
+	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
+		all = append(all, dir)
+		if dir == filepath.Dir(dir) || dir == "." {
+			slices.Reverse(all)
+			return all
+		}
+	}
 }
 
 // mismatch says whether the key is another certificate's. Keys that cannot be read here, or are encrypted, are not judged.

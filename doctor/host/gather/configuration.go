@@ -92,7 +92,7 @@ func (g *gatherer) configuration(program, file, root string, b *process) {
 		fact.Problems = append(fact.Problems, host.Problem{File: f.File, Line: f.Line, Text: strings.TrimPrefix(f.Text, "Error: "), Cause: f.Cause})
 	}
 	if program == "mosquitto" {
-		fact.Problems = append(g.peculiar(report.Files, root), fact.Problems...)
+		fact.Problems = slices.Concat(g.peculiar(report.Files, root), fact.Problems, twice(report.Files, root))
 		fact.PlainBridges = plainBridges(config)
 		fact.Missing = g.missing(config, root, b)
 	}
@@ -115,6 +115,7 @@ func (g *gatherer) configuration(program, file, root string, b *process) {
 		}
 	}
 	c.fact = fact
+	c.fact.Barred = g.barred(&c)
 	g.setAside(c.config)
 	g.configs = append(g.configs, c) // told once the log is known, which may have a reload in it
 	for _, l := range fact.Listeners {

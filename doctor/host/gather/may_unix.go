@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// may says whether the mode lets the reader do what a bit of the last three stands for: 1 to enter a folder, 4 to read.
+// may says whether the mode lets the reader do what a bit of the last three stands for: 1 to enter a folder, 2 to write, 4 to read.
 func (r reader) may(info os.FileInfo, bit os.FileMode) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {

@@ -82,6 +82,7 @@ type unitSettings struct {
 	start               []string // words of ExecStart=
 	deny, allow, hidden []placed
 	home                placed // ProtectHome=
+	user                string // User=
 }
 
 type placed struct{ value, at string }
@@ -117,6 +118,8 @@ func (s *unitSettings) read(file, text string) {
 			add(&s.hidden)
 		case "ProtectHome":
 			s.home = p
+		case "User":
+			s.user = value
 		}
 	}
 }
@@ -136,7 +139,7 @@ func saysAll(list []placed) (at string, is bool) {
 
 // concludeUnit says what the settings do to the broker and its files.
 func (g *gatherer) concludeUnit(u *host.Unit, s *unitSettings) {
-	u.Config = option(s.start, "-c", "--config-file")
+	u.Config, u.User = option(s.start, "-c", "--config-file"), s.user
 	if at, denied := saysAll(s.deny); denied {
 		if _, allowed := saysAll(s.allow); !allowed {
 			u.Denied = at

@@ -266,6 +266,12 @@ func (p *patient) otherProtocol(r port, failed []int) bool {
 			t := Target{Scheme: scheme, Host: p.target.Host, Port: port, Path: "/mqtt"}
 			p.found(cause.WrongPort, 76, slices.Concat(failed, http, at), means("Port %d belongs to a web server, such as a dashboard, and port %d speaks MQTT (%s).", "端口 %d 属于网页服务器（例如管理界面），端口 %d 才提供 MQTT 服务（%s）。", p.target.Port, port, scheme), step(cause.Text{EN: "Enter in the app", ZH: "在应用中填写"}, t.Form()))
 		}
+		if gateway := p.gateway(); len(gateway) > 0 && (p.target.Port == 1883 || p.target.Port == 8883) {
+			p.found(cause.TCPToWSPort, 78, slices.Concat(failed, http, gateway), means("Port %d belongs to a reverse proxy that takes what comes for HTTP, and has nobody behind it who speaks that: it is set up for web pages, and has to pass MQTT on as it is.", "端口 %d 属于一个按 HTTP 处理数据的反向代理，而它后面没有能用 HTTP 应答的程序：它是按网站配置的，应改为原样转发 MQTT。", p.target.Port),
+				step(cause.Text{EN: "In the proxy: one of these", ZH: "修改代理配置，二选一"}, cause.Text{
+					EN: fmt.Sprintf("# HAProxy, in the section that binds port %[1]d and in its backend\nmode tcp\n# nginx, outside of http { }\nstream {\n    server {\n        listen %[1]d;\n        proxy_pass 127.0.0.1:1884;    # where the broker listens\n    }\n}", p.target.Port),
+					ZH: fmt.Sprintf("# HAProxy：写在监听端口 %[1]d 的段落及其 backend 中\nmode tcp\n# nginx：写在 http { } 之外\nstream {\n    server {\n        listen %[1]d;\n        proxy_pass 127.0.0.1:1884;    # 服务端监听的地址\n    }\n}", p.target.Port)}))
+		}
 		p.found(cause.PortTaken, 72, slices.Concat(failed, http), means("Port %d belongs to a web server.", "端口 %d 属于一个网页服务器。", p.target.Port))
 		p.found(cause.TCPToWSPort, 45, slices.Concat(failed, http), means("It may offer MQTT over WebSocket on a path of its own.", "它可能在某个路径上提供 WebSocket 方式的 MQTT。"))
 		p.found(cause.CaptivePortalOrAPIsolation, 25, slices.Concat(failed, http))
@@ -274,11 +280,21 @@ func (p *patient) otherProtocol(r port, failed []int) bool {
 	return false
 }
 
+// gateway are the answers of a reverse proxy at the port that does not reach what is behind it in HTTP.
+func (p *patient) gateway() []int {
+	return places(where(p.openings, func(o Opening) bool {
+		return o.Port == p.target.Port && o.Heard == HearHTTP && o.Status >= 502 && o.Status <= 504
+	}))
+}
+
 // unanswered: the port opens, and the connection comes to nothing, whatever is said. failed are the facts that show it.
 func (p *patient) unanswered(failed []int) {
 	p.end = cause.FirstBytes
 	r := p.port()
 	evidence := slices.Concat(failed, r.tried)
+	if p.everyPort(evidence) {
+		return
+	}
 	switch {
 	case p.secure() && (len(r.tls) > 0 && len(r.shutInside) > 0 || p.ranTLS() && p.closedLate()):
 		p.deadBehind(slices.Concat(failed, r.tls, r.shutInside))
@@ -324,6 +340,21 @@ func (p *patient) unanswered(failed []int) {
 	default:
 		p.unclear(failed)
 	}
+}
+
+// everyPort: even a port that was made up opens, and the asked one leads nowhere: what takes the connections is not the server.
+func (p *patient) everyPort(evidence []int) bool {
+	i := slices.IndexFunc(p.around, func(n seen[Neighbours]) bool { return n.fact.Invented != 0 })
+	if i < 0 {
+		return false
+	}
+	n := p.around[i]
+	p.found(cause.CarrierOrCorpBlocksPort, 80, append(evidence, n.at), means("Whatever port is tried opens, even %d, which was made up, and then nothing comes: something in this network takes all connections itself and does not get through to the server, such as a proxy for everybody in it.",
+		"无论试哪个端口都能连上，连随意编造的 %d 也一样，但之后没有任何应答：这个网络里有设备（例如透明代理）替服务器接受了所有连接，却连不到真正的服务器。", n.fact.Invented),
+		not(cause.BrokerNotRunning, "who answered is not the server: no server has all ports open", "应答的不是服务器：没有服务器会开放所有端口"))
+	p.found(cause.PhoneVPNOrDNS, 66, append(evidence, n.at), means("A VPN or a proxy program on this device (Clash, Shadowsocks, …) that takes all connections does the same: switch it off and try again.", "本机的 VPN 或代理软件（Clash、Shadowsocks 等）接管全部连接时也是这样：关掉后再试。"))
+	p.end = cause.TCP
+	return true
 }
 
 // refusedAtOnce: none of the further connections came about, and that was clear at once, as where nobody listens: a queue that is full keeps silent.

@@ -32,6 +32,12 @@ func (p *patient) name() bool {
 	if p.client != nil && !p.client.IPv4 && !p.client.IPv6 {
 		p.found(cause.ClientOffline, 95, []int{p.clientAt}, means("Without a network no name can be looked up.", "没有网络，就无法解析任何域名。"))
 	}
+	if len(mute) > 0 && p.localName() && !slices.ContainsFunc(mute, func(l seen[Lookup]) bool { return l.fact.Result == TimedOut }) {
+		p.found(cause.DNSMissingOrStale, 80, places(mute), means("%s is a name of one local network, of a container's, or of mDNS: the name servers outside of it refuse to answer. From here use the machine's address instead.",
+			"%s 是只在某个局域网、容器网络或 mDNS 内有效的名称，外面的 DNS 服务器会拒绝应答。请在这里改用机器的 IP 地址。", p.target.Host))
+		p.found(cause.DNSNoAnswer, 60, places(mute))
+		return true
+	}
 	if len(mute) > 0 {
 		p.found(cause.DNSNoAnswer, 85, places(mute),
 			not(cause.DNSMissingOrStale, "a name that does not exist gets an answer that says so", "域名不存在时，DNS 会明确回答不存在"))
@@ -41,12 +47,18 @@ func (p *patient) name() bool {
 		means("There is no address for %s, neither IPv4 nor IPv6. Is it spelled correctly?", "%s 没有任何地址（IPv4、IPv6 都没有）。拼写正确吗？", p.target.Host),
 		not(cause.DNSNoAnswer, "the name server has answered: there is no such address", "DNS 已经应答：没有这个地址"),
 	}
-	if strings.HasSuffix(p.target.Host, ".local") || !strings.Contains(p.target.Host, ".") {
+	if p.localName() {
 		more[0] = means("%s is a name that is valid in one local network only, and only for devices that ask there (mDNS). Use the machine's address instead.",
 			"%s 是只在本地网络内有效的名称，只有支持 mDNS 的设备才能解析。请改用机器的 IP 地址。", p.target.Host)
 	}
 	p.found(cause.DNSMissingOrStale, 95, places(none), more...)
 	return true
+}
+
+// localName tells whether the name is of a kind that no name server of the internet knows: without a dot, or below a name that is set aside for local networks.
+func (p *patient) localName() bool {
+	last := p.target.Host[strings.LastIndexByte(p.target.Host, '.')+1:]
+	return last == p.target.Host || slices.Contains([]string{"local", "lan", "home", "internal", "localdomain"}, last)
 }
 
 // sinkhole: the name servers give an address that leads nowhere, as those do that keep advertisements or strangers' sites away.

@@ -117,6 +117,8 @@ type Neighbours struct {
 	Refused     []int  `json:"refused,omitempty"`
 	Silent      []int  `json:"silent,omitempty"`      // no answer in time
 	Unreachable []int  `json:"unreachable,omitempty"` // an error of the way
+	// Invented is a port that was made up, and is open all the same; 0: it is not.
+	Invented int `json:"invented,omitempty"`
 }
 
 func (Neighbours) Kind() string       { return "neighbours" }
@@ -142,6 +144,10 @@ func (n Neighbours) Text() cause.Text {
 			t.ZH += sep[1] + list + " " + group.name.ZH
 			sep = [2]string{"; ", "；"}
 		}
+	}
+	if n.Invented != 0 {
+		t.EN += fmt.Sprintf("; even %d, which was made up, is open", n.Invented)
+		t.ZH += fmt.Sprintf("；连随意编造的 %d 也开放", n.Invented)
 	}
 	return t
 }

@@ -315,6 +315,10 @@ func (d *diagnosis) listening() {
 				doctor.Say("In its container the broker listens on the loopback address only, so that published ports lead to nothing.", "服务端在容器内只监听回环地址，映射出来的端口什么也连不到。"), ownAt...)
 			continue
 		}
+		if d.fronted() {
+			d.Settle(d.refusals(first.Port)...)
+			continue
+		}
 		f := d.find(cause.LoopbackOnly, doctor.Sure, port(first.Port),
 			doctor.Say("%s listens on %s only; whatever the firewall lets in, no other machine gets an answer.", "%s 只监听 %s；无论防火墙是否放行，其他机器都得不到响应。", b.Program, doctor.HostPort(first.Address, first.Port)), append(ownAt, d.refusals(first.Port)...)...)
 		f.Steps = b.listenSteps(first.Port, d.written(b, first.Port))

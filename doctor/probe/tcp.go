@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	mathrand "math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
@@ -210,7 +211,13 @@ func (p *prober) lookAround(ctx context.Context) {
 	}
 }
 
-// neighbours tries the other ports of an address.
+// The ports among which one is made up: below those that systems give to connections, and with no service of note.
+const (
+	inventedFrom  = 23000
+	inventedRange = 4000
+)
+
+// neighbours tries the other ports of an address, and one that was made up: where it opens, something on the way takes every connection.
 func (p *prober) neighbours(ctx context.Context, a netip.Addr, limit time.Duration) doctor.Neighbours {
 	ports := slices.DeleteFunc(slices.Clone(p.Ports), func(port int) bool { return port == p.target.Port })
 	dials := make([]doctor.Dial, len(ports))
@@ -224,8 +231,17 @@ func (p *prober) neighbours(ctx context.Context, a netip.Addr, limit time.Durati
 			dials[i] = f
 		})
 	}
-	wait.Wait()
 	n := doctor.Neighbours{Address: a.String()}
+	if len(ports) > 0 {
+		invented := inventedFrom + mathrand.IntN(inventedRange)
+		wait.Go(func() {
+			if conn, _ := p.dial(ctx, a, invented, doctor.Again, limit); conn != nil {
+				conn.Close()
+				n.Invented = invented
+			}
+		})
+	}
+	wait.Wait()
 	for _, d := range dials {
 		list := map[string]*[]int{doctor.Open: &n.Open, doctor.Refused: &n.Refused, doctor.TimedOut: &n.Silent}[d.Result]
 		if list == nil {

@@ -266,7 +266,7 @@ func (g *gatherer) sockets() {
 	}
 	for _, s := range sockets {
 		known := slices.ContainsFunc(g.brokers, func(b process) bool { return b.inodes[s.inode] })
-		if known || !g.interested(s.port) {
+		if known || !g.interested(s.port) && !(len(g.Ports) == 0 && slices.Contains(frontPorts, s.port) && g.enclosed()) {
 			continue
 		}
 		g.listen(s, g.ownerOf(s))

@@ -316,7 +316,7 @@ func (d *diagnosis) listening() {
 			continue
 		}
 		if d.fronted() {
-			d.Settle(d.refusals(first.Port)...)
+			d.meantForHere(own)
 			continue
 		}
 		f := d.find(cause.LoopbackOnly, doctor.Sure, port(first.Port),

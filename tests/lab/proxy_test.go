@@ -146,7 +146,7 @@ func proxies() []fault {
 			return append(page("server { listen 80; location /mqtt { "+passing(9001)+" } }")(w), "--stay", "70s")
 		}},
 		{name: "HAProxy closes what is quiet for 50 s, as its examples have it", long: true, want: cause.LBIdleTimeout, make: haproxy(inner, "frontend f\n bind :1883\n timeout client 50s\n default_backend b\nbackend b\n timeout server 50s\n timeout tunnel 50s\n server s 127.0.0.1:1884\n", 1883, url4("mqtt", 1883), "--stay", "70s")},
-		{name: "nginx takes MQTT for HTTP", want: cause.PortTaken, make: func(w *world) []string {
+		{name: "nginx takes MQTT for HTTP", want: cause.TCPToWSPort, twin: cause.PortTaken, make: func(w *world) []string {
 			w.mosquitto(inner)
 			w.nginx("server { listen 1883; location / { proxy_pass http://127.0.0.1:1884; } }", 1883)
 			return []string{url4("mqtt", 1883)}
@@ -195,7 +195,7 @@ func proxies() []fault {
 		}},
 		{name: "HAProxy expects PROXY headers", want: cause.ProxyProtocolMismatch, make: haproxy(inner, "frontend f\n bind :1883 accept-proxy"+toInner+"\n", 1883, url4("mqtt", 1883))},
 		{name: "HAProxy sends PROXY headers to mosquitto", want: cause.ProxyProtocolMismatch, twin: cause.MaxConnections, make: haproxy(inner, "frontend f\n bind :1883"+toInner+" send-proxy\n", 1883, url4("mqtt", 1883))},
-		{name: "HAProxy takes MQTT for HTTP", want: cause.PortTaken, make: haproxy(inner, "frontend f\n mode http\n bind :1883\n default_backend b\nbackend b\n mode http\n server s 127.0.0.1:1884\n", 1883, url4("mqtt", 1883))},
+		{name: "HAProxy takes MQTT for HTTP", want: cause.TCPToWSPort, twin: cause.PortTaken, make: haproxy(inner, "frontend f\n mode http\n bind :1883\n default_backend b\nbackend b\n mode http\n server s 127.0.0.1:1884\n", 1883, url4("mqtt", 1883))},
 		{name: "HAProxy without the broker behind it", want: cause.BrokerNotRunning, make: haproxy("", "frontend f\n bind :1883"+toInner+"\n", 1883, url4("mqtt", 1883))},
 		{name: "HAProxy lets in so many connections in a time", want: cause.RateLimitOrBan, make: haproxy(inner, "frontend f\n bind :1883\n stick-table type ip size 1k expire 30s store conn_rate(10s)\n tcp-request connection track-sc0 src\n tcp-request connection reject if { sc0_conn_rate gt 2 }"+toInner+"\n", 1883, url4("mqtt", 1883))},
 		{name: "HAProxy hands TLS through by its name, and the address is used", want: cause.SNIALPN, make: func(w *world) []string {

@@ -82,16 +82,6 @@ func unseen() []fault {
 		{name: "a proxy for everybody takes all connections and closes them after a while", want: cause.CarrierOrCorpBlocksPort, twin: cause.PhoneVPNOrDNS, make: redirected(func(c net.Conn) { time.Sleep(2 * time.Second) })},
 		{name: "a proxy for everybody takes all connections and closes them", want: cause.CarrierOrCorpBlocksPort, twin: cause.PhoneVPNOrDNS, make: redirected(func(net.Conn) {})},
 		{name: "a proxy for everybody takes all connections and says nothing", want: cause.CarrierOrCorpBlocksPort, twin: cause.PhoneVPNOrDNS, make: redirected(func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })},
-		{name: "HAProxy in front of the broker takes MQTT for HTTP (mode tcp is missing)", want: cause.TCPToWSPort, make: func(w *world) []string {
-			w.mosquitto("listener 1884 127.0.0.1\nallow_anonymous true\n")
-			w.haproxy("frontend f\n mode http\n bind :1883\n default_backend b\nbackend b\n mode http\n server s 127.0.0.1:1884\n", 1883)
-			return []string{url4("mqtt", 1883)}
-		}},
-		{name: "nginx in front of the broker takes MQTT for HTTP (http in place of stream)", want: cause.TCPToWSPort, make: func(w *world) []string {
-			w.mosquitto("listener 1884 127.0.0.1\nallow_anonymous true\n")
-			w.nginx("server { listen 1883; location / { proxy_pass http://127.0.0.1:1884; } }", 1883)
-			return []string{url4("mqtt", 1883)}
-		}},
 		{name: "a name of Home Assistant's own network, which the router refuses to look up", want: cause.DNSMissingOrStale, twin: cause.DNSNoAnswer, make: func(w *world) []string {
 			w.dnsmasq("no-resolv\n")
 			return []string{"mqtt://core-mosquitto"}

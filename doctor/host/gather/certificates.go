@@ -244,8 +244,8 @@ func (r reader) denied(path string) string {
 		return ""
 	}
 	ways := []string{path}
-	if real, err := filepath.EvalSymlinks(path); err == nil && real != path && !strings.HasPrefix(path, "/proc/") { // links of a container lead elsewhere from here
-		ways = append(ways, real)
+	if led, err := filepath.EvalSymlinks(path); err == nil && led != path && !strings.HasPrefix(path, "/proc/") { // links of a container lead elsewhere from here
+		ways = append(ways, led)
 	}
 	for _, way := range ways {
 		for _, dir := range folders(way) {

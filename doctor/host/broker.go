@@ -179,6 +179,10 @@ type Problem struct {
 	Line  int      `json:"line"`
 	Text  string   `json:"text"`
 	Cause cause.ID `json:"cause"`
+	// Chinese is Text in Chinese; empty: there is none, as of what mosquitto itself says.
+	Chinese string `json:"-"`
+	// Value is the address or the port that it is about, for the catalogue's texts; it may be empty.
+	Value string `json:"value,omitempty"`
 }
 
 // ConfigListener is a listener that a configuration asks for.

@@ -55,7 +55,7 @@ func TestRules(t *testing.T) {
 			Log{Source: "x", Lines: 9, Entry: []Entry{{Cause: cause.ConfigErrorExit, Count: 1, Last: "Error found at /etc/mosquitto/mosquitto.conf:7.", Start: true}}},
 			with(config, func(c *Config) {
 				c.PID, c.Default = 0, true
-				c.Problems = []Problem{{"/etc/mosquitto/mosquitto.conf", 7, "Unknown configuration variable \"listner\".", cause.ConfigUnknownDirective}}
+				c.Problems = []Problem{{"/etc/mosquitto/mosquitto.conf", 7, "Unknown configuration variable \"listner\".", cause.ConfigUnknownDirective, "", ""}}
 			})}, "config-unknown-directive"},
 		{"somebody's sockets, which may not be looked into", []doctor.Fact{NoBroker{}, Unread{What: "processes", Why: "permission denied", Root: true}, Listen{Address: "0.0.0.0", Port: 1883, Scope: AllScope}}, ""},
 
@@ -142,7 +142,7 @@ func TestRules(t *testing.T) {
 		{"nobody is in the password file", []doctor.Fact{mosquitto, listening, with(config, func(c *Config) { c.Listeners = []ConfigListener{{Port: 1883, Passwords: true, Empty: true}} })}, "no-password-file"},
 		{"another file is in force", []doctor.Fact{mosquitto, listening, config, with(config, func(c *Config) { c.PID, c.File = 0, "/home/me/mosquitto.conf" })}, "config-not-loaded port-taken"},
 		{"a folder in place of the password file", []doctor.Fact{mosquitto, NotListening{1883}, with(config, func(c *Config) {
-			c.Problems = []Problem{{"/etc/mosquitto/mosquitto.conf", 3, "/etc/p is a folder", cause.ConfigUnreadable}}
+			c.Problems = []Problem{{"/etc/mosquitto/mosquitto.conf", 3, "/etc/p is a folder", cause.ConfigUnreadable, "", ""}}
 		})}, "config-unreadable"},
 		{"IPv6 alone", []doctor.Fact{mosquitto, Listen{Address: "::", Port: 1883, Scope: AllScope, PID: 100, Program: "mosquitto", Broker: true}, config, NoFirewall{},
 			Dial{Address: "192.168.1.5", Port: 1883, Result: "refused"}, Dial{Address: "2001:db8::5", Port: 1883, Result: "open"}}, "ipv6-only-server"},
@@ -150,7 +150,7 @@ func TestRules(t *testing.T) {
 		{"a folder is not there", []doctor.Fact{NoBroker{Complete: true}, NotListening{1883}, with(config, func(c *Config) { c.PID, c.Missing = 0, []Missing{{"pid_file", "/run/mosquitto", "mosquitto"}} })}, "config-error-exit"},
 		{"a wrong value may be what is missing", []doctor.Fact{NoBroker{Complete: true}, NotListening{1883}, with(config, func(c *Config) {
 			c.PID, c.Listeners = 0, []ConfigListener{{Port: 1883}}
-			c.Problems = []Problem{{"/etc/mosquitto/mosquitto.conf", 2, "Invalid allow_anonymous value (yes)", cause.ConfigInvalidValue}}
+			c.Problems = []Problem{{"/etc/mosquitto/mosquitto.conf", 2, "Invalid allow_anonymous value (yes)", cause.ConfigInvalidValue, "", ""}}
 		})}, "config-invalid-value"},
 		{"TLS to a port without", []doctor.Fact{mosquitto, listening, with(config, func(c *Config) { c.Listeners = []ConfigListener{{Port: 8883, Passwords: true}} }), Listen{Address: "0.0.0.0", Port: 8883, Scope: AllScope, PID: 100, Program: "mosquitto", Broker: true},
 			Log{Source: "x", Lines: 9, Entry: []Entry{{Cause: cause.ProtocolViolation, Count: 4, Last: "y"}}}}, "tls-without-certificate protocol-violation"},

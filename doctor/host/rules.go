@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -559,7 +560,7 @@ func (d *diagnosis) configured() {
 			if len(none) > 0 {
 				fit, effect = doctor.Sure+3, doctor.Say("No broker starts with it.", "服务端无法用它启动。")
 			}
-			d.find(p.Cause, fit, cause.Values{"file": p.File, "line": itoa(p.Line)}, join(" ", "", doctor.Say("%s:%d: %s", "%s:%d：%s", p.File, p.Line, p.Text), effect), at[i])
+			d.find(p.Cause, fit, p.values(), join(" ", "", p.told(), effect), at[i])
 		}
 		d.lacks(c, at[i])
 		d.barred(c, at[i])
@@ -593,6 +594,24 @@ func (d *diagnosis) configured() {
 		}
 		d.open(c, at[i])
 	}
+}
+
+// told is the problem with its place.
+func (p Problem) told() cause.Text {
+	place := doctor.Say("%s:%d: ", "%s:%d：", p.File, p.Line)
+	return join("", "", place, cause.Text{EN: p.Text, ZH: cmp.Or(p.Chinese, p.Text)})
+}
+
+// values are those of the catalogue's texts.
+func (p Problem) values() cause.Values {
+	v := cause.Values{"file": p.File, "line": itoa(p.Line)}
+	switch p.Cause {
+	case cause.BindBeforeNetwork:
+		v["address"] = p.Value
+	case cause.PrivilegedPort:
+		v["port"] = p.Value
+	}
+	return v
 }
 
 // lacks: a folder is not there in which mosquitto makes a file before it runs.

@@ -217,7 +217,8 @@ const (
 	inventedRange = 4000
 )
 
-// neighbours tries the other ports of an address, and one that was made up: where it opens, something on the way takes every connection.
+// neighbours tries the other ports of an address, and, where all of them are open, one that was made up: where
+// that opens too, something on the way takes every connection.
 func (p *prober) neighbours(ctx context.Context, a netip.Addr, limit time.Duration) doctor.Neighbours {
 	ports := slices.DeleteFunc(slices.Clone(p.Ports), func(port int) bool { return port == p.target.Port })
 	dials := make([]doctor.Dial, len(ports))
@@ -231,23 +232,21 @@ func (p *prober) neighbours(ctx context.Context, a netip.Addr, limit time.Durati
 			dials[i] = f
 		})
 	}
-	n := doctor.Neighbours{Address: a.String()}
-	if len(ports) > 0 {
-		invented := inventedFrom + mathrand.IntN(inventedRange)
-		wait.Go(func() {
-			if conn, _ := p.dial(ctx, a, invented, doctor.Again, limit); conn != nil {
-				conn.Close()
-				n.Invented = invented
-			}
-		})
-	}
 	wait.Wait()
+	n := doctor.Neighbours{Address: a.String()}
 	for _, d := range dials {
 		list := map[string]*[]int{doctor.Open: &n.Open, doctor.Refused: &n.Refused, doctor.TimedOut: &n.Silent}[d.Result]
 		if list == nil {
 			list = &n.Unreachable
 		}
 		*list = append(*list, d.Port)
+	}
+	if len(ports) > 0 && len(n.Open) == len(ports) {
+		invented := inventedFrom + mathrand.IntN(inventedRange)
+		if conn, _ := p.dial(ctx, a, invented, doctor.Again, limit); conn != nil {
+			conn.Close()
+			n.Invented = invented
+		}
 	}
 	return n
 }

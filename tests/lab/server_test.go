@@ -121,6 +121,7 @@ func servers() []fault {
 		broken(cause.KeyUnreadable, "", "the key can be read by root alone, as certbot leaves it", "user mosquitto\n"+secret, func(w *world) {
 			w.letIn()
 			w.good()
+			_ = os.Chmod(w.path("passwords"), 0o644) //nolint:gosec // the key alone is meant
 			_ = os.Chmod(w.path("server.crt"), 0o644) //nolint:gosec // a certificate
 			_ = os.Chmod(w.path("server.key"), 0o600)
 		}),
@@ -149,7 +150,7 @@ func servers() []fault {
 			time.Sleep(2 * time.Second) // the times of files are told apart by seconds
 			w.settings(guarded + "listener 9001\nprotocol websockets\n")
 		}),
-		broken(cause.PortTaken, cause.NoPasswordFile, "settings for each listener, and the passwords stand before the first, which opens the port twice", "per_listener_settings true\nallow_anonymous false\npassword_file {dir}/passwords\nlistener 1883\n", nil),
+		broken(cause.ConfigConflict, "", "settings for each listener, and the passwords stand before the first, which opens the port twice", "per_listener_settings true\nallow_anonymous false\npassword_file {dir}/passwords\nlistener 1883\n", nil),
 		running(cause.HostFirewallDrop, "", "nftables lets in what the hoster's page says, and drops the rest", guarded, func(w *world) {
 			w.nft(serverSide, "table inet filter {\n set in { type inet_service; elements = { 22, 80, 443 } }\n chain input {\n type filter hook input priority 0; policy drop;\n ct state established,related accept\n iif lo accept\n meta l4proto { icmp, ipv6-icmp } accept\n tcp dport @in accept\n }\n}\n")
 		}),

@@ -116,6 +116,9 @@ func (g *gatherer) configuration(program, file, root string, b *process) {
 	}
 	c.fact = fact
 	c.fact.Barred = g.barred(&c)
+	if program == "mosquitto" && b == nil {
+		c.fact.Problems = append(c.fact.Problems, g.unbound(&c)...)
+	}
 	g.setAside(c.config)
 	g.configs = append(g.configs, c) // told once the log is known, which may have a reload in it
 	for _, l := range fact.Listeners {

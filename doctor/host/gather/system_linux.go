@@ -28,3 +28,9 @@ func clockOf() (host.Clock, error) {
 	}
 	return host.Clock{Synchronized: state != unix.TIME_ERROR && t.Status&unix.STA_UNSYNC == 0, ErrorSeconds: float64(t.Maxerror) / 1e6, By: "adjtimex"}, nil
 }
+
+// capable tells whether a program's file gives capabilities to whoever runs it (capabilities(7)).
+func capable(file string) bool {
+	n, err := unix.Getxattr(file, "security.capability", nil)
+	return err == nil && n > 0
+}

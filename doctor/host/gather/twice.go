@@ -36,10 +36,12 @@ func twice(files []string, root string) (all []host.Problem) {
 			o, p = p, o
 		}
 		text := fmt.Sprintf("port %s is asked for twice, the other time in %s:%d (%s): mosquitto ends with \"Address already in use\", although no other program has the port. Keep one listener line for it.", p.port, strings.TrimPrefix(o.file, root), o.line, o.word)
+		zh := fmt.Sprintf("端口 %s 被要求了两次，另一次在 %s:%d（%s）：mosquitto 会以 \"Address already in use\" 退出，而端口并没有被别的程序占用。只保留一行 listener。", p.port, strings.TrimPrefix(o.file, root), o.line, o.word)
 		if o.word != "listener" {
+			zh = fmt.Sprintf("端口 %s 被要求了两次：%[3]s:%[4]d 的 %[2]s 写在第一行 listener 之前，因此会另外产生一个监听；mosquitto 会以 \"Address already in use\" 退出，而端口并没有被别的程序占用。把那一行移到本行之下。", p.port, o.word, strings.TrimPrefix(o.file, root), o.line)
 			text = fmt.Sprintf("port %s is asked for twice: %s in %s:%d stands before the first listener line, and so makes a listener of its own; mosquitto ends with \"Address already in use\", although no other program has the port. Move that line below this one.", p.port, o.word, strings.TrimPrefix(o.file, root), o.line)
 		}
-		all = append(all, host.Problem{File: strings.TrimPrefix(p.file, root), Line: p.line, Text: text, Cause: cause.ConfigConflict})
+		all = append(all, host.Problem{File: strings.TrimPrefix(p.file, root), Line: p.line, Text: text, Chinese: zh, Cause: cause.ConfigConflict})
 	}
 	return all
 }

@@ -1,0 +1,75 @@
+package gather
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+
+	"picket/cause"
+	"picket/doctor/host"
+)
+
+// unbound are the listeners of mosquitto's that it cannot open on this machine: at an address that no interface has, or at a port for which its user lacks the right. It
+// becomes that user before it opens them.
+func (g *gatherer) unbound(c *configuration) (all []host.Problem) {
+	if c.root != "" {
+		return nil // another network, or a recorded one
+	}
+	own := networks()
+	for _, l := range c.config.Listeners {
+		file, line, _ := strings.Cut(l.Source, ":")
+		n, err := strconv.Atoi(line)
+		if err != nil {
+			continue // no line of the file
+		}
+		if a, err := netip.ParseAddr(l.Address); err == nil && !a.IsUnspecified() && !a.IsLoopback() && g.word("/proc/sys/net/ipv4/ip_nonlocal_bind") != "1" {
+			has := false
+			for _, i := range own {
+				has = has || slices.ContainsFunc(i.Networks, func(p netip.Prefix) bool { return p.Addr().Unmap() == a.Unmap().WithZone("") })
+			}
+			if !has {
+				all = append(all, host.Problem{File: file, Line: n, Value: l.Address, Cause: cause.BindBeforeNetwork,
+					Text:    fmt.Sprintf("no interface of this machine has the address %s now: it may have got another one (DHCP), or the network is not up.", l.Address),
+					Chinese: fmt.Sprintf("本机现在没有任何网卡使用地址 %s：可能已换成别的地址（DHCP），或网络还没有就绪。", l.Address)})
+			}
+		}
+		if l.Port > 0 && g.privileged(c, l.Port) {
+			all = append(all, host.Problem{File: file, Line: n, Value: strconv.Itoa(l.Port), Cause: cause.PrivilegedPort,
+				Text:    fmt.Sprintf("mosquitto becomes the user %s before it opens port %d, who may not open ports below 1024.", c.user, l.Port),
+				Chinese: fmt.Sprintf("mosquitto 在打开端口 %[2]d 之前会切换为用户 %[1]s，而该用户无权打开 1024 以下的端口。", c.user, l.Port)})
+		}
+	}
+	return all
+}
+
+// privileged tells whether mosquitto lacks the right to open a port.
+func (g *gatherer) privileged(c *configuration, port int) bool {
+	first, err := strconv.Atoi(g.word("/proc/sys/net/ipv4/ip_unprivileged_port_start"))
+	if r, known := g.readerOf(c); err != nil || port >= first || !known || r.uid == 0 {
+		return false
+	}
+	program, err := exec.LookPath("mosquitto")
+	if err != nil {
+		program = "/usr/sbin/mosquitto"
+	}
+	if _, err := os.Stat(program); err != nil {
+		return false // it is somewhere else, with rights that are not known
+	}
+	if capable(program) {
+		return false
+	}
+	for _, f := range g.facts {
+		u, is := f.(host.Unit)
+		if is && slices.ContainsFunc(u.Files, func(file string) bool {
+			text, err := g.read(file)
+			return err == nil && strings.Contains(text, "CAP_NET_BIND_SERVICE") || err == nil && strings.Contains(text, "ListenStream")
+		}) {
+			return false
+		}
+	}
+	return true
+}

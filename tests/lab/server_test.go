@@ -121,7 +121,7 @@ func servers() []fault {
 		broken(cause.KeyUnreadable, "", "the key can be read by root alone, as certbot leaves it", "user mosquitto\n"+secret, func(w *world) {
 			w.letIn()
 			w.good()
-			_ = os.Chmod(w.path("passwords"), 0o644) //nolint:gosec // the key alone is meant
+			_ = os.Chmod(w.path("passwords"), 0o644)  //nolint:gosec // the key alone is meant
 			_ = os.Chmod(w.path("server.crt"), 0o644) //nolint:gosec // a certificate
 			_ = os.Chmod(w.path("server.key"), 0o600)
 		}),

@@ -61,7 +61,11 @@ func unseen() []fault {
 		broken(cause.PrivilegedPort, "", "a port below 1024 that mosquitto's user may not open, and no log", "user mosquitto\nlistener 443\nallow_anonymous true\n", func(w *world) {
 			w.run(serverSide, "sh", "-c", "echo 1024 > /proc/sys/net/ipv4/ip_unprivileged_port_start")
 		}),
-		broken(cause.ConfigUnreadable, "", "the file of the authorities is not there, and no log", "user mosquitto\nlistener 1883\nallow_anonymous true\nlistener 8883\nallow_anonymous true\ncafile {dir}/none.crt\ncertfile {dir}/server.crt\nkeyfile {dir}/server.key\n", func(w *world) { w.letIn(); w.pair(); w.run(serverSide, "chmod", "0644", w.path("server.key")) }),
+		broken(cause.ConfigUnreadable, "", "the file of the authorities is not there, and no log", "user mosquitto\nlistener 1883\nallow_anonymous true\nlistener 8883\nallow_anonymous true\ncafile {dir}/none.crt\ncertfile {dir}/server.crt\nkeyfile {dir}/server.key\n", func(w *world) {
+			w.letIn()
+			w.pair()
+			w.run(serverSide, "chmod", "0644", w.path("server.crt"), w.path("server.key"))
+		}),
 		running("", "", "a limit before the first listener, which has another port", "max_connections 100\nallow_anonymous false\npassword_file {dir}/passwords\nlistener 1884\n", nil),
 		running(cause.StoreFailed, "", "mosquitto's user may not write where it stores", strangers+"persistence true\npersistence_location {dir}/db/\n", func(w *world) {
 			if err := os.Mkdir(w.path("db"), 0o755); err != nil {

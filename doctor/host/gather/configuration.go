@@ -91,11 +91,6 @@ func (g *gatherer) configuration(program, file, root string, b *process) {
 		}
 		fact.Problems = append(fact.Problems, host.Problem{File: f.File, Line: f.Line, Text: strings.TrimPrefix(f.Text, "Error: "), Cause: f.Cause})
 	}
-	if program == "mosquitto" {
-		fact.Problems = slices.Concat(g.peculiar(report.Files, root), fact.Problems, twice(report.Files, root))
-		fact.PlainBridges = plainBridges(config)
-		fact.Missing = g.missing(config, root, b)
-	}
 	fact.Listeners = g.listenersOf(config, root)
 	fact.PSK = sharedKeys(report.Files)
 	for _, f := range report.Files {
@@ -116,8 +111,8 @@ func (g *gatherer) configuration(program, file, root string, b *process) {
 	}
 	c.fact = fact
 	c.fact.Barred = g.barred(&c)
-	if program == "mosquitto" && b == nil {
-		c.fact.Problems = append(c.fact.Problems, g.unbound(&c)...)
+	if program == "mosquitto" {
+		g.ofMosquitto(&c, report.Files, b)
 	}
 	g.setAside(c.config)
 	g.configs = append(g.configs, c) // told once the log is known, which may have a reload in it
@@ -127,6 +122,16 @@ func (g *gatherer) configuration(program, file, root string, b *process) {
 			g.look(l.Port)
 		}
 	}
+}
+
+// ofMosquitto adds what mosquitto has against a configuration, which is not Picket's.
+func (g *gatherer) ofMosquitto(c *configuration, files []string, b *process) {
+	c.fact.Problems = slices.Concat(g.peculiar(files, c.root), c.fact.Problems, twice(files, c.root))
+	if b == nil {
+		c.fact.Problems = append(c.fact.Problems, g.unbound(c)...)
+	}
+	c.fact.PlainBridges = plainBridges(c.config)
+	c.fact.Missing = g.missing(c.config, c.root, b)
 }
 
 // missing are the folders for the files that mosquitto makes at its start, without which it ends. It runs on without a log file.

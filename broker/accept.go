@@ -170,9 +170,6 @@ func (c *connection) connackLocked(a *attempt, present bool) *packet.Connack {
 	if !t.RetainAvailable {
 		a.set(packet.RetainAvailable).RetainAvailable = 0
 	}
-	if c.b.neighbours != nil {
-		a.set(packet.SharedSubscriptionAvailable).SharedAvailable = 0
-	}
 	if t.MaxPacketSize > 0 {
 		a.set(packet.MaximumPacketSize).MaximumPacketSize = t.MaxPacketSize
 	}

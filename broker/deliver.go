@@ -25,13 +25,7 @@ func (w *worker) route() (out outcome) {
 	if r.retain {
 		out.retained = w.retain()
 	}
-	rt := r.route
-	if rt == nil {
-		if rt = w.cached(r.name); rt == nil {
-			rt = w.lookup(r.name)
-		}
-		r.route = rt
-	}
+	rt := w.findRoute()
 	r.single = len(rt.receivers) == 1 && len(rt.groups) == 0 && !r.retain
 	for i := range rt.receivers {
 		if to := &rt.receivers[i]; to.noLocal && to.s == r.s {
@@ -40,16 +34,23 @@ func (w *worker) route() (out outcome) {
 			out.matched += w.routeTo(i)
 		}
 	}
-	for _, g := range rt.groups {
-		for i := range r.n {
-			if w.share(g, i) {
-				out.matched++
-			}
-		}
+	if r.origin == nil { // else the publisher's node has chosen, and sends what is for a member here by itself
+		out.matched += w.shareAll(rt.groups)
 	}
 	out.stored = w.batch != nil || r.retain
 	out.queued, out.far = w.commit(), w.forward()
 	return out
+}
+
+// findRoute returns the route of the run, and looks it up where it has none yet.
+func (w *worker) findRoute() *route {
+	r := &w.run
+	if r.route == nil {
+		if r.route = w.cached(r.name); r.route == nil {
+			r.route = w.lookup(r.name)
+		}
+	}
+	return r.route
 }
 
 // routeTo sends the run to receiver k of its route, and returns 1 unless that has ended.

@@ -84,6 +84,7 @@ func (b *Broker) read() *reading {
 	r.subscriptions, r.shared = b.index.Len()
 	if b.neighbours != nil {
 		r.subscriptions -= int(b.neighbours.routes.Load())
+		r.shared -= int(b.neighbours.shares.Load())
 	}
 	r.load.Connections = b.room.connections()
 	if b.stores {

@@ -197,8 +197,6 @@ func codeOf(id cause.ID) packet.Code {
 		return packet.PacketTooLarge
 	case cause.SubscriptionsFull:
 		return packet.QuotaExceeded
-	case cause.ClusterNotYet:
-		return packet.SharedSubscriptionsNotSupported
 	case cause.ControlUnavailable, cause.AuthBackendDown:
 		return packet.ImplementationSpecificError
 	}

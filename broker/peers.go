@@ -20,8 +20,9 @@ type Peers interface {
 	Unwant(filter string)
 	// Confirm has done called when all nodes know what has been announced before.
 	Confirm(done func(error))
-	// Publish sends a run of QoS 1 or 2 to the peers that want it, and has done called when all of them have it. The run is theirs from then on.
-	Publish(r *wire.Run, done func(refused []string, err error))
+	// Publish sends a run of QoS 1 or 2 to the peers that want it, and has done called when all of them have it. The run is theirs from then on. One for a shared subscription goes to the peer first, or, if
+	// nobody takes it there, to another node.
+	Publish(r *wire.Run, first uint64, done func(refused []string, err error))
 	// Loose sends a run of QoS 0 to a peer, as a frame with a [wire.Loose] of so many messages, and reports whether there was room.
 	Loose(peer uint64, frame []byte, messages int) bool
 	// IsLeased tells whether what has to do with no other node may be acknowledged. While it may not, Publish says when it may.
@@ -40,6 +41,7 @@ type Neighbours struct {
 	counts map[string]int // sessions of this node, by filter
 
 	routes atomic.Int64 // subscriptions in the index that are peers'
+	shares atomic.Int64 // of them, those to shared subscriptions
 
 	// Of the goroutine that calls Route and the like.
 	members map[uint64]*Session
@@ -57,8 +59,9 @@ type Neighbours struct {
 
 // arrival is a run that has come and waits to be delivered.
 type arrival struct {
-	run  *wire.Run
-	done func(elsewhere []string)
+	run   *wire.Run
+	done  func(elsewhere []string)
+	taken func(bool) // instead, where one member of a shared subscription gets it
 }
 
 func (b *Broker) newNeighbours(p Peers) *Neighbours {
@@ -74,7 +77,7 @@ func (n *Neighbours) Serving() <-chan struct{} { return n.ready }
 // enters puts a subscription into the index, and has the other nodes know of it.
 func (b *Broker) enters(filter string, s *Session, o topic.Options) (existed bool) {
 	existed = b.index.Subscribe(filter, s, o)
-	if n := b.neighbours; n != nil && !existed && !strings.HasPrefix(filter, "$") {
+	if n := b.neighbours; n != nil && !existed && travels(filter) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		if n.counts[filter]++; n.counts[filter] == 1 {
@@ -84,10 +87,18 @@ func (b *Broker) enters(filter string, s *Session, o topic.Options) (existed boo
 	return existed
 }
 
+// travels tells whether what matches a filter can come from other nodes: $SYS is each node's own.
+func travels(filter string) bool {
+	if _, path, shared := topic.SplitShare(filter); shared {
+		filter = path
+	}
+	return !strings.HasPrefix(filter, "$")
+}
+
 // leaves takes a subscription out of the index.
 func (b *Broker) leaves(filter string, s *Session) {
 	existed := b.index.Unsubscribe(filter, s)
-	if n := b.neighbours; n != nil && existed && !strings.HasPrefix(filter, "$") {
+	if n := b.neighbours; n != nil && existed && travels(filter) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		if n.counts[filter]--; n.counts[filter] == 0 {
@@ -140,15 +151,25 @@ func (w *worker) forward() *promise {
 		return nil
 	}
 	// Also without a peer that wants it: a node that may have been buried does not know who does.
-	if len(w.far) == 0 && n.peers.IsLeased() {
+	plain := len(w.far) > 0 || len(w.shares) == 0
+	if len(w.far)+len(w.shares) == 0 && n.peers.IsLeased() {
 		return nil
 	}
 	w.far = w.far[:0]
 	p := &promise{left: 1}
+	w.forwardShares(p)
+	if plain {
+		w.forwardPlain(p)
+	}
+	p.done(nil)
+	return p
+}
+
+// forwardPlain sends the run to whom plain subscriptions lead.
+func (w *worker) forwardPlain(p *promise) {
+	r := &w.run
 	r.eachName(func(i, j int) {
-		p.mu.Lock()
-		p.left++
-		p.mu.Unlock()
+		p.expect()
 		run := &wire.Run{}
 		w.fillRun(run, i, j)
 		run.QoS, run.Props = r.qos, append([]byte(nil), run.Props...)
@@ -161,10 +182,8 @@ func (w *worker) forward() *promise {
 			all = append(all, body...)
 			run.Payloads[k] = all[len(all)-len(body) : len(all) : len(all)]
 		}
-		n.peers.Publish(run, func(refused []string, err error) { p.done(errOf(refused, err)) })
+		w.b.neighbours.peers.Publish(run, 0, func(refused []string, err error) { p.done(errOf(refused, err)) })
 	})
-	p.done(nil)
-	return p
 }
 
 // forwardLoose sends packets i to j of the run, which have one name, at QoS 0.
@@ -189,7 +208,7 @@ func (w *worker) forwardLoose(i, j int) {
 // fillRun makes packets i to j of the worker's run one of the nodes' own. What it refers to is the run's.
 func (w *worker) fillRun(f *wire.Run, i, j int) {
 	r := &w.run
-	f.Plain, f.Retain, f.Expires = true, r.retain, 0
+	f.Plain, f.Groups, f.Retain, f.Expires = true, nil, r.retain, 0
 	f.Topic = r.route.name
 	if len(r.routes) > 0 {
 		f.Topic = r.routes[i].name
@@ -230,20 +249,28 @@ func (n *Neighbours) Route(peer uint64, c wire.Change) {
 		s.rules.Store(access.Broker)
 		n.members[peer] = s
 	}
-	if topic.CheckFilter(c.Filter) != nil || strings.HasPrefix(c.Filter, "$") {
+	if topic.CheckFilter(c.Filter) != nil || !travels(c.Filter) {
 		return // of a later version
 	}
 	if c.Gone {
 		s.subs.remove(c.Filter)
 		if n.b.index.Unsubscribe(c.Filter, s) {
-			n.routes.Add(-1)
+			n.count(c.Filter, -1)
 		}
 		return
 	}
 	o := topic.Options{QoS: 2, RetainAsPublished: true}
 	s.subs.set(c.Filter, o)
 	if !n.b.index.Subscribe(c.Filter, s, o) {
-		n.routes.Add(1)
+		n.count(c.Filter, 1)
+	}
+}
+
+// count counts peers' subscriptions.
+func (n *Neighbours) count(filter string, by int64) {
+	n.routes.Add(by)
+	if _, _, shared := topic.SplitShare(filter); shared {
+		n.shares.Add(by)
 	}
 }
 
@@ -256,7 +283,7 @@ func (n *Neighbours) Unroute(peer uint64) {
 	delete(n.members, peer)
 	for filter := range s.subs.all() {
 		n.b.index.Unsubscribe(filter, s)
-		n.routes.Add(-1)
+		n.count(filter, -1)
 	}
 }
 
@@ -280,8 +307,13 @@ func (n *Neighbours) Deliver(_ uint64, r *wire.Run, since uint64, done func(else
 		done(nil)
 		return
 	}
+	n.arrive(arrival{run: r, done: done})
+}
+
+// arrive has a run delivered.
+func (n *Neighbours) arrive(a arrival) {
 	n.queueMu.Lock()
-	n.arrived = append(n.arrived, arrival{r, done})
+	n.arrived = append(n.arrived, a)
 	n.queueMu.Unlock()
 	select {
 	case n.queue <- struct{}{}:
@@ -310,6 +342,10 @@ func (n *Neighbours) deliverAll(all []arrival) {
 	n.delivering.Lock()
 	defer n.delivering.Unlock()
 	for i := range all {
+		if taken := all[i].taken; taken != nil {
+			n.shareHere(all[i].run, taken)
+			continue
+		}
 		out := n.w.receiveRun(all[i].run)
 		done := all[i].done
 		if out.queued == nil || !out.queued.Await(told(func() { done(nil) })) {
@@ -329,16 +365,35 @@ func (t told) Settled() { t() }
 func (n *Neighbours) Loose(r *wire.Run) {
 	n.delivering.Lock()
 	defer n.delivering.Unlock()
-	n.w.receiveRun(r)
+	if len(r.Groups) > 0 {
+		n.w.receiveShare(r)
+	} else {
+		n.w.receiveRun(r)
+	}
 	n.w.Flush()
 }
 
-// receiveRun routes a run of another node's to the sessions of this one. Bodies lie one behind the other, and are no packets.
+// receiveRun routes a run of another node's to the sessions of this one.
 func (w *worker) receiveRun(f *wire.Run) (out outcome) {
+	defer w.run.drop()
+	if w.takeIn(f) {
+		out = w.route()
+		w.shrinkBodies()
+	}
+	return out
+}
+
+func (w *worker) shrinkBodies() {
+	if cap(w.bodies) > muchOutput {
+		w.bodies = nil
+	}
+}
+
+// takeIn makes a run of another node's the worker's, unless nobody may get it. Bodies lie one behind the other, and are no packets.
+func (w *worker) takeIn(f *wire.Run) bool {
 	r := &w.run
-	defer r.drop()
 	if f.Expires > 0 && f.Expires <= w.b.seconds() || topic.CheckName([]byte(f.Topic)) != nil || len(f.Payloads) == 0 {
-		return out
+		return false
 	}
 	r.begin()
 	w.name = append(w.name[:0], f.Topic...)
@@ -352,11 +407,7 @@ func (w *worker) receiveRun(f *wire.Run) (out outcome) {
 	}
 	r.start = append(r.start, int32(len(w.bodies)))
 	r.raw, r.n, r.bytes = w.bodies, len(f.Payloads), len(w.bodies)
-	out = w.route()
-	if cap(w.bodies) > muchOutput {
-		w.bodies = nil
-	}
-	return out
+	return true
 }
 
 // Room lets publishers go on that were held back for [Peers.Full].

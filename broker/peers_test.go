@@ -43,7 +43,11 @@ func (e end) Unwant(filter string) {
 
 func (e end) Confirm(done func(error)) { e.todo <- func() { done(e.refusal()) } }
 
-func (e end) Publish(r *wire.Run, done func([]string, error)) {
+func (e end) Publish(r *wire.Run, first uint64, done func([]string, error)) {
+	if len(r.Groups) > 0 {
+		e.todo <- func() { e.share(r, first, map[uint64]bool{}, done) }
+		return
+	}
 	e.todo <- func() {
 		peers, _ := e.nodes[e.me].Neighbours().Look(r)
 		if err := e.refusal(); err != nil || !slices.Contains(peers, uint64(2-e.me)) {
@@ -52,6 +56,33 @@ func (e end) Publish(r *wire.Run, done func([]string, error)) {
 		}
 		e.other().Deliver(uint64(e.me+1), r, 0, func([]string) { done(nil, nil) })
 	}
+}
+
+// share has one node after the other take a run for a shared subscription, as a machine does.
+func (e end) share(r *wire.Run, first uint64, not map[uint64]bool, done func([]string, error)) {
+	if err := e.refusal(); err != nil {
+		done(nil, err)
+		return
+	}
+	me, to := uint64(e.me+1), e.nodes[e.me].Neighbours()
+	peer, here := to.Choose(r, first, not, nil, !not[me])
+	switch {
+	case peer != 0:
+		to = e.other()
+	case here:
+		peer = me
+	default:
+		done(nil, nil)
+		return
+	}
+	to.Share(r, func(taken bool) {
+		if taken {
+			done(nil, nil)
+			return
+		}
+		not[peer] = true
+		e.todo <- func() { e.share(r, 0, not, done) }
+	})
 }
 
 func (e end) Loose(_ uint64, frame []byte, _ int) bool {
@@ -214,7 +245,6 @@ func TestNodesRefuseWhatTheyDoNotDoYet(t *testing.T) {
 		t.Errorf("a session that outlives its connection is promised: %+v", ack)
 	}
 	c := p.connect(t, 0, packet.V5)
-	askFor(t, c, "$share/g/t", 1, packet.SharedSubscriptionsNotSupported)
 	if err := c.Send(&packet.Publish{Retain: true, Topic: []byte("t"), Payload: []byte("x")}); err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +255,7 @@ func TestNodesRefuseWhatTheyDoNotDoYet(t *testing.T) {
 	props := new(packet.Properties).Set(packet.SessionExpiryInterval)
 	props.SessionExpiry = 100
 	ack, err := long.Connect(&packet.Connect{ClientID: "new", CleanStart: true, KeepAlive: 600, Props: props})
-	if err != nil || !ack.Props.Has(packet.SessionExpiryInterval) || ack.Props.SessionExpiry != 0 || ack.Props.RetainAvailable != 0 || ack.Props.SharedAvailable != 0 {
+	if err != nil || !ack.Props.Has(packet.SessionExpiryInterval) || ack.Props.SessionExpiry != 0 || ack.Props.RetainAvailable != 0 || ack.Props.Has(packet.SharedSubscriptionAvailable) {
 		t.Errorf("CONNACK says %+v, %v", ack, err)
 	}
 }

@@ -47,6 +47,13 @@ func (p *promise) refusal() error {
 	return p.err
 }
 
+// expect adds something that has to be done.
+func (p *promise) expect() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.left++
+}
+
 // done notes that a part of it has been done, or will never be.
 func (p *promise) done(err error) {
 	p.mu.Lock()

@@ -13,18 +13,42 @@ import (
 // Shared subscriptions (MQTT 5.0, 4.8.2): each message goes to one member of the group. Who cannot take it is passed over before it counts as
 // delivered, and what a member leaves unacknowledged when its session ends goes to another.
 
-// share hands packet i of the run to one member of a group: to one that is connected if there is any that can take it, else to one whose session
+// The rounds in which a member is looked for. Whoever is connected here comes before other nodes, and those before clients that are away.
+const (
+	connectedHere = iota
+	elsewhere
+	awayHere
+
+	shareRounds
+)
+
+// shareAll hands the run to groups, and returns how often there was a member.
+func (w *worker) shareAll(groups []*topic.Group[*Session]) (matched int) {
+	for _, g := range groups {
+		for i := range w.run.n {
+			if w.share(g, i) {
+				matched++
+			}
+		}
+	}
+	return matched
+}
+
+// share hands packet i of the run to one member of a group: to one that is connected if there is any that can take it, else to another node that has a member, else to one whose session
 // waits for its client. It reports whether there was one. If there was none although somebody would have had it, that is counted and said.
 func (w *worker) share(g *topic.Group[*Session], i int) bool {
 	var why cause.ID
-	if g.Next(2, func(m topic.Subscriber[*Session], round int) bool {
+	if g.Next(shareRounds, func(m topic.Subscriber[*Session], round int) bool {
+		if peer := m.Key.peer(); peer != 0 || round == elsewhere {
+			return peer != 0 && round == elsewhere && w.shareTo(peer, g, i, &why)
+		}
 		to := receiver{s: m.Key}
 		to.merge(m.Options)
 		taken := false
 		w.effort++
 		w.serve(to.s, func() {
 			var id cause.ID
-			if id, taken = w.takes(&to, i, round == 0); taken {
+			if id, taken = w.takes(&to, i, round == connectedHere); taken {
 				w.deliver(&to, i, i+1)
 			} else if why == "" {
 				why = id
@@ -102,6 +126,7 @@ func (s *Session) leavesBehind() *leftover {
 // not been sent (MQTT 5.0, 4.8.2, MQTT-4.8.2-5). It runs in a goroutine of its own, and reports whether the session's end is to be written into the store behind that.
 func (b *Broker) passOn(l *leftover) (end bool) {
 	h := l.heirs(b)
+	defer func() { end = h.settled(b) && end }()
 	h.pass(b, l.queue)
 	if !l.stored {
 		return false
@@ -138,6 +163,22 @@ type heirs struct {
 	groups []*topic.Group[*Session]
 	plain  *subscriptions
 	passed map[*session.Message]bool
+	far    []*promise // what other nodes have to take first
+}
+
+// settled waits until other nodes have what they are to pass on. It reports false if the broker is stopped before.
+func (h *heirs) settled(b *Broker) bool {
+	for _, p := range h.far {
+		done := make(chan struct{})
+		if p.await(told(func() { close(done) })) {
+			select {
+			case <-done:
+			case <-b.context.Done():
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func (l *leftover) heirs(b *Broker) *heirs {
@@ -165,7 +206,9 @@ func (h *heirs) pass(b *Broker, ds []session.Delivery) {
 			h.passed[m] = true
 			for _, g := range h.groups {
 				if topic.Match(g.Filter, m.Topic) {
-					w.shareAgain(g, m)
+					if p := w.shareAgain(g, m); p != nil {
+						h.far = append(h.far, p)
+					}
 				}
 			}
 		}
@@ -181,8 +224,8 @@ func (h *heirs) alsoPlain(name string) bool {
 	return false
 }
 
-// shareAgain hands a message that its first receiver has left to another member of the group.
-func (w *worker) shareAgain(g *topic.Group[*Session], old *session.Message) {
+// shareAgain hands a message that its first receiver has left to another member of the group, and returns what other nodes have to do with it.
+func (w *worker) shareAgain(g *topic.Group[*Session], old *session.Message) *promise {
 	m := &session.Message{Topic: old.Topic, Payload: old.Payload, Props: old.Props, QoS: old.QoS, Retain: old.Retain, Expires: old.Expires,
 		From: old.From, User: old.User, Single: true}
 	expiry := uint32(0)
@@ -191,6 +234,11 @@ func (w *worker) shareAgain(g *topic.Group[*Session], old *session.Message) {
 	}
 	defer w.run.drop()
 	w.carry(m, expiry, m.Expires != 0)
+	w.findRoute()
 	w.share(g, 0)
 	w.commit()
+	if len(w.shares) == 0 {
+		return nil
+	}
+	return w.forward()
 }

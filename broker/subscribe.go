@@ -89,9 +89,6 @@ func (g *grants) grant(f *packet.Subscription, d access.Decision) packet.Code {
 		o.NoLocal, o.RetainAsPublished = true, true // what mosquitto does for peers that announce themselves as bridges
 	}
 	filter := s.mounted(f.Filter)
-	if _, _, shared := topic.SplitShare(f.Filter); shared && b.neighbours != nil {
-		return g.refuse(f, filter, cause.ClusterNotYet)
-	}
 	b.debugf("\t%s (QoS %d)", filter, o.QoS)
 	if !d.Allow {
 		return g.refuse(f, filter, d.Cause)

@@ -28,14 +28,15 @@ type worker struct {
 	matches    topic.Matches[*Session]
 	seen       map[*Session]int
 	count      counts
-	began      time.Time    // when the batch's first PUBLISH was read, if it is timed
-	untimed    uint64       // batches with a PUBLISH, for choosing those
-	patient    bool         // nobody else waits for this worker
-	effort     int          // what the packets of this Read have cost so far
-	batch      *store.Batch // what the run changes in the store
-	removals   *store.Batch // what can go from the store, which nobody waits for
-	far        []uint64     // peers that want the run
-	frame      []byte       // it, at QoS 0, as it goes to them
+	began      time.Time       // when the batch's first PUBLISH was read, if it is timed
+	untimed    uint64          // batches with a PUBLISH, for choosing those
+	patient    bool            // nobody else waits for this worker
+	effort     int             // what the packets of this Read have cost so far
+	batch      *store.Batch    // what the run changes in the store
+	removals   *store.Batch    // what can go from the store, which nobody waits for
+	far        []uint64        // peers that want the run
+	shares     []outgoingShare // what goes to members of groups at peers, at QoS 1 and 2
+	frame      []byte          // it, at QoS 0, as it goes to them
 	loose      wire.Loose
 	bodies     []byte // payloads of a run of another node's
 	held       *held  // messages of QoS 2 of this run that wait for batch

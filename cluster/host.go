@@ -16,6 +16,11 @@ type Host interface {
 	Unroute(peer uint64)
 	// Look says where a run has to go now: the peers that want it, and whether sessions that have moved here do.
 	Look(r *wire.Run) (peers []uint64, here bool)
+	// Choose says where a run for a shared subscription has to go: to first, if that is a peer with a member that can still be had, else to another node. None of not is chosen, and peers of unlinked
+	// only where there is nobody else. here is for a member at this node, and never so unless mayStay.
+	Choose(r *wire.Run, first uint64, not map[uint64]bool, unlinked []uint64, mayStay bool) (peer uint64, here bool)
+	// Share gives a run to one member of a shared subscription at this node. done is called when what that changes is stored, with whether there was a member that could take it.
+	Share(r *wire.Run, done func(taken bool))
 	// Deliver gives a run to the sessions that match and have come after a position. done is called when what that changes is stored, with the sessions that match and are another
 	// node's by now. Runs of one peer have to be put into queues in the order in which they come.
 	Deliver(from uint64, r *wire.Run, since uint64, done func(elsewhere []string))

@@ -93,9 +93,10 @@ type Node struct {
 
 // published is a run of this node that is not settled.
 type published struct {
-	run  *wire.Run
-	size int64
-	done func(refused []string, err error)
+	run   *wire.Run
+	first uint64 // of a shared subscription: the peer whose turn it is; 0: none, or it has been asked
+	size  int64
+	done  func(refused []string, err error)
 }
 
 // ErrOver says that this node's incarnation has ended, or has not begun: nothing is known of what has become of what was asked for.
@@ -273,8 +274,8 @@ func (n *Node) Confirm(done func(error)) {
 }
 
 // Publish sends a run of QoS 1 or 2 to the peers that want it. done is called when all of them have settled it, with the causes for which some have refused it, or with an error when
-// nothing is known of that. The run belongs to the node from then on; its From and Topic order it behind others.
-func (n *Node) Publish(r *wire.Run, done func(refused []string, err error)) {
+// nothing is known of that. The run belongs to the node from then on; its From and Topic order it behind others. If it is for a shared subscription, it goes to first, or to another node.
+func (n *Node) Publish(r *wire.Run, first uint64, done func(refused []string, err error)) {
 	size := int64(0)
 	for _, p := range r.Payloads {
 		size += int64(len(p))
@@ -284,7 +285,7 @@ func (n *Node) Publish(r *wire.Run, done func(refused []string, err error)) {
 		n.full.Store(true)
 	}
 	n.inbox.put(func() {
-		p := &published{run: r, size: size, done: done}
+		p := &published{run: r, first: first, size: size, done: done}
 		if n.m.Incarnation() == 0 {
 			n.settled(p, nil, ErrOver)
 			return

@@ -91,9 +91,11 @@ func (n *Node) tell(o machine.Output) {
 		n.host.Unroute(o.Peer)
 	case machine.Look:
 		if p := n.runs[o.ID]; p != nil {
-			peers, here := n.host.Look(p.run)
+			peers, here := n.look(p, o)
 			n.m.Targets(o.ID, peers, here)
 		}
+	case machine.Share:
+		n.host.Share(o.Run, func(taken bool) { back(func() { n.m.Shared(o.From, o.Run.ID, taken) }) })
 	case machine.Deliver:
 		n.host.Deliver(o.From, o.Run, o.Since, func(elsewhere []string) { back(func() { n.m.Delivered(o.From, o.Run.ID, elsewhere) }) })
 	case machine.Own:
@@ -111,6 +113,18 @@ func (n *Node) tell(o machine.Output) {
 	case machine.Forget:
 		n.host.Forget(o.Client)
 	}
+}
+
+// look asks the host where a run has to go.
+func (n *Node) look(p *published, o machine.Look) (peers []uint64, here bool) {
+	if len(p.run.Groups) == 0 {
+		return n.host.Look(p.run)
+	}
+	peer, here := n.host.Choose(p.run, p.first, o.Not, o.Unlinked, !o.Not[n.m.Incarnation()])
+	if p.first = 0; peer != 0 {
+		peers = []uint64{peer}
+	}
+	return peers, here
 }
 
 // claimed answers those who have claimed a session.

@@ -118,6 +118,7 @@ type host struct {
 	sessions map[string]*local
 	got      []string // of filters of no session
 	loose    []string
+	refuses  bool // no member of a group here can take anything
 }
 
 // local is a session on a node.
@@ -181,6 +182,35 @@ func (h *host) Look(r *wire.Run) (peers []uint64, here bool) {
 		here = here || slices.Contains(s.filters, r.Topic)
 	}
 	return h.peersOf(r.Topic), here
+}
+
+// Choose and Share know the members of a group by what was announced and wanted under its name.
+func (h *host) Choose(r *wire.Run, first uint64, not map[uint64]bool, unlinked []uint64, mayStay bool) (peer uint64, here bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	peers := slices.DeleteFunc(h.peersOf(r.Groups[0]), func(p uint64) bool { return not[p] })
+	linked := slices.DeleteFunc(slices.Clone(peers), func(p uint64) bool { return slices.Contains(unlinked, p) })
+	switch {
+	case slices.Contains(linked, first):
+		return first, false
+	case len(linked) > 0:
+		return linked[0], false
+	case mayStay && h.plain[r.Groups[0]]:
+		return 0, true
+	case len(peers) > 0:
+		return peers[0], false
+	}
+	return 0, false
+}
+
+func (h *host) Share(r *wire.Run, done func(bool)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	taken := h.plain[r.Groups[0]] && !h.refuses
+	if taken {
+		h.got = append(h.got, texts(r)...)
+	}
+	go done(taken)
 }
 
 func (h *host) Deliver(_ uint64, r *wire.Run, since uint64, done func([]string)) {
@@ -308,7 +338,7 @@ func (m *member) confirm() error {
 // publish publishes a message, and returns a channel with what has become of it.
 func (m *member) publish(topic, text string) chan error {
 	done := make(chan error, 1)
-	m.Publish(&wire.Run{QoS: 1, Plain: true, Topic: topic, From: "p", Payloads: [][]byte{[]byte(text)}}, func(refused []string, err error) {
+	m.Publish(&wire.Run{QoS: 1, Plain: true, Topic: topic, From: "p", Payloads: [][]byte{[]byte(text)}}, 0, func(refused []string, err error) {
 		if len(refused) > 0 {
 			err = errors.New(refused[0])
 		}
@@ -393,4 +423,11 @@ func (g *gate) set(shut bool) {
 		}
 		g.conns = nil
 	}
+}
+
+// share publishes a message for a shared subscription, and returns a channel with what has become of it.
+func (m *member) share(group, text string, first uint64) chan error {
+	done := make(chan error, 1)
+	m.Publish(&wire.Run{QoS: 1, Topic: "t", From: "p", Groups: []string{group}, Payloads: [][]byte{[]byte(text)}}, first, func(_ []string, err error) { done <- err })
+	return done
 }

@@ -157,6 +157,7 @@ func (m *Machine) died(incarnation uint64) {
 	if p := m.peers[incarnation]; p != nil {
 		m.part(p)
 	}
+	m.passFrom(incarnation)
 }
 
 // serveWhenReady lets clients in when all that was there at the beginning is known.

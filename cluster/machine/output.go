@@ -46,8 +46,18 @@ type Deliver struct {
 	Since uint64
 }
 
-// Look asks where a run has to go now; [Machine.Targets] answers.
-type Look struct{ ID uint64 }
+// Share gives a run to one member of a shared subscription that is at this node. [Machine.Shared] answers, when what it changes is in Redis.
+type Share struct {
+	From uint64 // the peer; this node's own incarnation for what was published here
+	Run  *wire.Run
+}
+
+// Look asks where a run has to go now; [Machine.Targets] answers. For a shared subscription that is one node alone, and none where nobody has a member but those that have not taken it.
+type Look struct {
+	ID       uint64
+	Not      map[uint64]bool // of a shared subscription: incarnations that have not taken it; this node's too
+	Unlinked []uint64        // … and peers to which there is no link, from which no answer is to be had soon
+}
 
 // Done says that a run is settled: its publisher can be told.
 type Done struct {
@@ -90,6 +100,7 @@ func (Send) output()      {}
 func (Route) output()     {}
 func (Unroute) output()   {}
 func (Deliver) output()   {}
+func (Share) output()     {}
 func (Look) output()      {}
 func (Done) output()      {}
 func (Own) output()       {}

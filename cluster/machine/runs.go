@@ -17,6 +17,7 @@ type run struct {
 	again   bool            // one of those that have wants it sent again
 	had     uint64          // at which position it came to the sessions of this node; 0: it has not
 	refused []string
+	not     map[uint64]bool // of a shared subscription: nodes that have not taken it
 }
 
 // receipt names a run that has come.
@@ -32,10 +33,14 @@ func (m *Machine) Publish(body *wire.Run) (id uint64) {
 	r := &run{id: m.lastRun, body: body, waits: map[uint64]bool{}}
 	body.ID = r.id
 	m.runs[r.id] = r
+	if isShared(body) {
+		m.look(r)
+		return r.id
+	}
 	key := topicKey{body.From, body.Topic}
 	m.byTopic[key] = append(m.byTopic[key], r)
 	if len(m.byTopic[key]) == 1 {
-		m.emit(Look{r.id})
+		m.look(r)
 	}
 	return r.id
 }
@@ -60,6 +65,9 @@ func (m *Machine) Targets(id uint64, peers []uint64, here bool) {
 			p.unsettled++
 			p.out += uint64(len(body.Payloads))
 			m.send(p, &body)
+		} else if isShared(r.body) {
+			delete(r.waits, to)
+			r.pass(to)
 		} else if m.buried[to] == nil { // it has been retired just now, and Unroute is on its way
 			delete(r.waits, to)
 			r.again = true
@@ -73,6 +81,10 @@ func (m *Machine) Targets(id uint64, peers []uint64, here bool) {
 
 // deliver gives a run to the sessions of this node: all, or those that have come since it came before.
 func (m *Machine) deliver(from uint64, body *wire.Run) {
+	if isShared(body) {
+		m.emit(Share{From: from, Run: body})
+		return
+	}
 	since := uint64(0)
 	if p := m.peers[from]; p != nil {
 		for id := range p.had {
@@ -162,7 +174,11 @@ func (m *Machine) takeSettled(p *peer, b *wire.Settled) {
 	}
 	for _, x := range b.Refused {
 		if r := m.runs[x.ID]; r != nil {
-			r.refused = append(r.refused, x.Cause)
+			if isShared(r.body) {
+				r.pass(p.incarnation)
+			} else {
+				r.refused = append(r.refused, x.Cause)
+			}
 			m.settle(r, p.incarnation)
 		}
 	}
@@ -185,7 +201,7 @@ func (m *Machine) finish(r *run) {
 		return
 	}
 	if r.again {
-		m.emit(Look{r.id})
+		m.look(r)
 		return
 	}
 	delete(m.runs, r.id)
@@ -193,10 +209,13 @@ func (m *Machine) finish(r *run) {
 		m.oldest++
 	}
 	m.promise(Done{r.id, r.refused})
+	if isShared(r.body) {
+		return
+	}
 	key := topicKey{r.body.From, r.body.Topic}
 	if rest := m.byTopic[key][1:]; len(rest) > 0 {
 		m.byTopic[key] = rest
-		m.emit(Look{rest[0].id})
+		m.look(rest[0])
 	} else {
 		delete(m.byTopic, key)
 	}

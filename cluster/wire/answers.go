@@ -17,7 +17,7 @@ type Settled struct {
 	Refused     []Refusal
 }
 
-// Refusal is a run that has been refused, and why: an id of the catalogue of causes.
+// Refusal is a run that has been refused, and why: an id of the catalogue of causes. One for a shared subscription is refused without a cause by who has no member that takes it.
 type Refusal struct {
 	ID    uint64
 	Cause string

@@ -180,7 +180,7 @@ func readSeen(r *reader) Body { return &Seen{r.Number(anything, "the number of t
 //	topic
 //	from      the publisher's client identifier; user, door: its user name and the listener that it came in by
 //	props     MQTT 5 properties that are forwarded
-//	count, then the names of the shared subscriptions ("$share/NAME/FILTER") for which the receiver picks a member
+//	count, then the names of the shared subscriptions ("$share/NAME/FILTER") for which the receiver picks a member; it is not for plain subscriptions then
 //	count, then the payloads
 type Run struct {
 	ID, Oldest       uint64

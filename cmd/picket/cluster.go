@@ -55,7 +55,7 @@ func (s *server) join(ctx context.Context) error {
 	if s.node == nil {
 		return nil
 	}
-	s.log.Cause(logging.Warning, cause.ClusterNotYet, "A node of a cluster has no sessions that outlive their connection, no retained messages and no shared subscriptions yet, publishes no wills of a node that dies, and does not notice a client identifier that is used on two nodes.")
+	s.log.Cause(logging.Warning, cause.ClusterNotYet, "A node of a cluster has no sessions that outlive their connection and no retained messages yet, publishes no wills of a node that dies, and does not notice a client identifier that is used on two nodes.")
 	if err := s.node.Start(ctx, clusterHost{s.broker.Neighbours()}); err != nil {
 		return err
 	}

@@ -1,15 +1,7 @@
-// Package admin is the broker's door for whoever runs it: an HTTP API on a Unix socket, which "picket ctl" speaks.
+// Package admin is the broker's door for whoever runs it: a Unix socket at which package api answers, the client that "picket ctl" asks there, and the HTTP listeners for
+// metrics, health and the dashboard.
 //
-//	GET    /v1/status       what the broker does, a [Status]
-//	PUT    /v1/maintenance  closes the broker to clients, a [Maintenance]
-//	DELETE /v1/maintenance  opens it again
-//	POST   /v1/reload       reads the configuration again, and answers when it is in force or refused
-//	GET    /v1/clients      sessions and their connections, a [broker.ClientPage]: after, prefix, user, from, online, limit, sort=queued
-//	GET    /v1/client       one of them, a [OneClient]: id
-//	DELETE /v1/client       ends its connection: id, reason
-//
-// Bodies are JSON. A request that cannot be carried out is answered with a status of 400 or more and {"error": "..."}. The socket has mode 0600, and
-// where the system tells who is calling, only the user that the broker runs as and root are served.
+// The socket has mode 0600, and where the system tells who is calling, only the user that the broker runs as and root are served.
 package admin
 
 import (

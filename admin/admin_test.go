@@ -2,12 +2,12 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -31,7 +31,15 @@ func TestMain(m *testing.M) {
 	testbed.Main(m)
 }
 
-func noFiles() []string { return nil }
+// statusOf answers nothing but what a broker does.
+func statusOf(b *broker.Broker, path string) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, _ *http.Request) {
+		about := About{Version: "1.2.3", Config: "/etc/picket.conf", LogFiles: func() []string { return nil }}
+		_ = json.NewEncoder(w).Encode(about.Status(b, path))
+	})
+	return mux
+}
 
 // serve runs a broker with an admin socket in a folder with a short name: the path of a socket is limited.
 func serve(t *testing.T) (path string, b *broker.Broker) {
@@ -53,7 +61,7 @@ func serve(t *testing.T) (path string, b *broker.Broker) {
 		t.Fatal(err)
 	}
 	path = filepath.Join(dir, SocketName)
-	s, err := Serve(path, b, About{Version: "1.2.3", Config: "/etc/picket.conf", LogFiles: noFiles})
+	s, err := Serve(path, statusOf(b, path))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,71 +139,9 @@ func TestTextNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestMaintenance(t *testing.T) {
-	path, b := serve(t)
-	c, err := Dial(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := Maintenance{Until: time.Now().Add(time.Hour), Message: "a new disk", ServerReference: "other.example:1883", Moved: true, Grace: 1.5, ExceptLocal: true,
-		Allow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
-	s, err := c.BeginMaintenance(t.Context(), want)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, ok := b.Maintenance()
-	if !ok || m.Message != want.Message || m.ServerReference != want.ServerReference || !m.Moved || m.Grace != 1500*time.Millisecond || !m.ExceptLocal || len(m.Allow) != 1 || !m.Until.Equal(want.Until) {
-		t.Errorf("in force is %+v", m)
-	}
-	if s.Maintenance == nil || s.Maintenance.Since.IsZero() || s.Maintenance.Message != want.Message {
-		t.Errorf("the answer is %+v", s.Maintenance)
-	}
-	if s, err = c.EndMaintenance(t.Context()); err != nil || s.Maintenance != nil {
-		t.Errorf("after its end: %+v, %v", s, err)
-	}
-	if _, err := c.BeginMaintenance(t.Context(), Maintenance{Moved: true}); err == nil || !strings.Contains(err.Error(), "where to") {
-		t.Errorf("what cannot be is answered with %v", err)
-	}
-}
-
-// What is not understood is refused, not ignored.
-func TestBadRequests(t *testing.T) {
-	path, b := serve(t)
-	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", path)
-	}}}
-	for _, r := range []struct {
-		method, url, body string
-		status            int
-	}{
-		{"PUT", "/v1/maintenance", `{"mesage": "typo"}`, 400},
-		{"PUT", "/v1/maintenance", `{"until": "tomorrow"}`, 400},
-		{"PUT", "/v1/maintenance", `{"message": "` + strings.Repeat("x", maxRequest) + `"}`, 400},
-		{"PUT", "/v1/maintenance", `{"until": "2001-01-01T00:00:00Z"}`, 422},
-		{"POST", "/v1/maintenance", `{}`, 405},
-		{"GET", "/", ``, 404},
-	} {
-		req, err := http.NewRequestWithContext(t.Context(), r.method, "http://picket"+r.url, strings.NewReader(r.body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		res, err := c.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		res.Body.Close()
-		if res.StatusCode != r.status {
-			t.Errorf("%s %s %.40s: %s, want %d", r.method, r.url, r.body, res.Status, r.status)
-		}
-	}
-	if _, closed := b.Maintenance(); closed {
-		t.Error("one of them has closed the broker")
-	}
-}
-
 // The socket is the owner's alone, one that is left behind is replaced, one that is in use and one that is something else stay.
 func TestSocket(t *testing.T) {
-	path, b := serve(t)
+	path, _ := serve(t)
 	st, err := os.Stat(path)
 	if err != nil {
 		t.Fatal(err)
@@ -203,7 +149,7 @@ func TestSocket(t *testing.T) {
 	if st.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v", st.Mode())
 	}
-	if _, err := Serve(path, b, About{LogFiles: noFiles}); err == nil || !strings.Contains(err.Error(), "already in use") {
+	if _, err := Serve(path, http.NotFoundHandler()); err == nil || !strings.Contains(err.Error(), "already in use") {
 		t.Errorf("a second one on the same path: %v", err)
 	}
 	left := filepath.Join(filepath.Dir(path), "left")
@@ -216,7 +162,7 @@ func TestSocket(t *testing.T) {
 	if _, err := Dial(t.Context(), left); err == nil || !strings.Contains(err.Error(), "not running any more") {
 		t.Errorf("a socket that is left behind: %v", err)
 	}
-	s, err := Serve(left, b, About{LogFiles: noFiles})
+	s, err := Serve(left, http.NotFoundHandler())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,10 +174,10 @@ func TestSocket(t *testing.T) {
 	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Serve(file, b, About{LogFiles: noFiles}); err == nil {
+	if _, err := Serve(file, http.NotFoundHandler()); err == nil {
 		t.Error("a file was replaced")
 	}
-	if _, err := Serve(filepath.Join(t.TempDir(), strings.Repeat("x", 200)), b, About{LogFiles: noFiles}); err == nil || !strings.Contains(err.Error(), "bytes") {
+	if _, err := Serve(filepath.Join(t.TempDir(), strings.Repeat("x", 200)), http.NotFoundHandler()); err == nil || !strings.Contains(err.Error(), "bytes") {
 		t.Errorf("a long path: %v", err)
 	}
 }

@@ -2,43 +2,10 @@ package admin
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
-	"time"
 
-	"picket/audit"
 	"picket/printable"
 )
-
-// told is the answer to a request below /v1 that goes into the audit journal.
-type told struct {
-	http.ResponseWriter
-	audit.Entry
-	quiet bool // it changes nothing
-}
-
-// Unwrap is for [http.ResponseController].
-func (t *told) Unwrap() http.ResponseWriter { return t.ResponseWriter }
-
-// audited records what a handler does.
-func (s *Server) audited(do http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		by, _ := PeerOf(r.Context())
-		t := &told{ResponseWriter: w, Entry: audit.Entry{By: by + " at the admin socket", Request: r.Method + " " + r.URL.Path, What: audit.Params(r.URL.Query())}}
-		t.Result = "done"
-		returned := false
-		defer func() {
-			if !returned {
-				t.Result, t.Why = "not done", "the answer was cut off"
-			}
-			if t.Time = time.Now(); !t.quiet {
-				s.about.Audit.Record(t.Entry)
-			}
-		}()
-		do(t, r)
-		returned = true
-	}
-}
 
 // Told words commands of dynamic security without what is secret of them, and tells whether one of them changes something.
 func Told(commands []Command) (what string, changes bool) {

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -55,23 +54,9 @@ func (a *About) ServeBackup(w http.ResponseWriter, r *http.Request, keys bool) e
 	return err
 }
 
-func (s *Server) backup(w http.ResponseWriter, r *http.Request) {
-	keys, err := strconv.ParseBool(r.URL.Query().Get("keys"))
-	if err != nil || len(r.URL.Query()) != 1 {
-		refuse(w, http.StatusBadRequest, errors.New("keys=true or keys=false is expected, and nothing else"))
-		return
-	}
-	switch err := s.about.ServeBackup(w, r, keys); {
-	case errors.Is(err, ErrNoBackup):
-		refuse(w, http.StatusConflict, err)
-	case err != nil:
-		refuse(w, http.StatusInternalServerError, err)
-	}
-}
-
 // Backup writes a backup of the broker to w; keys: with private keys. Who reads it has to look whether it is whole, as package backup does.
 func (c *Client) Backup(ctx context.Context, w io.Writer, keys bool) error {
-	body, err := c.open(ctx, "/v1/backup?"+url.Values{"keys": {strconv.FormatBool(keys)}}.Encode(), cause.English)
+	body, err := c.open(ctx, "/api/v1/backup?"+url.Values{"keys": {strconv.FormatBool(keys)}}.Encode(), cause.English)
 	if err != nil {
 		return err
 	}
@@ -95,7 +80,7 @@ func (c *Client) open(ctx context.Context, path string, lang cause.Lang) (io.Rea
 	}
 	if res.StatusCode != http.StatusOK {
 		defer res.Body.Close()
-		return nil, refusal(json.NewDecoder(io.LimitReader(res.Body, maxRequest)), res.Status)
+		return nil, refusal(res)
 	}
 	return res.Body, nil
 }

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -32,39 +31,18 @@ type Banned struct {
 	Disconnected int `json:"disconnected"` // those who were connected
 }
 
+// Bans are the bans in force.
+type Bans struct {
+	Items []ban.State `json:"items"`
+}
+
 // Lifted says whether there was a ban to lift.
 type Lifted struct {
 	Lifted bool `json:"lifted"`
 }
 
-func (s *Server) bans(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, s.broker.Bans())
-}
-
 // errOwnMachine refuses a ban that would keep out what runs beside the broker.
 var errOwnMachine = errors.New("clients on this machine have that address: --force (in the API force) bans it all the same")
-
-func (s *Server) ban(w http.ResponseWriter, r *http.Request) {
-	var n NewBan
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&n); err != nil {
-		refuse(w, http.StatusBadRequest, fmt.Errorf("the request is no ban in JSON: %w", err))
-		return
-	}
-	w.(*told).What = fmt.Sprintf("kind=%q value=%q", n.Kind, n.Value)
-	b, err := n.Wanted()
-	if err != nil {
-		refuse(w, http.StatusUnprocessableEntity, err)
-		return
-	}
-	kept, gone, err := s.broker.Ban(b)
-	if err != nil {
-		refuse(w, http.StatusUnprocessableEntity, err)
-		return
-	}
-	answer(w, http.StatusOK, Banned{kept, gone})
-}
 
 // Wanted is the ban as the broker takes it. An error says what is wrong with it.
 func (n *NewBan) Wanted() (ban.Ban, error) {
@@ -81,38 +59,27 @@ func coversLoopback(b ban.Ban) bool {
 	return b.Kind == ban.Address && (b.Covers(netip.AddrFrom4([4]byte{127, 0, 0, 1})) || b.Covers(netip.IPv6Loopback()))
 }
 
-func (s *Server) unban(w http.ResponseWriter, r *http.Request) {
-	v := r.URL.Query()
-	if len(v) != 2 || !v.Has("kind") || !v.Has("value") {
-		refuse(w, http.StatusBadRequest, errors.New("the parameters kind and value are expected, and no others"))
-		return
-	}
-	found, err := s.broker.Unban(ban.Kind(v.Get("kind")), v.Get("value"))
-	if err != nil {
-		refuse(w, http.StatusUnprocessableEntity, err)
-		return
-	}
-	answer(w, http.StatusOK, Lifted{found})
-}
-
 // Bans asks for the bans in force.
 func (c *Client) Bans(ctx context.Context) ([]ban.State, error) {
-	all, err := ask[[]ban.State](ctx, c, http.MethodGet, "/v1/bans", nil)
+	all, err := ask[Bans](ctx, c, http.MethodGet, "/api/v1/bans", nil)
 	if err != nil {
 		return nil, err
 	}
-	return *all, nil
+	return all.Items, nil
 }
 
 // Ban keeps somebody out. When it returns the ban is on the disk, if the broker keeps bans, and nobody whom it is about is connected.
 func (c *Client) Ban(ctx context.Context, n NewBan) (*Banned, error) {
-	return ask[Banned](ctx, c, http.MethodPost, "/v1/bans", n)
+	return ask[Banned](ctx, c, http.MethodPost, "/api/v1/bans", n)
 }
 
 // Unban lifts a ban, and reports whether there was one.
 func (c *Client) Unban(ctx context.Context, kind ban.Kind, value string) (bool, error) {
-	l, err := ask[Lifted](ctx, c, http.MethodDelete, "/v1/ban?"+url.Values{"kind": {string(kind)}, "value": {value}}.Encode(), nil)
-	return err == nil && l.Lifted, err
+	_, err := ask[Lifted](ctx, c, http.MethodDelete, "/api/v1/ban?"+url.Values{"kind": {string(kind)}, "value": {value}}.Encode(), nil)
+	if none := (*AnsweredError)(nil); errors.As(err, &none) && none.Status == http.StatusNotFound {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // banTexts are what is said about bans.

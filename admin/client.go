@@ -15,7 +15,6 @@ import (
 	"strings"
 	"syscall"
 
-	"picket/broker"
 	"picket/cause"
 )
 
@@ -46,7 +45,7 @@ func dial(ctx context.Context, path string) (*Client, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", path)
 	}}
 	c.send = func(ctx context.Context, commands []byte) (*Responses, error) {
-		return ask[Responses](ctx, c, http.MethodPost, "/v1/rights", json.RawMessage(commands))
+		return ask[Responses](ctx, c, http.MethodPost, "/api/v1/rights", json.RawMessage(commands))
 	}
 	return c, nil
 }
@@ -99,32 +98,36 @@ func (t Unanswered) in(lang cause.Lang) string {
 
 // Status asks what the broker does.
 func (c *Client) Status(ctx context.Context) (*Status, error) {
-	return ask[Status](ctx, c, http.MethodGet, "/v1/status", nil)
+	return ask[Status](ctx, c, http.MethodGet, "/api/v1/status", nil)
 }
 
 // Reload has the broker read its configuration again, and returns its state when that is in force. The error says why it is not.
 func (c *Client) Reload(ctx context.Context) (*Status, error) {
-	return ask[Status](ctx, c, http.MethodPost, "/v1/reload", nil)
+	return ask[Status](ctx, c, http.MethodPost, "/api/v1/reload", nil)
 }
 
 // BeginMaintenance closes the broker to clients, and returns its state then.
 func (c *Client) BeginMaintenance(ctx context.Context, m Maintenance) (*Status, error) {
-	return ask[Status](ctx, c, http.MethodPut, "/v1/maintenance", m)
+	return ask[Status](ctx, c, http.MethodPut, "/api/v1/maintenance", m)
 }
 
 // EndMaintenance opens the broker, and returns its state then.
 func (c *Client) EndMaintenance(ctx context.Context) (*Status, error) {
-	return ask[Status](ctx, c, http.MethodDelete, "/v1/maintenance", nil)
+	return ask[Status](ctx, c, http.MethodDelete, "/api/v1/maintenance", nil)
 }
 
-// Clients asks for a page of clients.
-func (c *Client) Clients(ctx context.Context, q broker.ClientQuery) (*broker.ClientPage, error) {
-	return ask[broker.ClientPage](ctx, c, http.MethodGet, "/v1/clients?"+queryValues(q).Encode(), nil)
+// Clients asks for sessions; online: only for clients that are connected. query is that of GET /api/v1/sessions.
+func (c *Client) Clients(ctx context.Context, online bool, query url.Values) (*Clients, error) {
+	path := "/api/v1/sessions?"
+	if online {
+		path = "/api/v1/clients?"
+	}
+	return ask[Clients](ctx, c, http.MethodGet, path+query.Encode(), nil)
 }
 
 // Client asks for one client.
 func (c *Client) Client(ctx context.Context, id string) (*OneClient, error) {
-	return ask[OneClient](ctx, c, http.MethodGet, "/v1/client?"+url.Values{"id": {id}}.Encode(), nil)
+	return ask[OneClient](ctx, c, http.MethodGet, "/api/v1/client?"+url.Values{"id": {id}}.Encode(), nil)
 }
 
 // Disconnect has the broker end the connection of a client, and returns what the client was before. reason may be empty.
@@ -133,16 +136,24 @@ func (c *Client) Disconnect(ctx context.Context, id, reason string) (*OneClient,
 	if reason != "" {
 		v.Set("reason", reason)
 	}
-	return ask[OneClient](ctx, c, http.MethodDelete, "/v1/client?"+v.Encode(), nil)
+	return ask[OneClient](ctx, c, http.MethodDelete, "/api/v1/client?"+v.Encode(), nil)
 }
 
+// AnsweredError is an answer that says no.
+type AnsweredError struct {
+	Status int    // as HTTP has it
+	Text   string // for people
+}
+
+func (e *AnsweredError) Error() string { return e.Text }
+
 // refusal is what an answer says that says no.
-func refusal(d *json.Decoder, status string) error {
+func refusal(res *http.Response) error {
 	var p problem
-	if err := d.Decode(&p); err != nil {
-		p.Error = status
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxProblem)).Decode(&p); err != nil {
+		p.Detail = ""
 	}
-	return errors.New(cmp.Or(p.Error, p.Detail, status))
+	return &AnsweredError{res.StatusCode, cmp.Or(p.Detail, res.Status)}
 }
 
 // ask makes a request whose answer is a T; in is its body in JSON, nil for none.
@@ -168,12 +179,11 @@ func ask[T any](ctx context.Context, c *Client, method, path string, in any) (*T
 		return nil, fmt.Errorf("%s: %w", c.Path, err)
 	}
 	defer res.Body.Close()
-	d := json.NewDecoder(io.LimitReader(res.Body, 16<<20))
 	if res.StatusCode/100 != 2 {
-		return nil, refusal(d, res.Status)
+		return nil, refusal(res)
 	}
 	answer := new(T)
-	if err := d.Decode(answer); err != nil {
+	if err := json.NewDecoder(io.LimitReader(res.Body, 16<<20)).Decode(answer); err != nil {
 		return nil, fmt.Errorf("%s: %w", c.Path, err)
 	}
 	return answer, nil

@@ -1,16 +1,10 @@
 package admin
 
 import (
-	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
-	"picket/ban"
 	"picket/broker"
 	"picket/cause"
 	"picket/printable"
@@ -22,133 +16,13 @@ type OneClient struct {
 	Filters []string `json:"filters,omitempty"`
 }
 
-// The parameters of a query for clients. Identifiers and the like stand there and not in the path, where ".." would be another resource.
-const (
-	paramAfter  = "after"
-	paramPrefix = "prefix"
-	paramUser   = "user"
-	paramFrom   = "from"
-	paramOnline = "online"
-	paramLimit  = "limit"
-	paramSort   = "sort"
-	paramID     = "id"
-	paramReason = "reason"
-
-	sortQueued = "queued"
-)
-
-// maxReason bounds the text that a client is told, in bytes.
-const maxReason = 1024
-
-// queryValues writes a query as parameters; readQuery reads them.
-func queryValues(q broker.ClientQuery) url.Values {
-	v := url.Values{}
-	for name, text := range map[string]string{paramAfter: q.After, paramPrefix: q.Prefix, paramUser: q.User} {
-		if text != "" {
-			v.Set(name, text)
-		}
-	}
-	if q.From.IsValid() {
-		v.Set(paramFrom, q.From.String())
-	}
-	if q.Online {
-		v.Set(paramOnline, "true")
-	}
-	if q.Limit > 0 {
-		v.Set(paramLimit, strconv.Itoa(q.Limit))
-	}
-	if q.ByQueue {
-		v.Set(paramSort, sortQueued)
-	}
-	return v
-}
-
-func readQuery(v url.Values) (q broker.ClientQuery, err error) {
-	q.Limit = 100
-	for name, values := range v {
-		value := values[0]
-		switch name {
-		case paramAfter:
-			q.After = value
-		case paramPrefix:
-			q.Prefix = value
-		case paramUser:
-			q.User = value
-		case paramFrom:
-			q.From, err = ban.ParseNetwork(value)
-		case paramOnline:
-			q.Online, err = strconv.ParseBool(value)
-		case paramLimit:
-			if q.Limit, err = strconv.Atoi(value); err == nil && (q.Limit < 1 || q.Limit > broker.MaxClients) {
-				err = fmt.Errorf("a number from 1 to %d is expected", broker.MaxClients)
-			}
-		case paramSort:
-			if q.ByQueue = value == sortQueued; !q.ByQueue {
-				err = errors.New("only sort=queued is there; otherwise the order is that of the identifiers")
-			}
-		default:
-			err = errors.New("there is no such parameter")
-		}
-		if err == nil && len(values) > 1 {
-			err = errors.New("it is given more than once")
-		}
-		if err != nil {
-			return q, fmt.Errorf("%s=%s: %w", printable.Text(name), printable.Text(value), err)
-		}
-	}
-	return q, nil
-}
-
-func (s *Server) clients(w http.ResponseWriter, r *http.Request) {
-	q, err := readQuery(r.URL.Query())
-	if err != nil {
-		refuse(w, http.StatusBadRequest, err)
-		return
-	}
-	answer(w, http.StatusOK, s.broker.Clients(q))
-}
-
-// named finds the client that a request is about, or refuses it.
-func (s *Server) named(w http.ResponseWriter, r *http.Request, also ...string) (*OneClient, bool) {
-	v := r.URL.Query()
-	for name := range v {
-		if name != paramID && !slices.Contains(also, name) {
-			refuse(w, http.StatusBadRequest, fmt.Errorf("%s: there is no such parameter", printable.Text(name)))
-			return nil, false
-		}
-	}
-	c := new(OneClient)
-	var ok bool
-	if c.ClientState, c.Filters, ok = s.broker.Client(v.Get(paramID)); !ok {
-		refuse(w, http.StatusNotFound, fmt.Errorf("there is no client %q", v.Get(paramID)))
-	}
-	return c, ok
-}
-
-func (s *Server) client(w http.ResponseWriter, r *http.Request) {
-	if c, ok := s.named(w, r); ok {
-		answer(w, http.StatusOK, c)
-	}
-}
-
-func (s *Server) disconnect(w http.ResponseWriter, r *http.Request) {
-	c, ok := s.named(w, r, paramReason)
-	if !ok {
-		return
-	}
-	reason := r.URL.Query().Get(paramReason)
-	switch {
-	case len(reason) > maxReason:
-		refuse(w, http.StatusBadRequest, fmt.Errorf("the reason has %d bytes, and may have %d", len(reason), maxReason))
-		return
-	case reason == "":
-		reason = "by picket ctl disconnect"
-	}
-	if !s.broker.Disconnect(c.ID, cause.DisconnectedByAdmin, printable.Text(reason)) {
-		refuse(w, http.StatusConflict, fmt.Errorf("the client %q is not connected", c.ID))
-		return
-	}
-	answer(w, http.StatusOK, c)
+// Clients is a part of a list of clients.
+type Clients struct {
+	Items    []broker.ClientState `json:"items"`
+	Next     string               `json:"next,omitempty"`  // the cursor of the next part, which may be there although this one is empty; absent: there is none
+	Found    int                  `json:"found,omitempty"` // how many there are for whom the conditions hold, of a list that is sorted
+	Examined int                  `json:"examined"`        // sessions that were looked at
+	Total    int                  `json:"total"`           // sessions that there are
 }
 
 // clientWords are the texts about clients in one language.
@@ -160,31 +34,31 @@ type clientWords struct {
 
 var clientTexts = map[cause.Lang]clientWords{
 	cause.English: {
-		none: "There is no such client.\n", more: "There are more: --after %s\n",
+		none: "There is no such client.\n", more: "%d more: --after %s\n",
 		online: "connected", offline: "offline", anonymous: "no user name", user: "user %s", tls: "TLS", inside: "inside the broker",
 		counts: "%d subscriptions, %d in flight", queued: "%d queued (%s)", idle: "silent for %s", subscribed: "  subscribed to %s\n",
 		disconnected: "%s has been disconnected. It may connect again.\n",
 	},
 	cause.Chinese: {
-		none: "没有这样的客户端。\n", more: "还有更多：--after %s\n",
+		none: "没有这样的客户端。\n", more: "还有 %d 个：--after %s\n",
 		online: "已连接", offline: "离线", anonymous: "无用户名", user: "用户 %s", tls: "TLS", inside: "服务端内部",
 		counts: "订阅 %d，未确认 %d", queued: "排队 %d（%s）", idle: "已静默 %s", subscribed: "  订阅了 %s\n",
 		disconnected: "已断开 %s。它可以重新连接。\n",
 	},
 }
 
-// ClientsText lists clients for a person, one to a line.
-func ClientsText(p *broker.ClientPage, lang cause.Lang) string {
+// Text lists clients for a person, one to a line; byID: they are in the order of their identifiers, and it says how the list goes on.
+func (p *Clients) Text(byID bool, lang cause.Lang) string {
 	w := clientTexts[lang]
-	if len(p.Clients) == 0 {
+	if len(p.Items) == 0 {
 		return w.none
 	}
 	var b strings.Builder
-	for i := range p.Clients {
-		b.WriteString(w.line(&p.Clients[i]))
+	for i := range p.Items {
+		b.WriteString(w.line(&p.Items[i]))
 	}
-	if p.Next != "" {
-		fmt.Fprintf(&b, w.more, printable.ShellWord(printable.Text(p.Next)))
+	if byID && p.Found > len(p.Items) {
+		fmt.Fprintf(&b, w.more, p.Found-len(p.Items), printable.ShellWord(printable.Text(p.Items[len(p.Items)-1].ID)))
 	}
 	return b.String()
 }

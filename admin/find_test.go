@@ -3,8 +3,6 @@
 package admin
 
 import (
-	"context"
-	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -52,7 +50,7 @@ func TestFind(t *testing.T) {
 				t.Errorf("the socket is to be at %s", path)
 			}
 			_, b := serve(t)
-			s, err := Serve(path, b, About{LogFiles: noFiles})
+			s, err := Serve(path, statusOf(b, path))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -89,30 +87,5 @@ func TestForeignRuntimeDirectory(t *testing.T) {
 	t.Setenv("RUNTIME_DIRECTORY", "")
 	if made, ok := runtimeDir(); made == dir {
 		t.Errorf("%s, %v is used", made, ok)
-	}
-}
-
-// A reload is answered when it is over, with what was wrong.
-func TestReload(t *testing.T) {
-	runtime(t)
-	path, _ := Register("")
-	var wrong error
-	calls := 0
-	_, b := serve(t)
-	s, err := Serve(path, b, About{LogFiles: noFiles, Reload: func(context.Context) error { calls++; return wrong }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	c, err := Dial(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if st, err := c.Reload(t.Context()); err != nil || st.PID != os.Getpid() || calls != 1 {
-		t.Errorf("%+v, %v, %d calls", st, err, calls)
-	}
-	wrong = errors.New("conf:3: a slip of the pen")
-	if _, err := c.Reload(t.Context()); err == nil || err.Error() != wrong.Error() {
-		t.Errorf("got %v", err)
 	}
 }

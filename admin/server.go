@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -26,7 +25,7 @@ import (
 )
 
 const (
-	maxRequest = 64 << 10
+	maxProblem = 64 << 10 // bytes of an answer that says no
 	// requestLimit bounds a request: the caller is a program on this machine.
 	requestLimit = 10 * time.Second
 	// maxCallers bounds the connections that are served at once.
@@ -62,50 +61,30 @@ type About struct {
 	Dashboards func() []string // the URLs of the dashboard for this machine; nil: it is served nowhere
 
 	Audit *audit.Journal // takes every change; nil: none does
-
-	API http.Handler // serves /api/v1/ at the socket; nil: it is not served there
 }
 
-// Server serves the API.
+// Server is the admin socket.
 type Server struct {
-	about  About
-	broker *broker.Broker
-	http   *http.Server
-	path   string
-	done   chan struct{}
+	http *http.Server
+	path string
+	done chan struct{}
 }
 
-// Serve opens the socket and serves until [Server.Close].
-func Serve(path string, b *broker.Broker, about About) (*Server, error) {
+// Serve opens the socket, and has api answer those whom it lets in, until [Server.Close].
+func Serve(path string, api http.Handler) (*Server, error) {
 	ln, err := listen(path)
 	if err != nil {
 		return nil, fmt.Errorf("admin socket %s: %w", path, err)
 	}
-	s := &Server{about: about, broker: b, path: path, done: make(chan struct{})}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", s.status)
-	mux.HandleFunc("PUT /v1/maintenance", s.audited(s.begin))
-	mux.HandleFunc("DELETE /v1/maintenance", s.audited(s.end))
-	mux.HandleFunc("POST /v1/reload", s.audited(s.reload))
-	mux.HandleFunc("GET /v1/clients", s.clients)
-	mux.HandleFunc("GET /v1/client", s.client)
-	mux.HandleFunc("DELETE /v1/client", s.audited(s.disconnect))
-	mux.HandleFunc("GET /v1/backup", s.audited(s.backup))
-	mux.HandleFunc("GET /v1/bans", s.bans)
-	mux.HandleFunc("POST /v1/bans", s.audited(s.ban))
-	mux.HandleFunc("DELETE /v1/ban", s.audited(s.unban))
-	mux.HandleFunc("GET /v1/users", s.users)
-	mux.HandleFunc("POST /v1/rights", s.audited(s.rights))
-	mux.HandleFunc("GET /v1/may", s.may)
-	if about.API != nil {
-		mux.Handle("/api/v1/", about.API)
-	}
+	s := &Server{path: path, done: make(chan struct{})}
 	s.http = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !r.Context().Value(peerKey{}).(peer).trusted {
-			refuse(w, http.StatusForbidden, errors.New("the admin socket is for the broker's user and root only"))
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusForbidden)
+			_ = json.NewEncoder(w).Encode(problem{"the admin socket is for the broker's user and root only"}) // the caller may be gone
 			return
 		}
-		mux.ServeHTTP(w, r)
+		api.ServeHTTP(w, r)
 	}),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, peerKey{}, peerOf(c.(*caller).Conn))
@@ -182,10 +161,6 @@ func (c *caller) Close() error {
 	return c.Conn.Close()
 }
 
-func (s *Server) status(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, s.read()) }
-
-func (s *Server) read() Status { return s.about.Status(s.broker, s.path) }
-
 // Status asks the broker. socket is the admin socket; empty: there is none.
 func (a *About) Status(of *broker.Broker, socket string) Status {
 	b := of.Status()
@@ -251,55 +226,13 @@ var protocols = map[listener.Protocol]string{listener.MQTT: "mqtt", listener.Web
 
 var anonymous = map[access.Anonymous]string{access.AnonymousNever: "false", access.AnonymousLocal: "local", access.AnonymousAlways: "true"}
 
-func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
-	if err := s.about.Reload(r.Context()); err != nil {
-		refuse(w, http.StatusUnprocessableEntity, err)
-		return
-	}
-	answer(w, http.StatusOK, s.read())
-}
-
-func (s *Server) begin(w http.ResponseWriter, r *http.Request) {
-	var m Maintenance
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&m); err != nil {
-		refuse(w, http.StatusBadRequest, fmt.Errorf("the request is not a maintenance in JSON: %w", err))
-		return
-	}
-	if err := s.broker.BeginMaintenance(m.Wanted()); err != nil {
-		refuse(w, http.StatusUnprocessableEntity, err)
-		return
-	}
-	answer(w, http.StatusOK, s.read())
-}
-
 // Wanted is the maintenance as the broker takes it.
 func (m *Maintenance) Wanted() broker.Maintenance {
 	return broker.Maintenance{Until: m.Until, Message: m.Message, ServerReference: m.ServerReference, Moved: m.Moved,
 		Grace: time.Duration(m.Grace * float64(time.Second)), ExceptLocal: m.ExceptLocal, Allow: m.Allow}
 }
 
-func (s *Server) end(w http.ResponseWriter, _ *http.Request) {
-	s.broker.EndMaintenance()
-	answer(w, http.StatusOK, s.read())
-}
-
-func answer(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // the caller may be gone
-}
-
-// problem is the body of an answer that says no: Error of those below /v1, Detail of those below /api/v1.
+// problem is the body of an answer that says no, as much of it as is told at a terminal.
 type problem struct {
-	Error  string `json:"error,omitempty"`
-	Detail string `json:"detail,omitempty"`
-}
-
-func refuse(w http.ResponseWriter, status int, err error) {
-	if t, ok := w.(*told); ok {
-		t.Result, t.Why = "not done", err.Error()
-	}
-	answer(w, status, problem{Error: err.Error()})
+	Detail string `json:"detail"`
 }

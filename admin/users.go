@@ -3,9 +3,6 @@ package admin
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -14,8 +11,6 @@ import (
 	"picket/access"
 	"picket/broker"
 	"picket/cause"
-	"picket/printable"
-	"picket/rights"
 )
 
 // Rights is users and rights that change while the broker runs.
@@ -52,69 +47,8 @@ type May struct {
 	Known bool     `json:"known"`           // a password file or the file of users and rights has the user
 }
 
-func (s *Server) users(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, s.about.Where(s.broker))
-}
-
-// rights carries out commands.
-func (s *Server) rights(w http.ResponseWriter, r *http.Request) {
-	if s.about.Rights == nil {
-		refuse(w, http.StatusConflict, errors.New("this broker has no rights_file, in which users and rights can be changed while it runs"))
-		return
-	}
-	commands, err := io.ReadAll(http.MaxBytesReader(w, r.Body, rights.MaxCommands))
-	if err != nil {
-		refuse(w, http.StatusRequestEntityTooLarge, err)
-		return
-	}
-	var asked struct{ Commands []Command }
-	told := w.(*told)
-	if json.Unmarshal(commands, &asked) == nil { // what cannot be read is refused below
-		what, changes := Told(asked.Commands)
-		told.What, told.quiet = what, !changes
-	}
-	by, _ := PeerOf(r.Context())
-	said, err := s.about.Rights.Do(r.Context(), by+" at the admin socket", commands)
-	if err != nil {
-		refuse(w, http.StatusServiceUnavailable, err)
-		return
-	}
-	var answers Responses
-	if json.Unmarshal(said, &answers) == nil {
-		told.Result, told.Why = answers.Result()
-	}
-	answer(w, http.StatusOK, json.RawMessage(said))
-}
-
 // Questions are the actions that can be asked about.
 var Questions = map[string]access.Action{"publish": access.Publish, "subscribe": access.Subscribe, "receive": access.Deliver}
-
-func (s *Server) may(w http.ResponseWriter, r *http.Request) {
-	v := r.URL.Query()
-	for name := range v {
-		if !slices.Contains([]string{"user", "id", "action", "topic", "port"}, name) {
-			refuse(w, http.StatusBadRequest, fmt.Errorf("%s: there is no such parameter", printable.Text(name)))
-			return
-		}
-	}
-	q := broker.Question{User: v.Get("user"), ClientID: v.Get("id"), Action: Questions[v.Get("action")], Topic: v.Get("topic")}
-	var err error
-	if port := v.Get("port"); port != "" {
-		q.Port, err = strconv.Atoi(port)
-	}
-	if q.Action == 0 {
-		err = errors.New("action: publish, subscribe or receive is expected")
-	}
-	var m May
-	if err == nil {
-		m, err = s.about.May(s.broker, q)
-	}
-	if err != nil {
-		refuse(w, http.StatusBadRequest, err)
-		return
-	}
-	answer(w, http.StatusOK, m)
-}
 
 // May decides a question. An error says what is wrong with it.
 func (a *About) May(of *broker.Broker, q broker.Question) (m May, err error) {
@@ -142,16 +76,16 @@ func (a *About) Where(of *broker.Broker) Users {
 
 // Users asks where the users are.
 func (c *Client) Users(ctx context.Context) (*Users, error) {
-	return ask[Users](ctx, c, http.MethodGet, "/v1/users", nil)
+	return ask[Users](ctx, c, http.MethodGet, "/api/v1/users", nil)
 }
 
 // May asks whether somebody may do something. action is publish, subscribe or receive; port 0 stands for the rules of all listeners.
 func (c *Client) May(ctx context.Context, user, clientID, action, topic string, port int) (*May, error) {
-	v := url.Values{"user": {user}, "id": {clientID}, "action": {action}, "topic": {topic}}
+	v := url.Values{"user": {user}, "client_id": {clientID}, "action": {action}, "topic": {topic}}
 	if port != 0 {
 		v.Set("port", strconv.Itoa(port))
 	}
-	return ask[May](ctx, c, http.MethodGet, "/v1/may?"+v.Encode(), nil)
+	return ask[May](ctx, c, http.MethodGet, "/api/v1/rules/check?"+v.Encode(), nil)
 }
 
 // Command is a command of mosquitto's dynamic security.

@@ -195,7 +195,7 @@ func (a *API) answer(w http.ResponseWriter, of *route, answer any) {
 
 // audit records a request that changes something, or that hands out what only an admin may have, whether it was carried out or not.
 func (a *API) audit(c *call, who caller, result string, err error) {
-	if c.route.method == http.MethodGet && c.route.role != token.Admin && !c.route.audited || c.route.open && err != nil {
+	if c.quiet || c.route.method == http.MethodGet && c.route.role != token.Admin && !c.route.audited || c.route.open && err != nil {
 		return // a stranger who is refused has been reported, and may not fill the log
 	}
 	e := who.entry()

@@ -69,6 +69,7 @@ type call struct {
 	params  url.Values
 	in      any    // a pointer to route.in
 	note    string // what it is about, beside its parameters, for the audit journal; without secrets
+	quiet   bool   // it has turned out to change nothing, and is not in the journal
 	result  string // for the journal, where a part was not done
 	failed  string // … and why
 }

@@ -26,14 +26,6 @@ const (
 	maxReason   = 1024                  // bytes of the text that a client is told
 )
 
-// Clients is a part of a list of clients.
-type Clients struct {
-	Items    []broker.ClientState `json:"items"`
-	Next     string               `json:"next,omitempty"` // the cursor of the next part, which may be there although this one is empty; absent: there is none
-	Examined int                  `json:"examined"`       // sessions that were looked at
-	Total    int                  `json:"total"`          // sessions that there are
-}
-
 // Disconnected is what a client was before its connection or its session was ended.
 type Disconnected struct {
 	admin.OneClient
@@ -60,14 +52,14 @@ func listParams() []param {
 	return []param{
 		limitParam(),
 		{name: "cursor", kind: text, about: "next of the answer before. Who is there from the first part to the last is listed exactly once."},
-		{name: "where", kind: text, repeated: true, about: "Only those for whom this holds, such as queued>0, id^=dev, address=10.0.0.0/8; several conditions have to hold together. Texts: = != ^= (begins with) ~ (contains). Numbers: = != < >. connected, tls, will: = != true or false."},
-		{name: "sort", kind: text, words: sortable(), about: "The first of all in this order, - for the largest first; all sessions are looked at, and there is no next."},
+		{name: "where", kind: text, repeated: true, about: "Only those for whom this holds, such as queued>0, id^=dev, address=10.0.0.0/8; several conditions have to hold together. Texts: = != < > (byte by byte) ^= (begins with) ~ (contains). Numbers: = != < >. connected, tls, will: = != true or false."},
+		{name: "sort", kind: text, words: sortable(), about: "The first of all in this order, - for the largest first; all sessions are looked at, found says how many it holds for, and there is no next: where=id> goes on behind a client in the order of id."},
 	}
 }
 
 // clientRoutes are those about clients and sessions.
 func (a *API) clientRoutes() []*route {
-	page, one := reflect.TypeFor[Clients](), reflect.TypeFor[admin.OneClient]()
+	page, one := reflect.TypeFor[admin.Clients](), reflect.TypeFor[admin.OneClient]()
 	ends := []param{idParam(), {name: "reason", kind: text, about: "What an MQTT 5 client and the log are told, at most 1024 bytes."}}
 	return []*route{
 		{method: "GET", path: "clients", role: token.Viewer, about: "Clients that are connected.", params: listParams(), out: page,
@@ -105,12 +97,12 @@ func (a *API) list(c *call, online bool) (any, error) {
 	holds := func(s *broker.ClientState) bool {
 		return !slices.ContainsFunc(wanted, func(holds condition) bool { return !holds(s) })
 	}
-	page := Clients{Items: []broker.ClientState{}, Total: a.Broker.SessionCount()}
+	page := admin.Clients{Items: []broker.ClientState{}, Total: a.Broker.SessionCount()}
 	if by := c.text("sort"); by != "" {
 		if c.params.Has("cursor") {
 			return nil, wrongParam("cursor", "a list that is sorted has no parts")
 		}
-		return page.sorted(c.request.Context(), a.Broker, by, c.number("limit"), holds)
+		return sorted(c.request.Context(), a.Broker, page, by, c.number("limit"), holds)
 	}
 	until := time.Now().Add(patience)
 	next, more := a.Broker.EachClient(from, func(s *broker.ClientState) bool {
@@ -126,15 +118,15 @@ func (a *API) list(c *call, online bool) (any, error) {
 }
 
 // sorted fills a page with those that come first in an order.
-func (p Clients) sorted(ctx context.Context, b *broker.Broker, by string, limit int, holds condition) (any, error) {
+func sorted(ctx context.Context, b *broker.Broker, p admin.Clients, by string, limit int, holds condition) (admin.Clients, error) {
 	largest := by[0] == '-'
 	if largest {
 		by = by[1:]
 	}
-	of := numberFields[by]
+	order := comparison(by)
 	cut := func() {
 		slices.SortFunc(p.Items, func(a, b broker.ClientState) int {
-			n := cmp.Compare(of(&a), of(&b))
+			n := order(&a, &b)
 			if largest {
 				n = -n
 			}
@@ -144,6 +136,7 @@ func (p Clients) sorted(ctx context.Context, b *broker.Broker, by string, limit 
 	}
 	b.EachClient(0, func(s *broker.ClientState) bool {
 		if p.Examined++; holds(s) {
+			p.Found++
 			if p.Items = append(p.Items, *s); len(p.Items) >= 2*limit {
 				cut()
 			}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"picket/access"
 	"picket/admin"
 	"picket/broker"
 	"picket/listener"
@@ -22,6 +23,7 @@ func started(t *testing.T) *API {
 		t.Fatal(err)
 	}
 	c := broker.Defaults()
+	c.Security[0].Anonymous = access.AnonymousLocal
 	c.Listeners = []*broker.Listener{{Config: listener.Config{Address: "127.0.0.1", Source: "here"}}}
 	b, err := broker.Start(c, log)
 	if err != nil {
@@ -32,7 +34,7 @@ func started(t *testing.T) *API {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(Config{Broker: b, Tokens: tokens, About: admin.About{Dashboards: func() []string { return nil }}})
+	return New(Config{Broker: b, Tokens: tokens, About: admin.About{Dashboards: func() []string { return nil }, LogFiles: func() []string { return nil }}})
 }
 
 // From another machine a login has to be encrypted, also where everybody may come; and where only this machine may, it is refused altogether.

@@ -97,8 +97,8 @@ func (a *API) chosen(ctx context.Context, c *call, by map[string]broker.Traffic)
 	case c.params.Has("id"):
 		return []string{c.text("id")}
 	case order == "queued":
-		page, _ := Clients{}.sorted(ctx, a.Broker, "-queued", limit, func(s *broker.ClientState) bool { return s.Queued > 0 })
-		for _, s := range page.(Clients).Items {
+		page, _ := sorted(ctx, a.Broker, admin.Clients{}, "-queued", limit, func(s *broker.ClientState) bool { return s.Queued > 0 })
+		for _, s := range page.Items {
 			ids = append(ids, s.ID)
 		}
 		return ids

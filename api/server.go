@@ -59,11 +59,6 @@ type Certificate struct {
 	Error    string    `json:"error,omitempty"`
 }
 
-// Bans are the bans in force.
-type Bans struct {
-	Items []ban.State `json:"items"`
-}
-
 // Attempts are what clients have done wrong lately.
 type Attempts struct {
 	Items []Attempt `json:"items"` // the newest first
@@ -92,7 +87,7 @@ func (a *API) serverRoutes() []*route {
 		{method: "POST", path: "reload", role: token.Operator, about: "Reads the configuration again, and answers when it is in force or refused.", out: status, do: a.reload},
 		{method: "GET", path: "backup", role: token.Admin, about: "A backup, which picket store restore makes a data directory of again. It is whole if its end says so.", media: "application/x-tar", long: true,
 			params: []param{{name: "keys", kind: flag, about: "true: with private keys."}}, do: a.backup},
-		{method: "GET", path: "bans", role: token.Viewer, about: "The bans in force.", out: reflect.TypeFor[Bans](), do: func(*call) (any, error) { return Bans{append([]ban.State{}, a.Broker.Bans()...)}, nil }},
+		{method: "GET", path: "bans", role: token.Viewer, about: "The bans in force.", out: reflect.TypeFor[admin.Bans](), do: func(*call) (any, error) { return admin.Bans{Items: append([]ban.State{}, a.Broker.Bans()...)}, nil }},
 		{method: "POST", path: "bans", role: token.Operator, about: "Keeps somebody out, and ends the connections of those whom it is about.", in: reflect.TypeFor[admin.NewBan](),
 			needs: []string{"kind", "value"}, out: reflect.TypeFor[admin.Banned](), status: http.StatusCreated, do: a.ban},
 		{method: "DELETE", path: "ban", role: token.Operator, about: "Lifts a ban.", out: reflect.TypeFor[admin.Lifted](), do: a.unban,

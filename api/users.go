@@ -247,7 +247,8 @@ func (a *API) commands(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.note, _ = admin.Told(c.in.(*Commands).Commands)
+	note, changes := admin.Told(c.in.(*Commands).Commands)
+	c.note, c.quiet = note, !changes
 	answers, err := m.Raw(c.request.Context(), c.in.(*Commands).Commands)
 	if err == nil {
 		c.result, c.failed = answers.Result()

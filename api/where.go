@@ -19,7 +19,7 @@ type condition func(*broker.ClientState) bool
 // The fields of a client that can be asked about.
 var (
 	textFields = map[string]func(*broker.ClientState) string{
-		"id":        func(c *broker.ClientState) string { return c.ID },
+		fieldID:     func(c *broker.ClientState) string { return c.ID },
 		"user":      func(c *broker.ClientState) string { return c.User },
 		"listener":  func(c *broker.ClientState) string { return c.Listener },
 		"transport": func(c *broker.ClientState) string { return c.Transport },
@@ -41,6 +41,9 @@ var (
 		"will":      func(c *broker.ClientState) bool { return c.Will },
 	}
 )
+
+// fieldID is the one whose order people know.
+const fieldID = "id"
 
 // fieldAddress is the one that is compared with addresses and networks.
 const fieldAddress = "address"
@@ -75,9 +78,10 @@ func compare(field, op, value string) (condition, error) {
 	if of := textFields[field]; of != nil {
 		holds := map[string]func(is, value string) bool{
 			"=": func(is, v string) bool { return is == v }, "!=": func(is, v string) bool { return is != v }, "^=": strings.HasPrefix, "~": strings.Contains,
+			"<": func(is, v string) bool { return is < v }, ">": func(is, v string) bool { return is > v },
 		}[op]
 		if holds == nil {
-			return nil, fmt.Errorf("%s is text, which is compared by = != ^= (begins with) and ~ (contains)", field)
+			return nil, fmt.Errorf("%s is text, which is compared by = != < > ^= (begins with) and ~ (contains)", field)
 		}
 		return func(c *broker.ClientState) bool { return holds(of(c), value) }, nil
 	}
@@ -120,10 +124,19 @@ func inside(network netip.Prefix, at netip.AddrPort) bool {
 
 // sortable are the fields that a list can be sorted by, with a - for the largest first.
 func sortable() (all []string) {
-	for _, name := range slices.Sorted(maps.Keys(numberFields)) {
+	for _, name := range append([]string{fieldID}, slices.Sorted(maps.Keys(numberFields))...) {
 		all = append(all, name, "-"+name)
 	}
 	return all
+}
+
+// comparison compares clients by one of the fields that a list can be sorted by.
+func comparison(field string) func(a, b *broker.ClientState) int {
+	if field == fieldID {
+		return func(a, b *broker.ClientState) int { return cmp.Compare(a.ID, b.ID) }
+	}
+	of := numberFields[field]
+	return func(a, b *broker.ClientState) int { return cmp.Compare(of(a), of(b)) }
 }
 
 // parseCursor reads where a list goes on; "" is its beginning.

@@ -14,7 +14,7 @@ func TestWhere(t *testing.T) {
 	c := &broker.ClientState{ID: "dev7", User: "ann", Connected: true, Address: netip.MustParseAddrPort("10.1.2.3:5"), Queued: 7, Version: "5.0"}
 	away := &broker.ClientState{ID: "x=y"}
 	for text, want := range map[string][2]bool{
-		"id=dev7": {true, false}, "id!=dev7": {false, true}, "id^=dev": {true, false}, "id~ev": {true, false}, "id=x=y": {false, true}, "id~": {true, true}, "user=": {false, true},
+		"id=dev7": {true, false}, "id!=dev7": {false, true}, "id^=dev": {true, false}, "id~ev": {true, false}, "id=x=y": {false, true}, "id~": {true, true}, "id>dev7": {false, true}, "id>dev": {true, true}, "id<x": {true, false}, "id<x=y": {true, false}, "user=": {false, true},
 		"queued>6": {true, false}, "queued>7": {false, false}, "queued<7": {false, true}, "queued=7": {true, false}, "queued!=7": {false, true}, "queued>-1": {true, true},
 		"connected=true": {true, false}, "connected!=true": {false, true}, "connected=false": {false, true}, "mqtt=5.0": {true, false},
 		"address=10.0.0.0/8": {true, false}, "address=10.1.2.3": {true, false}, "address!=10.0.0.0/8": {false, true}, "address=::ffff:10.1.2.3": {true, false},
@@ -26,7 +26,7 @@ func TestWhere(t *testing.T) {
 			t.Errorf("%s: %v", text, got)
 		}
 	}
-	for _, text := range []string{"", "=", "id", "id<x", "queued~7", "queued=x", "queued=", "tls=1", "tls<true", "address=x", "address^=10.1.2.3", "secret=x", "id =x", "ID=x", "queued>>1"} {
+	for _, text := range []string{"", "=", "id", "address<x", "queued~7", "queued=x", "queued=", "tls=1", "tls<true", "address=x", "address^=10.1.2.3", "secret=x", "id =x", "ID=x", "queued>>1"} {
 		if _, err := parseWhere(text); err == nil {
 			t.Errorf("%q is taken", text)
 		}

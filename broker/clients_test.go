@@ -2,7 +2,6 @@ package broker
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -11,7 +10,7 @@ import (
 	"picket/session"
 )
 
-// Every client is listed exactly once, over the pages, in the order of the identifiers, with what it is.
+// Every client is listed exactly once, over the parts, with what it is.
 func TestClients(t *testing.T) {
 	x := newSpeaking(t)
 	var want []string
@@ -24,39 +23,29 @@ func TestClients(t *testing.T) {
 		})
 	}
 	var got []string
-	for q := (ClientQuery{Limit: 3, Prefix: "dev"}); ; {
-		page := x.b.Clients(q)
-		for _, c := range page.Clients {
+	for from, more := 0, true; more; {
+		part := 0
+		from, more = x.b.EachClient(from, func(c *ClientState) bool {
 			got = append(got, c.ID)
 			if !c.Connected || c.User != "ann" || c.Version != "5.0" || c.KeepAlive != 30 || !c.Address.Addr().IsLoopback() || c.Expiry != 60 || c.Listener != "here" {
 				t.Errorf("%+v", c)
 			}
-		}
-		if q.After = page.Next; q.After == "" {
-			break
-		}
+			one := transports[int(c.ID[3]-'0')%len(transports)]
+			if c.TLS != strings.Contains(one, "tls") || (c.Transport == "websocket") != strings.Contains(one, "websocket") {
+				t.Errorf("%+v came by %s", c, one)
+			}
+			part++
+			return part < 3
+		})
 	}
+	slices.Sort(got)
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}
-	for _, c := range x.b.Clients(ClientQuery{Prefix: "dev"}).Clients {
-		one := transports[int(c.ID[3]-'0')%len(transports)]
-		if c.TLS != strings.Contains(one, "tls") || (c.Transport == "websocket") != strings.Contains(one, "websocket") {
-			t.Errorf("%+v came by %s", c, one)
-		}
-	}
-	for _, q := range []ClientQuery{{User: "bob"}, {From: netip.MustParsePrefix("192.0.2.0/24")}, {Prefix: "dev", After: "dev6"}} {
-		if page := x.b.Clients(q); len(page.Clients) > 0 || page.Next != "" {
-			t.Errorf("%+v: got %+v", q, page)
-		}
-	}
-	if n := len(x.b.Clients(ClientQuery{User: "ann", From: netip.MustParsePrefix("127.0.0.0/8"), Online: true}).Clients); n != 7 {
-		t.Errorf("%d are ann's and come from here", n)
-	}
 }
 
-// What waits for a client that is away is shown, and brings it to the top of the list by queues.
-func TestClientsByQueue(t *testing.T) {
+// What waits for a client that is away is shown.
+func TestClientsQueues(t *testing.T) {
 	x := newSpeaking(t)
 	for i := range 3 {
 		p := x.connect(t, 0, packet.V5, func(p *packet.Connect) {
@@ -77,12 +66,10 @@ func TestClientsByQueue(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	page := x.b.Clients(ClientQuery{ByQueue: true, Limit: 2})
-	if all := page.Clients; len(all) != 2 || page.Next != "" || all[0].ID != "dev2" || all[0].Queued != 2 || all[0].QueuedBytes != 2 || all[1].ID != "dev1" || all[1].Queued != 1 || all[0].Connected {
-		t.Errorf("got %+v", page)
-	}
-	if n := len(x.b.Clients(ClientQuery{Online: true}).Clients); n != 0 {
-		t.Errorf("%d are connected", n)
+	for i := range 3 {
+		if c, _, _ := x.b.Client(fmt.Sprintf("dev%d", i)); c.Queued != i || c.QueuedBytes != i || c.Connected {
+			t.Errorf("got %+v", c)
+		}
 	}
 	if c, filters, ok := x.b.Client("dev2"); !ok || c.Subscriptions != 1 || !slices.Equal(filters, []string{"open/2"}) {
 		t.Errorf("got %+v, %q", c, filters)
@@ -101,15 +88,6 @@ func brokerOf(sessions int) *Broker {
 		x.sessions.enter(s)
 	}
 	return x
-}
-
-func BenchmarkClients(b *testing.B) {
-	x := brokerOf(100_000)
-	for b.Loop() {
-		if page := x.Clients(ClientQuery{Limit: 100}); len(page.Clients) != 100 || page.Next != "device-000099" {
-			b.Fatal(page.Next)
-		}
-	}
 }
 
 // The first page of a list of 100,000 sessions.

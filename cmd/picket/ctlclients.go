@@ -2,12 +2,15 @@ package main
 
 import (
 	"fmt"
+	"net/url"
+	"strconv"
 
-	"picket/admin"
 	"picket/ban"
-	"picket/broker"
 	"picket/cause"
 )
+
+// maxListed bounds lists of clients, as the API does.
+const maxListed = 1000
 
 // ctlClients is "picket ctl clients".
 type ctlClients struct {
@@ -34,25 +37,41 @@ picket ctl clients --prefix sensor- --json`,
 
 // Run asks and prints.
 func (c *ctlClients) Run(e *env) error {
-	q := broker.ClientQuery{After: c.After, Prefix: c.Prefix, User: c.User, Online: c.Online, Limit: c.Limit, ByQueue: c.Queued}
-	if c.Limit < 1 || c.Limit > broker.MaxClients {
-		return &usageError{text: fmt.Sprintf("--limit: a number from 1 to %d is expected", broker.MaxClients)}
-	}
-	if c.From != "" {
-		var err error
-		if q.From, err = ban.ParseNetwork(c.From); err != nil {
-			return &usageError{text: "--from: " + err.Error()}
-		}
+	query, err := c.query()
+	if err != nil {
+		return err
 	}
 	found, err := c.dial(e)
 	if err != nil {
 		return err
 	}
-	page, err := found.Clients(e.ctx, q)
+	list, err := found.Clients(e.ctx, c.Online, query)
 	if err != nil {
 		return err
 	}
-	return c.print(e, page, admin.ClientsText(page, e.lang()))
+	return c.print(e, list, list.Text(!c.Queued, e.lang()))
+}
+
+// query is the list that is wanted, as the API is asked for it.
+func (c *ctlClients) query() (url.Values, error) {
+	if c.Limit < 1 || c.Limit > maxListed {
+		return nil, &usageError{text: fmt.Sprintf("--limit: a number from 1 to %d is expected", maxListed)}
+	}
+	query := url.Values{"sort": {"id"}, "limit": {strconv.Itoa(c.Limit)}}
+	if c.Queued {
+		query.Set("sort", "-queued")
+	}
+	if c.From != "" {
+		if _, err := ban.ParseNetwork(c.From); err != nil {
+			return nil, &usageError{text: "--from: " + err.Error()}
+		}
+	}
+	for condition, value := range map[string]string{"id>": c.After, "id^=": c.Prefix, "user=": c.User, "address=": c.From} {
+		if value != "" {
+			query.Add("where", condition+value)
+		}
+	}
+	return query, nil
 }
 
 // ctlClient is "picket ctl client".

@@ -14,7 +14,6 @@ import (
 	"golang.org/x/term"
 
 	"picket/admin"
-	"picket/broker"
 	"picket/cause"
 	"picket/printable"
 )
@@ -51,8 +50,8 @@ func (c *ctlTop) Run(e *env) error {
 	if c.Every < 1 || c.Every > 10 {
 		return &usageError{text: "--every: a number from 1 to 10 is expected"}
 	}
-	if c.Limit < 1 || c.Limit > broker.MaxClients {
-		return &usageError{text: fmt.Sprintf("--limit: a number from 1 to %d is expected", broker.MaxClients)}
+	if c.Limit < 1 || c.Limit > maxListed {
+		return &usageError{text: fmt.Sprintf("--limit: a number from 1 to %d is expected", maxListed)}
 	}
 	found, err := c.dial(e)
 	if err != nil {

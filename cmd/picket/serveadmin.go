@@ -29,9 +29,7 @@ func (s *server) openAdmin(config *mosqconf.Config, own *setup.Result) (err erro
 		return nil // there is no place for one, and nobody has asked for it
 	}
 	s.api.Config.Socket = path
-	about := s.api.About
-	about.API = s.api.Socket()
-	if s.admin, err = admin.Serve(path, s.broker, about); err == nil {
+	if s.admin, err = admin.Serve(path, s.api.Socket()); err == nil {
 		s.unfound = unfound
 		return nil
 	}

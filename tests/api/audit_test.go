@@ -75,14 +75,14 @@ func TestAudit(t *testing.T) {
 		socket + `POST /api/v1/tokens name="admin" role=admin: done`,
 		`token admin POST /api/v1/bans kind="user" value="mallory": done`, `token admin DELETE /api/v1/ban kind="user" value="nobody": not done`,
 		`token admin POST /api/v1/users name=ada: done`, `token admin POST /api/v1/rights createRole rolename="r"; setClientPassword username="nobody": done in part`,
-		socket + `POST /v1/bans kind="user" value="eve": done`, socket + `DELETE /v1/ban kind="user" value="eve": done`, socket + `DELETE /v1/client id="lamp": done`, socket + `POST /v1/reload : done`,
-		socket + `DELETE /v1/maintenance : done`, socket + `GET /v1/backup keys="false": done`,
+		socket + `POST /api/v1/bans kind="user" value="eve": done`, socket + `DELETE /api/v1/ban kind="user" value="eve": done`, socket + `DELETE /api/v1/client id="lamp": done`, socket + `POST /api/v1/reload : done`,
+		socket + `DELETE /api/v1/maintenance : done`, socket + `GET /api/v1/backup keys="false": done`,
 	} {
 		if !slices.Contains(got, want) {
 			t.Errorf("missing: %s\n%s", want, strings.Join(got, "\n"))
 		}
 	}
-	for _, part := range []string{"createClient username=\"bob\"", "topic=\"home/#\"", "PUT /v1/maintenance"} {
+	for _, part := range []string{"createClient username=\"bob\"", "topic=\"home/#\"", "PUT /api/v1/maintenance"} {
 		if !slices.ContainsFunc(got, func(s string) bool {
 			return strings.HasPrefix(s, socket) && strings.Contains(s, part) && strings.HasSuffix(s, ": done")
 		}) {
@@ -98,7 +98,7 @@ func TestAudit(t *testing.T) {
 			t.Errorf("%q is in the file", word)
 		}
 	}
-	if said := w.Said(); !strings.Contains(said, `API: `+socket[:len(socket)-1]+`: POST /v1/bans kind="user" value="eve": done.`) {
+	if said := w.Said(); !strings.Contains(said, `API: `+socket[:len(socket)-1]+`: POST /api/v1/bans kind="user" value="eve": done.`) {
 		t.Error("what ctl changes is not in the log")
 	}
 	w.listed(all)

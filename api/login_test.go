@@ -24,7 +24,7 @@ func started(t *testing.T) *API {
 	}
 	c := broker.Defaults()
 	c.Security[0].Anonymous = access.AnonymousLocal
-	c.Listeners = []*broker.Listener{{Config: listener.Config{Address: "127.0.0.1", Source: "here"}}}
+	c.Listeners = []*broker.Listener{{Config: listener.Config{Address: "127.0.0.1", Source: "here"}, MaxConnections: -1}}
 	b, err := broker.Start(c, log)
 	if err != nil {
 		t.Fatal(err)

@@ -176,8 +176,9 @@ func away(t *testing.T, a *API, id string) {
 	if _, err := conn.Write(append([]byte{0x10, byte(len(hello))}, hello...)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.ReadFull(conn, make([]byte, 4)); err != nil {
-		t.Fatal(err)
+	var ack [4]byte
+	if _, err := io.ReadFull(conn, ack[:]); err != nil || ack[3] != 0 {
+		t.Fatalf("%v: CONNACK %x", err, ack)
 	}
 	if _, err := conn.Write([]byte{0xe0, 0}); err != nil { // DISCONNECT
 		t.Fatal(err)

@@ -16,6 +16,7 @@ func (a *API) auditRoutes() []*route {
 }
 
 func (a *API) audits(c *call) (any, error) {
+	c.quiet = true // a page that is looked at again and again would fill the file with itself
 	page, err := a.About.Audit.Read(c.text("cursor"), c.number("limit"))
 	switch {
 	case errors.Is(err, audit.ErrCursor):

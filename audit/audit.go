@@ -165,10 +165,10 @@ func (j *Journal) Record(e Entry) {
 		return
 	}
 	e.Time = e.Time.UTC().Truncate(time.Millisecond)
-	j.log.Printf(logging.Notice, "API: %s.", e.text())
 	for _, s := range []*string{&e.By, &e.Request, &e.What, &e.Result, &e.Why} {
 		*s = cut(*s)
 	}
+	j.log.Printf(logging.Notice, "API: %s.", e.text())
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.path == "" {

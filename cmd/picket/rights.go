@@ -1,9 +1,13 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
+	"time"
 
 	"picket/access"
+	"picket/admin"
+	"picket/audit"
 	"picket/broker"
 	"picket/cause"
 	"picket/logging"
@@ -44,6 +48,22 @@ func (s *server) openRights(config *mosqconf.Config) error {
 		s.warnTwice(c)
 	}
 	return nil
+}
+
+// control records commands that a client has published.
+func (s *server) control(by string, commands, answers []byte) {
+	var asked struct{ Commands []admin.Command }
+	var said admin.Responses
+	if json.Unmarshal(commands, &asked) != nil || json.Unmarshal(answers, &said) != nil {
+		return // nothing has changed
+	}
+	what, changes := admin.Told(asked.Commands)
+	if !changes {
+		return
+	}
+	e := audit.Entry{Time: time.Now(), By: "client " + by, Request: "PUBLISH " + live.CommandTopic, What: what}
+	e.Result, e.Why = said.Result()
+	s.audit.Record(e)
 }
 
 // useRights has the open file judge by a configuration that is read again, and reads the file again, too.

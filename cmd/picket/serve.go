@@ -347,7 +347,7 @@ func (s *server) begin(e *env, config *mosqconf.Config, lines []mosqconf.Line) e
 		return err
 	}
 	if s.rights != nil {
-		s.rights.Serve(s.broker)
+		s.rights.Serve(s.broker, s.control)
 	}
 	s.openWeb(config)
 	s.greet(e, config, host)

@@ -44,6 +44,7 @@ type Rights struct {
 	beside bool // a file that is not there has nobody in it yet
 	log    *logging.Logger
 	now    atomic.Pointer[inForce]
+	told   Told // nil: nobody is
 
 	changing sync.Mutex
 	written  os.FileInfo // the file as it was last read or written; guarded by changing
@@ -62,6 +63,9 @@ type inForce struct {
 	*rights.State
 	decoys []*rights.Password
 }
+
+// Told is given commands, who has published them, and what they were answered with.
+type Told func(by string, commands, answers []byte)
 
 // command is a message that waits to be carried out.
 type command struct {
@@ -190,8 +194,10 @@ func (r *Rights) Do(ctx context.Context, by string, payload []byte) ([]byte, err
 // errBusy refuses commands that nobody has published.
 var errBusy = errors.New("too many commands wait")
 
-// Serve carries out commands for a broker until Close, those first that have come before. It is called once.
-func (r *Rights) Serve(b *broker.Broker) {
+// Serve carries out commands for a broker until Close, those first that have come before. told is given the commands that clients have published and their answers; nil:
+// nobody is. It is called once.
+func (r *Rights) Serve(b *broker.Broker, told Told) {
+	r.told = told
 	ctx, stop := context.WithCancel(context.Background())
 	r.mu.Lock()
 	r.stop = stop
@@ -266,11 +272,15 @@ func (r *Rights) carryOut(ctx context.Context, b *broker.Broker, mouth *broker.L
 				r.log.Printf(logging.Info, "%s", line)
 			}
 		}
+		answer := o.Answer(not)
 		if all[i].answer != nil {
-			all[i].answer <- o.Answer(not)
-		} else {
-			r.publish(ctx, mouth, o.Answer(not))
+			all[i].answer <- answer
+			continue
 		}
+		if r.told != nil {
+			r.told(all[i].by, all[i].payload, answer)
+		}
+		r.publish(ctx, mouth, answer)
 	}
 	if not != "" {
 		return

@@ -54,7 +54,7 @@ func serving(t *testing.T, r *Rights) (answers chan string) {
 	if err := l.Subscribe(t.Context(), AnswerTopic, topic.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	r.Serve(b)
+	r.Serve(b, nil)
 	t.Cleanup(r.Close)
 	return answers
 }

@@ -46,6 +46,13 @@ func (w *world) audited(name string) (all []entry) {
 	return all
 }
 
+// last is the request of the newest entry.
+func (w *world) last() string {
+	w.t.Helper()
+	all := w.audited("data/audit.jsonl")
+	return all[len(all)-1].Request
+}
+
 // Every change is in the file with who made it and what has become of it, by whichever way it came; nothing secret is. What is listed is what is in the file.
 func TestAudit(t *testing.T) {
 	w := newWorld(t)

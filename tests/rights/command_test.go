@@ -3,7 +3,10 @@
 package rights
 
 import (
+	"encoding/json"
+
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -145,4 +148,31 @@ func TestBansByCommand(t *testing.T) {
 	fails(t, b, "another program has changed it", "ban", "user", "ann")
 	does(t, b, "", "ctl", "reload")
 	out()
+}
+
+// What a client changes by commands is in the audit file, without passwords; what it only asks for, or is not allowed to, is not.
+func TestCommandsAreAudited(t *testing.T) {
+	b := start(t, open+"audit_file ${DIR}/audit.jsonl\n")
+	c := newConsole(t, dial(t, b, packet.V5))
+	c.do(`{"command": "listClients"}`)
+	c.do(`{"command": "createClient", "username": "lamp", "password": "hidden"}`)
+	if _, err := c.ask(`{"command": "createRole", "rolename": "r"}, {"command": "deleteRole", "rolename": "none"}`); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(b.Path("audit.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for line := range strings.Lines(string(data)) {
+		var e struct{ By, Request, What, Result string }
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, e.By+": "+e.Request+" "+e.What+": "+e.Result)
+	}
+	who := "client console/admin: PUBLISH " + commandTopic + " "
+	if want := []string{who + `createClient username="lamp": done`, who + `createRole rolename="r"; deleteRole rolename="none": done in part`}; !slices.Equal(got, want) || strings.Contains(string(data), "hidden") {
+		t.Errorf("got %q", got)
+	}
 }

@@ -35,9 +35,8 @@ func (c *connection) accept(w *worker, a *attempt) {
 	defer w.publishWills() // of sessions and connections that end by this
 	c.s.mount = c.from.MountPoint
 	var in entrance
-	var owned bool
-	if in.present, owned = b.claim(w, c, id, a.connect.CleanStart); !owned {
-		c.refuse(w, refusal{code: packet.ServerUnavailable, id: cause.SessionTakenOver, text: "another node has just taken the session; the client may try again"})
+	if in.present, r = b.claim(w, c, id, a.connect.CleanStart); r != nil {
+		c.refuse(w, *r)
 		return
 	}
 	in.before = b.endings.under(id)

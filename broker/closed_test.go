@@ -262,6 +262,50 @@ func TestServerFull(t *testing.T) {
 	}
 }
 
+// Sessions count, also of clients that are away. Who has one gets in, with or without a clean start, and takes nobody's place; a session that ends gives its own away.
+func TestGlobalMaxClients(t *testing.T) {
+	x := newBench(t, oneListener(func(c *Config) { c.GlobalMaxClients = 2 }))
+	lasting := packet.Connect{Version: packet.V5, ClientID: "away", Props: new(packet.Properties).Set(packet.SessionExpiryInterval)}
+	lasting.Props.SessionExpiry = 1000
+	away := x.call(t, afar)
+	if ack := away.connect(t, lasting); ack.Code != packet.Success {
+		t.Fatal(ack.Code)
+	}
+	x.feed(t, away.Client, (&packet.Disconnect{}).Append(nil, packet.V5))
+	away.Client.Closed(x.w, nil)
+	here := x.call(t, afar)
+	if ack := here.connect(t, packet.Connect{Version: packet.V311, ClientID: "here"}); ack.Code != packet.Success {
+		t.Fatal(ack.Code)
+	}
+	full := func(when string) {
+		t.Helper()
+		ack := x.call(t, afar).connect(t, packet.Connect{Version: packet.V5, ClientID: "new"})
+		if ack.Code != packet.QuotaExceeded || !strings.HasPrefix(ack.Props.ReasonString, "server-full: ") || !strings.Contains(ack.Props.ReasonString, "global_max_clients (2)") {
+			t.Errorf("%s: %s, %+v", when, ack.Code, ack.Props)
+		}
+		if ack := x.call(t, afar).connect(t, packet.Connect{Version: packet.V31, ClientID: "new"}); ack.Code != packet.ServerUnavailable {
+			t.Errorf("%s: MQTT 3.1 gets %s", when, ack.Code)
+		}
+		if n := x.b.SessionCount(); n != 2 {
+			t.Errorf("%s: %d sessions", when, n)
+		}
+	}
+	full("one is away")
+	if ack := x.call(t, afar).connect(t, lasting); ack.Code != packet.Success {
+		t.Errorf("who has a session: %s", ack.Code)
+	}
+	again := x.call(t, afar)
+	if ack := again.connect(t, packet.Connect{Version: packet.V5, ClientID: "here"}); ack.Code != packet.Success {
+		t.Errorf("who is connected: %s", ack.Code)
+	}
+	full("both are connected")
+	x.feed(t, again.Client, (&packet.Disconnect{}).Append(nil, packet.V5))
+	again.Client.Closed(x.w, nil)
+	if ack := x.call(t, afar).connect(t, packet.Connect{Version: packet.V311, ClientID: "new"}); ack.Code != packet.Success {
+		t.Errorf("a session has ended, and the client gets %s", ack.Code)
+	}
+}
+
 func TestServerFullByMemory(t *testing.T) {
 	x := newBench(t, oneListener(nil))
 	x.b.strain.memoryFull.Store(true)

@@ -41,6 +41,9 @@ type Config struct {
 
 	GlobalMaxConnections int // over all listeners; 0 = no limit
 
+	// GlobalMaxClients bounds the sessions on this node, also those of clients that are away (global_max_clients); 0 = no limit. A client whose session is there gets in.
+	GlobalMaxClients int
+
 	AllowDuplicateMessages bool
 	QueueQoS0              bool // queue_qos0_messages
 	UpgradeOutgoingQoS     bool

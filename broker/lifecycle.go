@@ -12,20 +12,23 @@ import (
 )
 
 // claim makes the connection the owner of the session known under the client identifier, ends the connection that had it
-// (MQTT-3.1.4-3), and reports whether a session was there to go on with (MQTT-3.1.2-4, -5). It is the one place that decides who owns a session on this node; owned is false if
-// another node has taken it meanwhile.
-func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present, owned bool) {
+// (MQTT-3.1.4-3), and reports whether a session was there to go on with (MQTT-3.1.2-4, -5). It is the one place that decides who owns a session on this node; no says why the
+// client gets none: another node has taken it meanwhile, or there are as many as there may be.
+func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present bool, no *refusal) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.owners.has(id) {
-		return false, false
+		return false, &refusal{code: packet.ServerUnavailable, id: cause.SessionTakenOver, text: "another node has just taken the session; the client may try again"}
+	}
+	old := b.sessions.byID[id]
+	if limit := b.settings.Load().GlobalMaxClients; old == nil && limit > 0 && len(b.sessions.byID) >= limit && !c.linked() {
+		return false, &refusal{code: packet.QuotaExceeded, id: cause.ServerFull, text: "global_max_clients (" + itoa(limit) + ") is reached", told: true}
 	}
 	w.overtake(id, b.now())
-	old := b.sessions.byID[id]
 	if old == nil {
 		b.list(c.s, id)
 		b.online.Add(1)
-		return false, true
+		return false, nil
 	}
 	old.mu.Lock()
 	previous := old.conn
@@ -44,7 +47,7 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 		w.endReplaced(old)
 		old.mu.Unlock()
 		b.list(c.s, id)
-		return false, true
+		return false, nil
 	}
 	if previous != nil && old.will != nil && old.will.delay == 0 && !b.settings.Load().Compat.TakeoverCancelsWill {
 		w.wills = append(w.wills, old.takeWill()) // MQTT-3.1.4-3, MQTT-3.1.2-8: the connection before has ended without DISCONNECT; mosquitto publishes none
@@ -58,7 +61,7 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 	c.s = old
 	blank.conn = nil
 	old.mu.Unlock()
-	return true, true
+	return true, nil
 }
 
 // list puts a new session into the table. The broker's mutex is held.

@@ -90,8 +90,8 @@ var connectCauses = []Cause{
 		ID: ServerFull, Severity: Error, Stage: Connect,
 		Title: Text{"the broker takes no more clients for now", "服务端已满，暂不接受新客户端"},
 		Explain: Text{
-			"A limit of the broker is reached: `max_connections` of the listener, `global_max_connections`, `memory_limit`, or the files that the system lets the broker open. CONNECT is answered with return code 3, in MQTT 5 with 0x97 and a reason that names the limit; in a flood the rest is closed without an answer. `picket ctl status` shows all limits and how near they are.",
-			"服务端的某个上限已到：监听端口的 `max_connections`、`global_max_connections`、`memory_limit`，或系统允许打开的文件数。CONNECT 会收到返回码 3，MQTT 5 为 0x97 并附上是哪个上限；连接过多时其余的直接关闭、不再应答。`picket ctl status` 显示所有上限和当前用量。",
+			"A limit of the broker is reached: `max_connections` of the listener, `global_max_connections`, `global_max_clients`, `memory_limit`, or the files that the system lets the broker open. CONNECT is answered with return code 3, in MQTT 5 with 0x97 and a reason that names the limit; in a flood the rest is closed without an answer. `picket ctl status` shows all limits and how near they are.",
+			"服务端的某个上限已到：监听端口的 `max_connections`、`global_max_connections`、`global_max_clients`、`memory_limit`，或系统允许打开的文件数。CONNECT 会收到返回码 3，MQTT 5 为 0x97 并附上是哪个上限；连接过多时其余的直接关闭、不再应答。`picket ctl status` 显示所有上限和当前用量。",
 		},
 		Remedy: Text{
 			"Try again later. On the broker's side: find the program that opens connections and never closes them, or raise the limit that the reason names.",

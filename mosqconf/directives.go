@@ -33,7 +33,6 @@ var formerly = map[string]string{
 	"store_clean_interval": "mosquitto 1.5 removed it: leave it out.",
 	"max_queued":           "Did you mean max_queued_messages?",
 
-	"global_max_clients":              "It is of mosquitto 2.1. global_max_connections bounds the connections of all listeners.",
 	"plugin_load":                     "It is of mosquitto 2.1. Plugins are compiled for mosquitto and cannot be loaded.",
 	"plugin_use":                      "It is of mosquitto 2.1. Plugins are compiled for mosquitto and cannot be loaded.",
 	"disable_client_cert_date_checks": "It is of mosquitto 2.1. Certificates that have expired are refused: renew them, and leave it out.",
@@ -92,6 +91,7 @@ var globalDirectives = directiveTable{
 	"data_dir":                     {folder, (*parser).dataDir},
 	"server_name":                  {"NAME|ADDRESS ...", (*parser).serverName},
 	"event_loops":                  {number, (*parser).eventLoops},
+	"global_max_clients":           {number, globalInt(func(p *parser) *int { return &p.config.GlobalMaxClients })},
 	"global_max_connections":       {number, globalInt(func(p *parser) *int { return &p.config.GlobalMaxConnections })},
 	"log_dest":                     {"none|stdout|stderr|syslog|topic|file PATH", (*parser).logDest},
 	"log_facility":                 {"0 to 7", (*parser).logFacility},

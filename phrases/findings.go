@@ -88,7 +88,6 @@ var findings = map[string]string{
 	"It is of mosquitto 2.1. Picket sends whole topic names to clients: leave it out.":                                                                "这是 mosquitto 2.1 的配置项。Picket 发给客户端的都是完整主题名：请删去。",
 	"global_plugin is not possible with per_listener_settings.":                                                                                       "使用 per_listener_settings 时不支持 global_plugin。",
 	"Write a plugin line behind each listener, or leave per_listener_settings out and write listener_allow_anonymous behind the listeners.":           "请在每个监听之后写 plugin 行；或去掉 per_listener_settings，在监听之后写 listener_allow_anonymous。",
-	"It is of mosquitto 2.1. global_max_connections bounds the connections of all listeners.":                                                         "这是 mosquitto 2.1 的配置项。所有监听合计的连接数由 global_max_connections 限制。",
 	"It is 3 (MQTT 3.1), 4 (3.1.1) and 5, with commas between them.":                                                                                  "写 3（MQTT 3.1）、4（3.1.1）和 5，以逗号分隔。",
 	"It is what a browser sends as the Origin, such as https://www.example.com or http://192.0.2.10:8080, without a path.":                            "写浏览器发送的 Origin，例如 https://www.example.com 或 http://192.0.2.10:8080，不带路径。",
 	"websockets_origin has no effect on a listener that speaks MQTT only.":                                                                            "监听只支持 MQTT 时，websockets_origin 无效。",

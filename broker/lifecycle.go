@@ -20,11 +20,11 @@ func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present
 	if !b.owners.has(id) {
 		return false, &refusal{code: packet.ServerUnavailable, id: cause.SessionTakenOver, text: "another node has just taken the session; the client may try again"}
 	}
+	w.overtake(id, b.now())
 	old := b.sessions.byID[id]
 	if limit := b.settings.Load().GlobalMaxClients; old == nil && limit > 0 && len(b.sessions.byID) >= limit && !c.linked() {
 		return false, &refusal{code: packet.QuotaExceeded, id: cause.ServerFull, text: "global_max_clients (" + itoa(limit) + ") is reached", told: true}
 	}
-	w.overtake(id, b.now())
 	if old == nil {
 		b.list(c.s, id)
 		b.online.Add(1)

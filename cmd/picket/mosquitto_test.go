@@ -77,11 +77,18 @@ acl_file %[1]s/rules
 			t.Logf("broker's log:\n%s", log.String())
 		}
 	})
+	awaitPort(t, b.rules)
+	return b
+}
+
+// awaitPort waits until somebody listens on a port of this machine.
+func awaitPort(t *testing.T, port int) {
+	t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
-		conn, err := net.Dial("tcp", "127.0.0.1:"+strconv.Itoa(b.rules))
+		conn, err := net.Dial("tcp", "127.0.0.1:"+strconv.Itoa(port))
 		if err == nil {
 			conn.Close()
-			return b
+			return
 		}
 		if time.Now().After(end) {
 			t.Fatal(err)

@@ -66,6 +66,7 @@ type serveCommand struct {
 	Cluster        string   `placeholder:"URL" env:"PICKET_CLUSTER" help:"Keep sessions and messages in Redis or Valkey instead of on the disk: redis://HOST:PORT for one server, redis://HOST,HOST,HOST/NAME for a master that sentinels watch, rediss:// for TLS (docs/cluster.md). With a password, put it into the environment, as PICKET_CLUSTER." zh:"把会话和消息保存在 Redis 或 Valkey 中，而不是磁盘上：单个服务器写 redis://HOST:PORT，由哨兵监控的主节点写 redis://HOST,HOST,HOST/NAME，使用 TLS 则写 rediss://（见 docs/cluster.zh-CN.md）。含密码的地址请放在环境变量 PICKET_CLUSTER 中。"`
 
 	held     []net.Listener           // on the ports of -p 0, until the broker opens them
+	quiet    bool                     // nothing is logged: mosquitto's -q
 	terminal bool                     // the log is read by a person, not by programs
 	words    func(line string) string // who reads it in this language; nil: in English
 }
@@ -290,6 +291,9 @@ func (s *serveCommand) start(e *env, poll func()) (*server, error) {
 func (s *serveCommand) openLog(e *env, config *mosqconf.Config) (*logging.Logger, error) {
 	first := logging.Config{Dest: []logging.Dest{{Kind: logging.Stderr}}, Types: logging.All, Timestamp: true, Words: s.words}
 	if config != nil {
+		if s.quiet {
+			first.Types = logging.None
+		}
 		first.Timestamp, first.TimestampFormat, first.Format = config.Log.Timestamp, config.Log.TimestampFormat, config.Log.Format
 	} else if s.LogFormat != "" {
 		first.Format, _ = logging.ParseFormat(s.LogFormat) // the option's enum allows no other words
@@ -478,7 +482,10 @@ func (s *serveCommand) configuration(ctx context.Context) (config *mosqconf.Conf
 	if err := s.clustered(config, own != nil); err != nil {
 		return nil, nil, append(lines, mosqconf.Line{Type: logging.Error, Text: "Error: " + err.Error() + "."})
 	}
-	if s.Verbose {
+	switch {
+	case s.quiet:
+		config.Log.Types = logging.None
+	case s.Verbose:
 		config.Log.Types = logging.All
 	}
 	if s.LogFormat != "" {

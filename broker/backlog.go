@@ -118,9 +118,11 @@ func (b *Broker) fill(s *Session, r session.Reading, entries []store.Entry, whol
 // expiryStep is how many expired messages are taken out of the store at a time.
 const expiryStep = 1000
 
-// purge runs until the broker stops: each second, it removes the stored messages whose expiry interval has passed (MQTT-3.3.2-5).
+// purge runs until the broker stops: each second, it removes the messages whose expiry interval has passed (MQTT-3.3.2-5): those that are stored, and those that are retained
+// without a store.
 func (b *Broker) purge() {
 	for b.pause(time.Second) {
+		b.sweepRetained()
 		for {
 			expired, err := b.store.Expired(b.context, b.unix.Load(), expiryStep)
 			if err != nil || len(expired) == 0 {
@@ -137,6 +139,19 @@ func (b *Broker) purge() {
 			if err := b.store.Sync(b.context); err != nil { // what has been answered is not listed again
 				break
 			}
+		}
+	}
+}
+
+// sweepRetained removes the retained messages that no store lists and whose expiry interval has passed.
+func (b *Broker) sweepRetained() {
+	for {
+		n := b.retained.sweep(b.unix.Load(), expiryStep)
+		for range n {
+			b.report(incident{cause: cause.MessageExpired}, "")
+		}
+		if n < expiryStep {
+			return
 		}
 	}
 }

@@ -26,6 +26,8 @@ type retained struct {
 	newest atomic.Uint64                   // messages retained since the start
 
 	mu sync.Mutex
+	// mortal are the places whose messages expire and that no store lists when it is time.
+	mortal mortals
 	// refused are messages that the store has refused and that had been replaced by then, each with what was there before: what has replaced one,
 	// and is refused too, has to give way to that.
 	refused map[*session.Message]*session.Message
@@ -34,6 +36,7 @@ type retained struct {
 // place is where a topic's retained message is; nil when there is none any more.
 type place struct {
 	message atomic.Pointer[session.Message]
+	mortal  int // its index among the mortal ones, plus one; 0: it is not one of them
 }
 
 func newRetained(m *memory) *retained {
@@ -99,6 +102,21 @@ func (r *retained) expire(m *session.Message) bool {
 	return true
 }
 
+// sweep takes messages away whose expiry interval has passed at now, in Unix seconds (MQTT-3.3.2-5), and that no store lists: those that are over longest first. It returns how many,
+// which is no more than limit.
+func (r *retained) sweep(now int64, limit int) (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for ; n < limit && len(r.mortal) > 0; n++ {
+		m := r.mortal[0].place.message.Load()
+		if !m.Expired(now) {
+			break
+		}
+		r.dropLocked(m.Topic)
+	}
+	return n
+}
+
 // undo takes back what put has done with a message that the store has refused: old, which may be nil, is in its place again, unless another is there by
 // now.
 func (r *retained) undo(m, old *session.Message) {
@@ -142,12 +160,16 @@ func (r *retained) load(name string, m *session.Message) {
 
 // replaceLocked puts a message that has been counted into its place and returns the one before, which is counted off.
 func (r *retained) replaceLocked(m *session.Message) (old *session.Message) {
-	if p, ok := r.tree.Get(m.Topic); ok {
+	p, ok := r.tree.Get(m.Topic)
+	if ok {
 		old = p.message.Swap(m)
 	} else {
-		p := new(place)
+		p = new(place)
 		p.message.Store(m)
 		r.tree.Set(m.Topic, p)
+	}
+	if !r.stores(m.Topic) {
+		r.mortal.note(p)
 	}
 	if old != nil {
 		r.memory.give(heldRetained, int64(old.Size()))
@@ -162,6 +184,7 @@ func (r *retained) dropLocked(name string) (old *session.Message) {
 		return nil
 	}
 	old = p.message.Swap(nil)
+	r.mortal.note(p)
 	r.memory.give(heldRetained, int64(old.Size()))
 	return old
 }

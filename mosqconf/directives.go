@@ -43,7 +43,6 @@ var formerly = map[string]string{
 	"bridge_session_expiry_interval":  "It is of mosquitto 2.1. The session of a bridge stays at the other broker for as long as that keeps it, unless cleansession true: leave it out.",
 	"bridge_tcp_user_timeout":         "It is of mosquitto 2.1. A dead connection of a bridge is noticed by keepalive_interval and bridge_tcp_keepalive: leave it out.",
 	"bridge_tls_use_os_certs":         "It is of mosquitto 2.1. Name the system's authorities: bridge_capath /etc/ssl/certs",
-	"retain_expiry_interval":          "It is of mosquitto 2.1. Publish with the Message Expiry Interval of MQTT 5, or leave it out.",
 	"max_topic_alias_broker":          "It is of mosquitto 2.1. Picket sends whole topic names to clients: leave it out.",
 }
 
@@ -182,8 +181,9 @@ var tlsDirectives = directiveTable{
 var otherDirectives = directiveTable{
 	"include_dir": {folder, (*parser).includeDir},
 
-	"enable_control_api": {boolean, ineffective("It is of mosquitto 2.1. picket ctl shows what the broker does: leave it out.")},
-	"packet_buffer_size": {number, ineffective("It is of mosquitto 2.1. Buffers grow and shrink by themselves: leave it out.")},
+	"enable_control_api":     {boolean, ineffective("It is of mosquitto 2.1. picket ctl shows what the broker does: leave it out.")},
+	"retain_expiry_interval": {"MINUTES", (*parser).retainExpiryInterval},
+	"packet_buffer_size":     {number, ineffective("It is of mosquitto 2.1. Buffers grow and shrink by themselves: leave it out.")},
 
 	"plugin":                         {path, (*parser).pluginFile},
 	"global_plugin":                  {path, (*parser).globalPlugin},

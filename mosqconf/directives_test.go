@@ -206,7 +206,7 @@ func TestNotInForce(t *testing.T) {
 
 // The rest say by a notice or a warning that they change nothing, each for a reason of its own.
 var withoutEffect = map[string]string{
-	"enable_control_api": "true", "packet_buffer_size": "4096",
+	"enable_control_api": "true", "packet_buffer_size": "4096", "retain_expiry_interval": "5",
 	"autosave_interval": "10", "autosave_on_changes": "true",
 	"retry_interval": "20", "dhparamfile": "/dh", "websockets_log_level": "255",
 }

@@ -462,3 +462,12 @@ func (p *parser) clusterAcknowledge(_ *fileState, l line) {
 	p.config.Persistence.Acknowledge = value
 	p.whenClustered = append(p.whenClustered, l)
 }
+
+// retainExpiryInterval is every how many minutes mosquitto looks for retained messages whose Message Expiry Interval is over.
+func (p *parser) retainExpiryInterval(_ *fileState, l line) {
+	if n, ok := p.atLeastZero(l); ok && n == 0 {
+		p.invalid(l, "0", "It is a number of minutes, at least 1.")
+	} else if ok {
+		ineffective("It is of mosquitto 2.1. Retained messages go within seconds when their Message Expiry Interval is over: leave it out.")(p, nil, l)
+	}
+}

@@ -12,6 +12,7 @@ var logLines = map[string]string{
 	"picket version %s running":     "picket %s 已启动",
 	"picket version %s terminating": "picket %s 正在结束",
 	"Config loaded from %s.":        "已读取配置文件 %s。",
+	"Configuration file is OK.":     "配置文件没有问题。",
 	"Using default config.":         "没有配置文件，使用默认配置。",
 	"Starting in local only mode. Connections will only be possible from clients running on this machine.":                                           "以仅本机模式启动：只有本机的客户端能连接。",
 	"Create a configuration file which defines a listener to allow remote access.":                                                                   "要让其他机器连接，请写配置文件并定义 listener。",

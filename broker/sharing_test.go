@@ -8,8 +8,8 @@ import (
 	"picket/packet"
 )
 
-// taken are the messages that a client gets until one that says "end", which was published for it alone.
-func taken(t *testing.T, c *testbed.Client, qos byte) (all []string) {
+// received are the messages that a client gets until one that says "end", which was published for it alone.
+func received(t *testing.T, c *testbed.Client, qos byte) (all []string) {
 	t.Helper()
 	for {
 		m, err := testbed.Until[*packet.Publish](c)
@@ -83,7 +83,7 @@ func TestNeighboursShare(t *testing.T) {
 				}
 				for i, c := range all {
 					seen := map[string]bool{}
-					for _, m := range taken(t, c, qos) {
+					for _, m := range received(t, c, qos) {
 						if n[i]++; seen[m] {
 							t.Errorf("%s: client %d has %s twice", base, i, m)
 						}
@@ -154,14 +154,14 @@ func TestSharedComesBackFromANodeWithoutRoom(t *testing.T) {
 	put(t, from, "t", long, 1) // nobody takes it, which is no failure
 	put(t, from, "t", "short", 1)
 	put(t, from, "own", "end", 1)
-	if got := taken(t, small, 1); len(got) != 1 || got[0] != "short" {
+	if got := received(t, small, 1); len(got) != 1 || got[0] != "short" {
 		t.Errorf("it has got %q", got)
 	}
 	askFor(t, watch, "$share/g/t", 1, 1)
 	askFor(t, watch, "own", 1, 1)
 	put(t, p.connect(t, 1, packet.V5), "t", long, 1) // from the node whose only member cannot take it
 	put(t, from, "own", "end", 1)
-	if got := taken(t, watch, 1); len(got) != 1 || got[0] != long {
+	if got := received(t, watch, 1); len(got) != 1 || got[0] != long {
 		t.Errorf("the other node's member has got %d messages", len(got))
 	}
 }

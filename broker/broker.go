@@ -147,6 +147,9 @@ func Start(c Config, log *logging.Logger) (*Broker, error) {
 	if n := b.neighbours; n != nil {
 		b.wait.Go(n.run)
 	}
+	if b.ownership != nil {
+		b.wait.Go(b.obey)
+	}
 	for _, loop := range []func(){b.keepTime, b.sendAcks, b.purge, b.publishSys, b.measure, b.tellAttempts} {
 		b.wait.Go(loop)
 	}
@@ -171,7 +174,8 @@ func newBroker(c Config, log *logging.Logger) *Broker {
 		b.neighbours = b.newNeighbours(c.Peers)
 	}
 	if b.ownership = c.Ownership; b.ownership != nil {
-		b.owners = possessions{mine: make(map[string]bool), moved: make(map[string]*Session)}
+		b.owners.own()
+		b.sessions.left = func(id string) { b.owners.idle[id] = b.now() }
 	}
 	if b.bans = c.Bans; b.bans == nil {
 		b.bans = new(ban.List)

@@ -302,8 +302,8 @@ func (b *Broker) record(s *Session) store.Record {
 // keepWill puts the will of a session that ends with its connection into the store, so that it is published when the broker is killed before the client
 // ([Broker.restored] takes it for a session whose time is over). Nobody waits for that. The session's mutex is held.
 func (b *Broker) keepWill(s *Session) {
-	if s.stored() || s.will == nil {
-		return
+	if s.stored() || s.will == nil || b.ownership != nil && s.conn.linked() {
+		return // what comes by a link is each node's own, and no session of the nodes'
 	}
 	if s.willHandle = b.store.NewSession(s.id); s.willHandle == nil {
 		return

@@ -17,7 +17,7 @@ import (
 func (b *Broker) claim(w *worker, c *connection, id string, clean bool) (present bool, no *refusal) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.owners.has(id) {
+	if !c.linked() && !b.owners.has(id) {
 		return false, &refusal{code: packet.ServerUnavailable, id: cause.SessionTakenOver, text: "another node has just taken the session; the client may try again"}
 	}
 	w.overtake(id, b.now())

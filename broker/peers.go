@@ -420,6 +420,10 @@ func (n *Neighbours) Ready(uint64) {
 		close(n.ready)
 		return
 	}
+	if n.b.ownership != nil {
+		n.b.owners.orders.put(n.b.Open) // behind the end of what this node had
+		return
+	}
 	n.b.Open()
 }
 
@@ -431,6 +435,10 @@ func (n *Neighbours) Fenced(uint64) {
 	}
 	for peer := range n.members {
 		n.Unroute(peer)
+	}
+	if b.ownership != nil {
+		b.Fenced()
+		return
 	}
 	b.wait.Go(func() {
 		all := b.sessionsOf(nil)

@@ -9,6 +9,7 @@ type register struct {
 	byID   map[string]*Session
 	places []*Session // nil: free
 	free   []uint32
+	left   func(id string) // told of each that is taken out; nil: nobody is
 }
 
 // enter puts a session into the table, in the place of the one that has its client identifier.
@@ -36,6 +37,9 @@ func (r *register) leave(id string) {
 	delete(r.byID, id)
 	r.places[s.place] = nil
 	r.free = append(r.free, s.place)
+	if r.left != nil {
+		r.left(id)
+	}
 }
 
 // from appends the sessions in the places from at on to into, as many as it has room for, and returns the place behind them; more is false at the end.

@@ -22,6 +22,14 @@ type spell struct {
 	n     int
 }
 
+// delay is how long a client has to wait that was taken over so often lately.
+func (t *takeovers) delay(id string, now time.Time) time.Duration {
+	if s, ok := t.lately[id]; ok && s.n >= loopLimit && now.Sub(s.since) <= loopWindow {
+		return loopDelay
+	}
+	return 0
+}
+
 // count counts one more, and returns how many it are within loopWindow and how long the client has to wait before it may have the session.
 func (t *takeovers) count(id string, now time.Time) (n int, delay time.Duration) {
 	s, ok := t.lately[id]

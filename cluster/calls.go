@@ -137,6 +137,7 @@ func (n *Node) answer(call machine.Call, value any, err error) {
 	if now := n.m.Incarnation(); now != before && now != 0 {
 		n.joined.Store(now)
 		n.log.Printf(logging.Info, "Node %s has joined the cluster in Redis %s as number %d.", n.o.Name, n.o.Redis, now)
+		n.host.Joined(now)
 		n.announceAll()
 	}
 	n.leased.Store(n.m.Leased())

@@ -5,6 +5,8 @@ import "picket/cluster/wire"
 // Host is what delivers messages on this node: the broker. All methods but Loose are called by one goroutine of the node's, which waits for them: they must not block, and must not
 // call the [Node] but to tell it something later. Functions that they are given may be called by any goroutine, once, and are void when the incarnation is over.
 type Host interface {
+	// Joined says that this node has joined: what is stored is stored as this incarnation from now on. Sessions may come before Ready.
+	Joined(incarnation uint64)
 	// Ready says that clients may be let in.
 	Ready(incarnation uint64)
 	// Fenced says that this node's incarnation has been buried: its clients have to go, and nothing that it knew of peers holds. It joins again.
@@ -28,8 +30,9 @@ type Host interface {
 	// until it returns.
 	Loose(r *wire.Run)
 
-	// Own says that a session is this node's from now on; fields are what Redis has of it, by the names in its hash. installed is called when its filters have been announced.
-	Own(s Owned, installed func())
+	// Own says that a session is this node's from now on; fields are what Redis has of it, by the names in its hash. installed is called when its filters have been announced, or with
+	// why it could not be had.
+	Own(s Owned, installed func(error))
 	// Stop asks for a session to be let go of: stopped is called when all that this node had for it is stored.
 	Stop(client string, stopped func())
 	// Forget says that a session that was stopped is of no concern any more.

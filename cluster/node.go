@@ -52,16 +52,17 @@ const mostUnsettled = 32 << 20
 
 // Node is this node. Its methods may be called by any goroutine, from [New] on; before [Node.Start] they find a node that has not joined.
 type Node struct {
-	o     Options
-	log   *logging.Logger
-	host  Host
-	m     *machine.Machine
-	clock clock
-	began time.Time // when clock was at 0
-	key   tls.Certificate
-	known known
-	door  *door
-	calls caller
+	o       Options
+	log     *logging.Logger
+	host    Host
+	m       *machine.Machine
+	clock   clock
+	checked bool      // by Check
+	began   time.Time // when clock was at 0
+	key     tls.Certificate
+	known   known
+	door    *door
+	calls   caller
 
 	inbox    inbox
 	links    links
@@ -127,11 +128,19 @@ func New(o Options) (*Node, error) {
 	return n, nil
 }
 
-// Start looks whether Redis has what is needed, opens the socket for links, and has the node join. It returns when that is under way.
+// Check looks whether Redis has what is needed, and whether nodes may use what lies there.
+func (n *Node) Check(ctx context.Context) error {
+	n.checked = true
+	return n.calls.redis.Check(ctx)
+}
+
+// Start looks whether Redis has what is needed, unless [Node.Check] has done so, opens the socket for links, and has the node join. It returns when that is under way.
 func (n *Node) Start(ctx context.Context, h Host) error {
 	n.host = h
-	if err := n.calls.redis.Check(ctx); err != nil {
-		return err
+	if !n.checked {
+		if err := n.Check(ctx); err != nil {
+			return err
+		}
 	}
 	socket, err := (&net.ListenConfig{}).Listen(ctx, "tcp", n.o.Listen)
 	if err != nil {
@@ -324,6 +333,11 @@ func (n *Node) Claim(client string, done func(error)) {
 		n.claims[client] = append(n.claims[client], done)
 		n.m.Claim(client)
 	})
+}
+
+// Drop says that a session of this node is over, and that nothing of it is stored: nobody need know who had it.
+func (n *Node) Drop(client string, fence uint64) {
+	n.inbox.put(func() { n.m.Drop(client, fence) })
 }
 
 // Lost says that something was refused for a session's fence: another node has it.

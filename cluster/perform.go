@@ -100,10 +100,14 @@ func (n *Node) tell(o machine.Output) {
 		n.host.Deliver(o.From, o.Run, o.Since, func(elsewhere []string) { back(func() { n.m.Delivered(o.From, o.Run.ID, elsewhere) }) })
 	case machine.Own:
 		fields, _ := o.State.(map[string]string)
-		n.host.Own(Owned{Client: o.Client, Fence: o.Fence, Position: o.Position, Fields: fields, Claimed: o.Claimed}, func() {
+		n.host.Own(Owned{Client: o.Client, Fence: o.Fence, Position: o.Position, Fields: fields, Claimed: o.Claimed}, func(err error) {
 			back(func() {
-				n.m.Installed(o.Client)
-				n.claimed(o.Client, nil)
+				if err == nil {
+					n.m.Installed(o.Client)
+				} else {
+					n.m.Lost(o.Client, o.Fence) // it is asked for again where nobody else has it
+				}
+				n.claimed(o.Client, err)
 			})
 		})
 	case machine.Refused:

@@ -135,6 +135,8 @@ func (h *host) ready() uint64 {
 	return h.serving
 }
 
+func (h *host) Joined(uint64) {}
+
 func (h *host) Ready(incarnation uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -245,7 +247,7 @@ func (h *host) Loose(r *wire.Run) {
 	h.loose = append(h.loose, texts(r)...)
 }
 
-func (h *host) Own(s Owned, installed func()) {
+func (h *host) Own(s Owned, installed func(error)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	l := &local{fence: s.Fence, position: s.Position}
@@ -256,7 +258,7 @@ func (h *host) Own(s Owned, installed func()) {
 		}
 	}
 	h.sessions[s.Client] = l
-	go installed()
+	go installed(nil)
 }
 
 func (h *host) Stop(client string, stopped func()) {

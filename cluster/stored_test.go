@@ -29,12 +29,15 @@ func (k *keeper) Fenced(incarnation uint64) {
 	k.host.Fenced(incarnation)
 }
 
-func (k *keeper) Own(s Owned, installed func()) {
-	k.store.Serve(k.node.m.Incarnation()) // what is adopted comes before clients are let in
+func (k *keeper) Joined(incarnation uint64) { k.store.Serve(incarnation) }
+
+func (k *keeper) Own(s Owned, installed func(error)) {
 	_ = k.store.Own(s.Client, s.Fence, func(err error) {
-		if err == nil {
-			k.host.Own(s, installed)
+		if err != nil {
+			installed(err)
+			return
 		}
+		k.host.Own(s, installed)
 	})
 }
 

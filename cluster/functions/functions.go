@@ -58,6 +58,8 @@ func (k *Keys) Call(c machine.Command) (name string, keys, args []string) {
 			keys, args = append(keys, k.session(s.Client)), append(args, number(s.Fence))
 		}
 		return "picket2_seen", keys, args
+	case machine.Drop:
+		return "picket2_drop", append(keys, k.session(c.Client)), []string{number(c.Me), k.Name(c.Client), number(c.Fence)}
 	case machine.Post:
 		var frames []byte
 		for _, f := range c.Frames {

@@ -82,7 +82,7 @@ func (s *script) fence(client string) uint64 {
 
 func (s *script) command() machine.Command {
 	me, other, client := s.incarnation(), s.incarnation(), s.client()
-	switch s.IntN(18) {
+	switch s.IntN(20) {
 	case 0:
 		return machine.Join{Name: string(rune('x' + s.IntN(3))), Address: "10.0.0.1:7883", Fingerprint: "ab"}
 	case 1, 2:
@@ -110,6 +110,8 @@ func (s *script) command() machine.Command {
 		return machine.Post{Me: me, To: other, Frames: []wire.Frame{{Number: 1 + s.Uint64N(9), Body: &wire.Seen{Routes: 7}}, {Body: &wire.Beat{Have: s.Uint64N(9)}}}}
 	case 16:
 		return machine.Collect{Me: me, Upto: s.Uint64N(s.place + 2)}
+	case 17, 18:
+		return machine.Drop{Me: me, Client: client, Fence: s.fence(client)}
 	}
 	return machine.Rows{}
 }

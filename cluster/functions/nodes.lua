@@ -2,7 +2,7 @@
 
 -- What nodes of a cluster know of one another and who has which session is changed by these functions only; cluster/machine says what each of them is for. They read no clock, and each can
 -- be repeated. KEYS[1] is always the hash of the nodes, whose name without its last letter is what all keys begin with: incarnation → nothing, "last" → the last incarnation
--- given out. All keys lie in one slot of a Redis Cluster. Beside it there are, of each incarnation,
+-- given out, "floor" → the highest fence of a session that has been dropped. All keys lie in one slot of a Redis Cluster. Beside it there are, of each incarnation,
 --   n:INC  hash: name, address, fingerprint, beat; dead: it has been buried; owed: sessions that it had and of which seen has not been said; place: of the last letter
 --   o:INC  set: the names of the sessions that it owns
 --   g:INC  hash: the sessions that it has adopted and not named yet → their fences
@@ -43,7 +43,7 @@ end
 local function join(keys, args)
   local p = prefix(keys)
   for _, inc in ipairs(redis.call('HKEYS', keys[1])) do
-    if inc ~= 'last' then
+    if tonumber(inc) then
       local held = redis.call('HMGET', p .. 'n:' .. inc, 'name', 'dead')
       if held[1] == args[1] and not held[2] then bury(p, inc) end
     end
@@ -67,7 +67,7 @@ end
 local function rows(keys)
   local p, all = prefix(keys), {}
   for _, inc in ipairs(redis.call('HKEYS', keys[1])) do
-    if inc ~= 'last' then
+    if tonumber(inc) then
       local held = redis.call('HMGET', p .. 'n:' .. inc, 'name', 'address', 'fingerprint', 'beat', 'dead')
       all[#all + 1] = inc
       for i = 1, 5 do all[#all + 1] = held[i] or '' end
@@ -120,6 +120,7 @@ end
 -- move changes the owner of a session, which was before, or nil, and returns that.
 local function move(p, key, name, to, before)
   local owes = redis.call('HGET', key, 'w') or ''
+  if redis.call('HEXISTS', key, 'f') == 0 then redis.call('HSET', key, 'f', redis.call('HGET', p .. 'n', 'floor') or 0) end
   redis.call('HINCRBY', key, 'f', 1)
   redis.call('HSET', key, 'o', to)
   if before then
@@ -180,6 +181,14 @@ local function adopt(keys, args)
   return all
 end
 
+-- settle notes that of a session nothing is owed any more to the incarnations that had it.
+local function settle(p, owes)
+  for inc in string.gmatch(owes, '%d+') do
+    if redis.call('HINCRBY', p .. 'n:' .. inc, 'owed', -1) < 0 then redis.call('DEL', p .. 'n:' .. inc) end -- a broker alone has removed its row
+    retire(p, inc)
+  end
+end
+
 -- picket2_seen: KEYS: nodes, sessions. ARGV: caller, the fence of each session.
 local function seen(keys, args)
   local p, err = caller(keys, args)
@@ -188,12 +197,22 @@ local function seen(keys, args)
     local held = redis.call('HMGET', keys[i], 'o', 'f', 'w')
     if held[1] == args[1] and held[2] == args[i] and held[3] then
       redis.call('HDEL', keys[i], 'w')
-      for inc in string.gmatch(held[3], '%d+') do
-        if redis.call('HINCRBY', p .. 'n:' .. inc, 'owed', -1) < 0 then redis.call('DEL', p .. 'n:' .. inc) end -- a broker alone has removed its row
-        retire(p, inc)
-      end
+      settle(p, held[3])
     end
   end
+  return 1
+end
+
+-- picket2_drop: KEYS: nodes, a session. ARGV: caller, its name, its fence. A session that is stored has a number "n".
+local function drop(keys, args)
+  local p, err = caller(keys, args)
+  if err then return err end
+  local held = redis.call('HMGET', keys[2], 'o', 'f', 'w', 'n')
+  if held[1] ~= args[1] or held[2] ~= args[3] or held[4] then return 0 end
+  if tonumber(held[2]) > tonumber(redis.call('HGET', keys[1], 'floor') or 0) then redis.call('HSET', keys[1], 'floor', held[2]) end
+  redis.call('DEL', keys[2])
+  redis.call('SREM', p .. 'o:' .. args[1], args[2])
+  if held[3] then settle(p, held[3]) end
   return 1
 end
 
@@ -229,5 +248,6 @@ redis.register_function{function_name='picket2_beat', callback=beat, flags={'all
 redis.register_function{function_name='picket2_bury', callback=buryIfStill, flags={'allow-oom'}}
 redis.register_function{function_name='picket2_takeover', callback=takeover, flags={'allow-oom'}}
 redis.register_function{function_name='picket2_adopt', callback=adopt, flags={'allow-oom'}}
+redis.register_function{function_name='picket2_drop', callback=drop, flags={'allow-oom'}}
 redis.register_function{function_name='picket2_seen', callback=seen, flags={'allow-oom'}}
 redis.register_function{function_name='picket2_collect', callback=collect, flags={'allow-oom'}}

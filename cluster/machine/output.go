@@ -184,6 +184,14 @@ type Seen struct {
 	Sessions []Session
 }
 
+// Drop removes what Redis has of a session of Me that is over, if its fence still is the one that is named and nothing of it is stored. No fence of it is given out again, to whatever
+// session. The answer is nil.
+type Drop struct {
+	Me     uint64
+	Client string
+	Fence  uint64
+}
+
 // Post puts frames into the mailbox of an incarnation. The answer is nil, or [ErrChanged] if that is buried.
 type Post struct {
 	Me, To uint64
@@ -211,5 +219,6 @@ func (Peek) command()     {}
 func (TakeOver) command() {}
 func (Adopt) command()    {}
 func (Seen) command()     {}
+func (Drop) command()     {}
 func (Post) command()     {}
 func (Collect) command()  {}

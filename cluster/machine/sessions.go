@@ -193,7 +193,17 @@ func (m *Machine) leave(client string, still bool) *moved {
 // Lost tells that something was refused for a session's fence: another node has it. It comes before the Delivered that names it.
 func (m *Machine) Lost(client string, fence uint64) {
 	if m.owned[client] == fence && fence > 0 {
+		m.arrivals = slices.DeleteFunc(m.arrivals, func(d duty) bool { return d.session.Client == client })
 		m.leave(client, false)
+	}
+}
+
+// Drop tells that a session of this node is over, and that nothing of it is stored: Redis need not know of it.
+func (m *Machine) Drop(client string, fence uint64) {
+	if m.owned[client] == fence && fence > 0 {
+		delete(m.owned, client)
+		m.left[client] = left{fence, m.now}
+		m.ask(Drop{m.me, client, fence})
 	}
 }
 
@@ -233,7 +243,14 @@ func (m *Machine) takeTaken(b *wire.Taken) {
 		m.emit(Stop{b.Client})
 	}
 	mv := m.moved[b.Client]
-	if mv == nil || mv.mark > 0 || mv.fence >= b.Fence {
+	if mv != nil && mv.fence < b.Fence {
+		m.flush(mv)
+	}
+}
+
+// flush has all that was sent for a session come that has moved, before it is forgotten.
+func (m *Machine) flush(mv *moved) {
+	if mv.mark > 0 {
 		return
 	}
 	m.marks++
@@ -309,6 +326,8 @@ func (m *Machine) peekedMoved(mv *moved, value any, err error) {
 	is := value.(Peeked)
 	if p := m.peers[is.Owner]; p != nil {
 		m.send(p, &wire.Ask{Client: mv.client})
+	} else if is.Owner == 0 { // it is over
+		m.flush(mv)
 	} else if is.Owner == m.me && m.claims[mv.client] == nil {
 		m.claims[mv.client] = &claim{client: mv.client, fence: is.Fence, asked: m.now}
 	}

@@ -14,6 +14,7 @@ type State struct {
 	Pick func(clients []string, n int) []string
 
 	last     uint64 // incarnation
+	floor    uint64 // highest fence of a session that has been dropped
 	rows     map[uint64]machine.Row
 	sessions map[string]*stored
 	boxes    map[uint64]*box
@@ -63,7 +64,7 @@ func NewState() *State {
 }
 
 func (s *State) clone() *State {
-	c := &State{last: s.last, rows: maps.Clone(s.rows), sessions: make(map[string]*stored, len(s.sessions)), boxes: map[uint64]*box{}, groups: maps.Clone(s.groups),
+	c := &State{last: s.last, floor: s.floor, rows: maps.Clone(s.rows), sessions: make(map[string]*stored, len(s.sessions)), boxes: map[uint64]*box{}, groups: maps.Clone(s.groups),
 		given: map[uint64]map[string]uint64{}, owed: maps.Clone(s.owed)}
 	for k, v := range s.sessions {
 		x := *v
@@ -120,6 +121,8 @@ func (s *State) Apply(c machine.Command) (any, error) {
 		return s.adopt(c), nil
 	case machine.Seen:
 		s.seen(c)
+	case machine.Drop:
+		s.drop(c)
 	case machine.Post:
 		if !s.live(c.To) {
 			return nil, machine.ErrChanged
@@ -153,6 +156,8 @@ func caller(c machine.Command) uint64 {
 	case machine.Adopt:
 		return c.Me
 	case machine.Seen:
+		return c.Me
+	case machine.Drop:
 		return c.Me
 	case machine.Post:
 		return c.Me
@@ -226,7 +231,7 @@ func (s *State) takeOver(c machine.TakeOver) (any, error) {
 	x := s.sessions[c.Client]
 	switch {
 	case x == nil && c.Fence == 0:
-		x = &stored{}
+		x = &stored{fence: s.floor}
 		s.sessions[c.Client] = x
 	case x == nil:
 		return nil, machine.ErrChanged
@@ -266,7 +271,7 @@ func (s *State) adopt(c machine.Adopt) (all []machine.Session) {
 		}
 	}
 	for _, client := range slices.Sorted(maps.Keys(given)) {
-		if x := s.sessions[client]; x.owner == c.Me && x.fence == given[client] {
+		if x := s.sessions[client]; x != nil && x.owner == c.Me && x.fence == given[client] {
 			all = append(all, s.session(client, x, c.Dead))
 		}
 	}
@@ -281,11 +286,25 @@ func (s *State) seen(c machine.Seen) {
 		}
 		owes := x.owes
 		x.owes = nil
-		for _, dead := range owes {
-			s.owed[dead]--
-			s.retire(dead)
-		}
+		s.settle(owes)
 	}
+}
+
+func (s *State) settle(owes []uint64) {
+	for _, dead := range owes {
+		s.owed[dead]--
+		s.retire(dead)
+	}
+}
+
+func (s *State) drop(c machine.Drop) {
+	x := s.sessions[c.Client]
+	if x == nil || x.owner != c.Me || x.fence != c.Fence {
+		return
+	}
+	s.floor = max(s.floor, c.Fence)
+	delete(s.sessions, c.Client)
+	s.settle(x.owes)
 }
 
 func (s *State) collect(c machine.Collect) (all []machine.Letter) {

@@ -16,13 +16,13 @@ import (
 	"picket/store/redis"
 )
 
-// openCluster opens the store in Redis that a configuration asks for. lost is called when another broker has taken it over.
+// openCluster opens the store in Redis that a configuration asks for. lost is called when another broker has taken it over; nil: several nodes share it.
 func openCluster(ctx context.Context, p mosqconf.Persistence, log *logging.Logger, lost func(error)) (*redis.Store, error) {
 	a, err := redis.ParseAddress(p.Cluster)
 	if err != nil {
 		return nil, err
 	}
-	o := redis.Options{Log: log, Acknowledge: redis.Acknowledge{Auto: true}, Lost: lost}
+	o := redis.Options{Log: log, Acknowledge: redis.Acknowledge{Auto: true}, Lost: lost, Shared: lost == nil}
 	if p.Acknowledge != "" {
 		if o.Acknowledge, err = redis.ParseAcknowledge(p.Acknowledge); err != nil {
 			return nil, err
@@ -31,8 +31,8 @@ func openCluster(ctx context.Context, p mosqconf.Persistence, log *logging.Logge
 	return redis.Open(ctx, a, o)
 }
 
-// makeNode makes this broker a node of a cluster. It begins to be one with join.
-func (s *server) makeNode(config *mosqconf.Config) error {
+// makeNode makes this broker a node of a cluster, and opens the store that the nodes share. It begins to be one with join.
+func (s *server) makeNode(ctx context.Context, config *mosqconf.Config) error {
 	p := config.Persistence
 	a, err := redis.ParseAddress(p.Cluster)
 	if err != nil {
@@ -44,10 +44,32 @@ func (s *server) makeNode(config *mosqconf.Config) error {
 			return err
 		}
 	}
-	if s.node, err = cluster.New(o); err == nil {
-		config.Peers = s.node
+	if s.node, err = cluster.New(o); err != nil {
+		return err
 	}
-	return err
+	if err := s.node.Check(ctx); err != nil {
+		return err
+	}
+	shared, err := openCluster(ctx, p, s.log, nil)
+	if err != nil {
+		return err
+	}
+	s.kept, config.Peers, config.Ownership = shared, s.node, ownership{s.node}
+	return nil
+}
+
+// ownership is a node as what decides for its broker who has a session.
+type ownership struct{ *cluster.Node }
+
+func (o ownership) Claim(ctx context.Context, clientID string) error {
+	done := make(chan error, 1)
+	o.Node.Claim(clientID, func(err error) { done <- err })
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // join has the node join its cluster, if there is one, and returns when it knows what the others want.
@@ -55,8 +77,8 @@ func (s *server) join(ctx context.Context) error {
 	if s.node == nil {
 		return nil
 	}
-	s.log.Cause(logging.Warning, cause.ClusterNotYet, "A node of a cluster has no sessions that outlive their connection and no retained messages yet, publishes no wills of a node that dies, and does not notice a client identifier that is used on two nodes.")
-	if err := s.node.Start(ctx, clusterHost{s.broker.Neighbours()}); err != nil {
+	s.log.Cause(logging.Warning, cause.ClusterNotYet, "A node of a cluster has no sessions that outlive their connection and no retained messages yet.")
+	if err := s.node.Start(ctx, clusterHost{s.broker.Neighbours(), s.broker}); err != nil {
 		return err
 	}
 	select {
@@ -67,12 +89,24 @@ func (s *server) join(ctx context.Context) error {
 	}
 }
 
-// clusterHost is the broker as its node sees it. Sessions do not move between nodes yet: nobody claims any.
-type clusterHost struct{ *broker.Neighbours }
+// clusterHost is the broker as its node sees it.
+type clusterHost struct {
+	*broker.Neighbours
+	b *broker.Broker
+}
 
-func (clusterHost) Own(_ cluster.Owned, installed func()) { installed() }
-func (clusterHost) Stop(_ string, stopped func())         { stopped() }
-func (clusterHost) Forget(string)                         {}
+func (h clusterHost) Joined(incarnation uint64) { h.b.Serve(incarnation) }
+func (h clusterHost) Own(s cluster.Owned, installed func(error)) {
+	h.b.Own(s.Client, s.Fence, installed)
+}
+func (h clusterHost) Forget(client string) { h.b.Forget(client) }
+func (h clusterHost) Stop(client string, stopped func()) {
+	h.b.Release(client, func(err error) {
+		if err == nil { // else the broker ends
+			stopped()
+		}
+	})
+}
 
 // logUnfit writes all that Redis lacks, a line for each, and reports whether err says that.
 func logUnfit(log *logging.Logger, err error) bool {

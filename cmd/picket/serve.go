@@ -708,7 +708,7 @@ func (s *server) reload() error {
 func (s *server) openStore(ctx context.Context, config *mosqconf.Config) error {
 	p := config.Persistence
 	if p.Cluster != "" && p.Address != "" {
-		return s.makeNode(config)
+		return s.makeNode(ctx, config)
 	}
 	if p.Cluster != "" {
 		s.lost = make(chan error, 1)

@@ -108,6 +108,7 @@ func TestWillsOfADeadNode(t *testing.T) {
 	}
 	publish(t, p, 2, "after", "after", 1)
 	expect(t, w, "after", "after", 1) // and not a will again
+	b.Run(t)
 }
 
 // TestNothingIsLeftOfClientsThatAreGone: who takes a new client identifier each time leaves nothing behind in Redis.

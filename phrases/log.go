@@ -173,6 +173,7 @@ var logLines = map[string]string{
 	"Redis %s cannot be used: %v. Nothing of QoS 1 and 2 is acknowledged until it can.":                                                                                  "Redis %s 无法使用：%v。恢复之前不确认任何 QoS 1 和 2 的消息。",
 	"The other nodes have taken this one for dead, since it has not shown for some seconds in Redis %s that it lives: its clients are disconnected, and it joins again.": "本节点有几秒没有在 Redis %s 中表明自己存活，其他节点已判定它失效：断开其客户端，并重新加入。",
 	"Redis %s can be used again.":                                        "Redis %s 又可以使用了。",
+	"Redis %s: %v. Nothing is stored until this node has joined again.": "Redis %s：%s。本节点重新加入之前不存储任何内容。",
 	"Redis %s: %v. Nothing is stored until the broker is started again.": "Redis %s：%s。服务端重新启动之前不再保存。",
 	"Redis %s: of %d sessions that other nodes have taken by now, what was stored last is missing after a failover.": "Redis %s：有 %s 个会话已被其他节点取得，故障转移后缺少它们最后保存的内容。",
 	"Client %s: another node has its session.":                                                        "客户端 %s：会话已在另一个节点。",

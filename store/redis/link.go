@@ -305,7 +305,11 @@ func (s *Store) gone(err error, fenced bool) error {
 		if fenced {
 			id = cause.ClusterTaken
 		}
-		s.log.Cause(logging.Error, id, "Redis %s: %v. Nothing is stored until the broker is started again.", s.address, err)
+		if fenced && s.options.Shared {
+			s.log.Cause(logging.Error, cause.ClusterFenced, "Redis %s: %v. Nothing is stored until this node has joined again.", s.address, err)
+		} else {
+			s.log.Cause(logging.Error, id, "Redis %s: %v. Nothing is stored until the broker is started again.", s.address, err)
+		}
 		if fenced && s.options.Lost != nil {
 			s.options.Lost(err)
 		}

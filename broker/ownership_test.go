@@ -269,3 +269,46 @@ type watched struct {
 func (w watched) Lost(clientID string, _ uint64) { w.lost <- clientID }
 
 var _ store.Shared = (*commons)(nil)
+
+// TestClientIdentifiersAreGivenBack: one whose session has ended is nobody's after a while, and one that has a session stays.
+func TestClientIdentifiersAreGivenBack(t *testing.T) {
+	dropped := make(chan string, 10)
+	var x *bench
+	x, c := newCommons(t, func(clientID string) error { return own(x.b, clientID) })
+	x.b.mu.Lock()
+	x.b.ownership = dropping{x.b.ownership, dropped}
+	x.b.mu.Unlock()
+	stays := x.connect(t, packet.V5, persistent("stays"))
+	stays.expect()
+	for range 2 {
+		goes := x.connect(t, packet.V311, &packet.Connect{ClientID: "goes", CleanStart: true})
+		goes.expect()
+		goes.leave()
+		within(t, "it is gone", func() bool { return x.b.session("goes") == nil })
+		x.b.dropIdle(x.b.now())
+		if !x.b.owns("goes") {
+			t.Fatal("it is given back at once")
+		}
+		x.b.dropIdle(x.b.now().Add(idleFor))
+		if id := <-dropped; id != "goes" || x.b.owns("goes") || !x.b.owns("stays") {
+			t.Fatalf("%s is given back", id)
+		}
+	}
+	x.b.dropIdle(x.b.now().Add(idleFor))
+	if len(dropped) > 0 || !x.b.owns("stays") {
+		t.Error("what has a session is given back")
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.let) != 2 {
+		t.Errorf("the store has let go of %v", c.let)
+	}
+}
+
+// dropping is an ownership that says what is dropped.
+type dropping struct {
+	Ownership
+	dropped chan string
+}
+
+func (d dropping) Drop(clientID string, _ uint64) { d.dropped <- clientID }

@@ -109,6 +109,7 @@ func TestWillsOfADeadNode(t *testing.T) {
 	publish(t, p, 2, "after", "after", 1)
 	expect(t, w, "after", "after", 1) // and not a will again
 	b.Run(t)
+	r.client(b, packet.V5, "again")
 }
 
 // TestNothingIsLeftOfClientsThatAreGone: who takes a new client identifier each time leaves nothing behind in Redis.

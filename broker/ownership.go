@@ -162,7 +162,7 @@ func (b *Broker) own(clientID string, fence uint64, then func(error)) {
 	b.owners.coming[clientID] = nil
 	b.mu.Unlock()
 	// What is here of the session is older than what has come.
-	b.do(func(w *worker) { b.depart(w, clientID, taken) })
+	b.do(func(w *worker) { b.depart(w, clientID, overtaken) })
 	done := func(err error) {
 		b.mu.Lock()
 		next := b.owners.coming[clientID]
@@ -272,9 +272,9 @@ func (b *Broker) fenced() {
 type parting int
 
 const (
-	asked  parting = iota // the node that takes it waits: the store has to know where it stands
-	taken                 // another node has it already
-	fenced                // another node has all that this one had
+	asked     parting = iota // the node that takes it waits: the store has to know where it stands
+	overtaken                // another node has it already
+	fenced                   // another node has all that this one had
 )
 
 // depart takes a session away from this node, if it has it.
@@ -356,7 +356,7 @@ func (b *Broker) lost(batch *store.Batch) {
 		b.report(incident{cause: cause.SessionTakenOver}, "Client %s: another node has its session.", h.ClientID)
 		b.wait.Go(func() {
 			if b.sessionOf(h) != nil {
-				b.do(func(w *worker) { b.depart(w, h.ClientID, taken) })
+				b.do(func(w *worker) { b.depart(w, h.ClientID, overtaken) })
 			}
 		})
 	}

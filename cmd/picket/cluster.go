@@ -16,13 +16,22 @@ import (
 	"picket/store/redis"
 )
 
-// openCluster opens the store in Redis that a configuration asks for. lost is called when another broker has taken it over; nil: several nodes share it.
+// openCluster opens the store in Redis that a configuration asks for, as one that nobody else uses. lost is called when another broker has taken it over; it may be nil.
 func openCluster(ctx context.Context, p mosqconf.Persistence, log *logging.Logger, lost func(error)) (*redis.Store, error) {
+	return openRedis(ctx, p, redis.Options{Log: log, Lost: lost})
+}
+
+// openShared opens it as one that several nodes share.
+func openShared(ctx context.Context, p mosqconf.Persistence, log *logging.Logger) (*redis.Store, error) {
+	return openRedis(ctx, p, redis.Options{Log: log, Shared: true})
+}
+
+func openRedis(ctx context.Context, p mosqconf.Persistence, o redis.Options) (*redis.Store, error) {
 	a, err := redis.ParseAddress(p.Cluster)
 	if err != nil {
 		return nil, err
 	}
-	o := redis.Options{Log: log, Acknowledge: redis.Acknowledge{Auto: true}, Lost: lost, Shared: lost == nil}
+	o.Acknowledge = redis.Acknowledge{Auto: true}
 	if p.Acknowledge != "" {
 		if o.Acknowledge, err = redis.ParseAcknowledge(p.Acknowledge); err != nil {
 			return nil, err
@@ -50,7 +59,7 @@ func (s *server) makeNode(ctx context.Context, config *mosqconf.Config) error {
 	if err := s.node.Check(ctx); err != nil {
 		return err
 	}
-	shared, err := openCluster(ctx, p, s.log, nil)
+	shared, err := openShared(ctx, p, s.log)
 	if err != nil {
 		return err
 	}

@@ -146,7 +146,7 @@ var transports = func() []transport {
 	for _, o := range []struct {
 		suffix string
 		opt    Options
-	}{{"", Options{}}, {"/loops", Options{Loops: 3}}, {"/goroutines", Options{Goroutines: true, Idle: 1}}} {
+	}{{"", Options{}}, {"/loops", Options{Loops: 3}}, {"/goroutines", Options{Goroutines: true}}} {
 		all = append(all,
 			transport{"tcp" + o.suffix, o.opt, mqtt, plainTCP},
 			transport{"auto-tcp" + o.suffix, o.opt, auto, plainTCP},

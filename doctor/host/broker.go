@@ -181,7 +181,7 @@ type Problem struct {
 	Cause cause.ID `json:"cause"`
 	// Chinese is Text in Chinese; empty: there is none, as of what mosquitto itself says.
 	Chinese string `json:"-"`
-	// Value is the address or the port that it is about, for the catalogue's texts; it may be empty.
+	// Value is the address, the port or the file that it is about, for the catalogue's texts; it may be empty.
 	Value string `json:"value,omitempty"`
 }
 

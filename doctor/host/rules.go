@@ -606,6 +606,8 @@ func (p Problem) told() cause.Text {
 func (p Problem) values() cause.Values {
 	v := cause.Values{"file": p.File, "line": itoa(p.Line)}
 	switch p.Cause {
+	case cause.KeyUnreadable:
+		v["file"] = p.Value
 	case cause.BindBeforeNetwork:
 		v["address"] = p.Value
 	case cause.PrivilegedPort:

@@ -61,7 +61,7 @@ func unseen() []fault {
 		broken(cause.PrivilegedPort, "", "a port below 1024 that mosquitto's user may not open, and no log", "user mosquitto\nlistener 443\nallow_anonymous true\n", func(w *world) {
 			w.run(serverSide, "sh", "-c", "echo 1024 > /proc/sys/net/ipv4/ip_unprivileged_port_start")
 		}),
-		broken(cause.ConfigUnreadable, "", "the file of the authorities is not there, and no log", "user mosquitto\nlistener 1883\nallow_anonymous true\nlistener 8883\nallow_anonymous true\ncafile {dir}/none.crt\ncertfile {dir}/server.crt\nkeyfile {dir}/server.key\n", func(w *world) {
+		broken(cause.KeyUnreadable, "", "the file of the authorities is not there, and no log", "user mosquitto\nlistener 1883\nallow_anonymous true\nlistener 8883\nallow_anonymous true\ncafile {dir}/none.crt\ncertfile {dir}/server.crt\nkeyfile {dir}/server.key\n", func(w *world) {
 			w.letIn()
 			w.pair()
 			w.run(serverSide, "chmod", "0644", w.path("server.crt"), w.path("server.key"))

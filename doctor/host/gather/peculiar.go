@@ -44,7 +44,7 @@ func (g *gatherer) lines(file, text, root string) (all []host.Problem) {
 		word, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		value = strings.TrimSpace(value)
 		problem := func(id cause.ID, en, zh string) {
-			all = append(all, host.Problem{File: file, Line: n, Text: fmt.Sprintf(en, value), Chinese: fmt.Sprintf(zh, value), Cause: id})
+			all = append(all, host.Problem{File: file, Line: n, Text: fmt.Sprintf(en, value), Chinese: fmt.Sprintf(zh, value), Cause: id, Value: value})
 		}
 		switch word {
 		case "user":
@@ -55,7 +55,7 @@ func (g *gatherer) lines(file, text, root string) (all []host.Problem) {
 		case "password_file", "acl_file", "psk_file", "crlfile", "cafile", "certfile", "keyfile":
 			info, err := os.Stat(inside(root, value))
 			if errors.Is(err, fs.ErrNotExist) && filepath.IsAbs(value) && word != "certfile" { // a certificate's has a fact of its own
-				problem(cause.ConfigUnreadable, "there is no file %s, and mosquitto ends without it.", "文件 %s 不存在，mosquitto 缺了它会退出。")
+				problem(needed(word), "there is no file %s, and mosquitto ends without it.", "文件 %s 不存在，mosquitto 缺了它会退出。")
 			}
 			if err == nil && info.IsDir() {
 				problem(cause.ConfigUnreadable, "%s is a folder, and should be a file. Docker makes a folder where the file of a mount (-v) is not there: remove it, and put the file in its place.", "%s 是目录，而这里应是文件。Docker 挂载（-v）时若源文件不存在，会建立同名目录：请删除它，再放入文件。")
@@ -63,6 +63,14 @@ func (g *gatherer) lines(file, text, root string) (all []host.Problem) {
 		}
 	}
 	return all
+}
+
+// needed is the cause of a file of a directive that is not there: the one that mosquitto's log has for it.
+func needed(directive string) cause.ID {
+	if directive == "cafile" || directive == "crlfile" || directive == "keyfile" {
+		return cause.KeyUnreadable
+	}
+	return cause.ConfigUnreadable
 }
 
 // securePorts are where brokers speak TLS.

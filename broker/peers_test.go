@@ -181,15 +181,7 @@ func TestNeighbours(t *testing.T) {
 					if err != nil || string(m.Payload) != fmt.Sprint(i) || string(m.Topic) != fmt.Sprint(base, "/", i/20%2) || m.QoS != qos {
 						t.Fatalf("%s: message %d is %+v, %v", base, i, m, err)
 					}
-					switch qos {
-					case 1:
-						err = c.Send(&packet.Ack{Kind: packet.PUBACK, ID: m.ID})
-					case 2:
-						err = c.Send(&packet.Ack{Kind: packet.PUBREC, ID: m.ID}, &packet.Ack{Kind: packet.PUBCOMP, ID: m.ID})
-					}
-					if err != nil {
-						t.Fatal(err)
-					}
+					acknowledge(t, c, m)
 				}
 			}
 			for i := range 60 * int(min(qos, 1)) {
@@ -276,4 +268,19 @@ func TestFencedNodeSendsItsClientsAway(t *testing.T) {
 	}
 	p.todo <- func() { n.Ready(2) }
 	p.connect(t, 0, packet.V5)
+}
+
+// acknowledge says that a message has arrived, with all that its QoS asks of a receiver.
+func acknowledge(t *testing.T, c *testbed.Client, m *packet.Publish) {
+	t.Helper()
+	var err error
+	switch m.QoS {
+	case 1:
+		err = c.Send(&packet.Ack{Kind: packet.PUBACK, ID: m.ID})
+	case 2:
+		err = c.Send(&packet.Ack{Kind: packet.PUBREC, ID: m.ID}, &packet.Ack{Kind: packet.PUBCOMP, ID: m.ID})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }

@@ -23,15 +23,7 @@ func received(t *testing.T, c *testbed.Client, qos byte) (all []string) {
 			t.Errorf("%q came at QoS %d, want %d", m.Payload, m.QoS, qos)
 		}
 		all = append(all, string(m.Payload))
-		switch m.QoS {
-		case 1:
-			err = c.Send(&packet.Ack{Kind: packet.PUBACK, ID: m.ID})
-		case 2:
-			err = c.Send(&packet.Ack{Kind: packet.PUBREC, ID: m.ID}, &packet.Ack{Kind: packet.PUBCOMP, ID: m.ID})
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		acknowledge(t, c, m)
 	}
 }
 

@@ -41,8 +41,5 @@ func (t *takeovers) count(id string, now time.Time) (n int, delay time.Duration)
 	}
 	s.n++
 	t.lately[id] = s
-	if s.n < loopLimit {
-		return s.n, 0
-	}
-	return s.n, loopDelay
+	return s.n, t.delay(id, now)
 }

@@ -20,7 +20,7 @@ import (
 
 // Bounds of lists.
 const (
-	mostItems   = 1000
+	MostItems   = 1000                  // of one answer
 	examination = 50_000                // sessions that one request looks at, unless it sorts
 	patience    = 50 * time.Millisecond // and how long it looks
 	maxReason   = 1024                  // bytes of the text that a client is told
@@ -45,7 +45,7 @@ func idParam() param {
 
 // limitParam bounds a list.
 func limitParam() param {
-	return param{name: "limit", kind: number, about: "At most so many items.", min: 1, max: mostItems, absent: 100}
+	return param{name: "limit", kind: number, about: "At most so many items.", min: 1, max: MostItems, absent: 100}
 }
 
 func listParams() []param {

@@ -36,7 +36,7 @@ func (a *API) rateRoutes() []*route {
 		params: []param{
 			{name: "id", kind: text, about: "Only this client, also while nothing passes; absent: those with which something passes."},
 			{name: "sort", kind: text, words: admin.RateOrders, about: "The largest first; absent: messages, in both directions. queued has those first for whom most waits, also if nothing passes."},
-			{name: "limit", kind: number, about: "At most so many items.", min: 1, max: mostItems, absent: 20},
+			{name: "limit", kind: number, about: "At most so many items.", min: 1, max: MostItems, absent: 20},
 			{name: "every", kind: number, about: "Seconds between two lines.", min: 1, max: 10, absent: 1},
 			{name: "count", kind: number, about: "End after so many lines.", min: 1, max: 1 << 30},
 			forParam(),

@@ -5,12 +5,10 @@ import (
 	"net/url"
 	"strconv"
 
+	"picket/api"
 	"picket/ban"
 	"picket/cause"
 )
-
-// maxListed bounds lists of clients, as the API does.
-const maxListed = 1000
 
 // ctlClients is "picket ctl clients".
 type ctlClients struct {
@@ -54,8 +52,8 @@ func (c *ctlClients) Run(e *env) error {
 
 // query is the list that is wanted, as the API is asked for it.
 func (c *ctlClients) query() (url.Values, error) {
-	if c.Limit < 1 || c.Limit > maxListed {
-		return nil, &usageError{text: fmt.Sprintf("--limit: a number from 1 to %d is expected", maxListed)}
+	if c.Limit < 1 || c.Limit > api.MostItems {
+		return nil, &usageError{text: fmt.Sprintf("--limit: a number from 1 to %d is expected", api.MostItems)}
 	}
 	query := url.Values{"sort": {"id"}, "limit": {strconv.Itoa(c.Limit)}}
 	if c.Queued {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"picket/admin"
+	"picket/api"
 	"picket/cause"
 	"picket/printable"
 )
@@ -50,8 +51,8 @@ func (c *ctlTop) Run(e *env) error {
 	if c.Every < 1 || c.Every > 10 {
 		return &usageError{text: "--every: a number from 1 to 10 is expected"}
 	}
-	if c.Limit < 1 || c.Limit > maxListed {
-		return &usageError{text: fmt.Sprintf("--limit: a number from 1 to %d is expected", maxListed)}
+	if c.Limit < 1 || c.Limit > api.MostItems {
+		return &usageError{text: fmt.Sprintf("--limit: a number from 1 to %d is expected", api.MostItems)}
 	}
 	found, err := c.dial(e)
 	if err != nil {

@@ -29,20 +29,18 @@ func (d *diagnosis) barred(c Config, at int) {
 	_, none := facts[NoBroker](d.Facts)
 	for _, b := range c.Barred {
 		values := cause.Values{"file": b.File, "line": "?"}
+		var f *doctor.Finding
 		switch {
 		case b.Write && c.PID != 0:
-			f := d.find(cause.StoreFailed, doctor.Sure, values, doctor.Say("%s runs as %s, who may not make files in %s: it works until it ends, and then sessions, queued and retained messages are gone.", "%s 以用户 %s 运行，无权在 %s 中建立文件：运行期间一切正常，但停止之后会话、排队的消息和保留消息都会丢失。", c.Program, b.User, b.At), at)
-			f.Steps = append(f.Steps, b.give())
+			f = d.find(cause.StoreFailed, doctor.Sure, values, doctor.Say("%s runs as %s, who may not make files in %s: it works until it ends, and then sessions, queued and retained messages are gone.", "%s 以用户 %s 运行，无权在 %s 中建立文件：运行期间一切正常，但停止之后会话、排队的消息和保留消息都会丢失。", c.Program, b.User, b.At), at)
 		case b.Write:
-			f := d.find(cause.StoreFailed, doctor.Probable, values, doctor.Say("%s will run as %s, who may not make files in %s.", "%s 将以用户 %s 运行，无权在 %s 中建立文件。", c.Program, b.User, b.At), at)
-			f.Steps = append(f.Steps, b.give())
+			f = d.find(cause.StoreFailed, doctor.Probable, values, doctor.Say("%s will run as %s, who may not make files in %s.", "%s 将以用户 %s 运行，无权在 %s 中建立文件。", c.Program, b.User, b.At), at)
 		case c.PID == 0 && len(none) > 0 && !c.Default:
-			f := d.find(cause.ConfigUnreadable, doctor.Sure+3, values, doctor.Say("%s ends at its start, since its user %s may not read %s, which %s needs.", "%s 启动后立即退出：它的用户 %s 无权读取 %s，而 %s 需要它。", c.Program, b.User, b.At, b.Directive), at, none[0])
-			f.Steps = append(f.Steps, b.give())
+			f = d.find(cause.ConfigUnreadable, doctor.Sure+3, values, doctor.Say("%s ends at its start, since its user %s may not read %s, which %s needs.", "%s 启动后立即退出：它的用户 %s 无权读取 %s，而 %s 需要它。", c.Program, b.User, b.At, b.Directive), at, none[0])
 		default:
-			f := d.find(cause.ConfigUnreadable, doctor.Possible, values, doctor.Say("The user %s may not read %s, which %s needs: at the next start or reload the broker refuses it.", "用户 %s 无权读取 %s，而 %s 需要它：下次启动或重载时会失败。", b.User, b.At, b.Directive), at)
-			f.Steps = append(f.Steps, b.give())
+			f = d.find(cause.ConfigUnreadable, doctor.Possible, values, doctor.Say("The user %s may not read %s, which %s needs: at the next start or reload the broker refuses it.", "用户 %s 无权读取 %s，而 %s 需要它：下次启动或重载时会失败。", b.User, b.At, b.Directive), at)
 		}
+		f.Steps = append(f.Steps, b.give())
 	}
 }
 

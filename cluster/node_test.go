@@ -315,11 +315,7 @@ func TestSessionsOfADeadNodeAreAdopted(t *testing.T) {
 	}
 	b.Close()
 	done := a.publish("t", "meanwhile")
-	for _, row := range r.call(t, machine.Rows{}).([]machine.Row) {
-		if row.Name == "b" {
-			r.call(t, machine.Bury{Me: a.joined.Load(), Incarnation: row.Incarnation, Beat: row.Beat})
-		}
-	}
+	r.bury(t, a, b)
 	eventually(t, "the fence of s on a", 2, func() uint64 { return a.fence("s") })
 	if err := <-done; err != nil {
 		t.Fatal(err)

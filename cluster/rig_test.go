@@ -433,3 +433,14 @@ func (m *member) share(group, text string, first uint64) chan error {
 	m.Publish(&wire.Run{QoS: 1, Topic: "t", From: "p", Groups: []string{group}, Payloads: [][]byte{[]byte(text)}}, first, func(_ []string, err error) { done <- err })
 	return done
 }
+
+// bury has a node that is gone taken for dead at once: by itself nobody is, in these tests.
+func (r *rig) bury(t *testing.T, by, gone *member) {
+	t.Helper()
+	was := gone.joined.Load()
+	for _, row := range r.call(t, machine.Rows{}).([]machine.Row) {
+		if row.Incarnation == was {
+			r.call(t, machine.Bury{Me: by.joined.Load(), Incarnation: was, Beat: row.Beat})
+		}
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"picket/cause"
-	"picket/cluster/machine"
 	"picket/cluster/wire"
 	"picket/internal/testbed"
 )
@@ -68,11 +67,7 @@ func TestStateTellsOfLinksAndOfWhatWaits(t *testing.T) {
 	})
 	a.Want("w")
 	told(a, "what b has not seen", func(s *State, o NodeState) bool { return s.Routes == 2 && o.Unseen == 1 })
-	for _, row := range r.call(t, machine.Rows{}).([]machine.Row) {
-		if row.Incarnation == gone {
-			r.call(t, machine.Bury{Me: a.joined.Load(), Incarnation: gone, Beat: row.Beat})
-		}
-	}
+	r.bury(t, a, b)
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}

@@ -138,7 +138,9 @@ func (l *link) read() {
 			return
 		}
 		l.heard.Store(true)
-		if f.Body != nil {
+		if f.Body == nil {
+			l.moved.Store(true)
+		} else {
 			frames = append(frames, f)
 			unread += size
 		}
@@ -214,6 +216,7 @@ func (l *link) readLong(r io.Reader, n int) ([]byte, error) {
 			return nil, err
 		}
 		l.heard.Store(true)
+		l.moved.Store(true)
 	}
 	return data.Bytes(), nil
 }

@@ -97,8 +97,8 @@ func (m *Machine) LinkUp(incarnation uint64, hello *wire.Hello) {
 	m.resend(p)
 }
 
-// Alive tells what the link to a peer has done beside whole frames: it has brought a part of one, or taken a part of what there is to send. A long frame takes its time, and the link is no
-// silent one meanwhile.
+// Alive tells what the link to a peer has done beside whole numbered frames: heard, that it has brought something; moved, that it works although nothing was acknowledged: it has taken a part
+// of what there is to send, or brought what stands before the acknowledgement. A long frame takes its time, and the link is no silent one meanwhile.
 func (m *Machine) Alive(incarnation uint64, heard, moved bool) {
 	p := m.peers[incarnation]
 	if p == nil || !p.up {
@@ -253,6 +253,9 @@ func (m *Machine) collected(_ Collect, value any, err error) {
 func (m *Machine) Frame(incarnation uint64, f wire.Frame) {
 	if p := m.peers[incarnation]; p != nil && p.up {
 		p.heard = m.now
+		if f.Number > 0 {
+			p.moving = m.now // an acknowledgement comes behind what the peer has sent before it
+		}
 		m.frame(p, f)
 	}
 }

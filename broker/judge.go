@@ -72,14 +72,15 @@ func (c *connection) judge(w *worker) (d access.Decision, here bool) {
 	return access.Decision{}, false
 }
 
-// judgeFilters decides which filters the client may subscribe to, or unsubscribe from. It reports whether all answers are here; if not, they are fetched.
-func (c *connection) judgeFilters(w *worker, a access.Action, filters iter.Seq2[int, string]) (ds []access.Decision, here bool) {
+// judgeFilters decides which of n filters the client may subscribe to, or unsubscribe from. It reports whether all answers are here; if not, they are fetched.
+func (c *connection) judgeFilters(w *worker, a access.Action, n int, filters iter.Seq2[int, string]) (ds []access.Decision, here bool) {
 	rules := c.s.rules.Load()
 	ask := rules.Subscribe
 	if a == access.Unsubscribe {
 		ask = rules.Unsubscribe
 	}
 	var missing []pending
+	ds = make([]access.Decision, 0, n)
 	for _, f := range filters {
 		var d access.Decision
 		if f != AttemptsTopic {

@@ -63,6 +63,9 @@ func (r *retained) get(name string) *session.Message {
 	return p.message.Load()
 }
 
+// reaches tells whether a filter may match anything that is retained.
+func (r *retained) reaches(filter string) bool { return r.tree.Reaches(filter) }
+
 // match returns the places of all topics that a filter matches, in no order.
 func (r *retained) match(filter string) []*place { return r.tree.Collect(filter, nil) }
 

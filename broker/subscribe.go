@@ -26,7 +26,7 @@ func (c *connection) subscribe(w *worker, p *packet.Subscribe) error {
 			return err
 		}
 	}
-	decisions, here := c.judgeFilters(w, access.Subscribe, func(yield func(int, string) bool) {
+	decisions, here := c.judgeFilters(w, access.Subscribe, len(p.Filters), func(yield func(int, string) bool) {
 		for i := range p.Filters {
 			if !yield(i, p.Filters[i].Filter) {
 				return
@@ -89,7 +89,9 @@ func (g *grants) grant(f *packet.Subscription, d access.Decision) packet.Code {
 		o.NoLocal, o.RetainAsPublished = true, true // what mosquitto does for peers that announce themselves as bridges
 	}
 	filter := s.mounted(f.Filter)
-	b.debugf("\t%s (QoS %d)", filter, o.QoS)
+	if b.log.Enabled(logging.Debug) {
+		b.debugf("\t%s (QoS %d)", filter, o.QoS)
+	}
 	if !d.Allow {
 		return g.refuse(f, filter, d.Cause)
 	}
@@ -97,9 +99,11 @@ func (g *grants) grant(f *packet.Subscription, d access.Decision) packet.Code {
 	if !ok {
 		return g.refuse(f, filter, cause.SubscriptionsFull)
 	}
-	b.log.Printf(logging.Subscribe, "%s %d %s", s.id, o.QoS, filter)
+	if b.log.Enabled(logging.Subscribe) {
+		b.log.Printf(logging.Subscribe, "%s %d %s", s.id, o.QoS, filter)
+	}
 	_, _, shared := topic.SplitShare(f.Filter)
-	if !shared && b.settings.Load().RetainAvailable && (o.RetainHandling == 0 || o.RetainHandling == 1 && !existed) {
+	if !shared && b.settings.Load().RetainAvailable && (o.RetainHandling == 0 || o.RetainHandling == 1 && !existed) && b.retained.reaches(filter) {
 		// The subscription stands, so whatever is retained from here on is delivered by it.
 		g.replays = append(g.replays, replay{filter: filter, until: b.retained.newest.Load(), options: o})
 	}
@@ -181,7 +185,7 @@ func (c *connection) unsubscribe(w *worker, p *packet.Unsubscribe) error {
 			return filterError(err)
 		}
 	}
-	decisions, here := c.judgeFilters(w, access.Unsubscribe, slices.All(p.Filters))
+	decisions, here := c.judgeFilters(w, access.Unsubscribe, len(p.Filters), slices.All(p.Filters))
 	if !here {
 		return errAgain
 	}

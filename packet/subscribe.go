@@ -57,6 +57,7 @@ func decodeSubscribe(r *reader) *Subscribe {
 	if len(r.b) == 0 {
 		r.fail(MalformedPacket, "MQTT-3.8.3-2", "MQTT-3.8.3-3", "there is no Topic Filter")
 	}
+	p.Filters = make([]Subscription, 0, labels(r.b, 1))
 	for len(r.b) > 0 {
 		s := Subscription{Filter: r.filter()}
 		o := r.byte("subscription options")
@@ -94,6 +95,15 @@ func (r *reader) subscribeProperties() *Properties {
 		r.err.Code = MalformedPacket
 	}
 	return p
+}
+
+// labels counts the strings that are in b, each with so many bytes behind it.
+func labels(b []byte, behind int) (n int) {
+	for len(b) >= 2 {
+		b = b[min(2+int(binary.BigEndian.Uint16(b))+behind, len(b)):]
+		n++
+	}
+	return n
 }
 
 // filter reads a topic filter.
@@ -136,6 +146,7 @@ func decodeUnsubscribe(r *reader) *Unsubscribe {
 	if len(r.b) == 0 {
 		r.fail(MalformedPacket, "MQTT-3.10.3-2", "MQTT-3.10.3-2", "there is no Topic Filter")
 	}
+	p.Filters = make([]string, 0, labels(r.b, 0))
 	for len(r.b) > 0 {
 		f := r.filter()
 		if r.err != nil {

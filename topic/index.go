@@ -72,14 +72,14 @@ func NewIndex[K comparable]() *Index[K] {
 
 // Subscribe adds key's subscription to filter, which CheckFilter has accepted. When key has the same filter already,
 // its options are replaced (MQTT-3.8.4-3) and existed is true. A filter "$share/GROUP/FILTER" makes key a member of
-// that group.
+// that group. The index may keep a filter that is short, which should be no part of a longer string therefore.
 func (x *Index[K]) Subscribe(filter string, key K, o Options) (existed bool) {
 	share, path, shared := SplitShare(filter)
 	subscriber := Subscriber[K]{key, o}
 
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	l := &x.root.insert(path).value
+	l := &x.root.insert(path, !shared).value
 	if shared {
 		existed = l.join(share, path, subscriber)
 	} else {

@@ -29,7 +29,7 @@ func NewTree[V any]() *Tree[V] { return new(Tree[V]) }
 func (t *Tree[V]) Set(name string, v V) (old V, existed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := &t.root.insert(name).value
+	s := &t.root.insert(name, false).value
 	old, existed = s.value, s.set
 	*s = slot[V]{v, true}
 	if !existed {
@@ -89,6 +89,21 @@ func (t *Tree[V]) Collect(filter string, into []V) []V {
 	c := collector[V]{into: into}
 	c.level(&t.root, filter, true)
 	return c.into
+}
+
+// Reaches reports whether there is anything where the filter's literal beginning leads to. If not, it matches none of the names; if so, it may match some. Only that beginning
+// is walked.
+func (t *Tree[V]) Reaches(filter string) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	n := &t.root
+	for level, more := "", true; more && n != nil; {
+		if level, filter, more = strings.Cut(filter, "/"); wild(level) {
+			break
+		}
+		n = n.get(level)
+	}
+	return n != nil && !(n == &t.root && t.len == 0)
 }
 
 // All yields every value, in no order. The tree is locked meanwhile: the loop's body must not change it.

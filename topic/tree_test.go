@@ -3,6 +3,7 @@ package topic
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -56,6 +57,9 @@ func TestTreeAgainstModel(t *testing.T) {
 						want = append(want, v)
 					}
 				}
+				if near := reachable(filter, model); tree.Reaches(filter) != near || len(want) > 0 && !near {
+					t.Fatalf("Reaches(%q) = %v among %v", filter, !near, model)
+				}
 				found := tree.Collect(filter, nil)
 				slices.Sort(found)
 				slices.Sort(want)
@@ -75,6 +79,23 @@ func TestTreeAgainstModel(t *testing.T) {
 			t.Fatal("nodes are left in an empty tree")
 		}
 	})
+}
+
+// reachable is Reaches, as the model has it.
+func reachable(filter string, model map[string]int) bool {
+	var literal []string
+	for _, level := range strings.Split(filter, "/") {
+		if wild(level) {
+			break
+		}
+		literal = append(literal, level)
+	}
+	for name := range model {
+		if levels := strings.Split(name, "/"); len(levels) >= len(literal) && slices.Equal(levels[:len(literal)], literal) {
+			return true
+		}
+	}
+	return false
 }
 
 func TestTreeOfManyNames(t *testing.T) {

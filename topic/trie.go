@@ -6,7 +6,7 @@ import "strings"
 // common shapes are the small ones: a node with up to maxListed children holds them as a list through next, in the
 // order of arrival, and needs no map.
 type node[P any] struct {
-	level string   // this level's own text; its own copy, so that one short level does not keep a long filter alive
+	level string   // this level's own text, as [kept] has it
 	child *node[P] // first child; in a node with a fan only the wildcards, "+" and "#", are in the list
 	next  *node[P] // next sibling
 	fan   *fan[P]  // the literal children, once there are more than maxListed
@@ -41,12 +41,24 @@ func (n *node[P]) get(level string) *node[P] {
 
 func wild(level string) bool { return level == "+" || level == "#" }
 
+// maxKept is how long a path may be for its nodes to keep it.
+const maxKept = 64
+
+// kept is a level's text as a node has it: where it lies in the path, if that is a short string of its own, which the caller keeps anyway; else a copy, so that one short level
+// does not keep a long filter alive.
+func kept(level string, own bool) string {
+	if own {
+		return level
+	}
+	return strings.Clone(level)
+}
+
 // put returns the child for level and makes it if need be.
-func (n *node[P]) put(level string) *node[P] {
+func (n *node[P]) put(level string, own bool) *node[P] {
 	if c := n.get(level); c != nil {
 		return c
 	}
-	c := &node[P]{level: strings.Clone(level)}
+	c := &node[P]{level: kept(level, own)}
 	if n.fan != nil && !wild(level) {
 		n.fan.add(c)
 		return c
@@ -121,11 +133,12 @@ func (n *node[P]) each(do func(*node[P])) {
 	}
 }
 
-// insert returns the node for path, a name or a filter without its share, and makes what is missing on the way.
-func (n *node[P]) insert(path string) *node[P] {
+// insert returns the node for path, a name or a filter without its share, and makes what is missing on the way. own says that path is no part of a longer string.
+func (n *node[P]) insert(path string, own bool) *node[P] {
+	own = own && len(path) <= maxKept
 	for level, more := "", true; more; {
 		level, path, more = strings.Cut(path, "/")
-		n = n.put(level)
+		n = n.put(level, own)
 	}
 	return n
 }

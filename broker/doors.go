@@ -55,14 +55,15 @@ func (w *worker) command(c *connection, h ControlHandler) {
 // published. Its session stays as it would after a lost connection.
 func (b *Broker) Disconnect(clientID string, id cause.ID, text string) bool {
 	s := b.session(clientID)
-	return s != nil && b.disconnect([]*Session{s}, id, text) > 0
+	return s != nil && b.disconnect([]*Session{s}, disconnected(id, text)) > 0
 }
 
 // DisconnectEach is [Broker.Disconnect] for all clients that which chooses, and returns how many had a connection. A CONNECT that is being judged is judged anew: once
-// what it is judged by has changed and this has returned, nobody is connected who was let in by what held before and whom which chooses.
+// what it is judged by has changed and this has returned, nobody is connected who was let in by what held before and whom which chooses. The text is nobody's message to
+// these clients: it is in their reason string only where reason_strings is true.
 func (b *Broker) DisconnectEach(which func(*access.Client) bool, id cause.ID, text string) int {
 	b.epoch.Add(1)
-	return b.disconnect(b.sessionsOf(which), id, text)
+	return b.disconnect(b.sessionsOf(which), refusal{code: packet.AdministrativeAction, id: id, text: text})
 }
 
 // disconnected is what a client is told whose connection is ended for a cause. What somebody has written for the client it is told whatever reason_strings says.
@@ -70,13 +71,13 @@ func disconnected(id cause.ID, text string) refusal {
 	return refusal{code: packet.AdministrativeAction, id: id, text: text, told: id == cause.DisconnectedByAdmin}
 }
 
-func (b *Broker) disconnect(all []*Session, id cause.ID, text string) (n int) {
+func (b *Broker) disconnect(all []*Session, why refusal) (n int) {
 	b.do(func(w *worker) {
 		for _, s := range all {
 			s.mu.Lock()
 			if c := s.conn; c != nil && c.stage() < closing {
 				n++
-				c.dismissLocked(w, disconnected(id, text), "Client %s been disconnected by administrative action: %s.", s.id, text)
+				c.dismissLocked(w, why, "Client %s been disconnected by administrative action: %s.", s.id, why.text)
 			}
 			s.mu.Unlock()
 		}

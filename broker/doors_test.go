@@ -55,6 +55,24 @@ func TestCommands(t *testing.T) {
 	until(t, func() bool { return x.b.Causes()[cause.ControlUnavailable] == before+1 })
 }
 
+// What a person has written for a client arrives whatever reason_strings says; what the program says of many does not.
+func TestReasonsThatAreTold(t *testing.T) {
+	x := newSpeaking(t)
+	settings := *x.b.settings.Load()
+	settings.ReasonStrings = false
+	x.b.settings.Store(&settings)
+	one, many := x.connect(t, 0, packet.V5, nil), x.connect(t, 0, packet.V5, func(p *packet.Connect) { p.ClientID = "bob" })
+	x.b.Disconnect("ann", cause.DisconnectedByAdmin, "a test")
+	if n := x.b.DisconnectEach(func(c *access.Client) bool { return c.ID == "bob" }, cause.DisconnectedByAdmin, "users or rights were changed"); n != 1 {
+		t.Errorf("%d are disconnected", n)
+	}
+	for c, want := range map[*speaker]string{one: "disconnected-by-admin: a test", many: ""} {
+		if bye, ok := c.next().(*packet.Disconnect); !ok || bye.Code != packet.AdministrativeAction || reasonOf(bye) != want {
+			t.Errorf("got %+v, want %q", bye, want)
+		}
+	}
+}
+
 // One client is disconnected with a cause, or judged again; the others are left alone.
 func TestDisconnectAndRejudge(t *testing.T) {
 	x := newSpeaking(t)

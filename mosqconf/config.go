@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"picket/access"
 	"picket/backend"
 	"picket/bridge"
 	"picket/broker"
@@ -41,6 +42,9 @@ type Config struct {
 	ACME        ACME
 	Persistence Persistence
 	Bridges     []*bridge.Config
+	// OpenInMosquitto is the place in Security of rules by which mosquitto lets in everybody, although nothing says so: none at all below a port
+	// line, with per_listener_settings true. 0: there are none such.
+	OpenInMosquitto int
 	// Backends are asked about users and rights, by the place in Security of the rules that they belong to.
 	Backends map[int]*backend.Config
 }
@@ -72,6 +76,13 @@ type ACME struct {
 	Roots string // file of the certificates that the authority's own server is trusted by; empty: the system's
 	// HTTPPort and TLSPort are where connections to ports 80 and 443 arrive; 0: there.
 	HTTPPort, TLSPort int
+}
+
+// LetInAsMosquitto lets in whom mosquitto lets in by the rules of OpenInMosquitto.
+func (c *Config) LetInAsMosquitto() {
+	if c.OpenInMosquitto > 0 {
+		c.Security[c.OpenInMosquitto].Anonymous = access.AnonymousAlways
+	}
 }
 
 // Place is where the store lies.

@@ -110,6 +110,11 @@ func (p *parser) finishRules(b *block) {
 		s.config.AutoIDPrefix = *b.autoID
 	}
 	b.config.Security = len(p.config.Security)
+	if b == p.defaults && p.perListener && !s.anonymousSet && len(s.seen) == 0 {
+		p.config.OpenInMosquitto = b.config.Security
+		p.find(Warning, line{place: b.place, word: "port"}, cause.NoPasswordFile, "Write allow_anonymous true, or allow_anonymous false and a password_file, below the port line.",
+			"Warning: Nobody can log in at this listener: it has no rules. mosquitto lets in everybody at a port line without rules when per_listener_settings is true, and so does picket serve --mosquitto.")
+	}
 	p.config.Security = append(p.config.Security, s.config)
 	p.securities = append(p.securities, s)
 }

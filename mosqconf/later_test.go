@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"picket/access"
+	"picket/cause"
 	"picket/packet"
 )
 
@@ -103,5 +104,34 @@ func TestWebsocketsOrigin(t *testing.T) {
 	c, r = Parse(write(t, "listener 1883\nwebsockets_origin null\n"))
 	if c == nil || len(r.Findings) != 1 || r.Findings[0].Line != 2 || r.Findings[0].Level != Warning {
 		t.Errorf("%v", r.Findings)
+	}
+}
+
+// mosquitto forgets its default at a port line without rules when each listener has its own. Nobody else lets in everybody for that.
+func TestOpenInMosquitto(t *testing.T) {
+	for text, open := range map[string]bool{
+		"per_listener_settings true\nport 1883\nlistener 1884\nallow_anonymous true\n":     true,
+		"per_listener_settings true\nport 1883\nallow_anonymous false\nlistener 1884\n":    false,
+		"per_listener_settings true\npassword_file /p\nport 1883\nlistener 1884\n":         false,
+		"per_listener_settings true\nlistener 1883\nlistener 1884\nallow_anonymous true\n": false,
+		"port 1883\nlistener 1884\n": false,
+	} {
+		c, r := Parse(write(t, text))
+		if c == nil {
+			t.Fatalf("%q: %v", text, r.Findings)
+		}
+		warned := slices.ContainsFunc(r.Findings, func(f Finding) bool {
+			return f.Cause == cause.NoPasswordFile && strings.Contains(f.Text, "--mosquitto")
+		})
+		before := slices.Clone(c.Security)
+		c.LetInAsMosquitto()
+		for i, was := range before {
+			if is := c.Security[i].Anonymous; was.Anonymous != is && (was.Anonymous != access.AnonymousNever || !open) {
+				t.Errorf("%q: rules %d: %v, as mosquitto %v", text, i, was.Anonymous, is)
+			}
+		}
+		if warned != open || (c.OpenInMosquitto > 0) != open {
+			t.Errorf("%q: warned: %v, open: %d, want %v", text, warned, c.OpenInMosquitto, open)
+		}
 	}
 }

@@ -496,6 +496,7 @@ func (s *serveCommand) configuration(ctx context.Context) (config *mosqconf.Conf
 	}
 	if s.Mosquitto {
 		config.Compat = broker.AsMosquitto()
+		config.LetInAsMosquitto()
 	}
 	config.User = cmp.Or(s.User, config.User)
 	switch {

@@ -87,7 +87,7 @@ func commandList(_ *client, args []string) resp.Value {
 	v := resp.Value{Kind: resp.Array}
 	for _, cmd := range commandOrder {
 		for _, c := range append([]*command{cmd}, cmd.order...) {
-			if !c.hidden && fits(c) {
+			if !c.unlisted && fits(c) {
 				v.Elems = append(v.Elems, resp.Str(c.name))
 			}
 		}

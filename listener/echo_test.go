@@ -216,7 +216,8 @@ func opened(t testing.TB, h Handler, opt Options, cfgs ...*Config) *Set {
 	return s
 }
 
-func loopback() *Config { return &Config{Address: "127.0.0.1"} }
+// loopback listens where only this machine reaches it, and waits for handshakes as long as a test waits for anything: the machine may be busy.
+func loopback() *Config { return &Config{Address: "127.0.0.1", OpeningLimit: patience} }
 
 func addrOf(t testing.TB, s *Set) netip.AddrPort {
 	t.Helper()

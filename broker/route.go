@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"picket/access"
+	"picket/packet"
 	"picket/topic"
 )
 
@@ -13,6 +14,12 @@ const (
 	maxRouteBytes = 16 << 20
 	maxRouteName  = 1 << 10
 )
+
+// keepOneIn is how rarely the route of a name that is not known is kept: a name that comes again and again is soon among them, and names that never come again cost no memory.
+const keepOneIn = 8
+
+// maxPassing is how many routes that are not kept a run may have.
+const maxPassing = 256
 
 // route is who gets what is published to one topic name: what the index said, merged per session and kept for as long as no subscription
 // changes that could matter for the name.
@@ -51,15 +58,21 @@ func (r *receiver) allowed(name string) bool {
 	return r.may
 }
 
-// cached returns the route of a topic name if the worker knows it and it holds, or nil.
+// cached returns the route of a topic name if the worker knows it and it holds, or nil. The run has no route yet.
 func (w *worker) cached(name []byte) *route {
+	if rt := w.ahead; rt != nil {
+		if w.ahead = nil; rt.version == w.b.index.Changes() && rt.name == string(name) {
+			w.run.passing = 1
+			return rt
+		}
+	}
 	if rt := w.routes[string(name)]; rt != nil && w.b.index.Version(rt.stamp) == rt.version {
 		return rt
 	}
 	return nil
 }
 
-// lookup finds the route of a topic name, which has been checked.
+// lookup finds the route of a topic name, which has been checked. It may be good for the run at hand only.
 func (w *worker) lookup(name []byte) *route {
 	x := w.b.index
 	rt := w.routes[string(name)]
@@ -67,6 +80,9 @@ func (w *worker) lookup(name []byte) *route {
 		delete(w.routes, rt.name)
 		w.countRoutes(-rt.size())
 	} else {
+		if w.unknown++; w.unknown%keepOneIn != 0 {
+			return w.pass(name)
+		}
 		rt = &route{stamp: x.Stamp(name), name: string(name)}
 	}
 	rt.version, rt.next, rt.alikeAt = x.Version(rt.stamp), nil, 0 // read before matching, so that a change meanwhile shows next time
@@ -78,13 +94,28 @@ func (w *worker) lookup(name []byte) *route {
 	return rt
 }
 
-// follow returns the route of a name that is published to right behind another, if it is known, the client may publish to it, and what goes there goes to the same
+// pass finds the route of a name for the run at hand. Its memory is used again for the next run.
+func (w *worker) pass(name []byte) *route {
+	if w.run.passing == len(w.passing) {
+		w.passing = append(w.passing, new(route))
+	}
+	rt := w.passing[w.run.passing]
+	w.run.passing++
+	*rt = route{name: string(name), version: w.b.index.Changes(), receivers: rt.receivers}
+	w.fill(rt, name)
+	return rt
+}
+
+// follow returns the route of a name that is published to right behind another, if the client may publish to it, and what goes there goes to the same
 // receivers in the same way; else nil. Devices publish to the same names in the same order over and over, so what was found is not looked for again until a
 // subscription changes: now is the index's [topic.Index.Changes] before this.
 func (w *worker) follow(c *connection, rt *route, name []byte, now uint64) *route {
 	next := rt.next
 	if next == nil || next.name != string(name) {
-		if next = w.routes[string(name)]; next == nil || next.name[0] == '$' {
+		if next = w.routes[string(name)]; next == nil {
+			return w.followNew(c, rt, name)
+		}
+		if next.name[0] == '$' {
 			return nil
 		}
 		rt.next, rt.alikeAt = next, 0
@@ -99,6 +130,23 @@ func (w *worker) follow(c *connection, rt *route, name []byte, now uint64) *rout
 		return nil
 	}
 	return next
+}
+
+// followNew is follow for a name that is not known. Where it does not go along, what was found is not looked for again if it is what comes next.
+func (w *worker) followNew(c *connection, rt *route, name []byte) *route {
+	if w.run.passing >= maxPassing || w.effort > maxEffort || len(rt.receivers) > maxSearched || len(name) == 0 || name[0] == '$' || !packet.ValidName(name) || topic.CheckName(name) != nil {
+		return nil
+	}
+	k := w.run.passing
+	next := w.lookup(name)
+	if next.alike(rt) && c.mayPublish(next).Allow {
+		return next
+	}
+	if w.run.passing > k {
+		w.ahead = next
+		w.passing[0], w.passing[k] = next, w.passing[0] // where the next run does not overwrite it
+	}
+	return nil
 }
 
 // alike tells whether two routes lead to the same receivers in the same way. Where there are subscription identifiers or shared groups, it is not looked at

@@ -41,6 +41,7 @@ type run struct {
 	has      *identifiers       // the same at QoS 2, where none may come twice; empty between runs
 	route    *route             // who gets it
 	routes   []*route           // the route of each packet where their names differ; empty: name is that of all
+	passing  int                // how many of the worker's passing routes it has
 	messages []*session.Message // the packets as messages, made when somebody has to keep one
 	n        int
 	bytes    int // of payloads
@@ -158,7 +159,7 @@ func (r *run) build(b *Broker, i int) *session.Message {
 func (r *run) begin() {
 	r.start, r.payload, r.ids = r.start[:0], r.payload[:0], r.ids[:0]
 	r.route, r.routes, r.raw = nil, r.routes[:0], nil
-	r.n, r.bytes = 0, 0
+	r.n, r.bytes, r.passing = 0, 0, 0
 	if r.encodings == nil {
 		r.encodings = new(encodings)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -198,7 +199,13 @@ func TestRunTogether(t *testing.T) {
 		{[]string{"a/1", "a/2", "b/1", "a/1"}, 4},
 		{[]string{"a/1", "a/1", "b/2"}, 2},
 		{[]string{"b/2", "b/2", "b/1"}, 2},
-		{[]string{"a/1", "a/new", "a/1"}, 1},  // not known yet
+		{[]string{"a/1", "a/new", "a/1"}, 3}, // not known yet
+		{[]string{"a/new", "nobody/new", "a/1"}, 1},
+		{[]string{"nobody/new", "nobody/newer", "a/1"}, 2},
+		{[]string{"a/1", "a/\x01", "a/1"}, 1},
+		{[]string{"a/1", "a/+", "a/1"}, 1},
+		{[]string{"a/1", "", "a/1"}, 1},
+		{[]string{"a/1", strings.Repeat("a/", topic.MaxLevels), "a/1"}, 1},
 		{[]string{"a/1", "$SYS/x", "a/1"}, 1}, // not allowed
 		{[]string{"nobody/1", "nobody/2", "a/1"}, 2},
 	} {
@@ -215,6 +222,52 @@ func TestRunTogether(t *testing.T) {
 			}
 		}
 		w.run.drop()
+	}
+}
+
+// TestNamesThatComeOnce publishes to names that never come again, between changes of the subscriptions, and compares what each receiver gets with what its filters match. Their
+// routes are not all kept.
+func TestNamesThatComeOnce(t *testing.T) {
+	x := newBench(t, nil)
+	filters := map[string]string{"all": "#", "a": "a/#", "b": "b/+", "later": "b/#"}
+	receivers := make(map[string]*member)
+	for id, filter := range filters {
+		receivers[id] = x.member(t, id, false, nil)
+		if id != "later" {
+			receivers[id].subscribe(t, filter, 1)
+		}
+	}
+	_, sender := x.client(t, "sender", packet.V311)
+	random, want, n := rand.New(rand.NewSource(1)), make(map[string][]string), 0
+	for round := range 6 {
+		if round == 3 {
+			receivers["later"].subscribe(t, filters["later"], 1)
+		}
+		var b []byte
+		for range 2 * maxPassing {
+			kind := "a"
+			if random.Intn(20) == 0 {
+				kind = "b"
+			}
+			n++
+			name := fmt.Sprintf("%s/%d", kind, n)
+			b = (&packet.Publish{QoS: 1, ID: uint16(n), Topic: []byte(name), Payload: []byte(name)}).Append(b, packet.V311)
+			for who, filter := range filters {
+				if topic.Match(filter, name) && (who != "later" || round >= 3) {
+					want[who] = append(want[who], name+" "+name)
+				}
+			}
+		}
+		x.feed(t, sender, b)
+	}
+	for who := range filters {
+		if got := receivers[who].published(t); !slices.Equal(got, want[who]) {
+			t.Errorf("%s got %d messages, want %d", who, len(got), len(want[who]))
+		}
+	}
+	w := x.w.(*worker)
+	if len(w.passing) == 0 || len(w.passing) > maxPassing+1 || len(w.routes) == 0 || len(w.routes) > n/keepOneIn+1 {
+		t.Errorf("%d routes are kept of %d names, and there are %d that are not", len(w.routes), n, len(w.passing))
 	}
 }
 

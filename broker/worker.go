@@ -25,6 +25,9 @@ type worker struct {
 	run        run
 	routes     map[string]*route
 	routeBytes int
+	passing    []*route // routes of names that are not kept, for one run
+	ahead      *route   // the first of them, where it has been found for what comes behind the run; nil: it has not
+	unknown    uint     // names that were not known
 	matches    topic.Matches[*Session]
 	seen       map[*Session]int
 	count      counts

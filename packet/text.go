@@ -96,6 +96,9 @@ func slowName(s []byte) int {
 	return textOK
 }
 
+// ValidName reports whether name is UTF-8 without wildcards, U+0000 and other control characters, as the name of a PUBLISH has to be.
+func ValidName(name []byte) bool { return checkName(name) == textOK }
+
 // ValidText reports whether s may be sent as an MQTT string: at most [MaxString] bytes of UTF-8 without U+0000.
 func ValidText(s string) bool {
 	return len(s) <= MaxString && checkText([]byte(s)) == textOK

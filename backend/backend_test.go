@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -230,12 +231,12 @@ func TestFiles(t *testing.T) {
 
 // What a web service is asked, and how its answers are taken.
 func TestWebAnswers(t *testing.T) {
-	var mode, body string
+	var mode, body, host string
 	var header http.Header
 	status := 200
 	var got url.Values
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		header, got = r.Header, parametersOf(r)
+		header, got, host = r.Header, parametersOf(r), r.Host
 		if mode == "redirect" {
 			http.Redirect(w, r, "http://example.invalid/", http.StatusTemporaryRedirect)
 			return
@@ -247,7 +248,7 @@ func TestWebAnswers(t *testing.T) {
 	c := (&service{Server: server}).web()
 	const evil = "a\"&username=root&password=\r\nX: y"
 	for _, form := range []bool{false, true} {
-		c.Form = form
+		c.Form, c.HostHeader = form, map[bool]string{true: "login.example"}[form]
 		s, err := c.open()
 		if err != nil {
 			t.Fatal(err)
@@ -258,6 +259,9 @@ func TestWebAnswers(t *testing.T) {
 		}
 		if ok, err := s.may(t.Context(), right{action: access.Subscribe, user: "u", client: "c", topic: "a/#?x"}); !ok || err != nil || got.Get("topic") != "a/#?x" || got.Get("acc") != "4" || got.Has("password") {
 			t.Errorf("form %v: %v, %v; asked %v", form, ok, err, got)
+		}
+		if want := cmp.Or(c.HostHeader, server.Listener.Addr().String()); host != want {
+			t.Errorf("it was asked for the host %q, want %q", host, want)
 		}
 		if header.Get("User-Agent") != "test" {
 			t.Errorf("%v", header)

@@ -32,6 +32,7 @@ type Web struct {
 	Answer                         Answer
 	Timeout                        time.Duration
 	UserAgent                      string
+	HostHeader                     string // the name that the service is asked for, where one address has several; empty: Host and Port
 }
 
 // Answer is how a web service says yes, beside a status of 2xx.
@@ -171,6 +172,7 @@ func (w *web) ask(ctx context.Context, path string, p parameters) (bool, error) 
 	if err != nil {
 		return false, err
 	}
+	req.Host = w.config.HostHeader
 	req.Header.Set("Content-Type", kind)
 	req.Header.Set("User-Agent", w.config.UserAgent)
 	resp, err := w.client.Do(req)

@@ -45,18 +45,20 @@ var generalOptions = []string{"backends", "check_prefix", "strip_prefix", "prefi
 var optionsOf = map[string][]string{
 	"files": {"password_path", "acl_path", "hasher", "hasher_salt_encoding"},
 	"http": {"host", "port", "getuser_uri", "superuser_uri", "aclcheck_uri", "with_tls", "verify_peer", "cafile", "method", "params_mode", "response_mode", "timeout",
-		"user_agent"},
+		"user_agent", "hostname"},
 	"redis": {"host", "port", "db", "password", "mode", "hasher", "hasher_salt_encoding"},
 	"jwt":   {"mode", "secret", "userfield", "acl_path", "skip_user_expiration", "skip_acl_expiration"},
 }
 
 // olderNames are what auth-plug, and go-auth before, have for the same.
 var olderNames = map[string]string{"http_ip": "http_host", "auth_cacheseconds": "auth_cache_seconds", "acl_cacheseconds": "acl_cache_seconds", "password_path": "files_password_path",
-	"acl_path": "files_acl_path", "http_retry_count": "retry_count"}
+	"acl_path": "files_acl_path", "http_retry_count": "retry_count", "auth_cachejitter": "auth_jitter_seconds", "acl_cachejitter": "acl_jitter_seconds",
+	"binddn": "ldap_binddn", "bindpw": "ldap_bindpw", "host": "mysql_host", "port": "mysql_port", "dbname": "mysql_dbname", "user": "mysql_user", "pass": "mysql_pass",
+	"userquery": "mysql_userquery", "superquery": "mysql_superquery", "aclquery": "mysql_aclquery", "anonusername": "mysql_anonusername"}
 
 // withoutOptions have no effect, for a reason.
 var withoutOptions = map[string]string{
-	"log_level": "What back ends do is in the broker's own log (log_type, log_dest), and no password ever is.", "log_dest": "What back ends do is in the broker's own log (log_type, log_dest), and no password ever is.", "log_file": "What back ends do is in the broker's own log (log_type, log_dest), and no password ever is.",
+	"log_level": inLog, "log_dest": inLog, "log_file": inLog, "log_quiet": inLog,
 	"cache_type": inMemory, "cache_reset": inMemory, "cache_host": inMemory,
 	"cache_port": inMemory, "cache_password": inMemory, "cache_db": inMemory,
 	"cache_mode": inMemory, "cache_addresses": inMemory,
@@ -64,9 +66,22 @@ var withoutOptions = map[string]string{
 	"hasher_parallelism": hashesSay,
 }
 
+const inLog = "What back ends do is in the broker's own log (log_type, log_dest), and no password ever is."
+
 const inMemory = "Answers are remembered in the broker itself, until it starts anew or reloads its configuration."
 
 const hashesSay = "Each hash says itself how it was made."
+
+// refusedOptions are those of the plugins that change what is asked or who may do what, and are not there.
+var refusedOptions = map[string]string{
+	"superusers":            "Give these users all rights in the file of auth_opt_files_acl_path, or let the service of auth_opt_http_superuser_uri name them.",
+	"http_basic_auth_key":   "Write a secret of the service behind its paths instead: auth_opt_http_getuser_uri /user?key=SECRET",
+	"http_getuser_params":   sameParameters,
+	"http_superuser_params": sameParameters,
+	"http_aclcheck_params":  sameParameters,
+}
+
+const sameParameters = "The service is told username, password, clientid, topic and acc. What is always the same can stand behind its path: /user?tenant=NAME"
 
 // otherBackends are those that are not there, with a way around.
 var otherBackends = map[string]string{
@@ -91,7 +106,7 @@ func (p *parser) backendOption(f *fileState, l line, option string) {
 	}
 	option = cmp.Or(olderNames[option], option)
 	name, rest, _ := strings.Cut(option, "_")
-	why := withoutOptions[option]
+	why, refused := withoutOptions[option], refusedOptions[option]
 	if _, ok := optionsOf[name]; ok && why == "" && strings.HasPrefix(rest, "hasher_") {
 		why = withoutOptions[rest]
 	}
@@ -105,10 +120,12 @@ func (p *parser) backendOption(f *fileState, l line, option string) {
 		if value, ok := p.string(l, p.rules(f, l).seen); ok {
 			b.options[option], b.values[option] = l, value
 		}
+	case refused != "":
+		p.errorf(l, cause.ConfigUnsupported, refused, "Error: %s is no option of the back ends that Picket has.", l.word)
 	case otherBackends[name] != "" || name == "pg" || name == "jwt": // those of jwt are of the modes that are refused
 		return // the line of backends, where it is named, says what to do
-	default:
-		p.errorf(l, cause.ConfigUnsupported, "It may be misspelled; else leave it out. docs/backends.md has the options that there are.", "Error: %s is no option of the back ends that Picket has.", l.word)
+	default: // the plugins, too, pass over what they do not know
+		p.find(Warning, l, cause.ConfigNoEffect, "It may be misspelled; else leave it out. docs/backends.md has the options that there are.", "Warning: %s has no effect: it is no option of the back ends.", l.word)
 	}
 }
 
@@ -367,6 +384,7 @@ func (r *optionReader) web() *backend.Web {
 		r.p.find(Warning, r.b.options["http_verify_peer"], cause.ConfigConflict, "Leave it out, and name the service's authority in auth_opt_http_cafile if it is none that the system knows.",
 			"Warning: The certificate of the back end http is not verified: whoever is on the way can read passwords and let anybody in.")
 	}
+	r.word("http_hostname", &c.HostHeader)
 	r.seconds("http_timeout", 1, &c.Timeout)
 	c.Method = cmp.Or(r.one("http_method", "It is POST, PUT or GET.", "POST", "PUT", "GET"), "POST")
 	if mode := r.one("http_params_mode", "It is json or form.", "json", "form"); mode != "" {

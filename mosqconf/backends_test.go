@@ -105,7 +105,16 @@ func TestBackendOptions(t *testing.T) {
 		{head + web + "auth_opt_hasher_iterations 3\n", func(*Config) bool { return true }, "auth_opt_hasher_iterations has no effect"},
 		{head + web + "auth_opt_hasher md5\n", nil, "(md5)"},
 		{head + web + "auth_opt_files_acl_path /x\n", func(*Config) bool { return true }, "while files is not in auth_opt_backends"},
-		{head + web + "auth_opt_http_getusr_uri /x\n", nil, "auth_opt_http_getusr_uri is no option"},
+		{head + web + "auth_opt_http_getusr_uri /x\n", func(*Config) bool { return true }, "auth_opt_http_getusr_uri has no effect"},
+		{head + web + "auth_opt_http_hostname login.example\n", func(c *Config) bool { return source(c).Web.HostHeader == "login.example" }, ""},
+		{head + web + "auth_opt_http_getuser_params tenant=1\n", nil, "auth_opt_http_getuser_params is no option"},
+		{head + web + "auth_opt_superusers admin*\n", nil, "auth_opt_superusers is no option"},
+		{head + web + "auth_opt_log_quiet true\n", func(*Config) bool { return true }, "auth_opt_log_quiet has no effect"},
+		{head + web + "auth_opt_cache true\nauth_opt_auth_cachejitter 3\nauth_opt_acl_cachejitter 4\n", func(c *Config) bool {
+			return c.Backends[0].LoginJitter == 3*time.Second && c.Backends[0].RightsJitter == 4*time.Second
+		}, ""},
+		{head + "auth_opt_backends ldap\nauth_opt_binddn cn=x\nauth_opt_bindpw y\nauth_opt_ldap_uri ldap://h/\n", nil, "The back end ldap is not there"},
+		{head + "auth_opt_backends mysql\nauth_opt_host h\nauth_opt_pass y\nauth_opt_userquery select 1\n", nil, "The back end mysql is not there"},
 		{head + web + "auth_opt_check_prefix true\nauth_opt_prefixes a, b\n", nil, "1 back ends and 2 prefixes"},
 		{head + web + "auth_opt_check_prefix true\nauth_opt_strip_prefix true\nauth_opt_prefixes web\n", func(c *Config) bool { b := c.Backends[0]; return b.Strip && b.Prefixes[0] == "web" }, ""},
 		{head + strings.Replace(web, "/u", "http://elsewhere/u", 1), nil, "(http://elsewhere/u)"},

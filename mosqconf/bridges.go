@@ -208,6 +208,8 @@ func (p *parser) bridgeTopic(b *bridgeBlock, l line) {
 	switch qos := word(2, "0"); qos {
 	case "0", "1", "2":
 		t.QoS = qos[0] - '0'
+	case "": // `topic T in "" ""`: who leaves the QoS out gets 0 in mosquitto, and a local prefix of ""
+		p.find(Warning, l, cause.ConfigInvalidValue, `Write the QoS before the prefixes: topic a/# in 0 "" ""`, "Warning: The bridge topic has no QoS: 0 is taken.")
 	default:
 		p.errorf(l, cause.ConfigInvalidValue, "It is 0, 1 or 2.", "Error: Invalid bridge QoS level '%s'.", qos)
 		return

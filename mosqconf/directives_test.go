@@ -99,6 +99,17 @@ func TestBridgeInForce(t *testing.T) {
 	}
 }
 
+// TestBridgeTopicWithoutQoS: who writes the prefixes and no QoS gets 0, as in mosquitto, and hears of it.
+func TestBridgeTopicWithoutQoS(t *testing.T) {
+	c, r := Parse(write(t, "listener 1883\nconnection b\naddress h\ntopic a/# in \"\" \"\"\n"))
+	if r.Failed() || len(r.Findings) != 1 || r.Findings[0].Level != Warning || !strings.Contains(r.Findings[0].Text, "has no QoS") {
+		t.Fatal(r.Findings)
+	}
+	if got := c.Bridges[0].Topics; len(got) != 1 || got[0].QoS != 0 || got[0].LocalFilter() != "a/#" || got[0].RemoteFilter() != "a/#" {
+		t.Errorf("%+v", got)
+	}
+}
+
 // What is wrong with a bridge, and at which of its lines.
 func TestBridgeMistakes(t *testing.T) {
 	for _, c := range []struct {

@@ -76,7 +76,7 @@ var mayImport = map[string]string{
 	"store/storetest": "session store topic",
 	"store/transfer":  "session store",
 	"store/place":     "cause logging process session store store/local store/mosqdb",
-	"store/mosqdb":    "packet session store topic",
+	"store/mosqdb":    "packet printable session store topic",
 
 	"client/mosquitto":  "cause client client/format listener packet printable topic",
 	"store/groupcommit": "store",
@@ -100,7 +100,7 @@ var mayImport = map[string]string{
 	"doctor/host/gather":   "access broker cause cloud/detect doctor doctor/arp doctor/host doctor/host/firewall echo/probe listener logging mosqconf reach setup",
 
 	// The command ties all of them together; nobody imports it.
-	"cmd/picket": "access acme admin api audit backend backup ban bench bridge broker cause cluster client client/mosquitto cloud cloud/detect dashboard doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page phrases printable process reach rights/live sentinel session setup store store/local store/place store/redis store/transfer token topic web",
+	"cmd/picket": "access acme admin api audit backend backup ban bench bridge broker cause cluster client client/mosquitto cloud cloud/detect dashboard doctor doctor/host doctor/host/gather doctor/probe echo echo/probe listener logging mosqconf packet page phrases printable process reach rights/live sentinel session setup store store/local store/mosqdb store/place store/redis store/transfer token topic web",
 }
 
 // pure packages are state machines, codecs and tables: what goes in decides what comes out. They cannot reach for a socket, a

@@ -57,13 +57,14 @@ func (e *env) lang() cause.Lang {
 // programs are the names beside its own that the binary answers to: called through a link of that name it behaves as that
 // program, with its options, its messages and its exit statuses.
 var programs = map[string]func(e *env, args []string) error{
-	"mosquitto":        runMosquitto,
-	"mosquitto_passwd": runPasswd,
-	"mosquitto_pub":    asMosquitto(mosquitto.Pub),
-	"mosquitto_rr":     asMosquitto(mosquitto.RR),
-	"mosquitto_sub":    asMosquitto(mosquitto.Sub),
-	"redis-sentinel":   runSentinel,
-	"valkey-sentinel":  runSentinel,
+	"mosquitto":         runMosquitto,
+	"mosquitto_db_dump": runDBDump,
+	"mosquitto_passwd":  runPasswd,
+	"mosquitto_pub":     asMosquitto(mosquitto.Pub),
+	"mosquitto_rr":      asMosquitto(mosquitto.RR),
+	"mosquitto_sub":     asMosquitto(mosquitto.Sub),
+	"redis-sentinel":    runSentinel,
+	"valkey-sentinel":   runSentinel,
 }
 
 // programName is the last element of the path that the binary was called by, without Windows' suffix.

@@ -162,18 +162,22 @@ func sizeWords(n int64) string {
 
 // storeDump is "picket store dump".
 type storeDump struct {
-	Dir      string `arg:"" help:"Directory of the store, or where Redis is: redis://…" zh:"存储所在的目录，或 Redis 的地址：redis://…"`
-	JSON     bool   `name:"json" help:"Print one JSON object a line." zh:"每行输出一个 JSON 对象。"`
-	Payloads bool   `help:"Print payloads too: messages may hold secrets. In JSON they are in base64." zh:"同时输出载荷：消息中可能有机密。在 JSON 中为 base64。"`
+	Dir         string `arg:"" help:"Directory of the store, where Redis is (redis://…), or a mosquitto.db." zh:"存储所在的目录、Redis 的地址（redis://…），或 mosquitto.db 文件。"`
+	JSON        bool   `name:"json" xor:"form" help:"Print one JSON object a line; of a mosquitto.db one object, as mosquitto_db_dump does." zh:"每行输出一个 JSON 对象；对 mosquitto.db 则与 mosquitto_db_dump 一样输出一个对象。"`
+	Stats       bool   `xor:"form" help:"Of a mosquitto.db: print how much there is of each kind." zh:"仅用于 mosquitto.db：输出各类内容的数量。"`
+	ClientStats bool   `xor:"form" help:"Of a mosquitto.db: print for each client the number and bytes of its subscriptions (SC, SS) and messages (MC, MS)." zh:"仅用于 mosquitto.db：输出每个客户端的订阅数和字节数（SC、SS）以及消息数和字节数（MC、MS）。"`
+	Payloads    bool   `help:"Print payloads too: messages may hold secrets. In JSON they are in base64." zh:"同时输出载荷：消息中可能有机密。在 JSON 中为 base64。"`
 }
 
 func (storeDump) details() details {
 	return details{
 		Text: cause.Text{EN: `Prints each session of a store whose broker is stopped, with its subscriptions and its queue, and the retained messages. Of payloads only the
-size is printed, unless --payloads asks for them.`, ZH: `输出已停止的服务端的存储中的每个会话及其订阅和队列，以及保留消息。载荷只显示大小，除非使用 --payloads。`},
+size is printed, unless --payloads asks for them. Of a mosquitto.db (of mosquitto 1.3 and later) everything is printed in the form of mosquitto_db_dump; called by that
+name, picket is that program.`, ZH: `输出已停止的服务端的存储中的每个会话及其订阅和队列，以及保留消息。载荷只显示大小，除非使用 --payloads。对 mosquitto.db（mosquitto 1.3 及以后）按 mosquitto_db_dump 的格式输出；以该名称调用时，picket 就是那个程序。`},
 		examples: `picket store dump ~/.local/state/picket/store
 picket store dump /var/lib/picket/store --json | jq 'select(.kind == "queued") | .topic'
-picket store dump /var/lib/picket/store --payloads`,
+picket store dump /var/lib/picket/store --payloads
+picket store dump /var/lib/mosquitto/mosquitto.db --stats`,
 	}
 }
 
@@ -204,6 +208,12 @@ type dumped struct {
 
 // Run prints everything.
 func (c *storeDump) Run(e *env) error {
+	if info, err := os.Stat(c.Dir); err == nil && info.Mode().IsRegular() {
+		return c.dumpFile(e)
+	}
+	if c.Stats || c.ClientStats {
+		return &usageError{text: "--stats and --client-stats are for a mosquitto.db; picket store verify counts what is in a store", help: "picket store dump --help"}
+	}
 	place, err := placeArgument(c.Dir)
 	if err != nil {
 		return err

@@ -28,8 +28,9 @@ import (
 )
 
 var (
-	program = flag.String("mosquitto", "", "make the file with this mosquitto, not with the system's")
-	keep    = flag.String("keep", "", "keep the file made under this name")
+	program  = flag.String("mosquitto", "", "make the file with this mosquitto, not with the system's")
+	keep     = flag.String("keep", "", "keep the file made under this name")
+	before16 = flag.Bool("before16", false, "the mosquitto is older than 1.6 and does not know MQTT 5")
 )
 
 // link is a client that does only what it is told to.
@@ -130,8 +131,8 @@ func (l *link) leave() {
 // breakOff ends the connection without a word.
 func (l *link) breakOff() { _ = l.c.Close() }
 
-// fill makes state of every kind in a broker.
-func fill(t *testing.T, addr string) {
+// fill makes state of every kind in a broker that knows MQTT up to a version.
+func fill(t *testing.T, addr string, upTo packet.Version) {
 	old := func(id string, clean bool) *packet.Connect {
 		return &packet.Connect{Version: packet.V311, ClientID: id, CleanStart: clean}
 	}
@@ -143,6 +144,10 @@ func fill(t *testing.T, addr string) {
 	// The same with what MQTT 5 adds.
 	five := &packet.Connect{Version: packet.V5, ClientID: "five", HasUsername: true, Username: "fiona", Props: new(packet.Properties).Set(packet.SessionExpiryInterval)}
 	five.Props.SessionExpiry = 3600
+	publisher := &packet.Connect{Version: upTo, ClientID: "publisher", CleanStart: true}
+	if upTo < packet.V5 {
+		five.Version, five.Props = upTo, nil
+	}
 	l := dial(t, addr, five)
 	sub := &packet.Subscribe{ID: 1, Props: new(packet.Properties).Set(packet.SubscriptionIdentifier), Filters: []packet.Subscription{{Filter: "a/5", QoS: 1, NoLocal: true, RetainAsPublished: true}}}
 	sub.Props.SubscriptionIDs = []uint32{300}
@@ -154,7 +159,7 @@ func fill(t *testing.T, addr string) {
 	half.send(&packet.Subscribe{ID: 1, Filters: []packet.Subscription{{Filter: "h", QoS: 2}}})
 	half.expect(packet.SUBACK)
 
-	p := dial(t, addr, &packet.Connect{Version: packet.V5, ClientID: "publisher", CleanStart: true})
+	p := dial(t, addr, publisher)
 	for i := range 3 {
 		p.publish("h", fmt.Sprint("half ", i), 2, false, uint16(i+1), nil)
 		p.ack(packet.PUBREL, uint16(i+1))
@@ -242,11 +247,11 @@ func mosquitto(t *testing.T, dir, port string) (addr string, stop func()) {
 }
 
 // makeFile starts a mosquitto, fills it, stops it, and returns its file.
-func makeFile(t *testing.T, port string) string {
+func makeFile(t *testing.T, port string, newest packet.Version) string {
 	t.Helper()
 	dir := mosquittoDir(t)
 	addr, stop := mosquitto(t, dir, port)
-	fill(t, addr)
+	fill(t, addr, newest)
 	stop()
 	return filepath.Join(dir, "mosquitto.db")
 }
@@ -262,7 +267,11 @@ func mosquittoDir(t *testing.T) string {
 }
 
 func TestFileOfMosquitto(t *testing.T) {
-	file := makeFile(t, strconv.Itoa(testbed.Port(t)))
+	newest := packet.V5
+	if *before16 {
+		newest = packet.V311
+	}
+	file := makeFile(t, strconv.Itoa(testbed.Port(t)), newest)
 	if *keep != "" {
 		data, err := os.ReadFile(file)
 		if err == nil {
@@ -279,6 +288,13 @@ func TestFileOfMosquitto(t *testing.T) {
 //
 //	go test ./store/mosqdb -run TestFileOfMosquitto -mosquitto PATH -keep testdata/1.6.9.db
 func TestOldFile(t *testing.T) { checkFile(t, "testdata/1.6.9.db", madeOld, true) }
+
+// TestOlderFiles reads files of versions 3 and 4, made by mosquitto 1.4.15 and 1.5.11 on a 64-bit machine, as the other was, with -before16.
+func TestOlderFiles(t *testing.T) {
+	for _, name := range []string{"1.4.15", "1.5.11"} {
+		t.Run(name, func(t *testing.T) { checkFile(t, "testdata/"+name+".db", time.Now().Unix(), true) })
+	}
+}
 
 // madeOld is when the file was made, in Unix seconds: messages and sessions in it expire later.
 const madeOld = 1795570815
@@ -383,6 +399,11 @@ func checkFile(t *testing.T, name string, now int64, first bool) vfs.FS {
 			t.Errorf("%s: %q, want %q", id, got, want)
 		}
 	}
+	for id, st := range m.states {
+		if user := st.Record.User; user != "" && user != "fiona" {
+			t.Errorf("%s has user %q", id, user)
+		}
+	}
 	if st := m.states["half"]; st.Record.Sent != 4 || st.Record.Next != 4 {
 		t.Errorf("half: %+v", st.Record)
 	}
@@ -393,6 +414,12 @@ func checkFile(t *testing.T, name string, now int64, first bool) vfs.FS {
 		t.Errorf("away: %+v", subs)
 	}
 	st := m.states["five"]
+	if f.Version < 5 { // nothing of MQTT 5 is in it
+		if st.Record.Expiry != forEver || st.Subscriptions["a/5"].QoS != 1 {
+			t.Errorf("five: %+v", st)
+		}
+		return fs
+	}
 	o := st.Subscriptions["a/5"]
 	if !o.NoLocal || !o.RetainAsPublished || o.Identifier != 300 || st.Record.Expiry != 3600 || st.Record.Offline < now-3600 || st.Record.Offline > now+60 {
 		t.Errorf("five: %+v", st)

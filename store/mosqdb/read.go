@@ -1,14 +1,13 @@
-// Package mosqdb reads and writes the file in which mosquitto keeps its state (mosquitto.db), of its format versions 5 (mosquitto 1.6) and 6 (1.6.10 and
-// later, 2.0, 2.1), and puts what is in it into a store.
+// Package mosqdb reads and writes the file in which mosquitto keeps its state (mosquitto.db), of its format versions 3 and 4 (mosquitto 1.3 to
+// 1.5), 5 (1.6) and 6 (2.0, 2.1), and puts what is in it into a store. It writes version 6.
 //
 // The file is a header and a sequence of chunks. A chunk is a fixed part, C structures as the machine that wrote them lays them out, and texts
 // and bytes behind it. Lengths and identifiers in the structures are big endian; numbers of messages and times have the byte order
-// of the machine, and padding at the end of a structure depends on it too. Both follow from the first chunk.
+// of the machine, which follows from the first chunk, and padding at the end of a structure depends on it too. In versions 3 and 4 there are no structures: each text
+// has its length before it.
 package mosqdb
 
 import (
-	"bufio"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -80,60 +79,29 @@ const (
 	InQueue        State = 11
 )
 
-// Error says where a file does not have its form.
-type Error struct {
-	Offset int64
-	Want   string // what was expected there, and what was found
-}
-
-func (e *Error) Error() string { return fmt.Sprintf("byte %d: %s", e.Offset, e.Want) }
-
-// Magic is what the file begins with.
-const Magic = "\x00\xB5\x00mosquitto db"
-
-// Chunks.
-const (
-	chunkConfig  = 1
-	chunkMessage = 2
-	chunkQueued  = 3
-	chunkRetain  = 4
-	chunkSub     = 5
-	chunkClient  = 6
-)
-
-// maxChunk bounds the memory that a chunk's length can ask for: the largest payload, and what there can be beside it.
-const maxChunk = 1<<28 + 1<<20
-
-// reader reads chunks.
+// reader makes a [File] of chunks.
 type reader struct {
-	in     *bufio.Reader
-	at     int64 // offset in the file of what comes next
-	order  binary.ByteOrder
-	file   *File
-	config bool
-	lost   int // chunks that are damaged
-
-	// The chunk that is being read.
-	chunk []byte
-	start int64 // its offset
-	next  int
+	*chunks
+	file  *File
+	begun bool // there was a configuration chunk
+	lost  int  // chunks that are damaged
 }
 
 // Read reads a file. progress, which may be nil, is called with the offset now and then. A file that does not begin as one is refused as a whole,
 // with an [Error]. One that is damaged later is read as far as it goes: a chunk that makes no sense is left out, and everything behind one whose length cannot
 // be right or that the file ends in; [File.Lost] says so.
 func Read(in io.Reader, progress func(offset int64)) (*File, error) {
-	r := &reader{in: bufio.NewReaderSize(in, 64<<10), order: binary.LittleEndian,
-		file: &File{messages: make(map[uint64]*session.Message), clients: make(map[string]*Client)}}
+	r := &reader{chunks: newChunks(in), file: &File{messages: make(map[uint64]*session.Message), clients: make(map[string]*Client)}}
 	if err := r.header(); err != nil {
 		return nil, err
 	}
+	r.file.Version = r.version
 	for n := 0; ; n++ {
 		kind, err := r.nextChunk()
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if damaged := (*Error)(nil); errors.As(err, &damaged) && r.config {
+		if damaged := (*Error)(nil); errors.As(err, &damaged) && r.begun {
 			r.lose("%s: everything from there on is missing", damaged)
 			break
 		}
@@ -141,7 +109,7 @@ func Read(in io.Reader, progress func(offset int64)) (*File, error) {
 			return nil, err
 		}
 		if err := r.take(kind); err != nil {
-			if !r.config {
+			if !r.begun {
 				return nil, err
 			}
 			r.lose("%s", err)
@@ -150,7 +118,7 @@ func Read(in io.Reader, progress func(offset int64)) (*File, error) {
 			progress(r.at)
 		}
 	}
-	if !r.config {
+	if !r.begun {
 		return nil, &Error{r.at, "expected a configuration chunk, found the end of the file"}
 	}
 	if more := r.lost - mostLost; more > 0 {
@@ -168,100 +136,22 @@ func (r *reader) lose(format string, args ...any) {
 	}
 }
 
-func (r *reader) header() error {
-	head := make([]byte, len(Magic)+8)
-	n, err := io.ReadFull(r.in, head)
-	switch {
-	case err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
-		return err
-	case n == 0:
-		return &Error{0, "expected a mosquitto.db, found an empty file"}
-	case string(head[:min(n, len(Magic))]) != Magic[:min(n, len(Magic))]:
-		return &Error{0, "expected a mosquitto.db, which begins with \\x00\\xb5\\x00mosquitto db"}
-	case err != nil:
-		return &Error{int64(n), "expected the version of the file, found its end"}
-	}
-	r.at = int64(n)
-	version := binary.BigEndian.Uint32(head[len(Magic)+4:])
-	switch {
-	case version < 5:
-		return &Error{int64(len(Magic)) + 4, fmt.Sprintf("expected version 5 or 6, found %d, of mosquitto 1.5 or older; start and stop mosquitto 2.0 with this file once, and it writes version 6", version)}
-	case version > 6:
-		return &Error{int64(len(Magic)) + 4, fmt.Sprintf("expected version 5 or 6, found %d, which is not known", version)}
-	}
-	r.file.Version = int(version)
-	return nil
-}
-
-// nextChunk reads a chunk into memory. At the end of the file the error is io.EOF.
-func (r *reader) nextChunk() (kind uint32, err error) {
-	var head [8]byte
-	n, err := io.ReadFull(r.in, head[:])
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return 0, &Error{r.at, fmt.Sprintf("expected the 8 bytes at the start of a chunk, found %d and the end of the file", n)}
-	}
-	if err != nil {
-		return 0, err
-	}
-	kind, length := binary.BigEndian.Uint32(head[:]), binary.BigEndian.Uint32(head[4:])
-	if length > maxChunk {
-		return 0, &Error{r.at + 4, fmt.Sprintf("expected the length of a chunk, found %d", length)}
-	}
-	r.at += 8
-	r.start, r.next = r.at, 0
-	// What a length claims is only believed as the bytes come.
-	r.chunk = r.chunk[:0]
-	for len(r.chunk) < int(length) {
-		piece := min(int(length)-len(r.chunk), 1<<20)
-		r.chunk = append(r.chunk, make([]byte, piece)...)
-		n, err := io.ReadFull(r.in, r.chunk[len(r.chunk)-piece:])
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return 0, &Error{r.start, fmt.Sprintf("expected a chunk of %d bytes, found %d and the end of the file", length, len(r.chunk)-piece+n)}
-		}
-		if err != nil {
-			return 0, err
-		}
-	}
-	r.at += int64(length)
-	return kind, nil
-}
-
-// fail says what was expected at a place of the chunk.
-func (r *reader) fail(at int, format string, args ...any) error {
-	return &Error{r.start + int64(at), "expected " + fmt.Sprintf(format, args...)}
-}
-
 func (r *reader) skip(format string, args ...any) {
 	r.file.Skipped = append(r.file.Skipped, fmt.Sprintf("byte %d: ", r.start)+fmt.Sprintf(format, args...))
 }
 
-// fixed returns the chunk's fixed part: n bytes, and what pad says of padding.
-func (r *reader) fixed(what string, n, pad int) ([]byte, error) {
-	if len(r.chunk) < n+pad {
-		return nil, r.fail(0, "%d bytes of a %s chunk, found %d", n+pad, what, len(r.chunk))
+// wrongKind says that there is no such kind of chunk.
+func (r *reader) wrongKind(want string, kind uint32) error {
+	at := int64(8)
+	if r.version < 5 {
+		at = 6
 	}
-	r.next = n + pad
-	return r.chunk[:n], nil
-}
-
-// bytes returns the next n bytes of the chunk.
-func (r *reader) bytes(n int, what string) ([]byte, error) {
-	if n > len(r.chunk)-r.next {
-		return nil, r.fail(r.next, "%d bytes of %s, found %d", n, what, len(r.chunk)-r.next)
-	}
-	b := r.chunk[r.next : r.next+n]
-	r.next += n
-	return b, nil
-}
-
-func (r *reader) text(n uint16, what string) (string, error) {
-	b, err := r.bytes(int(n), what)
-	return string(b), err
+	return &Error{r.start - at, fmt.Sprintf("expected %s, found %d", want, kind)}
 }
 
 func (r *reader) take(kind uint32) error {
-	if kind != chunkConfig && !r.config {
-		return &Error{r.start - 8, fmt.Sprintf("expected a configuration chunk first, found chunk %d", kind)}
+	if kind != chunkConfig && !r.begun {
+		return r.wrongKind("a configuration chunk first", kind)
 	}
 	switch kind {
 	case chunkConfig:
@@ -277,73 +167,56 @@ func (r *reader) take(kind uint32) error {
 	case chunkClient:
 		return r.takeClient()
 	}
-	return &Error{r.start - 8, fmt.Sprintf("expected the number of a kind of chunk, found %d", kind)}
+	return r.wrongKind("the number of a kind of chunk", kind)
 }
 
 func (r *reader) takeConfig() error {
-	f, err := r.fixed("configuration", 10, 0) // and padding, which nobody needs
+	c, err := r.config()
 	if err != nil {
 		return err
 	}
-	if f[9] != 8 {
-		return r.fail(9, "message numbers of 8 bytes, found %d", f[9])
+	if c.idSize != 8 {
+		return r.wrongIDSize(c.idSize)
 	}
-	// Numbers are given out from 1 on, so they are small the right way round.
-	if binary.BigEndian.Uint64(f) < binary.LittleEndian.Uint64(f) {
-		r.order = binary.BigEndian
-	}
-	r.config = true
+	r.begun = true
 	return nil
 }
 
 func (r *reader) takeMessage() error {
-	f, err := r.fixed("message", 32, 0)
+	c, err := r.message()
 	if err != nil {
 		return err
 	}
-	id, m := r.order.Uint64(f), &session.Message{Expires: int64(r.order.Uint64(f[8:])), QoS: f[30], Retain: f[31] != 0}
-	size := binary.BigEndian.Uint32(f[16:])
+	m := &session.Message{From: c.from, User: c.user, Topic: c.topic, Payload: append([]byte(nil), c.payload...), Expires: c.expires, QoS: c.qos, Retain: c.retain != 0}
 	if m.QoS > 2 {
-		return r.fail(30, "a QoS of 0 to 2, found %d", m.QoS)
+		return r.fail(0, "a message's QoS of 0 to 2, found %d", m.QoS)
 	}
-	if m.From, err = r.text(binary.BigEndian.Uint16(f[22:]), "the publisher's client identifier"); err != nil {
-		return err
-	}
-	if m.User, err = r.text(binary.BigEndian.Uint16(f[24:]), "the publisher's user name"); err != nil {
-		return err
-	}
-	if m.Topic, err = r.text(binary.BigEndian.Uint16(f[26:]), "the topic name"); err != nil {
-		return err
-	}
-	payload, err := r.bytes(int(size), "the payload")
-	if err != nil {
-		return err
-	}
-	m.Payload = append([]byte(nil), payload...)
-	if m.Props, _, err = r.properties(); err != nil {
+	if m.Props, _, err = r.properties(c.propertyList); err != nil {
 		return err
 	}
 	if err := topic.CheckName([]byte(m.Topic)); err != nil {
-		r.skip("message %d to %q: %v", id, m.Topic, err)
+		r.skip("message %d to %q: %v", c.id, m.Topic, err)
 		return nil
 	}
-	r.file.messages[id] = m
+	r.file.messages[c.id] = m
 	return nil
 }
 
-// properties reads the properties at the end of a chunk: those that are forwarded as they are, and the subscription identifiers.
-func (r *reader) properties() (forward []byte, ids []uint32, err error) {
-	rest := r.chunk[r.next:]
-	if len(rest) == 0 {
+// properties takes properties apart: those that are forwarded as they are, and the subscription identifiers.
+func (r *chunks) properties(list []byte) (forward []byte, ids []uint32, err error) {
+	if len(list) == 0 {
 		return nil, nil, nil
 	}
 	var p packet.Publish
-	if err := p.Decode(packet.V5, byte(packet.PUBLISH)<<4, append([]byte{0, 1, 't'}, rest...)); err != nil || len(p.Payload) > 0 {
+	if err := p.Decode(packet.V5, byte(packet.PUBLISH)<<4, append([]byte{0, 1, 't'}, list...)); err != nil || len(p.Payload) > 0 {
 		return nil, nil, r.fail(r.next, "properties of a PUBLISH packet: %v", err)
 	}
 	props, err := p.Properties()
 	if err != nil {
 		return nil, nil, r.fail(r.next, "properties of a PUBLISH packet: %v", err)
+	}
+	if props == nil { // a list of none
+		return nil, nil, nil
 	}
 	if forward = packet.AppendForward(nil, p.Props); len(forward) == 0 {
 		forward = nil
@@ -352,34 +225,28 @@ func (r *reader) properties() (forward []byte, ids []uint32, err error) {
 }
 
 func (r *reader) takeQueued() error {
-	f, err := r.fixed("client message", 16, 0)
+	f, err := r.queued()
 	if err != nil {
 		return err
 	}
-	q := Queued{MID: binary.BigEndian.Uint16(f[8:]), QoS: f[12], State: State(f[13]), Retain: f[14]>>4 != 0, Dup: f[14]&0x0F != 0}
-	direction := f[15]
+	q := Queued{MID: f.mid, QoS: f.qos, State: State(f.state), Retain: f.retain != 0, Dup: f.dup != 0}
 	switch {
 	case q.QoS > 2:
-		return r.fail(12, "a QoS of 0 to 2, found %d", q.QoS)
+		return r.fail(0, "a queued message's QoS of 0 to 2, found %d", q.QoS)
 	case q.State < PublishQoS0 || q.State > InQueue:
-		return r.fail(13, "a state from 1 to 11, found %d", q.State)
-	case direction > 1:
-		return r.fail(15, "direction 0 or 1, found %d", direction)
+		return r.fail(0, "a queued message's state from 1 to 11, found %d", q.State)
+	case f.direction > 1:
+		return r.fail(0, "a queued message's direction 0 or 1, found %d", f.direction)
 	}
-	id, err := r.text(binary.BigEndian.Uint16(f[10:]), "the client identifier")
-	if err != nil {
+	if _, q.IDs, err = r.properties(f.propertyList); err != nil {
 		return err
 	}
-	if _, q.IDs, err = r.properties(); err != nil {
-		return err
-	}
-	n := r.order.Uint64(f)
-	if q.Message = r.file.messages[n]; q.Message == nil {
-		r.skip("message %d for client %q, which is not in the file", n, id)
+	if q.Message = r.file.messages[f.id]; q.Message == nil {
+		r.skip("message %d for client %q, which is not in the file", f.id, f.client)
 		return nil
 	}
-	c := r.client(id)
-	if direction == 0 {
+	c := r.owner(f.client)
+	if f.direction == 0 {
 		c.In = append(c.In, q)
 	} else {
 		c.Out = append(c.Out, q)
@@ -387,11 +254,11 @@ func (r *reader) takeQueued() error {
 	return nil
 }
 
-// client finds a client, or makes one that has no chunk of its own yet.
-func (r *reader) client(id string) *Client {
+// owner finds a client, or makes one that has no chunk of its own yet.
+func (r *reader) owner(id string) *Client {
 	c := r.file.clients[id]
 	if c == nil {
-		c = &Client{ID: id, Expiry: 0xFFFFFFFF}
+		c = &Client{ID: id, Expiry: forEver}
 		r.file.clients[id] = c
 		r.file.Clients = append(r.file.Clients, c)
 	}
@@ -399,11 +266,10 @@ func (r *reader) client(id string) *Client {
 }
 
 func (r *reader) takeRetain() error {
-	f, err := r.fixed("retained message", 8, 0)
+	n, err := r.retained()
 	if err != nil {
 		return err
 	}
-	n := r.order.Uint64(f)
 	m := r.file.messages[n]
 	if m == nil {
 		r.skip("message %d, retained, which is not in the file", n)
@@ -414,74 +280,39 @@ func (r *reader) takeRetain() error {
 }
 
 func (r *reader) takeSub() error {
-	f, err := r.fixed("subscription", 10, 0)
+	f, err := r.sub()
 	if err != nil {
 		return err
 	}
-	idLen, filterLen := binary.BigEndian.Uint16(f[4:]), binary.BigEndian.Uint16(f[6:])
-	pad := len(r.chunk) - 10 - int(idLen) - int(filterLen)
-	if pad < 0 || pad > 7 {
-		return r.fail(4, "lengths of a client identifier and a topic filter that fit a chunk of %d bytes, found %d and %d", len(r.chunk), idLen, filterLen)
-	}
-	r.next += pad
-	var s Subscription
-	s.Options = topic.Options{QoS: f[8], NoLocal: f[9]&(1<<2) != 0, RetainAsPublished: f[9]&(1<<3) != 0, Identifier: binary.BigEndian.Uint32(f)}
+	s := Subscription{Filter: f.filter, Options: topic.Options{QoS: f.qos, NoLocal: f.options&(1<<2) != 0, RetainAsPublished: f.options&(1<<3) != 0, Identifier: f.identifier}}
 	if s.Options.QoS > 2 {
-		return r.fail(8, "a QoS of 0 to 2, found %d", s.Options.QoS)
+		return r.fail(0, "a subscription's QoS of 0 to 2, found %d", s.Options.QoS)
 	}
 	if s.Options.Identifier > packet.MaxRemaining {
 		return r.fail(0, "a subscription identifier, found %d", s.Options.Identifier)
 	}
-	id, err := r.text(idLen, "the client identifier")
-	if err != nil {
-		return err
-	}
-	if s.Filter, err = r.text(filterLen, "the topic filter"); err != nil {
-		return err
-	}
 	if err := topic.CheckFilter(s.Filter); err != nil {
-		r.skip("subscription of client %q to %q: %v", id, s.Filter, err)
+		r.skip("subscription of client %q to %q: %v", f.client, s.Filter, err)
 		return nil
 	}
-	c := r.client(id)
+	c := r.owner(f.client)
 	c.Subscriptions = append(c.Subscriptions, s)
 	return nil
 }
 
 func (r *reader) takeClient() error {
-	size := 16
-	if r.file.Version == 6 {
-		size = 20
-	}
-	f, err := r.fixed("client", size, 0)
+	f, err := r.client()
 	if err != nil {
 		return err
 	}
-	idLen, userLen := binary.BigEndian.Uint16(f[14:]), uint16(0)
-	if r.file.Version == 6 {
-		userLen = binary.BigEndian.Uint16(f[18:])
-	}
-	pad := len(r.chunk) - size - int(idLen) - int(userLen)
-	if pad < 0 || pad > 7 {
-		return r.fail(14, "lengths of a client identifier and a user name that fit a chunk of %d bytes, found %d and %d", len(r.chunk), idLen, userLen)
-	}
-	r.next += pad
-	id, err := r.text(idLen, "the client identifier")
-	if err != nil {
-		return err
-	}
-	if id == "" {
+	if f.id == "" {
 		r.skip("a client without an identifier")
 		return nil
 	}
-	user, err := r.text(userLen, "the user name")
-	if err != nil {
-		return err
+	if r.version < 5 {
+		f.expiry = forEver // there was no other
 	}
-	c := r.client(id)
-	c.Ends, c.Expiry, c.LastMID, c.User = int64(r.order.Uint64(f)), binary.BigEndian.Uint32(f[8:]), binary.BigEndian.Uint16(f[12:]), user
-	if r.file.Version == 6 {
-		c.Port = binary.BigEndian.Uint16(f[16:])
-	}
+	c := r.owner(f.id)
+	c.Ends, c.Expiry, c.LastMID, c.User, c.Port = f.ends, f.expiry, f.lastMID, f.user, f.port
 	return nil
 }

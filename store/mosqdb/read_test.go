@@ -83,9 +83,9 @@ func TestErrorsSayWhereAndWhat(t *testing.T) {
 	}{
 		{"byte 0: expected a mosquitto.db, found an empty file", func([]byte) []byte { return nil }},
 		{"byte 0: expected a mosquitto.db, which begins with", func(b []byte) []byte { b[3] = 'X'; return b }},
-		{"byte 19: expected version 5 or 6, found 4, of mosquitto 1.5 or older; start and stop", func(b []byte) []byte { b[22] = 4; return b }},
-		{"byte 19: expected version 5 or 6, found 7, which is not known", func(b []byte) []byte { b[22] = 7; return b }},
-		{"byte 23: expected a configuration chunk first, found chunk 2", func(b []byte) []byte { b[26] = 2; return b }},
+		{"byte 19: expected version 3, 4, 5 or 6, found 2, which is not known", func(b []byte) []byte { b[22] = 2; return b }},
+		{"byte 19: expected version 3, 4, 5 or 6, found 7, which is not known", func(b []byte) []byte { b[22] = 7; return b }},
+		{"byte 23: expected a configuration chunk first, found 2", func(b []byte) []byte { b[26] = 2; return b }},
 		{"byte 40: expected message numbers of 8 bytes, found 4", func(b []byte) []byte { b[40] = 4; return b }},
 		{"byte 27: expected the length of a chunk, found 4294967295", func(b []byte) []byte {
 			binary.BigEndian.PutUint32(b[27:], 1<<32-1)

@@ -46,7 +46,7 @@ func export(t *testing.T, fs vfs.FS, name string) Exported {
 // What mosquitto has left comes into a store, goes back to mosquitto, and out of it once more: it is all there.
 func TestThereAndBack(t *testing.T) {
 	port := strconv.Itoa(testbed.Port(t)) // the file says which listener a client came in by
-	fs := checkFile(t, makeFile(t, port), time.Now().Unix(), true)
+	fs := checkFile(t, makeFile(t, port, packet.V5), time.Now().Unix(), true)
 	dir := mosquittoDir(t)
 	file := filepath.Join(dir, "mosquitto.db")
 	sum := export(t, fs, file)

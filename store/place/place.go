@@ -205,15 +205,20 @@ const pointer = "What Picket keeps is in the directory "
 
 // points tells whether there is that text in the place of mosquitto's file. Whatever else is there has to be one of mosquitto's.
 func (p Place) points() (bool, error) {
-	f, err := os.Open(p.file)
+	note, err := Note(p.file)
+	return note != "", err
+}
+
+// Note is the text that Picket has put in the place of mosquitto's file: where everything is. Empty: something else is there.
+func Note(file string) (string, error) {
+	f, err := os.Open(file)
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	defer f.Close()
-	head := make([]byte, len(pointer))
-	n, err := io.ReadFull(f, head)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return false, err
+	head, err := io.ReadAll(io.LimitReader(f, 64<<10)) // more than two paths have
+	if err != nil || !strings.HasPrefix(string(head), pointer) {
+		return "", err
 	}
-	return string(head[:n]) == pointer, nil
+	return strings.TrimSuffix(string(head), "\n"), nil
 }

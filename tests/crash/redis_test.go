@@ -249,6 +249,7 @@ func TestKillsOnRedis(t *testing.T) {
 		worlds = 1
 	}
 	t.Logf("seeds %d to %d", first, first+uint64(worlds)-1)
+	testbed.Picket(t) // here, where the test can end if it cannot be built
 	total := newSummary()
 	var masters, both, replicas atomic.Int64
 	var work sync.WaitGroup

@@ -32,7 +32,7 @@ func (d *diagnosis) barred(c Config, at int) {
 		var f *doctor.Finding
 		switch {
 		case b.Write && c.PID != 0:
-			f = d.find(cause.StoreFailed, doctor.Sure, values, doctor.Say("%s runs as %s, who may not make files in %s: it works until it ends, and then sessions, queued and retained messages are gone.", "%s 以用户 %s 运行，无权在 %s 中建立文件：运行期间一切正常，但停止之后会话、排队的消息和保留消息都会丢失。", c.Program, b.User, b.At), at)
+			f = d.find(cause.StoreFailed, doctor.Possible, values, doctor.Say("%s runs as %s, who may not make files in %s: it works until it ends, and then sessions, queued and retained messages are gone.", "%s 以用户 %s 运行，无权在 %s 中建立文件：运行期间一切正常，但停止之后会话、排队的消息和保留消息都会丢失。", c.Program, b.User, b.At), at)
 		case b.Write:
 			f = d.find(cause.StoreFailed, doctor.Probable, values, doctor.Say("%s will run as %s, who may not make files in %s.", "%s 将以用户 %s 运行，无权在 %s 中建立文件。", c.Program, b.User, b.At), at)
 		case c.PID == 0 && len(none) > 0 && !c.Default:

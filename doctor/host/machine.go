@@ -24,6 +24,7 @@ type Certificate struct {
 	Private    bool `json:"private_authority"`
 	// KeyMismatch says that the key belongs to another certificate; KeyOpen that every user can read it.
 	KeyMismatch bool   `json:"key_mismatch"`
+	KeyLocked   bool   `json:"key_locked,omitempty"` // it needs a pass phrase
 	KeyOpen     bool   `json:"key_open"`
 	KeyMode     string `json:"key_mode,omitempty"`
 	// WrongName is the name that clients use, which the certificate is not for.
@@ -40,7 +41,7 @@ func (Certificate) Kind() string { return "certificate" }
 func (Certificate) Stage() cause.Stage { return cause.TLS }
 
 func (c Certificate) Outcome() doctor.Outcome {
-	bad := c.Error != "" || c.Denied != "" || c.Days < 0 || c.Future || c.Incomplete || c.KeyMismatch || c.KeyOpen || c.WrongName != "" || c.Served && (c.Other || c.ServedDays < 0)
+	bad := c.Error != "" || c.Denied != "" || c.Days < 0 || c.Future || c.Incomplete || c.KeyMismatch || c.KeyLocked || c.KeyOpen || c.WrongName != "" || c.Served && (c.Other || c.ServedDays < 0)
 	return outcome(!bad)
 }
 
@@ -72,6 +73,8 @@ func (c Certificate) Text() cause.Text {
 		parts = append(parts, doctor.Say("but %s may not read %s", "但用户 %s 无权读取 %s", c.User, c.Denied))
 	case c.KeyMismatch:
 		parts = append(parts, doctor.Say("but %s is another certificate's key", "但 %s 是另一张证书的私钥", c.KeyFile))
+	case c.KeyLocked:
+		parts = append(parts, doctor.Say("but %s is locked with a pass phrase", "但私钥 %s 用口令加密", c.KeyFile))
 	case c.KeyOpen:
 		parts = append(parts, doctor.Say("its key can be read by every user (%s)", "私钥所有用户可读（%s）", c.KeyMode))
 	}

@@ -254,6 +254,8 @@ type Firewall struct {
 	// Later: it is about what clients send on a connection that is open already, and Contents that it meets some of that only, by its contents or its length.
 	Later    bool `json:"later,omitempty"`
 	Contents bool `json:"some_contents,omitempty"`
+	// Neighbours: it is about the questions of neighbours for the hardware address, without which no connection of IPv6 comes in.
+	Neighbours bool `json:"neighbours,omitempty"`
 	// From is the sender whom it is about; empty: anybody.
 	From string `json:"from,omitempty"`
 	// Most: a few senders, which the rule names, are not meant.
@@ -315,6 +317,8 @@ func (f Firewall) Text() cause.Text {
 	}[f.Verdict]
 	what := doctor.Say(" connections to %s", "到 %s 的连接", target)
 	switch {
+	case f.Neighbours:
+		what = doctor.Say(" what neighbours ask for %s by ICMPv6 (neighbour discovery)", "邻居通过 ICMPv6 对 %s 的询问（邻居发现）", f.Address)
 	case f.Leaving:
 		what = doctor.Say(" the answers from %s", "从 %s 发出的应答", target)
 	case f.Contents:

@@ -107,6 +107,10 @@ func (d *diagnosis) running() {
 		d.Settle(at...)
 		return // somebody's sockets are there, and whose they are cannot be seen
 	}
+	if d.strangers() {
+		d.Settle(at...)
+		return // a broker answers, whatever program it is
+	}
 	if d.leadsOn() {
 		_, configAt := facts[Config](d.Facts)
 		d.Settle(append(at, configAt...)...) // the broker is on another machine, or in a container that cannot be seen
@@ -130,9 +134,17 @@ func (d *diagnosis) running() {
 			meanings, steps = append(meanings, why), append(steps, fix)
 		}
 	}
+	if c, configAt := d.idle(); len(meanings) == 0 && c != nil {
+		evidence = append(evidence, configAt)
+		meanings, steps = append(meanings, doctor.Say("Nothing in %s, or in what else can be seen here, says why.", "从 %s 以及这里能看到的其他情况，都看不出原因。", c.File)), append(steps, c.byHand())
+		fit = min(fit, doctor.Probable+5)
+	}
 	meaning := join(" ", "", meanings...)
 	if other, otherAt := d.otherListener(); other != nil {
 		evidence = append(evidence, otherAt)
+		if fit = doctor.Probable; !d.unlike(other, evidence) {
+			fit = doctor.Sure
+		}
 	}
 	f := d.find(cause.BrokerNotRunning, fit, nil, meaning, evidence...)
 	f.Steps = steps
@@ -175,6 +187,7 @@ func (d *diagnosis) silent() {
 			}
 		}
 		switch {
+		case d.found(cause.PortTaken) && len(brokers) == 0: // unlike has said so
 		case a.Heard == SaidMQTT || d.found(cause.BrokerSilent) || d.found(cause.RateLimitOrBan):
 			if a.Heard != SaidMQTT {
 				d.Settle(answerAt[i])
@@ -670,18 +683,22 @@ func (d *diagnosis) open(c Config, at int) {
 	if c.Default || c.PID == 0 && len(c.Problems) > 0 {
 		return // nobody runs with it, and what is wrong in it may be what is missing
 	}
+	fit := doctor.Sure
+	if c.PID == 0 {
+		fit = doctor.Probable // once somebody runs with it
+	}
 	for _, l := range c.Listeners {
 		d.bare(c, l, at)
 		switch {
 		case l.Loopback || l.Port == 0:
 		case l.Anonymous && !l.ACL:
-			d.find(cause.OpenToEveryone, doctor.Sure, cause.Values{"port": itoa(l.Port), "address": orAll(l.Address)},
+			d.find(cause.OpenToEveryone, fit, cause.Values{"port": itoa(l.Port), "address": orAll(l.Address)},
 				doctor.Say("The listener on port %d (%s) needs no password.", "端口 %d 的监听（%s）不需要密码。", l.Port, l.Source), at)
 		case !l.Anonymous && l.Empty && !l.Local && !l.Certificates:
-			d.find(cause.NoPasswordFile, doctor.Sure, port(l.Port),
+			d.find(cause.NoPasswordFile, fit, port(l.Port),
 				doctor.Say("The listener on port %d (%s) wants a password, and the password file has no user in it: nobody can log in.", "端口 %d 的监听（%s）需要密码，而密码文件里没有任何用户：谁也无法登录。", l.Port, l.Source), at)
 		case !l.Anonymous && !l.Passwords:
-			d.find(cause.NoPasswordFile, doctor.Sure, port(l.Port),
+			d.find(cause.NoPasswordFile, fit, port(l.Port),
 				doctor.Say("The listener on port %d (%s) refuses clients without a password, and there is no way to log in.", "端口 %d 的监听（%s）拒绝无密码的客户端，却没有任何登录方式。", l.Port, l.Source), at)
 		}
 	}

@@ -65,6 +65,7 @@ func (d *diagnosis) views() (all []*view) {
 	for i := range firewalls {
 		v := get(firewalls[i].Address, firewalls[i].Port)
 		switch f := &firewalls[i]; {
+		case f.Neighbours: // told by neighbours
 		case f.Leaving:
 			v.leaving, v.leavingAt = f, at[i]
 		case f.Later:
@@ -140,6 +141,9 @@ func (d *diagnosis) reachable() {
 		if d.ledAway(v) {
 			continue
 		}
+		if d.loopbackPort(v.port) && v.firewall != nil && v.firewall.Verdict != "accept" && !d.found(cause.LoopbackOnly) {
+			d.Settle(v.firewallAt) // nobody is meant to come in there
+		}
 		if d.loopbackPort(v.port) || d.nobodyAt(v.port) && (v.firewall == nil || v.firewall.To == "") {
 			continue // that nobody answers there has been found already
 		}
@@ -156,6 +160,8 @@ func (d *diagnosis) reachable() {
 		}
 	}
 	d.forwards()
+	d.neighbours()
+	d.ledNowhere()
 	d.untried()
 	d.wayIs()
 }
@@ -347,7 +353,7 @@ func (d *diagnosis) forwards() {
 	_, at := facts[NoForwarding](d.Facts)
 	firewalls, firewallAt := facts[Firewall](d.Facts)
 	for i, f := range firewalls {
-		if len(at) == 0 || f.To == "" || f.Leaving || f.Later || f.From != "" {
+		if len(at) == 0 || f.To == "" || f.Leaving || f.Later || f.Neighbours || f.From != "" {
 			continue
 		}
 		found := d.find(cause.DockerPortNotPublished, doctor.Sure, port(f.Port),
@@ -482,7 +488,7 @@ func (d *diagnosis) banned(v *view) {
 func (d *diagnosis) alike(f *Firewall) (ports []int) {
 	all, _ := facts[Firewall](d.Facts)
 	for _, one := range all {
-		if one.Verdict == f.Verdict && one.Where == f.Where && !one.Leaving && !one.Later && one.From == "" {
+		if one.Verdict == f.Verdict && one.Where == f.Where && !one.Leaving && !one.Later && !one.Neighbours && one.From == "" {
 			ports = append(ports, one.Port)
 		}
 	}
@@ -709,6 +715,9 @@ func (d *diagnosis) certified() {
 		case c.Denied != "":
 			d.find(cause.KeyUnreadable, doctor.Sure, cause.Values{"file": c.Denied},
 				doctor.Say("The broker runs as %s, who may not read %s.", "服务端以用户 %s 运行，无权读取 %s。", c.User, c.Denied), at[i])
+		case c.KeyLocked && !c.Served:
+			d.locked(c, at[i])
+			continue
 		case c.Error != "" || c.KeyMismatch:
 			why := doctor.Say("%s: %s", "%s：%s", c.File, c.Error)
 			if c.KeyMismatch {

@@ -140,7 +140,7 @@ type report struct {
 }
 
 func TestLab(t *testing.T) {
-	all := slices.Concat(healthy(), front(), proxies(), filters(), moreCertificates(), moreBrokers(), moreNames(), ways(), nameFaults(), tcpFaults(), byteFaults(), tlsFaults(), upgradeFaults(), connectFaults(), useFaults(), stayFaults(), cloudPages(), oddWays(), oddTLS(), oddBrokers(), oddNames(), gateways(), fieldPages(), deviceTLS(), devices(), typedFaults(), fieldWays(), machines(), further(), servers(), moreServers(), later(), latest(), asked(), askedAgain(), forumFaults(), messages(), fieldFaults(), overlooked(), unseen())
+	all := slices.Concat(healthy(), front(), proxies(), filters(), moreCertificates(), moreBrokers(), moreNames(), ways(), nameFaults(), tcpFaults(), byteFaults(), tlsFaults(), upgradeFaults(), connectFaults(), useFaults(), stayFaults(), cloudPages(), oddWays(), oddTLS(), oddBrokers(), oddNames(), gateways(), fieldPages(), deviceTLS(), devices(), typedFaults(), fieldWays(), machines(), further(), servers(), moreServers(), later(), latest(), asked(), askedAgain(), forumFaults(), messages(), fieldFaults(), overlooked(), unseen(), blind())
 	slices.SortStableFunc(all, func(a, b fault) int { // those in which nothing is wrong come first in the table
 		return min(len(a.want), 1) - min(len(b.want), 1)
 	})

@@ -13,6 +13,8 @@ type packet struct {
 	translated bool           // its destination was changed
 	local      bool           // its destination is this machine
 	untracked  bool           // it has not met connection tracking yet, which counts it as invalid until then
+	released   bool           // a rule keeps it from being tracked
+	stray      bool           // it answers a packet that was not tracked, and is itself: tracking knows of no connection that it could belong to
 	asked      netip.AddrPort // its destination before it was changed
 	over       bool           // there have been more like it than rules allow in a time
 	counted    bool           // a rule counts such packets
@@ -64,10 +66,20 @@ func (k *packet) source() netip.Addr {
 }
 
 func (k *packet) target() netip.Addr {
-	if k.leaves() {
+	switch {
+	case k.leaves():
 		return k.From
+	case k.Neighbour:
+		return solicited(k.To)
 	}
 	return k.To
+}
+
+// solicited is the address of the group to which neighbours send their questions for an address (RFC 4291, 2.7.1).
+func solicited(a netip.Addr) netip.Addr {
+	group, own := [16]byte{0: 0xff, 1: 2, 11: 1, 12: 0xff}, a.As16()
+	copy(group[13:], own[13:])
+	return netip.AddrFrom16(group)
 }
 
 // few says what is known of a network that somebody unknown may be in: a few are, unless it is the one that this machine is in.
@@ -90,6 +102,48 @@ func (k *packet) ports() (source, target [2]uint16) {
 // within a rate: a limit holds for the first packets and not for those that are more; an excess the other way round.
 func (k *packet) limit() truth  { k.counted = true; return fact(!k.over) }
 func (k *packet) excess() truth { k.counted = true; return fact(k.over) }
+
+// up to, and more than, what the text of a rule allows: what nobody comes up to in ordinary use is as good as no limit.
+func (k *packet) upTo(of allowance) truth {
+	if of.generous(k.Open) {
+		return yes
+	}
+	return k.limit()
+}
+
+func (k *packet) moreThan(of allowance) truth { return k.upTo(of).not() }
+
+// states are what connection tracking says of the packet, in nftables' words.
+func (k *packet) states() []string {
+	switch {
+	case k.released || k.Neighbour: // the kernel does not track neighbours' questions
+		return []string{"untracked"}
+	case k.untracked, k.stray:
+		return []string{"invalid"}
+	case k.established():
+		return []string{"established"}
+	}
+	return []string{"new"}
+}
+
+// protocol are the names of what the packet carries.
+func (k *packet) protocol() []string {
+	if k.Neighbour {
+		return []string{"icmpv6", "ipv6-icmp", "icmp6", "58"}
+	}
+	return []string{"tcp", "6"}
+}
+
+// ownedBy says whether the process that sends the packet is somebody's. What comes in is nobody's.
+func (k *packet) ownedBy(owner *Owner, is func(Owner) bool) truth {
+	switch {
+	case !k.leaves():
+		return no
+	case owner == nil:
+		return maybe
+	}
+	return fact(is(*owner))
+}
 
 // run is the evaluation of one packet.
 type run struct {
@@ -124,12 +178,14 @@ func (s *Ruleset) Decide(p Packet, interfaces []Interface) Decision {
 
 func (s *Ruleset) decide(p Packet, interfaces []Interface, over bool) (Decision, bool) {
 	r := s.evaluation(p, over)
-	if p.Data {
+	if p.Data || p.Reply {
 		opening := p
-		opening.Data = false
+		opening.Data, opening.Reply = false, false
 		first := s.evaluation(opening, over)
 		first.way(opening, interfaces)
-		r.first = first.packet
+		if r.packet.stray = first.packet.released; p.Data {
+			r.first = first.packet
+		}
 	}
 	d := r.way(p, interfaces)
 	return r.result(d), r.packet.counted
@@ -290,6 +346,7 @@ func (r *run) chain(table map[string]*chain, c *chain, sure truth, depth int) (d
 		if holds == no {
 			continue
 		}
+		r.packet.released = r.packet.released || rule.release && holds >= mostly
 		before := r.on
 		r.on = cmp.Or(r.packet.on, before)
 		d, end := r.act(table, c, rule, rule.act, holds, depth)

@@ -66,6 +66,19 @@ type Packet struct {
 	Answer bool
 	// Data: it comes in on a connection that there is already, with something of what From sends: how long it is, and what is in it, is not known.
 	Data bool
+	// Neighbour: it is no packet of TCP, but the question of a neighbour for the hardware address of To, without which nothing else of IPv6 comes in
+	// (RFC 4861, 7.2).
+	Neighbour bool
+	// User and Group are those of the process that sends it, where it leaves this machine; nil: not known.
+	User, Group *Owner
+	// Open is how many connections there are to the port now.
+	Open int
+}
+
+// Owner is a user or a group of the system.
+type Owner struct {
+	ID   int
+	Name string // may be empty
 }
 
 // established says whether it belongs to a connection that there is already.
@@ -162,6 +175,7 @@ type rule struct {
 	text    string
 	matches []match
 	act     action
+	release bool // the packet is not to be tracked
 }
 
 // match is a condition.

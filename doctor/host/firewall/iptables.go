@@ -192,7 +192,9 @@ var details = map[string]int{
 var conditions = aliases(map[string]func(p *options) match{
 	"-p --protocol": func(p *options) match {
 		proto := p.next()
-		return func(*packet) truth { return fact(proto == "tcp" || proto == "6" || proto == "all" || proto == "0") }
+		return func(k *packet) truth {
+			return fact(slices.Contains(k.protocol(), proto) || proto == "all" || proto == "0")
+		}
 	},
 	"-s --source":      func(p *options) match { return addressMatch(p.next(), (*packet).source) },
 	"-d --destination": func(p *options) match { return addressMatch(p.next(), (*packet).target) },
@@ -238,9 +240,16 @@ var conditions = aliases(map[string]func(p *options) match{
 		kind := p.next()
 		return func(*packet) truth { return fact(kind == "unicast" || kind == "host") }
 	},
-	"--icmp-type --icmpv6-type":                             holding(func(*packet) truth { return no }),
-	"--limit --hashlimit-upto --hashlimit --connlimit-upto": holding((*packet).limit),
-	"--hashlimit-above --connlimit-above":                   holding((*packet).excess),
+	"--icmp-type": holding(func(*packet) truth { return no }),
+	"--icmpv6-type": func(p *options) match {
+		kind := p.next()
+		return func(k *packet) truth { return fact(k.Neighbour && slices.Contains(solicitations, kind)) }
+	},
+	"--limit --hashlimit-upto --hashlimit --connlimit-upto": counting((*packet).upTo),
+	"--hashlimit-above --connlimit-above":                   counting((*packet).moreThan),
+	"--uid-owner":                                           owning(func(k *packet) *Owner { return k.User }),
+	"--gid-owner":                                           owning(func(k *packet) *Owner { return k.Group }),
+	"--socket-exists":                                       func(*options) match { return func(k *packet) truth { return fact(k.leaves()) } },
 	"--string --hex-string":                                 holding((*packet).contains),
 	"--timestart --timestop --weekdays --monthdays":         holding((*packet).timed),
 	"--datestart --datestop":                                holding((*packet).timed),
@@ -289,9 +298,9 @@ func onInterface(of func(k *packet) string) func(p *options) match {
 // module reads which extension the options that follow belong to. Of extensions that are not known here, nothing is.
 func (r *rule) module(name string, p *options) (m match, known bool) {
 	switch name {
-	case "tcp", "multiport", "conntrack", "state", "comment", "limit", "addrtype", "pkttype", "hashlimit", "connlimit", "mark", "string", "length", "time":
+	case "tcp", "multiport", "conntrack", "state", "comment", "limit", "addrtype", "pkttype", "hashlimit", "connlimit", "mark", "string", "length", "time", "owner", "icmp6":
 		return nil, true
-	case "udp", "icmp", "icmp6", "sctp", "dccp", "rt", "frag", "hbh", "dst", "ah", "esp": // headers that the packet does not have
+	case "udp", "icmp", "sctp", "dccp", "rt", "frag", "hbh", "dst", "ah", "esp": // headers that the packet does not have
 		r.skip(p)
 		return func(*packet) truth { return no }, true
 	case "recent":
@@ -352,7 +361,9 @@ func (r *rule) target(name string, p *options, v6 bool) (match, bool) {
 			r.act = action{kind: write}
 			r.act.mark, r.act.mask = marking(p.next())
 		}
-	case "LOG", "NFLOG", "ULOG", "CONNMARK", "CONNSECMARK", "SECMARK", "TCPMSS", "TOS", "DSCP", "TTL", "CT", "NOTRACK", "TRACE", "SET", "AUDIT", "CLASSIFY",
+	case "NOTRACK", "CT":
+		r.release = name == "NOTRACK" || slices.Contains(p.words, "--notrack")
+	case "LOG", "NFLOG", "ULOG", "CONNMARK", "CONNSECMARK", "SECMARK", "TCPMSS", "TOS", "DSCP", "TTL", "TRACE", "SET", "AUDIT", "CLASSIFY",
 		"MASQUERADE", "SNAT", "NETMAP", "CHECKSUM", "SYNPROXY", "TEE", "RATEEST", "IDLETIMER", "HL", "ECN":
 		// These change or note the packet and go on, or concern what leaves.
 	default:
@@ -498,24 +509,11 @@ func flagsMatch(mask, set string, flags []string) bool {
 
 // stateMatch says whether a first packet is in one of the states.
 func stateMatch(states []string, k *packet) truth {
+	is := k.states()
 	for _, s := range states {
-		switch strings.ToLower(s) {
-		case "new":
-			if !k.untracked && !k.established() {
-				return yes
-			}
-		case "established":
-			if k.established() {
-				return yes
-			}
-		case "invalid":
-			if k.untracked {
-				return yes
-			}
-		case "dnat":
-			if k.translated {
-				return yes
-			}
+		s = strings.ToLower(s)
+		if slices.Contains(is, s) || s == "dnat" && k.translated {
+			return yes
 		}
 	}
 	return no

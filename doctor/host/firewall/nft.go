@@ -102,6 +102,7 @@ func (s *Ruleset) nftRule(table tableKey, exprs []json.RawMessage) (r rule, err 
 			if text := nftText(name, value); text != "" {
 				words = append(words, text)
 			}
+			r.release = r.release || name == "notrack"
 			m, act := s.expression(table, name, value)
 			if m != nil {
 				r.matches = append(r.matches, m)
@@ -138,9 +139,9 @@ func (s *Ruleset) expression(table tableKey, name string, value any) (match, *ac
 		case name == "quota":
 			return func(*packet) truth { return maybe }, nil
 		case (name == "limit" || name == "ct count") && over: // over a rate
-			return (*packet).excess, nil
+			return func(k *packet) truth { return k.moreThan(allows(name, value)) }, nil
 		case name == "limit" || name == "ct count":
-			return (*packet).limit, nil
+			return func(k *packet) truth { return k.upTo(allows(name, value)) }, nil
 		case name == "meter" || name == "set": // elements that are counted one by one
 			return s.counter(table, value), nil
 		}
@@ -386,13 +387,7 @@ func valueOf(expr any, k *packet) value {
 		case "ct":
 			switch text(raw, "key") {
 			case "state":
-				if k.untracked {
-					return value{kind: word, words: []string{"invalid"}}
-				}
-				if k.established() {
-					return value{kind: word, words: []string{"established"}}
-				}
-				return value{kind: word, words: []string{"new"}}
+				return value{kind: word, words: k.states()}
 			case "status":
 				if k.translated {
 					return value{kind: word, words: []string{"dnat"}}
@@ -475,6 +470,12 @@ func payload(protocol, field string, k *packet) value {
 		}
 		return value{}
 	}
+	switch {
+	case k.Neighbour && protocol == "icmpv6" && field == "type":
+		return value{kind: word, words: solicitations}
+	case k.Neighbour && protocol != "ip" && protocol != "ip6":
+		return value{kind: absent}
+	}
 	switch protocol {
 	case "tcp":
 		if field == "flags" {
@@ -493,7 +494,7 @@ func payload(protocol, field string, k *packet) value {
 		case "daddr":
 			return value{kind: address, addr: k.target(), of: k}
 		case "protocol", "nexthdr":
-			return value{kind: word, words: []string{"tcp", "6"}}
+			return value{kind: word, words: k.protocol()}
 		case "length":
 			return value{kind: length, low: int(k.length()[0]), high: int(k.length()[1]), of: k}
 		}
@@ -511,7 +512,11 @@ func meta(key string, k *packet) value {
 	case "oifname", "oif":
 		return value{kind: name, words: []string{k.out}}
 	case "l4proto":
-		return value{kind: word, words: []string{"tcp", "6"}}
+		return value{kind: word, words: k.protocol()}
+	case "skuid":
+		return owner(k.User, k)
+	case "skgid":
+		return owner(k.Group, k)
 	case "nfproto":
 		if k.v4() {
 			return value{kind: word, words: []string{"ipv4", "2"}}
@@ -534,6 +539,17 @@ func meta(key string, k *packet) value {
 		return value{kind: timed, of: k}
 	}
 	return value{}
+}
+
+// owner is who sends the packet, as a user or a group.
+func owner(o *Owner, k *packet) value {
+	switch {
+	case !k.leaves():
+		return value{kind: absent}
+	case o == nil:
+		return value{}
+	}
+	return value{kind: word, words: []string{o.Name, fmt.Sprint(o.ID)}}
 }
 
 // fib is a question to the routing table.

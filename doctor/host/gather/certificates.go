@@ -142,6 +142,7 @@ func (g *gatherer) certificate(c *configuration, l *broker.Listener) {
 		f.KeyOpen, f.KeyMode = info.Mode().Perm()&0o004 != 0, fmt.Sprintf("%04o", info.Mode().Perm())
 	}
 	f.KeyMismatch = mismatch(certFile, keyFile)
+	f.KeyLocked = locked(keyFile)
 	g.serve(&f, l.Address, chain[0])
 	g.add(f)
 }
@@ -283,6 +284,12 @@ func mismatch(certFile, keyFile string) bool {
 	}
 	_, err = tls.X509KeyPair(certificate, key)
 	return err != nil && strings.Contains(err.Error(), "does not match")
+}
+
+// locked tells whether a key can be used with a pass phrase only, which nobody is there to give to a service.
+func locked(keyFile string) bool {
+	key, err := os.ReadFile(keyFile)
+	return err == nil && (strings.Contains(string(key), "BEGIN ENCRYPTED PRIVATE KEY") || strings.Contains(string(key), "Proc-Type: 4,ENCRYPTED"))
 }
 
 // serveLimit is how long a handshake on the machine itself may take.

@@ -126,7 +126,7 @@ func (g *gatherer) configuration(program, file, root string, b *process) {
 
 // ofMosquitto adds what mosquitto has against a configuration, which is not Picket's.
 func (g *gatherer) ofMosquitto(c *configuration, files []string, b *process) {
-	c.fact.Problems = slices.Concat(g.peculiar(files, c.root), c.fact.Problems, twice(files, c.root))
+	c.fact.Problems = slices.Concat(g.peculiar(files, c.root, b != nil), c.fact.Problems, twice(files, c.root))
 	if b == nil {
 		c.fact.Problems = append(c.fact.Problems, g.unbound(c)...)
 	}

@@ -251,10 +251,16 @@ const hello = "\x10\x18\x00\x04MQTT\x04\x02\x00\x3C\x00\x0Cpicketdoctor"
 // answerLimit is how long a program on the same machine may take to do anything about a CONNECT.
 const answerLimit = 3 * time.Second
 
-// ask says CONNECT to a port of the broker, at an address at which it listens, and waits for anything to happen. A port that waits for TLS or HTTP
-// is not asked: it may wait on.
+// ask says CONNECT to a port, at an address at which the broker listens or, without one, any other program, and waits for anything to happen. A port
+// that waits for TLS or HTTP is not asked: it may wait on.
 func (g *gatherer) ask(port int) (a host.Answer) {
-	i := slices.IndexFunc(g.listens, func(l host.Listen) bool { return l.Port == port && l.Broker && !l.Container })
+	at := func(broker bool) int {
+		return slices.IndexFunc(g.listens, func(l host.Listen) bool { return l.Port == port && l.Broker == broker && !l.Container })
+	}
+	i := at(true)
+	if i < 0 {
+		i = at(false)
+	}
 	if i < 0 || !g.plain(port) {
 		return a
 	}
@@ -374,7 +380,7 @@ func (g *gatherer) firewall() {
 
 // decisions are what the filter does with connections from anybody and, where that is something else, with those from the probe and with the answers.
 func (g *gatherer) decisions(rules *firewall.Ruleset, o outward, port int, manager string) []host.Firewall {
-	packet := firewall.Packet{To: o.addr, Port: uint16(port), In: o.iface}
+	packet := firewall.Packet{To: o.addr, Port: uint16(port), In: o.iface, Open: g.connected(port)}
 	decide := func(p firewall.Packet) host.Firewall {
 		return host.NewFirewall(o.addr, port, manager, rules.Decide(p, g.interfaces))
 	}
@@ -396,7 +402,16 @@ func (g *gatherer) decisions(rules *firewall.Ruleset, o outward, port int, manag
 	if d.Forwarded {
 		return all // its answers come from a container or another machine, and are forwarded as what came in was
 	}
+	if o.addr.Is6() && d.Verdict == firewall.Accept {
+		asks := packet
+		asks.Neighbour, asks.From = true, netip.MustParseAddr("fe80::1") // routers ask from such an address
+		if f := decide(asks); f.Verdict == "drop" || f.Verdict == "reject" {
+			f.Neighbours = true
+			all = append(all, f)
+		}
+	}
 	packet.Reply = true
+	packet.User, packet.Group = g.sender(port)
 	if d.To.Port() != 0 {
 		packet.Port = d.To.Port()
 	}
@@ -405,6 +420,24 @@ func (g *gatherer) decisions(rules *firewall.Ruleset, o outward, port int, manag
 		all = append(all, f)
 	}
 	return all
+}
+
+// sender are the user and the group of the broker that answers at a port; nil: not known.
+func (g *gatherer) sender(port int) (user, group *firewall.Owner) {
+	i := slices.IndexFunc(g.listens, func(l host.Listen) bool { return l.Port == port && !l.Container && l.Broker })
+	if i < 0 {
+		return nil, nil
+	}
+	for _, b := range g.brokers {
+		if b.fact.PID != g.listens[i].PID || b.uid < 0 {
+			continue
+		}
+		if user = (&firewall.Owner{ID: b.uid, Name: b.fact.User}); len(b.gids) > 0 {
+			group = &firewall.Owner{ID: b.gids[0], Name: groupName(b.gids[0])}
+		}
+		return user, group
+	}
+	return nil, nil
 }
 
 // laterKept is what the filter does with what clients send once they are connected, and whether it keeps any of that.
@@ -429,6 +462,24 @@ func (g *gatherer) forwarding() {
 	if sends && g.word("/proc/sys/net/ipv4/ip_forward") == "0" {
 		g.add(host.NoForwarding{})
 	}
+}
+
+// led sees whether somebody takes connections where rules of the filter send them: in a container, or on another machine.
+func (g *gatherer) led() {
+	tried := make(map[netip.AddrPort]bool)
+	for _, fact := range slices.Clone(g.facts) {
+		f, is := fact.(host.Firewall)
+		to, err := netip.ParseAddrPort(f.To)
+		if !is || err != nil || f.Verdict != "accept" || f.Leaving || f.Later || tried[to] || g.isOwn(to.Addr()) {
+			continue
+		}
+		tried[to] = true
+		g.add(host.Led{Port: f.Port, To: f.To, Result: dial(g.ctx, to.Addr(), int(to.Port())).Result})
+	}
+}
+
+func (g *gatherer) isOwn(a netip.Addr) bool {
+	return a.IsLoopback() || slices.ContainsFunc(g.own.All, func(o host.Address) bool { return o.Address == a.String() })
 }
 
 // rules reads the filter with every program that is there.

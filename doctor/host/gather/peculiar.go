@@ -18,7 +18,7 @@ import (
 )
 
 // peculiar are problems that mosquitto has with a configuration and its files, and Picket has not, or says otherwise.
-func (g *gatherer) peculiar(files []string, root string) (all []host.Problem) {
+func (g *gatherer) peculiar(files []string, root string, runs bool) (all []host.Problem) {
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -31,13 +31,14 @@ func (g *gatherer) peculiar(files []string, root string) (all []host.Problem) {
 		case bytes.HasPrefix(text, []byte("\xff\xfe")), bytes.HasPrefix(text, []byte("\xfe\xff")):
 			all = append(all, host.Problem{File: file, Line: 1, Text: "the file is written in UTF-16, which mosquitto does not read: save it as UTF-8.", Chinese: "文件是 UTF-16 编码，mosquitto 不能读取：请另存为 UTF-8。", Cause: cause.ConfigUnknownDirective})
 		}
-		all = append(all, g.lines(file, string(text), root)...)
+		all = append(all, g.lines(file, string(text), root, runs)...)
 	}
 	return all
 }
 
-// lines are the problems of single lines: users that do not exist, and folders where files are meant.
-func (g *gatherer) lines(file, text, root string) (all []host.Problem) {
+// lines are the problems of single lines: users that do not exist, folders where files are meant, and what OpenSSL does not know. A broker that runs
+// has found its files, wherever it was started.
+func (g *gatherer) lines(file, text, root string, runs bool) (all []host.Problem) {
 	n := 0
 	for line := range strings.Lines(text) {
 		n++
@@ -52,7 +53,15 @@ func (g *gatherer) lines(file, text, root string) (all []host.Problem) {
 			if _, err := user.Lookup(value); root == "" && errors.As(err, &unknown) {
 				problem(cause.ConfigInvalidValue, "the user %s does not exist, and mosquitto ends when it should become that one.", "用户 %s 不存在，mosquitto 切换到该用户时会退出。")
 			}
-		case "password_file", "acl_file", "psk_file", "crlfile", "cafile", "certfile", "keyfile":
+		case "ciphers", "ciphers_tls1.3":
+			if !runs && root == "" && g.unknownCiphers(word, value) {
+				problem(cause.ConfigInvalidValue, "OpenSSL knows none of the cipher suites \"%s\", and mosquitto ends over that: leave the line out, or take HIGH.", "OpenSSL 不认识密码套件 \"%s\"，mosquitto 会因此退出：删去这一行，或写 HIGH。")
+			}
+		case "password_file", "acl_file", "psk_file", "crlfile", "cafile", "certfile", "keyfile", "plugin", "auth_plugin", "global_plugin", "plugin_load", "auth_opt_config_file", "plugin_opt_config_file":
+			value = value[strings.LastIndexByte(value, ' ')+1:] // plugin_load has a name before the file
+			if lost := relative(word, value, root); !runs && lost {
+				problem(needed(word), "%s is not a whole path: mosquitto looks for it in the folder that it is started in, which is / for a service. Write the path from the / on.", "%s 不是完整路径：mosquitto 会在启动时所在的目录中寻找，作为服务启动时该目录是 /。请写成从 / 开始的完整路径。")
+			}
 			info, err := os.Stat(inside(root, value))
 			if errors.Is(err, fs.ErrNotExist) && filepath.IsAbs(value) && word != "certfile" { // a certificate's has a fact of its own
 				problem(needed(word), "there is no file %s, and mosquitto ends without it.", "文件 %s 不存在，mosquitto 缺了它会退出。")
@@ -65,9 +74,31 @@ func (g *gatherer) lines(file, text, root string) (all []host.Problem) {
 	return all
 }
 
+// relative tells whether a file is named without the folder that it is in, so that a service does not find it. A plugin's may be in the system's own folders.
+func relative(directive, file, root string) bool {
+	if file == "" || filepath.IsAbs(file) || strings.Contains(directive, "plugin") && !strings.Contains(file, "/") {
+		return false
+	}
+	_, err := os.Stat(inside(root, "/"+file))
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// unknownCiphers asks OpenSSL whether it knows nothing of a list of cipher suites; without the program that is not known.
+func (g *gatherer) unknownCiphers(directive, list string) bool {
+	if list == "" || strings.HasPrefix(list, "-") {
+		return false
+	}
+	args := []string{"ciphers", list}
+	if directive != "ciphers" {
+		args = []string{"ciphers", "-ciphersuites", list, "HIGH"}
+	}
+	_, err := g.Run(g.ctx, "openssl", args...)
+	return err != nil && !errors.Is(err, errMissing) && g.ctx.Err() == nil
+}
+
 // needed is the cause of a file of a directive that is not there: the one that mosquitto's log has for it.
 func needed(directive string) cause.ID {
-	if directive == "cafile" || directive == "crlfile" || directive == "keyfile" {
+	if slices.Contains([]string{"cafile", "crlfile", "keyfile", "certfile"}, directive) {
 		return cause.KeyUnreadable
 	}
 	return cause.ConfigUnreadable

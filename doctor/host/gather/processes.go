@@ -320,6 +320,14 @@ func userName(uid int) string {
 	return number
 }
 
+// groupName is the name of a group; empty where it has none.
+func groupName(gid int) string {
+	if g, err := user.LookupGroupId(strconv.Itoa(gid)); err == nil {
+		return g.Name
+	}
+	return ""
+}
+
 // containerSockets are those of a broker in a network of its own.
 func (g *gatherer) containerSockets(b *process) {
 	sockets, err := g.listening("/proc/" + b.fact.PIDText())

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/netip"
 	"strconv"
@@ -64,6 +65,26 @@ func parseSockets(text string) (all []socket) {
 		all = append(all, socket{a, int(number), uid, inode, int(waiting)})
 	}
 	return all
+}
+
+// stateOpen is TCP_ESTABLISHED.
+const stateOpen = "01"
+
+// connected is how many connections there are to a port of this machine.
+func (g *gatherer) connected(port int) (n int) {
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		text, err := g.read(table)
+		if err != nil {
+			continue // without it, none are known
+		}
+		end := fmt.Sprintf(":%04X", port)
+		for line := range strings.Lines(text) {
+			if f := strings.Fields(line); len(f) > 3 && f[3] == stateOpen && strings.HasSuffix(f[1], end) {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // kernelAddress reads an address as the kernel shows it: words of 32 bits, each in the machine's own byte order.

@@ -1,7 +1,9 @@
 package gather
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -37,6 +39,7 @@ func (g *gatherer) unbound(c *configuration) (all []host.Problem) {
 					Chinese: fmt.Sprintf("本机现在没有任何网卡使用地址 %s：可能已换成别的地址（DHCP），或网络还没有就绪。", l.Address)})
 			}
 		}
+		all = append(all, unnamed(l.Address, file, n)...)
 		if l.Port > 0 && g.privileged(c, l.Port) {
 			all = append(all, host.Problem{File: file, Line: n, Value: strconv.Itoa(l.Port), Cause: cause.PrivilegedPort,
 				Text:    fmt.Sprintf("mosquitto becomes the user %s before it opens port %d, who may not open ports below 1024.", c.user, l.Port),
@@ -44,6 +47,25 @@ func (g *gatherer) unbound(c *configuration) (all []host.Problem) {
 		}
 	}
 	return all
+}
+
+// unnamed is a listener's address that is neither an address nor a name that leads to one.
+func unnamed(address, file string, line int) []host.Problem {
+	if strings.HasPrefix(address, "[") {
+		return []host.Problem{{File: file, Line: line, Value: address, Cause: cause.ConfigInvalidValue,
+			Text:    fmt.Sprintf("mosquitto takes addresses of IPv6 without brackets: write %s.", strings.Trim(address, "[]")),
+			Chinese: fmt.Sprintf("mosquitto 的 IPv6 地址不加方括号：请写 %s。", strings.Trim(address, "[]"))}}
+	}
+	if _, err := netip.ParseAddr(address); address == "" || err == nil || strings.HasPrefix(address, "/") {
+		return nil
+	}
+	var none *net.DNSError
+	if _, err := net.LookupHost(address); errors.As(err, &none) && none.IsNotFound {
+		return []host.Problem{{File: file, Line: line, Value: address, Cause: cause.BindBeforeNetwork,
+			Text:    fmt.Sprintf("%s is no address, and no name that leads to one: behind the port there may stand an address of this machine, or nothing.", address),
+			Chinese: fmt.Sprintf("%s 不是地址，也不是能解析的名称：端口后面只能写本机的地址，或什么都不写。", address)}}
+	}
+	return nil
 }
 
 // privileged tells whether mosquitto lacks the right to open a port.

@@ -128,18 +128,21 @@ func TestPeculiar(t *testing.T) {
 		want []cause.ID
 		line int
 	}{
-		"all is well":           {"listener 1883\nuser root\npassword_file /etc/passwd\n", nil, 0},
-		"a byte order mark":     {"\ufefflistener 1883\n", []cause.ID{cause.ConfigUnknownDirective}, 1},
-		"UTF-16":                {"\xff\xfel\x00i\x00", []cause.ID{cause.ConfigUnknownDirective}, 1},
-		"nobody of that name":   {"listener 1883\nuser picket-nobody-has-this\n", []cause.ID{cause.ConfigInvalidValue}, 2},
-		"a folder for a file":   {"listener 1883\n\npassword_file /etc\n", []cause.ID{cause.ConfigUnreadable}, 3},
-		"a folder for the list": {"acl_file /etc\n", []cause.ID{cause.ConfigUnreadable}, 1},
+		"all is well":                {"listener 1883\nuser root\npassword_file /etc/passwd\n", nil, 0},
+		"a byte order mark":          {"\ufefflistener 1883\n", []cause.ID{cause.ConfigUnknownDirective}, 1},
+		"UTF-16":                     {"\xff\xfel\x00i\x00", []cause.ID{cause.ConfigUnknownDirective}, 1},
+		"nobody of that name":        {"listener 1883\nuser picket-nobody-has-this\n", []cause.ID{cause.ConfigInvalidValue}, 2},
+		"a folder for a file":        {"listener 1883\n\npassword_file /etc\n", []cause.ID{cause.ConfigUnreadable}, 3},
+		"a folder for the list":      {"acl_file /etc\n", []cause.ID{cause.ConfigUnreadable}, 1},
+		"a file without its folder":  {"listener 1883\npassword_file passwords-of-nobody\n", []cause.ID{cause.ConfigUnreadable}, 2},
+		"a key without its folder":   {"listener 8883\nkeyfile certs/nobody.key\n", []cause.ID{cause.KeyUnreadable}, 2},
+		"a plugin that is not there": {"plugin /usr/lib/nobody.so\n", []cause.ID{cause.ConfigUnreadable}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "mosquitto.conf")
 			change(t, filepath.Dir(file), map[string]string{"mosquitto.conf": c.text})
 			var got []cause.ID
-			for _, p := range new(gatherer).peculiar([]string{file}, "") {
+			for _, p := range new(gatherer).peculiar([]string{file}, "", false) {
 				if got = append(got, p.Cause); p.Line != c.line || p.File != file {
 					t.Errorf("it is said to be at %s:%d", p.File, p.Line)
 				}

@@ -1,0 +1,68 @@
+//go:build linux
+
+package lab
+
+import (
+	"strings"
+
+	"picket/cause"
+)
+
+// tight is a filter for both families that lets nothing in but what the lines say, as iptables-restore and ip6tables-restore would set it.
+func (w *world) tight(program string, lines ...string) {
+	w.tables(serverSide, program, append([]string{"-P INPUT DROP", "-A INPUT -i lo -j ACCEPT"}, lines...)...)
+}
+
+// blind are faults of the batches of session 23, written down before anybody looked at the rules, and their neighbours.
+func blind() []fault {
+	const related = "-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
+	return []fault{
+		running(cause.HostFirewallDrop, "", "what the user mosquitto sends is dropped, its answers as well (owner)", "user mosquitto\nlistener 1883\nallow_anonymous true\nacl_file {dir}/acl\n", func(w *world) {
+			w.tables(serverSide, "iptables", "-A OUTPUT -o eth0 -m owner --uid-owner mosquitto -j DROP")
+		}),
+		running(cause.HostFirewallReject, "", "root alone may send (nftables' skuid)", guarded, func(w *world) {
+			w.nft(serverSide, "table inet guard {\n chain out {\n  type filter hook output priority 0;\n  oifname lo accept\n  meta skuid 1000-60000 accept\n  meta skuid 0 tcp sport 1883 reject\n }\n}\n")
+		}),
+		running(cause.HostFirewallDrop, "", "the port is not tracked, and tracked connections alone are let in", guarded, func(w *world) {
+			w.tables(serverSide, "iptables", "-t raw -A PREROUTING -p tcp --dport 1883 -j CT --notrack")
+			w.tight("iptables", related, "-A INPUT -p tcp --dport 1883 -m conntrack --ctstate NEW -j ACCEPT")
+		}),
+		running(cause.HostFirewallDrop, "", "IPv6 is let in at the port, and what neighbours ask is not", guarded, func(w *world) {
+			w.tight("ip6tables", related, "-A INPUT -p tcp --dport 1883 -j ACCEPT")
+		}),
+		running(cause.HostFirewallDrop, "", "nftables lets the port in by IPv6, and of ICMPv6 the echo alone", guarded, func(w *world) {
+			w.nft(serverSide, "table inet guard {\n chain in {\n  type filter hook input priority 0; policy drop;\n  iif lo accept\n  ct state established,related accept\n  icmpv6 type echo-request accept\n  meta l4proto icmp accept\n  tcp dport 1883 accept\n }\n}\n")
+		}),
+		running("", "", "the port is not tracked, and is let in", guarded, func(w *world) {
+			w.tables(serverSide, "iptables", "-t raw -A PREROUTING -p tcp --dport 1883 -j NOTRACK", "-t raw -A OUTPUT -p tcp --sport 1883 -j NOTRACK")
+			w.tight("iptables", related, "-A INPUT -p tcp --dport 1883 -j ACCEPT")
+		}),
+		running("", "", "what another user sends is dropped, and hundreds of connections are let in", guarded, func(w *world) {
+			w.tables(serverSide, "iptables", "-A OUTPUT -m owner --uid-owner nobody -j DROP", "-A INPUT -p tcp --syn --dport 1883 -m connlimit --connlimit-above 300 -j DROP", "-A INPUT -p tcp --dport 1883 -m hashlimit --hashlimit-above 100/sec --hashlimit-mode srcip --hashlimit-name mqtt -j DROP")
+		}),
+		running("", "", "a plain listener for this machine beside TLS for others, and the firewall lets TLS in alone", "listener 1883 127.0.0.1\n"+secret, func(w *world) {
+			w.tight("iptables", related, "-A INPUT -p tcp --dport 8883 -j ACCEPT")
+		}),
+		{name: "on the server: a program that takes connections and says nothing has the port", on: serverSide, want: cause.PortTaken, twin: cause.BrokerSilent, make: func(w *world) []string {
+			w.start(serverSide, []int{1883}, "python3", "-c", "import socket, time\ns = socket.socket()\ns.setsockopt(1, 2, 1)\ns.bind(('', 1883))\ns.listen(64)\ntime.sleep(1e5)")
+			return []string{"--server", "--port", "1883"}
+		}},
+		{name: "on the server: the port leads to a container in which nobody listens", on: serverSide, want: cause.BrokerNotRunning, make: func(w *world) []string {
+			w.batch(serverSide, "link add docker0 type bridge\naddr add 172.17.0.1/16 dev docker0\naddr add 172.17.0.2/32 dev lo\nlink set docker0 up\n")
+			w.run(serverSide, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+			w.tables(serverSide, "iptables", "-t nat -A PREROUTING -p tcp --dport 1883 -j DNAT --to-destination "+outside4+":1884")
+			return []string{"--server", "--port", "1883"}
+		}},
+		broken(cause.KeyUnreadable, "", "the key is locked with a pass phrase, and no log", "user mosquitto\n"+secret, func(w *world) {
+			w.letIn()
+			w.pair()
+			w.run(serverSide, "openssl", "pkey", "-in", w.path("server.key"), "-aes256", "-passout", "pass:garden", "-out", w.path("server.key"))
+			w.run(serverSide, "chmod", "0644", w.path("server.crt"), w.path("server.key"), w.path("passwords"))
+		}),
+		broken(cause.ConfigInvalidValue, "", "cipher suites that OpenSSL does not know, and no log", strings.Replace(secret, "certfile", "ciphers HIGH_AND_SAFE\ncertfile", 1), func(w *world) { w.pair() }),
+		broken(cause.ConfigInvalidValue, "", "brackets around an address of IPv6, and no log", "listener 1883 [::]\nallow_anonymous true\n", nil),
+		broken(cause.BindBeforeNetwork, "", "a name that leads nowhere in place of the listener's address, and no log", "listener 1883 broker.invalid\nallow_anonymous true\n", nil),
+		broken(cause.ConfigUnreadable, "", "a plugin that is not installed any more, and no log", "listener 1883\nallow_anonymous false\nauth_plugin /usr/lib/go-auth.so\n", nil),
+		broken(cause.ConfigUnreadable, "", "a password file without its folder, and no log", "listener 1883\nallow_anonymous false\npassword_file passwords-of-the-house\n", nil),
+	}
+}

@@ -20,6 +20,7 @@ type port struct {
 	resets                   []int // what was said was met with a reset
 	strange                  []int // … which came from nearer than who had opened the connection
 	within                   []int // TLS inside of TLS is answered
+	named                    []int // CONNECT is answered inside of TLS that has named mqtt (ALPN)
 	shutInside               []int // TLS is spoken, and then the connection is closed before anything was said
 	proxy                    []int // … after a PROXY header, and only then
 	other                    []seen[Opening]
@@ -145,6 +146,10 @@ func (r *port) hearQuestion(o seen[Opening]) bool {
 		case HearHTTP: // to nonsense
 			r.tlsHTTP = append(r.tlsHTTP, o.at)
 		}
+	case SayALPN:
+		if f.Heard == HearMQTT {
+			r.named = append(r.named, o.at)
+		}
 	case SayTLSThen + SayNothing:
 		if f.Heard == HearClosed || f.Heard == HearReset {
 			r.shutInside = append(r.shutInside, o.at)
@@ -199,6 +204,11 @@ func (p *patient) mismatch(failed []int) bool {
 			not(cause.MaxConnections, "there was room at the same time", "同一时刻还有空位"))
 		p.end = cause.TCP
 		return true
+	case p.secure() && len(r.named) > 0 && len(r.tlsMQTT) == 0 && !p.onceAccepted():
+		p.found(cause.SNIALPN, 95, evidence(slices.Concat(r.tls, r.named)),
+			means("Port %d leads to a broker only who names the application protocol mqtt in the TLS handshake (ALPN); whoever names none meets something else, such as a web server.", "端口 %d 只有在 TLS 握手中声明应用协议 mqtt（ALPN）才会转给 MQTT 服务端；不声明的会遇到别的程序，例如网页服务器。", p.target.Port),
+			step(cause.Text{EN: "In the client", ZH: "在客户端"}, cause.Text{EN: "mosquitto_pub … --tls-alpn mqtt    # Paho for Python: SSLContext.set_alpn_protocols([\"mqtt\"])", ZH: "mosquitto_pub … --tls-alpn mqtt    # Python 的 Paho：SSLContext.set_alpn_protocols([\"mqtt\"])"}),
+			not(cause.PortTaken, "there is a broker behind it", "后面确实有 MQTT 服务端"))
 	case p.secure() && len(r.within) > 0 && len(r.tlsMQTT)+len(r.tlsWS) == 0 && !p.onceAccepted():
 		p.found(cause.PlainToTLSPort, 92, evidence(slices.Concat(r.tls, r.within)),
 			means("What ends TLS at port %d hands the rest on to a port that wants TLS itself: a second handshake inside of the first is answered.", "端口 %d 上终结 TLS 的代理把解密后的数据转给了一个自己也要求 TLS 的端口：在第一层 TLS 内再握手一次能得到应答。", p.target.Port),

@@ -17,7 +17,12 @@ func (p *patient) hairpin(first seen[Dial], evidence []int) bool {
 	if len(next) == 0 || !p.public() || p.near() || p.own() {
 		return false
 	}
-	p.found(cause.HairpinNAT, 86, append(evidence, next[0].at),
+	fit := 86
+	if len(of[AnyName](p.Facts)) > 0 { // this name may lead there by mistake
+		fit = 62
+		p.wildcard(append(evidence, next[0].at))
+	}
+	p.found(cause.HairpinNAT, fit, append(evidence, next[0].at),
 		means("%s answers pings from no farther than the next router: it is the public address of the network that this machine is in. From inside, the router does not lead it on to the broker; from outside it may well work.",
 			"%s 的 ping 应答来自下一跳路由器：它就是本机所在网络自己的公网地址。从内部访问时路由器不会把它转给服务端；从外部访问可能是正常的。", first.fact.Address),
 		step(cause.Text{EN: "To find out", ZH: "确认方法"}, cause.Text{EN: "Try from mobile data, and here with the broker's own address in this network.", ZH: "用移动数据试一次；在内网则使用服务端的内网地址。"}))

@@ -34,6 +34,7 @@ var rules = []doctor.Rule[*diagnosis]{
 	always(cause.Name, (*diagnosis).named, "name"),
 	always(cause.TCP, (*diagnosis).conflicted, "conflict"),
 	always(cause.TCP, (*diagnosis).unrouted, "no-route"),
+	always(cause.TCP, (*diagnosis).dead, "dead-route"),
 	always(cause.TLS, (*diagnosis).certified, "certificate"),
 	always(cause.TLS, (*diagnosis).clientsTrust, "trust", "configuration"),
 	always(cause.Server, (*diagnosis).forbidden, "denial"),

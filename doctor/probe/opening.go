@@ -61,8 +61,15 @@ func (p *prober) opening(ctx context.Context, a netip.Addr, port int, said strin
 	if say == doctor.SayTLSPieces {
 		conn, say = &inPieces{conn}, doctor.SayTLS
 	}
+	if say == doctor.SayALPN {
+		inside, say = true, doctor.SayMQTT
+	}
 	if inside || say == doctor.SayTLS {
-		secure := tls.Client(conn, p.anyTLS())
+		config := p.anyTLS()
+		if said == doctor.SayALPN {
+			config.NextProtos = []string{"mqtt"}
+		}
+		secure := tls.Client(conn, config)
 		if err := secure.HandshakeContext(ctx); err != nil {
 			return heard(tlsAnswer(err))
 		}
@@ -305,7 +312,7 @@ func (p *prober) listen(ctx context.Context) (secure bool) {
 		}
 	}
 	if first[2].Heard == doctor.HearTLS {
-		for _, f := range p.openings(ctx, doctor.SayTLSThen+doctor.SayMQTT, doctor.SayTLSThen+doctor.SayHTTP, doctor.SayTLSThen+doctor.SayNothing, doctor.SayTLSThen+doctor.SayTLS) {
+		for _, f := range p.openings(ctx, doctor.SayTLSThen+doctor.SayMQTT, doctor.SayTLSThen+doctor.SayHTTP, doctor.SayTLSThen+doctor.SayNothing, doctor.SayTLSThen+doctor.SayTLS, doctor.SayALPN) {
 			p.add(f)
 		}
 	}

@@ -17,8 +17,8 @@ func (w *world) tight(program string, lines ...string) {
 func blind() []fault {
 	const related = "-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
 	return []fault{
-		running(cause.HostFirewallDrop, "", "what the user mosquitto sends is dropped, its answers as well (owner)", "user mosquitto\nlistener 1883\nallow_anonymous true\nacl_file {dir}/acl\n", func(w *world) {
-			w.tables(serverSide, "iptables", "-A OUTPUT -o eth0 -m owner --uid-owner mosquitto -j DROP")
+		running(cause.HostFirewallDrop, "", "what the broker's user sends is dropped, its answers as well (owner)", guarded, func(w *world) {
+			w.tables(serverSide, "iptables", "-A OUTPUT -o eth0 -m owner --uid-owner 0-99 -j DROP")
 		}),
 		running(cause.HostFirewallReject, "", "root alone may send (nftables' skuid)", guarded, func(w *world) {
 			w.nft(serverSide, "table inet guard {\n chain out {\n  type filter hook output priority 0;\n  oifname lo accept\n  meta skuid 1000-60000 accept\n  meta skuid 0 tcp sport 1883 reject\n }\n}\n")
@@ -40,9 +40,34 @@ func blind() []fault {
 		running("", "", "what another user sends is dropped, and hundreds of connections are let in", guarded, func(w *world) {
 			w.tables(serverSide, "iptables", "-A OUTPUT -m owner --uid-owner nobody -j DROP", "-A INPUT -p tcp --syn --dport 1883 -m connlimit --connlimit-above 300 -j DROP", "-A INPUT -p tcp --dport 1883 -m hashlimit --hashlimit-above 100/sec --hashlimit-mode srcip --hashlimit-name mqtt -j DROP")
 		}),
-		running("", "", "a plain listener for this machine beside TLS for others, and the firewall lets TLS in alone", "listener 1883 127.0.0.1\n"+secret, func(w *world) {
+		{name: "healthy: on the server: a plain listener for this machine beside TLS for others, and the firewall lets TLS in alone", on: serverSide, make: func(w *world) []string {
+			w.passwords()
+			w.good()
+			args := w.settings("listener 1883 127.0.0.1\n" + secret)
+			w.runs(1883, 8883)
 			w.tight("iptables", related, "-A INPUT -p tcp --dport 8883 -j ACCEPT")
+			return args
+		}},
+		running(cause.NoDefaultRoute, "", "a route throws away what goes to the clients' network (blackhole)", guarded, func(w *world) { w.batch(serverSide, "route add blackhole 192.168.0.0/16\n") }),
+		running(cause.NoDefaultRoute, "", "a VPN has taken all traffic by two routes, the answers as well (redirect-gateway def1)", guarded, func(w *world) {
+			w.batch(serverSide, "tuntap add dev tun0 mode tun\naddr add 10.8.0.2/24 dev tun0\nlink set tun0 up\nroute add 0.0.0.0/1 dev tun0\nroute add 128.0.0.0/1 dev tun0\n")
 		}),
+		running("", "", "a route keeps one stranger away, as fail2ban makes them, and a routing program has one for its own range", guarded, func(w *world) {
+			w.batch(serverSide, "route add unreachable 198.51.100.9/32\nroute add blackhole 10.244.1.0/26 proto bird\n")
+		}),
+		{name: "HAProxy leads to the broker only who names mqtt (ALPN)", want: cause.SNIALPN, make: func(w *world) []string {
+			w.pair()
+			w.mosquitto("listener 1884 127.0.0.1\nallow_anonymous true\n")
+			w.nginx("server { listen 127.0.0.1:8080; location / { return 200 garden; } }", 8080)
+			w.haproxy("frontend f\n bind :443 ssl crt {dir}/pair.pem alpn mqtt,http/1.1\n use_backend m if { ssl_fc_alpn mqtt }\n default_backend web\nbackend m\n server b 127.0.0.1:1884\nbackend web\n server w 127.0.0.1:8080\n", 443)
+			return w.byName("mqtts", 443, "")
+		}},
+		{name: "a name server that answers for names that do not exist, with a web page's address", want: cause.DNSMissingOrStale, twin: cause.HairpinNAT, make: func(w *world) []string {
+			w.batch(routerSide, "addr add 203.0.113.80/32 dev wan\n")
+			w.listen(routerSide, "203.0.113.80:80", says("HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\nDid you mean ...?"))
+			w.dnsmasq("no-resolv\naddress=/#/203.0.113.80\n")
+			return []string{"mqtt://mqtt.exmaple.com"}
+		}},
 		{name: "on the server: a program that takes connections and says nothing has the port", on: serverSide, want: cause.PortTaken, twin: cause.BrokerSilent, make: func(w *world) []string {
 			w.start(serverSide, []int{1883}, "python3", "-c", "import socket, time\ns = socket.socket()\ns.setsockopt(1, 2, 1)\ns.bind(('', 1883))\ns.listen(64)\ntime.sleep(1e5)")
 			return []string{"--server", "--port", "1883"}
@@ -60,7 +85,7 @@ func blind() []fault {
 			w.run(serverSide, "chmod", "0644", w.path("server.crt"), w.path("server.key"), w.path("passwords"))
 		}),
 		broken(cause.ConfigInvalidValue, "", "cipher suites that OpenSSL does not know, and no log", strings.Replace(secret, "certfile", "ciphers HIGH_AND_SAFE\ncertfile", 1), func(w *world) { w.pair() }),
-		broken(cause.ConfigInvalidValue, "", "brackets around an address of IPv6, and no log", "listener 1883 [::]\nallow_anonymous true\n", nil),
+		broken(cause.BindBeforeNetwork, "", "brackets around an address of IPv6, and no log", "listener 1883 [::]\nallow_anonymous true\n", nil),
 		broken(cause.BindBeforeNetwork, "", "a name that leads nowhere in place of the listener's address, and no log", "listener 1883 broker.invalid\nallow_anonymous true\n", nil),
 		broken(cause.ConfigUnreadable, "", "a plugin that is not installed any more, and no log", "listener 1883\nallow_anonymous false\nauth_plugin /usr/lib/go-auth.so\n", nil),
 		broken(cause.ConfigUnreadable, "", "a password file without its folder, and no log", "listener 1883\nallow_anonymous false\npassword_file passwords-of-the-house\n", nil),

@@ -67,10 +67,12 @@ func unseen() []fault {
 			w.run(serverSide, "chmod", "0644", w.path("server.crt"), w.path("server.key"))
 		}),
 		running("", "", "a limit before the first listener, which has another port", "max_connections 100\nallow_anonymous false\npassword_file {dir}/passwords\nlistener 1884\n", nil),
-		running(cause.StoreFailed, "", "mosquitto's user may not write where it stores", strangers+"persistence true\npersistence_location {dir}/db/\n", func(w *world) {
+		running(cause.StoreFailed, "", "mosquitto's user may not write where it stores", "user mosquitto\n"+guarded+"persistence true\npersistence_location {dir}/db/\n", func(w *world) {
 			if err := os.Mkdir(w.path("db"), 0o755); err != nil {
 				w.t.Fatal(err)
 			}
+			w.letIn()
+			w.run(serverSide, "chmod", "0644", w.path("passwords"))
 		}),
 
 		inside("", "nginx with TLS before a broker for its own machine alone", func(w *world) {

@@ -61,7 +61,7 @@ func Gather(ctx context.Context, o Options) ([]doctor.Fact, error) {
 	}
 	for _, look := range []func(){
 		g.processes, g.services, g.units, g.configurations, g.sockets, g.docker, g.log, g.limits, g.throttled, g.resources, g.clock, g.denials, // the broker and its machine
-		g.addresses, g.conflicts, g.cloud, g.publicKnown, g.name,
+		g.addresses, g.conflicts, g.deadRoutes, g.cloud, g.publicKnown, g.name,
 		g.wrappers, g.kernel, g.fronts, g.dials, g.firewall, g.forwarding, g.led, g.outside,
 		g.certificates,
 	} {

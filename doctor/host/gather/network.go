@@ -48,15 +48,17 @@ func (g *gatherer) addresses() {
 	}
 	g.own.Container = this.Container
 	g.vpns = make(map[string]bool)
-	best := make(map[bool]outward) // by whether it is IPv4
-	bestScope := make(map[bool]reach.Scope)
+	type kind struct{ is4, vpn bool } // a VPN that takes all traffic does not make those who come by another interface disappear
+	best := make(map[kind]outward)
+	bestScope := make(map[kind]reach.Scope)
 	for _, i := range this.Interfaces {
 		for _, a := range i.Addrs {
 			if a.IsLinkLocalUnicast() {
 				continue
 			}
 			scope := reach.ScopeOf(i, a)
-			if scope == reach.VPN {
+			of := kind{a.Is4(), scope == reach.VPN}
+			if of.vpn {
 				g.vpns[i.Name] = true
 			}
 			outbound := a == this.Outbound4 || a == this.Outbound6
@@ -64,14 +66,18 @@ func (g *gatherer) addresses() {
 			if outbound {
 				scope = reach.Internet + 1
 			}
-			if scope > reach.Guests && scope > bestScope[a.Is4()] {
-				best[a.Is4()], bestScope[a.Is4()] = outward{a, i.Name}, scope
+			if scope > reach.Guests && scope > bestScope[of] {
+				best[of], bestScope[of] = outward{a, i.Name}, scope
 			}
 		}
 	}
 	for _, is4 := range []bool{true, false} {
-		if o, ok := best[is4]; ok {
+		o, own := best[kind{is4, false}]
+		if own {
 			g.outward = append(g.outward, o)
+		}
+		if v, ok := best[kind{is4, true}]; ok && (!own || bestScope[kind{is4, true}] > reach.Internet) {
+			g.outward = append(g.outward, v)
 		}
 	}
 	g.interfaces = networks()

@@ -52,7 +52,7 @@ func (g *gatherer) unbound(c *configuration) (all []host.Problem) {
 // unnamed is a listener's address that is neither an address nor a name that leads to one.
 func unnamed(address, file string, line int) []host.Problem {
 	if strings.HasPrefix(address, "[") {
-		return []host.Problem{{File: file, Line: line, Value: address, Cause: cause.ConfigInvalidValue,
+		return []host.Problem{{File: file, Line: line, Value: address, Cause: cause.BindBeforeNetwork,
 			Text:    fmt.Sprintf("mosquitto takes addresses of IPv6 without brackets: write %s.", strings.Trim(address, "[]")),
 			Chinese: fmt.Sprintf("mosquitto 的 IPv6 地址不加方括号：请写 %s。", strings.Trim(address, "[]"))}}
 	}

@@ -47,6 +47,10 @@ func (p *patient) elsewhere() bool {
 			p.found(cause.DNSMissingOrStale, 62, at, set("address", here.Address), luck)
 		case !here.serves() || there.Heard == HearRefused:
 			p.Settle(e.at) // neither leads to a broker, which is told of the one; or it was no answer
+		case there.Said == SayLogin && there.Heard == HearMQTT && here.Status == 0 && (there.Status == 4 || there.Status == 5):
+			p.found(cause.BadCredentials, 74, at, set("address", there.Address), luck,
+				means("At %s this user and password are taken, at %s they are not: two brokers with users of their own.", "在 %s 这个用户名和密码有效，在 %s 则无效：是两个各有用户的服务端。", here.Address, there.Address))
+			stale(66)
 		case there.Heard == HearMQTT && here.Status == 0 && (there.Status == 4 || there.Status == 5):
 			p.found(cause.AnonymousRefused, 74, at, set("address", there.Address), luck,
 				means("At %s clients without a user name are let in, at %s they are not: two brokers, or two listeners with rules of their own.", "在 %s 匿名客户端可以登录，在 %s 则不行：是两个服务端，或同一服务端的两个监听各有规则。", here.Address, there.Address))

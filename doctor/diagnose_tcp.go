@@ -226,6 +226,7 @@ func (p *patient) tcp() bool {
 			means("Somebody on the way answers web requests for every address, and lets nothing else pass: the login page of this network.", "途中有设备冒充所有地址应答网页请求，其他流量一概不放行：这是该网络的认证页面。"))
 		return true
 	}
+	p.completed(first)
 	if p.router(first) {
 		return true
 	}
@@ -468,6 +469,13 @@ func (p *patient) refused(first seen[Dial]) {
 	}
 	p.found(cause.DockerPortNotPublished, 28, evidence)
 	p.found(cause.HostFirewallReject, 26, evidence, means("Some firewalls reject with the same answer as a port without a listener.", "有些防火墙的拒绝方式与没有监听的端口完全相同。"))
+}
+
+// completed: the name does not exist, and with an ending of this machine's own network behind it leads somewhere else.
+func (p *patient) completed(first seen[Dial]) {
+	for _, c := range of[Completed](p.Facts) {
+		p.found(cause.DNSMissingOrStale, 90, []int{c.at, first.at}, means("The name %s does not exist: it may be spelled wrongly, or its record is missing. This machine has put the ending of its own network behind it (search in /etc/resolv.conf), and what was found so, %s, is something else.", "名称 %s 不存在：可能拼写有误，或缺少解析记录。本机在后面加上了自己网络的后缀（/etc/resolv.conf 中的 search），由此得到的 %s 是别的机器。", c.fact.Host, first.fact.Address))
+	}
 }
 
 // wildcard: a name that nobody has made up leads to the same address, so that this name may be no more than a spelling mistake.

@@ -283,7 +283,12 @@ func (p *patient) alert(h seen[Handshake]) {
 		if h.fact.Name == "" || n == 80 {
 			name = 72
 		}
-		p.found(cause.TLSCiphers, ciphers, at)
+		other := where(p.handshakes, func(o Handshake) bool { return o.Variant == OtherName && o.Result == Alerted && o.Alert == n })
+		if n == 40 && h.fact.Name == "" && len(other) > 0 && p.target.Port != 443 { // a name does not help; servers of many sites are at 443
+			ciphers, name = 64, 60
+			at = append(at, places(other)...)
+		}
+		p.found(cause.TLSCiphers, ciphers, at, means("What this program offers, weak cipher suites among it, the server does not take: its suites, or the kind of its key (such as a curve that few know, secp256k1, or DSA), are ones that few clients have.", "本程序提供的套件（包括弱套件）服务端都不接受：它的套件或密钥类型（例如很少支持的曲线 secp256k1，或 DSA）多数客户端没有。"))
 		if n == 80 && h.fact.Name != "" && len(where(p.handshakes, func(o Handshake) bool { return o.Result == Alerted && o.Alert == 80 && o.Name != h.fact.Name })) > 1 {
 			name = 58 // whatever name is said
 			p.found(cause.TLSHandshakeFailed, 76, at, means("Whatever is offered, the server ends the handshake with an error of its own (alert 80): it has no certificate, or cannot read its key. Its log says which.", "无论怎样握手，服务端都以自身内部错误（告警 80）结束：没有证书，或读不了私钥。请查看它的日志。"))

@@ -280,6 +280,20 @@ func (n NameServer) Text() cause.Text {
 	return Say("the name server %s cannot tell", "名称服务器 %s 无法回答", n.Server)
 }
 
+// Completed is that the name as it was entered does not exist, and was found with an ending that this machine puts behind names (search in
+// /etc/resolv.conf).
+type Completed struct {
+	Host string `json:"host"`
+}
+
+func (Completed) Kind() string       { return "completed-name" }
+func (Completed) Stage() cause.Stage { return cause.Name }
+func (Completed) Outcome() Outcome   { return Note }
+
+func (c Completed) Text() cause.Text {
+	return Say("the name %s itself does not exist: it was found with an ending that this machine puts behind names (search domain)", "名称 %s 本身不存在：是加上本机的搜索域后缀（search）才找到的", c.Host)
+}
+
 // AnyName is that a name which was made up leads to an address that the target's name leads to.
 type AnyName struct {
 	Host    string `json:"host"`

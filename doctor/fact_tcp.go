@@ -215,6 +215,7 @@ const (
 	SayHTTP       = "http"        // a request for WebSocket
 	SayPieces     = "mqtt-pieces" // a CONNECT, in pieces of a few bytes
 	SayTLSPieces  = "tls-pieces"  // a ClientHello, in pieces of a few bytes
+	SayLogin      = "mqtt-login"  // a CONNECT with the user and the password
 	SayALPN       = "alpn-mqtt"   // a CONNECT inside of TLS that has named the application protocol mqtt (ALPN)
 	SayProxyV1    = "proxy-v1"    // a PROXY header of version 1, then what the URL promises
 	SayProxyV2    = "proxy-v2"    // of version 2
@@ -265,6 +266,7 @@ var saidTexts = map[string]cause.Text{
 	SayTLSThen + SayHTTP:    {EN: "WebSocket (HTTP) inside TLS", ZH: "在 TLS 里发 WebSocket（HTTP）请求"},
 	SayPieces:               {EN: "MQTT CONNECT in pieces of a few bytes", ZH: "把 MQTT CONNECT 拆成几个字节的小块发送"},
 	SayTLSPieces:            {EN: "TLS in pieces of a few bytes", ZH: "把 TLS 握手拆成几个字节的小块发送"},
+	SayLogin:                {EN: "MQTT CONNECT with the user", ZH: "带用户名发 MQTT CONNECT"},
 	SayALPN:                 {EN: "MQTT CONNECT inside TLS with the ALPN name mqtt", ZH: "用 ALPN 名称 mqtt 建立 TLS，再发 MQTT CONNECT"},
 	SayTLSThen + SayTLS:     {EN: "TLS once more inside TLS", ZH: "在 TLS 里再发 TLS 握手"},
 	SayTLSThen + SayNothing: {EN: "nothing said inside TLS", ZH: "TLS 握手后什么都不发"},

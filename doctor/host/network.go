@@ -80,6 +80,8 @@ type NoRoute struct {
 	// into which they lead.
 	Refused string `json:"refused,omitempty"`
 	Tunnel  string `json:"tunnel,omitempty"`
+	// To is the machine that was to look at this one (--from), where this is about the answers to it alone; empty: it is about all other networks.
+	To string `json:"to,omitempty"`
 }
 
 func (NoRoute) Kind() string            { return "no-route" }
@@ -91,6 +93,10 @@ func (n NoRoute) Text() cause.Text {
 		return doctor.Say("The default gateway %s does not answer in the network of %s (ARP)", "默认网关 %s 在 %s 所接的网络中没有应答（ARP）", n.Gateway, n.Interface)
 	}
 	switch {
+	case n.To != "" && n.Tunnel != "":
+		return doctor.Say("Answers from %s to %s leave by %s, a VPN", "从 %s 发往 %s 的应答经 VPN 接口 %s 离开", n.Address, n.To, n.Tunnel)
+	case n.To != "":
+		return doctor.Say("The system leads answers from %s to %s nowhere: %s", "本机从 %s 发往 %s 的应答无路可走：%s", n.Address, n.To, n.Refused)
 	case n.Refused != "":
 		return doctor.Say("The system's own rules lead answers from %s to other networks nowhere: %s", "本机的路由规则让从 %s 发往其他网络的应答无路可走：%s", n.Address, n.Refused)
 	case n.Tunnel != "":

@@ -343,6 +343,7 @@ func (d *diagnosis) listening() {
 		}
 	}
 	d.containers()
+	d.inward()
 	d.taken()
 }
 
@@ -769,7 +770,12 @@ func (d *diagnosis) unrouted() {
 // misrouted: a rule of the system's own routing sends the answers to clients of other networks where they end.
 func (d *diagnosis) misrouted(n NoRoute, public bool, at int) {
 	fit, why := 86, doctor.Say("Connections to %s come in, and a rule of this machine's own routing (ip rule) leads the answers to other networks into a table that ends there (%s).", "到 %s 的连接能进来，但本机的路由规则（ip rule）把发往其他网络的应答引到了一张走不通的路由表（%s）。", n.Address, n.Refused)
-	if n.Tunnel != "" {
+	switch {
+	case n.To != "" && n.Tunnel != "":
+		fit, public, why = doctor.Sure, true, doctor.Say("Connections from %s come in at %s, and the answers leave by the VPN %s, into which a route leads that network: nobody there gets an answer, and with rp_filter the kernel throws away what comes in by the other interface.", "来自 %s 的连接从 %s 进来，而有一条路由把那个网络引向 VPN 接口 %s，应答从那里离开：那边收不到应答；开启 rp_filter 时，内核还会丢弃从另一个接口进来的数据包。", n.To, n.Address, n.Tunnel)
+	case n.To != "":
+		fit, public, why = doctor.Sure, true, doctor.Say("Connections from %s come in, and this machine has no way back to it (%s).", "来自 %s 的连接能进来，但本机没有回去的路（%s）。", n.To, n.Refused)
+	case n.Tunnel != "":
 		why = doctor.Say("Connections to %s come in, and the answers to other networks leave by the VPN %s, with an address that its other end throws away: a VPN for all traffic (AllowedIPs = 0.0.0.0/0, redirect-gateway) takes them along.", "到 %s 的连接能进来，但发往其他网络的应答会经 VPN 接口 %s 离开，对端会丢弃这个源地址：接管全部流量的 VPN（AllowedIPs = 0.0.0.0/0、redirect-gateway）把应答也带走了。", n.Address, n.Tunnel)
 	}
 	if !public {

@@ -10,7 +10,16 @@ import (
 // strangers says whether a program that is not known as a broker answers as one.
 func (d *diagnosis) strangers() bool {
 	answers, _ := facts[Answer](d.Facts)
-	return slices.ContainsFunc(answers, func(a Answer) bool { return a.Heard == SaidMQTT })
+	if !slices.ContainsFunc(answers, func(a Answer) bool { return a.Heard == SaidMQTT }) {
+		return false
+	}
+	configs, at := facts[Config](d.Facts)
+	for i, c := range configs {
+		if c.Default {
+			d.Settle(at[i]) // of a program that is not in use
+		}
+	}
+	return true
 }
 
 // unlike: the port belongs to a program that does not answer as a broker would.

@@ -20,7 +20,10 @@ func (p *prober) elsewhere(ctx context.Context) {
 	if p.webSocket() {
 		said = doctor.SayHTTP
 	}
-	if p.secure() {
+	switch {
+	case !p.secure() && !p.webSocket() && p.User != "":
+		said = doctor.SayLogin // the one that the user's login went to was no better protected
+	case p.secure():
 		said = doctor.SayTLSThen + said
 	}
 	all := append([]netip.Addr{p.address}, p.others...)

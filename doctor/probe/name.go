@@ -107,6 +107,20 @@ func (p *prober) lookupOne(ctx context.Context, record string) (doctor.Lookup, [
 	return f, found
 }
 
+// completed finds out whether a name with a dot in it is there only with an ending of this machine's own network behind it.
+func (p *prober) completed(ctx context.Context) {
+	if _, err := netip.ParseAddr(p.target.Host); err == nil || !strings.Contains(strings.TrimSuffix(p.target.Host, "."), ".") || strings.HasSuffix(p.target.Host, ".") {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, min(p.Limit, answerLimit))
+	defer cancel()
+	_, err := p.Resolver.LookupNetIP(ctx, "ip", p.target.Host+".")
+	var missing *net.DNSError
+	if errors.As(err, &missing) && missing.IsNotFound {
+		p.add(doctor.Completed{Host: p.target.Host})
+	}
+}
+
 // anyName finds out whether a name that nobody has made up leads to the same address, when the port there does not open.
 func (p *prober) anyName(ctx context.Context) {
 	_, err := netip.ParseAddr(p.target.Host)

@@ -182,6 +182,9 @@ func (p *prober) words(say string, conn net.Conn) []byte {
 	switch say {
 	case doctor.SayMQTT:
 		return hello()
+	case doctor.SayLogin:
+		c := packet.Connect{Version: packet.V311, CleanStart: true, KeepAlive: 60, ClientID: randomID(), HasUsername: true, Username: p.User, HasPassword: p.HasPassword, Password: p.Password}
+		return c.Append(nil, packet.V311)
 	case doctor.SayHTTP:
 		return p.request(newKey(), p.path(), "mqtt", "")
 	case doctor.SayProxyV1, doctor.SayProxyV2:

@@ -109,6 +109,7 @@ func (p *prober) tcp(ctx context.Context) bool {
 	p.lookAround(ctx)
 	p.portal(ctx)
 	p.anyName(ctx)
+	p.completed(ctx)
 	return p.dialAgain(ctx, asked)
 }
 

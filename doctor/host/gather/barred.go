@@ -22,6 +22,9 @@ func (g *gatherer) barred(c *configuration) (all []host.Barred) {
 			all = append(all, one)
 		}
 	}
+	if g.unitUser(c.fact.Program) != "" { // else it is read by root
+		add("-c", c.fact.File, r.denied(inside(c.root, c.fact.File)), false)
+	}
 	for _, s := range c.config.Security {
 		add("password_file", s.PasswordFile, r.denied(inside(c.root, s.PasswordFile)), false)
 		add("acl_file", s.ACLFile, r.denied(inside(c.root, s.ACLFile)), false)

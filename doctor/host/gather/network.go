@@ -121,17 +121,37 @@ const farAway = "1.1.1.1"
 // wayBack asks the system where answers from an address to clients of other networks go: rules (ip rule) may send them elsewhere than what the machine
 // says by itself.
 func (g *gatherer) wayBack(o outward) {
-	out, err := g.Run(g.ctx, "ip", "-o", "route", "get", farAway, "from", o.addr.String())
-	if err != nil {
-		if _, refused, said := strings.Cut(err.Error(), "RTNETLINK answers: "); said {
-			g.add(host.NoRoute{Address: o.addr.String(), Interface: o.iface, Refused: refused})
+	targets := []string{farAway}
+	for _, a := range g.probeAddresses() {
+		if a.Is4() {
+			targets = append(targets, a.String())
 		}
-		return // without the program nothing is known
+	}
+	for i, to := range targets {
+		n, lost := g.back(o, to)
+		if i > 0 {
+			n.To = to
+		}
+		if lost {
+			g.add(n)
+			return // of the other it is true as well, or it needs no telling
+		}
+	}
+}
+
+// back is the way from an address to another machine, and whether it leads nowhere, or into a VPN that the address does not belong to.
+func (g *gatherer) back(o outward, to string) (n host.NoRoute, lost bool) {
+	n = host.NoRoute{Address: o.addr.String(), Interface: o.iface}
+	out, err := g.Run(g.ctx, "ip", "-o", "route", "get", to, "from", o.addr.String())
+	if err != nil { // without the program nothing is known
+		_, n.Refused, lost = strings.Cut(err.Error(), "RTNETLINK answers: ")
+		return n, lost
 	}
 	words := strings.Fields(string(out))
 	if i := slices.Index(words, "dev"); i >= 0 && i+1 < len(words) && words[i+1] != o.iface && g.vpns[words[i+1]] && !g.vpns[o.iface] {
-		g.add(host.NoRoute{Address: o.addr.String(), Interface: o.iface, Tunnel: words[i+1]})
+		n.Tunnel = words[i+1]
 	}
+	return n, n.Tunnel != ""
 }
 
 // gateways are the default gateways of IPv4, by interface, that have the first word.

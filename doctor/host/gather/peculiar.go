@@ -53,6 +53,10 @@ func (g *gatherer) lines(file, text, root string, runs bool) (all []host.Problem
 			if _, err := user.Lookup(value); root == "" && errors.As(err, &unknown) {
 				problem(cause.ConfigInvalidValue, "the user %s does not exist, and mosquitto ends when it should become that one.", "用户 %s 不存在，mosquitto 切换到该用户时会退出。")
 			}
+		case "tls_version", "bridge_tls_version":
+			if !runs && !slices.Contains(tlsVersions, value) {
+				problem(cause.ConfigInvalidValue, "mosquitto does not know %s, and ends over that: it takes tlsv1.2 or tlsv1.3.", "mosquitto 不认识 %s，会因此退出：请写 tlsv1.2 或 tlsv1.3。")
+			}
 		case "ciphers", "ciphers_tls1.3":
 			if !runs && root == "" && g.unknownCiphers(word, value) {
 				problem(cause.ConfigInvalidValue, "OpenSSL knows none of the cipher suites \"%s\", and mosquitto ends over that: leave the line out, or take HIGH.", "OpenSSL 不认识密码套件 \"%s\"，mosquitto 会因此退出：删去这一行，或写 HIGH。")
@@ -73,6 +77,9 @@ func (g *gatherer) lines(file, text, root string, runs bool) (all []host.Problem
 	}
 	return all
 }
+
+// tlsVersions are those that mosquitto 2 takes in a configuration.
+var tlsVersions = []string{"tlsv1.1", "tlsv1.2", "tlsv1.3"}
 
 // relative tells whether a file is named without the folder that it is in, so that a service does not find it. A plugin's may be in the system's own folders.
 func relative(directive, file, root string) bool {

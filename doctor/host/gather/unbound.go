@@ -13,6 +13,7 @@ import (
 
 	"picket/cause"
 	"picket/doctor/host"
+	"picket/doctor/host/firewall"
 )
 
 // unbound are the listeners of mosquitto's that it cannot open on this machine: at an address that no interface has, or at a port for which its user lacks the right. It
@@ -40,6 +41,11 @@ func (g *gatherer) unbound(c *configuration) (all []host.Problem) {
 			}
 		}
 		all = append(all, unnamed(l.Address, file, n)...)
+		if l.Interface != "" && !slices.ContainsFunc(own, func(i firewall.Interface) bool { return i.Name == l.Interface }) {
+			all = append(all, host.Problem{File: file, Line: n, Value: l.Interface, Cause: cause.BindBeforeNetwork,
+				Text:    fmt.Sprintf("this machine has no network interface %s now (bind_interface): it is named otherwise, or not there yet. ip -br link shows the names.", l.Interface),
+				Chinese: fmt.Sprintf("本机现在没有网卡 %s（bind_interface）：名称不同，或尚未就绪。ip -br link 可列出名称。", l.Interface)})
+		}
 		if l.Port > 0 && g.privileged(c, l.Port) {
 			all = append(all, host.Problem{File: file, Line: n, Value: strconv.Itoa(l.Port), Cause: cause.PrivilegedPort,
 				Text:    fmt.Sprintf("mosquitto becomes the user %s before it opens port %d, who may not open ports below 1024.", c.user, l.Port),

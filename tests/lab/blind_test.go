@@ -3,6 +3,9 @@
 package lab
 
 import (
+	"io"
+	"net"
+	"os"
 	"strings"
 
 	"picket/cause"
@@ -89,5 +92,48 @@ func blind() []fault {
 		broken(cause.BindBeforeNetwork, "", "a name that leads nowhere in place of the listener's address, and no log", "listener 1883 broker.invalid\nallow_anonymous true\n", nil),
 		broken(cause.ConfigUnreadable, "", "a plugin that is not installed any more, and no log", "listener 1883\nallow_anonymous false\nauth_plugin /usr/lib/go-auth.so\n", nil),
 		broken(cause.ConfigUnreadable, "", "a password file without its folder, and no log", "listener 1883\nallow_anonymous false\npassword_file passwords-of-the-house\n", nil),
+		broken(cause.ConfigInvalidValue, "", "a version of TLS that mosquitto 2 does not take any more, and no log", strings.Replace(secret, "certfile", "tls_version tlsv1\ncertfile", 1), func(w *world) { w.pair() }),
+		broken(cause.BindBeforeNetwork, "", "a network interface that is not there (bind_interface), and no log", "listener 1883\nbind_interface wlan0\nallow_anonymous true\n", nil),
+		{name: "on the server: a socket in the file system alone (listener 0)", on: serverSide, want: cause.LoopbackOnly, make: func(w *world) []string {
+			w.passwords()
+			args := w.settings("listener 0 {dir}/m.sock\nallow_anonymous false\npassword_file {dir}/passwords\n")
+			w.runs()
+			w.wait("the socket is there", func() bool { _, err := os.Stat(w.path("m.sock")); return err == nil })
+			return args
+		}},
+		{name: "healthy: on the server: a broker whose name nobody knows", on: serverSide, make: func(w *world) []string {
+			w.listen(serverSide, "0.0.0.0:1883", func(c net.Conn) {
+				_, _ = c.Read(make([]byte, 1000))
+				_, _ = c.Write([]byte{0x20, 2, 0, 0})
+				_, _ = io.Copy(io.Discard, c)
+			})
+			return []string{"--server", "--port", "1883"}
+		}},
+		{name: "the name does not exist, and this machine puts its own network's ending behind it", want: cause.DNSMissingOrStale, make: func(w *world) []string {
+			w.dnsmasq("no-resolv\nlocal=/com/\naddress=/garden.test/203.0.113.66\n")
+			w.resolver("search garden.test\nnameserver " + gateway4 + "\n")
+			return []string{"mqtt://mqtt.exampel.com"}
+		}},
+		{name: "a name leads to two brokers, and one of them does not know the user", want: cause.BadCredentials, make: func(w *world) []string {
+			w.batch(serverSide, "addr add 203.0.113.20/24 dev eth0\n")
+			w.passwords()
+			w.file("others", "ada:$7$101$cm9ja3NhbHRzYWx0$OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk=\n")
+			w.mosquitto("listener 1883 203.0.113.10\nallow_anonymous false\npassword_file {dir}/passwords\n")
+			w.start(serverSide, nil, "mosquitto", "-c", w.file("second.conf", "user root\nlistener 1883 203.0.113.20\nallow_anonymous false\npassword_file "+w.path("others")+"\n"))
+			w.wait("both listen", func() bool {
+				c, err := w.dial(clientSide, "203.0.113.20:1883")
+				if err == nil {
+					_ = c.Close()
+				}
+				return err == nil
+			})
+			w.names(map[string][]string{host: {server4, "203.0.113.20"}})
+			return []string{"mqtt://" + host, "--user", user}
+		}},
+		{name: "a key of a curve that few know (secp256k1)", want: cause.TLSCiphers, twin: cause.SNIALPN, make: func(w *world) []string {
+			w.run(serverSide, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:secp256k1", "-nodes", "-keyout", w.path("odd.key"), "-out", w.path("odd.crt"), "-days", "90", "-subj", "/CN=odd")
+			w.mosquitto("listener 8883\nallow_anonymous true\ncertfile {dir}/odd.crt\nkeyfile {dir}/odd.key\n")
+			return []string{url4("mqtts", 8883)}
+		}},
 	}
 }

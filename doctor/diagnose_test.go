@@ -127,6 +127,8 @@ func TestDiagnose(t *testing.T) {
 		"a mistake, and all is well":      {append([]Fact{Entered{Given: "x", URL: "mqtt://192.168.7.5:1883", Scheme: "mqtt", Host: "192.168.7.5", Port: 1883, Mistakes: []Mistake{Spaces}}}, used(returned(0, 32))[1:]...), cause.AppFormMistake, "", ""},
 		"every port is a login page":      {way(named, a, out, dial("203.0.113.7", 1883, Open), Connect{Version: "3.1.1", Result: NotMQTT}, hears(1883, SayMQTT, HearHTTP), hears(8883, SayTLS, HearHTTP), hears(8083, SayHTTP, HearHTTP)), cause.CaptivePortalOrAPIsolation, cause.FirstBytes, ""},
 		"a router that hands the port on": {way(named, a, out, Dial{Address: "203.0.113.7", Port: 1883, Purpose: Asked, Result: Refused, ResetTTL: 63}, Ping{Address: "203.0.113.7", Sent: 4, Received: 4, TTL: 64}), cause.BrokerNotRunning, cause.TCP, cause.LoopbackOnly},
+		"the name was completed":          {way(named, a, out, Completed{Host: "x.example"}, dial("203.0.113.7", 1883, TimedOut)), cause.DNSMissingOrStale, cause.TCP, ""},
+		"another address, another user":   {way(named, a, out, dial("203.0.113.7", 1883, Open), Elsewhere{Here: Opening{Address: "203.0.113.7", Port: 1883, Said: SayLogin, Heard: HearMQTT}, There: Opening{Address: "203.0.113.8", Port: 1883, Said: SayLogin, Heard: HearMQTT, Status: 5}}), cause.BadCredentials, "", ""},
 		"every name leads to a portal": {way(named, a, Address{Address: "192.168.7.1", Class: Private, Near: "wlan0"}, dial("192.168.7.1", 1883, Refused), Opening{Address: "192.168.7.1", Port: 80, Said: SayHTTP, Heard: HearHTTP, Status: 302},
 			AnyName{Host: "doctor1.example.com", Address: "192.168.7.1"}), cause.CaptivePortalOrAPIsolation, cause.TCP, cause.DNSMissingOrStale},
 

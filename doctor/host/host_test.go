@@ -49,6 +49,20 @@ func TestRules(t *testing.T) {
 
 		{"not running", []doctor.Fact{NoBroker{Complete: true}, NotListening{1883}}, "broker-not-running"},
 		{"not running, and its unit says why", []doctor.Fact{NoBroker{Complete: true}, NotListening{1883}, Service{Unit: "mosquitto.service", Active: "failed", Sub: "failed", Result: "oom-kill"}}, "memory-limit-oom"},
+		{"not running, and nothing says why", []doctor.Fact{NoBroker{Complete: true}, NotListening{1883}, with(config, func(c *Config) { c.PID = 0 })}, "broker-not-running"},
+		{"a broker of another name", []doctor.Fact{NoBroker{Complete: true}, Listen{Address: "0.0.0.0", Port: 1883, Scope: AllScope, PID: 9, Program: "java"}, Answer{Address: "127.0.0.1", Port: 1883, Heard: SaidMQTT}}, ""},
+		{"no broker, and something else has the port", []doctor.Fact{NoBroker{Complete: true}, Listen{Address: "0.0.0.0", Port: 1883, Scope: AllScope, PID: 9, Program: "java"}, Answer{Address: "127.0.0.1", Port: 1883, Heard: Silence}}, "port-taken"},
+		{"the key is locked", []doctor.Fact{NoBroker{Complete: true}, NotListening{8883}, with(config, func(c *Config) { c.PID = 0 }), Certificate{File: "a.crt", KeyFile: "a.key", Port: 8883, Days: 80, KeyLocked: true}}, "key-unreadable"},
+		{"sockets in the file system alone", []doctor.Fact{mosquitto, NotListening{1883}, with(config, func(c *Config) {
+			c.Listeners = []ConfigListener{{Loopback: true, Passwords: true, Users: 1, Source: "/m.conf:1"}}
+		})}, "loopback-only"},
+		{"neighbours are kept", []doctor.Fact{mosquitto, listening, config, public, dialed, accepted, Firewall{Address: "2001:db8::1", Port: 1883, Verdict: "drop", Where: "inet filter input", Neighbours: true}}, "host-firewall-drop"},
+		{"a port leads to nobody", []doctor.Fact{NoBroker{Complete: true}, NotListening{1883}, public, Firewall{Address: "203.0.113.5", Port: 1883, Verdict: "accept", To: "172.17.0.2:1884"}, Led{Port: 1883, To: "172.17.0.2:1884", Result: "refused"}}, "broker-not-running"},
+		{"a port leads to a place that is gone", []doctor.Fact{NoBroker{Complete: true}, NotListening{1883}, public, Firewall{Address: "203.0.113.5", Port: 1883, Verdict: "accept", To: "172.17.0.2:1884"}, Led{Port: 1883, To: "172.17.0.2:1884", Result: "timeout"}}, "host-down"},
+		{"answers end in a route", []doctor.Fact{mosquitto, listening, config, public, dialed, accepted, DeadRoute{Network: "192.168.0.0/16", Way: "blackhole", Probe: true}}, "no-default-route"},
+		{"answers to one end in a route", []doctor.Fact{mosquitto, listening, config, public, dialed, accepted, DeadRoute{Network: "192.0.2.1/32", Way: "unreachable", Probe: true}}, "rate-limit-or-ban"},
+		{"a route keeps a stranger away", []doctor.Fact{mosquitto, listening, config, public, dialed, accepted, DeadRoute{Network: "192.0.2.1/32", Way: "unreachable"}}, ""},
+		{"answers to the probe leave by a VPN", []doctor.Fact{mosquitto, listening, config, public, dialed, accepted, NoRoute{Address: "203.0.113.5", Interface: "eth0", Tunnel: "tun0", To: "192.0.2.1"}}, "no-default-route"},
 		{"not running, and its log says why", []doctor.Fact{NoBroker{Complete: true}, NotListening{1883},
 			Log{Source: "x", Lines: 9, Entry: []Entry{{Cause: cause.KeyUnreadable, Count: 1, Last: "Error: Unable to load server key file", Start: true}}}}, "key-unreadable"},
 		{"not running because of its configuration", []doctor.Fact{NoBroker{Complete: true}, NotListening{1883},

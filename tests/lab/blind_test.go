@@ -84,7 +84,8 @@ func blind() []fault {
 		broken(cause.KeyUnreadable, "", "the key is locked with a pass phrase, and no log", "user mosquitto\n"+secret, func(w *world) {
 			w.letIn()
 			w.pair()
-			w.run(serverSide, "openssl", "pkey", "-in", w.path("server.key"), "-aes256", "-passout", "pass:garden", "-out", w.path("server.key"))
+			w.run(serverSide, "openssl", "pkey", "-in", w.path("server.key"), "-aes256", "-passout", "pass:garden", "-out", w.path("locked.key"))
+			w.run(serverSide, "mv", w.path("locked.key"), w.path("server.key"))
 			w.run(serverSide, "chmod", "0644", w.path("server.crt"), w.path("server.key"), w.path("passwords"))
 		}),
 		broken(cause.ConfigInvalidValue, "", "cipher suites that OpenSSL does not know, and no log", strings.Replace(secret, "certfile", "ciphers HIGH_AND_SAFE\ncertfile", 1), func(w *world) { w.pair() }),

@@ -67,13 +67,17 @@ func unseen() []fault {
 			w.run(serverSide, "chmod", "0644", w.path("server.crt"), w.path("server.key"))
 		}),
 		running("", "", "a limit before the first listener, which has another port", "max_connections 100\nallow_anonymous false\npassword_file {dir}/passwords\nlistener 1884\n", nil),
-		running(cause.StoreFailed, "", "mosquitto's user may not write where it stores", "user mosquitto\n"+guarded+"persistence true\npersistence_location {dir}/db/\n", func(w *world) {
+		{name: "on the server: mosquitto's user may not write where it stores", on: serverSide, want: cause.StoreFailed, make: func(w *world) []string {
+			w.letIn()
+			w.passwords()
+			w.run(serverSide, "chmod", "0644", w.path("passwords"))
 			if err := os.Mkdir(w.path("db"), 0o755); err != nil {
 				w.t.Fatal(err)
 			}
-			w.letIn()
-			w.run(serverSide, "chmod", "0644", w.path("passwords"))
-		}),
+			args := w.settings("user mosquitto\n" + guarded + "persistence true\npersistence_location {dir}/db/\n")
+			w.runs(1883)
+			return args
+		}},
 
 		inside("", "nginx with TLS before a broker for its own machine alone", func(w *world) {
 			w.pair()

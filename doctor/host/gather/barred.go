@@ -52,7 +52,7 @@ func (r reader) shut(folder string) string {
 	if at := r.denied(filepath.Join(folder, "x")); at != "" {
 		return at
 	}
-	if !r.may(info, 0o2) {
+	if !r.may(folder, info, 0o2) {
 		return folder
 	}
 	return ""

@@ -238,8 +238,7 @@ func completeness(chain, cas []*x509.Certificate) (incomplete, private bool) {
 	return !issuerThere && len(leaf.IssuingCertificateURL) > 0, len(leaf.IssuingCertificateURL) == 0
 }
 
-// denied is the folder or file on the way that the reader may not pass or read; empty if there is none. Access lists beyond the mode are not
-// looked at.
+// denied is the folder or file on the way that the reader may not pass or read; empty if there is none.
 func (r reader) denied(path string) string {
 	if r.uid == 0 || path == "" {
 		return ""
@@ -250,12 +249,12 @@ func (r reader) denied(path string) string {
 	}
 	for _, way := range ways {
 		for _, dir := range folders(way) {
-			if info, err := os.Stat(dir); err == nil && !r.may(info, 0o1) {
+			if info, err := os.Stat(dir); err == nil && !r.may(dir, info, 0o1) {
 				return dir
 			}
 		}
 	}
-	if info, err := os.Stat(path); err == nil && !r.may(info, 0o4) {
+	if info, err := os.Stat(path); err == nil && !r.may(path, info, 0o4) {
 		return path
 	}
 	return ""

@@ -5,4 +5,4 @@ package gather
 import "os"
 
 // may is not known on systems without Unix's modes.
-func (r reader) may(os.FileInfo, os.FileMode) bool { return true }
+func (r reader) may(string, os.FileInfo, os.FileMode) bool { return true }

@@ -205,16 +205,9 @@ func (p *patient) mismatch(failed []int) bool {
 		p.end = cause.TCP
 		return true
 	case p.secure() && len(r.named) > 0 && len(r.tlsMQTT) == 0 && !p.onceAccepted():
-		p.found(cause.SNIALPN, 95, evidence(slices.Concat(r.tls, r.named)),
-			means("Port %d leads to a broker only who names the application protocol mqtt in the TLS handshake (ALPN); whoever names none meets something else, such as a web server.", "端口 %d 只有在 TLS 握手中声明应用协议 mqtt（ALPN）才会转给 MQTT 服务端；不声明的会遇到别的程序，例如网页服务器。", p.target.Port),
-			step(cause.Text{EN: "In the client", ZH: "在客户端"}, cause.Text{EN: "mosquitto_pub … --tls-alpn mqtt    # Paho for Python: SSLContext.set_alpn_protocols([\"mqtt\"])", ZH: "mosquitto_pub … --tls-alpn mqtt    # Python 的 Paho：SSLContext.set_alpn_protocols([\"mqtt\"])"}),
-			not(cause.PortTaken, "there is a broker behind it", "后面确实有 MQTT 服务端"))
+		p.needsALPN(evidence(slices.Concat(r.tls, r.named)))
 	case p.secure() && len(r.within) > 0 && len(r.tlsMQTT)+len(r.tlsWS) == 0 && !p.onceAccepted():
-		p.found(cause.PlainToTLSPort, 92, evidence(slices.Concat(r.tls, r.within)),
-			means("What ends TLS at port %d hands the rest on to a port that wants TLS itself: a second handshake inside of the first is answered.", "端口 %d 上终结 TLS 的代理把解密后的数据转给了一个自己也要求 TLS 的端口：在第一层 TLS 内再握手一次能得到应答。", p.target.Port),
-			step(cause.Text{EN: "In the proxy in front of the broker: one of the two", ZH: "在服务端前面的代理上，二选一"}, cause.Text{
-				EN: "# nginx, stream: speak TLS to the broker too\nproxy_ssl on;\n# or hand TLS through unopened: take \"ssl\" out of its listen line",
-				ZH: "# nginx stream：与服务端之间也用 TLS\nproxy_ssl on;\n# 或不解密直接转发：去掉 listen 行中的 ssl"}))
+		p.twiceTLS(evidence(slices.Concat(r.tls, r.within)))
 	case p.captive():
 		p.found(cause.CaptivePortalOrAPIsolation, 90, evidence(r.http),
 			means("Whatever port is tried, a web page answers in place of the server: the login page of this Wi-Fi.", "无论连哪个端口，应答的都是网页而不是服务端：这是该 Wi-Fi 的认证页面。"))
@@ -256,6 +249,23 @@ func (p *patient) mismatch(failed []int) bool {
 	}
 	p.end = cause.FirstBytes
 	return true
+}
+
+// needsALPN: there is a broker for whoever names mqtt in the handshake.
+func (p *patient) needsALPN(at []int) {
+	p.found(cause.SNIALPN, 95, at,
+		means("Port %d leads to a broker only who names the application protocol mqtt in the TLS handshake (ALPN); whoever names none meets something else, such as a web server.", "端口 %d 只有在 TLS 握手中声明应用协议 mqtt（ALPN）才会转给 MQTT 服务端；不声明的会遇到别的程序，例如网页服务器。", p.target.Port),
+		step(cause.Text{EN: "In the client", ZH: "在客户端"}, cause.Text{EN: "mosquitto_pub … --tls-alpn mqtt    # Paho for Python: SSLContext.set_alpn_protocols([\"mqtt\"])", ZH: "mosquitto_pub … --tls-alpn mqtt    # Python 的 Paho：SSLContext.set_alpn_protocols([\"mqtt\"])"}),
+		not(cause.PortTaken, "there is a broker behind it", "后面确实有 MQTT 服务端"))
+}
+
+// twiceTLS: what ends TLS hands on to what wants TLS itself.
+func (p *patient) twiceTLS(at []int) {
+	p.found(cause.PlainToTLSPort, 92, at,
+		means("What ends TLS at port %d hands the rest on to a port that wants TLS itself: a second handshake inside of the first is answered.", "端口 %d 上终结 TLS 的代理把解密后的数据转给了一个自己也要求 TLS 的端口：在第一层 TLS 内再握手一次能得到应答。", p.target.Port),
+		step(cause.Text{EN: "In the proxy in front of the broker: one of the two", ZH: "在服务端前面的代理上，二选一"}, cause.Text{
+			EN: "# nginx, stream: speak TLS to the broker too\nproxy_ssl on;\n# or hand TLS through unopened: take \"ssl\" out of its listen line",
+			ZH: "# nginx stream：与服务端之间也用 TLS\nproxy_ssl on;\n# 或不解密直接转发：去掉 listen 行中的 ssl"}))
 }
 
 // otherProtocol: the port belongs to a program that is no broker.

@@ -6,6 +6,7 @@ import (
 
 // router: is the address that of a router, which does this or that with who comes to the port?
 func (p *patient) router(first seen[Dial]) bool {
+	p.completed(first)
 	return p.portalByName(first) || p.handedOn(first) || first.fact.Result != NetUnreachable && p.hairpin(first, []int{first.at})
 }
 

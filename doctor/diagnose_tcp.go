@@ -226,7 +226,6 @@ func (p *patient) tcp() bool {
 			means("Somebody on the way answers web requests for every address, and lets nothing else pass: the login page of this network.", "途中有设备冒充所有地址应答网页请求，其他流量一概不放行：这是该网络的认证页面。"))
 		return true
 	}
-	p.completed(first)
 	if p.router(first) {
 		return true
 	}

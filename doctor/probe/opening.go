@@ -33,7 +33,7 @@ const (
 	answerSize = 512
 )
 
-// opening makes a new connection and says something on it. It never sends the user's password: the port may be anyone's.
+// opening makes a new connection and says something on it. It sends the user's password with SayLogin alone: the port may be anyone's.
 func (p *prober) opening(ctx context.Context, a netip.Addr, port int, said string) (f doctor.Opening) {
 	limit := min(answerLimit, p.Limit)
 	f = doctor.Opening{Address: a.String(), Port: port, Said: said, Heard: doctor.HearRefused}
@@ -61,29 +61,12 @@ func (p *prober) opening(ctx context.Context, a netip.Addr, port int, said strin
 	if say == doctor.SayTLSPieces {
 		conn, say = &inPieces{conn}, doctor.SayTLS
 	}
-	if say == doctor.SayALPN {
-		inside, say = true, doctor.SayMQTT
-	}
-	if inside || say == doctor.SayTLS {
-		config := p.anyTLS()
-		if said == doctor.SayALPN {
-			config.NextProtos = []string{"mqtt"}
+	if inside || say == doctor.SayTLS || say == doctor.SayALPN {
+		next, answered := p.secured(ctx, conn, said)
+		if next == nil {
+			return heard(answered)
 		}
-		secure := tls.Client(conn, config)
-		if err := secure.HandshakeContext(ctx); err != nil {
-			return heard(tlsAnswer(err))
-		}
-		if !inside {
-			return heard(doctor.Opening{Heard: doctor.HearTLS, Name: tls.VersionName(secure.ConnectionState().Version)})
-		}
-		conn = secure
-		if say == doctor.SayTLS {
-			within := tls.Client(conn, p.anyTLS())
-			if err := within.HandshakeContext(ctx); err != nil {
-				return heard(tlsAnswer(err))
-			}
-			return heard(doctor.Opening{Heard: doctor.HearTLS})
-		}
+		conn = next
 	}
 	if say == doctor.SayPieces {
 		if _, err := (&inPieces{conn}).Write(hello()); err != nil {
@@ -99,6 +82,28 @@ func (p *prober) opening(ctx context.Context, a netip.Addr, port int, said strin
 		conn.SetDeadline(time.Now().Add(min(silence, limit)))
 	}
 	return heard(answer(conn))
+}
+
+// secured begins TLS on a connection, for what is said inside of it; where that is all there is to see, or it fails, there is an answer and no connection.
+func (p *prober) secured(ctx context.Context, conn net.Conn, said string) (inside net.Conn, answered doctor.Opening) {
+	config := p.anyTLS()
+	if said == doctor.SayALPN {
+		config.NextProtos = []string{"mqtt"}
+	}
+	secure := tls.Client(conn, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		return nil, tlsAnswer(err)
+	}
+	switch said {
+	case doctor.SayTLS, doctor.SayTLSPieces:
+		return nil, doctor.Opening{Heard: doctor.HearTLS, Name: tls.VersionName(secure.ConnectionState().Version)}
+	case doctor.SayTLSThen + doctor.SayTLS:
+		if err := tls.Client(secure, p.anyTLS()).HandshakeContext(ctx); err != nil {
+			return nil, tlsAnswer(err)
+		}
+		return nil, doctor.Opening{Heard: doctor.HearTLS}
+	}
+	return secure, doctor.Opening{}
 }
 
 // unheard tells whether not even the other end's system has acknowledged what was said.
@@ -180,7 +185,7 @@ func (p *prober) anyTLS() *tls.Config {
 // words are the bytes of an opening; none for silence.
 func (p *prober) words(say string, conn net.Conn) []byte {
 	switch say {
-	case doctor.SayMQTT:
+	case doctor.SayMQTT, doctor.SayALPN:
 		return hello()
 	case doctor.SayLogin:
 		c := packet.Connect{Version: packet.V311, CleanStart: true, KeepAlive: 60, ClientID: randomID(), HasUsername: true, Username: p.User, HasPassword: p.HasPassword, Password: p.Password}

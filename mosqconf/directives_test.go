@@ -56,7 +56,7 @@ var inForce = map[string]string{
 	"cluster": "redis://10.0.0.1:26379,10.0.0.2/mymaster", "cluster_acknowledge": "replicas 2", "cluster_address": "10.0.0.11:7883",
 	"global_max_clients": "9", "accept_protocol_versions": "3, 5", "websockets_origin": "https://www.example.com:8080", "listener_allow_anonymous": "true", "listener_auto_id_prefix": "x", // of mosquitto 2.1
 	"jwt_keys": "https://id.example/keys", "jwt_keys_cafile": "/ca.pem", "jwt_secret_file": "/s", "jwt_issuer": "i", "jwt_audience": "a", "jwt_user": "name", "jwt_leeway": "1", "jwt_expiry": "optional", "jwt_place": "username",
-	"max_total_output_bytes": "10000000", "proxy_from": "10.0.0.0/8 ::1", "sni_certificate": "/c3 /k3",
+	"max_total_output_bytes": "10000000", "proxy_from": "10.0.0.0/8 ::1", "enable_proxy_protocol": "1", "sni_certificate": "/c3 /k3",
 }
 
 const tokenHead = "jwt_secret_file /s\n"

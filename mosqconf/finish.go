@@ -213,6 +213,7 @@ func (p *parser) checkListener(b *block) {
 	at := line{place: b.place, word: "listener"}
 	option := func(name string) line { return line{place: b.seenAt(name), word: name} }
 	p.checkListenerTLS(b)
+	p.checkProxied(b)
 	// A proxy can tell who the client is that it has verified.
 	if (c.IdentityAsUsername || c.SubjectAsUsername) && !t.RequireCertificate && len(c.ProxyFrom) == 0 {
 		name := "use_identity_as_username"

@@ -135,3 +135,34 @@ func TestOpenInMosquitto(t *testing.T) {
 		}
 	}
 }
+
+// Whoever reaches the listener is believed as in mosquitto 2.1, but nobody takes a name by that.
+func TestEnableProxyProtocol(t *testing.T) {
+	for text, want := range map[string]string{
+		"listener 1\nenable_proxy_protocol 2\n":                                                     "0.0.0.0/0 ::/0 Warning: With enable_proxy_protocol everybody",
+		"listener 1\nenable_proxy_protocol 1\ncertfile /c\nkeyfile /k\n":                            "0.0.0.0/0 ::/0 Warning: With enable_proxy_protocol everybody",
+		"port 1\nenable_proxy_protocol 1\n":                                                         "0.0.0.0/0 ::/0 Warning: With enable_proxy_protocol everybody",
+		"listener 1\nenable_proxy_protocol 2\nproxy_from 10.0.0.1\n":                                "10.0.0.1 ",
+		"listener 1\nproxy_from 10.0.0.1\nenable_proxy_protocol 2\nuse_identity_as_username true\n": "10.0.0.1 ",
+		"listener 1\nenable_proxy_protocol 2\nuse_identity_as_username true\n":                      "Error: enable_proxy_protocol without proxy_from would let everybody",
+		"listener 1\nenable_proxy_protocol 1\nuse_identity_as_username true\n":                      "Error: enable_proxy_protocol without proxy_from would let everybody",
+		"listener 1\nenable_proxy_protocol 2\ncertfile /c\nkeyfile /k\nproxy_from 10.0.0.1\n":       "Error: certfile and keyfile cannot be used",
+		"listener 1\nenable_proxy_protocol 2\nuse_subject_as_username true\nproxy_from 10.0.0.1\n":  "Error: use_subject_as_username cannot be used",
+		"listener 0 /s\nenable_proxy_protocol 2\n":                                                  "Error: enable_proxy_protocol is not possible on a Unix socket.",
+		"listener 1\nenable_proxy_protocol 3\n":                                                     "Error: Invalid enable_proxy_protocol value (3).",
+	} {
+		c, r := Parse(write(t, text))
+		got := ""
+		if c != nil {
+			got = strings.Join(c.Listeners[0].ProxyFrom, " ") + " "
+		}
+		for _, f := range r.Findings {
+			if strings.Contains(f.Text, "proxy") || strings.Contains(f.Text, "used with") {
+				got += f.Text
+			}
+		}
+		if !strings.HasPrefix(got, want) || strings.HasSuffix(want, " ") && got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}

@@ -170,6 +170,40 @@ func (p *parser) proxyFrom(f *fileState, l line) {
 	}
 }
 
+// enableProxyProtocol is of mosquitto 2.1. There is nothing to choose: headers of both versions are read.
+func (p *parser) enableProxyProtocol(f *fileState, l line) {
+	b := f.option(l)
+	if n, ok := p.int(l, 1, 2); ok {
+		b.proxied = n
+	}
+}
+
+// checkProxied has everybody's PROXY header believed at a listener with enable_proxy_protocol and without proxy_from, as mosquitto 2.1 does, unless anybody could
+// then say to be any user.
+func (p *parser) checkProxied(b *block) {
+	if b.proxied == 0 {
+		return
+	}
+	l := line{place: b.seenAt("enable_proxy_protocol"), word: "enable_proxy_protocol"}
+	c := b.config
+	switch {
+	case c.Path != "":
+		p.errorf(l, cause.ConfigUnsupported, "Have the proxy connect to a port on 127.0.0.1.", "Error: enable_proxy_protocol is not possible on a Unix socket.")
+	case b.proxied == 2 && c.TLS.CertFile != "":
+		p.errorf(l, cause.ConfigConflict, "Let either the proxy or this listener speak TLS with clients.", "Error: certfile and keyfile cannot be used with `enable_proxy_protocol 2`.")
+	case b.proxied == 2 && c.SubjectAsUsername:
+		p.errorf(l, cause.ConfigConflict, "Write use_identity_as_username: a header has no other name of the certificate.", "Error: use_subject_as_username cannot be used with `enable_proxy_protocol 2`.")
+	case len(c.ProxyFrom) > 0:
+	case c.IdentityAsUsername || c.SubjectAsUsername:
+		p.errorf(l, cause.ConfigConflict, "Write proxy_from ADDRESS, with the address of the proxy: only its headers are believed.",
+			"Error: enable_proxy_protocol without proxy_from would let everybody who reaches this listener log in under any name.")
+	default:
+		c.ProxyFrom = []string{"0.0.0.0/0", "::/0"}
+		p.find(Warning, l, cause.ConfigConflict, "Write proxy_from ADDRESS, with the address of the proxy: only its headers are believed.",
+			"Warning: With enable_proxy_protocol everybody who reaches this listener can claim any address, which bans and limits then count for.")
+	}
+}
+
 // phonePage: the page is served unless the line says false.
 func (p *parser) phonePage(f *fileState, l line) {
 	b := f.option(l)

@@ -59,6 +59,7 @@ type block struct {
 	pageLine   line             // phone_page
 	originLine line             // the last websockets_origin
 
+	proxied   int64             // what enable_proxy_protocol says; 0: nothing
 	anonymous *access.Anonymous // listener_allow_anonymous; nil: the rules say
 	autoID    *string           // listener_auto_id_prefix; nil: the rules say
 }

@@ -282,10 +282,20 @@ func (n *Node) Confirm(done func(error)) {
 	})
 }
 
-// Publish sends a run of QoS 1 or 2 to the peers that want it. done is called when all of them have settled it, with the causes for which some have refused it, or with an error when
-// nothing is known of that. The run belongs to the node from then on; its From and Topic order it behind others. If it is for a shared subscription, it goes to first, or to another node.
-func (n *Node) Publish(r *wire.Run, first uint64, done func(refused []string, err error)) {
-	size := int64(0)
+// Publish sends a run of QoS 1 or 2 to the peers that want it. Sessions of this node up to the position had ([Host.Placed]) have it; with here, they are being given it, and tell is to be called when
+// that is stored, with those of them that have not got it, as in [Host.Deliver]. done is called when all have settled it, with the causes for which some peers have refused it, or with an error when
+// nothing is known of that. The run belongs to the node from then on; its From and Topic order it behind others.
+func (n *Node) Publish(r *wire.Run, had uint64, here func(tell func(elsewhere []string)), done func(refused []string, err error)) {
+	n.launch(&published{run: r, done: done}, had, here)
+}
+
+// Offer sends a run of QoS 1 or 2 to a member of a shared subscription at a peer, first if it has one, or at this node. done is called as by Publish.
+func (n *Node) Offer(r *wire.Run, first uint64, done func(refused []string, err error)) {
+	n.launch(&published{run: r, first: first, done: done}, 0, nil)
+}
+
+func (n *Node) launch(p *published, had uint64, here func(tell func(elsewhere []string))) {
+	r, size := p.run, int64(0)
 	for _, p := range r.Payloads {
 		size += int64(len(p))
 	}
@@ -293,13 +303,25 @@ func (n *Node) Publish(r *wire.Run, first uint64, done func(refused []string, er
 	if n.unsettle.Add(size) > mostUnsettled {
 		n.full.Store(true)
 	}
+	p.size = size
 	n.inbox.put(func() {
-		p := &published{run: r, first: first, size: size, done: done}
-		if n.m.Incarnation() == 0 {
+		me := n.m.Incarnation()
+		if me == 0 {
 			n.settled(p, nil, ErrOver)
 			return
 		}
-		n.runs[n.m.Publish(r)] = p
+		id := n.m.Publish(r, had, here != nil)
+		n.runs[id] = p
+		if here == nil {
+			return
+		}
+		here(func(elsewhere []string) {
+			n.inbox.put(func() {
+				if n.m.Incarnation() == me {
+					n.m.Had(id, elsewhere)
+				}
+			})
+		})
 	})
 }
 

@@ -77,7 +77,7 @@ func TestLongFramesAndManyAtOnce(t *testing.T) {
 	var all []chan error
 	for i := range 3 * mostTogether {
 		done := make(chan error, 1)
-		a.Publish(&wire.Run{QoS: 1, Plain: true, Topic: "t", From: fmt.Sprint(i), Payloads: [][]byte{{'y'}}}, 0, func(_ []string, err error) { done <- err })
+		a.Publish(&wire.Run{QoS: 1, Plain: true, Topic: "t", From: fmt.Sprint(i), Payloads: [][]byte{{'y'}}}, 0, nil, func(_ []string, err error) { done <- err })
 		all = append(all, done)
 	}
 	for _, done := range all {
@@ -99,7 +99,7 @@ func TestPublishersAreHeldBack(t *testing.T) {
 	var all []chan error
 	for i := range 5 {
 		done := make(chan error, 1)
-		a.Publish(&wire.Run{QoS: 1, Plain: true, Topic: "t", From: fmt.Sprint(i), Payloads: [][]byte{make([]byte, mostUnsettled/4)}}, 0, func(_ []string, err error) { done <- err })
+		a.Publish(&wire.Run{QoS: 1, Plain: true, Topic: "t", From: fmt.Sprint(i), Payloads: [][]byte{make([]byte, mostUnsettled/4)}}, 0, nil, func(_ []string, err error) { done <- err })
 		all = append(all, done)
 	}
 	if a.unsettle.Load() > mostUnsettled && !a.Full() {

@@ -97,19 +97,20 @@ func (n *Node) tell(o machine.Output) {
 	case machine.Share:
 		n.host.Share(o.Run, func(taken bool) { back(func() { n.m.Shared(o.From, o.Run.ID, taken) }) })
 	case machine.Deliver:
-		n.host.Deliver(o.From, o.Run, o.Since, func(elsewhere []string) { back(func() { n.m.Delivered(o.From, o.Run.ID, elsewhere) }) })
-	case machine.Own:
-		fields, _ := o.State.(map[string]string)
-		n.host.Own(Owned{Client: o.Client, Fence: o.Fence, Position: o.Position, Fields: fields, Claimed: o.Claimed}, func(err error) {
+		n.host.Deliver(o.From, o.Run, o.Since, o.Upto, func(elsewhere []string, refused string) {
 			back(func() {
-				if err == nil {
-					n.m.Installed(o.Client)
+				if refused != "" {
+					n.m.Refuse(o.From, o.Run.ID, refused)
 				} else {
-					n.m.Lost(o.Client, o.Fence) // it is asked for again where nobody else has it
+					n.m.Delivered(o.From, o.Run.ID, elsewhere)
 				}
-				n.claimed(o.Client, err)
 			})
 		})
+	case machine.Own:
+		n.own(o, back)
+	case machine.Placed:
+		n.host.Placed(o.Client, o.Position)
+		n.claimed(o.Client, nil)
 	case machine.Refused:
 		n.claimed(o.Client, errContended)
 	case machine.Stop:
@@ -119,10 +120,27 @@ func (n *Node) tell(o machine.Output) {
 	}
 }
 
+// own gives the host a session.
+func (n *Node) own(o machine.Own, back func(func())) {
+	fields, _ := o.State.(map[string]string)
+	n.host.Own(Owned{Client: o.Client, Fence: o.Fence, Fields: fields, Claimed: o.Claimed}, func(err error) {
+		back(func() {
+			if err != nil {
+				n.m.Lost(o.Client, o.Fence) // it is asked for again where nobody else has it
+			} else if !n.m.Installed(o.Client, o.Fence) {
+				err = errContended
+			}
+			if err != nil {
+				n.claimed(o.Client, err)
+			}
+		})
+	})
+}
+
 // look asks the host where a run has to go.
 func (n *Node) look(p *published, o machine.Look) (peers []uint64, here bool) {
 	if len(p.run.Groups) == 0 {
-		return n.host.Look(p.run)
+		return n.host.Look(p.run, o.Had)
 	}
 	peer, here := n.host.Choose(p.run, p.first, o.Not, o.Unlinked, !o.Not[n.m.Incarnation()])
 	if p.first = 0; peer != 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os/exec"
 	"slices"
@@ -177,11 +178,11 @@ func (h *host) peersOf(topic string) (peers []uint64) {
 	return peers
 }
 
-func (h *host) Look(r *wire.Run) (peers []uint64, here bool) {
+func (h *host) Look(r *wire.Run, above uint64) (peers []uint64, here bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, s := range h.sessions {
-		here = here || slices.Contains(s.filters, r.Topic)
+		here = here || s.position > above && slices.Contains(s.filters, r.Topic)
 	}
 	return h.peersOf(r.Topic), here
 }
@@ -215,14 +216,14 @@ func (h *host) Share(r *wire.Run, done func(bool)) {
 	go done(taken)
 }
 
-func (h *host) Deliver(_ uint64, r *wire.Run, since uint64, done func([]string)) {
+func (h *host) Deliver(_ uint64, r *wire.Run, since, upto uint64, done func([]string, string)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var elsewhere []string
 	for client, s := range h.sessions {
 		switch {
 		case s.position <= since || !slices.Contains(s.filters, r.Topic):
-		case s.moved:
+		case s.moved || s.position > upto:
 			elsewhere = append(elsewhere, client)
 		default:
 			s.got = append(s.got, texts(r)...)
@@ -231,7 +232,7 @@ func (h *host) Deliver(_ uint64, r *wire.Run, since uint64, done func([]string))
 	if h.plain[r.Topic] && since == 0 {
 		h.got = append(h.got, texts(r)...)
 	}
-	go done(elsewhere)
+	go done(elsewhere, "")
 }
 
 func texts(r *wire.Run) (all []string) {
@@ -250,7 +251,7 @@ func (h *host) Loose(r *wire.Run) {
 func (h *host) Own(s Owned, installed func(error)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	l := &local{fence: s.Fence, position: s.Position}
+	l := &local{fence: s.Fence, position: math.MaxUint64}
 	for field := range s.Fields {
 		if filter, ok := strings.CutPrefix(field, "u"); ok {
 			l.filters = append(l.filters, filter)
@@ -259,6 +260,12 @@ func (h *host) Own(s Owned, installed func(error)) {
 	}
 	h.sessions[s.Client] = l
 	go installed(nil)
+}
+
+func (h *host) Placed(client string, position uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.sessions[client].position = position
 }
 
 func (h *host) Stop(client string, stopped func()) {
@@ -340,7 +347,7 @@ func (m *member) confirm() error {
 // publish publishes a message, and returns a channel with what has become of it.
 func (m *member) publish(topic, text string) chan error {
 	done := make(chan error, 1)
-	m.Publish(&wire.Run{QoS: 1, Plain: true, Topic: topic, From: "p", Payloads: [][]byte{[]byte(text)}}, 0, func(refused []string, err error) {
+	m.Publish(&wire.Run{QoS: 1, Plain: true, Topic: topic, From: "p", Payloads: [][]byte{[]byte(text)}}, 0, nil, func(refused []string, err error) {
 		if len(refused) > 0 {
 			err = errors.New(refused[0])
 		}
@@ -430,7 +437,7 @@ func (g *gate) set(shut bool) {
 // share publishes a message for a shared subscription, and returns a channel with what has become of it.
 func (m *member) share(group, text string, first uint64) chan error {
 	done := make(chan error, 1)
-	m.Publish(&wire.Run{QoS: 1, Topic: "t", From: "p", Groups: []string{group}, Payloads: [][]byte{[]byte(text)}}, first, func(_ []string, err error) { done <- err })
+	m.Offer(&wire.Run{QoS: 1, Topic: "t", From: "p", Groups: []string{group}, Payloads: [][]byte{[]byte(text)}}, first, func(_ []string, err error) { done <- err })
 	return done
 }
 

@@ -26,7 +26,8 @@
 //
 // A run of messages is sent once to each node whose routes match. That one has its sessions' queues written, and answers that the run is settled; or, if a session has
 // moved, that it has to be sent again, but only when all know where the session is now. A run that is sent again has the number that it had: whoever has had it gives it to
-// those sessions only that have come since. The next run of the same publisher and topic goes when the one before is settled: so a session gets them in order, wherever it moves.
+// those sessions only that have come since. The sessions of the publisher's own node need not wait for their turn: those that were placed before all that is under way of the same publisher has begun are
+// given a run at once. The next run of the same publisher and topic goes when the one before is settled: so a session gets them in order, wherever it moves.
 //
 // # Sessions
 //
@@ -108,7 +109,7 @@ type Machine struct {
 	runs     map[uint64]*run
 	oldest   uint64 // no run below is left
 	byTopic  map[topicKey][]*run
-	position uint64 // rises with each session that arrives
+	position uint64 // rises with each session that is installed
 	received map[receipt]*held
 
 	owned    map[string]uint64 // sessions of this node with their fences
@@ -128,7 +129,7 @@ func New(o Options, now int64) *Machine {
 
 // reset forgets everything: this incarnation is over.
 func (m *Machine) reset() {
-	*m = Machine{opt: m.opt, now: m.now, tick: m.tick, out: m.out, call: m.call, beatNext: m.now, readNext: m.now, oldest: 1, position: 1,
+	*m = Machine{opt: m.opt, now: m.now, tick: m.tick, out: m.out, call: m.call, beatNext: m.now, readNext: m.now, oldest: 1, position: max(1, m.position),
 		calls: map[CallID]Command{}, peers: map[uint64]*peer{}, buried: map[uint64]*grave{}, wanted: map[string]wire.Change{}, runs: map[uint64]*run{},
 		byTopic: map[topicKey][]*run{}, received: map[receipt]*held{}, owned: map[string]uint64{}, claims: map[string]*claim{}, moved: map[string]*moved{}, left: map[string]left{}}
 }

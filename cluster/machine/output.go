@@ -38,12 +38,12 @@ type Route struct {
 // Unroute says that a peer wants nothing any more, since it is no more.
 type Unroute struct{ Peer uint64 }
 
-// Deliver gives a run to the sessions of this node that match and have come after the position Since. [Machine.Delivered] answers, when what it changes in their queues
-// is in Redis. Runs of one peer have to be put into queues in the order they come.
+// Deliver gives a run to the sessions of this node that match and whose position ([Placed]) is above Since, and not above Upto. [Machine.Delivered] answers, when what it changes in their
+// queues is in Redis. Runs of one peer have to be put into queues in the order they come.
 type Deliver struct {
-	From  uint64 // the peer; this node's own incarnation for what was published here
-	Run   *wire.Run
-	Since uint64
+	From        uint64 // the peer; this node's own incarnation for what was published here
+	Run         *wire.Run
+	Since, Upto uint64
 }
 
 // Share gives a run to one member of a shared subscription that is at this node. [Machine.Shared] answers, when what it changes is in Redis.
@@ -52,9 +52,11 @@ type Share struct {
 	Run  *wire.Run
 }
 
-// Look asks where a run has to go now; [Machine.Targets] answers. For a shared subscription that is one node alone, and none where nobody has a member but those that have not taken it.
+// Look asks where a run has to go now: to which peers, and whether to sessions of this node that are placed above Had; [Machine.Targets] answers. For a shared subscription that is one node alone, and
+// none where nobody has a member but those that have not taken it.
 type Look struct {
 	ID       uint64
+	Had      uint64
 	Not      map[uint64]bool // of a shared subscription: incarnations that have not taken it; this node's too
 	Unlinked []uint64        // … and peers to which there is no link, from which no answer is to be had soon
 }
@@ -65,13 +67,19 @@ type Done struct {
 	Refused []string // causes
 }
 
-// Own says that a session is this node's from now on. [Machine.Installed] answers, when its filters have been announced with Want.
+// Own says that a session is this node's from now on. [Machine.Installed] answers, when its filters have been announced with Want. Nothing is to be delivered to it before it is [Placed].
 type Own struct {
+	Client  string
+	Fence   uint64
+	State   any  // what Redis said
+	Claimed bool // a client waits for it
+}
+
+// Placed says where a session that is installed stands among all that have come: what is delivered here from now on it gets, and what was delivered before comes again, since whoever had the session
+// before asks for that. Positions never go back.
+type Placed struct {
 	Client   string
-	Fence    uint64
-	Position uint64 // see Deliver
-	State    any    // what Redis said
-	Claimed  bool   // a client waits for it
+	Position uint64
 }
 
 // Refused says that a session that was claimed cannot be had; the client may try again.
@@ -104,6 +112,7 @@ func (Share) output()     {}
 func (Look) output()      {}
 func (Done) output()      {}
 func (Own) output()       {}
+func (Placed) output()    {}
 func (Refused) output()   {}
 func (Stop) output()      {}
 func (Forget) output()    {}

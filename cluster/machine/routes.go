@@ -12,8 +12,9 @@ type duty struct {
 	routes  uint64
 	confirm bool // of Confirm, with its token
 	token   uint64
-	session Session  // one that has arrived, otherwise
-	tell    []uint64 // who is to be told that it has been taken
+	session Session   // one that has arrived, otherwise
+	tell    []uint64  // who is to be told that it has been taken
+	holds   []receipt // runs that are answered when it is installed
 }
 
 // Want announces a topic filter, or how many members of a shared subscription there are now. It is sent with the outputs of the next Take, as one frame with all others.

@@ -14,8 +14,10 @@ type run struct {
 	id      uint64
 	body    *wire.Run
 	waits   map[uint64]bool // nodes that have not answered; this one too
+	sent    bool            // its turn has come, and [Look] has been answered
 	again   bool            // one of those that have wants it sent again
-	had     uint64          // at which position it came to the sessions of this node; 0: it has not
+	had     uint64          // up to which position sessions of this node have it; 0: none has
+	here    int             // answers that are expected of this node
 	refused []string
 	not     map[uint64]bool // of a shared subscription: nodes that have not taken it
 }
@@ -24,13 +26,16 @@ type run struct {
 type receipt struct{ from, id uint64 }
 
 // held is a run that is answered when sessions that have moved are known to be elsewhere.
-type held struct{ waits int }
+type held struct{ waits, answers int }
 
 // Publish takes a run of a publisher of this node and returns its number. [Look] comes when its turn has, and [Done] when it is settled. It is for messages of QoS 1 and 2: those of QoS 0 have no
-// outcome, and go over the links alone.
-func (m *Machine) Publish(body *wire.Run) (id uint64) {
+// outcome, and go over the links alone. Sessions of this node up to the position had have been given it by their host (0: none), which with pending says by [Machine.Had] what has become of that.
+func (m *Machine) Publish(body *wire.Run, had uint64, pending bool) (id uint64) {
 	m.lastRun++
-	r := &run{id: m.lastRun, body: body, waits: map[uint64]bool{}}
+	r := &run{id: m.lastRun, body: body, had: had, waits: map[uint64]bool{}}
+	if pending {
+		r.here, r.waits[m.me] = 1, true
+	}
 	body.ID = r.id
 	m.runs[r.id] = r
 	if isShared(body) {
@@ -51,12 +56,13 @@ func (m *Machine) Targets(id uint64, peers []uint64, here bool) {
 	if r == nil {
 		return
 	}
-	r.again = false
+	r.sent, r.again = true, false
 	for _, to := range peers {
 		r.waits[to] = true
 	}
 	if here {
 		r.waits[m.me] = true
+		r.here++
 	}
 	body := *r.body
 	body.Oldest = m.oldest
@@ -79,6 +85,13 @@ func (m *Machine) Targets(id uint64, peers []uint64, here bool) {
 	m.finish(r)
 }
 
+// Had says of a run that was published as pending that what it has changed here is in Redis. movedTo names sessions as Delivered does.
+func (m *Machine) Had(id uint64, elsewhere []string) {
+	if m.runs[id] != nil {
+		m.Delivered(m.me, id, elsewhere)
+	}
+}
+
 // deliver gives a run to the sessions of this node: all, or those that have come since it came before.
 func (m *Machine) deliver(from uint64, body *wire.Run) {
 	if isShared(body) {
@@ -97,7 +110,7 @@ func (m *Machine) deliver(from uint64, body *wire.Run) {
 	} else if r := m.runs[body.ID]; r != nil {
 		since, r.had = r.had, m.position
 	}
-	m.emit(Deliver{From: from, Run: body, Since: since})
+	m.emit(Deliver{From: from, Run: body, Since: since, Upto: m.position})
 }
 
 func (m *Machine) takeRun(p *peer, body *wire.Run) {
@@ -110,21 +123,46 @@ func (m *Machine) Delivered(from, id uint64, elsewhere []string) {
 	if from != m.me && m.peers[from] == nil {
 		return
 	}
-	h := &held{}
+	at, waits := receipt{from, id}, 0
 	for _, client := range elsewhere {
-		if mv := m.moved[client]; mv != nil {
-			mv.holds = append(mv.holds, receipt{from, id})
-			h.waits++
+		if holds := m.holdsOf(client); holds != nil {
+			*holds = append(*holds, at)
+			waits++
 		}
 	}
-	switch {
+	switch h := m.received[at]; {
 	case len(elsewhere) == 0:
 		m.answer(from, id, false)
-	case h.waits == 0: // all know where they are
+	case waits == 0: // all know where they are
 		m.answer(from, id, true)
+	case h != nil:
+		h.waits, h.answers = h.waits+waits, h.answers+1
 	default:
-		m.received[receipt{from, id}] = h
+		m.received[at] = &held{waits, 1}
 	}
+}
+
+// Refuse answers Deliver, too: what it changes cannot be stored, for a cause, and whoever has published it is told so.
+func (m *Machine) Refuse(from, id uint64, cause string) {
+	if p := m.peers[from]; p != nil {
+		m.send(p, &wire.Settled{Refused: []wire.Refusal{{ID: id, Cause: cause}}})
+	} else if r := m.runs[id]; r != nil && from == m.me {
+		r.refused = append(r.refused, cause)
+		m.answer(from, id, false)
+	}
+}
+
+// holdsOf is where runs wait until all know where a session is that has moved, or has just come and is not placed; nil: all do.
+func (m *Machine) holdsOf(client string) *[]receipt {
+	if mv := m.moved[client]; mv != nil {
+		return &mv.holds
+	}
+	for i := range m.arrivals {
+		if d := &m.arrivals[i]; d.session.Client == client {
+			return &d.holds
+		}
+	}
+	return nil
 }
 
 // answer tells a run's sender what has become of it here.
@@ -132,7 +170,9 @@ func (m *Machine) answer(from, id uint64, again bool) {
 	if from == m.me {
 		if r := m.runs[id]; r != nil {
 			r.again = r.again || again
-			m.settle(r, from)
+			if r.here--; r.here == 0 {
+				m.settle(r, from)
+			}
 		}
 		return
 	}
@@ -155,7 +195,9 @@ func (m *Machine) let(holds []receipt) {
 		}
 		if h.waits--; h.waits == 0 {
 			delete(m.received, at)
-			m.answer(at.from, at.id, true)
+			for range h.answers {
+				m.answer(at.from, at.id, true)
+			}
 		}
 	}
 }
@@ -197,7 +239,7 @@ func (m *Machine) settle(r *run, by uint64) {
 
 // finish ends a run that all have answered, or has it sent again.
 func (m *Machine) finish(r *run) {
-	if len(r.waits) > 0 || m.runs[r.id] != r {
+	if len(r.waits) > 0 || !r.sent || m.runs[r.id] != r {
 		return
 	}
 	if r.again {

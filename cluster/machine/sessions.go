@@ -153,30 +153,44 @@ func (m *Machine) arrive(s Session, claimed bool) {
 			delete(m.claims, s.Client)
 		}
 	}
-	m.position++
 	m.owned[s.Client] = s.Fence
-	m.emit(Own{Client: s.Client, Fence: s.Fence, Position: m.position, State: s.State, Claimed: claimed})
+	m.emit(Own{Client: s.Client, Fence: s.Fence, State: s.State, Claimed: claimed})
 	d := duty{session: s, tell: []uint64{s.Before}}
 	if mv := m.moved[s.Client]; mv != nil { // it is back
 		delete(m.moved, s.Client)
 		for _, p := range mv.asks {
 			d.tell = append(d.tell, p.incarnation)
 		}
-		m.let(mv.holds)
+		d.holds = mv.holds
 	}
 	d.session.State = nil
 	m.arrivals = append(m.arrivals, d)
 }
 
-// Installed tells that the filters of a session that has arrived have been announced.
-func (m *Machine) Installed(client string) {
-	for i := range m.arrivals {
-		if d := m.arrivals[i]; d.session.Client == client {
-			m.arrivals = slices.Delete(m.arrivals, i, i+1)
-			m.await(d)
-			return
-		}
+// Installed tells that the filters of a session that has arrived with a fence have been announced. [Placed] follows, unless it reports false: the session has been lost meanwhile.
+func (m *Machine) Installed(client string, fence uint64) bool {
+	d, arrived := m.arrived(client, fence)
+	if !arrived {
+		return false
 	}
+	m.position++
+	m.emit(Placed{client, m.position})
+	m.await(d)
+	m.let(d.holds)
+	return true
+}
+
+// arrived takes out what is to be done when a session is installed, and what was to be done for it with a lower fence.
+func (m *Machine) arrived(client string, fence uint64) (all duty, found bool) {
+	m.arrivals = slices.DeleteFunc(m.arrivals, func(d duty) bool {
+		if d.session.Client != client || d.session.Fence > fence {
+			return false
+		}
+		d.tell, d.holds = append(all.tell, d.tell...), append(all.holds, d.holds...)
+		all, found = d, true
+		return true
+	})
+	return all, found
 }
 
 // leave notes that a session is not this node's any more.
@@ -193,8 +207,9 @@ func (m *Machine) leave(client string, still bool) *moved {
 // Lost tells that something was refused for a session's fence: another node has it. It comes before the Delivered that names it.
 func (m *Machine) Lost(client string, fence uint64) {
 	if m.owned[client] == fence && fence > 0 {
-		m.arrivals = slices.DeleteFunc(m.arrivals, func(d duty) bool { return d.session.Client == client })
-		m.leave(client, false)
+		d, _ := m.arrived(client, fence)
+		mv := m.leave(client, false)
+		mv.holds = append(mv.holds, d.holds...)
 	}
 }
 

@@ -14,7 +14,8 @@ func isShared(body *wire.Run) bool { return len(body.Groups) > 0 }
 
 // look asks where a run has to go.
 func (m *Machine) look(r *run) {
-	o := Look{ID: r.id}
+	r.sent = false
+	o := Look{ID: r.id, Had: r.had}
 	if isShared(r.body) {
 		o.Not = maps.Clone(r.not)
 		for _, p := range m.order {
@@ -35,6 +36,7 @@ func (m *Machine) Shared(from, id uint64, taken bool) {
 			if !taken {
 				r.pass(m.me)
 			}
+			r.here = 0
 			m.settle(r, m.me)
 		}
 	case p == nil:

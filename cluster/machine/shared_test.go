@@ -94,7 +94,7 @@ func shared(topic string) *wire.Run {
 // TestSharedRunIsPassedOn: who has no member says so, and is not asked again; who takes it ends it; nothing of it waits for others of the same topic.
 func TestSharedRunIsPassedOn(t *testing.T) {
 	x := newTable(t, 2, 3)
-	first, second := x.Publish(shared("t")), x.Publish(shared("t"))
+	first, second := x.Publish(shared("t"), 0, false), x.Publish(shared("t"), 0, false)
 	asked := 0
 	for _, o := range x.Take() {
 		if l, ok := o.(Look); ok {
@@ -132,7 +132,7 @@ func TestSharedRunIsPassedOn(t *testing.T) {
 // TestSharedRunOutlivesItsNode: a node that dies without an answer is passed over as soon as it is buried, and nobody left ends the run.
 func TestSharedRunOutlivesItsNode(t *testing.T) {
 	x := newTable(t, 2, 3)
-	id := x.Publish(shared("t"))
+	id := x.Publish(shared("t"), 0, false)
 	x.looked(true)
 	x.LinkDown(3)
 	x.Targets(id, []uint64{2}, false)

@@ -23,10 +23,10 @@ func TestNothingComesTwiceToSessionsThatStay(t *testing.T) {
 	}
 }
 
-// A session that moves while a message is on its way to its old node and to its new one may get it from both, which QoS 1 allows; nothing is lost. Each of these moves every few
-// seconds, and the network takes up to 60 ms.
+// A session that moves while a message is on its way to its old node and to its new one may get it from both, which QoS 1 allows; nothing is lost. One that leaves the publisher's node may have
+// got there what is sent to the others only when the message before is settled. Each of these moves every few seconds, and the network takes up to 60 ms.
 func TestSessionsThatMoveLoseNothing(t *testing.T) {
-	if moves, acks, again := calm(t, false); moves < 500 || acks < 4000 || again > acks/10 {
+	if moves, acks, again := calm(t, false); moves < 500 || acks < 4000 || again > acks/5 {
 		t.Errorf("%d moves, %d acknowledgements, %d messages that came again", moves, acks, again)
 	}
 }

@@ -35,6 +35,17 @@ type node struct {
 	token      uint64
 	published  map[uint64]func() // runs of this node's publishers: what is done when they are settled
 	bodies     map[uint64]*wire.Run
+
+	orders  []func(done func()) // what the machine has told of sessions, which is done in its order and takes its time
+	ordered bool
+	placed  uint64
+	under   map[string]*underWay // by publisher
+}
+
+// underWay are runs of one publisher that are not settled.
+type underWay struct {
+	runs int
+	had  uint64 // which sessions of this node have them
 }
 
 // local is a session on a node.
@@ -43,6 +54,9 @@ type local struct {
 	filters         []string
 	moved           bool
 }
+
+// unplaced is the position of a session that is not placed yet.
+const unplaced = ^uint64(0)
 
 // work is committed in order: a group of changes, or only what is to be done when all before it is committed.
 type work struct {
@@ -65,6 +79,7 @@ func (n *node) clock() int64 { return n.offset + int64(float64(n.w.now)*n.rate) 
 func (n *node) start() {
 	n.alive, n.life, n.frozen, n.backlog = true, n.life+1, false, nil
 	n.reset()
+	n.placed = 0
 	n.m = machine.New(machine.Options{Name: n.name(), Times: times(n.w.cfg.Slice)}, n.clock())
 	n.tick(n.life)
 }
@@ -79,6 +94,7 @@ func (n *node) reset() {
 	n.sessions, n.counts, n.index = map[string]*local{}, map[string]int{}, map[string]map[uint64]bool{}
 	n.work, n.committing, n.group = nil, false, 0
 	n.confirms, n.published, n.bodies = map[uint64]func(){}, map[uint64]func(){}, map[uint64]*wire.Run{}
+	n.orders, n.ordered, n.under = nil, false, map[string]*underWay{}
 }
 
 func (n *node) kill() {
@@ -181,7 +197,7 @@ func (n *node) performMore(o machine.Output) {
 	switch o := o.(type) {
 	case machine.Look:
 		if body := n.bodies[o.ID]; body != nil {
-			n.m.Targets(o.ID, slices.Sorted(maps.Keys(n.index[body.Topic])), n.counts[body.Topic] > 0)
+			n.m.Targets(o.ID, slices.Sorted(maps.Keys(n.index[body.Topic])), n.wants(body.Topic, o.Had))
 		}
 	case machine.Deliver:
 		n.deliver(o)
@@ -192,18 +208,30 @@ func (n *node) performMore(o machine.Output) {
 			f()
 		}
 	case machine.Own:
-		n.own(o)
+		n.w.check.owned(n, o)
+		n.order(func(done func()) { n.own(o, done) })
+	case machine.Placed:
+		n.placed = o.Position
+		if s := n.sessions[o.Client]; s != nil && s.position == unplaced {
+			s.position = o.Position
+		}
 	case machine.Refused:
 	case machine.Stop:
-		if s := n.sessions[o.Client]; s != nil {
-			s.moved = true
-		}
-		n.commit(work{done: func([]string) { n.m.Stopped(o.Client) }})
+		n.order(func(done func()) {
+			if s := n.sessions[o.Client]; s != nil {
+				s.moved = true
+			}
+			n.commit(work{done: func([]string) { n.m.Stopped(o.Client) }})
+			done()
+		})
 	case machine.Forget:
-		if s := n.sessions[o.Client]; s != nil {
-			delete(n.sessions, o.Client)
-			n.unwant(s.filters)
-		}
+		n.order(func(done func()) {
+			if s := n.sessions[o.Client]; s != nil && s.moved {
+				delete(n.sessions, o.Client)
+				n.unwant(s.filters)
+			}
+			done()
+		})
 	case machine.Confirmed:
 		if f := n.confirms[o.Token]; f != nil {
 			delete(n.confirms, o.Token)
@@ -217,19 +245,66 @@ func (n *node) performMore(o machine.Output) {
 	}
 }
 
-// own installs a session.
-func (n *node) own(o machine.Own) {
-	n.w.check.owned(n, o)
-	was := n.sessions[o.Client]
-	s := &local{fence: o.Fence, position: o.Position, filters: o.State.([]string)}
-	n.sessions[o.Client] = s
-	for _, f := range s.filters {
-		n.want(f)
+// order has something done behind all that has been ordered before.
+func (n *node) order(f func(done func())) {
+	n.orders = append(n.orders, f)
+	n.obey()
+}
+
+func (n *node) obey() {
+	for !n.ordered && len(n.orders) > 0 {
+		f := n.orders[0]
+		n.orders, n.ordered = n.orders[1:], true
+		me, life := n.m.Incarnation(), n.life
+		f(func() {
+			if n.life == life && n.m.Incarnation() == me {
+				n.ordered = false
+				n.obey()
+			}
+		})
 	}
-	if was != nil {
-		n.unwant(was.filters)
+}
+
+// own installs a session when it has been read, which takes some time.
+func (n *node) own(o machine.Own, done func()) {
+	if s := n.sessions[o.Client]; s != nil {
+		s.moved = true
 	}
-	n.m.Installed(o.Client)
+	me, life := n.m.Incarnation(), n.life
+	n.w.after(n.w.delay(), func() {
+		n.do(func() {
+			if n.life != life || n.m.Incarnation() != me {
+				return
+			}
+			was := n.sessions[o.Client]
+			s := &local{fence: o.Fence, position: unplaced, filters: o.State.([]string)}
+			n.sessions[o.Client] = s
+			for _, f := range s.filters {
+				n.want(f)
+			}
+			if was != nil {
+				n.unwant(was.filters)
+			}
+			n.w.after(n.w.delay(), func() {
+				n.do(func() {
+					if n.life == life && n.m.Incarnation() == me {
+						n.m.Installed(o.Client, o.Fence)
+					}
+				})
+			})
+			done()
+		})
+	})
+}
+
+// wants tells whether sessions of this node want what is published to a topic that are placed above a position, or not yet.
+func (n *node) wants(topic string, above uint64) bool {
+	for _, s := range n.sessions {
+		if s.position > above && slices.Contains(s.filters, topic) {
+			return true
+		}
+	}
+	return false
 }
 
 func (n *node) want(filter string) {
@@ -248,23 +323,26 @@ func (n *node) unwant(filters []string) {
 
 // deliver has a run written into the queues of the sessions that match.
 func (n *node) deliver(o machine.Deliver) {
-	var elsewhere []string
-	var ops []op
 	number := 0
 	fmt.Sscan(string(o.Run.Payloads[0]), &number) //nolint:errcheck // the publisher wrote a number
+	n.enqueue(message{o.Run.From, o.Run.Topic, number}, o.Since, o.Upto, func(elsewhere []string) { n.m.Delivered(o.From, o.Run.ID, elsewhere) })
+}
+
+// enqueue writes a message into the queues of sessions that are placed above a position, up to another one. done is told which of them are another node's by now.
+func (n *node) enqueue(msg message, since, upto uint64, done func(elsewhere []string)) {
+	var elsewhere []string
+	var ops []op
 	for _, client := range slices.Sorted(maps.Keys(n.sessions)) {
 		s := n.sessions[client]
 		switch {
-		case s.position <= o.Since || !slices.Contains(s.filters, o.Run.Topic):
-		case s.moved:
+		case s.position <= since || !slices.Contains(s.filters, msg.topic):
+		case s.moved || s.position > upto: // it is another node's, or has just come
 			elsewhere = append(elsewhere, client)
 		default:
-			ops = append(ops, op{client: client, fence: s.fence, message: message{o.Run.From, o.Run.Topic, number}})
+			ops = append(ops, op{client: client, fence: s.fence, message: msg})
 		}
 	}
-	n.commit(work{ops, func(refused []string) {
-		n.m.Delivered(o.From, o.Run.ID, append(elsewhere, refused...))
-	}})
+	n.commit(work{ops, func(refused []string) { done(append(elsewhere, refused...)) }})
 }
 
 // commit does work in order.
@@ -323,7 +401,7 @@ func (n *node) attempt(x work, group, me uint64, life int) {
 // subscribe has a session subscribe, and done is told when it may be confirmed.
 func (n *node) subscribe(client, filter string, done func()) {
 	s := n.sessions[client]
-	if s == nil || s.moved || slices.Contains(s.filters, filter) {
+	if s == nil || s.moved || s.position == unplaced || slices.Contains(s.filters, filter) {
 		return
 	}
 	s.filters = append(s.filters, filter)
@@ -342,11 +420,28 @@ func (n *node) subscribe(client, filter string, done func()) {
 	}})
 }
 
-// publish takes a message of a publisher.
+// publish takes a message of a publisher. The sessions of this node get it at once, but for those that have come since the first of what is under way of the same publisher.
 func (n *node) publish(from, topic string, number int, done func()) {
+	u := n.under[from]
+	if u == nil {
+		u = &underWay{had: n.placed}
+		n.under[from] = u
+	}
+	u.runs++
 	body := &wire.Run{QoS: 1, Plain: true, Topic: topic, From: from, Payloads: [][]byte{fmt.Append(nil, number)}}
-	id := n.m.Publish(body)
-	n.bodies[id], n.published[id] = body, done
+	id, me := n.m.Publish(body, u.had, true), n.m.Incarnation()
+	n.bodies[id] = body
+	n.published[id] = func() {
+		if u.runs--; u.runs == 0 && n.under[from] == u {
+			delete(n.under, from)
+		}
+		done()
+	}
+	n.enqueue(message{from, topic, number}, 0, u.had, func(elsewhere []string) {
+		if n.m.Incarnation() == me {
+			n.m.Had(id, elsewhere)
+		}
+	})
 }
 
 // node finds one by its incarnation.

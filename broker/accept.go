@@ -107,10 +107,10 @@ func (c *connection) agree(a *attempt) *refusal {
 	case p.Props.Has(packet.SessionExpiryInterval):
 		asked = p.Props.SessionExpiry
 	}
-	if asked > 0 && c.b.neighbours != nil && !c.v5() { // others are told in CONNACK
-		return &refusal{code: packet.ServerUnavailable, id: cause.ClusterNotYet, text: "it asks for a session that outlives its connection (clean session 0), which nodes of a cluster do not have yet"}
-	}
 	a.terms = terms{expiry: t.longest(asked), window: t.window}
+	if c.linked() && c.b.neighbours != nil {
+		a.terms.expiry = 0 // each node has its own under the same client identifier
+	}
 	if a.terms.expiry != asked && c.v5() {
 		a.set(packet.SessionExpiryInterval).SessionExpiry = a.terms.expiry
 	}

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"slices"
 	"sync"
 
@@ -13,12 +14,14 @@ type reply struct {
 	after *store.Batch // nil: nothing
 	also  *store.Batch // another one to wait for; nil: none
 	far   *promise     // what other nodes have to do; nil: nothing
-	kind  packet.Type  // PUBACK, PUBREC, PUBREL or PUBCOMP
-	code  packet.Code
-	why   string // reason string of a code that is a failure
-	ids   []uint16
-	whole packet.Packet // SUBACK or UNSUBACK, in place of the fields above
-	then  []replay      // retained messages to send behind it
+
+	follows bool        // what of after is refused since another node has a session is done by far
+	kind    packet.Type // PUBACK, PUBREC, PUBREL or PUBCOMP
+	code    packet.Code
+	why     string // reason string of a code that is a failure
+	ids     []uint16
+	whole   packet.Packet // SUBACK or UNSUBACK, in place of the fields above
+	then    []replay      // retained messages to send behind it
 }
 
 // settled tells whether the store has kept the batch, or refused it.
@@ -46,6 +49,9 @@ func (w *worker) owe(c *connection, a reply) {
 // give sends an answer whose time has come, or what became of it where the store has refused. The session's mutex is held.
 func (w *worker) give(c *connection, a *reply) {
 	err := refusalOf(a.after)
+	if a.follows && errors.Is(err, store.ErrFenced) {
+		err = nil
+	}
 	if err == nil {
 		err = refusalOf(a.also)
 	}

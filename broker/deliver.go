@@ -16,6 +16,7 @@ type outcome struct {
 	queued   *store.Batch // what was put into stored sessions' queues, if that has to be waited for
 	retained *store.Batch // the same of the retained message
 	far      *promise     // what other nodes have to do
+	follows  bool         // … among it: that sessions get it which the store says are another node's
 	stored   bool         // whether the store has got any of it, waited for or not
 }
 
@@ -25,10 +26,11 @@ func (w *worker) route() (out outcome) {
 	if r.retain {
 		out.retained = w.retain()
 	}
+	w.beginRoute()
 	rt := w.findRoute()
 	r.single = len(rt.receivers) == 1 && len(rt.groups) == 0 && !r.retain
 	for i := range rt.receivers {
-		if to := &rt.receivers[i]; to.noLocal && to.s == r.s {
+		if to := &rt.receivers[i]; to.noLocal && (to.s == r.s || r.origin != nil && r.origin.From == to.s.id) {
 			out.matched++ // somebody subscribes, but not for its own messages (MQTT-3.8.3-3)
 		} else {
 			out.matched += w.routeTo(i)
@@ -38,7 +40,9 @@ func (w *worker) route() (out outcome) {
 		out.matched += w.shareAll(rt.groups)
 	}
 	out.stored = w.batch != nil || r.retain
-	out.queued, out.far = w.commit(), w.forward()
+	out.queued = w.commit()
+	out.far = w.forward(out.queued)
+	out.follows = out.far != nil && len(rt.groups) == 0
 	return out
 }
 
@@ -73,6 +77,8 @@ func (w *worker) routeTo(k int) (matched int) {
 // a subscriber still, and what rights others have is not for the publisher to know.
 func (w *worker) deliverAllowed(to *receiver, name string, i, j int) (matched int) {
 	switch {
+	case w.run.qos > 0 && w.misses(to.s):
+		return 1
 	case to.s.over:
 		return 0
 	case !to.allowed(name):

@@ -54,6 +54,7 @@ type durable struct {
 	door    string    // names the listener that the client came in by
 	left    time.Time // when its last connection ended
 	unclean bool      // it came from the store, and the end of its last connection is not in there
+	place   uint64    // where it stands among the sessions that have come to this node; 0: it is new, or there are no other nodes
 
 	receiving   sync.Mutex   // held from when a QoS 2 packet identifier is received or released until the store has been told; taken before the session's
 	lastReceive *store.Batch // the one with the packet identifier received last; guarded by receiving
@@ -191,6 +192,7 @@ func (w *worker) receiveDurably(s *Session, ids []uint16) {
 // put writes a delivery that has its sequence number into the store, with the run's batch.
 func (w *worker) put(s *Session, d session.Delivery, online, inMemory bool) {
 	d.Held, d.Dup = false, false
+	w.missed.stored = true
 	ref := w.changes().Enqueue(s.durable.handle, d, online)
 	if inMemory {
 		s.durable.refs.add(ref)

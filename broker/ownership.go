@@ -172,8 +172,8 @@ func (b *Broker) own(clientID string, fence uint64, then func(error)) {
 			b.owners.idle[clientID] = b.now()
 		}
 		b.withdrawMoved(clientID)
+		then(err) // before a client can come in, so that it is placed before it is told of a subscription
 		b.mu.Unlock()
-		then(err)
 		if next != nil {
 			b.owners.orders.put(next)
 		}
@@ -251,6 +251,9 @@ func (b *Broker) fenced() {
 	b.mu.Lock()
 	all := slices.Concat(slices.Collect(maps.Keys(b.owners.mine)), slices.Collect(maps.Keys(b.owners.moved)))
 	b.mu.Unlock()
+	if n := b.neighbours; n != nil {
+		n.standings.clear()
+	}
 	b.do(func(w *worker) {
 		for _, clientID := range all {
 			b.depart(w, clientID, fenced)

@@ -10,6 +10,7 @@ import (
 	"picket/cause"
 	"picket/cluster/wire"
 	"picket/packet"
+	"picket/store"
 	"picket/topic"
 )
 
@@ -20,9 +21,11 @@ type Peers interface {
 	Unwant(filter string)
 	// Confirm has done called when all nodes know what has been announced before.
 	Confirm(done func(error))
-	// Publish sends a run of QoS 1 or 2 to the peers that want it, and has done called when all of them have it. The run is theirs from then on. One for a shared subscription goes to the peer first, or, if
-	// nobody takes it there, to another node.
-	Publish(r *wire.Run, first uint64, done func(refused []string, err error))
+	// Publish sends a run of QoS 1 or 2 to the peers that want it, and has done called when all of them have it, and the sessions here that stand above had. The run is theirs from then on. With here, the
+	// others at this node are being given it; here is called once with what is to be told of that when it is settled: the sessions that another node has by now, or that have just come.
+	Publish(r *wire.Run, had uint64, here func(tell func(elsewhere []string)), done func(refused []string, err error))
+	// Offer sends a run of QoS 1 or 2 for a shared subscription to the peer first, or, if nobody takes it there, to another node, and has done called when somebody has it. The run is theirs from then on.
+	Offer(r *wire.Run, first uint64, done func(refused []string, err error))
 	// Loose sends a run of QoS 0 to a peer, as a frame with a [wire.Loose] of so many messages, and reports whether there was room.
 	Loose(peer uint64, frame []byte, messages int) bool
 	// IsLeased tells whether what has to do with no other node may be acknowledged. While it may not, Publish says when it may.
@@ -44,6 +47,8 @@ type Neighbours struct {
 	shares atomic.Int64 // of them, those to shared subscriptions
 
 	// Of the goroutine that calls Route and the like.
+	standings standings
+
 	members map[uint64]*Session
 	matches topic.Matches[*Session]
 	opened  bool
@@ -60,12 +65,15 @@ type Neighbours struct {
 // arrival is a run that has come and waits to be delivered.
 type arrival struct {
 	run   *wire.Run
-	done  func(elsewhere []string)
+	stand stand
+	done  func(elsewhere []string, refused string)
 	taken func(bool) // instead, where one member of a shared subscription gets it
 }
 
 func (b *Broker) newNeighbours(p Peers) *Neighbours {
-	return &Neighbours{b: b, peers: p, counts: make(map[string]int), members: make(map[uint64]*Session), ready: make(chan struct{}), w: b.newWorker(), queue: make(chan struct{}, 1)}
+	n := &Neighbours{b: b, peers: p, counts: make(map[string]int), members: make(map[uint64]*Session), ready: make(chan struct{}), w: b.newWorker(), queue: make(chan struct{}, 1)}
+	n.standings.init()
+	return n
 }
 
 // Neighbours returns the broker's side of [Config].Peers; nil without.
@@ -139,8 +147,8 @@ func errOf(refused []string, err error) error {
 	return nil
 }
 
-// forward sends the run to the peers that routing has found, and returns what its acknowledgement has to wait for.
-func (w *worker) forward() *promise {
+// forward sends the run to the peers that routing has found, and returns what its acknowledgement has to wait for. queued is what it has changed in the store.
+func (w *worker) forward(queued *store.Batch) *promise {
 	r, n := &w.run, w.b.neighbours
 	if n == nil || r.origin != nil {
 		return nil
@@ -151,23 +159,24 @@ func (w *worker) forward() *promise {
 		return nil
 	}
 	// Also without a peer that wants it: a node that may have been buried does not know who does.
-	plain := len(w.far) > 0 || len(w.shares) == 0
-	if len(w.far)+len(w.shares) == 0 && n.peers.IsLeased() {
+	follows := w.missed.any(queued)
+	plain := follows || len(w.far) > 0 || len(w.shares) == 0
+	if len(w.far)+len(w.shares) == 0 && !follows && n.peers.IsLeased() {
 		return nil
 	}
 	w.far = w.far[:0]
 	p := &promise{left: 1}
 	w.forwardShares(p)
 	if plain {
-		w.forwardPlain(p)
+		w.forwardPlain(p, w.missed.tellOf(queued))
 	}
 	p.done(nil)
 	return p
 }
 
-// forwardPlain sends the run to whom plain subscriptions lead.
-func (w *worker) forwardPlain(p *promise) {
-	r := &w.run
+// forwardPlain sends the run to whom plain subscriptions lead. here is as in [Peers.Publish].
+func (w *worker) forwardPlain(p *promise, here func(tell func(elsewhere []string))) {
+	r, n := &w.run, w.b.neighbours
 	r.eachName(func(i, j int) {
 		p.expect()
 		run := &wire.Run{}
@@ -182,7 +191,11 @@ func (w *worker) forwardPlain(p *promise) {
 			all = append(all, body...)
 			run.Payloads[k] = all[len(all)-len(body) : len(all) : len(all)]
 		}
-		w.b.neighbours.peers.Publish(run, 0, func(refused []string, err error) { p.done(errOf(refused, err)) })
+		u := n.standings.publishes(run.From, r.stand.upto)
+		n.peers.Publish(run, r.stand.upto, here, func(refused []string, err error) {
+			n.standings.settled(run.From, u)
+			p.done(errOf(refused, err))
+		})
 	})
 }
 
@@ -287,27 +300,26 @@ func (n *Neighbours) Unroute(peer uint64) {
 	}
 }
 
-// Look says where a run of this node's has to go. Its own sessions have it already.
-func (n *Neighbours) Look(r *wire.Run) (peers []uint64, here bool) {
+// Look says where a run of this node's has to go. Its own sessions up to a place have it already.
+func (n *Neighbours) Look(r *wire.Run, above uint64) (peers []uint64, here bool) {
 	n.matches.Reset()
 	n.b.index.Match([]byte(r.Topic), &n.matches)
-	seen := make(map[uint64]bool)
+	seen, stands := make(map[uint64]bool), n.standings.anyAbove(above)
 	for _, m := range n.matches.Plain {
-		if l := m.Key.inside; l != nil && l.peer != 0 && !seen[l.peer] {
+		switch l := m.Key.inside; {
+		case l == nil:
+			here = here || stands && m.Key.standsAbove(above)
+		case l.peer != 0 && !seen[l.peer]:
 			seen[l.peer] = true
 			peers = append(peers, l.peer)
 		}
 	}
-	return peers, false
+	return peers, here
 }
 
-// Deliver gives a run to the sessions that match. All of them have it when it comes again: none of them has been another node's.
-func (n *Neighbours) Deliver(_ uint64, r *wire.Run, since uint64, done func(elsewhere []string)) {
-	if since > 0 {
-		done(nil)
-		return
-	}
-	n.arrive(arrival{run: r, done: done})
+// Deliver gives a run to the sessions that match and stand above a place and up to another one.
+func (n *Neighbours) Deliver(_ uint64, r *wire.Run, since, upto uint64, done func(elsewhere []string, refused string)) {
+	n.arrive(arrival{run: r, stand: stand{since, upto}, done: done})
 }
 
 // arrive has a run delivered.
@@ -346,11 +358,8 @@ func (n *Neighbours) deliverAll(all []arrival) {
 			n.shareHere(all[i].run, taken)
 			continue
 		}
-		out := n.w.receiveRun(all[i].run)
-		done := all[i].done
-		if out.queued == nil || !out.queued.Await(told(func() { done(nil) })) {
-			done(nil)
-		}
+		out := n.w.receiveRun(all[i].run, all[i].stand)
+		n.w.missed.settle(out.queued, all[i].done)
 	}
 	n.w.Flush()
 }
@@ -368,15 +377,16 @@ func (n *Neighbours) Loose(r *wire.Run) {
 	if len(r.Groups) > 0 {
 		n.w.receiveShare(r)
 	} else {
-		n.w.receiveRun(r)
+		n.w.receiveRun(r, everywhere)
 	}
 	n.w.Flush()
 }
 
-// receiveRun routes a run of another node's to the sessions of this one.
-func (w *worker) receiveRun(f *wire.Run) (out outcome) {
+// receiveRun routes a run of another node's to sessions of this one.
+func (w *worker) receiveRun(f *wire.Run, at stand) (out outcome) {
 	defer w.run.drop()
-	if w.takeIn(f) {
+	w.missed.begin()
+	if w.takeIn(f, at) {
 		out = w.route()
 		w.shrinkBodies()
 	}
@@ -390,12 +400,12 @@ func (w *worker) shrinkBodies() {
 }
 
 // takeIn makes a run of another node's the worker's, unless nobody may get it. Bodies lie one behind the other, and are no packets.
-func (w *worker) takeIn(f *wire.Run) bool {
+func (w *worker) takeIn(f *wire.Run, at stand) bool {
 	r := &w.run
 	if f.Expires > 0 && f.Expires <= w.b.seconds() || topic.CheckName([]byte(f.Topic)) != nil || len(f.Payloads) == 0 {
 		return false
 	}
-	r.begin()
+	r.begin(at)
 	w.name = append(w.name[:0], f.Topic...)
 	r.origin, r.version, r.qos, r.retain, r.name, r.prefix = f, packet.V5, f.QoS, false, w.name, 0
 	r.props, r.plain, r.expires, r.expiry = f.Props, true, f.Expires > 0, uint32(max(f.Expires-w.b.seconds(), 0))

@@ -75,7 +75,7 @@ func (w *worker) received(c *connection, p *packet.Publish, d access.Decision) e
 		return nil
 	}
 	out := w.route()
-	answer := reply{after: out.queued, also: out.retained, far: out.far}
+	answer := reply{after: out.queued, also: out.retained, far: out.far, follows: out.follows}
 	if out.matched == 0 && r.qos == 1 && c.v5() {
 		answer.code = packet.NoMatchingSubscribers
 	}

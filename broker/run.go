@@ -52,6 +52,7 @@ type run struct {
 	kept      []byte // payload keptAt, copied
 	keptAt    int
 	origin    *wire.Run // it comes from another node, and raw holds payloads without packets around them; nil: it was published here
+	stand     stand     // which sessions get it
 	own       bool      // raw is ours: a large packet that came alone
 }
 
@@ -155,8 +156,9 @@ func (r *run) build(b *Broker, i int) *session.Message {
 	return m
 }
 
-// begin makes the run an empty one. What follows is set by whoever begins it: everything up to expires.
-func (r *run) begin() {
+// begin makes the run an empty one, for the sessions that stand somewhere. What follows is set by whoever begins it: everything up to expires.
+func (r *run) begin(at stand) {
+	r.stand = at
 	r.start, r.payload, r.ids = r.start[:0], r.payload[:0], r.ids[:0]
 	r.route, r.routes, r.raw = nil, r.routes[:0], nil
 	r.n, r.bytes, r.passing = 0, 0, 0
@@ -205,7 +207,7 @@ func (s *identifiers) contains(id uint16) bool { return s[id>>6]&(1<<(id&63)) !=
 // gather makes the run of the PUBLISH packet at the start of in, whole, and of those after it that can go with it. p is the first of them.
 func (w *worker) gather(c *connection, in []byte, p *packet.Publish) error {
 	r, t := &w.run, c.b.settings.Load()
-	r.begin()
+	r.begin(c.b.standing())
 	head, remaining, _ := packet.Header(in)
 	if err := p.Decode(c.version, in[0], in[head:head+remaining]); err != nil {
 		if e, ok := err.(*packet.Error); ok && len(p.Topic) == 0 && e.Code == packet.ProtocolError && t.Compat.AliasErrorMalformed {
@@ -343,7 +345,7 @@ func (r *run) behind(c *connection, body []byte, name int) (payload int, id uint
 // carry makes the run one message that no connection brings.
 func (w *worker) carry(m *session.Message, expiry uint32, expires bool) {
 	r := &w.run
-	r.begin()
+	r.begin(w.b.standing())
 	w.name = append(w.name[:0], m.Topic...)
 	r.version, r.qos, r.retain, r.name, r.prefix = packet.V5, m.QoS, m.Retain, w.name, 0
 	r.first = byte(packet.PUBLISH)<<4 | m.QoS<<1 | bit(m.Retain)

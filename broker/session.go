@@ -71,11 +71,8 @@ func (b *Broker) session(clientID string) *Session {
 	return b.sessions.byID[clientID]
 }
 
-// longest is the session expiry interval that a session has which asks for one: no more than persistent_client_expiration, and none on a node of a cluster.
+// longest is the session expiry interval that a session has which asks for one: no more than persistent_client_expiration.
 func (t *settings) longest(expiry uint32) uint32 {
-	if t.Peers != nil {
-		return 0
-	}
 	if limit := t.PersistentExpiration / time.Second; limit > 0 {
 		return min(expiry, uint32(min(limit, neverExpires)))
 	}

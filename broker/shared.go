@@ -233,6 +233,7 @@ func (w *worker) shareAgain(g *topic.Group[*Session], old *session.Message) *pro
 		expiry = uint32(max(m.Expires-w.b.seconds(), 0))
 	}
 	defer w.run.drop()
+	w.missed.begin()
 	w.carry(m, expiry, m.Expires != 0)
 	w.findRoute()
 	w.share(g, 0)
@@ -240,5 +241,5 @@ func (w *worker) shareAgain(g *topic.Group[*Session], old *session.Message) *pro
 	if len(w.shares) == 0 {
 		return nil
 	}
-	return w.forward()
+	return w.forward(nil)
 }

@@ -63,7 +63,7 @@ func (w *worker) forwardShares(p *promise) {
 		w.fillRun(run, s.i, s.i+1)
 		run.QoS, run.Plain, run.Groups = w.run.qos, false, []string{s.name}
 		run.Props, run.Payloads[0] = bytes.Clone(run.Props), bytes.Clone(run.Payloads[0])
-		w.b.neighbours.peers.Publish(run, s.peer, func(refused []string, err error) { p.done(errOf(refused, err)) })
+		w.b.neighbours.peers.Offer(run, s.peer, func(refused []string, err error) { p.done(errOf(refused, err)) })
 	}
 	clear(w.shares)
 	w.shares = w.shares[:0]
@@ -121,7 +121,7 @@ func (n *Neighbours) shareHere(f *wire.Run, done func(taken bool)) {
 // queued.
 func (w *worker) receiveShare(f *wire.Run) (taken bool, queued *store.Batch) {
 	defer w.run.drop()
-	if !w.takeIn(f) {
+	if !w.takeIn(f, everywhere) {
 		return true, nil
 	}
 	defer w.shrinkBodies()

@@ -90,6 +90,9 @@ func (b *Broker) restored(handle *store.Session, state *store.State) *Session {
 	r, t := &state.Record, b.settings.Load()
 	s := &Session{id: handle.ClientID, mount: r.Mount,
 		expiry: t.longest(r.Expiry), durable: &durable{handle: handle, door: r.Listener, left: time.Unix(r.Offline, 0), unclean: r.Offline == 0}}
+	if b.neighbours != nil {
+		b.neighbours.coming(s)
+	}
 	last := max(r.Next, 1) - 1
 	if state.Backlog.Entries > 0 {
 		last = max(last, state.Backlog.Last)

@@ -39,6 +39,7 @@ type worker struct {
 	removals   *store.Batch    // what can go from the store, which nobody waits for
 	far        []uint64        // peers that want the run
 	shares     []outgoingShare // what goes to members of groups at peers, at QoS 1 and 2
+	missed     missed          // sessions here that have to get the run another way
 	frame      []byte          // it, at QoS 0, as it goes to them
 	loose      wire.Loose
 	bodies     []byte // payloads of a run of another node's

@@ -416,12 +416,12 @@ var useCauses = []Cause{
 		ID: ClusterNotYet, Severity: Error, Stage: Use,
 		Title: Text{"nodes of a cluster do not do this yet", "集群节点尚不支持此功能"},
 		Explain: Text{
-			"With cluster_address, this version has no sessions that outlive their connection and no retained messages: they would be one node's alone, and be lost with it. Clients are refused rather than served half. docs/cluster.md says what is in force.",
-			"设置了 cluster_address 时，本版本不提供比连接更长久的会话和保留消息：它们只会存在于一个节点上，并随之丢失。与其只服务一半，不如拒绝。docs/cluster.md 说明了目前支持的内容。",
+			"With cluster_address, this version has no retained messages: they would be one node's alone, and be lost with it. Clients are refused rather than served half. docs/cluster.md says what is in force.",
+			"设置了 cluster_address 时，本版本不提供保留消息：它们只会存在于一个节点上，并随之丢失。与其只服务一半，不如拒绝。docs/cluster.md 说明了目前支持的内容。",
 		},
 		Remedy: Text{
-			"Connect with a clean session (clean start, session expiry interval 0), publish without RETAIN; or use one broker with `cluster` and without `cluster_address`, which does all of it.",
-			"使用干净会话连接（clean start，会话过期间隔 0），发布时不带 RETAIN；或使用一个只设 `cluster` 而不设 `cluster_address` 的服务端，它支持全部功能。",
+			"Publish without RETAIN; or use one broker with `cluster` and without `cluster_address`, which does all of it.",
+			"发布时不带 RETAIN；或使用一个只设 `cluster` 而不设 `cluster_address` 的服务端，它支持全部功能。",
 		},
 	},
 }

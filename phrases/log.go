@@ -177,7 +177,7 @@ var logLines = map[string]string{
 	"Redis %s: %v. Nothing is stored until the broker is started again.":                                             "Redis %s：%s。服务端重新启动之前不再保存。",
 	"Redis %s: of %d sessions that other nodes have taken by now, what was stored last is missing after a failover.": "Redis %s：有 %s 个会话已被其他节点取得，故障转移后缺少它们最后保存的内容。",
 	"Client %s: another node has its session.":                                                                       "客户端 %s：会话已在另一个节点。",
-	"A node of a cluster has no sessions that outlive their connection and no retained messages yet.":                "集群节点目前没有比连接更长久的会话，也没有保留消息。",
+	"A node of a cluster has no retained messages yet.":                                                              "集群节点目前没有保留消息。",
 	"A message of QoS 0 for '%s' does not reach another node.":                                                       "发往 '%s' 的一条 QoS 0 消息没有送到另一节点。",
 	"Redis %s cannot be reached yet (%s); trying again for %v.":                                                      "还连不上 Redis %s（%s），在 %s 内继续尝试。",
 	"Looking whether broker %s, which has used Redis %s last, still does.":                                           "正在确认上次使用 Redis %[2]s 的服务端 %[1]s 是否还在使用。",

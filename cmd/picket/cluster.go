@@ -86,7 +86,7 @@ func (s *server) join(ctx context.Context) error {
 	if s.node == nil {
 		return nil
 	}
-	s.log.Cause(logging.Warning, cause.ClusterNotYet, "A node of a cluster has no sessions that outlive their connection and no retained messages yet.")
+	s.log.Cause(logging.Warning, cause.ClusterNotYet, "A node of a cluster has no retained messages yet.")
 	if err := s.node.Start(ctx, clusterHost{s.broker.Neighbours(), s.broker}); err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func NewCaller(a Address, o Options, library string) *Caller {
 }
 
 // Check tries for [Options.Hold] (default 10 s) to reach Redis, and looks whether it has what is needed. What is missing is returned in an [UnfitError], all of it at once; what is only
-// advised is logged. What a broker alone has stored under the prefix is no data of a cluster, and keeps its nodes out.
+// advised is logged. Retained messages that a broker alone has stored under the prefix keep nodes out.
 func (c *Caller) Check(ctx context.Context) error {
 	told, hold := false, cmp.Or(c.s.options.Hold, 10*time.Second)
 	for until := time.Now().Add(hold); ; {
@@ -78,7 +78,9 @@ func (c *Caller) check(ctx context.Context) error {
 	}
 	missing := c.s.check(ctx, c.link, f)
 	if held, err := c.s.fields(ctx, c.link, c.s.key(keyMeta), "f", "h"); err == nil && held[0] != "" && held[1] != sharedName {
-		missing = append(missing, Missing{cause.ClusterTaken, "what is stored there is that of one broker, and no cluster's: give the nodes another prefix (?prefix=NAME)", true})
+		if n, err := c.link.Do(ctx, c.link.B().Hlen().Key(c.s.key(keyRetained)).Build()).AsInt64(); err != nil || n > 0 {
+			missing = append(missing, Missing{cause.ClusterTaken, "one broker has stored retained messages there, which nodes of a cluster do not have yet: give the nodes another prefix (?prefix=NAME)", true})
+		}
 	}
 	var fatal []Missing
 	for _, m := range missing {

@@ -98,6 +98,7 @@ func TestCallerChecks(t *testing.T) {
 	want("an empty server", s)
 	want("a replica", r, cause.ClusterReplica)
 	s.do("HSET", "{picket}m", "f", "1")
+	s.do("HSET", "{picket}r", "t", "a retained message")
 	s.do("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
 	want("a broker's data, and a server that throws things away", s, cause.ClusterEviction, cause.ClusterTaken)
 }

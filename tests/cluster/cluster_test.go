@@ -244,18 +244,12 @@ func TestWhatNodesDoNotDoYet(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	a := r.node()
-	old := testbed.Dial(t, a.Addr(t, "PORT"), packet.V311)
-	if ack, err := old.Connect(&packet.Connect{ClientID: "old", KeepAlive: 600}); err == nil {
-		t.Errorf("a session that outlives its connection is promised: %+v", ack)
-	}
 	c := testbed.Dial(t, a.Addr(t, "PORT"), packet.V5)
-	props := new(packet.Properties).Set(packet.SessionExpiryInterval)
-	props.SessionExpiry = 100
-	ack, err := c.Connect(&packet.Connect{ClientID: "new", CleanStart: true, KeepAlive: 600, Props: props})
+	ack, err := c.Connect(&packet.Connect{ClientID: "new", CleanStart: true, KeepAlive: 600})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p := ack.Props; !p.Has(packet.SessionExpiryInterval) || p.SessionExpiry != 0 || !p.Has(packet.RetainAvailable) || p.RetainAvailable != 0 || p.Has(packet.SharedSubscriptionAvailable) {
+	if p := ack.Props; !p.Has(packet.RetainAvailable) || p.RetainAvailable != 0 || p.Has(packet.SharedSubscriptionAvailable) {
 		t.Errorf("CONNACK says %+v", ack.Props)
 	}
 	if err := c.Send(&packet.Publish{Retain: true, Topic: []byte("t"), Payload: []byte("x")}); err != nil {
@@ -269,12 +263,19 @@ func TestWhatNodesDoNotDoYet(t *testing.T) {
 	}
 }
 
-// TestOneBrokersDataIsRefused: what a broker alone has stored is no cluster's.
-func TestOneBrokersDataIsRefused(t *testing.T) {
+// TestOneBrokersRetainedMessagesAreNoNodes: a cluster would not have them.
+func TestOneBrokersRetainedMessagesAreNoNodes(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	alone := testbed.New(t, testbed.Options{Conf: fmt.Sprintf("listener ${PORT} 127.0.0.1\nallow_anonymous true\ncluster redis://127.0.0.1:%d\n", r.port)})
 	alone.Run(t)
+	p := r.client(alone, packet.V5, "p")
+	if err := p.Send(&packet.Publish{QoS: 1, ID: 1, Retain: true, Topic: []byte("t"), Payload: []byte("kept")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := testbed.Until[*packet.Ack](p); err != nil {
+		t.Fatal(err)
+	}
 	if err := alone.Stop(); err != nil {
 		t.Fatal(err)
 	}

@@ -27,11 +27,13 @@ const (
 	End
 	Subscribe
 	Unsubscribe
+	Change
+	Lapse
 )
 
 // String gives the operation's name.
 func (k Kind) String() string {
-	names := [...]string{"?", "enqueue", "release", "remove", "keep", "receive", "forget", "retain", "unretain", "save", "end", "subscribe", "unsubscribe"}
+	names := [...]string{"?", "enqueue", "release", "remove", "keep", "receive", "forget", "retain", "unretain", "save", "end", "subscribe", "unsubscribe", "change", "lapse"}
 	if int(k) < len(names) {
 		return names[k]
 	}
@@ -42,13 +44,15 @@ func (k Kind) String() string {
 type Op struct {
 	Kind     Kind
 	PacketID uint16           // Receive, Forget
-	Session  *Session         // all but Retain, Unretain
+	Session  *Session         // all but Retain, Unretain, Change, Lapse
 	Ref      Ref              // Enqueue, Release (as it was before), Remove, Keep
 	Delivery session.Delivery // Enqueue
 	Record   *Record          // Save
 	First    bool             // Save: the session is new
-	Message  *session.Message // Retain
+	Message  *session.Message // Retain; Change: nil if there is none any more
 	Old      *session.Message // Retain, Unretain: the retained message before, for whoever has to undo it; nil: none
+	Topic    string           // Change, Lapse
+	Now      int64            // Lapse: Unix seconds
 	Sub      *Subscription    // Subscribe, Unsubscribe: only the filter counts
 	OldSub   *topic.Options   // Subscribe: the options before, in the same way; nil: the subscription is new
 
@@ -93,6 +97,7 @@ type Batch struct {
 	refusal  atomic.Pointer[error]
 	fenced   map[*Session]bool // sessions whose operations have been refused; nil: none
 	only     bool              // it is the batch of these operations
+	version  uint64            // of the last Change, once it is settled and has not been refused
 
 	// Of the pipeline, under its mutex.
 	open    bool     // it has been committed, somebody waits for it, and it is not settled
@@ -334,6 +339,32 @@ func (b *Batch) Retain(m, old *session.Message) {
 // Unretain removes the retained message of a topic.
 func (b *Batch) Unretain(old *session.Message) { b.add(Op{Kind: Unretain, Old: old}, urgent) }
 
+// Change makes m the retained message of a topic that nodes share; nil: there is none any more. It is given a version, [Batch.Version].
+func (b *Batch) Change(topic string, m *session.Message) {
+	if m != nil {
+		b.adds = true
+		b.count(m)
+	}
+	b.add(Op{Kind: Change, Topic: topic, Message: m}, urgent)
+}
+
+// Lapse removes the retained message of a topic that nodes share if it has expired at now, in Unix seconds, whichever it is. Nobody waits for that.
+func (b *Batch) Lapse(topic string, now int64) {
+	b.add(Op{Kind: Lapse, Topic: topic, Now: now}, lazy)
+}
+
+// SetVersion notes the version of the batch's Change. It is for implementations of [Shared], before the batch counts as settled.
+func (b *Batch) SetVersion(version uint64) { b.version = version }
+
+// Version is that of the batch's Change, of the last if there are several: changes of retained messages by all nodes have one order, by rising versions. It holds when the batch is settled,
+// and is 0 if it has been refused.
+func (b *Batch) Version() uint64 {
+	if b.Err() != nil {
+		return 0
+	}
+	return b.version
+}
+
 // Save writes a session's record. The first time makes the session known.
 func (b *Batch) Save(s *Session, r Record) {
 	s.mu.Lock()
@@ -385,7 +416,7 @@ func (b *Batch) Unsubscribe(s *Session, filter string) {
 }
 
 // Undo returns the opposite of batches that were refused and have been written all the same. kept are those that were written with them or behind them and stay:
-// what they have removed does not come back as what was there before a batch that is undone. It is for implementations of [Store].
+// what they have removed does not come back as what was there before a batch that is undone. A Change stays: other nodes may have gone on from it. It is for implementations of [Store].
 func Undo(lost, kept []*Batch) *Batch {
 	u := new(Batch)
 	for i := len(lost) - 1; i >= 0; i-- {

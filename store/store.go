@@ -116,8 +116,8 @@ type Store interface {
 	Close() error
 }
 
-// Shared is a store that several nodes use at once. Who has which session is decided outside of it: the store is told. Its methods do not block, and each calls then once, on
-// the store's goroutine, unless it returns an error because the store is being closed.
+// Shared is a store that several nodes use at once. Who has which session is decided outside of it: the store is told. Methods with a then do not block, and each calls then once, on
+// the store's goroutine, unless it returns an error because the store is being closed. Retained messages are all nodes': they are changed by [Batch.Change], and [Store.Start] hands none over.
 type Shared interface {
 	Store
 
@@ -129,8 +129,27 @@ type Shared interface {
 	// not, or another node owns it already, then follows at once. [Store.NewSession] makes handles for client identifiers that are this node's, and no others can be written.
 	Own(clientID string, fence uint64, then func(error)) error
 
+	// Changes lists what retained messages have changed after a version, by all nodes, in order: some of them, and there may be more. complete is false where that is not known any more,
+	// so that all have to be read.
+	Changes(ctx context.Context, after uint64) (all []Changed, complete bool, err error)
+
+	// Newest is the version of the last change; 0: there was none.
+	Newest(ctx context.Context) (uint64, error)
+
+	// Retained reads the retained messages of topics, as they are now; nil stands for none.
+	Retained(ctx context.Context, topics []string) ([]*session.Message, error)
+
+	// AllRetained calls do with each retained message that there is from before the call until after it, as it was meanwhile.
+	AllRetained(ctx context.Context, do func(*session.Message)) error
+
 	// Let lets a session go: then is called when all that was committed for it is settled. Afterwards its handle is over, and what is added for it is ignored.
 	Let(clientID string, then func(error)) error
+}
+
+// Changed is a change of the retained message of a topic.
+type Changed struct {
+	Topic   string
+	Version uint64 // higher than that of all before it, whichever their topics
 }
 
 // Handler is the broker as a store sees it. Session and Retained are called by [Store.Start] on its caller's goroutine. All methods may be called later, by one

@@ -35,6 +35,7 @@ const (
 type committer struct {
 	link       *link // nil: there is none
 	name       string
+	server     string   // the master that it is connected to, by run_id
 	node       uint64   // the incarnation that it writes as, where several nodes share the store
 	number     uint64   // of the last group that was made
 	sent       []*sent  // not settled, by number: first those that have been applied, then those that have not, last those that have not been sent yet
@@ -233,6 +234,7 @@ func (s *Store) fixed() []string {
 	keys := fixedKeys(s.prefix)
 	if s.options.Shared {
 		keys[0] = s.row()
+		keys = append(keys, s.key(keyChanges))
 	}
 	return keys
 }
@@ -326,6 +328,7 @@ func (s *Store) apply(due []*sent) bool {
 	s.closeGroup()
 	for i, a := range answers {
 		if a.err == nil {
+			s.noteVersions(due[i], a.version)
 			s.refuseFenced(due[i], a.fenced)
 			s.noteApplied(due[i], a.entries, a.bodies, a.ended)
 			continue

@@ -21,6 +21,7 @@ const (
 	keyCounts   = "c"
 	keyRetained = "r"
 	keyEnded    = "e"
+	keyChanges  = "v" // where several nodes share the data
 	keySession  = "s:"
 	keyQueue    = "q:"
 	keyAside    = "d:" // the queue of a session that has ended
@@ -69,6 +70,7 @@ type group struct {
 	bytes   int
 	fences  []string         // of a node: places of sessions and fences, two for each
 	owned   []*store.Session // they
+	changes uint64           // of retained messages that nodes share
 }
 
 // encoder makes a group's call out of batches, one after the other.
@@ -261,12 +263,18 @@ func (e *encoder) apply(op *store.Op) {
 	case store.Forget:
 		e.op("D", e.sessionKey(e.target(op.Session)), fieldReceived+strconv.Itoa(int(op.PacketID)))
 	case store.Retain:
-		m := op.Message
-		ref := store.Ref{Expires: store.Seconds(m.Expires)}
-		rec := store.AppendEntry(nil, &store.Entry{Ref: ref, Delivery: session.Delivery{Message: m, QoS: m.QoS, Retain: true}})
-		e.op("R", m.Topic, rueidis.BinaryString(rec))
+		e.op("R", op.Message.Topic, retainedRecord(op.Message))
 	case store.Unretain:
 		e.op("F", op.Old.Topic)
+	case store.Change:
+		e.g.changes++
+		if op.Message == nil {
+			e.op("V", op.Topic)
+		} else {
+			e.op("V", op.Topic, retainedRecord(op.Message))
+		}
+	case store.Lapse:
+		e.op("G", op.Topic, strconv.FormatInt(op.Now, 10))
 	case store.Save:
 		if op.First {
 			e.wholeSession("N", op.Session)
@@ -279,6 +287,11 @@ func (e *encoder) apply(op *store.Op) {
 	case store.Unsubscribe:
 		e.op("D", e.sessionKey(e.target(op.Session)), fieldSubscription+op.Sub.Filter)
 	}
+}
+
+func retainedRecord(m *session.Message) string {
+	ref := store.Ref{Expires: store.Seconds(m.Expires)}
+	return rueidis.BinaryString(store.AppendEntry(nil, &store.Entry{Ref: ref, Delivery: session.Delivery{Message: m, QoS: m.QoS, Retain: true}}))
 }
 
 // wholeSession begins or ends a session. What has gathered goes before it, since it may be of another session with this client identifier.

@@ -114,8 +114,29 @@ local function empty(k, s, q, name, aside)
   return n
 end
 
--- The operations of a group, each a name, how many arguments, and they. KEYS: meta or row, sessions, bodies, counts, retained, ended, then those that the operations
--- name by their place. In the same table stand "ends", what removes a session, and in a node's group "fenced": the places, as text, of what another node has.
+-- number reads one of up to 7 digits of 7 bits.
+local function number(record, at)
+  local n, factor = 0, 1
+  while true do
+    local b = string.byte(record, at)
+    n = n + bit.band(b, 127) * factor
+    if b < 128 then return n, at + 1 end
+    factor, at = factor * 128, at + 1
+  end
+end
+
+-- How many changes of retained messages are listed, for nodes that missed them.
+local mostChanges = 65536
+
+-- Each change of a retained message that nodes share has a version, which is its place in the stream of the changes: two numbers, the epoch, and one that is counted in it.
+-- What a master has lost must not give its versions to something else: an epoch begins when a node finds another master (picket1_epoch). epoch returns that in force.
+local function epoch(stream)
+  local top = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
+  return top and tonumber(string.match(top[1], '^%d+')) or 0
+end
+
+-- The operations of a group, each a name, how many arguments, and they. KEYS: meta or row, sessions, bodies, counts, retained, ended, of a node the stream of changes of
+-- retained messages, then those that the operations name by their place. In the same table stand "ends", what removes a session, and in a node's group "fenced": the places, as text, of what another node has.
 local apply = {
   -- entries: queue, then sequence number and record of each
   Q = function(k, a, i, n)
@@ -174,6 +195,20 @@ local apply = {
   R = function(k, a, i) redis.call('HSET', k[5], a[i], a[i + 1]) return 0 end,
   -- no retained message: topic
   F = function(k, a, i) redis.call('HDEL', k[5], a[i]) return 0 end,
+  -- the retained message of a topic that nodes share: topic, record or nothing. It gets a version
+  V = function(k, a, i, n)
+    if n == 1 then redis.call('HDEL', k[5], a[i]) else redis.call('HSET', k[5], a[i], a[i + 1]) end
+    k.last = redis.call('XADD', k[7], 'MAXLEN', '~', mostChanges, string.format('%d-*', epoch(k[7])), 't', a[i])
+    return 0
+  end,
+  -- no retained message any more if what there is expires: topic, Unix seconds. Nodes find that by themselves, so it gets no version
+  G = function(k, a, i)
+    local record = redis.call('HGET', k[5], a[i])
+    if not record then return 0 end
+    local expires = number(record, 3)
+    if expires > 0 and expires <= tonumber(a[i + 1]) then redis.call('HDEL', k[5], a[i]) end
+    return 0
+  end,
 }
 
 -- The operations whose first argument is the place of a session's key or of its queue's.
@@ -199,14 +234,15 @@ local function commit(keys, args)
 end
 
 -- picket1_node_commit applies a group of changes of a node. ARGV: incarnation, number of the group, how many sessions, then of each the place of its key, behind which its queue's
--- comes, and the fence that the node has of it, then the operations. What belongs to a session that another node has, or whose fence is another, is left out, and the answer
--- has its number behind what picket1_commit answers. A group that has been applied before changes nothing.
+-- comes, and the fence that the node has of it, then the operations. Behind what picket1_commit answers there are both numbers of the last version given, or 0, and the numbers of the
+-- sessions that another node has, or whose fence is another: what belongs to them is left out. A group that has been applied before changes nothing but retained messages, which
+-- are changed again, since nobody knows which versions they have got.
 local function nodeCommit(keys, args)
   local last, err = node(keys[1])
   if err then return err end
   local group = tonumber(args[2])
   if group > last + 1 then return refuse('PICKETGAP', 'group ' .. group .. ' came, ' .. last .. ' was the last') end
-  local sessions, fenced, answer = tonumber(args[3]), {}, {0, 0, 0}
+  local sessions, fenced, answer = tonumber(args[3]), {}, {0, 0, 0, 0, 0}
   for at = 1, sessions do
     local place, fence = args[2 + 2 * at], args[3 + 2 * at]
     local held = redis.call('HMGET', keys[tonumber(place)], 'o', 'f')
@@ -215,15 +251,17 @@ local function nodeCommit(keys, args)
       answer[#answer + 1] = at
     end
   end
-  if group > last then
-    keys.ends, keys.fenced = empty, fenced
-    local i = 4 + 2 * sessions
-    while i <= #args do
-      local name, n = args[i], tonumber(args[i + 1])
-      if not (fenced[args[i + 2]] and owned[name]) then answer[1] = answer[1] + apply[name](keys, args, i + 2, n) end
-      i = i + 2 + n
-    end
-    redis.call('HSET', keys[1], 'g', group)
+  keys.ends, keys.fenced = empty, fenced
+  local i = 4 + 2 * sessions
+  while i <= #args do
+    local name, n = args[i], tonumber(args[i + 1])
+    if (group > last or name == 'V') and not (fenced[args[i + 2]] and owned[name]) then answer[1] = answer[1] + apply[name](keys, args, i + 2, n) end
+    i = i + 2 + n
+  end
+  if group > last then redis.call('HSET', keys[1], 'g', group) end
+  if keys.last then
+    local first, second = string.match(keys.last, '^(%d+)-(%d+)$')
+    answer[4], answer[5] = tonumber(first), tonumber(second)
   end
   answer[2], answer[3] = redis.call('HLEN', keys[4]), redis.call('SCARD', keys[6])
   return answer
@@ -233,17 +271,6 @@ end
 local function skip(record, at)
   while string.byte(record, at) >= 128 do at = at + 1 end
   return at + 1
-end
-
--- number reads one of up to 7 digits of 7 bits.
-local function number(record, at)
-  local n, factor = 0, 1
-  while true do
-    local b = string.byte(record, at)
-    n = n + bit.band(b, 127) * factor
-    if b < 128 then return n, at + 1 end
-    factor, at = factor * 128, at + 1
-  end
 end
 
 -- body returns the number of the body that an entry's record refers to, as it stands there.
@@ -279,6 +306,12 @@ local function mark(keys, args)
   return last
 end
 
+-- picket1_epoch begins an epoch. KEYS: the stream of changes of retained messages. ARGV: the highest epoch that is known. The entry without a topic has nodes read all messages again.
+local function begin(keys, args)
+  local id = string.format('%d-0', math.max(epoch(keys[1]), tonumber(args[1])) + 1)
+  return redis.call('XADD', keys[1], 'MAXLEN', '~', mostChanges, id, 't', '')
+end
+
 -- picket1_close notes that the owner has ended. ARGV: fence.
 local function close(keys, args)
   local last, err = owner(keys[1], args[1])
@@ -295,4 +328,5 @@ redis.register_function{function_name='picket1_node_remove', callback=nodeCommit
 redis.register_function{function_name='picket1_remove', callback=commit, flags={'allow-oom'}}
 redis.register_function{function_name='picket1_purge', callback=purge, flags={'allow-oom'}}
 redis.register_function{function_name='picket1_mark', callback=mark, flags={'allow-oom'}}
+redis.register_function{function_name='picket1_epoch', callback=begin, flags={'allow-oom'}}
 redis.register_function{function_name='picket1_close', callback=close, flags={'allow-oom'}}

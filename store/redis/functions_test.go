@@ -116,14 +116,33 @@ func (m model) apply(k []string, name string, a []string) (entries int) {
 		m.set(k[4], a[0], a[1])
 	case "F":
 		m.remove(k[4], a[0])
+	case "V":
+		if m.remove(k[4], a[0]); len(a) > 1 {
+			m.set(k[4], a[0], a[1])
+		}
+		number, _ := strconv.Atoi(m["model"]["number"])
+		m.set("model", "number", strconv.Itoa(number+1))
+		m.set(k[6], fmt.Sprintf("%d-%d", m.epoch(), number+1), a[0])
+	case "G":
+		h, err := store.DecodeEntryHead([]byte(m[k[4]][a[0]]), 0)
+		if now, _ := strconv.Atoi(a[1]); err == nil && h.Ref.Expires > 0 && int(h.Ref.Expires) <= now {
+			m.remove(k[4], a[0])
+		}
 	}
 	return entries
+}
+
+// epoch is that of the versions of retained messages.
+func (m model) epoch() int {
+	n, _ := strconv.Atoi(m["model"]["epoch"])
+	return n
 }
 
 // script draws operations.
 type script struct {
 	*rand.Rand
 	asides int
+	node   bool // they are a node's
 }
 
 const modelClients = 4
@@ -131,6 +150,9 @@ const modelClients = 4
 // keys are the fixed ones, a session's and a queue's of each client, and one to put a queue aside.
 func (s *script) keys() []string {
 	k := fixedKeys("{model}")
+	if s.node {
+		k = append(k, "{model}v")
+	}
 	for c := range modelClients {
 		k = append(k, fmt.Sprintf("{model}s:%d", c), fmt.Sprintf("{model}q:%d", c))
 	}
@@ -138,13 +160,31 @@ func (s *script) keys() []string {
 	return append(k, fmt.Sprintf("{model}d:%d", s.asides))
 }
 
+// first is the place of the first session's key.
+func (s *script) first() int {
+	if s.node {
+		return 8
+	}
+	return 7
+}
+
 func (s *script) op() (name string, a []string) {
 	c := s.IntN(modelClients)
-	hash, queue, aside := strconv.Itoa(7+2*c), strconv.Itoa(8+2*c), strconv.Itoa(7+2*modelClients)
+	first := s.first()
+	hash, queue, aside := strconv.Itoa(first+2*c), strconv.Itoa(first+1+2*c), strconv.Itoa(first+2*modelClients)
 	seq, id := sequence(s.Uint64N(30)), bodyName(1+s.Uint64N(5)<<40)
 	inline := string(store.AppendEntry(nil, &store.Entry{Delivery: session.Delivery{QoS: 2, Released: true}}))
 	shared := string(store.AppendEntry(nil, &store.Entry{Ref: store.Ref{ID: 1 + s.Uint64N(5)<<40, Expires: s.Uint32()}, Delivery: session.Delivery{QoS: 1, IDs: []uint32{7, 300}, Message: &session.Message{}}}))
-	switch s.IntN(11) {
+	kept := string(store.AppendEntry(nil, &store.Entry{Ref: store.Ref{Expires: s.Uint32N(1000)}, Delivery: session.Delivery{QoS: 1, Retain: true, Message: &session.Message{Topic: seq, Payload: []byte(id)}}}))
+	kinds := 11
+	if s.node {
+		kinds = 15
+	}
+	kind := s.IntN(kinds)
+	if kind == 10 && !s.node {
+		kind = 14
+	}
+	switch kind {
 	case 0:
 		return "Q", []string{queue, seq, inline, sequence(100 + s.Uint64N(30)), shared}
 	case 1:
@@ -164,7 +204,13 @@ func (s *script) op() (name string, a []string) {
 	case 8:
 		return "Z", []string{hash, queue, strconv.Itoa(c), strconv.Itoa(s.IntN(3)), aside}
 	case 9:
-		return "R", []string{seq, inline}
+		return "R", []string{seq, kept}
+	case 10, 11:
+		return "V", []string{seq, kept}
+	case 12:
+		return "V", []string{seq}
+	case 13:
+		return "G", []string{seq, strconv.Itoa(s.IntN(1000))}
 	}
 	return "F", []string{seq}
 }
@@ -246,6 +292,10 @@ func compare(t *rapid.T, c rueidis.Client, want model) {
 		if key == "{model}m" {
 			continue
 		}
+		if key == "{model}v" {
+			got[key] = changesIn(ctx, t, c, key)
+			continue
+		}
 		fields, err := c.Do(ctx, c.B().Hgetall().Key(key).Build()).AsStrMap()
 		if err != nil {
 			members, err := c.Do(ctx, c.B().Smembers().Key(key).Build()).AsStrSlice()
@@ -260,6 +310,9 @@ func compare(t *rapid.T, c rueidis.Client, want model) {
 		got[key] = fields
 	}
 	for key := range want {
+		if key == "model" {
+			continue
+		}
 		if !maps.Equal(got[key], want[key]) {
 			t.Fatalf("%s: %q, want %q", key, got[key], want[key])
 		}
@@ -269,6 +322,19 @@ func compare(t *rapid.T, c rueidis.Client, want model) {
 			t.Fatalf("%s: %q, want nothing", key, got[key])
 		}
 	}
+}
+
+// changesIn are the changes of retained messages: versions and topics.
+func changesIn(ctx context.Context, t *rapid.T, c rueidis.Client, key string) map[string]string {
+	entries, err := c.Do(ctx, c.B().Xrange().Key(key).Start("-").End("+").Build()).AsXRange()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{}
+	for _, e := range entries {
+		all[e.ID] = e.FieldValues["t"]
+	}
+	return all
 }
 
 // fencedModel says which places of a group's keys a node does not own, and answers their numbers among the sessions.
@@ -298,7 +364,7 @@ func (m model) applyOfNode(k []string, name string, a []string, fenced map[strin
 			return 0
 		}
 		return m.apply(k, "B", []string{a[0], a[1], strconv.Itoa(n)})
-	case "R", "F":
+	case "R", "F", "V", "G":
 		return m.apply(k, name, a)
 	case "N", "Z":
 		if fenced[a[0]] {
@@ -321,7 +387,8 @@ func (m model) applyOfNode(k []string, name string, a []string, fenced map[strin
 }
 
 // TestNodeFunctionsAgainstModel applies groups of two nodes between which sessions move to Redis and to a model of it: what belongs to sessions that another node has, or that
-// have another fence by now, is left out and answered, and the rest is applied; a group that comes twice changes nothing and answers the same.
+// have another fence by now, is left out and answered, and the rest is applied; a group that comes twice changes nothing but retained messages, which get further versions, and answers the same
+// beside. The versions rise, also when a node has found another master.
 func TestNodeFunctionsAgainstModel(t *testing.T) {
 	r := newServer(t, "--appendonly", "no")
 	c, err := r.client()
@@ -336,7 +403,7 @@ func TestNodeFunctionsAgainstModel(t *testing.T) {
 	operations, refused := 0, 0
 	rapid.Check(t, func(rt *rapid.T) {
 		r.do("FLUSHALL")
-		s := &script{Rand: rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 0))}
+		s := &script{Rand: rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 0)), node: true}
 		m := model{}
 		var groups [3]int
 		for me := 1; me <= 2; me++ {
@@ -344,10 +411,19 @@ func TestNodeFunctionsAgainstModel(t *testing.T) {
 		}
 		for range rapid.IntRange(60, 80).Draw(rt, "groups") {
 			if s.IntN(3) == 0 { // a session moves
-				key := s.keys()[6+2*s.IntN(modelClients)]
+				key := s.keys()[7+2*s.IntN(modelClients)]
 				m.set(key, "o", strconv.Itoa(1+s.IntN(2)))
 				m.count(key, "f", 1)
 				r.do("HSET", key, "o", m[key]["o"], "f", m[key]["f"])
+			}
+			if s.IntN(10) == 0 { // a node finds another master
+				known := s.IntN(3)
+				m.set("model", "epoch", strconv.Itoa(max(m.epoch(), known)+1))
+				m.set("model", "number", "0")
+				m.set("{model}v", fmt.Sprintf("%d-0", m.epoch()), "")
+				if got := r.text("FCALL", "picket1_epoch", "1", "{model}v", strconv.Itoa(known)); m["{model}v"][got] != "" || got != fmt.Sprintf("%d-0", m.epoch()) {
+					rt.Fatalf("epoch %s, want %d", got, m.epoch())
+				}
 			}
 			me := 1 + s.IntN(2)
 			groups[me]++
@@ -355,28 +431,41 @@ func TestNodeFunctionsAgainstModel(t *testing.T) {
 			keys[0] = fmt.Sprintf("{model}n:%d", me)
 			args := []string{strconv.Itoa(me), strconv.Itoa(groups[me]), strconv.Itoa(modelClients)}
 			for i := range modelClients {
-				fence := m[keys[6+2*i]]["f"]
+				fence := m[keys[7+2*i]]["f"]
 				if s.IntN(8) == 0 {
 					fence = strconv.Itoa(s.IntN(5))
 				}
-				args = append(args, strconv.Itoa(7+2*i), fence)
+				args = append(args, strconv.Itoa(8+2*i), fence)
 			}
 			fenced, numbers := fencedModel(m, keys, strconv.Itoa(me), args[3:])
+			var changes [][]string
 			entries := 0
 			for range 5 + s.IntN(12) {
 				name, a := s.op()
 				form := name
 				if name == "B" {
-					form, a = "C", []string{a[0], a[1], strconv.Itoa(8 + 2*s.IntN(modelClients)), "1", strconv.Itoa(8 + 2*s.IntN(modelClients)), "2"}
+					form, a = "C", []string{a[0], a[1], strconv.Itoa(9 + 2*s.IntN(modelClients)), "1", strconv.Itoa(9 + 2*s.IntN(modelClients)), "2"}
 				}
 				args = append(append(args, form, strconv.Itoa(len(a))), a...)
 				entries += m.applyOfNode(keys, name, a, fenced)
-				operations++
+				if operations++; name == "V" {
+					changes = append(changes, a)
+				}
 			}
 			refused += len(numbers)
-			for range 1 + s.IntN(2) {
+			for again := range 1 + s.IntN(2) {
+				if again > 0 {
+					for _, a := range changes {
+						m.apply(keys, "V", a)
+					}
+				}
+				version := []int64{0, 0}
+				if len(changes) > 0 {
+					number, _ := strconv.Atoi(m["model"]["number"])
+					version = []int64{int64(m.epoch()), int64(number)}
+				}
 				got, err := c.Do(ctx, c.B().Fcall().Function("picket1_node_commit").Numkeys(int64(len(keys))).Key(keys...).Arg(args...).Build()).AsIntSlice()
-				if want := append([]int64{int64(entries), int64(len(m[keys[3]])), int64(len(m[keys[5]]))}, numbers...); err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
+				if want := append([]int64{int64(entries), int64(len(m[keys[3]])), int64(len(m[keys[5]])), version[0], version[1]}, numbers...); err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
 					rt.Fatalf("group %d of %d: %v, %v; want %v", groups[me], me, got, err, want)
 				}
 				entries = 0

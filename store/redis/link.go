@@ -46,6 +46,7 @@ func (l *link) call(ctx context.Context, name string, keys, args []string) rueid
 // answer is what became of a group.
 type answer struct {
 	entries, bodies, ended int64
+	version                uint64  // of the last change of a retained message that nodes share; 0: none
 	fenced                 []int64 // the numbers of the group's sessions that another node has
 	err                    error
 }
@@ -56,7 +57,10 @@ func answerOf(r rueidis.RedisResult) (a answer) {
 	if err != nil {
 		return answer{err: err}
 	}
-	return answer{entries: n[0], bodies: n[1], ended: n[2], fenced: n[3:]}
+	if a = (answer{entries: n[0], bodies: n[1], ended: n[2]}); len(n) > 3 {
+		a.version, a.fenced = versionOf(n[3], n[4]), n[5:]
+	}
+	return a
 }
 
 // call is the call that applies a group; without adds it is the one that Redis runs without memory, too.
@@ -179,6 +183,9 @@ func (s *Store) recover() error {
 	if err != nil {
 		return err
 	}
+	if err := s.beginEpoch(ctx, l, f["run_id"]); err != nil {
+		return err
+	}
 	if err := s.replay(last); err != nil {
 		return err
 	}
@@ -242,12 +249,16 @@ func (s *Store) replay(last uint64) error {
 		s.tailFenced(g, a.fenced)
 	}
 	for _, g := range c.sent {
+		if s.options.Shared && len(g.refused) > 0 { // their retained messages must not be changed again
+			g.group = s.encode(g.number, g.batches)
+		}
 		switch {
 		case g.number <= last || g.applied && len(g.refused) > 0:
 			a := s.again(g) // what has been applied already changes nothing
 			if a.err != nil {
 				return a.err
 			}
+			s.noteVersions(g, a.version)
 			if s.refuseFenced(g, a.fenced); !g.applied {
 				s.noteApplied(g, g.entries, a.bodies, a.ended)
 			}
@@ -261,6 +272,7 @@ func (s *Store) replay(last uint64) error {
 			if a.err != nil {
 				return a.err
 			}
+			s.noteVersions(g, a.version)
 			s.refuseFenced(g, a.fenced)
 		}
 		g.refused = nil

@@ -39,11 +39,11 @@ type loaded struct {
 func (s *Store) load(ctx context.Context, h store.Handler) error {
 	told := time.Now()
 	n := 0
-	each := s.eachSession
-	if s.options.Shared {
-		each = func(context.Context, func(*loaded) error) error { return nil } // those that are this node's come one by one
+	if s.options.Shared { // what is this node's comes one by one, and retained messages when it is asked for them
+		s.committer.leftovers = true
+		return nil
 	}
-	err := each(ctx, func(l *loaded) error {
+	err := s.eachSession(ctx, func(l *loaded) error {
 		switch {
 		case l.missing:
 			return nil
@@ -64,7 +64,7 @@ func (s *Store) load(ctx context.Context, h store.Handler) error {
 	if err != nil {
 		return err
 	}
-	if err := s.eachRetained(ctx, func(m *session.Message) { h.Retained(m.Topic, m) }); err != nil {
+	if err := s.loadRetained(ctx, h); err != nil {
 		return err
 	}
 	s.committer.leftovers = true // of sessions that ended before
@@ -229,8 +229,18 @@ func (s *Store) noteLoaded(l *loaded) {
 	}
 }
 
+// loadRetained reads the retained messages and hands them to h.
+func (s *Store) loadRetained(ctx context.Context, h store.Handler) error {
+	return s.eachRetained(ctx, func(m *session.Message, ref store.Ref) {
+		if ref.Expires != 0 {
+			s.expiries.add(store.Expired{Topic: m.Topic, Ref: ref, Bytes: len(m.Payload)})
+		}
+		h.Retained(m.Topic, m)
+	})
+}
+
 // eachRetained reads the retained messages.
-func (s *Store) eachRetained(ctx context.Context, do func(*session.Message)) error {
+func (s *Store) eachRetained(ctx context.Context, do func(*session.Message, store.Ref)) error {
 	seen := make(map[string]bool)
 	var cursor uint64
 	for first := true; first || cursor != 0; first = false {
@@ -245,26 +255,34 @@ func (s *Store) eachRetained(ctx context.Context, do func(*session.Message)) err
 				continue
 			}
 			seen[name] = true
-			h, err := store.DecodeEntryHead([]byte(scan.Elements[i+1]), 0)
-			var e store.Entry
-			if err == nil {
-				e, err = h.Whole()
+			m, ref, err := s.retained(name, scan.Elements[i+1])
+			if err != nil {
+				return err
 			}
-			if errors.Is(err, store.ErrNewer) {
-				return fmt.Errorf("retained message of %q: %w", name, err)
+			if m != nil {
+				do(m, ref)
 			}
-			if err != nil || e.Message == nil {
-				s.damaged("the retained message of %q cannot be read and is left out: %v", name, err)
-				continue
-			}
-			e.Message.ID = s.NewMessageID()
-			if h.Ref.Expires != 0 {
-				s.expiries.add(store.Expired{Topic: name, Ref: h.Ref, Bytes: h.Payload})
-			}
-			do(e.Message)
 		}
 	}
 	return nil
+}
+
+// retained reads the record of a retained message; nil if it is damaged, which is said.
+func (s *Store) retained(name, record string) (*session.Message, store.Ref, error) {
+	h, err := store.DecodeEntryHead([]byte(record), 0)
+	var e store.Entry
+	if err == nil {
+		e, err = h.Whole()
+	}
+	if errors.Is(err, store.ErrNewer) {
+		return nil, h.Ref, fmt.Errorf("retained message of %q: %w", name, err)
+	}
+	if err != nil || e.Message == nil {
+		s.damaged("the retained message of %q cannot be read and is left out: %v", name, err)
+		return nil, h.Ref, nil
+	}
+	e.Message.ID = s.NewMessageID()
+	return e.Message, h.Ref, nil
 }
 
 // damaged says that a record is not what it should be: somebody else has written under the prefix.
@@ -337,6 +355,14 @@ func (r reading) AsStrSlice() ([]string, error) {
 		return nil, r.err
 	}
 	return r.RedisResult.AsStrSlice()
+}
+
+// AsXRange gives the answer as entries of a stream.
+func (r reading) AsXRange() ([]rueidis.XRangeEntry, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	return r.RedisResult.AsXRange()
 }
 
 // ToArray gives the answer as values, some of which may be nil.

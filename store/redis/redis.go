@@ -160,7 +160,7 @@ func attempt(ctx context.Context, a Address, o Options) (_ *Store, err error) {
 		return nil, unreachable(a, err)
 	}
 	missing := s.check(ctx, l, f)
-	s.committer.alone = f.replicas() == 0
+	s.committer.alone, s.committer.server = f.replicas() == 0, f["run_id"]
 	fatal := false
 	for _, m := range missing {
 		if fatal = fatal || m.Fatal; !m.Fatal {

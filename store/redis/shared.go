@@ -17,6 +17,7 @@ import (
 // shared is what a store has that several nodes use.
 type shared struct {
 	incarnation atomic.Uint64    // that is to be served; 0: none yet
+	epoch       atomic.Uint64    // of retained messages, the highest that is known
 	names       map[string]*name // client identifiers that this node owns
 
 	mu   sync.Mutex    // guards names, and

@@ -136,7 +136,7 @@ func (n *node) queue(h *store.Session) (all []string) {
 	return all
 }
 
-// lone lets tests of every store use a node: client identifiers are claimed when they are first used, and at a start all that there are.
+// lone lets tests of every store use a node: client identifiers are claimed when they are first used, and at a start all that there are. Retained messages are its own, as those of a broker alone.
 type lone struct{ *node }
 
 func (l lone) NewSession(clientID string) *store.Session {
@@ -154,6 +154,9 @@ func (l lone) NewSession(clientID string) *store.Session {
 
 func (l lone) Start(ctx context.Context, h store.Handler) error {
 	if err := l.Store.Start(ctx, h); err != nil {
+		return err
+	}
+	if err := l.loadRetained(ctx, h); err != nil {
 		return err
 	}
 	names := strings.Fields(l.eval("return table.concat(redis.call('SMEMBERS', KEYS[1]), '\\n')", l.prefix+"o"))

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"picket/packet"
+	"picket/session"
 	"picket/store"
 	"picket/topic"
 
@@ -267,6 +268,13 @@ type watched struct {
 }
 
 func (w watched) Lost(clientID string, _ uint64) { w.lost <- clientID }
+
+func (c *commons) Changes(context.Context, uint64) ([]store.Changed, bool, error) {
+	return nil, true, nil
+}
+func (c *commons) Newest(context.Context) (uint64, error)                         { return 0, nil }
+func (c *commons) AllRetained(context.Context, func(*session.Message)) error      { return nil }
+func (c *commons) Retained(context.Context, []string) ([]*session.Message, error) { return nil, nil }
 
 var _ store.Shared = (*commons)(nil)
 

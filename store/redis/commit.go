@@ -221,7 +221,11 @@ func (s *Store) closeGroup() {
 }
 
 func (s *Store) newEncoder() *encoder {
-	e := newEncoder(s.prefix, s.fixed(), func() string {
+	keys := s.fixed()
+	if s.options.Shared {
+		keys = append(keys, s.key(keyChanges))
+	}
+	e := newEncoder(s.prefix, keys, func() string {
 		s.committer.aside++
 		return s.key(keyAside) + strconv.FormatUint(s.fence, 36) + "-" + strconv.FormatUint(s.committer.aside, 36)
 	})
@@ -234,7 +238,6 @@ func (s *Store) fixed() []string {
 	keys := fixedKeys(s.prefix)
 	if s.options.Shared {
 		keys[0] = s.row()
-		keys = append(keys, s.key(keyChanges))
 	}
 	return keys
 }

@@ -206,10 +206,14 @@ func (m *Machine) leave(client string, still bool) *moved {
 
 // Lost tells that something was refused for a session's fence: another node has it. It comes before the Delivered that names it.
 func (m *Machine) Lost(client string, fence uint64) {
+	d, _ := m.arrived(client, fence)
 	if m.owned[client] == fence && fence > 0 {
-		d, _ := m.arrived(client, fence)
-		mv := m.leave(client, false)
-		mv.holds = append(mv.holds, d.holds...)
+		m.leave(client, false)
+	}
+	if holds := m.holdsOf(client); holds != nil {
+		*holds = append(*holds, d.holds...)
+	} else {
+		m.let(d.holds)
 	}
 }
 

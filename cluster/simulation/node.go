@@ -276,6 +276,11 @@ func (n *node) own(o machine.Own, done func()) {
 			if n.life != life || n.m.Incarnation() != me {
 				return
 			}
+			if x := n.w.redis.master.sessions[o.Client]; x == nil || x.fence > o.Fence { // it has been taken while it was read
+				n.m.Lost(o.Client, o.Fence)
+				done()
+				return
+			}
 			was := n.sessions[o.Client]
 			s := &local{fence: o.Fence, position: unplaced, filters: o.State.([]string)}
 			n.sessions[o.Client] = s

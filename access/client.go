@@ -82,6 +82,14 @@ func (c *Client) Under(p *Policy) *Client {
 	return p.Client(Login{ClientID: c.ID, HasUsername: c.HasUsername, Username: c.Username, Certified: c.Certified}, Decision{Grant: c.Grant})
 }
 
+// JudgedBy returns the same client under the same rules, but for another [Authority] in the place of theirs: what it could do if that were in force. The client has a
+// policy.
+func (c *Client) JudgedBy(a Authority) *Client {
+	p := *c.policy
+	p.config.Authority = a
+	return c.Under(&p)
+}
+
 // Until is when what the client was let in with ends, and it has to go; the zero time: never.
 func (c *Client) Until() time.Time {
 	if g, ok := c.Grant.(interface{ Until() time.Time }); ok {

@@ -243,20 +243,25 @@ func (m *Manager) RemoveUser(ctx context.Context, name string) error {
 	return err
 }
 
-// SetPassword gives a user another password. Its connections end.
-func (m *Manager) SetPassword(ctx context.Context, name, password string) error {
-	_, err := m.Do(ctx, Command{"command": "setClientPassword", "username": name, "password": password})
-	return err
+// UserChange is what is to become of a user; what is nil stays.
+type UserChange struct {
+	Password *string // its connections end
+	Disabled *bool   // true: it may not log in, and its connections end
 }
 
-// EnableUser lets a user log in.
-func (m *Manager) EnableUser(ctx context.Context, name string) error {
-	_, err := m.Do(ctx, Command{"command": "enableClient", "username": name})
-	return err
-}
-
-// DisableUser keeps a user out, and ends its connections.
-func (m *Manager) DisableUser(ctx context.Context, name string) error {
-	_, err := m.Do(ctx, Command{"command": "disableClient", "username": name})
+// ChangeUser changes a user.
+func (m *Manager) ChangeUser(ctx context.Context, name string, to UserChange) error {
+	var commands []Command
+	if to.Password != nil {
+		commands = append(commands, Command{"command": "setClientPassword", "username": name, "password": *to.Password})
+	}
+	switch {
+	case to.Disabled == nil:
+	case *to.Disabled:
+		commands = append(commands, Command{"command": "disableClient", "username": name})
+	default:
+		commands = append(commands, Command{"command": "enableClient", "username": name})
+	}
+	_, err := m.Do(ctx, commands...)
 	return err
 }

@@ -11,14 +11,17 @@ import (
 	"picket/access"
 	"picket/broker"
 	"picket/cause"
+	"picket/rights"
 )
 
 // Rights is users and rights that change while the broker runs.
 type Rights interface {
 	// Path is the file that keeps them.
 	Path() string
-	// Do carries out commands of mosquitto's dynamic security in JSON, and returns what they are answered with. by is who sent them, for the log.
-	Do(ctx context.Context, by string, commands []byte) (answer []byte, err error)
+	// Do carries out commands of mosquitto's dynamic security in JSON, or says what they would lead to. It fails with [rights.ErrRevision].
+	Do(context.Context, rights.Order) (*rights.Done, error)
+	// Effect says what an order would do to those who are there.
+	Effect(context.Context, *broker.Broker, *rights.Done) (broker.Effect, error)
 	// Rule names, for people, the rule that decides about a user; empty: there is none.
 	Rule(username, clientID string, a access.Action, topic string) string
 }
@@ -108,15 +111,17 @@ type Response struct {
 	Data    json.RawMessage `json:"data,omitempty"`
 }
 
-// NewManager has commands carried out by rights in this program. by is who sends them, for the log.
-func NewManager(r Rights, by string) *Manager {
+// NewManager has commands carried out by rights in this program, on terms: who sends them, for which revision, in earnest or not. done is told what has become of each message.
+func NewManager(r Rights, terms rights.Order, done func(*rights.Done)) *Manager {
 	return &Manager{func(ctx context.Context, commands []byte) (*Responses, error) {
-		data, err := r.Do(ctx, by, commands)
+		terms.Commands = commands
+		d, err := r.Do(ctx, terms)
 		if err != nil {
 			return nil, err
 		}
+		done(d)
 		got := new(Responses)
-		return got, json.Unmarshal(data, got)
+		return got, json.Unmarshal(d.Answer, got)
 	}}
 }
 

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -167,14 +168,28 @@ func (a *API) dispatch(w http.ResponseWriter, r *http.Request, methods map[strin
 		a.refuse(w, r, err)
 		return
 	}
-	answer, err := of.do(c)
+	answer, err := c.do()
 	a.audit(c, who, ended(r.Context()), err)
 	switch {
 	case err != nil:
 		a.refuse(w, r, err)
 	case answer != nil:
+		if c.etag != "" {
+			w.Header().Set("ETag", strconv.Quote(c.etag))
+		}
 		a.answer(w, of, answer)
 	}
+}
+
+// do carries out a call; of a dry run the answer is what would have been.
+func (c *call) do() (any, error) {
+	answer, err := c.route.do(c)
+	if err != nil || !c.dry {
+		return answer, err
+	}
+	p, err := c.foresee(c.request.Context())
+	p.DryRun = true
+	return p, err
 }
 
 // answer writes what a handler has returned.
@@ -185,7 +200,7 @@ func (a *API) answer(w http.ResponseWriter, of *route, answer any) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	if of.status != 0 {
+	if _, dry := answer.(admin.Preview); !dry && of.status != 0 {
 		w.WriteHeader(of.status)
 	}
 	out := json.NewEncoder(w)

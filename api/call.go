@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"picket/admin"
 	"picket/cause"
 	"picket/printable"
 	"picket/token"
@@ -58,6 +60,7 @@ type route struct {
 	long         bool         // it may take as long as it takes
 	stream       bool         // the handler answers by [call.stream]
 	audited      bool         // a line is logged although nothing changes
+	revised      bool         // it answers with an ETag; one that changes something takes If-Match and dry_run, too
 	do           func(*call) (any, error)
 }
 
@@ -72,7 +75,18 @@ type call struct {
 	quiet   bool   // it has turned out to change nothing, and is not in the journal
 	result  string // for the journal, where a part was not done
 	failed  string // … and why
+
+	revision string                                       // what is to be changed must have this one; empty: any
+	etag     string                                       // the revision of what there is now
+	dry      bool                                         // nothing is to be changed
+	foresee  func(context.Context) (admin.Preview, error) // says what would have been
 }
+
+// changes tells whether a route changes something that has a revision.
+func (r *route) changes() bool { return r.revised && r.method != http.MethodGet }
+
+// dryRun is a parameter of all routes that change something that has a revision.
+var dryRun = param{name: "dry_run", kind: flag, about: "true: nothing is changed, and the answer says what would be."}
 
 func (c *call) text(name string) string { return c.params.Get(name) }
 func (c *call) flag(name string) bool   { return c.params.Get(name) == "true" }
@@ -118,8 +132,34 @@ func (a *API) read(w http.ResponseWriter, r *http.Request, of *route) (*call, er
 			return nil, wrongParam(p.name, "it is missing")
 		}
 	}
-	c := &call{route: of, request: r, writer: w, params: params}
+	c := &call{route: of, request: r, writer: w, params: params, dry: params.Get(dryRun.name) == "true"}
+	c.quiet = c.dry
+	if c.revision, err = ifMatch(r, of); err != nil {
+		return nil, err
+	}
 	return c, c.readBody(w, r)
+}
+
+// ifMatch reads the revision that a request is for; empty: any.
+func ifMatch(r *http.Request, of *route) (string, error) {
+	wrong := &refusal{status: http.StatusBadRequest, id: invalidID}
+	given := r.Header.Values("If-Match")
+	switch {
+	case len(given) == 0:
+		return "", nil
+	case !of.changes():
+		wrong.detail = "If-Match is for what has a revision and is to be changed"
+		return "", wrong
+	case len(given) == 1 && given[0] == "*":
+		return "", nil
+	}
+	inner, quoted := strings.CutPrefix(given[0], `"`)
+	inner, closed := strings.CutSuffix(inner, `"`)
+	if len(given) > 1 || !quoted || !closed || inner == "" || strings.ContainsAny(inner, `", `) {
+		wrong.detail = `If-Match: "REVISION" is expected, as an ETag has it, or *`
+		return "", wrong
+	}
+	return inner, nil
 }
 
 // check looks at the values of a parameter.

@@ -200,7 +200,7 @@ func (a *API) disconnect(c *call) (any, error) {
 	gone := Disconnected{OneClient: one}
 	if keepOut { // first, so that it does not come again in between
 		until := a.Now().Add(length)
-		if _, _, err := a.Broker.Ban(ban.Ban{Kind: ban.Client, Value: one.ID, Until: until, Why: why}); err != nil {
+		if _, _, err := a.Broker.Ban(ban.Ban{Kind: ban.Client, Value: one.ID, Until: until, Why: why}, ""); err != nil {
 			return nil, &refusal{status: http.StatusUnprocessableEntity, id: cause.APIConflict, detail: err.Error()}
 		}
 		gone.KeptOut = int(length.Seconds())

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"picket/admin"
 )
 
 // object is an object in JSON.
@@ -55,12 +57,19 @@ func (s *schemas) operation(r *route) object {
 	status := strconv.Itoa(cmp.Or(r.status, http.StatusOK))
 	op := object{"operationId": operationID(r), "summary": r.about, "description": fmt.Sprintf("Role: %s.", orNone(r.role)), "x-picket-role": orNone(r.role),
 		"responses": object{status: answer, "default": object{"$ref": "#/components/responses/Problem"}}}
+	if r.revised {
+		s.revise(r, op, answer)
+	}
 	if r.open {
 		op["security"] = []object{}
 	}
 	var params []object
 	for i := range r.params {
 		params = append(params, r.params[i].describe())
+	}
+	if r.changes() {
+		params = append(params, object{"name": "If-Match", "in": "header", "required": false, "schema": object{"type": "string"},
+			"description": "An ETag: with another revision by now nothing is changed (412, api-revision)."})
 	}
 	if params != nil {
 		op["parameters"] = params
@@ -73,6 +82,20 @@ func (s *schemas) operation(r *route) object {
 		op["requestBody"] = object{"required": true, "content": object{"application/json": object{"schema": schema}}}
 	}
 	return op
+}
+
+// revise describes the answers of a route about what has a revision.
+func (s *schemas) revise(r *route, op, answer object) {
+	answer["headers"] = object{"ETag": object{"description": "The revision of all that is changed by such requests, for If-Match.", "schema": object{"type": "string"}}}
+	if !r.changes() {
+		return
+	}
+	preview := s.of(reflect.TypeFor[admin.Preview](), answered)
+	if answers := op["responses"].(object); r.status == 0 {
+		answer["content"] = object{"application/json": object{"schema": object{"anyOf": []object{s.of(r.out, answered), preview}}}}
+	} else {
+		answers["200"] = object{"description": "What a dry run has found.", "content": object{"application/json": object{"schema": preview}}}
+	}
 }
 
 // operationID is a name for programs that are made from the document: getClientSubscriptions.

@@ -11,8 +11,10 @@ import (
 	"strings"
 	"time"
 
+	"picket/ban"
 	"picket/broker"
 	"picket/cause"
+	"picket/rights"
 )
 
 // invalidID is the cause of what cannot be understood.
@@ -88,6 +90,8 @@ func asRefusal(err error) *refusal {
 		return no
 	case errors.As(err, &denied):
 		return &refusal{status: http.StatusForbidden, id: denied.Cause, detail: denied.Error()}
+	case errors.Is(err, rights.ErrRevision), errors.Is(err, ban.ErrRevision):
+		return &refusal{status: http.StatusPreconditionFailed, id: cause.APIRevision, detail: err.Error()}
 	case errors.Is(err, context.DeadlineExceeded):
 		err = errStopped
 	}

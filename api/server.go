@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -87,10 +88,10 @@ func (a *API) serverRoutes() []*route {
 		{method: "POST", path: "reload", role: token.Operator, about: "Reads the configuration again, and answers when it is in force or refused.", out: status, do: a.reload},
 		{method: "GET", path: "backup", role: token.Admin, about: "A backup, which picket store restore makes a data directory of again. It is whole if its end says so.", media: "application/x-tar", long: true,
 			params: []param{{name: "keys", kind: flag, about: "true: with private keys."}}, do: a.backup},
-		{method: "GET", path: "bans", role: token.Viewer, about: "The bans in force.", out: reflect.TypeFor[admin.Bans](), do: func(*call) (any, error) { return admin.Bans{Items: append([]ban.State{}, a.Broker.Bans()...)}, nil }},
-		{method: "POST", path: "bans", role: token.Operator, about: "Keeps somebody out, and ends the connections of those whom it is about.", in: reflect.TypeFor[admin.NewBan](),
+		{method: "GET", path: "bans", revised: true, role: token.Viewer, about: "The bans in force.", out: reflect.TypeFor[admin.Bans](), do: a.bans},
+		{method: "POST", path: "bans", revised: true, role: token.Operator, about: "Keeps somebody out, and ends the connections of those whom it is about.", in: reflect.TypeFor[admin.NewBan](),
 			needs: []string{"kind", "value"}, out: reflect.TypeFor[admin.Banned](), status: http.StatusCreated, do: a.ban},
-		{method: "DELETE", path: "ban", role: token.Operator, about: "Lifts a ban.", out: reflect.TypeFor[admin.Lifted](), do: a.unban,
+		{method: "DELETE", path: "ban", revised: true, role: token.Operator, about: "Lifts a ban.", out: reflect.TypeFor[admin.Lifted](), do: a.unban,
 			params: []param{{name: "kind", kind: text, words: kinds(), about: "What is banned.", required: true}, {name: "value", kind: text, about: "Who is banned, as the list has it.", required: true}}},
 	}
 }
@@ -232,6 +233,11 @@ func (a *API) backup(c *call) (any, error) {
 	}
 }
 
+func (a *API) bans(c *call) (any, error) {
+	c.etag = a.Broker.BanRevision()
+	return admin.Bans{Items: append([]ban.State{}, a.Broker.Bans()...)}, nil
+}
+
 func (a *API) ban(c *call) (any, error) {
 	n := c.in.(*admin.NewBan)
 	c.note = "kind=" + strconv.Quote(string(n.Kind)) + " value=" + strconv.Quote(n.Value)
@@ -239,20 +245,43 @@ func (a *API) ban(c *call) (any, error) {
 	if err != nil {
 		return nil, unfit(err)
 	}
-	kept, gone, err := a.Broker.Ban(wanted)
-	if err != nil {
-		return nil, unfit(err)
+	if c.dry {
+		c.etag = a.Broker.BanRevision()
+		effect, err := a.Broker.BanEffect(c.request.Context(), wanted, c.revision)
+		c.foresee = func(context.Context) (admin.Preview, error) { return admin.Preview{Changed: true, Effect: effect}, nil }
+		return nil, unfitBan(c, err)
 	}
+	kept, gone, err := a.Broker.Ban(wanted, c.revision)
+	if err != nil {
+		return nil, unfitBan(c, err)
+	}
+	c.etag = a.Broker.BanRevision()
 	return admin.Banned{Ban: kept, Disconnected: gone}, nil
 }
 
+// unfitBan refuses a ban, unless there is nothing wrong with it.
+func unfitBan(c *call, err error) error {
+	if err == nil || errors.Is(err, ban.ErrRevision) || c.request.Context().Err() != nil {
+		return err
+	}
+	return unfit(err)
+}
+
 func (a *API) unban(c *call) (any, error) {
-	found, err := a.Broker.Unban(ban.Kind(c.text("kind")), c.text("value"))
+	lift := a.Broker.Unban
+	if c.dry {
+		lift = a.Broker.Banned
+		c.foresee = func(context.Context) (admin.Preview, error) {
+			return admin.Preview{Changed: true, Effect: broker.NoEffect()}, nil
+		}
+	}
+	found, err := lift(ban.Kind(c.text("kind")), c.text("value"), c.revision)
 	switch {
 	case err != nil:
-		return nil, unfit(err)
+		return nil, unfitBan(c, err)
 	case !found:
 		return nil, notFound("there is no such ban")
 	}
+	c.etag = a.Broker.BanRevision()
 	return admin.Lifted{Lifted: true}, nil
 }

@@ -1,14 +1,17 @@
 package api
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"net/http"
 	"reflect"
+	"strings"
 
 	"picket/admin"
 	"picket/broker"
 	"picket/printable"
+	"picket/rights"
 	"picket/token"
 )
 
@@ -69,15 +72,15 @@ func (a *API) userRoutes() []*route {
 	changed := reflect.TypeFor[Changed]()
 	actions := []string{"publish", "subscribe", "all"}
 	return []*route{
-		{method: "GET", path: "users", role: token.Viewer, about: "The users of password files, by name, and those of the file of users and rights.", out: reflect.TypeFor[Users](), do: a.users},
-		{method: "POST", path: "users", role: token.Admin, about: "Makes a user in the file of users and rights.", in: reflect.TypeFor[NewUser](), needs: []string{"name"},
+		{method: "GET", path: "users", revised: true, role: token.Viewer, about: "The users of password files, by name, and those of the file of users and rights.", out: reflect.TypeFor[Users](), do: a.users},
+		{method: "POST", path: "users", revised: true, role: token.Admin, about: "Makes a user in the file of users and rights.", in: reflect.TypeFor[NewUser](), needs: []string{"name"},
 			out: reflect.TypeFor[Made](), status: http.StatusCreated, do: a.addUser},
-		{method: "GET", path: "user", role: token.Viewer, about: "One user of the file of users and rights, with its own rules.", params: []param{name}, out: reflect.TypeFor[User](), do: a.user},
-		{method: "PATCH", path: "user", role: token.Admin, about: "Gives a user another password, disables or enables it.", params: []param{name}, in: reflect.TypeFor[UserChange](), out: changed, do: a.changeUser},
-		{method: "DELETE", path: "user", role: token.Admin, about: "Deletes a user and its own rules, and ends its connections.", params: []param{name}, out: changed, do: a.removeUser},
-		{method: "POST", path: "rules", role: token.Admin, about: "Allows something to a user, or denies it. A rule about the same filter that says otherwise is replaced.", in: reflect.TypeFor[Grant](),
+		{method: "GET", path: "user", revised: true, role: token.Viewer, about: "One user of the file of users and rights, with its own rules.", params: []param{name}, out: reflect.TypeFor[User](), do: a.user},
+		{method: "PATCH", path: "user", revised: true, role: token.Admin, about: "Gives a user another password, disables or enables it.", params: []param{name}, in: reflect.TypeFor[UserChange](), out: changed, do: a.changeUser},
+		{method: "DELETE", path: "user", revised: true, role: token.Admin, about: "Deletes a user and its own rules, and ends its connections.", params: []param{name}, out: changed, do: a.removeUser},
+		{method: "POST", path: "rules", revised: true, role: token.Admin, about: "Allows something to a user, or denies it. A rule about the same filter that says otherwise is replaced.", in: reflect.TypeFor[Grant](),
 			needs: []string{"user", "action", "filter", "allow"}, out: changed, do: a.grant},
-		{method: "DELETE", path: "rules", role: token.Admin, about: "Takes back what was allowed to a user, or denied.", out: changed, do: a.ungrant,
+		{method: "DELETE", path: "rules", revised: true, role: token.Admin, about: "Takes back what was allowed to a user, or denied.", out: changed, do: a.ungrant,
 			params: []param{{name: "user", kind: text, about: "The user name.", required: true}, {name: "action", kind: text, words: actions, about: "What the rule is about.", required: true},
 				{name: "filter", kind: text, about: "The topic filter of the rule.", required: true}, {name: "allow", kind: flag, about: "Whether the rule allows.", required: true}}},
 		{method: "GET", path: "rules/check", role: token.Viewer, about: "Whether somebody may do something, and which rule decides. Nothing is changed.", out: reflect.TypeFor[admin.May](), do: a.may,
@@ -85,7 +88,7 @@ func (a *API) userRoutes() []*route {
 				{name: "action", kind: text, words: []string{"publish", "subscribe", "receive"}, about: "What is to be done.", required: true},
 				{name: "topic", kind: text, about: "A topic, or a filter for subscribe; with the listener's mount point.", required: true},
 				{name: "port", kind: number, about: "The port of the listener, where the listeners have rules of their own.", min: 1, max: 65535}}},
-		{method: "POST", path: "rights", role: token.Admin, about: "Carries out commands of mosquitto's dynamic security, as on $CONTROL/dynamic-security/v1.", in: reflect.TypeFor[Commands](), needs: []string{"commands"},
+		{method: "POST", path: "rights", revised: true, role: token.Admin, about: "Carries out commands of mosquitto's dynamic security, as on $CONTROL/dynamic-security/v1.", in: reflect.TypeFor[Commands](), needs: []string{"commands"},
 			out: reflect.TypeFor[admin.Responses](), do: a.commands},
 	}
 }
@@ -98,7 +101,19 @@ func (a *API) manager(c *call) (*admin.Manager, error) {
 	if a.About.Rights == nil {
 		return nil, conflict(errNoRights)
 	}
-	return admin.NewManager(a.About.Rights, c.caller().String()), nil
+	terms := rights.Order{By: c.caller().String(), If: c.revision, DryRun: c.dry}
+	return admin.NewManager(a.About.Rights, terms, func(d *rights.Done) {
+		c.etag = d.After.Revision()
+		if !c.dry {
+			return
+		}
+		c.etag = d.Before.Revision()
+		c.foresee = func(ctx context.Context) (p admin.Preview, err error) {
+			p.Changed = d.Before.Revision() != d.After.Revision()
+			p.Effect, err = a.About.Rights.Effect(ctx, a.Broker, d)
+			return p, err
+		}
+	}), nil
 }
 
 // outcome is the answer to a change.
@@ -177,22 +192,15 @@ func (a *API) changeUser(c *call) (any, error) {
 	if _, _, err := m.One(ctx, name); err != nil {
 		return outcome(false, err)
 	}
+	var said []string
 	if n.Password != nil {
-		c.note += "password "
-		if err := m.SetPassword(ctx, name, *n.Password); err != nil {
-			return outcome(false, err)
-		}
+		said = append(said, "password")
 	}
-	switch {
-	case n.Disabled == nil:
-	case *n.Disabled:
-		c.note += "disabled"
-		err = m.DisableUser(ctx, name)
-	default:
-		c.note += "enabled"
-		err = m.EnableUser(ctx, name)
+	if n.Disabled != nil {
+		said = append(said, map[bool]string{true: "disabled", false: "enabled"}[*n.Disabled])
 	}
-	return outcome(true, err)
+	c.note = strings.Join(said, " ")
+	return outcome(true, m.ChangeUser(ctx, name, admin.UserChange(*n)))
 }
 
 func (a *API) removeUser(c *call) (any, error) {
@@ -248,10 +256,18 @@ func (a *API) commands(c *call) (any, error) {
 		return nil, err
 	}
 	note, changes := admin.Told(c.in.(*Commands).Commands)
-	c.note, c.quiet = note, !changes
+	c.note, c.quiet = note, c.dry || !changes
 	answers, err := m.Raw(c.request.Context(), c.in.(*Commands).Commands)
-	if err == nil {
-		c.result, c.failed = answers.Result()
+	if err != nil {
+		return nil, err
 	}
-	return answers, err
+	c.result, c.failed = answers.Result()
+	if effect := c.foresee; effect != nil {
+		c.foresee = func(ctx context.Context) (admin.Preview, error) {
+			p, err := effect(ctx)
+			p.Responses = answers.Responses
+			return p, err
+		}
+	}
+	return answers, nil
 }

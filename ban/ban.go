@@ -71,6 +71,19 @@ func (b *Ban) Covers(a netip.Addr) bool {
 	return err == nil && b.Kind == Address && network.Contains(a.Unmap().WithZone(""))
 }
 
+// Meets tells whether a ban is about a client: one that is connected from an address, with an identifier and a user name.
+func (b *Ban) Meets(a netip.Addr, id, user string) bool {
+	switch b.Kind {
+	case User:
+		return b.Value == user
+	case Client:
+		return b.Value == id
+	case Prefix:
+		return strings.HasPrefix(id, b.Value)
+	}
+	return b.Covers(a)
+}
+
 func (b *Ban) check() error {
 	is, err := Parse(b.Kind, b.Value)
 	switch {

@@ -78,7 +78,7 @@ func TestListEqualsSearch(t *testing.T) {
 			if r.IntN(3) == 0 {
 				b.Until = t0.Add(time.Duration(1+r.IntN(20)) * time.Minute)
 			}
-			if _, err := l.Add(b, t0); err != nil {
+			if _, err := l.Add(b, "", t0); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -117,10 +117,10 @@ func TestFile(t *testing.T) {
 	}
 	b := must(t, Address, "203.0.113.0/24")
 	b.Why, b.Until = "guesses \"passwords\"", t0.Add(time.Hour)
-	if _, err := l.Add(b, t0); err != nil {
+	if _, err := l.Add(b, "", t0); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Add(must(t, User, "ada"), t0); err != nil {
+	if _, err := l.Add(must(t, User, "ada"), "", t0); err != nil {
 		t.Fatal(err)
 	}
 	l.User("ada", t0)
@@ -139,17 +139,17 @@ func TestFile(t *testing.T) {
 	if err := l.Reload(); err != nil || fmt.Sprint(l.All(t0)) != want {
 		t.Errorf("after a reload: %v, %v; want %s", l.All(t0), err, want)
 	}
-	if _, err := again.Add(must(t, Client, "x"), t0); err != nil {
+	if _, err := again.Add(must(t, Client, "x"), "", t0); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Remove(User, "ada", t0); err == nil || l.User("ada", t0) == nil {
+	if _, err := l.Remove(User, "ada", "", t0); err == nil || l.User("ada", t0) == nil {
 		t.Errorf("somebody else's change is written over: %v", err)
 	}
 	if err := l.Reload(); err != nil || l.Client("x", t0) == nil {
 		t.Errorf("%v: the other's change is not read", err)
 	}
 	for _, there := range []bool{true, false} {
-		if found, err := l.Remove(User, "ada", t0); err != nil || found != there || l.User("ada", t0) != nil {
+		if found, err := l.Remove(User, "ada", "", t0); err != nil || found != there || l.User("ada", t0) != nil {
 			t.Errorf("removed %t, %v; want %t", found, err, there)
 		}
 	}
@@ -179,17 +179,17 @@ func TestBadFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Add(must(t, User, "ada"), t0); err == nil || l.User("ada", t0) != nil {
+	if _, err := l.Add(must(t, User, "ada"), "", t0); err == nil || l.User("ada", t0) != nil {
 		t.Errorf("a ban that is not on the disk is in force: %v", err)
 	}
 }
 
 func TestBounds(t *testing.T) {
 	l, _ := Open("")
-	if _, err := l.Add(Ban{Kind: User, Value: "x", Why: strings.Repeat("x", maxWhy+1)}, t0); err == nil {
+	if _, err := l.Add(Ban{Kind: User, Value: "x", Why: strings.Repeat("x", maxWhy+1)}, "", t0); err == nil {
 		t.Error("a long reason is taken")
 	}
-	if _, err := l.Add(Ban{Kind: User, Value: "x", Until: t0}, t0); err == nil {
+	if _, err := l.Add(Ban{Kind: User, Value: "x", Until: t0}, "", t0); err == nil {
 		t.Error("a ban that is over is taken")
 	}
 	var all []*entry
@@ -197,10 +197,10 @@ func TestBounds(t *testing.T) {
 		all = append(all, &entry{Ban: Ban{Kind: User, Value: fmt.Sprint(i)}})
 	}
 	l.put(all)
-	if _, err := l.Add(must(t, User, "one more"), t0); err == nil {
+	if _, err := l.Add(must(t, User, "one more"), "", t0); err == nil {
 		t.Error("more than the limit are taken")
 	}
-	if _, err := l.Add(must(t, User, "7"), t0); err != nil {
+	if _, err := l.Add(must(t, User, "7"), "", t0); err != nil {
 		t.Errorf("one in place of another: %v", err)
 	}
 }
@@ -247,7 +247,7 @@ func TestRule(t *testing.T) {
 	if all := l.All(now); len(all) != 1 || !all[0].Rule || all[0].Refused == 0 {
 		t.Errorf("%+v", all)
 	}
-	if found, err := l.Remove(Address, "2001:db8::/32", now); !found || err != nil || l.Covers(a, now) {
+	if found, err := l.Remove(Address, "2001:db8::/32", "", now); !found || err != nil || l.Covers(a, now) {
 		t.Errorf("lifted %t, %v", found, err)
 	}
 	for range 10 {

@@ -3,6 +3,8 @@ package ban
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -171,24 +173,63 @@ func (l *List) rest(kind Kind, value string, now time.Time) (rest []*entry, foun
 	return nil, false
 }
 
-// Add puts a ban in force, in place of one about the same, and returns it as it is kept. When it returns the ban is on the disk. Whoever is connected is not looked
-// at.
-func (l *List) Add(b Ban, now time.Time) (Ban, error) {
+// ErrRevision refuses a change that is for bans of another revision.
+var ErrRevision = errors.New("the bans have changed since that revision was read")
+
+// Revision names the bans that somebody has made and that are in force: it changes with each of them, and not with what they keep out.
+func (l *List) Revision(now time.Time) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.revision(now)
+}
+
+func (l *List) revision(now time.Time) string {
+	rest, _ := l.rest("", "", now)
+	sum := sha256.New()
+	for _, e := range rest {
+		fmt.Fprintf(sum, "%q %q %q %s %s\n", e.Kind, e.Value, e.Why, e.Since.Format(time.RFC3339), e.Until.Format(time.RFC3339Nano))
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:16])
+}
+
+// Prepare makes a ban what it is kept as, or says why it cannot be kept. Nothing changes.
+func (l *List) Prepare(b Ban, revision string, now time.Time) (Ban, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b, _, err := l.prepare(b, revision, now)
+	return b, err
+}
+
+// prepare also returns the bans that stay beside it. l.mu is held.
+func (l *List) prepare(b Ban, revision string, now time.Time) (_ Ban, rest []*entry, err error) {
 	b.Since = now.UTC().Truncate(time.Second)
 	b.Until = b.Until.UTC()
 	if b.over(now) {
-		return Ban{}, errors.New("the ban would be over already")
+		return Ban{}, nil, errors.New("the ban would be over already")
 	}
 	if err := b.check(); err != nil {
-		return Ban{}, err
+		return Ban{}, nil, err
 	}
+	if revision != "" && revision != l.revision(now) {
+		return Ban{}, nil, ErrRevision
+	}
+	rest, _ = l.rest(b.Kind, b.Value, now)
+	if len(rest) >= maxBans {
+		return Ban{}, nil, fmt.Errorf("there are %d bans, and more are not kept: ban networks in place of addresses, or lift some", len(rest))
+	}
+	return b, rest, nil
+}
+
+// Add puts a ban in force, in place of one about the same, and returns it as it is kept. When it returns the ban is on the disk. Whoever is connected is not looked
+// at. It fails with [ErrRevision] where the bans are not those of a revision; empty: any.
+func (l *List) Add(b Ban, revision string, now time.Time) (Ban, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	all, _ := l.rest(b.Kind, b.Value, now)
-	if len(all) >= maxBans {
-		return Ban{}, fmt.Errorf("there are %d bans, and more are not kept: ban networks in place of addresses, or lift some", len(all))
+	b, rest, err := l.prepare(b, revision, now)
+	if err != nil {
+		return Ban{}, err
 	}
-	return b, l.change(append(all, &entry{Ban: b}))
+	return b, l.change(append(rest, &entry{Ban: b}))
 }
 
 // UseRule has addresses banned by a rule from now on; nil: by none.
@@ -199,23 +240,44 @@ func (l *List) Fail(a netip.Addr, cause string, now time.Time) *Ban {
 	return l.offenders.fail(a, cause, now)
 }
 
-// Remove lifts a ban, and those that a rule has made within the same network, and reports whether there was one.
-func (l *List) Remove(kind Kind, value string, now time.Time) (bool, error) {
+// Remove lifts a ban, and those that a rule has made within the same network, and reports whether there was one. It fails with [ErrRevision] as [List.Add] does.
+func (l *List) Remove(kind Kind, value, revision string, now time.Time) (bool, error) {
 	b, err := Parse(kind, value)
 	if err != nil {
 		return false, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if revision != "" && revision != l.revision(now) {
+		return false, ErrRevision
 	}
 	forgiven := false
 	if network, err := ParseNetwork(b.Value); err == nil && b.Kind == Address {
 		forgiven = l.offenders.forgive(network, now)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	all, found := l.rest(b.Kind, b.Value, now)
 	if !found {
 		return forgiven, nil
 	}
 	return true, l.change(all)
+}
+
+// Has tells whether there is a ban that [List.Remove] would lift. It fails as that does.
+func (l *List) Has(kind Kind, value, revision string, now time.Time) (bool, error) {
+	b, err := Parse(kind, value)
+	if err != nil {
+		return false, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if revision != "" && revision != l.revision(now) {
+		return false, ErrRevision
+	}
+	if _, found := l.rest(b.Kind, b.Value, now); found {
+		return true, nil
+	}
+	network, err := ParseNetwork(b.Value)
+	return err == nil && b.Kind == Address && l.offenders.within(network, now), nil
 }
 
 // All returns the bans in force, by kind and value.

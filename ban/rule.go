@@ -187,6 +187,18 @@ func (o *offenders) forgive(network netip.Prefix, now time.Time) (found bool) {
 	return found
 }
 
+// within tells whether an address of a network is banned.
+func (o *offenders) within(network netip.Prefix, now time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for p, e := range o.byAddr {
+		if network.Overlaps(p) && now.Before(e.Value.(*offender).until) {
+			return true
+		}
+	}
+	return false
+}
+
 // all returns the bans in force.
 func (o *offenders) all(now time.Time) (all []State) {
 	o.mu.Lock()

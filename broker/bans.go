@@ -1,9 +1,11 @@
 package broker
 
 import (
+	"context"
 	"net/netip"
 	"time"
 
+	"picket/access"
 	"picket/ban"
 	"picket/cause"
 	"picket/logging"
@@ -70,9 +72,9 @@ func (c *connection) userNotBanned(a *attempt) *refusal {
 }
 
 // Ban keeps somebody out from now on, until the ban's time or until it is lifted, and ends the connections of those whom it is about: it returns the ban as it is kept,
-// and how many they were.
-func (b *Broker) Ban(by ban.Ban) (ban.Ban, int, error) {
-	kept, err := b.bans.Add(by, b.now())
+// and how many they were. It fails with [ban.ErrRevision] where the bans are not those of a revision; empty: any.
+func (b *Broker) Ban(by ban.Ban, revision string) (ban.Ban, int, error) {
+	kept, err := b.bans.Add(by, revision, b.now())
 	if err != nil {
 		return kept, 0, err
 	}
@@ -81,14 +83,31 @@ func (b *Broker) Ban(by ban.Ban) (ban.Ban, int, error) {
 	return kept, n, nil
 }
 
-// Unban lifts a ban, and reports whether there was one.
-func (b *Broker) Unban(kind ban.Kind, value string) (bool, error) {
-	found, err := b.bans.Remove(kind, value, b.now())
+// BanEffect says whose connections [Broker.Ban] would end, and fails as that does. Nobody is banned.
+func (b *Broker) BanEffect(ctx context.Context, by ban.Ban, revision string) (Effect, error) {
+	kept, err := b.bans.Prepare(by, revision, b.now())
+	if err != nil {
+		return Effect{}, err
+	}
+	return b.Effect(ctx, func(c *access.Client, from netip.Addr) bool { return kept.Meets(from, c.ID, c.Username) }, nil)
+}
+
+// Unban lifts a ban, and reports whether there was one. It fails with [ban.ErrRevision] as [Broker.Ban] does.
+func (b *Broker) Unban(kind ban.Kind, value, revision string) (bool, error) {
+	found, err := b.bans.Remove(kind, value, revision, b.now())
 	if found && err == nil {
 		b.log.Printf(logging.Notice, "Lifted the ban of %s %s.", kind, value)
 	}
 	return found, err
 }
+
+// Banned reports whether there is a ban that [Broker.Unban] would lift, and fails as that does.
+func (b *Broker) Banned(kind ban.Kind, value, revision string) (bool, error) {
+	return b.bans.Has(kind, value, revision, b.now())
+}
+
+// BanRevision names the bans in force that somebody has made: another one, another revision.
+func (b *Broker) BanRevision() string { return b.bans.Revision(b.now()) }
 
 // countFailure counts what a client has done wrong for the rule that bans addresses by themselves. Who is connected from such an address stays.
 func (b *Broker) countFailure(from netip.Addr, id cause.ID) {

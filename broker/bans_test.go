@@ -29,7 +29,7 @@ func TestBans(t *testing.T) {
 
 func (x *speaking) bans(t *testing.T, transport int, v packet.Version, by ban.Ban) {
 	p := x.connect(t, transport, v, nil)
-	kept, n, err := x.b.Ban(by)
+	kept, n, err := x.b.Ban(by, "")
 	if err != nil || n != 1 || kept.Kind != by.Kind {
 		t.Fatalf("%+v, %d disconnected, %v", kept, n, err)
 	}
@@ -53,7 +53,7 @@ func (x *speaking) bans(t *testing.T, transport int, v packet.Version, by ban.Ba
 	if all := x.b.Bans(); len(all) != 1 || all[0].Refused < 2 {
 		t.Errorf("the list is %+v", all)
 	}
-	if found, err := x.b.Unban(by.Kind, by.Value); !found || err != nil {
+	if found, err := x.b.Unban(by.Kind, by.Value, ""); !found || err != nil {
 		t.Errorf("lifted %t, %v", found, err)
 	}
 	x.connect(t, transport, v, nil).Close()
@@ -69,7 +69,7 @@ func TestBanMeanwhile(t *testing.T) {
 			c.Ownership = claims(func(clientID string) error {
 				if !did {
 					did = true
-					if _, _, err := x.b.Ban(by); err != nil {
+					if _, _, err := x.b.Ban(by, ""); err != nil {
 						t.Error(err)
 					}
 				}
@@ -86,7 +86,7 @@ func TestBanMeanwhile(t *testing.T) {
 // That somebody is a banned user learns only who has the password, also by an exchange; a client identifier is refused before.
 func TestBannedUserIsToldAfterThePassword(t *testing.T) {
 	x := newSpeaking(t, scramUsers(t, "ann"))
-	if _, _, err := x.b.Ban(ban.Ban{Kind: ban.User, Value: "ann", Why: "a test", Until: x.b.now().Add(time.Hour)}); err != nil {
+	if _, _, err := x.b.Ban(ban.Ban{Kind: ban.User, Value: "ann", Why: "a test", Until: x.b.now().Add(time.Hour)}, ""); err != nil {
 		t.Fatal(err)
 	}
 	p, last := x.exchange(t, "ann", "ann", &packet.Connect{ClientID: "ann", CleanStart: true})
@@ -104,7 +104,7 @@ func TestBannedUserIsToldAfterThePassword(t *testing.T) {
 // A part of the program itself is nobody whom a ban is about.
 func TestBansLeaveLinksAlone(t *testing.T) {
 	x := newBench(t, nil)
-	if _, _, err := x.b.Ban(ban.Ban{Kind: ban.Client, Value: "inside"}); err != nil {
+	if _, _, err := x.b.Ban(ban.Ban{Kind: ban.Client, Value: "inside"}, ""); err != nil {
 		t.Fatal(err)
 	}
 	l := link(t, x.b)
@@ -120,7 +120,7 @@ func TestBansLeaveLinksAlone(t *testing.T) {
 func TestBannedAddressInAFlood(t *testing.T) {
 	clock := newHandClock()
 	x := newBench(t, oneListener(func(c *Config) { c.clock = clock }))
-	if _, _, err := x.b.Ban(ban.Ban{Kind: ban.Address, Value: "203.0.113.0/24"}); err != nil {
+	if _, _, err := x.b.Ban(ban.Ban{Kind: ban.Address, Value: "203.0.113.0/24"}, ""); err != nil {
 		t.Fatal(err)
 	}
 	told, closed := 0, 0
@@ -174,7 +174,7 @@ func TestBanAfterFailures(t *testing.T) {
 		t.Errorf("the list is %+v", x.b.Bans())
 	}
 	// A ban of somebody else does not end the connections from there.
-	if _, n, err := x.b.Ban(ban.Ban{Kind: ban.User, Value: "somebody else"}); err != nil || n != 0 {
+	if _, n, err := x.b.Ban(ban.Ban{Kind: ban.User, Value: "somebody else"}, ""); err != nil || n != 0 {
 		t.Errorf("%d were disconnected, %v", n, err)
 	}
 	inside.set(nil)
@@ -200,7 +200,7 @@ func BenchmarkBans(b *testing.B) {
 	}
 	now := time.Now()
 	for i := range 5000 {
-		if _, err := l.Add(ban.Ban{Kind: ban.Address, Value: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}).String()}, now); err != nil {
+		if _, err := l.Add(ban.Ban{Kind: ban.Address, Value: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}).String()}, "", now); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -39,6 +39,18 @@ var apiCauses = []Cause{
 		},
 	},
 	{
+		ID: APIRevision, Severity: Info, Stage: API,
+		Title: Text{"what was to be changed has changed meanwhile", "要修改的内容已被别人改动"},
+		Explain: Text{
+			"The request named a revision (If-Match) of the users and rights, or of the bans, and there is another by now: somebody else was quicker. Nothing was changed.",
+			"请求用 If-Match 指定了用户和权限（或封禁）的版本，而现在已是另一个版本：别人先做了修改。本次请求没有改变任何内容。",
+		},
+		Remedy: Text{
+			"Ask for the present state, look whether the change is still right, and send it again with the ETag of that answer.",
+			"重新查询当前状态，确认修改仍然合适，再用该应答中的 ETag 重新发送。",
+		},
+	},
+	{
 		ID: APIFailed, Severity: Error, Stage: API,
 		Title: Text{"the broker could not carry out the request", "服务端执行请求时失败"},
 		Explain: Text{

@@ -313,6 +313,7 @@ const (
 	APIRequestInvalid ID = "api-request-invalid"
 	APINotFound       ID = "api-not-found"
 	APIConflict       ID = "api-conflict"
+	APIRevision       ID = "api-revision"
 	APIFailed         ID = "api-failed"
 	APINotLocal       ID = "api-not-local"
 	APIBusy           ID = "api-busy"

@@ -65,6 +65,24 @@ func (e *Ends) user(name string) {
 	e.Users[name] = true
 }
 
+// Order is a message with commands, and on what terms they are carried out.
+type Order struct {
+	By       string // who sent them, for the log
+	Commands []byte
+	If       string // the revision that the state must have for them; empty: any
+	DryRun   bool   // nothing changes, and nothing is logged
+}
+
+// Done is what has become of an order, or would have.
+type Done struct {
+	Answer        []byte
+	Before, After *State
+	Ends          Ends
+}
+
+// ErrRevision refuses an order that is for a state of another revision.
+var ErrRevision = errors.New("users and rights have changed since that revision was read")
+
 // Outcome is what commands have led to.
 type Outcome struct {
 	State *State   // after all of them; the one before if they have changed nothing

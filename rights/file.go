@@ -1,7 +1,9 @@
 package rights
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -371,6 +373,9 @@ func (s *State) Encode() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	sum := sha256.Sum256(data)
+	name := hex.EncodeToString(sum[:16])
+	s.revision.Store(&name)
 	return append(data, '\n'), nil
 }
 

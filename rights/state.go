@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // State is all users, groups and roles. A state that has been given to somebody never changes: [State.Apply] returns a new one, which shares with the old what is the
@@ -22,7 +23,8 @@ type State struct {
 	// anonymous is the name of the group whose roles clients without a user name have; empty: none.
 	anonymous string
 	defaults  [actions]bool
-	extra     object // members of the file that nobody here knows, which stay in it
+	extra     object                  // members of the file that nobody here knows, which stay in it
+	revision  *atomic.Pointer[string] // once the state has been encoded
 }
 
 // Action is what a client wants to do.
@@ -128,7 +130,7 @@ type Password struct {
 
 // New returns a state without anybody in it, that allows nothing but to receive and to unsubscribe, as a new file of mosquitto does.
 func New() *State {
-	s := &State{clients: make(map[string]*client), groups: make(map[string]*group), roles: make(map[string]*role)}
+	s := &State{clients: make(map[string]*client), groups: make(map[string]*group), roles: make(map[string]*role), revision: new(atomic.Pointer[string])}
 	s.defaults[Receive], s.defaults[Unsubscribe] = true, true
 	return s
 }
@@ -137,7 +139,18 @@ func New() *State {
 func (s *State) clone() *State {
 	c := *s
 	c.clients, c.groups, c.roles = maps.Clone(s.clients), maps.Clone(s.groups), maps.Clone(s.roles)
+	c.revision = new(atomic.Pointer[string])
 	return &c
+}
+
+// Revision names what the state says, passwords included: two states that say the same have the same, also after a restart. It may take as long as [State.Encode].
+func (s *State) Revision() string {
+	if s.revision.Load() == nil {
+		if _, err := s.Encode(); err != nil { // there is nothing in it that cannot be written
+			panic(err)
+		}
+	}
+	return *s.revision.Load()
 }
 
 // Users returns the number of users.

@@ -18,7 +18,7 @@ type grantFlags struct {
 	Action string `arg:"" help:"publish, subscribe (and receive), or all of it." zh:"publish（发布）、subscribe（订阅和接收）或 all（全部）。"`
 	Filter string `arg:"" help:"The topic filter, in which %u stands for the user name and %c for the client identifier." zh:"主题过滤器，其中 %u 代表用户名，%c 代表客户端标识。"`
 	Rm     bool   `help:"Remove the rule again." zh:"删除这条规则。"`
-	adminFlags
+	changeFlags
 }
 
 // changeText is what picket allow and picket deny have in common.
@@ -39,6 +39,7 @@ func (allowCommand) details() details {
 	return details{
 		Text: changeText,
 		examples: `picket allow sensor publish "sensors/%u/#"
+picket allow lamp all "home/lamp/#" --only --dry-run
 picket allow lamp all "home/lamp/#" --only
 picket allow lamp all "home/lamp/#" --rm`,
 	}
@@ -83,7 +84,7 @@ func (c *allowCommand) Run(e *env) error {
 		return c.take(e, m, g)
 	}
 	u, err := c.give(e, m, g, grantWords.allowed)
-	if err == nil && u.Has(admin.Everything) && !c.Only {
+	if err == nil && u.Has(admin.Everything) && !c.Only && !c.JSON {
 		_, err = fmt.Fprintf(e.stdout, grantWords.everything.In(m.lang), printable.Text(c.Name))
 	}
 	return err
@@ -145,8 +146,7 @@ func (c *grantFlags) give(e *env, m *managed, g admin.Grant, done cause.Text) (*
 	if !changed {
 		text = grantWords.same.In(m.lang)
 	}
-	_, err = fmt.Fprint(e.stdout, text)
-	return u, err
+	return u, c.done(e, m, changedNow{changed}, text)
 }
 
 // take removes a rule.
@@ -159,8 +159,12 @@ func (c *grantFlags) take(e *env, m *managed, g admin.Grant) error {
 	if !changed {
 		return &statusError{statusFailure, fmt.Sprintf(grantWords.absent.In(m.lang), names...)}
 	}
-	_, err = fmt.Fprintf(e.stdout, grantWords.removed.In(m.lang), names...)
-	return err
+	return c.done(e, m, changedNow{true}, fmt.Sprintf(grantWords.removed.In(m.lang), names...))
+}
+
+// changedNow is what programs are told of a rule.
+type changedNow struct {
+	Changed bool `json:"changed"`
 }
 
 // actionTexts are the actions as they stand in a sentence before the filter.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"os"
 	"strings"
@@ -17,7 +19,7 @@ import (
 type banTarget struct {
 	Kind  string `arg:"" help:"address (or a network), user, client (an identifier), or prefix (client identifiers that begin so)." zh:"address（地址或网段）、user（用户）、client（客户端标识）或 prefix（以此开头的客户端标识）。"`
 	Value string `arg:"" help:"The address, the network such as 203.0.113.0/24, the name or the identifier." zh:"地址、网段（例如 203.0.113.0/24）、用户名或客户端标识。"`
-	adminFlags
+	changeFlags
 }
 
 func (t *banTarget) parse() (ban.Ban, error) {
@@ -49,6 +51,7 @@ Exit status: 0 when it is in force, 1 when not.`, ZH: `命令结束时，封禁�
 
 退出状态：已生效为 0，否则为 1。`},
 		examples: `picket ban address 203.0.113.7 --for 24h --why "guesses passwords"
+picket ban address 203.0.113.0/24 --dry-run
 picket ban address 203.0.113.0/24
 picket ban user lamp
 picket ban prefix test- --for 06:00`,
@@ -96,6 +99,13 @@ func (c *banCommand) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	if c.DryRun {
+		would, err := found.TryBan(e.ctx, n)
+		if err != nil {
+			return err
+		}
+		return c.foreseen(e, would)
+	}
 	made, err := found.Ban(e.ctx, n)
 	if err != nil {
 		return err
@@ -128,14 +138,30 @@ func (c *unbanCommand) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	lifted, err := found.Unban(e.ctx, b.Kind, b.Value)
+	lifted, would, err := c.lift(e, found, b)
 	if err != nil {
 		return err
+	}
+	if would != nil {
+		return c.foreseen(e, would)
 	}
 	if !lifted {
 		return &statusError{statusFailure, fmt.Sprintf(banWords.absent.In(e.lang()), b.Kind, printable.Text(b.Value))}
 	}
 	return c.print(e, admin.Lifted{Lifted: true}, fmt.Sprintf(banWords.lifted.In(e.lang()), b.Kind, printable.Text(b.Value)))
+}
+
+// lift lifts a ban, or asks what that would do.
+func (c *unbanCommand) lift(e *env, found *admin.Client, b ban.Ban) (lifted bool, would *admin.Preview, err error) {
+	if !c.DryRun {
+		lifted, err = found.Unban(e.ctx, b.Kind, b.Value)
+		return lifted, nil, err
+	}
+	would, err = found.TryUnban(e.ctx, b.Kind, b.Value)
+	if none := (*admin.AnsweredError)(nil); errors.As(err, &none) && none.Status == http.StatusNotFound {
+		return false, nil, nil
+	}
+	return false, would, err
 }
 
 // ctlBans is "picket ctl bans".

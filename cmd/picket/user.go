@@ -31,12 +31,14 @@ func (userCommand) details() details {
 		Text: cause.Text{EN: `Users are changed in the running broker: what is answered is on the disk and in force. Those whom a change is about are disconnected, and log in anew.
 
 They are kept in rights.json in the data directory or in the file that rights_file or mosquitto's dynamic security names; those of a password_file are shown, and
-changed with picket passwd. What a user may do is changed with picket allow and picket deny.`, ZH: `直接在运行的服务端上修改用户：命令返回时，修改已写入磁盘并生效。涉及的用户会被断开，然后重新登录。
+changed with picket passwd. What a user may do is changed with picket allow and picket deny. With --dry-run each says which connections would end and which subscriptions
+would not be allowed any more, and changes nothing.`, ZH: `直接在运行的服务端上修改用户：命令返回时，修改已写入磁盘并生效。涉及的用户会被断开，然后重新登录。
 
-用户保存在数据目录的 rights.json 中，或 rights_file、mosquitto 动态安全指定的文件中；password_file 中的用户也会列出，但要用 picket passwd 修改。用户的权限用 picket allow 和 picket deny 修改。`},
+用户保存在数据目录的 rights.json 中，或 rights_file、mosquitto 动态安全指定的文件中；password_file 中的用户也会列出，但要用 picket passwd 修改。用户的权限用 picket allow 和 picket deny 修改。加上 --dry-run 时，只说明哪些连接会被断开、哪些订阅不再被允许，不做任何修改。`},
 		examples: `picket user add lamp
 picket user add sensor --limited
-picket user list`,
+picket user list
+picket user rm lamp --dry-run`,
 	}
 }
 
@@ -76,20 +78,44 @@ var userWords = struct {
 	removed: cause.Text{EN: "%s is removed; its connections have ended.\n", ZH: "已删除 %s，它的连接已断开。\n"},
 }
 
+// changeFlags are those of commands that change users, rights or bans.
+type changeFlags struct {
+	DryRun bool `help:"Say what would change, and change nothing." zh:"只说明会有什么变化，不做修改。"`
+	adminFlags
+}
+
 // managed is a broker whose users can be changed.
 type managed struct {
 	*admin.Client
 	users *admin.Users
 	lang  cause.Lang
+	last  *admin.Preview // what the last change would have done; nil: changes are made
+}
+
+// done says what a change has led to: value or text, or what a dry run has found.
+func (f *changeFlags) done(e *env, m *managed, value any, text string) error {
+	if m.last != nil {
+		return f.foreseen(e, m.last)
+	}
+	return f.print(e, value, text)
+}
+
+// foreseen says what a dry run has found.
+func (f *changeFlags) foreseen(e *env, p *admin.Preview) error {
+	p.Responses = nil // they are for programs that have sent commands
+	return f.print(e, p, admin.PreviewText(p, e.lang()))
 }
 
 // managed finds the broker.
-func (f *adminFlags) managed(e *env) (*managed, error) {
+func (f *changeFlags) managed(e *env) (*managed, error) {
 	broker, err := f.dial(e)
 	if err != nil {
 		return nil, err
 	}
 	m := &managed{Client: broker, lang: e.lang()}
+	if f.DryRun {
+		m.last = broker.DryRun()
+	}
 	m.users, err = broker.Users(e.ctx)
 	if err == nil && m.users.Rights == "" {
 		return nil, &statusError{statusFailure, userWords.unmanaged.In(m.lang)}
@@ -213,7 +239,7 @@ type userAdd struct {
 	newPassword
 	Limited  bool   `help:"The user may do nothing until picket allow says so (default: it may do everything, as without rules)." zh:"用户没有任何权限，直到用 picket allow 授权（默认：不受限制，与没有规则时相同）。"`
 	ClientID string `name:"client" placeholder:"ID" help:"The user may connect with this client identifier only." zh:"用户只能用这个客户端标识连接。"`
-	adminFlags
+	changeFlags
 }
 
 func (userAdd) details() details {
@@ -255,17 +281,20 @@ func (c *userAdd) Run(e *env) error {
 	if c.Limited {
 		text += fmt.Sprintf(userWords.start.In(m.lang), printable.ShellWord(printable.Text(c.Name)))
 	}
-	return c.print(e, struct {
-		User     string `json:"user"`
-		Password string `json:"password,omitempty"`
-	}{c.Name, made}, text)
+	return c.done(e, m, userDone{c.Name, made}, text)
+}
+
+// userDone is what programs are told of a user that was changed.
+type userDone struct {
+	User     string `json:"user"`
+	Password string `json:"password,omitempty"` // if it was made here
 }
 
 // userPasswd is "picket user passwd".
 type userPasswd struct {
 	Name string `arg:"" help:"The user name." zh:"用户名。"`
 	newPassword
-	adminFlags
+	changeFlags
 }
 
 func (userPasswd) details() details {
@@ -286,21 +315,20 @@ func (c *userPasswd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if err := m.SetPassword(e.ctx, c.Name, password); err != nil {
+	if err := m.ChangeUser(e.ctx, c.Name, admin.UserChange{Password: &password}); err != nil {
 		return err
 	}
 	text := fmt.Sprintf(userWords.changed.In(m.lang), printable.Text(c.Name))
 	if made != "" {
 		text += fmt.Sprintf(userWords.generated.In(m.lang), password)
 	}
-	_, err = fmt.Fprint(e.stdout, text)
-	return err
+	return c.done(e, m, userDone{c.Name, made}, text)
 }
 
 // oneUser is a command about one user.
 type oneUser struct {
 	Name string `arg:"" help:"The user name." zh:"用户名。"`
-	adminFlags
+	changeFlags
 }
 
 // change changes the user and says that it is done.
@@ -315,8 +343,7 @@ func (c *oneUser) change(e *env, change func(*managed) error, done cause.Text) e
 	if err := change(m); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(e.stdout, done.In(m.lang), printable.Text(c.Name))
-	return err
+	return c.done(e, m, userDone{User: c.Name}, fmt.Sprintf(done.In(m.lang), printable.Text(c.Name)))
 }
 
 type (
@@ -329,14 +356,16 @@ func (userDisable) details() details { return details{examples: `picket user dis
 func (userEnable) details() details  { return details{examples: `picket user enable lamp`} }
 func (userRemove) details() details  { return details{examples: `picket user rm lamp`} }
 
+func disabled(is bool) admin.UserChange { return admin.UserChange{Disabled: &is} }
+
 // Run keeps the user out.
 func (c *userDisable) Run(e *env) error {
-	return c.change(e, func(m *managed) error { return m.DisableUser(e.ctx, c.Name) }, userWords.off)
+	return c.change(e, func(m *managed) error { return m.ChangeUser(e.ctx, c.Name, disabled(true)) }, userWords.off)
 }
 
 // Run lets the user in again.
 func (c *userEnable) Run(e *env) error {
-	return c.change(e, func(m *managed) error { return m.EnableUser(e.ctx, c.Name) }, userWords.on)
+	return c.change(e, func(m *managed) error { return m.ChangeUser(e.ctx, c.Name, disabled(false)) }, userWords.on)
 }
 
 // Run removes the user.

@@ -9,19 +9,44 @@ import (
 )
 
 // Knows tells whether the file has a user of that name.
-func (r *Rights) Knows(username string) bool {
-	_, known := r.now.Load().Login(username)
-	return known
-}
+func (r *Rights) Knows(username string) bool { return r.now.Load().Knows(username) }
 
 // Connect decides about logins with a user name that the file knows; with others where there is no password file. As in mosquitto, the file is asked before the
 // password file.
 func (r *Rights) Connect(p *access.Policy, l access.Login) (access.Decision, bool) {
+	return r.now.Load().Connect(p, l)
+}
+
+// Recheck decides whether a client that was let in may stay.
+func (r *Rights) Recheck(p *access.Policy, c *access.Client) (access.Decision, bool) {
+	return r.now.Load().Recheck(p, c)
+}
+
+// Authorize decides what a client may do. What the file does not decide is left to the ACL file, and denied where there is none, as in mosquitto.
+func (r *Rights) Authorize(c *access.Client, a access.Action, topic string) (access.Decision, bool) {
+	return r.now.Load().Authorize(c, a, topic)
+}
+
+// Rule names, for people, the rule that decides whether a user may do something; empty: there is none.
+func (r *Rights) Rule(username, clientID string, a access.Action, topic string) string {
+	if v := r.State().May(username, clientID, false, actions[a].is, topic); v.Decided {
+		return v.By.String()
+	}
+	return ""
+}
+
+// Knows is that of [Rights].
+func (f *inForce) Knows(username string) bool {
+	_, known := f.Login(username)
+	return known
+}
+
+// Connect is that of [Rights].
+func (f *inForce) Connect(p *access.Policy, l access.Login) (access.Decision, bool) {
 	if !l.HasUsername {
 		return access.Decision{}, false
 	}
-	now := r.now.Load()
-	user, known := now.Login(l.Username)
+	user, known := f.Login(l.Username)
 	elsewhere := p.Config().PasswordFile != ""
 	switch {
 	case l.Certified:
@@ -33,7 +58,7 @@ func (r *Rights) Connect(p *access.Policy, l access.Login) (access.Decision, boo
 	}
 	is := user.Password
 	if is == nil {
-		is, known = now.decoy(l.Username), false
+		is, known = f.decoy(l.Username), false
 	}
 	return access.Decision{Later: &access.Later{Computes: true, Get: func(context.Context) access.Decision {
 		if right := access.VerifyPBKDF2(l.Password, is.Salt, is.Hash, is.Iterations); !right || !known {
@@ -56,12 +81,12 @@ func fit(u rights.Login, clientID string) access.Decision {
 	return access.Decision{Allow: true}
 }
 
-// Recheck decides whether a client that was let in may stay.
-func (r *Rights) Recheck(p *access.Policy, c *access.Client) (access.Decision, bool) {
+// Recheck is that of [Rights].
+func (f *inForce) Recheck(p *access.Policy, c *access.Client) (access.Decision, bool) {
 	if !c.HasUsername {
 		return access.Decision{}, false
 	}
-	user, known := r.now.Load().Login(c.Username)
+	user, known := f.Login(c.Username)
 	was, _ := c.Grant.(*rights.Password)
 	switch {
 	case !known && was == nil && (c.Certified || p.Config().PasswordFile != ""):
@@ -87,18 +112,10 @@ var actions = map[access.Action]struct {
 	access.Unsubscribe: {rights.Unsubscribe, cause.ACLUnsubscribeDenied},
 }
 
-// Rule names, for people, the rule that decides whether a user may do something; empty: there is none.
-func (r *Rights) Rule(username, clientID string, a access.Action, topic string) string {
-	if v := r.State().May(username, clientID, false, actions[a].is, topic); v.Decided {
-		return v.By.String()
-	}
-	return ""
-}
-
-// Authorize decides what a client may do. What the file does not decide is left to the ACL file, and denied where there is none, as in mosquitto.
-func (r *Rights) Authorize(c *access.Client, a access.Action, topic string) (access.Decision, bool) {
+// Authorize is that of [Rights].
+func (f *inForce) Authorize(c *access.Client, a access.Action, topic string) (access.Decision, bool) {
 	asked := actions[a]
-	v := r.State().May(c.Username, c.ID, !c.HasUsername, asked.is, topic)
+	v := f.May(c.Username, c.ID, !c.HasUsername, asked.is, topic)
 	switch {
 	case v.Decided && v.Allow:
 		return access.Decision{Allow: true}, true

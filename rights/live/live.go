@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,6 +25,7 @@ import (
 	"picket/logging"
 	"picket/rights"
 	"picket/session"
+	"picket/topic"
 )
 
 // The topics of commands and of their answers.
@@ -58,7 +60,7 @@ type Rights struct {
 	done    sync.WaitGroup
 }
 
-// inForce is a state with what logins of unknown names are measured against.
+// inForce judges by a state: with what logins of unknown names are measured against, for one that is in force.
 type inForce struct {
 	*rights.State
 	decoys []*rights.Password
@@ -69,9 +71,8 @@ type Told func(by string, commands, answers []byte)
 
 // command is a message that waits to be carried out.
 type command struct {
-	by      string
-	payload []byte
-	answer  chan<- []byte // has room for the answer; nil: it is published
+	rights.Order
+	answer chan<- *rights.Done // has room for the answer, nil for [rights.ErrRevision]; a channel that is nil: it is published
 }
 
 // Open reads a file. It fails with an [*access.FileError] when it cannot be used, and says in the log what is wrong with parts of it, and if it cannot be written.
@@ -171,21 +172,24 @@ func (r *Rights) put(s *rights.State) {
 // Control takes a command, to be carried out in its turn. It is the [broker.ControlHandler] of CommandTopic, which a broker is to have from its start on.
 func (r *Rights) Control(from *access.Client, payload []byte) {
 	payload = bytes.Clone(payload[:min(len(payload), rights.MaxCommands+1)]) // a longer one is refused by its length
-	if by := rights.By(from.ID, from.Username); !r.take(command{by: by, payload: payload}) {
+	if by := rights.By(from.ID, from.Username); !r.take(command{Order: rights.Order{By: by, Commands: payload}}) {
 		r.log.Cause(logging.Warning, cause.ControlBusy, "Warning: A command from %s is not carried out: too many wait.", by)
 	}
 }
 
-// Do carries out commands in their turn and returns what they are answered with. by is who sent them, for the log. The commands may be carried out also when ctx ends
-// before the answer is there.
-func (r *Rights) Do(ctx context.Context, by string, payload []byte) ([]byte, error) {
-	answer := make(chan []byte, 1)
-	if !r.take(command{by, payload, answer}) {
+// Do carries out commands in their turn, or says what they would lead to. It fails with [rights.ErrRevision] when they are for another state. They may be carried out also
+// when ctx ends before the answer is there.
+func (r *Rights) Do(ctx context.Context, o rights.Order) (*rights.Done, error) {
+	answer := make(chan *rights.Done, 1)
+	if !r.take(command{o, answer}) {
 		return nil, errBusy
 	}
 	select {
-	case a := <-answer:
-		return a, nil
+	case done := <-answer:
+		if done == nil {
+			return nil, rights.ErrRevision
+		}
+		return done, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -240,10 +244,10 @@ func (r *Rights) Close() {
 func (r *Rights) take(c command) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	fits := r.bytes+len(c.payload) <= maxWaiting
+	fits := r.bytes+len(c.Commands) <= maxWaiting
 	switch {
 	case fits:
-		r.waiting, r.bytes = append(r.waiting, c), r.bytes+len(c.payload)
+		r.waiting, r.bytes = append(r.waiting, c), r.bytes+len(c.Commands)
 	case c.answer == nil:
 		r.refused++
 	}
@@ -267,43 +271,84 @@ func (r *Rights) takeAll() (all []command, refused int) {
 func (r *Rights) carryOut(ctx context.Context, b *broker.Broker, mouth *broker.Local, all []command) {
 	outcomes, not := r.change(all)
 	for i, o := range outcomes {
-		if not == "" {
+		if o == nil {
+			all[i].answer <- nil
+			continue
+		}
+		if not == "" && !all[i].DryRun {
 			for _, line := range o.Log {
 				r.log.Printf(logging.Info, "%s", line)
 			}
 		}
-		answer := o.Answer(not)
-		if all[i].answer != nil {
-			all[i].answer <- answer
+		done := o.done
+		if done.Answer = o.Answer(not); all[i].answer != nil {
+			all[i].answer <- &done
 			continue
 		}
 		if r.told != nil {
-			r.told(all[i].by, all[i].payload, answer)
+			r.told(all[i].By, all[i].Commands, done.Answer)
 		}
-		r.publish(ctx, mouth, answer)
+		r.publish(ctx, mouth, done.Answer)
 	}
 	if not != "" {
 		return
 	}
-	for _, o := range outcomes {
-		if !o.Ends.Empty() {
-			b.DisconnectEach(func(c *access.Client) bool {
-				return o.Ends.Include(c.Username, !c.HasUsername) && c.Policy() != nil && c.Policy().Config().Authority == r
-			},
-				cause.DisconnectedByAdmin, "users or rights were changed")
+	for i, o := range outcomes {
+		if o != nil && !all[i].DryRun && !o.Ends.Empty() {
+			b.DisconnectEach(func(c *access.Client) bool { return r.ends(c, &o.Ends) }, cause.DisconnectedByAdmin, "users or rights were changed")
 		}
 	}
 }
 
-// change applies commands and puts what they lead to on the disk and in force. not is empty, or why it is not in force.
-func (r *Rights) change(all []command) (outcomes []*rights.Outcome, not string) {
+// ends tells whether a client's connection ends with a change.
+func (r *Rights) ends(c *access.Client, e *rights.Ends) bool {
+	return r.judges(c) && e.Include(c.Username, !c.HasUsername)
+}
+
+// judges tells whether the file is asked about a client's listener.
+func (r *Rights) judges(c *access.Client) bool {
+	return c.Policy() != nil && c.Policy().Config().Authority == r
+}
+
+// Effect says what an order would do to those who are there, away or connected: whose connections would end, and which subscriptions would not be allowed any more.
+func (r *Rights) Effect(ctx context.Context, b *broker.Broker, d *rights.Done) (broker.Effect, error) {
+	before, after := &inForce{State: d.Before}, &inForce{State: d.After}
+	lost := func(c *access.Client, filter string) bool {
+		return d.Before != d.After && r.judges(c) && gets(c.JudgedBy(before), filter) && !gets(c.JudgedBy(after), filter)
+	}
+	return b.Effect(ctx, func(c *access.Client, _ netip.Addr) bool { return r.ends(c, &d.Ends) }, lost)
+}
+
+// gets tells whether a client may have a subscription, and is sent something by it as far as that can be said: what a filter with a wildcard brings is judged message by
+// message.
+func gets(c *access.Client, filter string) bool {
+	_, name, _ := topic.SplitShare(filter)
+	return c.Subscribe(filter).Allow && (topic.HasWildcard(name) || c.Deliver(name))
+}
+
+// outcome is what a message with commands has led to, or would have.
+type outcome struct {
+	*rights.Outcome
+	done rights.Done
+}
+
+// change applies commands and puts what they lead to on the disk and in force. An outcome is nil where the state is not the one that they are for. not is empty, or why it
+// is not in force.
+func (r *Rights) change(all []command) (outcomes []*outcome, not string) {
 	r.changing.Lock()
 	defer r.changing.Unlock()
 	before := r.State()
 	s := before
 	for _, c := range all {
-		o := s.Apply(c.payload, c.by, newPassword)
-		s, outcomes = o.State, append(outcomes, o)
+		if c.If != "" && c.If != s.Revision() {
+			outcomes = append(outcomes, nil)
+			continue
+		}
+		o := s.Apply(c.Commands, c.By, newPassword)
+		outcomes = append(outcomes, &outcome{o, rights.Done{Before: s, After: o.State, Ends: o.Ends}})
+		if !c.DryRun {
+			s = o.State
+		}
 	}
 	if s == before {
 		return outcomes, ""

@@ -153,11 +153,11 @@ func TestBeside(t *testing.T) {
 	serving(t, r)
 	do := func(commands string) string {
 		t.Helper()
-		answer, err := r.Do(t.Context(), "test", []byte(`{"commands":[`+commands+`]}`))
+		done, err := r.Do(t.Context(), rights.Order{By: "test", Commands: []byte(`{"commands":[` + commands + `]}`)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return string(answer)
+		return string(done.Answer)
 	}
 	passwords := filepath.Join(dir, "passwords")
 	if err := os.WriteFile(passwords, nil, 0o600); err != nil {

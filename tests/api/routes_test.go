@@ -30,7 +30,7 @@ var examples = []example{
 	{"GET", "listeners", "", 200}, {"GET", "attempts", "", 200}, {"GET", "bans", "", 200},
 	{"PUT", "maintenance", `{"message": "a disk", "grace_seconds": 3600, "except_local": true}`, 200}, {"GET", "status", "", 200}, {"DELETE", "maintenance", "", 200}, {"POST", "reload", "", 200},
 	{"GET", "backup?keys=true", "", 200},
-	{"POST", "bans", `{"kind": "user", "value": "mallory", "why": "<b>"}`, 201}, {"GET", "bans", "", 200}, {"DELETE", "ban?kind=user&value=mallory", "", 200},
+	{"POST", "bans", `{"kind": "user", "value": "mallory", "why": "<b>"}`, 201}, {"POST", "bans?dry_run=true", `{"kind": "user", "value": "x"}`, 200}, {"DELETE", "ban?kind=user&value=mallory&dry_run=true", "", 200}, {"GET", "bans", "", 200}, {"DELETE", "ban?kind=user&value=mallory", "", 200},
 	{"GET", "clients", "", 200}, {"GET", "clients?where=id^%3Dw&where=connected%3Dtrue&limit=1", "", 200}, {"GET", "clients?sort=-queued&limit=1", "", 200}, {"GET", "sessions?sort=id&where=id>kept", "", 200}, {"GET", "sessions", "", 200}, {"GET", "client?id=watcher", "", 200},
 	{"PUT", "client/subscriptions?id=watcher", `{"filter": "w/#", "qos": 1, "retain_handling": 2}`, 200}, {"GET", "client/subscriptions?id=watcher", "", 200}, {"DELETE", "client/subscriptions?id=watcher&filter=w/%23", "", 200},
 	{"GET", "client/queue?id=watcher&payload=10", "", 200}, {"GET", "rates?count=1", "", 200}, {"GET", "rates?id=watcher&count=1", "", 200}, {"GET", "rates?sort=queued&count=1&limit=1", "", 200}, {"DELETE", "client?id=watcher&reason=x&keep_out=1h", "", 200}, {"DELETE", "session?id=kept", "", 200},
@@ -38,7 +38,8 @@ var examples = []example{
 	{"GET", "topics", "", 200}, {"GET", "topics?under=a&limit=1", "", 200}, {"DELETE", "retained?topic=a/b", "", 200}, {"DELETE", "retained?filter=a/%23", "", 200},
 	{"POST", "users", `{"name": "lamp", "limited": true}`, 201}, {"GET", "users", "", 200}, {"POST", "rules", `{"user": "lamp", "action": "all", "filter": "a/#", "allow": true}`, 200}, {"GET", "user?name=lamp", "", 200},
 	{"GET", "rules/check?user=lamp&action=publish&topic=a/b", "", 200}, {"GET", "rules/check?user=lamp&action=publish&topic=b", "", 200}, {"DELETE", "rules?user=lamp&action=all&filter=a/%23&allow=true", "", 200},
-	{"PATCH", "user?name=lamp", `{"password": "secret", "disabled": true}`, 200}, {"DELETE", "user?name=lamp", "", 200}, {"POST", "rights", `{"commands": [{"command": "listRoles"}, {"command": "nonsense"}]}`, 200},
+	{"POST", "users?dry_run=true", `{"name": "other"}`, 200}, {"PATCH", "user?name=lamp&dry_run=true", `{"disabled": true}`, 200}, {"DELETE", "user?name=lamp&dry_run=true", "", 200},
+	{"POST", "rights?dry_run=true", `{"commands": [{"command": "listRoles"}, {"command": "nonsense"}]}`, 200}, {"PATCH", "user?name=lamp", `{"password": "secret", "disabled": true}`, 200}, {"DELETE", "user?name=lamp", "", 200}, {"POST", "rights", `{"commands": [{"command": "listRoles"}, {"command": "nonsense"}]}`, 200},
 	{"POST", "logins", `{"role": "viewer"}`, 201}, {"GET", "logins", "", 200}, {"GET", "login", "", 200}, {"DELETE", "logins", "", 200},
 	{"GET", "trace?client=watcher&for=1s", "", 200}, {"GET", "events?for=1s", "", 200}, {"GET", "messages?filter=a/%23&count=1&for=1s", "", 200},
 	{"GET", "audit", "", 200}, {"GET", "audit?limit=1", "", 200}, {"GET", "tokens", "", 200}, {"POST", "tokens", `{"name": "x", "role": "viewer", "expires_seconds": 60}`, 201}, {"DELETE", "token?name=x", "", 200},
@@ -110,7 +111,7 @@ func TestEveryRouteIsAsDescribed(t *testing.T) {
 			}
 		}
 		check(t, w, v, e)
-		if last := w.last(); e.method != "GET" && last != e.method+" /api/v1/"+path || path == "audit" && strings.Contains(last, path) {
+		if last := w.last(); e.method != "GET" && !strings.Contains(e.path, "dry_run") && last != e.method+" /api/v1/"+path || path == "audit" && strings.Contains(last, path) {
 			t.Errorf("after %s %s the last entry of the audit file is %s", e.method, e.path, last)
 		}
 	}

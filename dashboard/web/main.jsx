@@ -3,8 +3,10 @@ import { render } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import '@preact/signals';
 import { ask, enter, leave, may, me, Problem, reachable, why } from './api.js';
+import { Audit } from './audit.jsx';
 import { Bans } from './bans.jsx';
 import { Client, Clients } from './clients.jsx';
+import { Cluster } from './cluster.jsx';
 import { theme, turnTheme } from './look.js';
 import { follow } from './live.js';
 import { Overview } from './overview.jsx';
@@ -19,7 +21,7 @@ import { User, Users } from './users.jsx';
 // pages are those of the menu, with the key behind g, and the role that has something to see there.
 const pages = [
   ['overview', Overview, 'o'], ['clients', Clients, 'c'], ['topics', Topics, 't'], ['publish', Publish, 'p', 'operator'], ['users', Users, 'u'], ['refused', Refused, 'r', 'operator'],
-  ['listeners', Listeners, 'l'], ['bans', Bans, 'b'], ['bridges', Bridges, 'i'], ['broker', Broker, 'm'], ['tokens', Access, 'a', 'admin'],
+  ['listeners', Listeners, 'l'], ['bans', Bans, 'b'], ['bridges', Bridges, 'i'], ['cluster', Cluster, 'n'], ['broker', Broker, 'm'], ['tokens', Access, 'a', 'admin'], ['audit', Audit, 'd', 'admin'],
 ];
 const inner = { client: [Client, 'clients'], user: [User, 'users'] };
 const shown = () => pages.filter(([, , , role]) => !role || may(role));

@@ -73,6 +73,16 @@ export const texts = {
   // Bridges
   noBridges: ['There are no bridges.', '没有桥接。'], remote: ['Remote', '远端'],
 
+  // Cluster
+  cluster: ['Cluster', '集群'], noCluster: ['This broker is no node of several: its configuration has no cluster_address.', '该服务端不是集群节点：配置中没有 cluster_address。'], thisNode: ['This node', '本节点'], otherNodes: ['Other nodes', '其他节点'], noNodes: ['There are no other nodes.', '没有其他节点。'],
+  notJoined: ['has not joined its cluster', '尚未加入集群'], notLeased: ['acknowledges nothing of QoS 1 and 2: it has not shown in Redis lately that it lives', '不确认任何 QoS 1 和 2：最近没有在 Redis 中表明自己存活'], serves: ['serves clients', '接受客户端'], learns: ['lets no clients in before it knows what all others want', '在得知所有其他节点的订阅之前不接受客户端'], heldBack: ['publishers are held back', '暂停读取发布者'],
+  nodeNumber: ['Number', '编号'], fencedAt: ['Taken for dead by the others', '曾被其他节点认定已死'], wantedFilters: ['Topic filters wanted', '需要的主题过滤器'], unsettled: ['Not settled', '未完成'], droppedQoS0: ['Dropped at QoS 0', 'QoS 0 丢弃'], answers: ['answers', '正常应答'], noAnswer: ['does not answer', '没有应答'], copies: ['What is acknowledged is on servers', '确认的内容所在服务器数'], masterOnly: ['the master alone', '仅主节点'],
+  nodeDead: ['dead: messages for its subscribers wait for a node that takes over', '已死：发给其订阅者的消息等待其他节点接管'], linked: ['linked', '已连接'], unlinked: ['no link', '没有连接'], framesWait: ['Frames waiting', '等待的帧'], unseen: ['Subscriptions it has not seen', '尚未得知的订阅变化'],
+
+  // Audit
+  audit: ['Changes', '变更记录'], auditText: ['Who has changed what, or asked for what only an admin may have: the newest first.', '谁改了什么，或请求了只有管理员才能得到的内容，最新的在前。'], noAudit: ['Nothing has been changed yet.', '还没有任何变更。'], who: ['Who', '操作者'], request: ['Request', '请求'], result: ['Result', '结果'], refresh: ['Refresh', '刷新'],
+  wasDone: ['done', '已完成'], wasBegun: ['begun', '已开始'], wasEnded: ['ended', '已结束'], wasNotDone: ['not done', '未完成'], wasDoneInPart: ['done in part', '部分完成'],
+
   // Access
   tokensTitle: ['Tokens of programs', '程序令牌'], addToken: ['Make token', '创建令牌'], role: ['Role', '角色'], validFor: ['Valid for', '有效期'], month: ['30 days', '30 天'], quarter: ['90 days', '90 天'], year: ['a year', '一年'], madeToken: ['The token {name} is shown this once:', '令牌 {name} 只显示这一次：'], noTokens: ['There are no tokens.', '没有令牌。'], removeTokenText: ['Programs that use {name} are refused from then on.', '此后使用 {name} 的程序都会被拒绝。'], made: ['Made', '创建时间'],
   loginsTitle: ['People who are logged in', '已登录的人'], endLogins: ['Log everybody out', '全部退出登录'], endLoginsText: ['Logs out everybody, you among them, and takes back links that have not been followed.', '所有人（包括你）都会退出登录，未使用的登录链接也会失效。'], lastUsed: ['Last used', '最近使用'],

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"picket/access"
+	"picket/broker"
 	"picket/packet"
 	"picket/printable"
 	"picket/session"
@@ -50,6 +51,8 @@ type Published struct {
 	Bytes  int    `json:"payload_bytes"`
 	QoS    byte   `json:"qos"`
 	Retain bool   `json:"retain"`
+	// Receivers is how many sessions and shared groups of this node wanted it, whether they could take it or not.
+	Receivers int `json:"receivers"`
 }
 
 // Retained is a retained message.
@@ -104,6 +107,8 @@ func (a *API) messageRoutes() []*route {
 	shown := param{name: "payload", kind: number, about: "At most so many bytes of the payload.", max: maxBody, absent: shownPayload}
 	return []*route{
 		{method: "POST", path: "publish", role: token.Operator, about: "Publishes a message.", in: reflect.TypeFor[NewMessage](), needs: []string{"topic"}, out: reflect.TypeFor[Published](), do: a.publish},
+		{method: "GET", path: "receivers", role: token.Viewer, about: "Who would be given what is published to a topic now, by which of their subscriptions, and whether their rules let them read it.", out: reflect.TypeFor[broker.Receivers](), do: a.receivers,
+			params: []param{{name: "topic", kind: text, about: "The topic; with the listener's mount point.", required: true}, limitParam()}},
 		{method: "GET", path: "topics", role: token.Viewer, about: "One level of the tree of topics that have retained messages.", out: reflect.TypeFor[Topics](), do: a.topics,
 			params: []param{limitParam(), {name: "under", kind: text, about: "The topic above; absent: the first level."}, {name: "from", kind: text, about: "next of the answer before."}}},
 		{method: "GET", path: "retained", role: token.Operator, about: "The retained message of a topic.", params: []param{name, shown}, out: reflect.TypeFor[Retained](), do: a.retained},
@@ -151,10 +156,11 @@ func (a *API) send(c *call, n NewMessage, as *access.Login) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.Broker.PublishAs(c.request.Context(), as, m); err != nil {
+	matched, err := a.Broker.PublishAs(c.request.Context(), as, m)
+	if err != nil {
 		return nil, err
 	}
-	return Published{Topic: n.Topic, Bytes: len(m.Payload), QoS: n.QoS, Retain: n.Retain}, nil
+	return Published{Topic: n.Topic, Bytes: len(m.Payload), QoS: n.QoS, Retain: n.Retain, Receivers: matched}, nil
 }
 
 func (a *API) publish(c *call) (any, error) {
@@ -176,6 +182,14 @@ func (a *API) retain(c *call) (any, error) {
 		return nil, wrongMember("payload", "an empty message is not retained; DELETE removes one")
 	}
 	return a.send(c, m, nil)
+}
+
+func (a *API) receivers(c *call) (any, error) {
+	all, err := a.Broker.Receivers(c.request.Context(), c.text("topic"), c.number("limit"))
+	if err != nil && c.request.Context().Err() == nil {
+		return nil, wrongParam("topic", "%v", err)
+	}
+	return all, err
 }
 
 func (a *API) topics(c *call) (any, error) {

@@ -75,13 +75,19 @@ func (b *Broker) Local(as *access.Login, receive func(session.Delivery)) *Local 
 // Publish sends a message: topic, payload, QoS, RETAIN, properties and expiry are the caller's, who it is from is not. It returns when the message has been
 // routed, a *[Denied] where the rules forbid it, and what ctx says when they do not answer before it ends.
 func (l *Local) Publish(ctx context.Context, m *session.Message) error {
+	_, err := l.publish(ctx, m)
+	return err
+}
+
+// publish also returns how many sessions and shared groups of this node wanted the message, whether they could take it or not.
+func (l *Local) publish(ctx context.Context, m *session.Message) (matched int, err error) {
 	b, rules := l.b, l.s.rules.Load()
 	if err := topic.CheckName([]byte(m.Topic)); err != nil {
-		return err
+		return 0, err
 	}
 	select {
 	case <-l.ended:
-		return ErrClosed
+		return 0, ErrClosed
 	default:
 	}
 	command := b.control(m.Topic)
@@ -93,19 +99,19 @@ func (l *Local) Publish(ctx context.Context, m *session.Message) error {
 		d = access.Decision{Cause: cause.PayloadTooLarge}
 	}
 	if err := l.judged(ctx, d, m.Topic, "Denied PUBLISH from %s (q%d, '%s')", l.s.id, m.QoS, m.Topic); err != nil {
-		return err
+		return 0, err
 	}
 	if command != nil {
 		command(rules, m.Payload)
-		return nil
+		return 0, nil
 	}
 	m.From, m.User = l.s.id, rules.Username
 	b.do(func(w *worker) {
 		w.carry(m, uint32(max(m.Expires-b.seconds(), 0)), m.Expires != 0)
 		w.run.s = l.s // for those who do not want their own messages
-		w.publishCarried()
+		matched = w.publishCarried()
 	})
-	return nil
+	return matched, nil
 }
 
 // Subscribe subscribes to a filter, or replaces the options of a subscription; retained messages follow as the options say. Shared groups are for

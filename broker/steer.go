@@ -92,20 +92,21 @@ func (b *Broker) endAway(s *Session) bool {
 }
 
 // PublishAs publishes a message for somebody as [Local.Publish] does, and returns when it is in the store if it is to be retained; nil stands for the broker itself, to which only the limit on payloads applies. Topics that
-// begin with $ are nobody's to publish this way: they are the broker's own, or commands to it.
-func (b *Broker) PublishAs(ctx context.Context, as *access.Login, m *session.Message) error {
+// begin with $ are nobody's to publish this way: they are the broker's own, or commands to it. matched is how many sessions and shared groups of this node wanted it, whether they could
+// take it or not.
+func (b *Broker) PublishAs(ctx context.Context, as *access.Login, m *session.Message) (matched int, err error) {
 	if strings.HasPrefix(m.Topic, "$") {
-		return &Denied{cause.ACLPublishDenied, m.Topic}
+		return 0, &Denied{cause.ACLPublishDenied, m.Topic}
 	}
 	if limit := b.settings.Load().MessageSizeLimit; limit > 0 && len(m.Payload) > limit {
-		return &Denied{cause.PayloadTooLarge, m.Topic}
+		return 0, &Denied{cause.PayloadTooLarge, m.Topic}
 	}
 	l := b.Local(as, nil)
 	defer l.Close()
-	if err := l.Publish(ctx, m); err != nil || !m.Retain {
-		return err
+	if matched, err = l.publish(ctx, m); err != nil || !m.Retain {
+		return matched, err
 	}
-	return b.store.Sync(ctx)
+	return matched, b.store.Sync(ctx)
 }
 
 // Retained returns the retained message of a topic, or nil.

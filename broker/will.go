@@ -57,10 +57,10 @@ func (w *worker) publishMessage(m *session.Message, expiry uint32, expires bool)
 }
 
 // publishCarried routes the message that the run carries.
-func (w *worker) publishCarried() {
+func (w *worker) publishCarried() (matched int) {
 	defer w.run.drop()
 	if w.run.retain && !w.b.settings.Load().RetainAvailable {
 		w.run.retain = false
 	}
-	w.route()
+	return w.route().matched
 }

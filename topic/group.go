@@ -1,6 +1,7 @@
 package topic
 
 import (
+	"slices"
 	"strings"
 	"sync"
 )
@@ -30,6 +31,13 @@ func (g *Group[K]) Len() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return len(g.members.items)
+}
+
+// Members returns who is in the group.
+func (g *Group[K]) Members() []Subscriber[K] {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.members.items)
 }
 
 // Next offers one message to the members, beginning with the one whose turn it is, until take is true for one of them, and reports

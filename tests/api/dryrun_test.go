@@ -116,10 +116,10 @@ func TestDryRun(t *testing.T) {
 	w.ask(404, "DELETE", "ban?kind=user&value=nobody&dry_run=true", "", nil)
 	w.ask(422, "POST", "bans?dry_run=true", `{"kind": "address", "value": "127.0.0.1"}`, nil)
 	w.ask(400, "POST", "publish?dry_run=true", `{"topic": "a"}`, nil)
-	if err := ben.Send(&packet.Pingreq{}); err != nil {
+	if err := ben.Send(packet.Pingreq{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := testbed.Until[*packet.Pingresp](ben); err != nil {
+	if _, err := testbed.Until[packet.Pingresp](ben); err != nil {
 		t.Errorf("ben is not connected any more: %v", err)
 	}
 	if _, now, _ := w.tagged("admin", "GET", "users", "", ""); !reflect.DeepEqual(now, users) {

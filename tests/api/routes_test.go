@@ -35,7 +35,7 @@ var examples = []example{
 	{"PUT", "client/subscriptions?id=watcher", `{"filter": "w/#", "qos": 1, "retain_handling": 2}`, 200}, {"GET", "client/subscriptions?id=watcher", "", 200}, {"DELETE", "client/subscriptions?id=watcher&filter=w/%23", "", 200},
 	{"GET", "client/queue?id=watcher&payload=10", "", 200}, {"GET", "rates?count=1", "", 200}, {"GET", "rates?id=watcher&count=1", "", 200}, {"GET", "rates?sort=queued&count=1&limit=1", "", 200}, {"DELETE", "client?id=watcher&reason=x&keep_out=1h", "", 200}, {"DELETE", "session?id=kept", "", 200},
 	{"POST", "publish", `{"topic": "a/b", "payload": "1", "retain": true}`, 200}, {"PUT", "retained?topic=a/c", `{"payload_base64": "/w=="}`, 200}, {"GET", "retained?topic=a/b", "", 200}, {"GET", "retained?topic=a/c", "", 200},
-	{"GET", "topics", "", 200}, {"GET", "topics?under=a&limit=1", "", 200}, {"DELETE", "retained?topic=a/b", "", 200}, {"DELETE", "retained?filter=a/%23", "", 200},
+	{"GET", "receivers?topic=a/b", "", 200}, {"GET", "topics", "", 200}, {"GET", "topics?under=a&limit=1", "", 200}, {"DELETE", "retained?topic=a/b", "", 200}, {"DELETE", "retained?filter=a/%23", "", 200},
 	{"POST", "users", `{"name": "lamp", "limited": true}`, 201}, {"GET", "users", "", 200}, {"POST", "rules", `{"user": "lamp", "action": "all", "filter": "a/#", "allow": true}`, 200}, {"GET", "user?name=lamp", "", 200},
 	{"GET", "rules/check?user=lamp&action=publish&topic=a/b", "", 200}, {"GET", "rules/check?user=lamp&action=publish&topic=b", "", 200}, {"DELETE", "rules?user=lamp&action=all&filter=a/%23&allow=true", "", 200},
 	{"POST", "users?dry_run=true", `{"name": "other"}`, 200}, {"PATCH", "user?name=lamp&dry_run=true", `{"disabled": true}`, 200}, {"DELETE", "user?name=lamp&dry_run=true", "", 200},

@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -109,6 +110,30 @@ func (c *credential) String() string {
 		return fmt.Sprintf("$%s$%d$%s$%s$%s", SCRAM, c.iterations, b64(c.salt), b64(c.hash), b64(c.serverKey))
 	}
 	return fmt.Sprintf("$7$%d$%s$%s", c.iterations, b64(c.salt), b64(c.hash))
+}
+
+// Hashed is a password as an entry of kind [PBKDF2] keeps it.
+type Hashed struct {
+	Salt, Hash []byte
+	Iterations int
+}
+
+// Hashes returns the users of a password file whose entries are of kind [PBKDF2], and the names of the others in alphabetical order: those with an entry of another kind, or
+// one that is none.
+func Hashes(data []byte) (found map[string]Hashed, others []string) {
+	users, _ := parsePasswords("", data)
+	found = make(map[string]Hashed)
+	for line := range strings.Lines(strings.TrimPrefix(string(data), byteOrderMark)) {
+		switch name, _ := splitEntry(strings.TrimRight(line, "\r\n")); {
+		case name == "":
+		case users[name] != nil && users[name].kind == PBKDF2:
+			found[name] = Hashed{users[name].salt, users[name].hash, users[name].iterations}
+		default:
+			others = append(others, name)
+		}
+	}
+	slices.Sort(others)
+	return found, slices.Compact(others)
 }
 
 // digest returns what a password hashes to, to be compared with c.hash.

@@ -156,6 +156,9 @@ func refusal(res *http.Response) error {
 	return &AnsweredError{res.StatusCode, cmp.Or(p.Detail, res.Status)}
 }
 
+// maxAnswer bounds an answer, in bytes: all users and rights may be in one.
+const maxAnswer = 64 << 20
+
 // ask makes a request whose answer is a T; in is its body in JSON, nil for none.
 func ask[T any](ctx context.Context, c *Client, method, path string, in any) (*T, error) {
 	var body []byte
@@ -183,7 +186,7 @@ func ask[T any](ctx context.Context, c *Client, method, path string, in any) (*T
 		return nil, refusal(res)
 	}
 	answer := new(T)
-	if err := json.NewDecoder(io.LimitReader(res.Body, 16<<20)).Decode(answer); err != nil {
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(answer); err != nil {
 		return nil, fmt.Errorf("%s: %w", c.Path, err)
 	}
 	return answer, nil

@@ -107,14 +107,19 @@ func (m *Manager) AddUser(ctx context.Context, u NewUser) error {
 	create["roles"] = []Command{{"rolename": Everything, "priority": everythingPriority}}
 	commands := []Command{create}
 	if _, is := roles[Everything]; !is {
-		var all []Command
-		for _, k := range []rights.Kind{rights.PublishSend, rights.PublishReceive, rights.SubscribePattern, rights.UnsubscribePattern} {
-			all = append(all, Command{"acltype": k.String(), "topic": "#", "priority": 0, "allow": true})
-		}
-		commands = []Command{{"command": "createRole", "rolename": Everything, "acls": all}, create}
+		commands = []Command{everythingRole(), create}
 	}
 	_, err = m.Do(ctx, commands...)
 	return err
+}
+
+// everythingRole makes the role [Everything].
+func everythingRole() Command {
+	var all []Command
+	for _, k := range []rights.Kind{rights.PublishSend, rights.PublishReceive, rights.SubscribePattern, rights.UnsubscribePattern} {
+		all = append(all, Command{"acltype": k.String(), "topic": "#", "priority": 0, "allow": true})
+	}
+	return Command{"command": "createRole", "rolename": Everything, "acls": all}
 }
 
 // Grant is what is allowed to a user, or denied.

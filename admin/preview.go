@@ -20,6 +20,7 @@ type Preview struct {
 	Changed bool `json:"changed"` // something would change
 	broker.Effect
 	Responses []Response `json:"responses,omitempty"` // what commands would be answered with
+	Imported  *Imported  `json:"imported,omitempty"`  // what an import would add
 }
 
 // DryRun has the client change no users and rights from now on. It returns where what the last change would have done is found.

@@ -22,6 +22,8 @@ type Rights interface {
 	Do(context.Context, rights.Order) (*rights.Done, error)
 	// Effect says what an order would do to those who are there.
 	Effect(context.Context, *broker.Broker, *rights.Done) (broker.Effect, error)
+	// State is what is in force.
+	State() *rights.State
 	// Rule names, for people, the rule that decides about a user; empty: there is none.
 	Rule(username, clientID string, a access.Action, topic string) string
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -60,6 +61,7 @@ type route struct {
 	long         bool         // it may take as long as it takes
 	stream       bool         // the handler answers by [call.stream]
 	audited      bool         // a line is logged although nothing changes
+	body         int          // its most bytes; 0: maxBody
 	revised      bool         // it answers with an ETag; one that changes something takes If-Match and dry_run, too
 	do           func(*call) (any, error)
 }
@@ -81,6 +83,9 @@ type call struct {
 	dry      bool                                         // nothing is to be changed
 	foresee  func(context.Context) (admin.Preview, error) // says what would have been
 }
+
+// most is how many bytes a body may have.
+func (r *route) most() int { return cmp.Or(r.body, maxBody) }
 
 // changes tells whether a route changes something that has a revision.
 func (r *route) changes() bool { return r.revised && r.method != http.MethodGet }
@@ -185,11 +190,11 @@ func (p *param) check(values []string) error {
 
 // readBody reads the body, or refuses one that is not wanted.
 func (c *call) readBody(w http.ResponseWriter, r *http.Request) error {
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(c.route.most())))
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return &refusal{status: http.StatusRequestEntityTooLarge, id: invalidID, detail: fmt.Sprintf("the body has more than %d bytes", maxBody)}
+		return &refusal{status: http.StatusRequestEntityTooLarge, id: invalidID, detail: fmt.Sprintf("the body has more than %d bytes", c.route.most())}
 	case err != nil:
 		return &refusal{status: http.StatusBadRequest, id: invalidID, detail: "the body could not be read"}
 	case c.route.in == nil && len(data) > 0:

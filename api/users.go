@@ -90,6 +90,9 @@ func (a *API) userRoutes() []*route {
 				{name: "port", kind: number, about: "The port of the listener, where the listeners have rules of their own.", min: 1, max: 65535}}},
 		{method: "POST", path: "rights", revised: true, role: token.Admin, about: "Carries out commands of mosquitto's dynamic security, as on $CONTROL/dynamic-security/v1.", in: reflect.TypeFor[Commands](), needs: []string{"commands"},
 			out: reflect.TypeFor[admin.Responses](), do: a.commands},
+		{method: "GET", path: "rights/file", revised: true, role: token.Admin, about: "All users and rights as mosquitto's dynamic security keeps them, with the hashes of the passwords.", out: reflect.TypeFor[map[string]any](), do: a.exportRights},
+		{method: "POST", path: "rights/file", revised: true, role: token.Admin, about: "Adds users, groups and roles from such a file, or users from a password file, of at most 16 MiB. What is there under the same name stays, unless it is to be replaced.",
+			in: reflect.TypeFor[admin.Import](), body: maxImport, out: reflect.TypeFor[admin.Imported](), do: a.importRights},
 	}
 }
 
@@ -102,18 +105,21 @@ func (a *API) manager(c *call) (*admin.Manager, error) {
 		return nil, conflict(errNoRights)
 	}
 	terms := rights.Order{By: c.caller().String(), If: c.revision, DryRun: c.dry}
-	return admin.NewManager(a.About.Rights, terms, func(d *rights.Done) {
-		c.etag = d.After.Revision()
-		if !c.dry {
-			return
-		}
-		c.etag = d.Before.Revision()
-		c.foresee = func(ctx context.Context) (p admin.Preview, err error) {
-			p.Changed = d.Before.Revision() != d.After.Revision()
-			p.Effect, err = a.About.Rights.Effect(ctx, a.Broker, d)
-			return p, err
-		}
-	}), nil
+	return admin.NewManager(a.About.Rights, terms, func(d *rights.Done) { a.became(c, d) }), nil
+}
+
+// became notes what has become of an order, or would have.
+func (a *API) became(c *call, d *rights.Done) {
+	c.etag = d.After.Revision()
+	if !c.dry {
+		return
+	}
+	c.etag = d.Before.Revision()
+	c.foresee = func(ctx context.Context) (p admin.Preview, err error) {
+		p.Changed = d.Before.Revision() != d.After.Revision()
+		p.Effect, err = a.About.Rights.Effect(ctx, a.Broker, d)
+		return p, err
+	}
 }
 
 // outcome is the answer to a change.

@@ -53,6 +53,7 @@ var errorTexts = map[string]string{
 	"the reason has to be text of at most %d bytes":                                              "原因应为不超过 %s 字节的文字",
 	"the ban would be over already":                                                              "该封禁的结束时间已过",
 	"the bans have changed since that revision was read":                                         "封禁在读取该版本之后已有改动",
+	"%s: that is no JSON":                                                                        "%s：不是 JSON",
 	"there are %d bans, and more are not kept: ban networks in place of addresses, or lift some": "已有 %s 项封禁，不能再多：请改为封禁网段，或解除一些",
 	"the file of bans %s: %w":                                                                    "封禁文件 %s：%s",
 	"the file of bans %s cannot be written, and nothing is changed: %w":                          "封禁文件 %s 无法写入，未作任何修改：%s",

@@ -69,6 +69,8 @@ func (e *Ends) user(name string) {
 type Order struct {
 	By       string // who sent them, for the log
 	Commands []byte
+	Import   *State // in place of commands: what is added by [State.Import]
+	Replace  bool   // … and takes the place of what is there under the same name
 	If       string // the revision that the state must have for them; empty: any
 	DryRun   bool   // nothing changes, and nothing is logged
 }
@@ -399,6 +401,14 @@ func (t *transaction) setDefaults(o object) error {
 	}
 	t.edit().defaults = fresh
 	return nil
+}
+
+// Carry carries out an order, whatever its terms are.
+func (s *State) Carry(o *Order, hash Hash) *Outcome {
+	if o.Import != nil {
+		return s.Import(o.Import, o.Replace, o.By)
+	}
+	return s.Apply(o.Commands, o.By, hash)
 }
 
 // Refused is the outcome of a message that is not looked at.

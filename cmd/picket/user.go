@@ -24,6 +24,8 @@ type userCommand struct {
 	Disable userDisable `cmd:"" help:"Keep a user out for now." zh:"停用用户。"`
 	Enable  userEnable  `cmd:"" help:"Let a user in again." zh:"恢复用户。"`
 	Rm      userRemove  `cmd:"" help:"Remove a user." zh:"删除用户。"`
+	Import  userImport  `cmd:"" help:"Add users from a file." zh:"从文件导入用户。"`
+	Export  userExport  `cmd:"" help:"Write all users and rights into a file." zh:"将所有用户和权限导出到文件。"`
 }
 
 func (userCommand) details() details {

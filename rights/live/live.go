@@ -344,7 +344,7 @@ func (r *Rights) change(all []command) (outcomes []*outcome, not string) {
 			outcomes = append(outcomes, nil)
 			continue
 		}
-		o := s.Apply(c.Commands, c.By, newPassword)
+		o := s.Carry(&c.Order, newPassword)
 		outcomes = append(outcomes, &outcome{o, rights.Done{Before: s, After: o.State, Ends: o.Ends}})
 		if !c.DryRun {
 			s = o.State

@@ -66,6 +66,9 @@ func (w *world) user(name string, filters ...string) *testbed.Client {
 	return c
 }
 
+// pbkdf2 is what mosquitto_passwd makes of a password, in its form.
+var pbkdf2 = "$7$101$AAAAAAAAAAAAAAAA$" + strings.Repeat("A", 86) + "=="
+
 // rehearsals are changes, with what each would do while ann and ben are connected.
 var rehearsals = []struct {
 	method, path, body string
@@ -73,15 +76,17 @@ var rehearsals = []struct {
 	effect             string
 }{
 	{"POST", "users", `{"name": "new"}`, true, "; "},
-	{"PATCH", "user?name=ann", `{"disabled": true}`, true, "ann; ann:a/# ann:a/x"},
+	{"PATCH", "user?name=ann", `{"disabled": true}`, true, "ann; "},
 	{"PATCH", "user?name=ann", `{"password": "other"}`, true, "ann; "},
 	{"PATCH", "user?name=ben", `{"disabled": false}`, false, "; "},
-	{"DELETE", "user?name=ann", "", true, "ann; ann:a/# ann:a/x"},
+	{"DELETE", "user?name=ann", "", true, "ann; "},
 	{"POST", "rules", `{"user": "ann", "action": "subscribe", "filter": "a/x", "allow": false}`, true, "ann; ann:a/x"},
 	{"POST", "rules", `{"user": "ann", "action": "all", "filter": "a/#", "allow": true}`, false, "; "},
 	{"DELETE", "rules?user=ann&action=all&filter=a/%23&allow=true", "", true, "ann; ann:a/# ann:a/x"},
 	{"POST", "rights", `{"commands": [{"command": "setDefaultACLAccess", "acls": [{"acltype": "subscribe", "allow": true}]}, {"command": "nonsense"}]}`, true, "; "},
 	{"POST", "rights", `{"commands": [{"command": "listClients"}]}`, false, "; "},
+	{"POST", "rights/file", `{"replace": true, "dynamic_security": {"roles": [{"rolename": "user:ben", "acls": [{"acltype": "subscribePattern", "topic": "b/#", "allow": true}]}]}}`, true, "ben; ben:a/#"},
+	{"POST", "rights/file", `{"passwords": "ann:$7$101$AAAAAAAAAAAAAAAA$AAAA\nnew:` + pbkdf2 + `\n"}`, true, "; "},
 	{"POST", "bans", `{"kind": "prefix", "value": "be"}`, true, "ben; "},
 	{"POST", "bans", `{"kind": "user", "value": "ann"}`, true, "ann; "},
 	{"POST", "bans", `{"kind": "address", "value": "127.0.0.0/8", "force": true}`, true, "ann ben; "},
@@ -151,7 +156,7 @@ func TestRevisions(t *testing.T) {
 	if status != 201 || first == "" || second == first {
 		t.Fatalf("%d, %s then %s", status, first, second)
 	}
-	for _, r := range rehearsals[1:10] {
+	for _, r := range rehearsals[1:12] {
 		status, data, _ := w.tagged("admin", r.method, r.path, r.body, first)
 		var p struct{ Cause string }
 		if err := json.Unmarshal(data, &p); err != nil || status != 412 || p.Cause != "api-revision" {

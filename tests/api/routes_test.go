@@ -40,6 +40,7 @@ var examples = []example{
 	{"GET", "rules/check?user=lamp&action=publish&topic=a/b", "", 200}, {"GET", "rules/check?user=lamp&action=publish&topic=b", "", 200}, {"DELETE", "rules?user=lamp&action=all&filter=a/%23&allow=true", "", 200},
 	{"POST", "users?dry_run=true", `{"name": "other"}`, 200}, {"PATCH", "user?name=lamp&dry_run=true", `{"disabled": true}`, 200}, {"DELETE", "user?name=lamp&dry_run=true", "", 200},
 	{"POST", "rights?dry_run=true", `{"commands": [{"command": "listRoles"}, {"command": "nonsense"}]}`, 200}, {"PATCH", "user?name=lamp", `{"password": "secret", "disabled": true}`, 200}, {"DELETE", "user?name=lamp", "", 200}, {"POST", "rights", `{"commands": [{"command": "listRoles"}, {"command": "nonsense"}]}`, 200},
+	{"GET", "rights/file", "", 200}, {"POST", "rights/file?dry_run=true", `{"passwords": "x:y"}`, 200}, {"POST", "rights/file", `{"replace": true, "dynamic_security": {"clients": [{"username": "imported"}]}}`, 200},
 	{"POST", "logins", `{"role": "viewer"}`, 201}, {"GET", "logins", "", 200}, {"GET", "login", "", 200}, {"DELETE", "logins", "", 200},
 	{"GET", "trace?client=watcher&for=1s", "", 200}, {"GET", "events?for=1s", "", 200}, {"GET", "messages?filter=a/%23&count=1&for=1s", "", 200},
 	{"GET", "audit", "", 200}, {"GET", "audit?limit=1", "", 200}, {"GET", "tokens", "", 200}, {"POST", "tokens", `{"name": "x", "role": "viewer", "expires_seconds": 60}`, 201}, {"DELETE", "token?name=x", "", 200},

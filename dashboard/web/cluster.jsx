@@ -45,6 +45,10 @@ const NodeState = ({ of: n }) => {
   return <>{n.linked ? <Badge kind="good">{t('linked')}</Badge> : <Badge kind="bad">{t('unlinked')}</Badge>} {n.since && <span class="quiet small"><Ago at={n.since} /></span>}{!n.linked && <Why of={n} />}</>;
 };
 
+// NodeWaits is what waits for a node, as far as anything does.
+const NodeWaits = ({ of: n }) => [['framesWait', n.waiting], ['unsettled', n.unsettled], ['unseen', n.unseen]].filter(([, count]) => count > 0)
+  .map(([name, count]) => <p key={name} class="small">{t(name)}: {number(count)}</p>);
+
 export function Cluster() {
   const all = usePoll('status', 3000);
   const c = all.data && all.data.cluster;
@@ -55,9 +59,9 @@ export function Cluster() {
         <>
           <Self of={c} />
           <Card title={t('otherNodes')}><Table label={t('otherNodes')} rows={c.nodes || []} keyOf={n => n.number} empty={t('noNodes')} columns={[
-            { label: t('name'), cell: n => <Text>{n.name}</Text> }, { label: t('address'), cell: n => <Text>{n.address}</Text> }, { label: t('nodeNumber'), num: true, cell: n => number(n.number) }, { label: t('state'), cell: n => <NodeState of={n} /> },
+            { label: t('name'), cell: n => <><Text>{n.name}</Text><br /><span class="quiet small">{number(n.number)} · <Text>{n.address}</Text></span></> }, { label: t('state'), cell: n => <NodeState of={n} /> },
             { label: t('wantedFilters'), num: true, cell: n => number(n.routes) }, { label: t('messagesIn'), num: true, cell: n => number(n.in) }, { label: t('messagesOut'), num: true, cell: n => number(n.out) },
-            { label: t('droppedQoS0'), num: true, cell: n => number(n.dropped) }, { label: t('framesWait'), num: true, cell: n => number(n.waiting) }, { label: t('unsettled'), num: true, cell: n => number(n.unsettled) }, { label: t('unseen'), num: true, cell: n => number(n.unseen) },
+            { label: t('droppedQoS0'), num: true, cell: n => number(n.dropped) }, { label: t('waiting'), cell: n => <NodeWaits of={n} /> },
           ]} /></Card>
         </>
       )}

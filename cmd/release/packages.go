@@ -28,6 +28,7 @@ var links = []struct{ path, manual string }{
 	{"/usr/bin/mosquitto_sub", "picket-sub"},
 	{"/usr/bin/mosquitto_rr", "picket-rr"},
 	{"/usr/bin/mosquitto_passwd", "picket-passwd"},
+	{"/usr/bin/mosquitto_db_dump", "picket-store"},
 	{"/usr/bin/redis-sentinel", "picket-sentinel"},
 }
 

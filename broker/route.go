@@ -15,8 +15,12 @@ const (
 	maxRouteName  = 1 << 10
 )
 
-// keepOneIn is how rarely the route of a name that is not known is kept: a name that comes again and again is soon among them, and names that never come again cost no memory.
-const keepOneIn = 8
+// keepOneIn is how rarely the route of a name that is not known is kept: a name that comes again and again is soon among them, and names that never come again cost no memory. So many
+// names that come one behind the other are kept together, as they lie beside each other in memory then and will be looked for in this order.
+const (
+	keepOneIn    = 8
+	keepTogether = 64
+)
 
 // maxPassing is how many routes that are not kept a run may have.
 const maxPassing = 256
@@ -80,7 +84,7 @@ func (w *worker) lookup(name []byte) *route {
 		delete(w.routes, rt.name)
 		w.countRoutes(-rt.size())
 	} else {
-		if w.unknown++; w.unknown%keepOneIn != 0 {
+		if w.unknown++; w.unknown/keepTogether%keepOneIn != 0 {
 			return w.pass(name)
 		}
 		rt = &route{stamp: x.Stamp(name), name: string(name)}

@@ -36,6 +36,7 @@ type Reply struct {
 
 // NewCaller makes a caller of the functions of a library. It connects with the first call, and again after each that failed. Of o, Log and Acknowledge are used.
 func NewCaller(a Address, o Options, library string) *Caller {
+	o.Shared = true
 	return &Caller{s: Store{options: o, address: a, prefix: a.Prefix, log: o.Log}, library: library}
 }
 

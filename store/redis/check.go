@@ -89,9 +89,13 @@ func (s *Store) check(ctx context.Context, l *link, f facts) (all []Missing) {
 func (s *Store) rights(ctx context.Context, l *link) (all []string) {
 	k, other := s.key("probe"), s.key("probe2")
 	var denied []string
-	for _, args := range [][]string{{"HSET", k, "a", "1"}, {"HGET", k, "a"}, {"HMGET", k, "a"}, {"HGETALL", k}, {"HLEN", k}, {"HKEYS", k}, {"HEXISTS", k, "a"}, {"HINCRBY", k, "a", "1"},
+	tried := [][]string{{"HSET", k, "a", "1"}, {"HGET", k, "a"}, {"HMGET", k, "a"}, {"HGETALL", k}, {"HLEN", k}, {"HKEYS", k}, {"HEXISTS", k, "a"}, {"HINCRBY", k, "a", "1"},
 		{"HRANDFIELD", k, "1", "WITHVALUES"}, {"HSCAN", k, "0"}, {"HDEL", k, "b"}, {"RENAME", k, other}, {"DEL", other}, {"SADD", k, "a"}, {"SREM", k, "b"},
-		{"SCARD", k}, {"SUNIONSTORE", k, k}, {"SSCAN", k, "0"}, {"SRANDMEMBER", k, "1"}, {"EXISTS", k}, {"DEL", k}, {"WAIT", "0", "1"}, {"FUNCTION", "LOAD", "REPLACE", library}, {"FCALL", "picket1_mark", "1", k, "0", "0", "0"}} {
+		{"SCARD", k}, {"SUNIONSTORE", k, k}, {"SSCAN", k, "0"}, {"SRANDMEMBER", k, "1"}, {"EXISTS", k}, {"DEL", k}, {"WAIT", "0", "1"}, {"FUNCTION", "LOAD", "REPLACE", library}, {"FCALL", "picket1_mark", "1", k, "0", "0", "0"}}
+	if s.options.Shared {
+		tried = append(tried, []string{"XADD", k, "*", "a", "1"}, []string{"XRANGE", k, "-", "+"}, []string{"XREVRANGE", k, "+", "-"}, []string{"XTRIM", k, "MAXLEN", "0"}, []string{"DEL", k})
+	}
+	for _, args := range tried {
 		err := l.Do(ctx, l.B().Arbitrary(args...).Build()).Error()
 		refused, ok := rueidis.IsRedisErr(err)
 		switch {

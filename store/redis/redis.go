@@ -163,7 +163,7 @@ func attempt(ctx context.Context, a Address, o Options) (_ *Store, err error) {
 	s.committer.alone, s.committer.server = f.replicas() == 0, f["run_id"]
 	fatal := false
 	for _, m := range missing {
-		if fatal = fatal || m.Fatal; !m.Fatal {
+		if fatal = fatal || m.Fatal; !m.Fatal && !o.Shared { // the node has said it already
 			s.log.Cause(logging.Warning, m.Cause, "Redis %s: %s.", a, m.Text)
 		}
 	}

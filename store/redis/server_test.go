@@ -205,6 +205,16 @@ func TestWhatIsMissingIsSaidAtOnce(t *testing.T) {
 	if _, _, err := open(t, "other:wrong@"+lacking.address(), Options{}); err == nil || !strings.Contains(err.Error(), "[cluster-unreachable]") {
 		t.Error(err)
 	}
+	documented := newServer(t)
+	documented.do("ACL", "SETUSER", "picket", "on", ">secret", "~{picket}*", "+@hash", "+@set", "+@keyspace", "+@scripting", "+@connection", "+info", "+wait", "+function|load")
+	alone, _ := mustOpen(t, "picket:secret@"+documented.address(), Options{})
+	if err := alone.Close(); err != nil {
+		t.Error(err)
+	}
+	_, _, err = open(t, "picket:secret@"+documented.address(), Options{Shared: true})
+	if err == nil || !strings.Contains(err.Error(), "+xadd +xrange +xrevrange +xtrim") {
+		t.Errorf("a node may start without the rights of its mailbox: %v", err)
+	}
 	whole := newServer(t, "--appendonly", "no")
 	replica := whole.replica()
 	if _, _, err := open(t, replica.address(), Options{}); err == nil || !strings.Contains(err.Error(), "it is a replica of 127.0.0.1:") {

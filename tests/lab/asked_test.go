@@ -58,7 +58,7 @@ func askedOfServers() []fault {
 			ownFiles(w)
 			w.file("acl", "user picket\ntopic readwrite #\n")
 		}),
-		broken(cause.ConfigErrorExit, "", "a plugin that was never installed", guarded+"auth_plugin /usr/lib/mosquitto/go-auth.so\n", nil),
+		broken(cause.ConfigUnreadable, "", "a plugin that was never installed", guarded+"auth_plugin /usr/lib/mosquitto/go-auth.so\n", nil),
 		broken(cause.KeyUnreadable, "", "the key has a passphrase, and nobody is there to type it", secret, keyed(func(w *world) {
 			openssl(w, "pkcs8", "-topk8", "-in", w.path("server.key"), "-out", w.path("locked.key"), "-passout", "pass:sesame")
 			if err := os.Rename(w.path("locked.key"), w.path("server.key")); err != nil {
